@@ -1,0 +1,1 @@
+"""What goes in: label tables, their readers, hiding, statistics, word vectors, images."""
