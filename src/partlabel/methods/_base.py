@@ -7,12 +7,14 @@ nothing had happened.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from partlabel.labels import Labels, Targets
+from partlabel.nn.heads import ClassOutput, Head
 
 
 class Batch(NamedTuple):
@@ -39,6 +41,7 @@ class Progress:
         batch: Batches finished so far in this epoch.
         batches: Batches in an epoch.
         epochs: Epochs in the run.
+        seed: The run's.
     """
 
     epoch: int = 0
@@ -46,6 +49,11 @@ class Progress:
     batch: int = 0
     batches: int = 1
     epochs: int = 1
+    seed: int = 0
+
+    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
+        """A source of chance for this step alone, the same whenever and wherever the step is taken."""
+        return torch.Generator(device).manual_seed((self.seed << 40) + self.step)
 
     def ramp(self, epochs: float = 1.0) -> float:
         """From 0 at the first step of the run linearly to 1 after so many epochs."""
@@ -70,16 +78,34 @@ class Step(NamedTuple):
 class Method(nn.Module, ABC):
     """A way to learn from partially known labels: one file beside this one, one paper each.
 
-    A subclass's constructor takes `backbone` and `classes` (and what else it needs as typed keyword arguments, which
-    become its command line options); it offers `step` for training and `forward` for everything after.
+    A subclass says how a batch becomes loss terms, in `step`; its typed keyword arguments become its command line
+    options, its docstring their help.
+
+    Args:
+        backbone: Images to a feature map of `backbone.channels` channels.
+        head: The feature map to a `ClassOutput`.
     """
 
-    backbone: nn.Module
+    default_head: ClassVar[str] = "ssgrl"
+    """The head (a name in `nn/heads`) that the paper uses."""
+    adds: ClassVar[str]
+    """What the method adds to its head, in a few words."""
+    needs: ClassVar[str] = "labels"
+    """What it needs besides images."""
+
+    def __init__(self, backbone: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
 
     @abstractmethod
     def step(self, batch: Batch, progress: Progress) -> Step:
         """The named loss terms of a batch, and the pseudo-labels they were trained on."""
 
-    @abstractmethod
+    def outputs(self, images: Float[Tensor, "batch *shape"]) -> ClassOutput:
+        """Logits, and the features and attention maps of every class where the head has them."""
+        return self.head(self.backbone(images))
+
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Logits of the classes."""
+        return self.outputs(images).logits

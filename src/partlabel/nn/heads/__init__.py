@@ -1,0 +1,23 @@
+"""The heads: feature map in, one logit per class out, and where a head has them one feature and one attention map.
+
+One file is one head, and dropping a file in here makes `--head <its name>` exist.
+"""
+
+from partlabel import registry
+from partlabel.nn.heads._base import ClassOutput, Head
+
+__all__ = ["ClassOutput", "Head", "get", "names"]
+
+
+def names() -> list[str]:
+    """The names of all heads, in alphabetical order."""
+    return registry.names(__name__)
+
+
+def get(name: str) -> type[Head]:
+    """The head of that name, or at that dotted path (`my_package.MyHead`).
+
+    Raises:
+        ValueError: There is no such head; the message names the nearest.
+    """
+    return registry.find(__name__, name)

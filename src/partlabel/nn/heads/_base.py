@@ -1,0 +1,49 @@
+"""What a head is: a feature map in, a `ClassOutput` out."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.nn.classes import Classes
+
+FeatureMap = Float[Tensor, "batch channel height width"]
+
+
+class ClassOutput(NamedTuple):
+    """What a head says of every class.
+
+    Attributes:
+        logits: Before the sigmoid.
+        features: One feature per class, what class-specific transfer compares.
+        attention: Where the feature was taken from; sums to one over the positions.
+    """
+
+    logits: Float[Tensor, "batch class"]
+    features: Float[Tensor, "batch class feature"] | None = None
+    attention: Float[Tensor, "batch class height width"] | None = None
+
+
+class Head(nn.Module, ABC):
+    """Feature map to classes.
+
+    Args:
+        channels: Of the feature map.
+        classes: What is known of the classes.
+
+    Attributes:
+        num_classes: How many classes.
+        feature_dim: Length of a class's feature; 0 for a head that has none.
+    """
+
+    feature_dim: int = 0
+
+    def __init__(self, channels: int, classes: Classes) -> None:
+        super().__init__()
+        self.channels = channels
+        self.num_classes = len(classes)
+
+    @abstractmethod
+    def forward(self, feature_map: FeatureMap) -> ClassOutput:
+        """One logit per class, and features and attention where the head has them."""
