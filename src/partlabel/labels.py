@@ -11,7 +11,7 @@ UNKNOWN   -1  nobody said
 Readers convert other conventions (the authors' 1 / -1 / 0, NaN, "not mentioned"); nothing else does.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int8
@@ -35,12 +35,12 @@ class Targets(NamedTuple):
     weight: Float[Tensor, "*shape"]
 
     @classmethod
-    def known(cls, labels: Int8[Tensor, "*shape"]) -> Self:
+    def known(cls, labels: Int8[Tensor, "*shape"]) -> "Targets":
         """The known labels with weight 1, the unknown ones with weight 0."""
         return cls((labels == PRESENT).float(), (labels != UNKNOWN).float())
 
     @classmethod
-    def present(cls, where: Bool[Tensor, "*shape"]) -> Self:
+    def present(cls, where: Bool[Tensor, "*shape"]) -> "Targets":
         """PRESENT with weight 1 at `where`, nothing elsewhere."""
         return cls(where.float(), where.float())
 

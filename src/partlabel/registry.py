@@ -1,7 +1,7 @@
 """The folder is the registry: a public module in a folder holds one class, and the module's name is its name.
 
-`methods/sst.py` holds `SST`, `nn/heads/class_attention.py` would hold `ClassAttention`: the class whose name, in lower
-case, is the module's without underscores.
+`methods/sst.py` holds `SST`, `nn/heads/class_attention.py` would hold `ClassAttention`: the class whose name,
+in lower case, is the module's without underscores.
 """
 
 import pkgutil

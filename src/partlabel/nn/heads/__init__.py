@@ -1,4 +1,4 @@
-"""The heads: feature map in, one logit per class out, and where a head has them one feature and one attention map.
+"""The heads: a feature map in; a logit, and where a head has them a feature and an attention map, per class out.
 
 One file is one head, and dropping a file in here makes `--head <its name>` exist.
 """

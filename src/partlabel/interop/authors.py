@@ -1,0 +1,129 @@
+"""Checkpoints of the authors' code (HCPLab-SYSU/HCP-MLR-PL), so that people who have them can move over.
+
+Their names mean: `changeChannel` reduces the channels, `SemanticDecoupling` and `GraphNeuralNetwork` are what they say,
+`fc` joins, `classifiers` judge; `intra_*` is the pair head. The sizes are read off the tensors.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from partlabel.methods.sst import SST
+from partlabel.nn.backbone import Backbone
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads.ssgrl import SSGRL
+from partlabel.text import some
+
+State = Mapping[str, Tensor]
+
+# ours <- theirs, where one tensor is one tensor
+RENAMED = {
+    "head.reduce.0.weight": "changeChannel.0.weight",
+    "head.reduce.1.weight": "changeChannel.1.weight",
+    "head.reduce.1.bias": "changeChannel.1.bias",
+    "head.reduce.1.running_mean": "changeChannel.1.running_mean",
+    "head.reduce.1.running_var": "changeChannel.1.running_var",
+    "head.reduce.1.num_batches_tracked": "changeChannel.1.num_batches_tracked",
+    "head.vectors": "wordFeatures",
+    "head.decoupling.fc1.weight": "SemanticDecoupling.fc1.weight",
+    "head.decoupling.fc2.weight": "SemanticDecoupling.fc2.weight",
+    "head.decoupling.fc3.weight": "SemanticDecoupling.fc3.weight",
+    "head.decoupling.fc4.weight": "SemanticDecoupling.fc4.weight",
+    "head.graph.graph": "inMatrix",
+    "head.graph.candidate.weight": "GraphNeuralNetwork.fc_3_u.weight",
+    "head.graph.candidate.bias": "GraphNeuralNetwork.fc_3_u.bias",
+    "head.join.weight": "fc.weight",
+    "head.join.bias": "fc.bias",
+    "head.classifier.weight": "classifiers.weight",
+    "head.classifier.bias": "classifiers.bias",
+    "pairs.fc1.weight": "intra_fc_1.weight",
+    "pairs.fc1.bias": "intra_fc_1.bias",
+    "pairs.fc2.weight": "intra_fc_2.weight",
+    "pairs.fc2.bias": "intra_fc_2.bias",
+    "pairs.fc3.weight": "intra_fc_3.weight",
+    "pairs.fc3.bias": "intra_fc_3.bias",
+    "pairs.classifier.weight": "intra_classifiers.weight",
+    "pairs.classifier.bias": "intra_classifiers.bias",
+}
+# ours <- several of theirs, one below the other
+STACKED = {
+    "head.graph.message": tuple(f"GraphNeuralNetwork.fc_{n}_w" for n in (1, 2, 3)),
+    "head.graph.gates": tuple(f"GraphNeuralNetwork.fc_{n}_u" for n in (1, 2)),
+}
+
+
+def load_sst(
+    state: State | str | Path, class_names: tuple[str, ...] | None = None, backbone: nn.Module | None = None
+) -> SST:
+    """An SST with the weights of a checkpoint of the authors' code.
+
+    The feature memory is not in their checkpoints, so it starts empty. The biases of their attention (`fc3.bias`,
+    `fc4.bias`) have no effect on any output and are dropped.
+
+    Args:
+        state: A state dict, or the path of a `.pth` that holds one, alone or under `state_dict`, with or without
+            `backbone.*` and the `module.` of DataParallel. Files are read without unpickling code.
+        class_names: Names for the classes; by default `class 0`, `class 1`, ...
+        backbone: Where `backbone.*` goes, a module of torchvision's ResNet layout (`conv1`, `layer1`, ...);
+            by default the SST takes feature maps.
+
+    Raises:
+        ValueError: A tensor is missing, or the file holds no state dict.
+    """
+    state = _plain(_read(state) if isinstance(state, str | Path) else state)
+    _check(state)
+    vectors, graph = state["wordFeatures"], state["inMatrix"]
+    names = class_names or tuple(f"class {i}" for i in range(len(vectors)))
+    if len(names) != len(vectors):
+        raise ValueError(f"the checkpoint has {len(vectors)} classes, and {len(names)} names were given")
+    dim, channels = state["changeChannel.0.weight"].shape[:2]
+    head = SSGRL(
+        channels,
+        Classes(names, vectors, graph),
+        dim=dim,
+        attention_dim=len(state["SemanticDecoupling.fc1.weight"]),
+        output_dim=len(state["fc.weight"]),
+    )
+    sst = SST(
+        Backbone(nn.Identity(), nn.Identity(), channels) if backbone is None else backbone,
+        head,
+        pair_dim=len(state["intra_fc_1.weight"]),
+        pair_hidden_dim=len(state["intra_fc_2.weight"]),
+    )
+    ours = {name: state[theirs] for name, theirs in RENAMED.items() if theirs in state}
+    for name, theirs in STACKED.items():
+        for kind in ("weight", "bias"):
+            ours[f"{name}.{kind}"] = torch.cat([state[f"{each}.{kind}"] for each in theirs])
+    if backbone is not None:
+        prefix = "backbone."
+        backbone.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+    sst.load_state_dict(ours, strict=False)
+    return sst.eval()
+
+
+def _read(path: str | Path) -> State:
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} holds no state dict but a {type(content).__name__}")
+    return content
+
+
+def _plain(state: State) -> dict[str, Tensor]:
+    inner = state.get("state_dict", state)
+    return {name.removeprefix("module."): value for name, value in inner.items() if isinstance(value, Tensor)}
+
+
+def _check(state: State) -> None:
+    stacked = [
+        f"{each}.{kind}" for parts in STACKED.values() for each in parts for kind in ("weight", "bias")
+    ]
+    needed = [name for name in (*RENAMED.values(), *stacked) if not name.endswith("num_batches_tracked")]
+    if missing := [name for name in needed if name not in state]:
+        raise ValueError(
+            f"this is no checkpoint of the authors' SST: it lacks {some(missing)}. "
+            "HST, SARB and DSRB checkpoints have other parts"
+        )

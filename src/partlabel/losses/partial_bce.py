@@ -1,0 +1,23 @@
+"""Partial BCE: binary cross-entropy over the labels that say something, averaged over the batch.
+
+Normalising by what is known in the batch (not per class, not per image) is the BN-BCE of SR (Ding et al., ICCV 2023),
+which finds it 9 mAP better on COCO at 10 % known than normalising per class; it is also the classification loss of SST
+(AAAI 2022).
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from partlabel.labels import Targets
+
+
+class PartialBCE(nn.Module):
+    """`sum(weight * BCE(logit, value)) / sum(weight)`; 0, with a gradient of 0, where nothing is said."""
+
+    def forward(self, logits: Float[Tensor, "*shape"], targets: Targets) -> Float[Tensor, ""]:
+        """The weighted mean over all labels."""
+        each = binary_cross_entropy_with_logits(
+            logits.float(), targets.value, targets.weight, reduction="sum"
+        )
+        return each / targets.weight.sum().clamp(min=1e-8)

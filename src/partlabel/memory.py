@@ -1,0 +1,78 @@
+"""FeatureMemory: the last features of each class's known-present images (SST, AAAI 2022, cross-image transfer).
+
+All of it, fill counts included, is in buffers, so a resumed run remembers what the interrupted one did.
+"""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from partlabel.codes import PRESENT
+from partlabel.labels import Labels
+
+
+class FeatureMemory(nn.Module):
+    """A ring of the last `size` features of every class.
+
+    Args:
+        num_classes: How many rings.
+        size: Features kept per class (paper: 100).
+        dim: Length of a feature.
+    """
+
+    features: Float[Tensor, "class slot feature"]
+    count: Int64[Tensor, " class"]
+
+    def __init__(self, num_classes: int, size: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.zeros(num_classes, size, dim))
+        self.register_buffer("count", torch.zeros(num_classes, dtype=torch.int64))
+
+    @property
+    def size(self) -> int:
+        """Slots per class."""
+        return self.features.shape[1]
+
+    @property
+    def filled(self) -> Int64[Tensor, " class"]:
+        """Slots of each class that hold a feature."""
+        return self.count.clamp(max=self.size)
+
+    @torch.no_grad()
+    def add(self, features: Float[Tensor, "batch class feature"], labels: Labels) -> None:
+        """Remember the features of the labels known to be present; the oldest make room.
+
+        Within a batch the first image counts as the newest, as in the authors' code.
+        """
+        present = labels == PRESENT
+        order = present.flip(0).cumsum(0).flip(0) - 1
+        arriving = present.sum(0)
+        kept = present & (order >= arriving - self.size)  # a batch may bring more than a ring holds
+        image, cls = kept.nonzero(as_tuple=True)
+        slot = (self.count[cls] + order[image, cls]) % self.size
+        self.features[cls, slot] = features[image, cls].to(self.features.dtype)
+        self.count += arriving
+
+    def similarity(
+        self, features: Float[Tensor, "batch class feature"], count_empty_slots: bool = False
+    ) -> Float[Tensor, "batch class"]:
+        """Mean cosine of every feature to those remembered of its class.
+
+        It is the dot product of the unit feature with the mean of the unit memories. A class that remembers nothing
+        is similar to nothing.
+
+        Args:
+            features: One per image and class.
+            count_empty_slots: Divide by all slots, empty ones too, as the authors' code does, whose memory starts as
+                zeros: scores of rare classes then stay low until `size` features have arrived.
+        """
+        by = torch.full_like(self.filled, self.size) if count_empty_slots else self.filled
+        mean = normalize(self.features, dim=-1).sum(1) / by.clamp(min=1)[:, None]
+        return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
+
+    def newest_first(self) -> Float[Tensor, "class slot feature"]:
+        """The features, the newest first, zeros where there are none yet."""
+        back = torch.arange(1, self.size + 1, device=self.count.device)
+        slot = (self.count[:, None] - back) % self.size
+        return self.features.gather(1, slot[..., None].expand_as(self.features))

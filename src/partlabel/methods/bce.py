@@ -1,0 +1,30 @@
+"""Masked BCE on any head: the baseline to report beside every method (BN-BCE of SR, ICCV 2023)."""
+
+from typing import ClassVar
+
+from torch import nn
+
+from partlabel.labels import Targets
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.nn.heads import Head
+
+
+class BCE(Method):
+    """Binary cross-entropy on the known labels (Ding et al., ICCV 2023, doi:10.1109/ICCV51070.2023.00116).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+    """
+
+    default_head: ClassVar[str] = "average"
+    adds: ClassVar[str] = "nothing: the known labels alone"
+
+    def __init__(self, backbone: nn.Module, head: Head) -> None:
+        super().__init__(backbone, head)
+        self.loss = PartialBCE()
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """`bce` on the known labels."""
+        return Step({"bce": self.loss(self(batch.images), Targets.known(batch.labels))})

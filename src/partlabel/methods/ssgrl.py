@@ -1,0 +1,18 @@
+"""SSGRL: SST's trunk without its transfer (Chen et al., ICCV 2019, arXiv:1908.07325)."""
+
+from typing import ClassVar
+
+from partlabel.methods.bce import BCE
+
+
+class SSGRL(BCE):
+    """Semantic-specific graph representation learning (Chen et al., ICCV 2019, arXiv:1908.07325).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+    """
+
+    default_head: ClassVar[str] = "ssgrl"
+    adds: ClassVar[str] = "a feature per class, by attention, and a graph between classes"
+    needs: ClassVar[str] = "labels, class vectors"

@@ -1,0 +1,155 @@
+"""SST: known labels vote for unknown ones, inside an image and across images (Chen et al., AAAI 2022, arXiv:2112.10941).
+
+Where the pseudo-labels come from is in `pseudo_labels.py`. What the paper and its code leave open or get wrong, and what
+is done here, is in `docs/methods/sst.md`.
+"""
+
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel import pseudo_labels
+from partlabel.labels import Targets
+from partlabel.losses.asymmetric import Asymmetric
+from partlabel.losses.contrastive import Contrastive
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.memory import FeatureMemory
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.nn.heads import Head
+from partlabel.nn.pairs import PairHead, pair_targets, symmetric
+
+
+class SST(Method):
+    """Structured semantic transfer (Chen et al., AAAI 2022, arXiv:2112.10941).
+
+    `L = BCE(known) + BCE(known + intra) + BCE(known + cross) + 10 L_co + 0.05 L_con`
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes; it must give a feature per class.
+        start_epoch: First epoch (from 0) that trains on pseudo-labels.
+        intra_threshold: Mean co-occurrence from which an unknown label counts as present, at first.
+        cross_threshold: Mean similarity from which it does, at first.
+        threshold_step: How much both fall per epoch from `start_epoch` on.
+        threshold_floor: Where they stop.
+        intra: Train on pseudo-labels from co-occurrence.
+        cross: Train on pseudo-labels from similarity.
+        pair_weight: Of the co-occurrence loss.
+        contrast_weight: Of the contrastive loss.
+        ramp_epochs: Over which the last two come in.
+        memory_size: Features remembered per class.
+        pair_dim: Length of a class's feature in the pair head.
+        pair_hidden_dim: Width of the pair head.
+        pair_block: Pairs computed at a time: bounds the memory.
+        unknown_pairs_are_absent: Teach the pair head that pairs nobody knows do not co-occur (the authors' code).
+        count_empty_slots: Count empty memory slots as dissimilar (the authors' code).
+        known_in_each_term: Fit the known labels in all three BCE terms (the paper), not in the first alone.
+    """
+
+    default_head: ClassVar[str] = "ssgrl"
+    adds: ClassVar[str] = "pseudo-labels from co-occurrence within and similarity across images"
+    needs: ClassVar[str] = "labels, class vectors, a head with class features"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        start_epoch: int = 5,
+        intra_threshold: float = 0.95,
+        cross_threshold: float = 0.95,
+        threshold_step: float = 0.025,
+        threshold_floor: float = 0.75,
+        intra: bool = True,
+        cross: bool = True,
+        pair_weight: float = 10.0,
+        contrast_weight: float = 0.05,
+        ramp_epochs: float = 1.0,
+        memory_size: int = 100,
+        pair_dim: int = 512,
+        pair_hidden_dim: int = 1024,
+        pair_block: int = 1024,
+        unknown_pairs_are_absent: bool = False,
+        count_empty_slots: bool = False,
+        known_in_each_term: bool = True,
+    ) -> None:
+        super().__init__(backbone, head)
+        if not head.feature_dim:
+            raise ValueError(
+                f"SST compares features of classes, and the head {type(head).__name__} gives none; "
+                "take one that does, such as 'ssgrl' or 'residual'"
+            )
+        self.pairs = PairHead(head.num_classes, head.feature_dim, pair_dim, pair_hidden_dim, pair_block)
+        self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
+        self.bce = PartialBCE()
+        self.pair_loss = Asymmetric(gamma_present=1.0, gamma_absent=2.0, margin=0.05)
+        self.contrast = Contrastive()
+        self.start_epoch = start_epoch
+        self.intra_threshold = intra_threshold
+        self.cross_threshold = cross_threshold
+        self.threshold_step = threshold_step
+        self.threshold_floor = threshold_floor
+        self.intra = intra
+        self.cross = cross
+        self.pair_weight = pair_weight
+        self.contrast_weight = contrast_weight
+        self.ramp_epochs = ramp_epochs
+        self.unknown_pairs_are_absent = unknown_pairs_are_absent
+        self.count_empty_slots = count_empty_slots
+        self.known_in_each_term = known_in_each_term
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """`bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
+        out = self.outputs(batch.images)
+        assert out.features is not None
+        pair_logits = self.pair_logits(out.features)
+        known = Targets.known(batch.labels)
+        ramp = progress.ramp(self.ramp_epochs)
+        together = pair_targets(batch.labels, self.unknown_pairs_are_absent)
+        generator = progress.generator(batch.labels.device)
+        terms = {
+            "bce": self.bce(out.logits, known),
+            "cooccurrence": self.pair_weight * ramp * self.pair_loss(pair_logits, together),
+            "contrast": self.contrast_weight * ramp * self.contrast(out.features, batch.labels, generator),
+        }
+        # Remembered before they are compared with, as in the authors' code: other images of the batch are evidence.
+        # An image is never its own, for only known labels are remembered and only unknown ones are asked about.
+        self.memory.add(out.features, batch.labels)
+        found = self.transfer(out.features, pair_logits, batch, progress)
+        for name, pseudo in found.items():
+            terms[f"bce_{name}"] = self.bce(
+                out.logits, known.fill(pseudo) if self.known_in_each_term else pseudo
+            )
+        return Step(terms, found)
+
+    def transfer(
+        self,
+        features: Float[Tensor, "batch class feature"],
+        pair_logits: Float[Tensor, "batch pair"],
+        batch: Batch,
+        progress: Progress,
+    ) -> dict[str, Targets]:
+        """The pseudo-labels of a batch, `intra` and `cross`; none before `start_epoch`."""
+        if progress.epoch < self.start_epoch:
+            return {}
+        fallen = self.threshold_step * (progress.epoch - self.start_epoch)
+        found = {}
+        if self.intra:
+            threshold = max(self.intra_threshold - fallen, self.threshold_floor)
+            found["intra"] = pseudo_labels.from_cooccurrence(pair_logits.sigmoid(), batch.labels, threshold)
+        if self.cross:
+            threshold = max(self.cross_threshold - fallen, self.threshold_floor)
+            found["cross"] = pseudo_labels.from_similarity(
+                features, self.memory, batch.labels, threshold, self.count_empty_slots
+            )
+        return found
+
+    def pair_logits(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
+        """Logits that two classes come together in an image, pairs in `torch.triu_indices(C, C, 1)` order."""
+        return self.pairs(features)
+
+    def cooccurrence(
+        self, features: Float[Tensor, "batch class feature"]
+    ) -> Float[Tensor, "batch class class"]:
+        """Probabilities that two classes come together in an image; 1 on the diagonal."""
+        return symmetric(self.pair_logits(features).sigmoid(), self.head.num_classes)

@@ -1,0 +1,56 @@
+"""SSGRL's head: semantic decoupling, gated graph, per-class linear (Chen et al., ICCV 2019, arXiv:1908.07325).
+
+The trunk that SST, SARB and HST stand on, with the dimensions their authors use.
+"""
+
+import torch
+from torch import nn
+
+from partlabel.nn.classes import Classes
+from partlabel.nn.gated_graph import GatedGraph
+from partlabel.nn.heads._base import ClassOutput, FeatureMap, Head
+from partlabel.nn.per_class_linear import PerClassLinear
+from partlabel.nn.semantic_decoupling import SemanticDecoupling
+
+
+class SSGRL(Head):
+    """Attention finds each class's feature, a graph mixes them, a linear unit per class judges.
+
+    Args:
+        channels: Of the feature map.
+        classes: Their vectors guide the attention and their graph the messages. Without vectors 300 numbers per
+            class are learned; without a graph every class hears itself alone.
+        dim: Channels after reduction, and length of a class's feature.
+        attention_dim: Width of the attention.
+        output_dim: Length of the joint feature that the classifiers see.
+        steps: Message passing steps.
+        class_block: Classes attended to at a time: bounds the memory.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: Classes,
+        dim: int = 1024,
+        attention_dim: int = 512,
+        output_dim: int = 1024,
+        steps: int = 3,
+        class_block: int = 32,
+    ) -> None:
+        super().__init__(channels, classes)
+        self.feature_dim = dim
+        self.reduce = nn.Sequential(nn.Conv2d(channels, dim, 1, bias=False), nn.BatchNorm2d(dim))
+        if classes.vectors is None:
+            self.vectors = nn.Parameter(torch.randn(len(classes), 300))
+        else:
+            self.register_buffer("vectors", classes.vectors.float())
+        self.decoupling = SemanticDecoupling(dim, self.vectors.shape[1], attention_dim, class_block)
+        self.graph = GatedGraph(dim, classes.graph_or_identity, steps)
+        self.join = nn.Linear(2 * dim, output_dim)
+        self.classifier = PerClassLinear(len(classes), output_dim)
+
+    def forward(self, feature_map: FeatureMap) -> ClassOutput:
+        """Logits, the features before the graph (what SST compares), and the attention."""
+        features, attention = self.decoupling(self.reduce(feature_map), self.vectors)
+        joint = torch.cat([self.graph(features), features], -1)
+        return ClassOutput(self.classifier(torch.tanh(self.join(joint))), features, attention)

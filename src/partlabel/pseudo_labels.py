@@ -1,0 +1,65 @@
+"""Where pseudo-labels come from.
+
+====================  ======================================================================  ================
+function              evidence that a label is present                                        used by
+====================  ======================================================================  ================
+from_cooccurrence     the classes known to be present in the same image usually come with it  SST (intra-image)
+from_similarity       its feature resembles those of images known to show the class           SST (cross-image)
+====================  ======================================================================  ================
+
+Each returns Targets that speak about UNKNOWN labels only: their weight is 0 wherever the label is known. The scores
+that the evidence amounts to are functions of their own, so that thresholds can be calibrated on them.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.labels import Labels, Targets
+from partlabel.memory import FeatureMemory
+from partlabel.nn.pairs import pair_index
+
+Threshold = float | Float[Tensor, " class"]
+
+
+def cooccurrence_score(
+    pair_probability: Float[Tensor, "batch pair"], labels: Labels
+) -> Float[Tensor, "batch class"]:
+    """Mean probability that a class comes with those known to be present (SST, intra-image transfer).
+
+    `s_c = sum_{j present} P_cj / max(#present, 1)`. A known-present class is not its own evidence.
+    """
+    first, second = pair_index(labels.shape[1], labels.device)
+    present = (labels == PRESENT).to(pair_probability)
+    score = torch.zeros_like(present)
+    score.index_add_(1, first, pair_probability * present[:, second])
+    score.index_add_(1, second, pair_probability * present[:, first])
+    return score / present.sum(1, keepdim=True).clamp(min=1)
+
+
+@torch.no_grad()
+def from_cooccurrence(
+    pair_probability: Float[Tensor, "batch pair"], labels: Labels, threshold: Threshold
+) -> Targets:
+    """Call a label present when the classes known to be present usually come with it.
+
+    An image with no known-present class gets none.
+    """
+    return _accept(cooccurrence_score(pair_probability, labels), labels, threshold)
+
+
+@torch.no_grad()
+def from_similarity(
+    features: Float[Tensor, "batch class feature"],
+    memory: FeatureMemory,
+    labels: Labels,
+    threshold: Threshold,
+    count_empty_slots: bool = False,
+) -> Targets:
+    """Call a label present when its feature resembles the remembered ones (SST, cross-image transfer)."""
+    return _accept(memory.similarity(features, count_empty_slots), labels, threshold)
+
+
+def _accept(score: Float[Tensor, "batch class"], labels: Labels, threshold: Threshold) -> Targets:
+    return Targets.present((score >= threshold) & (labels == UNKNOWN))
