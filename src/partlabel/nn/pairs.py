@@ -1,4 +1,4 @@
-"""Pairs of classes: does class i come with class j in this image? (SST, AAAI 2022, intra-image transfer.)
+"""Pairs of classes: whether class i comes with class j in this image (SST, AAAI 2022, intra-image transfer).
 
 Everything that is said of pairs is a vector over `torch.triu_indices(C, C, 1)`: (0, 1), (0, 2), ..., (C-2, C-1). This
 file alone knows that order.

@@ -1,7 +1,7 @@
 """Semantic decoupling: one feature per class, by attention between its word vector and the image.
 
-Chen et al., "Learning Semantic-Specific Graph Representation for Multi-Label Image Recognition", ICCV 2019, section 3.2,
-as SST uses it.
+Chen et al., "Learning Semantic-Specific Graph Representation for Multi-Label Image Recognition", ICCV 2019,
+section 3.2, as SST uses it.
 """
 
 import torch

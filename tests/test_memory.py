@@ -1,0 +1,79 @@
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from partlabel.labels import PRESENT
+from partlabel.memory import FeatureMemory
+
+
+def naive(batches, classes, size, dim):
+    """A list per class, the newest first; the first image of a batch is the newest of it."""
+    kept = [[] for _ in range(classes)]
+    for features, labels in batches:
+        for b in reversed(range(len(labels))):
+            for c in range(classes):
+                if labels[b, c] == PRESENT:
+                    kept[c] = [features[b, c], *kept[c]][:size]
+    return kept
+
+
+def random_batches(seed, sizes, classes=3, dim=4):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        (
+            torch.randn(n, classes, dim, generator=generator),
+            torch.randint(-1, 2, (n, classes), generator=generator).to(torch.int8),
+        )
+        for n in sizes
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.lists(st.integers(1, 9), max_size=5), st.integers(1, 4))
+def test_it_keeps_what_lists_would_keep(seed, sizes, size):
+    memory, batches = FeatureMemory(3, size, 4), random_batches(seed, sizes)
+    for features, labels in batches:
+        memory.add(features, labels)
+    newest = memory.newest_first()
+    for c, expected in enumerate(naive(batches, 3, size, 4)):
+        assert memory.filled[c] == len(expected)
+        for slot in range(size):
+            assert torch.equal(newest[c, slot], expected[slot] if slot < len(expected) else torch.zeros(4))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.booleans())
+def test_similarity_is_the_mean_cosine_to_what_is_kept(seed, count_empty_slots):
+    memory, batches = FeatureMemory(3, 4, 4), random_batches(seed, [2, 2])
+    for features, labels in batches:
+        memory.add(features, labels)
+    asked = random_batches(seed + 1, [2])[0][0]
+    kept = naive(batches, 3, 4, 4)
+    for b in range(2):
+        for c in range(3):
+            total = sum(
+                (torch.cosine_similarity(asked[b, c], each, dim=0) for each in kept[c]), torch.tensor(0.0)
+            )
+            expected = total / (4 if count_empty_slots else max(len(kept[c]), 1))
+            torch.testing.assert_close(
+                memory.similarity(asked, count_empty_slots)[b, c], expected, rtol=1e-4, atol=1e-5
+            )
+
+
+def test_it_remembers_values_and_not_the_graph_that_made_them():
+    memory = FeatureMemory(1, 2, 3)
+    features = torch.ones(1, 1, 3, requires_grad=True)
+    memory.add(features * 2, torch.ones(1, 1, dtype=torch.int8))
+    assert not memory.features.requires_grad
+    memory.similarity(features).sum().backward()
+    assert features.grad.isfinite().all()
+
+
+def test_all_of_it_is_saved():
+    memory = FeatureMemory(3, 2, 4)
+    memory.add(*random_batches(0, [5])[0])
+    again = FeatureMemory(3, 2, 4)
+    again.load_state_dict(memory.state_dict())
+    for each in (memory, again):
+        each.add(*random_batches(1, [3])[0])
+    assert torch.equal(again.newest_first(), memory.newest_first())

@@ -1,0 +1,59 @@
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from partlabel import pseudo_labels
+from partlabel.labels import PRESENT, UNKNOWN, Targets
+from partlabel.memory import FeatureMemory
+from partlabel.nn.pairs import symmetric
+
+
+def some(seed, images=4, classes=5):
+    generator = torch.Generator().manual_seed(seed)
+    pairs = torch.rand(images, classes * (classes - 1) // 2, generator=generator)
+    return pairs, torch.randint(-1, 2, (images, classes), generator=generator).to(torch.int8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.floats(0, 1))
+def test_cooccurrence_votes_equal_a_double_loop(seed, threshold):
+    pairs, labels = some(seed)
+    matrix = symmetric(pairs, 5)
+    found = pseudo_labels.from_cooccurrence(pairs, labels, threshold)
+    for b in range(4):
+        present = [j for j in range(5) if labels[b, j] == PRESENT]
+        for c in range(5):
+            score = sum(matrix[b, c, j].item() for j in present) / max(len(present), 1)
+            if abs(score - threshold) < 1e-6:
+                continue
+            accepted = labels[b, c] == UNKNOWN and score >= threshold
+            assert found.weight[b, c] == accepted and found.value[b, c] == accepted
+
+
+def test_an_image_with_nothing_known_present_gets_no_vote():
+    pairs, labels = some(0)
+    labels[labels == PRESENT] = UNKNOWN
+    assert pseudo_labels.from_cooccurrence(pairs, labels, 0.01).weight.sum() == 0
+
+
+def test_similar_features_are_called_present_and_others_left_unknown():
+    memory = FeatureMemory(2, 3, 2)
+    memory.add(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 2, dtype=torch.int8))
+    features = torch.tensor([[[2.0, 0.1], [1.0, 0.0]], [[5.0, 0.0], [0.0, 3.0]]])
+    labels = torch.tensor([[-1, -1], [0, -1]], dtype=torch.int8)
+    found = pseudo_labels.from_similarity(features, memory, labels, 0.9)
+    assert found.weight.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_threshold_may_differ_by_class():
+    pairs, labels = torch.full((1, 3), 0.5), torch.tensor([[1, -1, -1]], dtype=torch.int8)
+    found = pseudo_labels.from_cooccurrence(pairs, labels, torch.tensor([0.0, 0.4, 0.6]))
+    assert found.weight.tolist() == [[0, 1, 0]]
+
+
+def test_known_labels_filled_with_pseudo_labels_keep_what_is_known():
+    labels = torch.tensor([[1, 0, -1, -1]], dtype=torch.int8)
+    pseudo = Targets.present(torch.tensor([[True, True, True, False]]))
+    filled = Targets.known(labels).fill(pseudo)
+    assert filled.value.tolist() == [[1, 0, 1, 0]]
+    assert filled.weight.tolist() == [[1, 1, 1, 0]]
