@@ -1,8 +1,8 @@
 """SST: known labels vote for unknown ones, inside an image and across images.
 
 Chen et al., "Structured Semantic Transfer for Multi-Label Recognition with Partial Labels", AAAI 2022,
-arXiv:2112.10941. Where the pseudo-labels come from is in `pseudo_labels.py`. What the paper and its code leave open or get wrong, and
-what is done here, is in `docs/methods/sst.md`.
+arXiv:2112.10941. Where the pseudo-labels come from is in `pseudo_labels.py`. What the paper and its code leave open or
+get wrong, and what is done here, is in `docs/methods/sst.md`.
 """
 
 from typing import ClassVar
