@@ -1,0 +1,122 @@
+"""What every reader ends with: paths made relative, rows of one image merged, errors that name the file."""
+
+import os.path
+import posixpath
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.checks import NOT_PLAIN
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import some
+
+
+def build(
+    source: Path,
+    images: Sequence[str],
+    classes: Sequence[str],
+    labels: np.ndarray,
+    *,
+    absent: Absent | None = None,
+    split: Sequence[str] | None = None,
+    root: Path | None = None,
+) -> LabelTable:
+    """A label table from what a reader found; rows of the same image are merged where they agree.
+
+    Args:
+        source: The file, for messages.
+        images: As written: may be absolute (inside `root`) or hold `./`; an image may come more than once.
+        classes: The columns.
+        labels: Int8 codes, one row an entry of `images`.
+        absent: `negative` turns what is UNKNOWN after the merge into ABSENT.
+        split: One name an entry of `images`.
+        root: The image folder.
+
+    Raises:
+        ValueError: Anything `LabelTable` refuses, or rows of one image that disagree, with the file's name before it.
+
+    Warns:
+        UserWarning: Rows were merged.
+    """
+    try:
+        images = _relative(images, root)
+        rows = _rows_of(images)
+        if len(rows) < len(images):
+            labels, split = _merged(rows, classes, labels, split)
+            warnings.warn(
+                f"{source}: {len(images) - len(rows)} row(s) name an image again and agree with its first row; merged",
+                stacklevel=6,
+            )
+        if absent == "negative":
+            labels = np.where(labels == UNKNOWN, np.int8(ABSENT), labels)
+        return LabelTable(tuple(rows), tuple(classes), labels, None if split is None else tuple(split), root)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+
+
+def require_absent(source: Path, absent: Absent | None, why: str) -> None:
+    """Refuse to guess what a missing mention means.
+
+    Raises:
+        ValueError: `absent` is None.
+    """
+    if absent is None:
+        raise ValueError(
+            f"{source}: {why}. Say what it means that a class is not mentioned: absent='unknown' (nobody said) or "
+            "absent='negative' (somebody looked, and it is not there)"
+        )
+
+
+def _relative(images: Sequence[str], root: Path | None) -> list[str]:
+    """The paths relative to the root, without detours; those outside stay as they are, to be refused."""
+    relative = list(images)
+    paths = pl.Series(relative, dtype=pl.String)
+    for row in paths.str.contains(NOT_PLAIN).arg_true().to_list():
+        path = relative[row]
+        if not path.strip():
+            raise ValueError(f"row {row + 1} has no image; write its path")
+        if os.path.isabs(path) and root is not None:
+            path = Path(os.path.relpath(path, root.absolute())).as_posix()
+        relative[row] = posixpath.normpath(path)
+    return relative
+
+
+def _rows_of(images: Sequence[str]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, image in enumerate(images):
+        rows[image].append(row)
+    return rows
+
+
+def _merged(
+    rows: dict[str, list[int]], classes: Sequence[str], labels: np.ndarray, split: Sequence[str] | None
+) -> tuple[np.ndarray, list[str] | None]:
+    """One row an image: what any of its rows knows."""
+    first = [of_image[0] for of_image in rows.values()]
+    merged = labels[first]
+    for position, (image, of_image) in enumerate(rows.items()):
+        if len(of_image) == 1:
+            continue
+        _refuse_disagreement(image, of_image, classes, labels, split)
+        merged[position] = labels[of_image].max(axis=0)
+    return merged, None if split is None else [split[row] for row in first]
+
+
+def _refuse_disagreement(
+    image: str, rows: list[int], classes: Sequence[str], labels: np.ndarray, split: Sequence[str] | None
+) -> None:
+    where = f"image {image!r} is in rows {some(row + 1 for row in rows)}"
+    both = (labels[rows] == PRESENT).any(axis=0) & (labels[rows] == ABSENT).any(axis=0)
+    if both.any():
+        disputed = some(repr(classes[column]) for column in np.flatnonzero(both).tolist())
+        raise ValueError(
+            f"{where}, which disagree on class {disputed}; keep one row, or blank what is in doubt"
+        )
+    if split is not None and len({split[row] for row in rows}) > 1:
+        parts = some(repr(split[row]) for row in rows)
+        raise ValueError(f"{where} with different splits ({parts}); an image can only be in one part")

@@ -1,0 +1,132 @@
+"""The columns of a CSV or parquet file, checked for what goes wrong with them."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from partlabel.text import did_you_mean, some
+
+TABLES = (".csv", ".tsv", ".parquet")
+IMAGE_COLUMNS = ("image", "path", "file", "filename")
+T = TypeVar("T")
+
+
+def header(path: Path, separator: str | None = None) -> list[str]:
+    """The column names, without spaces around them.
+
+    Raises:
+        ValueError: The file is empty or not UTF-8, or two columns have one name.
+    """
+    if path.suffix == ".parquet":
+        names = _guarded(path, lambda: list(pq.read_schema(path).names))
+    else:
+        names = _guarded(path, lambda: _first_line(path, separator))
+    if not names:
+        raise ValueError(f"{path}: the file is empty; its first line has the column names")
+    names = [name.strip() for name in names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"{path}: two columns have the same name: {some(map(repr, twice))}; rename or merge them"
+        )
+    return names
+
+
+def columns(
+    path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None = None
+) -> list[Any]:
+    """Columns of the file as arrow arrays: in CSV as dictionaries of strings, in parquet as they are.
+
+    Raises:
+        ValueError: A row has more or fewer cells than the header, or the file is not what its suffix says.
+    """
+    if path.suffix == ".parquet":
+        table = _guarded(path, lambda: pq.read_table(path))
+        return [table.column(position) for position in positions]
+    generic = [f"{position}" for position in range(len(names))]
+    text = pa.dictionary(pa.int32(), pa.string())
+    table = _guarded(
+        path,
+        lambda: pyarrow.csv.read_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(column_names=generic, skip_rows=1),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=_separator(path, separator), newlines_in_values=True
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={generic[position]: text for position in positions},
+                include_columns=[generic[position] for position in positions],
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        ),
+    )
+    return list(table.columns)
+
+
+def strings(column: Any) -> list[str]:
+    """A column as strings; null is the empty string."""
+    return column.cast(pa.string()).fill_null("").to_pylist()
+
+
+def image_column(path: Path, names: Sequence[str], wanted: str | None = None) -> int:
+    """Where the image paths are: in the column asked for, else in `image`, `path`, `file` or `filename`.
+
+    Raises:
+        ValueError: There is no such column, or there are several.
+    """
+    if wanted is not None:
+        return column_at(path, names, wanted)
+    if "image" in names:
+        return names.index("image")
+    found = [position for position, name in enumerate(names) if name.lower() in IMAGE_COLUMNS]
+    if len(found) == 1:
+        return found[0]
+    listed = some(map(repr, names))
+    if found:
+        several = " and ".join(repr(names[position]) for position in found)
+        raise ValueError(f"{path}: both {several} may hold the image paths; say which with image_column=")
+    hint = "; is the separator another? say it with separator=" if len(names) == 1 else ""
+    raise ValueError(
+        f"{path}: no column holds the image paths; call it {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}, "
+        f"or say which it is with image_column=. There are: {listed}{hint}"
+    )
+
+
+def column_at(path: Path, names: Sequence[str], wanted: str) -> int:
+    """Where the column of that name is.
+
+    Raises:
+        ValueError: There is none; the message names the nearest.
+    """
+    if wanted not in names:
+        raise ValueError(
+            f"{path}: there is no column {wanted!r}{did_you_mean(wanted, names)}; there are: {some(map(repr, names))}"
+        )
+    return names.index(wanted)
+
+
+def _first_line(path: Path, separator: str | None) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return next(csv.reader(file, delimiter=_separator(path, separator)), [])
+
+
+def _separator(path: Path, separator: str | None) -> str:
+    return separator or ("\t" if path.suffix == ".tsv" else ",")
+
+
+def _guarded(path: Path, read: Callable[[], T]) -> T:
+    """What `read` gives; what goes wrong names the file."""
+    try:
+        return read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"{path}: {error}; mend the file: every row has one cell a column, in UTF-8"
+        ) from None

@@ -1,0 +1,94 @@
+"""MS-COCO instances JSON (Lin et al., 2014): an image has the classes that it has an annotation of.
+
+Rows are in the order of `images`, columns in the order of category ids, as the masks of the partial-label literature
+have them. Images without annotations stay, crowd annotations count.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.data.readers._build import build, require_absent
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import some
+
+_KEYS = {
+    "images": ("id", "file_name"),
+    "categories": ("id", "name"),
+    "annotations": ("image_id", "category_id"),
+}
+
+
+def recognises(path: Path) -> bool:
+    """A JSON file."""
+    return path.is_file() and path.suffix == ".json"
+
+
+def read(path: Path, images: Path | None = None, absent: Absent | None = None) -> LabelTable:
+    """Read an instances file.
+
+    Args:
+        path: `instances_train2014.json` and the like.
+        images: The folder that `file_name` starts from.
+        absent: Required. The literature takes `negative`.
+
+    Raises:
+        ValueError: `absent` is missing, the file is no instances file, an id comes twice, or an annotation names an
+            image or category that there is not.
+    """
+    require_absent(path, absent, "COCO lists only what is present")
+    content = _content(path)
+    rows = _numbers(path, "images", content["images"])
+    kinds = sorted(content["categories"], key=lambda category: category["id"])
+    columns = _numbers(path, "categories", kinds)
+    labels = np.full((len(rows), len(columns)), UNKNOWN, np.int8)
+    at = (
+        _places(path, content["annotations"], "image_id", rows),
+        _places(path, content["annotations"], "category_id", columns),
+    )
+    labels[at] = PRESENT
+    listed = [image["file_name"] for image in content["images"]]
+    classes = [str(kind["name"]).strip() for kind in kinds]
+    return build(path, listed, classes, labels, absent=absent, root=images)
+
+
+def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: no JSON: {error}") from None
+    for name, keys in _KEYS.items():
+        if not isinstance(content, dict) or not isinstance(content.get(name), list):
+            raise ValueError(f"{path}: no COCO instances file: it has no list {name!r}")
+        for position, entry in enumerate(content[name]):
+            lacking = [key for key in keys if key not in entry]
+            if lacking:
+                raise ValueError(f"{path}: {name}[{position}] has no {' and no '.join(map(repr, lacking))}")
+    return content
+
+
+def _numbers(path: Path, name: str, entries: list[dict[str, Any]]) -> dict[Any, int]:
+    """The position of every id."""
+    numbers = {entry["id"]: position for position, entry in enumerate(entries)}
+    if len(numbers) != len(entries):
+        ids = [entry["id"] for entry in entries]
+        twice = sorted({number for number in ids if ids.count(number) > 1}, key=str)
+        raise ValueError(
+            f"{path}: ids that come more than once in {name!r}: {some(twice)}; give each its own"
+        )
+    return numbers
+
+
+def _places(path: Path, annotations: list[dict[str, Any]], key: str, numbers: dict[Any, int]) -> np.ndarray:
+    """The row or column that each annotation is of."""
+    places = np.fromiter((numbers.get(entry[key], -1) for entry in annotations), np.int64, len(annotations))
+    if (places < 0).any():
+        first = int(np.flatnonzero(places < 0)[0])
+        raise ValueError(
+            f"{path}: {int((places < 0).sum())} annotation(s) have a {key} that is not in the file; the first is "
+            f"annotations[{first}] with {key} {annotations[first][key]!r}; add it or drop them"
+        )
+    return places

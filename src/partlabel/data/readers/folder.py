@@ -1,0 +1,56 @@
+"""A plain folder of images, or a text file that lists them: nothing is known of any class. For prediction."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from partlabel.codes import UNKNOWN
+from partlabel.data.readers._build import build
+from partlabel.data.table import Absent, LabelTable
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def recognises(path: Path) -> bool:
+    """A folder without the lists of VOC or Visual Genome; a text file."""
+    lists = path / "ImageSets" / "Main", path / "train_list_500.txt", path / "test_list_500.txt"
+    return path.suffix == ".txt" if path.is_file() else not any(there.exists() for there in lists)
+
+
+def read(
+    path: Path, images: Path | None = None, absent: Absent | None = None, *, classes: Sequence[str] = ()
+) -> LabelTable:
+    """List the images of a folder and of the folders in it, in alphabetical order; hidden ones are left out.
+
+    Args:
+        path: The folder; or a text file with one image path a line, kept in its order.
+        images: The folder that a list's paths start from; without it, the folder of the list. A folder is its own.
+        absent: `unknown` or nothing: a folder says nothing of absence.
+        classes: The columns, all of them UNKNOWN.
+
+    Raises:
+        ValueError: There are no images, or `absent` is `negative`.
+    """
+    if absent == "negative":
+        raise ValueError(
+            f"{path}: a folder names no class, so absent='negative' would make every label ABSENT"
+        )
+    if path.is_dir():
+        listed, root = sorted(_images(path)), path
+        if not listed:
+            raise ValueError(f"{path}: no image in this folder or below; looked for {', '.join(SUFFIXES)}")
+    else:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        listed, root = [line.strip() for line in lines if line.strip()], images or path.parent
+    labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)
+    return build(path, listed, classes, labels, root=root)
+
+
+def _images(folder: Path) -> Iterator[str]:
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield (Path(here) / name).relative_to(folder).as_posix()

@@ -1,0 +1,101 @@
+"""Visual Genome as the partial-label literature uses it (Chen et al., SSGRL, 2019): name lists and a label index.
+
+`train_list_500.txt` and `test_list_500.txt` have one image name a line; `vg_category_500_labels_index.json` maps the
+name to the ids of its classes. VG-200 is the ids below 200 of the 500, on the same images.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.data.readers._build import build, require_absent
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import some
+
+INDEX = "vg_category_500_labels_index.json"
+_LISTS = {"train": "train_list_500.txt", "test": "test_list_500.txt"}
+
+
+def recognises(path: Path) -> bool:
+    """A folder with one of the name lists."""
+    return any((path / name).is_file() for name in _LISTS.values())
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    index: str | Path | None = None,
+    below: int = 200,
+    classes: Sequence[str] | None = None,
+) -> LabelTable:
+    """Read the name lists of a folder as parts `train` and `test`, or a single list without parts.
+
+    Args:
+        path: The folder of the lists, or one list.
+        images: The image folder. Where an image is in `VG_100K` or `VG_100K_2` below it, as Visual Genome ships
+            them, it is found there.
+        absent: Required. The literature takes `negative`.
+        index: The label index; without it, `vg_category_500_labels_index.json` beside the lists.
+        below: Ids from here on are left out.
+        classes: Their names; without it, `vg0`, `vg1`, ..., since the index has none.
+
+    Raises:
+        ValueError: `absent` is missing, an image is not in the index, an id is no number in range, or there are not
+            as many names as classes.
+    """
+    require_absent(path, absent, "the label index lists only what is present")
+    folder = path if path.is_dir() else path.parent
+    index = Path(index) if index is not None else folder / INDEX
+    if not index.is_file():
+        raise ValueError(f"{path}: there is no label index {index}; say where it is with index=")
+    known = json.loads(index.read_text(encoding="utf-8"))
+    lists = {part: folder / name for part, name in _LISTS.items() if (folder / name).is_file()}
+    members = {part: _names(file) for part, file in lists.items()} if path.is_dir() else {"": _names(path)}
+    listed = [name for names in members.values() for name in names]
+    names = _class_names(path, below, classes)
+    labels = _labels(index, known, listed, below)
+    split = [part for part, of_part in members.items() for _ in of_part] if path.is_dir() else None
+    return build(path, _found(listed, images), names, labels, absent=absent, split=split, root=images)
+
+
+def _names(file: Path) -> list[str]:
+    return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _class_names(path: Path, below: int, classes: Sequence[str] | None) -> list[str]:
+    if classes is not None and len(classes) != below:
+        raise ValueError(f"{path}: {len(classes)} class names for the {below} ids below {below}")
+    return list(classes) if classes is not None else [f"vg{number}" for number in range(below)]
+
+
+def _labels(index: Path, known: dict[str, list[int]], listed: list[str], below: int) -> np.ndarray:
+    strangers = [name for name in listed if name not in known]
+    if strangers:
+        raise ValueError(
+            f"{index}: {len(strangers)} of {len(listed)} images are not in the index: {some(strangers)}"
+        )
+    labels = np.full((len(listed), below), UNKNOWN, np.int8)
+    for row, name in enumerate(listed):
+        wrong = [number for number in known[name] if type(number) is not int or number < 0]
+        if wrong:
+            raise ValueError(
+                f"{index}: image {name!r} has the class id(s) {some(wrong)}; ids are numbers from 0 on"
+            )
+        labels[row, [number for number in known[name] if number < below]] = PRESENT
+    return labels
+
+
+def _found(listed: list[str], images: Path | None) -> list[str]:
+    """The names, with the folder before them where the images lie in Visual Genome's two folders."""
+    folders = [name for name in ("VG_100K", "VG_100K_2") if images is not None and (images / name).is_dir()]
+    where = {name: f"{folder}/{name}" for folder in folders for name in _listing(images, folder)}
+    return [where.get(name, name) for name in listed]
+
+
+def _listing(images: Path | None, folder: str) -> list[str]:
+    return [] if images is None else [file.name for file in (images / folder).iterdir()]

@@ -1,0 +1,166 @@
+"""Pascal VOC devkit (Everingham et al., 2010): `ImageSets/Main`, `Annotations/*.xml`, `JPEGImages`.
+
+Labels come from the XML files; where there are none, from `ImageSets/Main/<class>_<set>.txt` (1 present, -1 absent,
+0 difficult). The literature on partial labels skips difficult objects, so that they count as absent; VOC's own
+evaluation leaves them out, which is `difficult="unknown"`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+import numpy as np
+
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.readers._build import build, require_absent
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import did_you_mean, some
+
+Difficult = Literal["absent", "unknown", "present"]
+_DIFFICULT = {"absent": ABSENT, "unknown": UNKNOWN, "present": PRESENT}
+_TXT = {"1": PRESENT, "-1": ABSENT}
+
+
+def recognises(path: Path) -> bool:
+    """A folder with `ImageSets/Main`."""
+    return (path / "ImageSets" / "Main").is_dir()
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    sets: Sequence[str] | None = None,
+    difficult: Difficult = "absent",
+    classes: Sequence[str] | None = None,
+) -> LabelTable:
+    """Read a devkit, such as `VOCdevkit/VOC2007`.
+
+    Args:
+        path: The folder that holds `ImageSets`.
+        images: The image folder; without it, `JPEGImages` beside `ImageSets`.
+        absent: What a class without an object in the XML means; required for XML, where VOC itself means `negative`.
+            The text files say what is absent, so it is not looked at there.
+        sets: Names in `ImageSets/Main`, in the order of the rows. The split has their names, `trainval` as `train`.
+            Without it: trainval, or else train and val; then test, if there is one.
+        difficult: What a class is that has only objects marked difficult.
+        classes: The columns; without it, all that occur, in alphabetical order.
+
+    Raises:
+        ValueError: A set, an annotation file or a class is not there; a line or an object cannot be understood.
+    """
+    main = path / "ImageSets" / "Main"
+    sets = sets or _sets(main)
+    members = {name: _members(main, name) for name in sets}
+    ids = [image for name in sets for image in members[name]]
+    if (path / "Annotations").is_dir():
+        require_absent(path, absent, "XML lists only what is present; in VOC's own files all else is absent")
+        columns, labels = _from_xml(path / "Annotations", ids, classes, _DIFFICULT[difficult])
+    else:
+        columns, labels = _from_txt(main, members, classes, _DIFFICULT[difficult])
+        absent = None
+    split = ["train" if name == "trainval" else name for name in sets for _ in members[name]]
+    root = images or (path / "JPEGImages" if (path / "JPEGImages").is_dir() else None)
+    return build(path, _files(ids, root), columns, labels, absent=absent, split=split, root=root)
+
+
+def _sets(main: Path) -> list[str]:
+    there = [name for name in ("trainval", "train", "val", "test") if (main / f"{name}.txt").is_file()]
+    if "trainval" in there:
+        there = [name for name in there if name not in ("train", "val")]
+    if not there:
+        raise ValueError(f"{main}: no trainval.txt, train.txt, val.txt or test.txt; say the names with sets=")
+    return there
+
+
+def _members(main: Path, name: str) -> list[str]:
+    file = main / f"{name}.txt"
+    if not file.is_file():
+        known = sorted(there.stem for there in main.glob("*.txt"))
+        raise ValueError(
+            f"{main}: there is no set {name!r}{did_you_mean(name, known)}; it would be {file.name}"
+        )
+    return [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
+
+
+def _files(ids: list[str], root: Path | None) -> list[str]:
+    """File names in the image folder: `<id>.jpg` unless another suffix is there."""
+    there = {file.stem: file.name for file in root.iterdir()} if root is not None else {}
+    return [there.get(image, f"{image}.jpg") for image in ids]
+
+
+def _from_xml(
+    folder: Path, ids: list[str], classes: Sequence[str] | None, difficult: int
+) -> tuple[list[str], np.ndarray]:
+    gone = [image for image in ids if not (folder / f"{image}.xml").is_file()]
+    if gone:
+        raise ValueError(
+            f"{folder}: {len(gone)} of {len(ids)} annotation files are missing: {some(gone)} (.xml)"
+        )
+    objects = [_objects(folder / f"{image}.xml") for image in ids]
+    columns = list(classes) if classes is not None else sorted({name for of in objects for name, _ in of})
+    number = {name: position for position, name in enumerate(columns)}
+    labels = np.full((len(ids), len(columns)), UNKNOWN, np.int8)
+    for row, of_image in enumerate(objects):
+        for name, is_difficult in sorted(
+            of_image, key=lambda each: not each[1]
+        ):  # the plain ones last: they win
+            if name not in number:
+                raise ValueError(
+                    f"{folder / ids[row]}.xml: object {name!r} is not among the classes{did_you_mean(name, columns)}"
+                )
+            labels[row, number[name]] = difficult if is_difficult else PRESENT
+    return columns, labels
+
+
+def _objects(file: Path) -> list[tuple[str, bool]]:
+    """The name of each object and whether it is difficult."""
+    try:
+        root = ElementTree.parse(file).getroot()
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{file}: no XML: {error}") from None
+    found = []
+    for position, each in enumerate(root.iter("object")):
+        name, mark = (each.findtext("name") or "").strip(), (each.findtext("difficult") or "0").strip()
+        if not name or mark not in ("0", "1"):
+            fault = f"difficult {mark!r} is neither 0 nor 1" if name else "it has no name"
+            raise ValueError(f"{file}: object {position}: {fault}")
+        found.append((name, mark == "1"))
+    return found
+
+
+def _from_txt(
+    main: Path, members: dict[str, list[str]], classes: Sequence[str] | None, difficult: int
+) -> tuple[list[str], np.ndarray]:
+    if classes is None:
+        classes = sorted(
+            {file.stem.removesuffix(f"_{name}") for name in members for file in main.glob(f"?*_{name}.txt")}
+        )
+    if not classes:
+        raise ValueError(
+            f"{main}: neither ../../Annotations nor files such as dog_{next(iter(members))}.txt; no labels"
+        )
+    parts = [_class_files(main, name, ids, classes, difficult) for name, ids in members.items()]
+    return list(classes), np.concatenate(parts)
+
+
+def _class_files(main: Path, name: str, ids: list[str], classes: Sequence[str], difficult: int) -> np.ndarray:
+    """The labels of one set, from one file a class."""
+    labels = np.full((len(ids), len(classes)), UNKNOWN, np.int8)
+    number = {image: row for row, image in enumerate(ids)}
+    meaning = {**_TXT, "0": difficult}
+    for column, of_class in enumerate(classes):
+        file = main / f"{of_class}_{name}.txt"
+        if not file.is_file():
+            raise ValueError(f"{file} is missing: no labels of class {of_class!r} in set {name!r}")
+        for line, words in enumerate(map(str.split, file.read_text().splitlines()), start=1):
+            if not words:
+                continue
+            if len(words) != 2 or words[0] not in number or words[1] not in meaning:
+                raise ValueError(
+                    f"{file}, line {line}: {' '.join(words)!r} is not an image of the set and 1, -1 or 0 (difficult)"
+                )
+            labels[number[words[0]], column] = meaning[words[1]]
+    return labels

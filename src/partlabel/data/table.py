@@ -1,0 +1,242 @@
+"""The label table: images, classes, and what is known of each class in each image.
+
+Immutable: every change is a new table. On disk it is a wide table, one row an image and one column a class, as CSV
+(1 / 0 / blank) or parquet (nullable booleans), so that spreadsheets, pandas and SQL read it as it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self, cast
+
+import numpy as np
+from jaxtyping import Int8
+
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data import checks
+from partlabel.text import did_you_mean, some
+
+Absent = Literal["unknown", "negative"]
+Rows = slice | Sequence[int] | np.ndarray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelTable:
+    """What is known of every class in every image.
+
+    Attributes:
+        images: Paths relative to `root`, unique, with `/` between folders.
+        classes: Unique names, in the order of the columns. May be empty: images to predict.
+        labels: PRESENT, ABSENT or UNKNOWN; read-only.
+        split: The name of the part each image is in (`train`, `test`); None where there are no parts.
+        root: The folder that the paths start from; None where only labels are at hand. Not kept in files, since
+            it is a fact about a machine: give `images=` when reading.
+
+    Raises:
+        ValueError: No images, a path that leaves the folder, images or classes named twice, an empty class name,
+            a label that is none of the three, shapes that do not fit. The message names it and the mend.
+        TypeError: Labels that are not int8 (floats and NaN among them).
+    """
+
+    images: tuple[str, ...]
+    classes: tuple[str, ...]
+    labels: Int8[np.ndarray, "image class"]
+    split: tuple[str, ...] | None = None
+    root: Path | None = None
+
+    def __post_init__(self) -> None:
+        checks.check_images(self.images)
+        checks.check_classes(self.classes)
+        checks.check_labels(self.labels, self.images, self.classes)
+        if self.split is not None:
+            checks.check_split(self.split, self.images)
+        object.__setattr__(self, "labels", _read_only(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        known = f"{self.known / max(self.labels.size, 1):.1%} known"
+        parts = "".join(f", {name} {self.split.count(name)}" for name in self.parts) if self.split else ""
+        return f"LabelTable({len(self)} images, {len(self.classes)} classes, {known}{parts})"
+
+    def __getitem__(self, rows: Rows) -> Self:
+        """The rows of a slice, of row numbers or of a mask, as a table."""
+        chosen = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)]
+        if chosen.ndim != 1:
+            raise TypeError(
+                "choose rows by a slice, a list of row numbers or a mask, such as table[5:6] for one row"
+            )
+        split = None if self.split is None else tuple(self.split[row] for row in chosen)
+        images = tuple(self.images[row] for row in chosen)
+        return replace(self, images=images, labels=self.labels[chosen], split=split)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names in `split`, in the order they first appear; none where there is no split."""
+        return tuple(dict.fromkeys(self.split or ()))
+
+    def part(self, name: str) -> Self:
+        """The images whose split is `name`.
+
+        Raises:
+            ValueError: There is no split, or no such part; the message names the parts.
+        """
+        return self[self._in_part(name)]
+
+    def path(self, row: int) -> Path:
+        """Where the image of a row is.
+
+        Raises:
+            ValueError: The table has no root.
+        """
+        if self.root is None:
+            raise ValueError(
+                f"where is {self.images[row]!r}? the table has no image folder: read it with images="
+            )
+        return self.root / self.images[row]
+
+    def missing(self) -> tuple[str, ...]:
+        """The images that are not in the image folder."""
+        return tuple(image for row, image in enumerate(self.images) if not self.path(row).is_file())
+
+    @property
+    def known(self) -> int:
+        """How many labels are known."""
+        return int((self.labels != UNKNOWN).sum())
+
+    @property
+    def present(self) -> int:
+        """How many labels are PRESENT."""
+        return int((self.labels == PRESENT).sum())
+
+    @property
+    def absent(self) -> int:
+        """How many labels are ABSENT."""
+        return int((self.labels == ABSENT).sum())
+
+    @property
+    def unknown(self) -> int:
+        """How many labels are UNKNOWN."""
+        return int((self.labels == UNKNOWN).sum())
+
+    def never_present(self) -> tuple[str, ...]:
+        """The classes without a single PRESENT label: nothing can be learned of them."""
+        ever = (self.labels == PRESENT).any(axis=0)
+        return tuple(name for name, is_ever in zip(self.classes, ever, strict=True) if not is_ever)
+
+    def with_labels(self, labels: Int8[np.ndarray, "image class"]) -> Self:
+        """The same images and classes with other labels."""
+        return replace(self, labels=labels)
+
+    def with_split(self, split: Sequence[str] | None) -> Self:
+        """The same table with its images in other parts."""
+        return replace(self, split=None if split is None else tuple(split))
+
+    def hide(
+        self, scheme: str = "uniform", *, part: str | None = None, seed: int = 0, **options: Any
+    ) -> Self:
+        """The table with labels hidden as a benchmark does; this one stays as it is, and holds the truth.
+
+        Args:
+            scheme: One of `hiding.SCHEMES`.
+            part: Hide in this part of the split alone; the authors hide in train and keep test whole.
+            seed: Of the draw.
+            **options: What the scheme takes: `known=0.1` for uniform, `rates=` for per_class.
+
+        Raises:
+            ValueError: An unknown scheme or part, an option the scheme does not take or lacks.
+        """
+        from partlabel.data.hiding import hide
+
+        if part is None:
+            return self.with_labels(hide(self.labels, scheme, seed=seed, **options))
+        labels, rows = self.labels.copy(), self._in_part(part)
+        labels[rows] = hide(labels[rows], scheme, seed=seed, **options)
+        return self.with_labels(labels)
+
+    @classmethod
+    def read(
+        cls,
+        path: str | Path,
+        images: str | Path | None = None,
+        format: str = "auto",
+        absent: Absent | None = None,
+        missing: Literal["refuse", "keep"] = "refuse",
+        **options: Any,
+    ) -> "LabelTable":
+        """The table in a file or folder of any format that a reader knows.
+
+        Args:
+            path: The annotation file, or the folder of them.
+            images: The image folder. Where it is given, every image must be there.
+            format: A name in `readers.names()`; `auto` asks each reader whether it knows the file.
+            absent: What a class that is not mentioned means: `unknown` (nobody said) or `negative` (looked, and it
+                is not there). Formats that list only what is there require it.
+            missing: `keep` leaves out the check that the images are there.
+            **options: What the reader takes besides.
+
+        Raises:
+            ValueError: The file cannot be understood; the message names file, row or key, class and the mend.
+            FileNotFoundError: The file, the image folder or images in it are not there.
+        """
+        from partlabel.data import readers
+
+        table = readers.read(Path(path), _folder(images), format, absent, options)
+        if images is not None and missing == "refuse":
+            table.check_files(path)
+        return cast("LabelTable", table)
+
+    def check_files(self, source: str | Path = "the label table") -> None:
+        """See that every image is there.
+
+        Raises:
+            FileNotFoundError: With the count, the first few, and where they were looked for.
+        """
+        gone = self.missing()
+        if gone:
+            hint = "; paths have / between folders, not \\" if any("\\" in name for name in gone) else ""
+            raise FileNotFoundError(
+                f"{source}: {len(gone)} of {len(self)} images are not in {self.root}: {some(gone)}; "
+                f"check the image folder{hint}"
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table as `.csv` (1 / 0 / blank) or `.parquet` (nullable booleans); `read` gives the same back.
+
+        The file is written aside and renamed, so that readers never meet half of one.
+
+        Raises:
+            ValueError: Another suffix.
+        """
+        from partlabel.data import wide
+
+        return wide.write(wide.frame(self), Path(path))
+
+    def _in_part(self, name: str) -> np.ndarray:
+        if self.split is None:
+            raise ValueError(
+                f"there is no part {name!r}: the table has no split column; with_split() adds one"
+            )
+        if name not in self.parts:
+            hint = did_you_mean(name, self.parts)
+            raise ValueError(
+                f"there is no part {name!r}{hint}; there are: {', '.join(map(repr, self.parts))}"
+            )
+        return np.fromiter((part == name for part in self.split), dtype=bool, count=len(self))
+
+
+def _read_only(labels: np.ndarray) -> np.ndarray:
+    """The labels themselves where nobody can write to them, else a copy."""
+    if labels.flags.writeable or labels.base is not None or not labels.flags.c_contiguous:
+        labels = np.array(labels, order="C")
+        labels.flags.writeable = False
+    return labels
+
+
+def _folder(images: str | Path | None) -> Path | None:
+    if images is None:
+        return None
+    if not Path(images).is_dir():
+        raise FileNotFoundError(f"there is no image folder {images}")
+    return Path(images)

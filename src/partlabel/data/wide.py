@@ -1,0 +1,46 @@
+"""Writing wide tables: one row an image, one column a class; 1 / 0 / blank in CSV, nullable booleans in parquet."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from partlabel.codes import UNKNOWN
+from partlabel.data.aside import written_aside
+
+if TYPE_CHECKING:
+    from partlabel.data.table import LabelTable
+
+
+def frame(table: "LabelTable") -> pl.DataFrame:
+    """The table as a frame: `image`, `split` if there is one, then a nullable Boolean column a class."""
+    head = [pl.Series("image", table.images, dtype=pl.String)]
+    if table.split is not None:
+        head.append(pl.Series("split", table.split, dtype=pl.String))
+    columns = np.ascontiguousarray(table.labels.T)
+    return pl.DataFrame(
+        head + [_column(name, column) for name, column in zip(table.classes, columns, strict=True)]
+    )
+
+
+def write(frame: pl.DataFrame, path: Path) -> Path:
+    """Write a frame as `.csv` or `.parquet`, aside and then renamed; booleans become 1 and 0 in CSV.
+
+    Raises:
+        ValueError: Another suffix.
+    """
+    if path.suffix == ".csv":
+        with written_aside(path) as aside:
+            frame.cast({pl.Boolean: pl.Int8}).write_csv(aside)
+    elif path.suffix == ".parquet":
+        with written_aside(path) as aside:
+            frame.write_parquet(aside)
+    else:
+        raise ValueError(f"cannot save a label table as {path.name!r}: end the name in .csv or .parquet")
+    return path
+
+
+def _column(name: str, labels: np.ndarray) -> pl.Series:
+    column = pl.Series(name, labels)
+    return column.set(column == UNKNOWN, None).cast(pl.Boolean)
