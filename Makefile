@@ -1,0 +1,52 @@
+# What a person does here, each with its own set-up on a fresh machine: a virtual environment in .venv, once.
+#
+#   make demo    draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
+#   make test    the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
+#   make check   formatting, lint, types
+#   make clean   removes the environment and what tools left behind
+#
+# Another Python: make PYTHON=python3.12 test. Another place for the environment: make VENV=/tmp/venv test.
+
+SHELL := bash
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format clean
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Two workers share the cores between them; threads inside each would only fight.
+WORKERS ?= 2
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/installed
+	$(BIN)/partlabel demo
+
+test: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "partlabel needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
+			"name another: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing partlabel and PyTorch into $(VENV): a few minutes, once."
+	$(BIN)/pip install --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --editable '.[dev,text]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
