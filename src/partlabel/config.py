@@ -1,0 +1,92 @@
+"""How a run trains, in one frozen object: its fields are the options of `partlabel train` and the keys of a recipe.
+
+Imports nothing heavy, so that the command line can read it.
+"""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Self
+
+from partlabel.text import did_you_mean
+
+Cache = Literal["features"]
+HERE_ONLY = frozenset({"workers", "cache_dir"})
+"""What may differ between a run and its resumption: facts about the machine."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        lr: Learning rate at its highest, of everything but the backbone.
+        backbone_lr: Learning rate of the backbone's trained part, as a multiple of `lr`.
+        weight_decay: Of all parameters that are trained, unless the method has parameter groups of its own.
+        optimizer: `adam` has the decay in the gradient (L2, as the authors of SST), `adamw` decoupled.
+        schedule: Of the learning rate: `onecycle`, `cosine` to zero, `constant`, or `step`: a tenth every
+            `step_epochs` epochs, as the authors of SST.
+        step_epochs: Epochs between the drops of `step`.
+        clip: Largest norm of the gradient; 0 does not clip.
+        accumulate: Batches whose gradients are summed up before a step.
+        ema: Decay of an exponential moving average of the weights, which then is what is validated and kept; 0 for none.
+        val: Share of the training images set apart to choose the best epoch; 0 keeps the last one.
+        augment: `paper` (squares of five sizes out of a larger image, flip), `light` (random resized crop, flip), `none`.
+        cache: `features` computes the frozen part of the backbone once per image and view, and trains on that.
+        cache_views: Views of each image in the cache: the plain one, and the others augmented.
+        cache_dir: Where caches are; by default `partlabel` in the user's cache folder.
+        workers: Processes that read images; 0 reads in this one.
+        precision: Of the arithmetic, as Lightning names it: `32-true`, `16-mixed`, `bf16-mixed`.
+        accelerator: As Lightning names it: `auto`, `cpu`, `gpu`.
+        devices: How many, or `auto`.
+        seed: Of the split, the initial weights, the order, the augmentation and dropout.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    lr: float = 1e-3
+    backbone_lr: float = 0.1
+    weight_decay: float = 1e-2
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
+    step_epochs: int = 10
+    clip: float = 0.0
+    accumulate: int = 1
+    ema: float = 0.0
+    val: float = 0.1
+    augment: Literal["light", "paper", "none"] = "light"
+    cache: Cache | None = None
+    cache_views: int = 4
+    cache_dir: str | None = None
+    workers: int = 0
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int | str = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "step_epochs", "cache_views"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if not 0 <= self.val < 1:
+            raise ValueError(f"val is {self.val}; it is a share of the training images, from 0 up to below 1")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema is {self.ema}; it is a decay such as 0.999, and 0 for none")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed is {self.seed}; it has to lie between 0 and 2147483647")
+
+    def with_options(self, **options: Any) -> Self:
+        """These settings with some changed.
+
+        Raises:
+            TypeError: There is no such setting; the message names the nearest.
+        """
+        known = [field.name for field in fields(self)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"there is no training option {name!r}{did_you_mean(name, known)}")
+        return replace(self, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
