@@ -4,14 +4,15 @@ Their names mean: `changeChannel` reduces the channels, `SemanticDecoupling` and
 `fc` joins, `classifiers` judge; `intra_*` is the pair head. The sizes are read off the tensors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 
 from partlabel.methods.sst import SST
-from partlabel.nn.backbone import Backbone
+from partlabel.nn.backbone import Backbone, create
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.ssgrl import SSGRL
 from partlabel.text import some
@@ -55,39 +56,39 @@ STACKED = {
 
 
 def load_sst(
-    state: State | str | Path, class_names: tuple[str, ...] | None = None, backbone: nn.Module | None = None
+    state: State | str | Path, class_names: Sequence[str] | None = None, backbone: nn.Module | None = None
 ) -> SST:
-    """An SST with the weights of a checkpoint of the authors' code.
+    """An SST with the weights of a checkpoint of the authors' code, in eval mode.
 
     The feature memory is not in their checkpoints, so it starts empty. The biases of their attention (`fc3.bias`,
     `fc4.bias`) have no effect on any output and are dropped.
 
     Args:
-        state: A state dict, or the path of a `.pth` that holds one, alone or under `state_dict`, with or without
-            `backbone.*` and the `module.` of DataParallel. Files are read without unpickling code.
+        state: A state dict, or the path of a `.pth` that holds one, alone or under `state_dict`, with or without the
+            `module.` of DataParallel. Files are read without unpickling code.
         class_names: Names for the classes; by default `class 0`, `class 1`, ...
-        backbone: Where `backbone.*` goes, a module of torchvision's ResNet layout (`conv1`, `layer1`, ...);
-            by default the SST takes feature maps.
+        backbone: Images to a feature map; by default the ResNet-101 with 2 x 2 pooling of the authors, from the
+            state's `backbone.*`, or where the state has none the identity, so that the SST takes feature maps.
 
     Raises:
-        ValueError: A tensor is missing, or the file holds no state dict.
+        ValueError: A tensor is missing, or the file holds something else than a state dict.
     """
     state = _plain(_read(state) if isinstance(state, str | Path) else state)
     _check(state)
-    vectors, graph = state["wordFeatures"], state["inMatrix"]
-    names = class_names or tuple(f"class {i}" for i in range(len(vectors)))
+    vectors = state["wordFeatures"]
+    names = tuple(class_names or (f"class {i}" for i in range(len(vectors))))
     if len(names) != len(vectors):
         raise ValueError(f"the checkpoint has {len(vectors)} classes, and {len(names)} names were given")
     dim, channels = state["changeChannel.0.weight"].shape[:2]
     head = SSGRL(
         channels,
-        Classes(names, vectors, graph),
+        Classes(names, vectors, state["inMatrix"]),
         dim=dim,
         attention_dim=len(state["SemanticDecoupling.fc1.weight"]),
         output_dim=len(state["fc.weight"]),
     )
     sst = SST(
-        Backbone(nn.Identity(), nn.Identity(), channels) if backbone is None else backbone,
+        _backbone(state, channels) if backbone is None else backbone,
         head,
         pair_dim=len(state["intra_fc_1.weight"]),
         pair_hidden_dim=len(state["intra_fc_2.weight"]),
@@ -96,17 +97,36 @@ def load_sst(
     for name, theirs in STACKED.items():
         for kind in ("weight", "bias"):
             ours[f"{name}.{kind}"] = torch.cat([state[f"{each}.{kind}"] for each in theirs])
-    if backbone is not None:
-        prefix = "backbone."
-        backbone.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        )
     sst.load_state_dict(ours, strict=False)
     return sst.eval()
 
 
+def _backbone(state: State, channels: int) -> nn.Module:
+    """Their ResNet-101, whose tensors have torchvision's names, as timm's have; or none."""
+    theirs = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
+    if not theirs:
+        return Backbone(nn.Identity(), nn.Identity(), channels)
+    backbone = create("resnet101", pretrained=False, pool=2)
+    last = "layer4."
+    ours = {
+        f"last.0.{k.removeprefix(last)}" if k.startswith(last) else f"stem.model.{k}": v
+        for k, v in theirs.items()
+    }
+    if missing := [k for k in backbone.state_dict() if k not in ours]:
+        raise ValueError(
+            f"the checkpoint's backbone is no ResNet-101: it lacks what would be {some(missing)}"
+        )
+    backbone.load_state_dict(ours, strict=False)  # theirs may hold a classifier too
+    return backbone
+
+
 def _read(path: str | Path) -> State:
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds more than tensors, and reading it could run code: it was not read"
+        ) from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} holds no state dict but a {type(content).__name__}")
     return content
