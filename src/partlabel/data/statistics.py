@@ -103,7 +103,7 @@ def _draw(labels: Int8[np.ndarray, "image class"], share: float, seed: int) -> B
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
     columns = _indicators(labels)
-    matter: np.ndarray = columns.any(axis=1)
+    matter = np.asarray(columns.any(axis=1))
     aside = _even(~matter, share, np.random.RandomState(seed))
     rows = np.flatnonzero(matter)
     if len(rows) < 2:

@@ -50,7 +50,7 @@ class LabelTable:
         checks.check_labels(self.labels, self.images, self.classes)
         if self.split is not None:
             checks.check_split(self.split, self.images)
-        object.__setattr__(self, "labels", _read_only(self.labels))
+        object.__setattr__(self, "labels", read_only(self.labels))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -226,12 +226,12 @@ class LabelTable:
         return np.fromiter((part == name for part in self.split), dtype=bool, count=len(self))
 
 
-def _read_only(labels: np.ndarray) -> np.ndarray:
-    """The labels themselves where nobody can write to them, else a copy."""
-    if labels.flags.writeable or labels.base is not None or not labels.flags.c_contiguous:
-        labels = np.array(labels, order="C")
-        labels.flags.writeable = False
-    return labels
+def read_only(matrix: np.ndarray) -> np.ndarray:
+    """The matrix itself where nobody can write to it, else a copy."""
+    if matrix.flags.writeable or matrix.base is not None or not matrix.flags.c_contiguous:
+        matrix = np.array(matrix, order="C")
+        matrix.flags.writeable = False
+    return matrix
 
 
 def _folder(images: str | Path | None) -> Path | None:

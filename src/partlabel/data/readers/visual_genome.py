@@ -53,7 +53,7 @@ def read(
     index = Path(index) if index is not None else folder / INDEX
     if not index.is_file():
         raise ValueError(f"{path}: there is no label index {index}; say where it is with index=")
-    known = json.loads(index.read_text(encoding="utf-8"))
+    known = _index(index)
     lists = {part: folder / name for part, name in _LISTS.items() if (folder / name).is_file()}
     members = {part: _names(file) for part, file in lists.items()} if path.is_dir() else {"": _names(path)}
     listed = [name for names in members.values() for name in names]
@@ -61,6 +61,16 @@ def read(
     labels = _labels(index, known, listed, below)
     split = [part for part, of_part in members.items() for _ in of_part] if path.is_dir() else None
     return build(path, _found(listed, images), names, labels, absent=absent, split=split, root=images)
+
+
+def _index(file: Path) -> dict[str, list[int]]:
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: no JSON: {error}") from None
+    if not isinstance(known, dict) or not all(isinstance(ids, list) for ids in known.values()):
+        raise ValueError(f"{file}: no label index: it maps every image name to a list of class ids")
+    return known
 
 
 def _names(file: Path) -> list[str]:
