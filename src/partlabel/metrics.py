@@ -257,6 +257,13 @@ class Quality:
         """Share of the pseudo-labels saying absent that is true; NaN if none could be checked."""
         return self.right_absent / self.checked_absent if self.checked_absent else NAN
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Count, precision and recall by name, for logs; those of absence only if anything said absent."""
+        present = {"count": float(self.count), "precision": self.precision, "recall": self.recall}
+        absent = {"count absent": float(self.count_absent), "precision absent": self.precision_absent}
+        return present | absent if self.count_absent else present
+
 
 @runtime_checkable
 class _Targets(Protocol):
