@@ -9,8 +9,9 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,10 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _plain_warnings():
             _run([word for word in argv if word != "--debug"])
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if debug:
             raise
-        return _fail("interrupted", 130)
+        return _fail(str(error) or "interrupted", 130)
     except (UsageError, ValueError, OSError, ImportError) as error:
         if debug:
             raise
@@ -85,6 +86,172 @@ def _overview() -> str:
             "Options of a verb: partlabel VERB --help. With --debug, errors come with their traceback.",
         ]
     )
+
+
+def train(
+    table: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    known: float | None = None,
+    hide_seed: int = 0,
+    out: Path = Path("runs/a"),
+    resume: bool = False,
+    skip_broken: bool = False,
+    *,
+    format: dict[str, Any],
+    method: dict[str, Any],
+    head: dict[str, Any],
+    **options: Any,
+) -> None:
+    """Train a tagger on a table's known labels.
+
+    Args:
+        table: Label table: a file or folder of any format in `--format`. Where it has a split, its part `train` is
+            trained on.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        known: For benchmarks: hide labels first, until this share of them is known.
+        hide_seed: Of the hiding; 0 in the literature.
+        out: Run folder.
+        resume: Go on where the run in `out` stopped.
+        skip_broken: Leave out images that cannot be read, and list them in the run folder.
+        format: Of the table.
+        method: How to learn.
+        head: From feature map to classes.
+        **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
+    """
+    from partlabel.config import TrainingConfig
+    from partlabel.tagger import Tagger
+
+    whole = _table(table, images, absent, format, missing="keep" if skip_broken else "refuse")
+    given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
+    config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
+    names = {"method": method.pop("name"), "head": head.pop("name")}
+    tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
+    try:
+        tagger.fit(
+            given,
+            truth=None if known is None else whole,
+            out=out,
+            resume=resume,
+            skip_broken=skip_broken,
+            config=config,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; the same command with --resume goes on from {out}") from None
+    print(f"report: {out / 'report.html'}")
+
+
+def evaluate(
+    run: Path,
+    table: Path | None = None,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    split: str = "test",
+    batch_size: int = 64,
+    workers: int = 0,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Score a tagger against known labels.
+
+    Args:
+        run: Run folder.
+        table: Label table; the one the run was trained on if none.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        split: The part of the split to score; all images where the table has no split.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        format: Of the table.
+    """
+    from rich import print as show
+
+    from partlabel.tagger import Tagger
+
+    tagger = Tagger.load(run)
+    whole = _run_table(run, table, images, absent, format)
+    evaluation = tagger.evaluate(whole.part(split) if whole.split else whole, batch_size, workers)
+    evaluation.save(run / "evaluation.json")
+    show(evaluation)
+    print(f"written to {run / 'evaluation.json'}")
+
+
+def predict(
+    run: Path,
+    photos: Path,
+    images: Path | None = None,
+    out: Path = Path("predictions.csv"),
+    batch_size: int = 64,
+    workers: int = 0,
+    skip_broken: bool = False,
+) -> None:
+    """Give every photo a probability for every class.
+
+    Args:
+        run: Run folder.
+        photos: A folder of photos, one photo, a table (.csv, .parquet), or a list (.txt) of one path a line.
+        images: The folder that the paths of a table start from.
+        out: Table to write: .csv, .parquet or .jsonl.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        skip_broken: Leave out photos that cannot be read.
+    """
+    from partlabel.data.aside import written_aside
+    from partlabel.tagger import Tagger
+
+    writers = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}
+    if out.suffix not in writers:
+        raise UsageError(f"--out {out}: predictions are written as {', '.join(writers)}")
+    source: LabelTable | Path | list[str] = photos
+    if photos.suffix in (".csv", ".tsv", ".parquet"):
+        source = _table(photos, images or photos.parent, missing="keep" if skip_broken else "refuse")
+    elif photos.suffix == ".txt":
+        source = [line.strip() for line in photos.read_text(encoding="utf-8").splitlines() if line.strip()]
+    found = Tagger.load(run).predict(source, batch_size, workers, skip_broken)
+    with written_aside(out) as aside:
+        getattr(found, writers[out.suffix])(aside)
+    print(f"{out}: {found.width - 1} probabilities for each of {found.height:,} photos")
+
+
+def fill(
+    run: Path,
+    table: Path | None = None,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    accept: float | None = None,
+    reject: float | None = None,
+    out: Path = Path("filled.csv"),
+    batch_size: int = 64,
+    workers: int = 0,
+    skip_broken: bool = False,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Turn every blank of a table into a probability, and the sure ones into labels.
+
+    Args:
+        run: Run folder.
+        table: Label table; the one the run was trained on if none.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        accept: Blanks from this probability on become present; none if it is not given.
+        reject: Blanks up to this probability become absent; none if it is not given.
+        out: Table to write: .csv, .parquet or .jsonl.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        skip_broken: Leave out images that cannot be read.
+        format: Of the table.
+    """
+    from partlabel.tagger import Tagger
+
+    tagger = Tagger.load(run)
+    given = _run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
+    filled = tagger.fill(given, accept, reject, batch_size, workers, skip_broken)
+    filled.save(out)
+    before = given.unknown
+    present, absent_now = filled.table.present - given.present, filled.table.absent - given.absent
+    print(f"{out}: {before:,} blanks, {present:,} now present, {absent_now:,} now absent, ...")
 
 
 def hide(
@@ -141,8 +308,7 @@ def methods() -> None:
     headings = Table("--head", "what it is", "default of")
     for name in heads.names():
         users = [method for method in folder.names() if folder.get(method).default_head == name]
-        summary = inspect.cleandoc(heads.get(name).__doc__ or "").split("\n\n")[0].replace("\n", " ")
-        headings.add_row(name, summary, ", ".join(users))
+        headings.add_row(name, _summary(heads.get(name).__doc__ or ""), ", ".join(users))
     Console().print(
         listing, headings, "Their options: partlabel train --method NAME --head NAME --help", sep="\n"
     )
@@ -150,7 +316,7 @@ def methods() -> None:
 
 def cite(docstring: str) -> tuple[str, str, str]:
     """Name, paper and year from a docstring that starts as `Structured transfer (Chen et al., AAAI 2022, ...).`."""
-    first = docstring.strip().split("\n\n")[0].replace("\n", " ")
+    first = _summary(docstring)
     found = re.match(r"(?P<title>[^(]*?)\s*\((?P<paper>.*)\)", first)
     if not found:
         return first.rstrip("."), "", ""
@@ -158,22 +324,63 @@ def cite(docstring: str) -> tuple[str, str, str]:
     return found["title"], found["paper"], years[0] if years else ""
 
 
+def _summary(docstring: str) -> str:
+    return inspect.cleandoc(docstring).split("\n\n")[0].replace("\n", " ")
+
+
 def _table(
-    table: Path, images: Path | None, absent: Absent | None, format: dict[str, Any], **how: Any
+    table: Path,
+    images: Path | None,
+    absent: Absent | None = None,
+    format: Mapping[str, Any] | None = None,
+    missing: Literal["refuse", "keep"] = "refuse",
 ) -> "LabelTable":
     """The label table that a verb's options name."""
     from partlabel.data.table import LabelTable
 
-    options = {key: value for key, value in format.items() if key != "name"}
-    return LabelTable.read(table, images, format["name"], absent, **how, **options)
+    options = dict(format or {"name": "auto"})
+    return LabelTable.read(table, images, options.pop("name"), absent, missing, **options)
 
 
-def _options(parser: Parser, function: Callable) -> None:
-    """A verb's options: its parameters."""
-    skip = {"format", "options"}
-    parser.add_function(function, skip=skip, positional=True)
-    if "format" in inspect.signature(function).parameters:
+def _part(table: "LabelTable", name: str) -> str | None:
+    return name if name in table.parts else None
+
+
+def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> None:
+    """A verb's options: its parameters. A table it can do without is positional all the same."""
+    parameters = inspect.signature(function).parameters
+    may_have_table = "table" in parameters and parameters["table"].default is None
+    parser.add_function(
+        function, skip={"format", "options", *skip, *["table"] * may_have_table}, positional=True
+    )
+    if may_have_table:
+        parser.add_argument("table", nargs="?", type=Path, help="Label table; the run's own if none.")
+    if "format" in parameters:
         _format_options(parser)
+
+
+def _train_options(parser: Parser, function: Callable) -> None:
+    """The verb's own, those of its method and head, of `Tagger` and of `TrainingConfig`."""
+    from partlabel import methods
+    from partlabel.config import TrainingConfig
+    from partlabel.nn import heads
+    from partlabel.tagger import Tagger
+
+    own = ("method", "method_args", "head", "head_args")
+    _options(parser, function, skip=own)
+    names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
+    method = parser.add_choice(
+        "method", methods.get, "sst", f"How to learn: {names}", skip=("backbone", "head")
+    )
+    parser.add_choice(
+        "head",
+        heads.get,
+        str(getattr(method, "default_head", "ssgrl")),
+        f"From feature map to classes: {', '.join(heads.names())}, or a dotted path",
+        skip=("channels", "classes"),
+    )
+    parser.add_class(Tagger, skip=("classes", "seed", *own))
+    parser.add_class(TrainingConfig)
 
 
 def _format_options(parser: Parser) -> None:
@@ -221,5 +428,12 @@ def _plain_warnings() -> Iterator[None]:
         warnings.formatwarning = before
 
 
-OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {"hide": _hide_options}
-VERBS: dict[str, Callable[..., None]] = {"hide": hide, "methods": methods}
+OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {"train": _train_options, "hide": _hide_options}
+VERBS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "fill": fill,
+    "hide": hide,
+    "methods": methods,
+}

@@ -93,9 +93,11 @@ class Parser(ArgumentParser):
             self.add_class(found, key, skip)
         else:
             self.add_function(found, key, skip)
-        group = self._option_string_actions.get(f"--{key}")
-        if group is not None:  # jsonargparse's own door for a file with these arguments; `--config` is ours
-            group.help = argparse.SUPPRESS
+        group = self._action_groups[-1]
+        group.title = f"{key} {self.chosen[key]}: {group.title}"
+        whole = self._option_string_actions.get(f"--{key}")
+        if whole is not None:  # jsonargparse's own door for a file with these arguments; `--config` is ours
+            whole.help = argparse.SUPPRESS
         return found
 
     def parse(self) -> dict[str, Any]:
@@ -115,6 +117,9 @@ class Parser(ArgumentParser):
 
     def format_help(self, *arguments: Any) -> str:
         """The help, options written the way people type them."""
+        positional = [action for action in self._actions if not action.option_strings]
+        names = [f"[{action.dest}]" if action.nargs == "?" else action.dest for action in positional]
+        self.usage = " ".join([self.prog, *names, "[options]"])
         with self._written_for_people():
             return super().format_help(*arguments)
 
@@ -168,25 +173,27 @@ class Parser(ArgumentParser):
             yield f"--config={yaml.safe_dump(content)}"
 
     def _typed(self) -> Iterator[str]:
-        actions = self._option_string_actions
-        rest = iter(self.argv)
-        for word in rest:
+        """`argv` as jsonargparse takes it: names with underscores, flags with their `true`, and no `--config`."""
+        words = iter(pairwise([*self.argv, ""]))
+        for word, following in words:
             if word == "--":
-                yield from (word, *rest)
+                yield from (word, *(later for later, _ in words))
             elif not word.startswith("--"):
                 yield word
             else:
                 option, equals, value = _canonical(word)
                 if option.removeprefix("--") in self.chosen:
                     option += ".name"
-                if option not in actions:
+                if option not in self._option_string_actions:
                     self._no_such_option(word)
-                if option != "--config":
-                    yield option + equals + value
-                    if not equals and getattr(actions[option], "_typehint", None) is bool:
-                        yield "true"
-                elif not equals:
-                    next(rest, None)
+                if option == "--config":
+                    if not equals:
+                        next(words, None)
+                    continue
+                yield option + equals + value
+                is_flag = getattr(self._option_string_actions[option], "_typehint", None) is bool
+                if is_flag and not equals and following.lower() not in ("true", "false"):
+                    yield "true"
 
     def _no_such_option(self, word: str) -> NoReturn:
         actions = self._option_string_actions.items()
@@ -255,5 +262,7 @@ def _plain(message: str) -> str:
     """The parser's messages with options and types as people write them: `--epochs`, `int`."""
     message = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", message)
     message = re.sub(r"(?:typing\.)?Literal\[([^]]*)\]", r"\1", message)
+    message = re.sub(r"Optional\[((?:[^][]|\[[^][]*\])*)\]", r"\1, null", message)
+    message = re.sub(r"Union\[([^][]*)\]", r"\1", message)
     message = re.sub(r"(?:argument )?(--[\w.]+):", lambda found: _shown(found[1]) + ":", message)
     return re.sub(r'Parser key "([^"]+)":', lambda found: _shown(f"--{found[1]}") + ":", message)

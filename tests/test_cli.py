@@ -1,0 +1,265 @@
+"""The command line: what may be typed, and what is said to whoever mistypes."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from partlabel.cli import main
+from partlabel.data.table import LabelTable
+from partlabel.options import Parser, UsageError
+
+
+class Kettle:
+    """A kettle.
+
+    Args:
+        water: Litres.
+        target_heat: Degrees.
+        loud: Whistles.
+    """
+
+    def __init__(self, water: float = 1.0, target_heat: int = 95, loud: bool = False) -> None: ...
+
+
+class Pot:
+    """A pot.
+
+    Args:
+        handles: How many.
+    """
+
+    def __init__(self, handles: int = 2) -> None: ...
+
+
+def vessel(name):
+    if name not in ("kettle", "pot"):
+        raise ValueError(f"there is no vessel {name!r}")
+    return {"kettle": Kettle, "pot": Pot}[name]
+
+
+def brew(leaves: str, brew_minutes: int = 4, milk: bool = False, sizes: tuple[int, int] = (1, 2)):
+    """Brew tea.
+
+    Args:
+        leaves: Which.
+        brew_minutes: How long.
+        milk: Whether.
+        sizes: Of cups.
+    """
+
+
+def parse(*argv):
+    parser = Parser("tea brew", argv, "Brew tea.", config=True)
+    parser.add_function(brew, positional=True)
+    parser.add_choice("vessel", vessel, default="kettle", help="What to boil in.")
+    return parser.parse()
+
+
+def refused(*argv):
+    with pytest.raises(UsageError) as error:
+        parse(*argv)
+    return str(error.value)
+
+
+def test_options_have_the_defaults_of_the_signature():
+    assert parse("assam") == {
+        "leaves": "assam",
+        "brew_minutes": 4,
+        "milk": False,
+        "sizes": (1, 2),
+        "vessel": {"name": "kettle", "water": 1.0, "target_heat": 95, "loud": False},
+    }
+
+
+@pytest.mark.parametrize("option", ["--brew-minutes", "--brew_minutes"])
+def test_hyphens_and_underscores_are_the_same(option):
+    assert parse("assam", option, "7")["brew_minutes"] == 7
+    assert parse("assam", f"{option}=7")["brew_minutes"] == 7
+
+
+def test_the_help_shows_hyphens_and_the_options_of_what_was_chosen(capsys):
+    with pytest.raises(SystemExit):
+        parse("--vessel", "pot", "--help")
+    shown = capsys.readouterr().out
+    assert "--brew-minutes" in shown
+    assert "--brew_minutes" not in shown
+    assert "--vessel NAME" in shown
+    assert "--vessel.handles" in shown
+    assert "--vessel.water" not in shown
+    assert "<class" not in shown
+
+
+@pytest.mark.parametrize(("words", "milk"), [([], False), (["--milk"], True), (["--milk", "false"], False)])
+def test_a_flag_needs_no_value_but_may_have_one(words, milk):
+    assert parse("assam", *words)["milk"] is milk
+    assert parse(*words, "assam")["milk"] is milk
+    assert parse("assam", *words, "--brew-minutes", "3")["milk"] is milk
+
+
+def test_a_choice_brings_its_own_options():
+    assert parse("assam", "--vessel", "pot", "--vessel.handles", "1")["vessel"] == {
+        "name": "pot",
+        "handles": 1,
+    }
+    assert parse("assam", "--vessel=kettle", "--vessel.target-heat=80")["vessel"]["target_heat"] == 80
+
+
+def test_a_typo_names_the_nearest_option():
+    assert "--brew-minuts (did you mean '--brew-minutes'?)" in refused("assam", "--brew-minuts", "3")
+    assert "(did you mean '--vessel.target_heat'?)" in refused("assam", "--vessel.target_haet", "3")
+    assert "there is no vessel 'cup'" in refused("assam", "--vessel", "cup")
+
+
+def test_an_option_of_another_choice_is_refused():
+    assert "there is no option --vessel.handles" in refused("assam", "--vessel.handles", "3")
+
+
+def test_a_wrong_value_names_option_and_type():
+    said = refused("assam", "--brew-minutes", "long")
+    assert "--brew-minutes" in said
+    assert "int" in said
+    assert "long" in said
+
+
+def test_a_missing_argument_is_named():
+    assert "missing: leaves" in refused()
+    assert "tea brew --help" in refused()
+
+
+def test_a_configuration_file_says_the_same_as_the_command_line(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("leaves: assam\nbrew-minutes: 3\nvessel: pot\n")
+    assert parse("--config", str(file)) == parse("assam", "--brew-minutes", "3", "--vessel", "pot")
+    file.write_text("leaves: assam\nmilk: true\nvessel: {name: kettle, water: 5e-1}\n")
+    assert parse(f"--config={file}") == parse("assam", "--milk", "--vessel.water", "0.5")
+
+
+def test_what_is_typed_wins_over_the_file_wherever_it_stands(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("brew_minutes: 3\nvessel: {name: pot, handles: 1}\n")
+    for argv in [
+        ("--brew-minutes", "5", "--config", str(file)),
+        ("--config", str(file), "--brew-minutes", "5"),
+    ]:
+        assert parse("assam", *argv)["brew_minutes"] == 5
+    assert parse("assam", "--config", str(file), "--vessel.handles", "4")["vessel"]["handles"] == 4
+
+
+def test_another_choice_than_the_files_leaves_the_files_options_out(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("vessel: {name: pot, handles: 1}\n")
+    assert parse("assam", "--config", str(file), "--vessel", "kettle")["vessel"]["name"] == "kettle"
+
+
+def test_a_later_file_wins_over_an_earlier_one(tmp_path):
+    (tmp_path / "a.yaml").write_text("brew_minutes: 3\nmilk: true\nvessel: {name: pot, handles: 1}\n")
+    (tmp_path / "b.yaml").write_text("brew_minutes: 6\nvessel: kettle\n")
+    both = parse("assam", "--config", str(tmp_path / "a.yaml"), "--config", str(tmp_path / "b.yaml"))
+    assert (both["brew_minutes"], both["milk"], both["vessel"]["name"]) == (6, True, "kettle")
+
+
+def test_an_unknown_key_in_a_file_names_file_and_nearest_key(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("brew_minuets: 3\n")
+    assert f"{file}: there is no option 'brew_minuets' (did you mean 'brew_minutes'?)" in refused(
+        "--config", str(file)
+    )
+    file.write_text("vessel: {target_haet: 3}\n")
+    assert "(did you mean 'vessel.target_heat'?)" in refused("--config", str(file))
+
+
+def test_a_file_that_is_not_a_mapping_is_refused(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("- 1\n")
+    assert "should hold options and their values" in refused("--config", str(file))
+    file.write_text("a: [1\n")
+    assert f"{file} is not YAML" in refused("--config", str(file))
+
+
+def test_a_file_or_recipe_that_is_not_there_is_named():
+    assert "--config sst-cocoo: there is no such file and no such recipe" in refused(
+        "assam", "--config", "sst-cocoo"
+    )
+
+
+def test_the_printed_configuration_can_be_fed_back(tmp_path, capsys):
+    typed = ["assam", "--milk", "--sizes", "[3,4]", "--vessel", "pot", "--vessel.handles", "7"]
+    with pytest.raises(SystemExit) as done:
+        parse(*typed, "--print-config")
+    assert not done.value.code
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed)["vessel"] == {"name": "pot", "handles": 7}
+    file = tmp_path / "a.yaml"
+    file.write_text(printed)
+    assert parse("--config", str(file)) == parse(*typed)
+
+
+def run(*argv, **how):
+    return subprocess.run([sys.executable, "-m", "partlabel", *argv], capture_output=True, text=True, **how)
+
+
+def test_the_help_is_quick_and_names_every_verb():
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        shown = run("--help").stdout
+        seconds.append(time.perf_counter() - start)
+    for verb in ("train", "evaluate", "predict", "fill", "hide", "methods", "demo"):
+        assert f"\n  {verb} " in shown
+    assert min(seconds) < 1.0  # 0.2 s on an idle machine; the imports below are what must not creep in
+
+
+def test_the_help_imports_nothing_heavy():
+    script = (
+        "import sys; from partlabel.cli import main; main(['--help']); "
+        "print('loaded:', *{'torch', 'numpy', 'polars', 'lightning', 'timm', 'rich'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
+    assert shown.splitlines()[-1].strip() == "loaded:"
+
+
+def test_an_error_is_one_message_without_traceback(capsys):
+    assert main(["hide", "nowhere.csv", "--known", "0.5"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("partlabel: ")
+    assert "nowhere.csv" in shown
+    assert "Traceback" not in shown
+
+
+def test_debug_gives_the_traceback(monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+        main(["hide", "nowhere.csv", "--known", "0.5", "--debug"])
+    monkeypatch.setenv("PARTLABEL_DEBUG", "1")
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+        main(["hide", "nowhere.csv", "--known", "0.5"])
+
+
+def test_a_mistyped_verb_names_the_nearest(capsys):
+    assert main(["trian"]) == 2
+    assert "(did you mean 'train'?)" in capsys.readouterr().err
+
+
+def test_hide_keeps_a_share_and_sets_the_truth_aside(collection, tmp_path, capsys):
+    out, truth = tmp_path / "hidden.csv", tmp_path / "truth.csv"
+    argv = ["hide", str(collection / "labels.csv"), "--known", "0.5", "--part", "train", "--out", str(out)]
+    assert main([*argv, "--truth", str(truth)]) == 0
+    whole, hidden = LabelTable.read(collection / "labels.csv"), LabelTable.read(out)
+    assert hidden.part("test").known == whole.part("test").known
+    expected = whole.hide("uniform", known=0.5, part="train", seed=0)
+    assert (hidden.labels == expected.labels).all()
+    assert 0 < hidden.part("train").known < whole.part("train").known
+    assert (LabelTable.read(truth).labels == whole.labels).all()
+    assert f"{hidden.known} of {whole.known} known labels kept" in capsys.readouterr().out
+
+
+def test_hide_takes_the_options_of_its_scheme(collection, tmp_path, capsys):
+    out = tmp_path / "hidden.csv"
+    table = str(collection / "labels.csv")
+    assert main(["hide", table, "--scheme", "positives_only", "--out", str(out)]) == 0
+    assert LabelTable.read(out).absent == 0
+    assert main(["hide", table, "--scheme", "positives_only", "--known", "0.5"]) == 2
+    assert main(["hide", table, "--scheme", "unifrom", "--known", "0.5"]) == 2
+    assert "(did you mean 'uniform'?)" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+"""`partlabel methods`: what the folder holds, each with its paper."""
+
+import re
+
+import pytest
+
+from partlabel import methods
+from partlabel.cli import cite, main
+from partlabel.nn import heads
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_says_name_paper_and_year(name):
+    title, paper, year = cite(methods.get(name).__doc__)
+    assert title
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}|doi:10\.", paper)
+    assert re.fullmatch(r"(19|20)\d\d", year)
+
+
+def test_a_citation_is_read_off_the_first_line():
+    said = "Structured semantic transfer (Chen et al., AAAI 2022, arXiv:2112.10941).\n\nMore (of 1999)."
+    assert cite(said) == ("Structured semantic transfer", "Chen et al., AAAI 2022, arXiv:2112.10941", "2022")
+
+
+def test_the_year_is_not_taken_from_an_identifier():
+    assert cite("A (B et al., arXiv:2012.10941, CVPR 2021).")[2] == "2021"
+    assert cite("A (B et al., doi:10.1109/X.2019.00116).")[2] == ""
+
+
+def test_a_docstring_over_two_lines_is_one_title():
+    assert cite("A long\n    name (B, ICCV 2019, arXiv:1.2).")[0] == "A long name"
+
+
+def test_a_docstring_without_paper_has_no_year():
+    assert cite("Just a name.") == ("Just a name", "", "")
+
+
+def test_the_listing_names_every_method_and_head(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["methods"]) == 0
+    shown = capsys.readouterr().out
+    for name in methods.names():
+        assert re.search(rf"^│ {name} ", shown, re.MULTILINE)
+        assert methods.get(name).adds in shown
+    for name in heads.names():
+        assert re.search(rf"^│ {name} ", shown, re.MULTILINE)
+    assert "arXiv:2112.10941" in shown
