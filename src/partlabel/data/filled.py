@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -53,7 +53,7 @@ class FilledTable:
         return f"FilledTable({self.table!r}, labels {said})"
 
     @classmethod
-    def of(cls, table: LabelTable) -> Self:
+    def of(cls, table: LabelTable) -> "FilledTable":
         """A table before any filling: what is known, people said."""
         known = (table.labels != UNKNOWN).astype(np.int16)
         return cls(table, np.full(table.labels.shape, np.nan, np.float32), known)
@@ -76,7 +76,7 @@ class FilledTable:
         return path
 
     @classmethod
-    def load(cls, path: str | Path, images: str | Path | None = None, **options: Any) -> Self:
+    def load(cls, path: str | Path, images: str | Path | None = None, **options: Any) -> "FilledTable":
         """Read what `save` wrote; a wide table without probabilities and sources is one before any filling.
 
         Args:

@@ -7,7 +7,7 @@ Immutable: every change is a new table. On disk it is a wide table, one row an i
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int8
@@ -27,7 +27,7 @@ class LabelTable:
     Attributes:
         images: Paths relative to `root`, unique, with `/` between folders.
         classes: Unique names, in the order of the columns. May be empty: images to predict.
-        labels: PRESENT, ABSENT or UNKNOWN; read-only.
+        labels: int8, (image, class): PRESENT, ABSENT or UNKNOWN; read-only.
         split: The name of the part each image is in (`train`, `test`); None where there are no parts.
         root: The folder that the paths start from; None where only labels are at hand. Not kept in files, since
             it is a fact about a machine: give `images=` when reading.
@@ -40,7 +40,7 @@ class LabelTable:
 
     images: tuple[str, ...]
     classes: tuple[str, ...]
-    labels: Int8[np.ndarray, "image class"]
+    labels: np.ndarray  # Int8 "image class": checks.py checks it, with a message that tells of the codes
     split: tuple[str, ...] | None = None
     root: Path | None = None
 
@@ -60,7 +60,7 @@ class LabelTable:
         parts = "".join(f", {name} {self.split.count(name)}" for name in self.parts) if self.split else ""
         return f"LabelTable({len(self)} images, {len(self.classes)} classes, {known}{parts})"
 
-    def __getitem__(self, rows: Rows) -> Self:
+    def __getitem__(self, rows: Rows) -> "LabelTable":
         """The rows of a slice, of row numbers or of a mask, as a table."""
         chosen = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)]
         if chosen.ndim != 1:
@@ -76,7 +76,7 @@ class LabelTable:
         """The names in `split`, in the order they first appear; none where there is no split."""
         return tuple(dict.fromkeys(self.split or ()))
 
-    def part(self, name: str) -> Self:
+    def part(self, name: str) -> "LabelTable":
         """The images whose split is `name`.
 
         Raises:
@@ -125,17 +125,17 @@ class LabelTable:
         ever = (self.labels == PRESENT).any(axis=0)
         return tuple(name for name, is_ever in zip(self.classes, ever, strict=True) if not is_ever)
 
-    def with_labels(self, labels: Int8[np.ndarray, "image class"]) -> Self:
+    def with_labels(self, labels: Int8[np.ndarray, "image class"]) -> "LabelTable":
         """The same images and classes with other labels."""
         return replace(self, labels=labels)
 
-    def with_split(self, split: Sequence[str] | None) -> Self:
+    def with_split(self, split: Sequence[str] | None) -> "LabelTable":
         """The same table with its images in other parts."""
         return replace(self, split=None if split is None else tuple(split))
 
     def hide(
         self, scheme: str = "uniform", *, part: str | None = None, seed: int = 0, **options: Any
-    ) -> Self:
+    ) -> "LabelTable":
         """The table with labels hidden as a benchmark does; this one stays as it is, and holds the truth.
 
         Args:
@@ -185,7 +185,7 @@ class LabelTable:
         table = readers.read(Path(path), _folder(images), format, absent, options)
         if images is not None and missing == "refuse":
             table.check_files(path)
-        return cast("LabelTable", table)
+        return table
 
     def check_files(self, source: str | Path = "the label table") -> None:
         """See that every image is there.

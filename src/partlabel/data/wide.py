@@ -32,7 +32,9 @@ def write(frame: pl.DataFrame, path: Path) -> Path:
     """
     if path.suffix == ".csv":
         with written_aside(path) as aside:
-            frame.cast({pl.Boolean: pl.Int8}).write_csv(aside)
+            # Series by series: in an expression, a class called "*" would be all columns.
+            numbers = [each.cast(pl.Int8) if each.dtype == pl.Boolean else each for each in frame.get_columns()]
+            pl.DataFrame(numbers).write_csv(aside)
     elif path.suffix == ".parquet":
         with written_aside(path) as aside:
             frame.write_parquet(aside)

@@ -1,0 +1,127 @@
+"""Hiding: the authors' masks bit for bit, and what each scheme leaves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from partlabel import ABSENT, PRESENT, UNKNOWN
+from partlabel.data import hiding
+
+REFERENCE = Path(__file__).parent.parent / "reference"
+labels_ = arrays(np.int8, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.integers(-1, 1))
+seeds = st.integers(0, 2**32 - 1)
+shares = st.floats(0, 1)
+
+
+@pytest.fixture(scope="module")
+def authors():
+    return np.load(REFERENCE / "voc2007_authors_partial_labels.npz")
+
+
+@pytest.mark.parametrize("percent", range(10, 100, 10))
+def test_uniform_hides_what_the_authors_published_for_voc_2007(authors, percent):
+    truth = np.where(authors["train_labels"] == 1, PRESENT, ABSENT).astype(np.int8)
+    kept = (
+        np.unpackbits(authors[f"known_mask_{percent / 100}"])[: truth.size].reshape(truth.shape).astype(bool)
+    )
+    hidden = hiding.uniform(truth, percent / 100)
+    np.testing.assert_array_equal(hidden, np.where(kept, truth, UNKNOWN))
+
+
+@pytest.mark.parametrize("known", [0.1, 0.5, 0.9])
+def test_uniform_hides_what_the_authors_code_hides(known):
+    with np.load(REFERENCE / "label_drop.npz") as printed:
+        kept = printed[f"out.known@{known}"]
+        each = printed[f"out.voc2007_known_count_per_class@{known}"]
+    np.testing.assert_array_equal(hiding.uniform(np.zeros((7, 5), np.int8), known) != UNKNOWN, kept)
+    hidden = hiding.uniform(np.zeros((5011, 20), np.int8), known)
+    np.testing.assert_array_equal((hidden != UNKNOWN).sum(axis=0), each)
+
+
+def test_the_draws_do_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
+    whole = hiding.uniform(np.zeros((50, 7), np.int8), 0.5, seed=3)
+    monkeypatch.setattr(hiding, "_BLOCK", 20)
+    np.testing.assert_array_equal(hiding.uniform(np.zeros((50, 7), np.int8), 0.5, seed=3), whole)
+
+
+@given(labels_, st.tuples(shares, shares).map(sorted), seeds)
+def test_masks_are_nested(labels, ends, seed):
+    fewer, more = (hiding.uniform(labels, share, seed) for share in ends)
+    assert not ((fewer != UNKNOWN) & (more == UNKNOWN)).any()
+
+
+@given(labels_, seeds, shares, st.sampled_from(sorted(hiding.SCHEMES)))
+def test_every_scheme_hides_and_does_nothing_else(labels, seed, share, scheme):
+    before = labels.copy()
+    options = {"uniform": {"known": share}, "per_class": {"rates": [share] * labels.shape[1]}}.get(scheme, {})
+    hidden = hiding.hide(labels, scheme, seed=seed, **options)
+    np.testing.assert_array_equal(labels, before)
+    kept = hidden != UNKNOWN
+    np.testing.assert_array_equal(hidden[kept], labels[kept])
+    assert hidden.dtype == np.int8
+    assert not np.shares_memory(hidden, labels)
+    np.testing.assert_array_equal(hiding.hide(labels, scheme, seed=seed, **options), hidden)
+
+
+@given(labels_, seeds)
+def test_the_ends_of_uniform_are_everything_and_nothing(labels, seed):
+    np.testing.assert_array_equal(hiding.uniform(labels, 1.0, seed), labels)
+    assert (hiding.uniform(labels, 0.0, seed) == UNKNOWN).all()
+
+
+@given(labels_, seeds)
+def test_single_positive_keeps_one_where_there_is_one(labels, seed):
+    hidden = hiding.single_positive(labels, seed)
+    np.testing.assert_array_equal((hidden == PRESENT).sum(axis=1), (labels == PRESENT).any(axis=1))
+    assert not (hidden == ABSENT).any()
+
+
+def test_single_positive_draws_evenly():
+    labels = np.tile(np.array([[1, 0, 1, -1, 1]], np.int8), (3000, 1))
+    np.testing.assert_allclose(
+        (hiding.single_positive(labels) == PRESENT).mean(axis=0), [1 / 3, 0, 1 / 3, 0, 1 / 3], atol=0.03
+    )
+
+
+@given(labels_)
+def test_positives_only_keeps_all_of_them_and_no_more(labels):
+    hidden = hiding.positives_only(labels)
+    np.testing.assert_array_equal(hidden == PRESENT, labels == PRESENT)
+    assert not (hidden == ABSENT).any()
+
+
+@given(labels_, shares, seeds)
+def test_per_class_with_one_rate_is_uniform(labels, share, seed):
+    rates = np.full(labels.shape[1], share)
+    np.testing.assert_array_equal(hiding.per_class(labels, rates, seed), hiding.uniform(labels, share, seed))
+
+
+def test_per_class_keeps_the_share_of_each_class():
+    kept = hiding.per_class(np.zeros((4000, 3), np.int8), [0.0, 0.2, 1.0]) != UNKNOWN
+    np.testing.assert_allclose(kept.mean(axis=0), [0, 0.2, 1], atol=0.03)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_shares_are_between_0_and_1(share):
+    with pytest.raises(ValueError, match="a share of labels to keep is between 0 and 1"):
+        hiding.uniform(np.zeros((1, 1), np.int8), share)
+
+
+def test_mistakes_in_schemes_are_named():
+    labels = np.zeros((2, 3), np.int8)
+    with pytest.raises(ValueError, match=r"no hiding scheme 'unifrom' \(did you mean 'uniform'\?\)"):
+        hiding.hide(labels, "unifrom")
+    with pytest.raises(ValueError, match=r"scheme 'uniform' needs known="):
+        hiding.hide(labels, "uniform")
+    with pytest.raises(ValueError, match=r"takes no 'knwon' \(did you mean 'known'\?\)"):
+        hiding.hide(labels, "uniform", knwon=0.1)
+    with pytest.raises(ValueError, match="2 rates for 3 classes: give one a class"):
+        hiding.per_class(labels, [0.1, 0.2])
+
+
+def test_the_schemes_are_the_public_functions():
+    assert set(hiding.SCHEMES) == {"uniform", "single_positive", "positives_only", "per_class"}
