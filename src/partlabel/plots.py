@@ -138,7 +138,7 @@ def _svg(figure: Figure) -> Markup:
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r' (width|height)="[^"]*"', "", text, count=2)  # the outer box's, which come first
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
