@@ -113,14 +113,14 @@ class FilledTable:
             plain[: -len(self.table.classes) or len(plain)],
             plain[len(plain) - len(self.table.classes) :],
         )
-        kinds = pl.Enum([name or " " for name in self.sources])
+        sources = pl.Series([name or None for name in self.sources], dtype=pl.Enum(self.sources[1:]))
         columns = list(head)
         for position, labels in enumerate(classes):
-            said = pl.Series(f"{labels.name}:source", self.source[:, position].astype(np.uint32))
+            said = sources.gather(self.source[:, position].astype(np.uint32)).alias(f"{labels.name}:source")
             p = pl.Series(
                 f"{labels.name}:p", np.ascontiguousarray(self.probability[:, position]), nan_to_null=True
             )
-            columns += [labels, p, said.set(said == 0, None).cast(kinds)]
+            columns += [labels, p, said]
         return pl.DataFrame(columns)
 
     def _lines(self) -> Iterator[dict[str, Any]]:

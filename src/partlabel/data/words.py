@@ -15,7 +15,6 @@ from jaxtyping import Float32
 from partlabel.text import did_you_mean, some
 
 LEARNED = "learned"
-_NUMBERS = re.compile(r"(\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)+\s*$")
 Vectors = Float32[np.ndarray, "class word"]
 
 
@@ -124,17 +123,13 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
 def _glove(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
     """The lines of the wanted words alone: the files have millions."""
     known: dict[str, np.ndarray] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
             word, _, rest = line.partition(" ")
-            if word not in wanted:
-                continue
-            try:
+            if word in wanted and _NUMBERS.match(
+                rest
+            ):  # glove.840B has entries of several words: "at name@domain.com"
                 known[word] = np.array(rest.split(), dtype=np.float32)
-            except ValueError:
-                raise ValueError(
-                    f"{path}, line {number}: after {word!r} come numbers alone in GloVe text"
-                ) from None
     sizes = sorted({len(vector) for vector in known.values()})
     if len(sizes) > 1:
         raise ValueError(f"{path}: vectors of different lengths ({some(sizes)}); is the file cut off?")

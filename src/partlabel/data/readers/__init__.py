@@ -58,7 +58,7 @@ def read(
         warnings.warn(
             f"{path}: {len(never)} of {len(table.classes)} classes are never present: {some(map(repr, never))}; "
             "nothing can be learned of them. Check their names, or drop them",
-            stacklevel=4,
+            stacklevel=3,
         )
     return table
 

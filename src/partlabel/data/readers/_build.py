@@ -50,7 +50,7 @@ def build(
             labels, split = _merged(rows, classes, labels, split)
             warnings.warn(
                 f"{source}: {len(images) - len(rows)} row(s) name an image again and agree with its first row; merged",
-                stacklevel=6,
+                stacklevel=5,
             )
         if absent == "negative":
             labels = np.where(labels == UNKNOWN, np.int8(ABSENT), labels)

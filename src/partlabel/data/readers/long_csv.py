@@ -121,10 +121,8 @@ def _mark(path: Path, labels: np.ndarray, pairs: pl.DataFrame, classes: Sequence
             f"{did_you_mean(strange[0], classes)}; mend them or add them to classes="
         )
     number = {name: position for position, name in enumerate(classes)}
-    row, column = (
-        pairs["row"].to_numpy(),
-        pairs["name"].replace_strict(number, return_dtype=pl.Int64).to_numpy(),
-    )
+    row = pairs["row"].cast(pl.Int64).to_numpy()
+    column = pairs["name"].replace_strict(number, default=None).cast(pl.Int64).to_numpy()
     twice = np.flatnonzero((labels[row, column] != UNKNOWN) & (labels[row, column] != code))
     if len(twice):
         image, name = pairs["image"][int(twice[0])], pairs["name"][int(twice[0])]

@@ -7,6 +7,7 @@ name to the ids of its classes. VG-200 is the ids below 200 of the 500, on the s
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def read(
     return build(path, _found(listed, images), names, labels, absent=absent, split=split, root=images)
 
 
-def _index(file: Path) -> dict[str, list[int]]:
+def _index(file: Path) -> dict[str, list[Any]]:
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -83,7 +84,7 @@ def _class_names(path: Path, below: int, classes: Sequence[str] | None) -> list[
     return list(classes) if classes is not None else [f"vg{number}" for number in range(below)]
 
 
-def _labels(index: Path, known: dict[str, list[int]], listed: list[str], below: int) -> np.ndarray:
+def _labels(index: Path, known: dict[str, list[Any]], listed: list[str], below: int) -> np.ndarray:
     strangers = [name for name in listed if name not in known]
     if strangers:
         raise ValueError(

@@ -57,13 +57,13 @@ def read(
     ids = [image for name in sets for image in members[name]]
     if (path / "Annotations").is_dir():
         require_absent(path, absent, "XML lists only what is present; in VOC's own files all else is absent")
-        columns, labels = _from_xml(path / "Annotations", ids, classes, _DIFFICULT[difficult])
+        other = ABSENT if absent == "negative" else UNKNOWN
+        columns, labels = _from_xml(path / "Annotations", ids, classes, _DIFFICULT[difficult], other)
     else:
         columns, labels = _from_txt(main, members, classes, _DIFFICULT[difficult])
-        absent = None
     split = ["train" if name == "trainval" else name for name in sets for _ in members[name]]
     root = images or (path / "JPEGImages" if (path / "JPEGImages").is_dir() else None)
-    return build(path, _files(ids, root), columns, labels, absent=absent, split=split, root=root)
+    return build(path, _files(ids, root), columns, labels, split=split, root=root)
 
 
 def _sets(main: Path) -> list[str]:
@@ -92,8 +92,9 @@ def _files(ids: list[str], root: Path | None) -> list[str]:
 
 
 def _from_xml(
-    folder: Path, ids: list[str], classes: Sequence[str] | None, difficult: int
+    folder: Path, ids: list[str], classes: Sequence[str] | None, difficult: int, other: int
 ) -> tuple[list[str], np.ndarray]:
+    """The classes and their labels; `other` is what has no object."""
     gone = [image for image in ids if not (folder / f"{image}.xml").is_file()]
     if gone:
         raise ValueError(
@@ -102,7 +103,7 @@ def _from_xml(
     objects = [_objects(folder / f"{image}.xml") for image in ids]
     columns = list(classes) if classes is not None else sorted({name for of in objects for name, _ in of})
     number = {name: position for position, name in enumerate(columns)}
-    labels = np.full((len(ids), len(columns)), UNKNOWN, np.int8)
+    labels = np.full((len(ids), len(columns)), other, np.int8)
     for row, of_image in enumerate(objects):
         for name, is_difficult in sorted(
             of_image, key=lambda each: not each[1]
