@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from partlabel.text import did_you_mean
 
 Cache = Literal["features"]
-HERE_ONLY = frozenset({"workers", "cache_dir"})
+HERE_ONLY = frozenset({"workers", "cache_dir", "images"})
 """What may differ between a run and its resumption: facts about the machine."""
 
 
@@ -29,9 +29,9 @@ class TrainingConfig:
         step_epochs: Epochs between the drops of `step`.
         clip: Largest norm of the gradient; 0 does not clip.
         accumulate: Batches whose gradients are summed up before a step.
-        ema: Decay of an exponential moving average of the weights, which then is what is validated and kept; 0 for none.
+        ema: Decay of a moving average of the weights, which then is what is validated and kept; 0 for none.
         val: Share of the training images set apart to choose the best epoch; 0 keeps the last one.
-        augment: `paper` (squares of five sizes out of a larger image, flip), `light` (random resized crop, flip), `none`.
+        augment: `paper`: squares of five sizes, flip; `light`: random resized crop, flip; `none`.
         cache: `features` computes the frozen part of the backbone once per image and view, and trains on that.
         cache_views: Views of each image in the cache: the plain one, and the others augmented.
         cache_dir: Where caches are; by default `partlabel` in the user's cache folder.

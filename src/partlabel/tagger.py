@@ -1,19 +1,31 @@
-"""The door for a user's code: a tagger is fitted to a label table, evaluated, asked for probabilities, saved, loaded."""
+"""The door for a user's code: a tagger is fitted to a label table, evaluated, asked, saved and loaded."""
 
+import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
-from partlabel.config import TrainingConfig
+from partlabel import __version__, methods
+from partlabel.codes import UNKNOWN
+from partlabel.config import Cache, TrainingConfig
+from partlabel.data.table import LabelTable
+from partlabel.methods import Method
+from partlabel.nn import backbone as backbones
+from partlabel.nn import heads
+from partlabel.nn.classes import Classes
+from partlabel.run import Run, digest, read_json
+from partlabel.text import did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
 
     from partlabel.data.filled import FilledTable
-    from partlabel.data.table import LabelTable
+    from partlabel.data.parts import Parts
     from partlabel.metrics import Evaluation
 
 
@@ -33,7 +45,16 @@ class Tagger:
         image_size: Side in pixels that images are resized to.
         pool: Average the feature map over squares of so many places a side (the authors of SST: 2).
         words: Where class vectors come from: `learned`, a GloVe text or npz file, or an embedder's name.
-        seed: Of the initial weights.
+
+    Raises:
+        ValueError: There is no such method or head.
+        TypeError: It has no such option; the message names the nearest.
+
+    Attributes:
+        model: The method, once fitted or loaded.
+        view: Side of the images, and what the backbone expects of them.
+        settings: The arguments that rebuild it.
+        name: Method and run, as in `sst@a`: the source of the labels it fills in.
     """
 
     def __init__(
@@ -43,76 +64,310 @@ class Tagger:
         method_args: Mapping[str, Any] | None = None,
         head: str | None = None,
         head_args: Mapping[str, Any] | None = None,
-        backbone: str = "tf_efficientnet_lite0",
+        backbone: str = backbones.LITE0,
         pretrained: bool | Literal["auto"] = "auto",
-        trainable: Literal["last", "none", "all"] = "last",
+        trainable: backbones.Trainable = "last",
         image_size: int = 224,
         pool: int = 1,
         words: str | Path | None = None,
     ) -> None:
-        raise NotImplementedError
+        self.classes = tuple(classes)
+        self._method = _find(methods.get(method), Method, method_args or {}, ("backbone", "head"))
+        head = head or self._method.default_head
+        self._head = _find(heads.get(head), heads.Head, head_args or {}, ("channels", "classes"))
+        self.pretrained = pretrained
+        self.settings: dict[str, Any] = {
+            "method": method,
+            "method_args": dict(method_args or {}),
+            "head": head,
+            "head_args": dict(head_args or {}),
+            "backbone": backbone,
+            "trainable": trainable,
+            "image_size": image_size,
+            "pool": pool,
+            "words": None if words is None else str(words),
+        }
+        self.model: Method | None = None
+        self.view = (image_size, backbones.Preprocessing())
+        self.name = f"{method}@unnamed"
 
     def fit(
         self,
-        table: "LabelTable",
+        table: LabelTable,
         *,
-        val: "LabelTable | None" = None,
-        truth: "LabelTable | None" = None,
+        val: LabelTable | None = None,
+        truth: LabelTable | None = None,
         out: str | Path = "runs/a",
         resume: bool | Literal["auto"] = False,
         skip_broken: bool = False,
         config: TrainingConfig | None = None,
         **options: Any,
     ) -> Self:
-        """Train on the known labels of a table.
+        """Train on the known labels of a table, from the start, and keep the epoch that is best on validation.
 
         Args:
             table: If it has a split, its part `train` is trained on and its part `val`, if any, chooses the epoch.
             val: Chooses the epoch instead of a share of the training images.
             truth: The same images and classes with all labels known: measures pseudo-labels, never trains.
-            out: The run's folder.
+            out: The run's folder (`run.py` says what is in it).
             resume: Go on where the run in `out` stopped; `auto` starts anew if there is none.
             skip_broken: Leave images out that cannot be read, and list them in `skipped.csv`.
             config: How to train.
             **options: Fields of `TrainingConfig`, changed in `config`.
+
+        Raises:
+            ValueError: Classes differ, images cannot be read, nothing is known, settings are not those of the run.
+            FileExistsError: `out` holds a run, which is not to be gone on with.
+            FloatingPointError: A loss is not finite.
         """
-        raise NotImplementedError
+        from partlabel import fitting
+        from partlabel.data.parts import aligned, divide
 
-    def scores(self, table: "LabelTable", batch_size: int = 64, workers: int = 0) -> Float[np.ndarray, "image class"]:
-        """Logits of every image of a table."""
-        raise NotImplementedError
+        config = (config or TrainingConfig()).with_options(**options)
+        table = aligned(table, self.classes)
+        val = None if val is None else aligned(val, self.classes, "the validation table")
+        truth = None if truth is None else aligned(truth, self.classes, "the truth")
+        run = Run(out)
+        self.name = f"{self.settings['method']}@{run.folder.resolve().name}"
+        parts = divide(table, val, config.val, config.seed, skip_broken)
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.model, graph = self._start(parts)
+        about = {"images": str(Path(table.root or ".").resolve()), "table": digest(parts.table)}
+        description = self._description() | {"training": config.to_dict(), "data": about}
+        checkpoint = run.start(description, resume)
+        fitting.write_parts(run, parts)
+        outcome = fitting.train(self.model, self.view, config, parts, truth, run, checkpoint)
+        self.save(run.folder, description)
+        fitting.write_results(self, run, parts, outcome, graph)
+        return self
 
-    def evaluate(self, table: "LabelTable", batch_size: int = 64, workers: int = 0) -> "Evaluation":
-        """Scores against the known labels of a table."""
-        raise NotImplementedError
+    def scores(
+        self,
+        table: LabelTable,
+        batch_size: int = 64,
+        workers: int = 0,
+        cache: Cache | None = None,
+        cache_dir: str | Path | None = None,
+    ) -> Float[np.ndarray, "image class"]:
+        """Logits of every image of a table.
+
+        Args:
+            table: With a root; its labels do not matter.
+            batch_size: Images at a time.
+            workers: Processes that read images.
+            cache: `features` keeps what the frozen part of the backbone makes of the images.
+            cache_dir: Where caches are.
+
+        Raises:
+            OSError: An image cannot be read.
+        """
+        from partlabel.data.module import loader
+        from partlabel.fitting import dataset, logits
+
+        model = self._fitted()
+        images = dataset(model, self.view, table, cache, cache_dir, workers)
+        return logits(model, loader(images, batch_size, workers=0 if cache else workers), cache is not None)
+
+    def evaluate(
+        self,
+        table: LabelTable,
+        batch_size: int = 64,
+        workers: int = 0,
+        cache: Cache | None = None,
+        cache_dir: str | Path | None = None,
+    ) -> "Evaluation":
+        """Scores against the known labels of a table; arguments as `scores`.
+
+        Raises:
+            ValueError: The table's classes are not the model's.
+        """
+        from partlabel.data.parts import aligned
+        from partlabel.metrics import evaluate
+
+        table = aligned(table, self.classes)
+        return evaluate(self.scores(table, batch_size, workers, cache, cache_dir), table.labels, self.classes)
 
     def predict(
         self,
-        source: "LabelTable | str | Path | Sequence[str | Path]",
+        source: LabelTable | str | Path | Sequence[str | Path],
         batch_size: int = 64,
         workers: int = 0,
         skip_broken: bool = False,
     ) -> "pl.DataFrame":
-        """A row per image: its path in `image`, and the probability of every class in a column of its name."""
-        raise NotImplementedError
+        """The probability of every class in every image.
+
+        Args:
+            source: A folder of images, an image, a list of images, or a table.
+            batch_size: Images at a time.
+            workers: Processes that read images.
+            skip_broken: Leave out images that cannot be read.
+
+        Returns:
+            A row per image: its path in `image`, and a column per class.
+
+        Raises:
+            ValueError: Images cannot be read, and are not to be left out: all are listed.
+        """
+        import polars as pl
+
+        from partlabel.data.parts import readable
+
+        table = _images(source)
+        table, _ = readable(table, np.ones(len(table), bool), skip_broken)
+        found = probability(self.scores(table, batch_size, workers))
+        columns = {name: found[:, number] for number, name in enumerate(self.classes)}
+        return pl.DataFrame({"image": table.images} | columns)
 
     def fill(
         self,
-        table: "LabelTable",
+        table: LabelTable,
         accept: float | None = None,
         reject: float | None = None,
         batch_size: int = 64,
         workers: int = 0,
         skip_broken: bool = False,
     ) -> "FilledTable":
-        """The table with a probability for every unknown label; known labels stay untouched."""
-        raise NotImplementedError
+        """The table with a probability for every unknown label; known labels stay untouched.
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `model.safetensors` and `config.json`."""
-        raise NotImplementedError
+        Args:
+            table: Of the model's classes.
+            accept: Unknown labels from this probability on become PRESENT.
+            reject: Unknown labels up to this probability become ABSENT.
+            batch_size: Images at a time.
+            workers: Processes that read images.
+            skip_broken: Leave out images that cannot be read.
+        """
+        from partlabel.data import filled
+        from partlabel.data.parts import aligned, readable
+
+        table = aligned(table, self.classes)
+        table, _ = readable(table, (table.labels == UNKNOWN).any(axis=1), skip_broken)
+        found = np.zeros(table.labels.shape, np.float32)
+        blank = (table.labels == UNKNOWN).any(axis=1)
+        if blank.any():
+            found[blank] = probability(self.scores(table[blank], batch_size, workers))
+        return filled.fill(table, found, accept, reject, self.name)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model, as to `cuda`."""
+        self._fitted().to(device)
+        return self
+
+    def save(self, folder: str | Path, description: Mapping[str, Any] | None = None) -> Path:
+        """Write `config.json` and `model.safetensors`; `load` gives the tagger back.
+
+        Args:
+            folder: Where.
+            description: What `config.json` says; by default what rebuilds the tagger.
+        """
+        from safetensors.torch import save_file
+
+        from partlabel.data.aside import written_aside
+
+        run = Run(folder)
+        state = {
+            name: value.cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in self._fitted().state_dict().items()
+        }
+        run.write_config(description or self._description())
+        with written_aside(run.weights) as aside:
+            save_file(state, aside)
+        return run.folder
 
     @classmethod
     def load(cls, folder: str | Path) -> "Tagger":
-        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled."""
-        raise NotImplementedError
+        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled.
+
+        Raises:
+            FileNotFoundError: There is none; the message says whether its run has not ended.
+            ValueError: Its weights are not those of its description.
+        """
+        from safetensors.torch import load_file
+
+        run = Run(folder)
+        if not run.config.exists():
+            raise FileNotFoundError(f"{run.folder} holds no tagger: there is no config.json")
+        if not run.weights.exists():
+            raise FileNotFoundError(f"the run in {run.folder} has not ended: go on with it by --resume")
+        description = read_json(run.config)
+        tagger = cls(description["classes"], **description["tagger"], pretrained=False)
+        word_dim = description["word_dim"]
+        vectors = None if word_dim is None else torch.zeros(len(tagger.classes), word_dim)
+        model = tagger._build(Classes(tagger.classes, vectors))
+        try:
+            model.load_state_dict(load_file(run.weights))
+        except RuntimeError as error:
+            raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
+        tagger.model, tagger.name = model.eval(), description["name"]
+        return tagger
+
+    def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
+        """The method before training, and the label graph it was given."""
+        from partlabel.data import statistics, words
+
+        vectors = words.vectors(self.classes, self.settings["words"])
+        graph = statistics.cooccurrence(parts.train.labels)
+        given = None if vectors is None else torch.from_numpy(vectors)
+        return self._build(Classes(self.classes, given, torch.from_numpy(graph))), graph
+
+    def _build(self, classes: Classes) -> Method:
+        known = self.settings
+        body = backbones.create(
+            known["backbone"], self.pretrained, known["trainable"], known["image_size"], known["pool"]
+        )
+        self.view = (known["image_size"], body.preprocessing)
+        self._word_dim = None if classes.vectors is None else classes.vectors.shape[1]
+        return self._method(
+            body, self._head(body.channels, classes, **known["head_args"]), **known["method_args"]
+        )
+
+    def _description(self) -> dict[str, Any]:
+        size, preprocessing = self.view
+        return {
+            "partlabel": __version__,
+            "name": self.name,
+            "classes": list(self.classes),
+            "tagger": self.settings,
+            "pretrained": self.pretrained,
+            "word_dim": self._word_dim,
+            "preprocessing": {"resize": [size, size], "interpolation": "bicubic", **preprocessing._asdict()},
+        }
+
+    def _fitted(self) -> Method:
+        if self.model is None:
+            raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
+        return self.model
+
+
+def probability(logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+    """The sigmoid."""
+    return torch.from_numpy(logits).sigmoid().numpy()
+
+
+def _find(kind: type, base: type, options: Mapping[str, Any], given: Sequence[str]) -> Any:
+    """A method or head, once it is seen to be one and to take the options.
+
+    A description may come from anybody: nothing but methods and heads is ever made from one.
+    """
+    if not issubclass(kind, base):
+        raise ValueError(f"{kind.__module__}.{kind.__qualname__} is no {base.__name__}")
+    known = [name for name in inspect.signature(kind).parameters if name not in given]
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{kind.__name__} has no option {option!r}{did_you_mean(option, known)}")
+    return kind
+
+
+def _images(source: LabelTable | str | Path | Sequence[str | Path]) -> LabelTable:
+    """A table without classes of a folder's images, of one, or of several."""
+    if isinstance(source, LabelTable):
+        return source
+    if isinstance(source, str | Path):
+        if Path(source).is_dir():
+            return LabelTable.read(source, format="folder")
+        source = [source]
+    paths = [os.path.abspath(path) for path in source]
+    root = Path(os.path.commonpath([os.path.dirname(path) for path in paths]))
+    images = tuple(Path(path).relative_to(root).as_posix() for path in paths)
+    return LabelTable(images, (), np.zeros((len(images), 0), np.int8), root=root)

@@ -1,0 +1,216 @@
+"""Images: reading them, the ways to look at them in training, and finding the broken ones before it starts.
+
+What an augmentation draws depends on the run's seed, the epoch and the image alone, not on the process that draws it:
+with any number of workers, and after an interruption, an image is seen as it would have been.
+"""
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from partlabel.data.table import LabelTable
+from partlabel.methods import Batch
+from partlabel.nn.backbone import Preprocessing
+from partlabel.progress import track
+
+Augment = Literal["light", "paper", "none"]
+BICUBIC = v2.InterpolationMode.BICUBIC
+
+
+class Broken(NamedTuple):
+    """An image that cannot be used.
+
+    Attributes:
+        image: As the table names it.
+        reason: Why, in a few words.
+    """
+
+    image: str
+    reason: str
+
+
+class Rows(NamedTuple):
+    """What a sampler asks a dataset for: some rows, in some epoch. Negative epochs ask for the plain images."""
+
+    epoch: int
+    rows: list[int]
+
+
+def decode(path: Path, at_least: int | None = None) -> Image.Image:
+    """An image in RGB, the way up it was taken.
+
+    Args:
+        path: The file. Of several frames the first counts.
+        at_least: No side needs more pixels than this: large JPEGs are then read at a half, a quarter or an eighth.
+
+    Raises:
+        OSError: It is missing, truncated, too large or no image; the message names it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if at_least is not None:
+                    image.draft("RGB", (at_least, at_least))
+                if image.mode.startswith(
+                    "I"
+                ):  # 16 bits, of which a plain conversion keeps the darkest 256 values
+                    values = np.asarray(image, dtype=np.float32) / 257
+                    image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+                return ImageOps.exif_transpose(image).convert("RGB")
+    except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
+        raise OSError(f"{path}: {_reason(path, error)}") from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, IsADirectoryError):
+        return "a folder, not an image"
+    if isinstance(error, UnidentifiedImageError):
+        return "an empty file" if path.stat().st_size == 0 else "not an image"
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return f"more than {most:,} pixels, which may be a decompression bomb"
+    if "truncated" in str(error).lower():
+        return "truncated"
+    return f"cannot be read ({error})"
+
+
+def find_broken(table: LabelTable, workers: int = 4) -> list[Broken]:
+    """The images of a table that are missing, truncated, no images, or larger than Pillow deems safe.
+
+    Every file is read to its end, JPEGs at an eighth of their size.
+
+    Args:
+        table: With a root.
+        workers: Threads.
+    """
+
+    def look(row: int) -> Broken | None:
+        path = table.path(row)
+        try:
+            decode(path, at_least=32)
+        except OSError as error:
+            return Broken(table.images[row], str(error).removeprefix(f"{path}: "))
+        return None
+
+    with ThreadPoolExecutor(workers) as pool:
+        looked = track(pool.map(look, range(len(table))), "Looking for broken images", len(table))
+        return [broken for broken in looked if broken]
+
+
+def eval_transform(size: int, preprocessing: Preprocessing) -> v2.Transform:
+    """Squash to `size` squared, bicubic, and normalise, as the authors do."""
+    return v2.Compose([_squash(size), *_finish(preprocessing)])
+
+
+def train_transform(size: int, preprocessing: Preprocessing, scheme: Augment = "light") -> v2.Transform:
+    """A way to look at training images.
+
+    Args:
+        size: Side in pixels of what comes out.
+        preprocessing: What the backbone expects.
+        scheme: `paper`: squash to 8/7 of the size, crop a square of 8/7, 7/7, 6/7, 5/7 or 4/7, resize, flip (512 and
+            {512, 448, 384, 320, 256} at 448, as the authors). `light`: a random crop of half the area or more, flip.
+            `none`: as in evaluation.
+    """
+    if scheme == "none":
+        return eval_transform(size, preprocessing)
+    if scheme == "light":
+        crop = [v2.RandomResizedCrop(size, scale=(0.5, 1), ratio=(0.8, 1.25), interpolation=BICUBIC)]
+    else:
+        sides = [round(size * part / 7) for part in (8, 7, 6, 5, 4)]
+        crop = [_squash(sides[0]), v2.RandomChoice([v2.RandomCrop(side) for side in sides]), _squash(size)]
+    return v2.Compose([*crop, v2.RandomHorizontalFlip(), *_finish(preprocessing)])
+
+
+def _squash(size: int) -> v2.Transform:
+    return v2.Resize((size, size), BICUBIC)
+
+
+def _finish(preprocessing: Preprocessing) -> list[v2.Transform]:
+    return [
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
+    ]
+
+
+def draw_seed(*parts: int) -> int:
+    """One seed out of several numbers, different for different ones."""
+    return int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1, np.uint64)[0] >> 1)
+
+
+class ImageDataset(Dataset[Batch]):
+    """Whole batches of images of a table, plain or as a transform looks at them.
+
+    Args:
+        table: With a root.
+        plain: The transform for evaluation.
+        augment: The transform for training; None where only plain images are wanted.
+        size: Side in pixels that the transforms end with.
+        seed: Of the augmentation.
+    """
+
+    def __init__(
+        self,
+        table: LabelTable,
+        plain: v2.Transform,
+        augment: v2.Transform | None = None,
+        size: int = 224,
+        seed: int = 0,
+    ) -> None:
+        self.paths = [table.path(row) for row in range(len(table))]
+        self.labels = torch.from_numpy(np.array(table.labels))
+        self.plain = plain
+        self.augment = augment
+        self.size = size
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, asked: Rows) -> Batch:
+        """The rows of an epoch as a batch."""
+        images = torch.stack([self.image(asked.epoch, row) for row in asked.rows])
+        index = torch.tensor(asked.rows)
+        return Batch(images, self.labels[index], index)
+
+    def image(self, epoch: int, row: int) -> Float[Tensor, "3 height width"]:
+        """An image as it is seen in an epoch."""
+        pixels = self.pixels(row)
+        if self.augment is None or epoch < 0:
+            return self.plain(pixels)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw_seed(self.seed, epoch, row))
+            return self.augment(pixels)
+
+    def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:
+        """An image as it is in its file; a large JPEG at no less than twice the size that is asked of it."""
+        return pil_to_tensor(decode(self.paths[row], 2 * self.size))
+
+
+def skip(table: LabelTable, broken: Sequence[Broken]) -> LabelTable:
+    """The table without the broken images.
+
+    Raises:
+        ValueError: None is left.
+    """
+    out = {image for image, _ in broken}
+    kept = [row for row, image in enumerate(table.images) if image not in out]
+    if not kept:
+        raise ValueError(f"none of the {len(table)} images can be read; the first: {' is '.join(broken[0])}")
+    return table[kept]

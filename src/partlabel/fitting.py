@@ -1,0 +1,224 @@
+"""Puts a run together: datasets, cache, learner; afterwards what the run leaves in its folder."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float
+from torch.utils.data import DataLoader, Dataset
+
+from partlabel.config import Cache, TrainingConfig
+from partlabel.data import features
+from partlabel.data.aside import written_aside
+from partlabel.data.images import ImageDataset, eval_transform, train_transform
+from partlabel.data.module import loader
+from partlabel.data.parts import TRAIN, VAL, Parts, truth_of
+from partlabel.data.table import LabelTable
+from partlabel.methods import Batch, Method
+from partlabel.nn.backbone import Backbone, Preprocessing
+from partlabel.progress import track
+from partlabel.run import Run
+
+if TYPE_CHECKING:
+    from partlabel.report import Example
+    from partlabel.tagger import Tagger
+
+View = tuple[int, Preprocessing]
+EXAMPLES = 6
+
+
+class Outcome(NamedTuple):
+    """What training came to.
+
+    Attributes:
+        history: What was measured in each epoch.
+        val_logits: Of the validation images, by the best epoch; None without validation.
+    """
+
+    history: list[dict[str, Any]]
+    val_logits: Float[np.ndarray, "image class"] | None
+
+
+def dataset(
+    model: Method,
+    view: View,
+    table: LabelTable,
+    cache: Cache | None = None,
+    cache_dir: str | Path | None = None,
+    workers: int = 0,
+) -> Dataset[Batch]:
+    """The plain images of a table, or what the cache has of them.
+
+    Args:
+        model: Its backbone's stem is what is cached.
+        view: Side of the images, and what the backbone expects.
+        table: The images.
+        cache: Whether to cache.
+        cache_dir: Where.
+        workers: Processes that read images for the cache.
+    """
+    plain = eval_transform(*view)
+    if cache is None:
+        return ImageDataset(table, plain, size=view[0])
+    files = features.compute(_backbone(model), table, plain, size=view[0], where=cache_dir, workers=workers)
+    return features.FeatureDataset(files, table, np.arange(len(table)))
+
+
+def train(
+    model: Method,
+    view: View,
+    config: TrainingConfig,
+    parts: Parts,
+    truth: LabelTable | None,
+    run: Run,
+    checkpoint: Path | None,
+) -> Outcome:
+    """Train a method on the parts of a table.
+
+    Args:
+        model: What is trained.
+        view: Side of the images, and what the backbone expects.
+        config: How.
+        parts: On what.
+        truth: What is true of the training images.
+        run: Where.
+        checkpoint: What to go on from.
+
+    Returns:
+        The history, and the logits of the validation images; the best epoch's weights are in the method.
+    """
+    from partlabel.training import Learner, fit
+
+    cached = config.cache is not None
+    learn, judge = _datasets(model, view, config, parts)
+    workers = 0 if cached else config.workers
+    pin = config.accelerator != "cpu" and torch.cuda.is_available()
+    true = None if truth is None else truth_of(parts.train, truth)
+    learner = Learner(model, config, parts.table.classes, parts.train.images, true, cached)
+    batches = loader(learn, config.batch_size, True, config.seed, workers, pin)
+    judged = None if judge is None else loader(judge, 2 * config.batch_size, workers=workers, pin=pin)
+    fit(learner, batches, judged, run, checkpoint)
+    return Outcome(learner.history, None if judged is None else logits(model, judged, cached))
+
+
+def logits(
+    model: Method, batches: DataLoader[Batch], cached: bool = False
+) -> Float[np.ndarray, "image class"]:
+    """What a method says of all images.
+
+    Args:
+        model: In eval mode.
+        batches: In the order wanted.
+        cached: Whether they hold outputs of the backbone's stem.
+    """
+    device = next(model.parameters()).device
+    found = []
+    with torch.inference_mode(), _backbone(model).stem_done() if cached else nullcontext():
+        for batch in track(batches, "Looking at images"):
+            found.append(model(batch.images.to(device)).float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def write_parts(run: Run, parts: Parts) -> None:
+    """Write the table with its split, and the images that were left out."""
+    parts.table.save(run.labels)
+    if parts.skipped:
+        with written_aside(run.skipped) as aside:
+            pl.DataFrame([broken._asdict() for broken in parts.skipped]).write_csv(aside)
+
+
+def write_results(
+    tagger: "Tagger", run: Run, parts: Parts, outcome: Outcome, graph: Float[np.ndarray, "class class"]
+) -> None:
+    """Write what the run came to: the evaluation on validation, and the report."""
+    from partlabel import metrics, report
+
+    evaluation, predictions, examples = None, None, []
+    if parts.val is not None and outcome.val_logits is not None:
+        predictions = (outcome.val_logits, parts.val.labels)
+        evaluation = metrics.evaluate(*predictions, tagger.classes)
+        evaluation.save(run.validation)
+        examples = _examples(tagger, parts.val[:EXAMPLES])
+    report.build(
+        run.report,
+        title=tagger.name,
+        settings=tagger.settings,
+        evaluation=evaluation,
+        predictions=predictions,
+        history=outcome.history,  # type: ignore[arg-type]
+        table=parts.train,
+        graph=graph,
+        examples=examples,
+    )
+
+
+def _datasets(
+    model: Method, view: View, config: TrainingConfig, parts: Parts
+) -> tuple[Dataset[Batch], Dataset[Batch] | None]:
+    """What is learned from, and what chooses the epoch."""
+    size, preprocessing = view
+    plain = eval_transform(size, preprocessing)
+    augment = None if config.augment == "none" else train_transform(size, preprocessing, config.augment)
+    if config.cache is None:
+        learn: Dataset[Batch] = ImageDataset(parts.train, plain, augment, size, config.seed)
+        return learn, None if parts.val is None else ImageDataset(parts.val, plain, size=size)
+    files = features.compute(
+        _backbone(model),
+        whole := _in_use(parts),
+        plain,
+        augment,
+        config.cache_views,
+        size,
+        config.cache_dir,
+        config.workers,
+    )
+    row = {image: number for number, image in enumerate(whole.images)}
+    rows = np.array([row[image] for image in parts.train.images])
+    learn = features.FeatureDataset(files, parts.train, rows, config.seed)
+    if parts.val is None:
+        return learn, None
+    if parts.val.root == whole.root and all(image in row for image in parts.val.images):
+        return learn, features.FeatureDataset(
+            files[:1], parts.val, np.array([row[i] for i in parts.val.images])
+        )
+    return learn, dataset(model, view, parts.val, config.cache, config.cache_dir, config.workers)
+
+
+def _in_use(parts: Parts) -> LabelTable:
+    """Training and validation images together: another seed divides the same ones otherwise."""
+    return parts.table[[row for row, part in enumerate(parts.table.split or ()) if part in (TRAIN, VAL)]]
+
+
+def _backbone(model: Method) -> Backbone:
+    assert isinstance(model.backbone, Backbone)
+    return model.backbone
+
+
+def _examples(tagger: "Tagger", table: LabelTable) -> "list[Example]":
+    """Attention and co-occurrence of a few images, where the method has them."""
+    from partlabel.report import Example
+
+    model = tagger.model
+    assert model is not None
+    device = next(model.parameters()).device
+    batch = next(iter(loader(dataset(model, tagger.view, table), len(table))))
+    with torch.inference_mode():
+        out = model.outputs(batch.images.to(device))
+        together = None
+        if out.features is not None and hasattr(model, "cooccurrence"):
+            together = model.cooccurrence(out.features).float().cpu().numpy()  # type: ignore[operator]
+    sure = out.logits.float().sigmoid().cpu().numpy()
+    attention = None if out.attention is None else out.attention.float().cpu().numpy()
+    return [
+        Example(
+            table.path(row),
+            table.labels[row],
+            sure[row],
+            None if together is None else together[row],
+            None if attention is None else attention[row],
+        )
+        for row in range(len(table))
+    ]

@@ -1,0 +1,145 @@
+"""A run's folder: what is in it, and when a run may be gone on with.
+
+================  ================================================================================
+config.json       all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
+model.safetensors its weights, written last
+labels.parquet    the table, with the split that was used
+skipped.csv       images that were left out, and why
+checkpoints/      `last.ckpt` to go on from, `best.ckpt`
+history.json      what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
+validation.json   the best epoch on validation
+report.html       all of it on a page
+================  ================================================================================
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+from partlabel.data.aside import written_aside
+from partlabel.data.table import LabelTable
+from partlabel.text import some
+
+
+class Run:
+    """Paths in a run's folder, and what is written there.
+
+    Args:
+        folder: It need not exist yet.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.config = self.folder / "config.json"
+        self.weights = self.folder / "model.safetensors"
+        self.labels = self.folder / "labels.parquet"
+        self.skipped = self.folder / "skipped.csv"
+        self.history = self.folder / "history.json"
+        self.metrics = self.folder / "metrics.csv"
+        self.validation = self.folder / "validation.json"
+        self.report = self.folder / "report.html"
+        self.last = self.folder / "checkpoints" / "last.ckpt"
+        self.best = self.folder / "checkpoints" / "best.ckpt"
+
+    def start(self, config: Mapping[str, Any], resume: bool | Literal["auto"]) -> Path | None:
+        """Begin, or go on.
+
+        Args:
+            config: As `write_config` takes it.
+            resume: Go on where the run here stopped; `auto` only if there is one.
+
+        Returns:
+            The checkpoint to go on from; None to begin.
+
+        Raises:
+            FileExistsError: There is a run, and it is not to be gone on with.
+            FileNotFoundError: There is none to go on with.
+            ValueError: The run there had other settings; the message names them.
+        """
+        exists = self.config.exists()
+        if exists and not resume:
+            raise FileExistsError(
+                f"{self.folder} holds a run: go on with it by resume=True (--resume), or give another out (--out)"
+            )
+        if not exists and resume is True:
+            raise FileNotFoundError(
+                f"{self.folder} holds no run to go on with; leave resume (--resume) out to begin"
+            )
+        if exists:
+            self._check_same(config)
+        self.write_config(config)
+        return self.last if exists and self.last.exists() else None
+
+    def _check_same(self, config: Mapping[str, Any]) -> None:
+        from partlabel.config import HERE_ONLY
+
+        before, now = _flat(read_json(self.config)), _flat(json.loads(json.dumps(config)))
+        changed = [
+            f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name) and name.rpartition(".")[2] not in {*HERE_ONLY, "partlabel"}
+        ]
+        if changed:
+            raise ValueError(
+                f"{self.folder} holds a run with other settings: {some(changed)}; go on with the same ones, or give "
+                "another out (--out)"
+            )
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write what rebuilds the tagger."""
+        write_json(self.config, config)
+
+    def table(self, images: str | Path | None = None) -> LabelTable:
+        """The table of the run, with the split it used.
+
+        Args:
+            images: The image folder; where it was in training if None.
+        """
+        return LabelTable.read(
+            self.labels, images or read_json(self.config)["data"]["images"], missing="keep"
+        )
+
+    def write_history(
+        self, history: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, float]]
+    ) -> None:
+        """Write what was measured so far, as JSON and as a table."""
+        import polars as pl
+
+        write_json(self.history, history)
+        with written_aside(self.metrics) as aside:
+            pl.from_dicts([dict(row) for row in columns], infer_schema_length=None).write_csv(aside)
+
+
+def digest(table: LabelTable) -> str:
+    """A short name for exactly these images, classes, labels and parts."""
+    parts = json.dumps([table.images, table.classes, table.split], ensure_ascii=False)
+    return blake2b(parts.encode() + table.labels.tobytes(), digest_size=8).hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file says.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    with written_aside(path) as aside:
+        aside.write_text(
+            json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

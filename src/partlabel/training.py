@@ -1,0 +1,340 @@
+"""Training: the one LightningModule. It sums and logs the named terms of any method and knows no method by name.
+
+What happens in a step hangs on the run's seed and the step's number alone: Lightning restores no random state, so
+chance is seeded anew before every batch (measured: seeding per epoch is not enough). With an order of images that hangs
+on the epoch (`data/module.py`) and checkpoints at the ends of epochs, a run that was killed ends with the weights,
+buffers and averages of one that was not, bit for bit on a CPU.
+"""
+
+import logging
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int8
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
+
+from partlabel import metrics
+from partlabel.config import TrainingConfig
+from partlabel.data.aside import written_aside
+from partlabel.data.images import draw_seed
+from partlabel.methods import Batch, Method, Progress
+from partlabel.progress import on_terminal
+from partlabel.run import Run
+from partlabel.text import some
+
+MAP = "val/mAP"
+
+
+class Learner(LightningModule):
+    """Trains a method.
+
+    Args:
+        method: What is trained.
+        config: How.
+        classes: Names of the columns.
+        images: The training images' names, in the order of `Batch.index`.
+        truth: Their true labels, to measure pseudo-labels by, UNKNOWN where nobody knows.
+        cached: Whether batches hold outputs of the backbone's stem.
+
+    Attributes:
+        history: Of each epoch its number, the mean `terms`, the `pseudo_labels` by source, `val_map`, `lr`.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        config: TrainingConfig,
+        classes: Sequence[str],
+        images: Sequence[str],
+        truth: Int8[np.ndarray, "image class"] | None = None,
+        cached: bool = False,
+    ) -> None:
+        super().__init__()
+        self.method = method
+        self.config = config
+        self.classes = tuple(classes)
+        self.images = tuple(images)
+        self.truth = None if truth is None else torch.from_numpy(np.array(truth))
+        self.cached = cached
+        self.quality = metrics.PseudoLabelQuality()
+        self.history: list[dict[str, Any]] = []
+        self._seen: list[Batch] = []
+        self._sums: dict[str, Any] = defaultdict(float)
+
+    def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
+        """Logits of images, or of what the cache has of them."""
+        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
+            return self.method(images)
+
+    def progress(self, batch: int) -> Progress:
+        """The time, before a batch of this epoch."""
+        batches = int(self.trainer.num_training_batches)
+        step = self.current_epoch * batches + batch
+        return Progress(self.current_epoch, step, batch, batches, self.config.epochs, self.config.seed)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed all chance in the step, dropout and the like, by what the checkpoint knows."""
+        torch.manual_seed(draw_seed(self.config.seed, self.progress(batch_idx).step, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The sum of the method's terms."""
+        progress = self.progress(batch_idx)
+        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
+            terms, pseudo_labels = self.method.step(batch, progress)
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        self._check_finite(terms, batch, progress)
+        for name, term in terms.items():
+            self._sums[name] += term.detach()
+        self._sums["loss"] += loss.detach()
+        truth = None if self.truth is None else self.truth[batch.index.cpu()].to(batch.labels.device)
+        self.quality.update(pseudo_labels, batch.labels, truth)
+        self.log("loss", loss.detach(), prog_bar=True, logger=False)
+        return loss
+
+    def _check_finite(self, terms: dict[str, Tensor], batch: Batch, progress: Progress) -> None:
+        wrong = {name: float(term) for name, term in terms.items() if not torch.isfinite(term)}
+        if wrong:
+            images = some((self.images[row] for row in batch.index.tolist()), most=8)
+            raise FloatingPointError(
+                f"the loss is not finite at step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch}): "
+                f"{', '.join(f'{name} = {value}' for name, value in wrong.items())}; images: {images}; "
+                "try a lower --lr, --clip 1 or --precision 32-true"
+            )
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the logits."""
+        self._seen.append(Batch(self(batch.images).float().cpu(), batch.labels.cpu(), batch.index.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score them over the known labels."""
+        logits, labels = torch.cat([b.images for b in self._seen]), torch.cat([b.labels for b in self._seen])
+        self._seen.clear()
+        evaluation = metrics.evaluate(logits.numpy(), labels.numpy(), self.classes)
+        for name in ("mAP", "mAP interpolated", "OF1", "CF1"):
+            self.log(f"val/{name}", evaluation.numbers[name], prog_bar=name == "mAP", logger=False)
+
+    def on_train_epoch_end(self) -> None:
+        """Write the epoch down."""
+        batches = int(self.trainer.num_training_batches)
+        measured = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        epoch: dict[str, Any] = {
+            "epoch": self.current_epoch + 1,
+            "terms": {name: float(total) / batches for name, total in self._sums.items()},
+            "pseudo_labels": {
+                source: {name: _known(value) for name, value in quality.numbers.items()}
+                for source, quality in self.quality.compute().items()
+            },
+            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        if MAP in measured:
+            epoch["val_map"] = _known(measured[MAP])
+            epoch["val"] = {
+                n.removeprefix("val/"): _known(v) for n, v in measured.items() if n.startswith("val/")
+            }
+        self.history.append(epoch)
+        self._sums.clear()
+        self.quality.reset()
+        for logger in self.loggers:
+            logger.log_metrics(flat(epoch), self.current_epoch + 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the history with the weights."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history up."""
+        self.history = list(checkpoint["history"])
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimiser, and the learning rate's schedule by step."""
+        made = optimizer(self.method, self.config)
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {
+            "optimizer": made,
+            "lr_scheduler": {"scheduler": schedule(made, self.config, steps), "interval": "step"},
+        }
+
+
+def flat(epoch: dict[str, Any]) -> dict[str, float]:
+    """The numbers of an epoch of the history under names such as `terms/bce`, those that are none left out."""
+    numbers: dict[str, float] = {}
+    for name, value in epoch.items():
+        if isinstance(value, dict):
+            numbers |= {f"{name}/{inner}": number for inner, number in flat(value).items()}
+        elif value is not None:
+            numbers[name] = value
+    return numbers
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
+    """Adam or AdamW over what is trained.
+
+    A method that has `parameter_groups(lr, weight_decay)` says itself what learns how; otherwise the backbone learns at
+    `backbone_lr` times the rate.
+    """
+    if hasattr(method, "parameter_groups"):
+        groups = list(method.parameter_groups(config.lr, config.weight_decay))
+    else:
+        backbone = {id(parameter) for parameter in method.backbone.parameters()}
+        trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        groups = [
+            {"params": [p for p in trained if id(p) not in backbone], "lr": config.lr},
+            {"params": [p for p in trained if id(p) in backbone], "lr": config.lr * config.backbone_lr},
+        ]
+    kind = AdamW if config.optimizer == "adamw" else Adam
+    return kind(
+        [group for group in groups if group["params"]], lr=config.lr, weight_decay=config.weight_decay
+    )
+
+
+def schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
+    """The learning rate over so many steps."""
+    if config.schedule == "onecycle":
+        return OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps)
+    if config.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, steps)
+    if config.schedule == "step":
+        return StepLR(optimizer, max(config.step_epochs * steps // config.epochs, 1), 0.1)
+    return ConstantLR(optimizer, 1.0)
+
+
+class Average(EMAWeightAveraging):
+    """An exponential moving average of the weights; buffers (memories, statistics) are those of the last step."""
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(use_buffers=False, decay=decay)
+
+
+class Keep(Checkpoint):
+    """Keeps the last epoch, the best one and the history, each replaced as a whole.
+
+    Args:
+        run: Where.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.best = -math.inf
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write them; of equal epochs the first is best, and without validation the last."""
+        score = float(trainer.callback_metrics.get(MAP, math.nan))
+        is_best = MAP not in trainer.callback_metrics or score > self.best or self.best == -math.inf
+        self.best = score if is_best and not math.isnan(score) else self.best
+        # The best first: a run killed in between repeats the epoch, and comes to the same.
+        if is_best:
+            self._write(trainer, self.run.best)
+        self._write(trainer, self.run.last)
+        if trainer.is_global_zero and isinstance(pl_module, Learner):
+            self.run.write_history(pl_module.history, [flat(epoch) for epoch in pl_module.history])
+
+    def _write(self, trainer: Trainer, path: Path) -> None:
+        if trainer.world_size > 1:
+            trainer.save_checkpoint(path)
+            return
+        with written_aside(path) as aside:
+            trainer.save_checkpoint(aside)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up."""
+        self.best = state_dict["best"]
+
+
+def weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The method's state in a checkpoint, averaged if the run averages."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {
+        name.removeprefix("method."): value for name, value in state.items() if name.startswith("method.")
+    }
+
+
+def fit(
+    learner: Learner,
+    train: Iterable[Batch],
+    val: Iterable[Batch] | None,
+    run: Run,
+    resume: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> None:
+    """Train to the end, and leave the best epoch's weights in the method.
+
+    Args:
+        learner: What is trained.
+        train: Training batches.
+        val: Batches that choose the epoch; None takes the last.
+        run: Takes checkpoints, history and events for TensorBoard.
+        resume: The checkpoint to go on from.
+        callbacks: Lightning's, besides those needed.
+
+    Raises:
+        FloatingPointError: A loss is not finite; the message names step, term and images.
+    """
+    config = learner.config
+    bars: list[Callback] = [RichProgressBar(leave=True)] if on_terminal() else []
+    averages: list[Callback] = [Average(config.ema)] if config.ema else []
+    with _quiet(), torch.random.fork_rng():
+        trainer = Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            precision=config.precision,  # type: ignore[arg-type]
+            max_epochs=config.epochs,
+            accumulate_grad_batches=config.accumulate,
+            gradient_clip_val=config.clip or None,
+            callbacks=[*callbacks, *averages, Keep(run), *bars],
+            logger=TensorBoardLogger(run.folder, name="tensorboard", version=""),
+            enable_progress_bar=bool(bars),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,  # `Batches` shares itself out
+        )
+        trainer.fit(learner, train, val, ckpt_path=resume, weights_only=True)
+    learner.method.load_state_dict(weights(run.best))
+    learner.method.cpu().eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's greetings and hints."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for hint in (
+            "does not have many workers",
+            "Found .* in eval mode at the start",
+            "Checkpoint directory .* exists",
+            "isinstance.treespec, LeafSpec",
+            "Trying to infer the `batch_size`",
+            "GPU available but not used",
+            "The number of training batches",
+            "Detected call of `lr_scheduler.step",
+            "You are using `torch.load` with `weights_only",
+        ):
+            warnings.filterwarnings("ignore", f".*{hint}")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
