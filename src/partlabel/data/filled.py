@@ -91,8 +91,9 @@ class FilledTable:
 
         path = Path(path)
         table = LabelTable.read(path, images, format="wide_csv", **options)
-        names = _columns.header(path)
-        found = _columns.columns(path, range(len(names)), names)
+        separator = options.get("separator")
+        names = _columns.header(path, separator)
+        found = _columns.columns(path, range(len(names)), names, separator)
         if len(found[0]) != len(table):
             raise ValueError(
                 f"{path}: {len(found[0])} rows for {len(table)} images; a filled table has one row each"
