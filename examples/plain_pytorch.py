@@ -6,12 +6,12 @@ python plain_pytorch.py labels.csv photos
 import sys
 
 import torch
-from torch.utils.data import DataLoader
 
 from partlabel import LabelTable
 from partlabel.data.images import ImageDataset, eval_transform, train_transform
+from partlabel.data.module import loader
 from partlabel.data.statistics import cooccurrence
-from partlabel.methods import Batch, Progress
+from partlabel.methods import Progress
 from partlabel.methods.sst import SST
 from partlabel.metrics import evaluate
 from partlabel.nn import backbone
@@ -28,26 +28,26 @@ def main(labels: str, photos: str, epochs: int = 10, size: int = 224, batch_size
     head = SSGRL(features.channels, classes, dim=256, output_dim=256)
     method = SST(features, head, start_epoch=3, intra_threshold=0.9, cross_threshold=0.9)
 
-    loader = DataLoader(ImageDataset(train, train_transform(size)), batch_size, shuffle=True)
+    plain, augment = (make(size, features.preprocessing) for make in (eval_transform, train_transform))
+    batches = loader(ImageDataset(train, plain, augment, size), batch_size, shuffle=True)
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=3e-4)
-    step = 0
     for epoch in range(epochs):
         method.train()
-        for number, (images, known, index) in enumerate(loader):
-            progress = Progress(epoch, step, number, len(loader), epochs)
-            terms, pseudo_labels = method.step(Batch(images, known, index), progress)
+        batches.sampler.set_epoch(epoch)
+        for number, batch in enumerate(batches):
+            progress = Progress(epoch, epoch * len(batches) + number, number, len(batches), epochs)
+            terms = method.step(batch, progress).terms
             optimizer.zero_grad()
             sum(terms.values()).backward()
             optimizer.step()
-            step += 1
         print(f"epoch {epoch}:", ", ".join(f"{name} {value:.3f}" for name, value in terms.items()))
 
     method.eval()
-    with torch.no_grad():
-        found = [
-            method(images) for images, *_ in DataLoader(ImageDataset(test, eval_transform(size)), batch_size)
-        ]
-    evaluation = evaluate(torch.cat(found).numpy(), test.labels, test.classes)
+    with torch.inference_mode():
+        logits = torch.cat(
+            [method(batch.images) for batch in loader(ImageDataset(test, plain, size=size), batch_size)]
+        )
+    evaluation = evaluate(logits.numpy(), test.labels, test.classes)
     print(f"mAP {evaluation.map:.1%} over {len(evaluation.scored)} of {len(test.classes)} classes")
     return evaluation.map
 

@@ -3,12 +3,18 @@
 import subprocess
 import sys
 import time
+from typing import Literal
 
+import numpy as np
+import polars as pl
 import pytest
 import yaml
 
 from partlabel.cli import main
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.filled import FilledTable
 from partlabel.data.table import LabelTable
+from partlabel.evaluation import Evaluation
 from partlabel.options import Parser, UsageError
 
 
@@ -40,7 +46,14 @@ def vessel(name):
     return {"kettle": Kettle, "pot": Pot}[name]
 
 
-def brew(leaves: str, brew_minutes: int = 4, milk: bool = False, sizes: tuple[int, int] = (1, 2)):
+def brew(
+    leaves: str,
+    brew_minutes: int = 4,
+    milk: bool = False,
+    sizes: tuple[int, int] = (1, 2),
+    lid: Literal["on", "off"] = "on",
+    sugar: int | Literal["none"] = 0,
+):
     """Brew tea.
 
     Args:
@@ -48,12 +61,14 @@ def brew(leaves: str, brew_minutes: int = 4, milk: bool = False, sizes: tuple[in
         brew_minutes: How long.
         milk: Whether.
         sizes: Of cups.
+        lid: On while it draws.
+        sugar: Lumps.
     """
 
 
 def parse(*argv):
     parser = Parser("tea brew", argv, "Brew tea.", config=True)
-    parser.add_function(brew, positional=True)
+    parser.add(brew, positional=True)
     parser.add_choice("vessel", vessel, default="kettle", help="What to boil in.")
     return parser.parse()
 
@@ -70,6 +85,8 @@ def test_options_have_the_defaults_of_the_signature():
         "brew_minutes": 4,
         "milk": False,
         "sizes": (1, 2),
+        "lid": "on",
+        "sugar": 0,
         "vessel": {"name": "kettle", "water": 1.0, "target_heat": 95, "loud": False},
     }
 
@@ -117,11 +134,19 @@ def test_an_option_of_another_choice_is_refused():
     assert "there is no option --vessel.handles" in refused("assam", "--vessel.handles", "3")
 
 
-def test_a_wrong_value_names_option_and_type():
-    said = refused("assam", "--brew-minutes", "long")
-    assert "--brew-minutes" in said
-    assert "int" in said
-    assert "long" in said
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--brew-minutes", "long"], "--brew-minutes: expected int, got long"),
+        (["--vessel.target_heat", "hot"], "--vessel.target_heat: expected int, got hot"),
+        (["--lid", "ajar"], "--lid: expected 'on', 'off', got ajar"),
+        (["--sugar", "much"], "--sugar: expected int, 'none', got much"),
+        (["--brew-minutes"], "--brew-minutes: expected one argument"),
+        (["green"], "unrecognized arguments: green"),
+    ],
+)
+def test_a_wrong_value_names_option_type_and_value(typed, said):
+    assert refused("assam", *typed) == f"{said} (all options: tea brew --help)"
 
 
 def test_a_missing_argument_is_named():
@@ -263,3 +288,151 @@ def test_hide_takes_the_options_of_its_scheme(collection, tmp_path, capsys):
     assert main(["hide", table, "--scheme", "positives_only", "--known", "0.5"]) == 2
     assert main(["hide", table, "--scheme", "unifrom", "--known", "0.5"]) == 2
     assert "(did you mean 'uniform'?)" in capsys.readouterr().err
+
+
+TINY = [
+    "--backbone",
+    "test_resnet",
+    "--pretrained",
+    "false",
+    "--image-size",
+    "64",
+    "--epochs",
+    "2",
+    "--batch-size",
+    "8",
+]
+SMALL_HEAD = ["--head.dim", "16", "--head.attention_dim", "8", "--head.output_dim", "16"]
+
+
+@pytest.fixture(scope="module")
+def trained(collection, tmp_path_factory):
+    """A run of SST on the collection, half of what is known hidden."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    source = [str(collection / "labels.csv"), "--images", str(collection / "photos")]
+    options = ["--method.start_epoch", "1", "--method.pair_dim", "8", "--known", "0.5", *SMALL_HEAD, *TINY]
+    assert main(["train", *source, *options, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_train_leaves_model_table_and_report(trained, collection):
+    for name in ("config.json", "model.safetensors", "labels.parquet", "history.json", "report.html"):
+        assert (trained / name).is_file(), name
+    used, whole = LabelTable.read(trained / "labels.parquet"), LabelTable.read(collection / "labels.csv")
+    hidden = whole.hide("uniform", known=0.5, part="train", seed=0)
+    assert used.known == hidden.known < whole.known
+
+
+@pytest.mark.slow
+def test_train_measures_its_pseudo_labels_against_what_it_hid(trained):
+    assert "precision" in (trained / "history.json").read_text()
+
+
+@pytest.mark.slow
+def test_train_does_not_write_over_a_run(trained, collection, capsys):
+    source = [str(collection / "labels.csv"), "--images", str(collection / "photos")]
+    assert main(["train", *source, *TINY, "--out", str(trained)]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_evaluate_says_what_was_scored_and_writes_it_down(trained, collection, capsys):
+    assert main(["evaluate", str(trained)]) == 0
+    shown = capsys.readouterr().out
+    evaluation = Evaluation.load(trained / "evaluation.json")
+    assert evaluation.images == 8
+    assert "mAP" in shown
+    assert f"{evaluation.known} known cells" in " ".join(shown.split())
+    source = [str(collection / "labels.csv"), "--images", str(collection / "photos")]
+    assert main(["evaluate", str(trained), *source, "--split", "train"]) == 0
+    assert Evaluation.load(trained / "evaluation.json").images == 24
+
+
+@pytest.mark.slow
+def test_evaluate_names_the_parts_there_are(trained, capsys):
+    assert main(["evaluate", str(trained), "--split", "tset"]) == 2
+    assert "(did you mean 'test'?)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suffix", "read"), [(".csv", pl.read_csv), (".parquet", pl.read_parquet), (".jsonl", pl.read_ndjson)]
+)
+def test_predict_writes_a_probability_for_every_class(trained, collection, tmp_path, suffix, read, capsys):
+    out = tmp_path / f"predictions{suffix}"
+    assert main(["predict", str(trained), str(collection / "photos"), "--out", str(out)]) == 0
+    found = read(out)
+    assert found.columns == ["image", "red", "green", "blue", "yellow"]
+    assert found.height == 32
+    assert found.drop("image").to_numpy().min() >= 0
+    assert found.drop("image").to_numpy().max() <= 1
+    assert "32 photos" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_predict_takes_a_folder_a_list_or_a_table(trained, collection, tmp_path):
+    photos = tmp_path / "photos.txt"
+    photos.write_text("\n".join(str(collection / "photos" / name) for name in ("03.png", "01.png")) + "\n\n")
+    table = tmp_path / "photos.csv"
+    table.write_text("image\n03.png\n01.png\n")
+    found = []
+    sources = [
+        [str(photos)],
+        [str(table), "--images", str(collection / "photos")],
+        [str(collection / "photos")],
+    ]
+    for number, source in enumerate(sources):
+        out = tmp_path / f"{number}.parquet"
+        assert main(["predict", str(trained), *source, "--out", str(out)]) == 0
+        found.append(pl.read_parquet(out).with_columns(pl.col("image").str.split("/").list.last()))
+    assert found[0]["image"].to_list() == ["03.png", "01.png"]
+    every = {row["image"]: row for row in found[2].iter_rows(named=True)}
+    for part in found[:2]:
+        for row in part.iter_rows(named=True):
+            assert row["red"] == pytest.approx(every[row["image"]]["red"], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_predict_refuses_a_suffix_it_cannot_write(trained, collection, capsys):
+    assert main(["predict", str(trained), str(collection / "photos"), "--out", "predictions.xlsx"]) == 2
+    assert ".csv, .parquet, .jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_fill_leaves_known_cells_alone_and_says_who_filled(trained, collection, tmp_path, capsys):
+    out = tmp_path / "filled.csv"
+    source = [str(collection / "labels.csv"), "--images", str(collection / "photos")]
+    assert main(["fill", str(trained), *source, "--accept", "0.6", "--reject", "0.4", "--out", str(out)]) == 0
+    before, filled = LabelTable.read(collection / "labels.csv"), FilledTable.load(out)
+    known = before.labels != UNKNOWN
+    assert (filled.table.labels[known] == before.labels[known]).all()
+    assert not np.isnan(filled.probability[~known]).any()
+    sure = filled.probability >= 0.6
+    assert (filled.table.labels[~known & sure] == PRESENT).all()
+    assert (filled.table.labels[~known & (filled.probability <= 0.4)] == ABSENT).all()
+    row, column = np.argwhere(~known)[0]
+    assert filled.source_of(row, column).endswith("run")
+    shown = capsys.readouterr().out
+    assert f"{before.unknown} blanks" in shown
+
+
+@pytest.mark.slow
+def test_fill_takes_the_runs_own_table(trained, tmp_path):
+    out = tmp_path / "filled.parquet"
+    assert main(["fill", str(trained), "--out", str(out)]) == 0
+    own = LabelTable.read(trained / "labels.parquet")
+    assert (FilledTable.load(out).table.labels == own.labels).all()  # no thresholds: probabilities alone
+
+
+def test_an_interrupted_run_says_how_to_go_on(collection, tmp_path, monkeypatch, capsys):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("partlabel.tagger.Tagger.__init__", lambda *args, **options: None)
+    monkeypatch.setattr("partlabel.tagger.Tagger.fit", interrupted)
+    source = [str(collection / "labels.csv"), "--images", str(collection / "photos")]
+    assert main(["train", *source, "--out", str(tmp_path / "run")]) == 130
+    shown = capsys.readouterr().err
+    assert "--resume" in shown
+    assert str(tmp_path / "run") in shown

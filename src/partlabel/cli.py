@@ -21,6 +21,7 @@ from partlabel.text import did_you_mean
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
+    from partlabel.run import Run
 
 Absent = Literal["unknown", "negative"]
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail(str(error) or "interrupted", 130)
-    except (UsageError, ValueError, OSError, ImportError) as error:
+    except (UsageError, ValueError, OSError, ImportError, FloatingPointError) as error:
         if debug:
             raise
         return _fail(str(error), 2)
@@ -121,6 +122,7 @@ def train(
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
     from partlabel.config import TrainingConfig
+    from partlabel.run import Run
     from partlabel.tagger import Tagger
 
     whole = _table(table, images, absent, format, missing="keep" if skip_broken else "refuse")
@@ -139,7 +141,7 @@ def train(
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; the same command with --resume goes on from {out}") from None
-    print(f"report: {out / 'report.html'}")
+    _say_trained(Run(out))
 
 
 def evaluate(
@@ -243,15 +245,17 @@ def fill(
         skip_broken: Leave out images that cannot be read.
         format: Of the table.
     """
+    import numpy as np
+
     from partlabel.tagger import Tagger
 
     tagger = Tagger.load(run)
     given = _run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
     filled = tagger.fill(given, accept, reject, batch_size, workers, skip_broken)
     filled.save(out)
-    before = given.unknown
-    present, absent_now = filled.table.present - given.present, filled.table.absent - given.absent
-    print(f"{out}: {before:,} blanks, {present:,} now present, {absent_now:,} now absent, ...")
+    left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
+    present, gone = filled.table.present - left.present, filled.table.absent - left.absent
+    print(f"{out}: {left.unknown:,} blanks, of which {present:,} became present and {gone:,} absent")
 
 
 def hide(
@@ -342,6 +346,37 @@ def _table(
     return LabelTable.read(table, images, options.pop("name"), absent, missing, **options)
 
 
+def _run_table(
+    run: Path,
+    table: Path | None,
+    images: Path | None,
+    absent: Absent | None,
+    format: Mapping[str, Any],
+    missing: Literal["refuse", "keep"] = "refuse",
+) -> "LabelTable":
+    """The label table that is named, or else the one that a run was trained on, from where its images were then."""
+    from partlabel.run import Run, read_json
+
+    if table is not None:
+        return _table(table, images, absent, format, missing)
+    folder = Run(run)
+    if not folder.labels.exists():
+        raise FileNotFoundError(f"{run} holds no label table of its own; name one")
+    return _table(folder.labels, images or Path(read_json(folder.config)["data"]["images"]), missing=missing)
+
+
+def _say_trained(run: "Run") -> None:
+    """What a person wants to know after training."""
+    from partlabel.evaluation import Evaluation
+
+    if run.validation.exists():
+        best = Evaluation.load(run.validation)
+        print(
+            f"best validation mAP {best.map:.1%} ({len(best.scored)} of {len(best.classes)} classes scored)"
+        )
+    print(f"model in {run.folder}, report in {run.report}")
+
+
 def _part(table: "LabelTable", name: str) -> str | None:
     return name if name in table.parts else None
 
@@ -350,11 +385,10 @@ def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> 
     """A verb's options: its parameters. A table it can do without is positional all the same."""
     parameters = inspect.signature(function).parameters
     may_have_table = "table" in parameters and parameters["table"].default is None
-    parser.add_function(
-        function, skip={"format", "options", *skip, *["table"] * may_have_table}, positional=True
-    )
+    skip = {"format", "options", *skip, *["table"] * may_have_table}
+    parser.add(function, skip=skip, title="arguments", positional=True)
     if may_have_table:
-        parser.add_argument("table", nargs="?", type=Path, help="Label table; the run's own if none.")
+        parser.optional_positional("table", Path, "Label table; the one the run was trained on if none.")
     if "format" in parameters:
         _format_options(parser)
 
@@ -379,8 +413,8 @@ def _train_options(parser: Parser, function: Callable) -> None:
         f"From feature map to classes: {', '.join(heads.names())}, or a dotted path",
         skip=("channels", "classes"),
     )
-    parser.add_class(Tagger, skip=("classes", "seed", *own))
-    parser.add_class(TrainingConfig)
+    parser.add(Tagger, skip=("classes", *own), title="model")
+    parser.add(TrainingConfig, title="training")
 
 
 def _format_options(parser: Parser) -> None:
@@ -409,7 +443,7 @@ def _hide_options(parser: Parser, function: Callable) -> None:
         raise UsageError(
             f"--scheme: there is no {name!r}{did_you_mean(name, SCHEMES)}; there are: {', '.join(SCHEMES)}"
         )
-    parser.add_function(SCHEMES[name], skip=("labels", "seed"))
+    parser.add(SCHEMES[name], skip=("labels", "seed"), title=f"scheme {name}")
 
 
 def _fail(message: str, code: int) -> int:

@@ -55,15 +55,33 @@ class Parser(ArgumentParser):
             names = (value for option, value in self._options() if option == "--config")
             self.configurations = [(name, _read(name)) for name in names]
 
-    def add_function(
-        self, function: Callable, key: str | None = None, skip: Collection[str] = (), positional: bool = False
+    def add(
+        self,
+        source: Callable,
+        key: str | None = None,
+        skip: Collection[str] = (),
+        title: str | None = None,
+        positional: bool = False,
     ) -> None:
-        """Take options from a function's signature; where positional, those without a default need no name."""
-        self.add_function_arguments(function, key, as_positional=positional, skip=set(skip))
+        """Take options from the signature of a function or a constructor.
 
-    def add_class(self, cls: type, key: str | None = None, skip: Collection[str] = ()) -> None:
-        """Take options from a constructor's signature."""
-        self.add_class_arguments(cls, key, skip=set(skip))
+        Args:
+            source: The function or class.
+            key: `--key.name` rather than `--name`.
+            skip: Arguments that are not options.
+            title: Above them in the help; what the docstring says if none.
+            positional: Those without a default need no name.
+        """
+        if isinstance(source, type):
+            self.add_class_arguments(source, key, skip=set(skip))
+        else:
+            self.add_function_arguments(source, key, as_positional=positional, skip=set(skip))
+        if title:
+            self._action_groups[-1].title = title
+
+    def optional_positional(self, name: str, type: type, help: str) -> None:
+        """Add an argument that needs no name and may be left out, beside those last added."""
+        self._action_groups[-1].add_argument(name, nargs="?", type=type, help=help)
 
     def add_choice(
         self, key: str, find: Callable[[str], Callable], default: str, help: str, skip: Collection[str] = ()
@@ -89,10 +107,7 @@ class Parser(ArgumentParser):
         except ValueError as error:
             raise UsageError(f"--{key}: {error}") from error
         self.add_argument(f"--{key}.name", default=default, help=help)
-        if isinstance(found, type):
-            self.add_class(found, key, skip)
-        else:
-            self.add_function(found, key, skip)
+        self.add(found, key, skip)
         group = self._action_groups[-1]
         group.title = f"{key} {self.chosen[key]}: {group.title}"
         whole = self._option_string_actions.get(f"--{key}")
@@ -259,10 +274,22 @@ def _as_dict(value: Any) -> Any:
 
 
 def _plain(message: str) -> str:
-    """The parser's messages with options and types as people write them: `--epochs`, `int`."""
-    message = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", message)
-    message = re.sub(r"(?:typing\.)?Literal\[([^]]*)\]", r"\1", message)
-    message = re.sub(r"Optional\[((?:[^][]|\[[^][]*\])*)\]", r"\1, null", message)
-    message = re.sub(r"Union\[([^][]*)\]", r"\1", message)
-    message = re.sub(r"(?:argument )?(--[\w.]+):", lambda found: _shown(found[1]) + ":", message)
-    return re.sub(r'Parser key "([^"]+)":', lambda found: _shown(f"--{found[1]}") + ":", message)
+    """The parser's messages as people write: `--epochs: expected int, got many`."""
+    for pattern, plain in _PLAIN:
+        message = re.sub(pattern, plain, message)
+    return re.sub(r"(?<![\w-])--[\w.]+", lambda option: _shown(option[0]), message)
+
+
+_PLAIN = (
+    (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
+    (r"(?:typing\.)?Literal\[([^]]*)\]", r"\1"),
+    (r"Optional\[((?:[^][]|\[[^][]*\])*)\]", r"\1, null"),
+    (r"Union\[([^][]*)\]", r"\1"),
+    (r"(?:argument |Parser key \")(?:--)?([\w.]+)\"?:", r"--\1:"),
+    (
+        r":\s+Does not validate against any of the Union subtypes\s+Subtypes: \[(.*)\]\n[\s\S]*Given value: ",
+        r": expected \1, got ",
+    ),
+    (", NoneType", ""),
+    (r":\s+Expected an? (.*?)\. Got value: (.*)", r": expected \1, got \2"),
+)
