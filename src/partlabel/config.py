@@ -4,7 +4,7 @@ Imports nothing heavy, so that the command line can read it.
 """
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from partlabel.text import did_you_mean
 
@@ -75,7 +75,7 @@ class TrainingConfig:
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed is {self.seed}; it has to lie between 0 and 2147483647")
 
-    def with_options(self, **options: Any) -> Self:
+    def with_options(self, **options: Any) -> "TrainingConfig":
         """These settings with some changed.
 
         Raises:

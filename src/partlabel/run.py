@@ -102,7 +102,7 @@ class Run:
         )
 
     def write_history(
-        self, history: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, float]]
+        self, history: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, float | int]]
     ) -> None:
         """Write what was measured so far, as JSON and as a table."""
         import polars as pl

@@ -4,7 +4,7 @@ import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -95,19 +95,19 @@ class Tagger:
         self,
         table: LabelTable,
         *,
-        val: LabelTable | None = None,
+        val: LabelTable | float | None = None,
         truth: LabelTable | None = None,
         out: str | Path = "runs/a",
         resume: bool | Literal["auto"] = False,
         skip_broken: bool = False,
         config: TrainingConfig | None = None,
         **options: Any,
-    ) -> Self:
+    ) -> "Tagger":
         """Train on the known labels of a table, from the start, and keep the epoch that is best on validation.
 
         Args:
             table: If it has a split, its part `train` is trained on and its part `val`, if any, chooses the epoch.
-            val: Chooses the epoch instead of a share of the training images.
+            val: Chooses the epoch instead: a table, or a share of the training images.
             truth: The same images and classes with all labels known: measures pseudo-labels, never trains.
             out: The run's folder (`run.py` says what is in it).
             resume: Go on where the run in `out` stopped; `auto` starts anew if there is none.
@@ -123,6 +123,9 @@ class Tagger:
         from partlabel import fitting
         from partlabel.data.parts import aligned, divide
 
+        if isinstance(val, int | float):
+            options["val"] = float(val)
+            val = None
         config = (config or TrainingConfig()).with_options(**options)
         table = aligned(table, self.classes)
         val = None if val is None else aligned(val, self.classes, "the validation table")
@@ -249,7 +252,7 @@ class Tagger:
             found[blank] = probability(self.scores(table[blank], batch_size, workers))
         return filled.fill(table, found, accept, reject, self.name)
 
-    def to(self, device: str | torch.device) -> Self:
+    def to(self, device: str | torch.device) -> "Tagger":
         """Move the model, as to `cuda`."""
         self._fitted().to(device)
         return self

@@ -10,7 +10,7 @@ import logging
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
+from torch.utils.data import DataLoader
 
 from partlabel import metrics
 from partlabel.config import TrainingConfig
@@ -167,9 +168,9 @@ class Learner(LightningModule):
         }
 
 
-def flat(epoch: dict[str, Any]) -> dict[str, float]:
+def flat(epoch: dict[str, Any]) -> dict[str, float | int]:
     """The numbers of an epoch of the history under names such as `terms/bce`, those that are none left out."""
-    numbers: dict[str, float] = {}
+    numbers: dict[str, float | int] = {}
     for name, value in epoch.items():
         if isinstance(value, dict):
             numbers |= {f"{name}/{inner}": number for inner, number in flat(value).items()}
@@ -270,8 +271,8 @@ def weights(checkpoint: Path) -> dict[str, Tensor]:
 
 def fit(
     learner: Learner,
-    train: Iterable[Batch],
-    val: Iterable[Batch] | None,
+    train: DataLoader[Batch],
+    val: DataLoader[Batch] | None,
     run: Run,
     resume: Path | None = None,
     callbacks: Sequence[Callback] = (),
@@ -280,7 +281,7 @@ def fit(
 
     Args:
         learner: What is trained.
-        train: Training batches.
+        train: Training batches, from `data/module.py`.
         val: Batches that choose the epoch; None takes the last.
         run: Takes checkpoints, history and events for TensorBoard.
         resume: The checkpoint to go on from.
@@ -290,6 +291,10 @@ def fit(
         FloatingPointError: A loss is not finite; the message names step, term and images.
     """
     config = learner.config
+    if resume is not None:
+        # Lightning (2.6.6) lets workers fetch the first batches of a resumed run before it tells the epoch.
+        done = len(torch.load(resume, map_location="cpu", weights_only=True)["history"])
+        train.sampler.set_epoch(done)  # type: ignore[attr-defined]
     bars: list[Callback] = [RichProgressBar(leave=True)] if on_terminal() else []
     averages: list[Callback] = [Average(config.ema)] if config.ema else []
     with _quiet(), torch.random.fork_rng():

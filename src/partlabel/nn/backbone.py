@@ -8,7 +8,7 @@ never changes, its output can be computed once and kept (`data/features.py`).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -58,7 +58,7 @@ class Backbone(nn.Module):
             images = self.stem_outputs(images)
         return self.last(images)
 
-    def stem_outputs(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
+    def stem_outputs(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *features"]:
         """What `stem_done` takes."""
         if images.ndim == 4:  # a third faster on CPUs than planes
             images = images.contiguous(memory_format=torch.channels_last)
@@ -74,7 +74,7 @@ class Backbone(nn.Module):
         finally:
             self._stem_done = False
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Backbone":
         """Switch the trained parts alone: frozen ones stay in eval mode."""
         super().train(mode)
         self.stem.eval()

@@ -1,0 +1,135 @@
+"""A run killed in the middle of an epoch and gone on with ends as one that was not, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dying
+import pytest
+import torch
+from safetensors.torch import load_file
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def killed(collection, out, step, **options):
+    """Train in a process that is killed in a step; sees that it was, and after the first epoch."""
+    words = [f"{name}={value}" for name, value in options.items()]
+    source = str(HERE.parent / "src")
+    done = subprocess.run(
+        [sys.executable, str(HERE / "dying.py"), str(collection), str(out), str(step), *words],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([source, str(HERE)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stderr == "", "a run says nothing where nobody watches"
+    assert len(json.loads((out / "history.json").read_text())) < 4
+
+
+def same(one, other, where=""):
+    """Nested states are equal to the bit."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype and torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            same(*pair, f"{where}[{number}]")
+    else:
+        assert one == other, where
+
+
+# 24 training photos less 20 % for validation make 19 or so: 5 batches an epoch, so step 12 is in the third epoch.
+@pytest.mark.parametrize(
+    ("options", "resumed"),
+    [
+        ({"ema": 0.8, "accumulate": 2, "schedule": "onecycle"}, {"workers": 2}),
+        ({"cache": "features", "cache_views": 3, "schedule": "step", "step_epochs": 2}, {}),
+    ],
+    ids=["images, average, accumulation, other workers", "cached features"],
+)
+def test_a_killed_and_resumed_run_ends_as_an_uninterrupted_one(collection, tmp_path, options, resumed):
+    cache = {"cache_dir": str(tmp_path / "cache")}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    dying.train(collection, whole, **options, **cache)
+    killed(collection, broken, 12, **options, **cache)
+    dying.train(collection, broken, resume=True, **options, **resumed, **cache)
+
+    same(load_file(whole / "model.safetensors"), load_file(broken / "model.safetensors"))
+    ends = [torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (whole, broken)]
+    for part in (
+        "state_dict",
+        "current_model_state",
+        "averaging_state",
+        "optimizer_states",
+        "lr_schedulers",
+        "history",
+    ):
+        assert (part in ends[0]) == (part in ends[1])
+        if part in ends[0]:
+            same(ends[0][part], ends[1][part], part)
+    assert ends[0]["global_step"] == ends[1]["global_step"]
+    assert (whole / "metrics.csv").read_text() == (broken / "metrics.csv").read_text()
+    history = ends[0]["history"]
+    assert len(history) == 4
+    # What could be lost was in use: memory, pseudo-labels, and a history in which epochs differ.
+    assert ends[0]["state_dict"]["method.memory.count"].sum() > 0
+    assert any(sum(source["count"] for source in epoch["pseudo_labels"].values()) for epoch in history[1:])
+    assert len({epoch["terms"]["bce"] for epoch in history}) == 4
+
+
+def test_seeds_differ(collection, tmp_path):
+    """That two runs agree says something only if runs can differ."""
+    ends = []
+    for seed in (3, 4):
+        dying.train(collection, tmp_path / str(seed), epochs=1, seed=seed)
+        ends.append(load_file(tmp_path / str(seed) / "model.safetensors"))
+    assert not torch.equal(ends[0]["head.classifier.weight"], ends[1]["head.classifier.weight"])
+
+
+def test_going_on_with_other_settings_names_them(collection, tmp_path):
+    dying.train(collection, tmp_path / "a", epochs=1)
+    with pytest.raises(
+        ValueError, match=r"a holds a run with other settings: training.lr was 0.01 and is 0.02; go on"
+    ):
+        dying.train(collection, tmp_path / "a", resume=True, epochs=1, lr=0.02)
+
+
+def test_a_run_is_not_overwritten_unasked(collection, tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds no run to go on with"):
+        dying.train(collection, tmp_path / "a", resume=True)
+    dying.train(collection, tmp_path / "a", resume="auto", epochs=1)
+    with pytest.raises(
+        FileExistsError, match=r"a holds a run: go on with it by resume=True \(--resume\), or give"
+    ):
+        dying.train(collection, tmp_path / "a", epochs=1)
+    before = (tmp_path / "a/model.safetensors").read_bytes()
+    dying.train(collection, tmp_path / "a", resume="auto", epochs=1)  # it had ended: nothing is left to do
+    assert (tmp_path / "a/model.safetensors").read_bytes() == before
+
+
+def test_a_run_killed_before_its_first_epoch_ended_starts_anew(collection, tmp_path):
+    dying.train(collection, tmp_path / "whole", epochs=1)
+    dying.train(collection, tmp_path / "broken", epochs=1)
+    for left in ("model.safetensors", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
+        (tmp_path / "broken" / left).unlink()
+    dying.train(collection, tmp_path / "broken", resume=True, epochs=1)
+    same(load_file(tmp_path / "whole/model.safetensors"), load_file(tmp_path / "broken/model.safetensors"))
