@@ -16,6 +16,7 @@ from partlabel.data.filled import FilledTable
 from partlabel.data.table import LabelTable
 from partlabel.evaluation import Evaluation
 from partlabel.options import Parser, UsageError
+from partlabel.run import Run
 
 
 class Kettle:
@@ -411,7 +412,7 @@ def test_fill_leaves_known_cells_alone_and_says_who_filled(trained, collection, 
     sure = filled.probability >= 0.6
     assert (filled.table.labels[~known & sure] == PRESENT).all()
     assert (filled.table.labels[~known & (filled.probability <= 0.4)] == ABSENT).all()
-    row, column = np.argwhere(~known)[0]
+    row, column = np.argwhere(~known)[0].tolist()
     assert filled.source_of(row, column).endswith("run")
     shown = capsys.readouterr().out
     assert f"{before.unknown} blanks" in shown
@@ -425,14 +426,19 @@ def test_fill_takes_the_runs_own_table(trained, tmp_path):
     assert (FilledTable.load(out).table.labels == own.labels).all()  # no thresholds: probabilities alone
 
 
-def test_an_interrupted_run_says_how_to_go_on(collection, tmp_path, monkeypatch, capsys):
-    def interrupted(*args, **options):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])  # Lightning makes the one into the other
+@pytest.mark.parametrize(("epochs", "said"), [(0, "--resume begins anew"), (1, "--resume goes on")])
+def test_an_interrupted_run_says_how_to_go_on(collection, tmp_path, monkeypatch, capsys, stop, epochs, said):
+    def interrupted(self, table, *, out, **options):
+        if epochs:
+            Run(out).last.parent.mkdir(parents=True)
+            Run(out).last.touch()
+        raise stop
 
     monkeypatch.setattr("partlabel.tagger.Tagger.__init__", lambda *args, **options: None)
     monkeypatch.setattr("partlabel.tagger.Tagger.fit", interrupted)
     source = [str(collection / "labels.csv"), "--images", str(collection / "photos")]
     assert main(["train", *source, "--out", str(tmp_path / "run")]) == 130
     shown = capsys.readouterr().err
-    assert "--resume" in shown
+    assert said in shown
     assert str(tmp_path / "run") in shown

@@ -139,8 +139,12 @@ def train(
             skip_broken=skip_broken,
             config=config,
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; the same command with --resume goes on from {out}") from None
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
+        begun = Run(out).last.exists()
+        how = "goes on after its last whole epoch" if begun else "begins anew, for no epoch had ended"
+        raise KeyboardInterrupt(
+            f"interrupted; the same command with --resume {how} (run folder {out})"
+        ) from None
     _say_trained(Run(out))
 
 
