@@ -141,7 +141,7 @@ def write_results(
         predictions = (outcome.val_logits, parts.val.labels)
         evaluation = metrics.evaluate(*predictions, tagger.classes)
         evaluation.save(run.validation)
-        examples = _examples(tagger, parts.val[:EXAMPLES])
+        examples = examples_of(tagger, parts.val[:EXAMPLES])
     report.build(
         run.report,
         title=tagger.name,
@@ -197,7 +197,7 @@ def _backbone(model: Method) -> Backbone:
     return model.backbone
 
 
-def _examples(tagger: "Tagger", table: LabelTable) -> "list[Example]":
+def examples_of(tagger: "Tagger", table: LabelTable) -> "list[Example]":
     """Attention and co-occurrence of a few images, where the method has them."""
     from partlabel.report import Example
 
