@@ -322,6 +322,13 @@ def methods() -> None:
     )
 
 
+def demo(**options: Any) -> None:
+    """Show all of it on drawn scenes, without any data."""
+    from partlabel.demo import run
+
+    run(**options)
+
+
 def cite(docstring: str) -> tuple[str, str, str]:
     """Name, paper and year from a docstring that starts as `Structured transfer (Chen et al., AAAI 2022, ...).`."""
     first = _summary(docstring)
@@ -450,6 +457,13 @@ def _hide_options(parser: Parser, function: Callable) -> None:
     parser.add(SCHEMES[name], skip=("labels", "seed"), title=f"scheme {name}")
 
 
+def _demo_options(parser: Parser, function: Callable) -> None:
+    """Those of the demo itself."""
+    from partlabel.demo import run
+
+    parser.add(run, title="arguments")
+
+
 def _fail(message: str, code: int) -> int:
     print(f"partlabel: {message}", file=sys.stderr)
     return code
@@ -466,7 +480,11 @@ def _plain_warnings() -> Iterator[None]:
         warnings.formatwarning = before
 
 
-OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {"train": _train_options, "hide": _hide_options}
+OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {
+    "train": _train_options,
+    "hide": _hide_options,
+    "demo": _demo_options,
+}
 VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
@@ -474,4 +492,5 @@ VERBS: dict[str, Callable[..., None]] = {
     "fill": fill,
     "hide": hide,
     "methods": methods,
+    "demo": demo,
 }
