@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dying
 import pytest
 import torch
 from safetensors.torch import load_file
+
+import dying
 
 HERE = Path(__file__).parent
 

@@ -105,7 +105,7 @@ class Learner(LightningModule):
         return loss
 
     def _check_finite(self, terms: dict[str, Tensor], batch: Batch, progress: Progress) -> None:
-        wrong = {name: float(term) for name, term in terms.items() if not torch.isfinite(term)}
+        wrong = {name: float(term.detach()) for name, term in terms.items() if not torch.isfinite(term)}
         if wrong:
             images = some((self.images[row] for row in batch.index.tolist()), most=8)
             raise FloatingPointError(
@@ -327,6 +327,7 @@ def _quiet() -> Iterator[None]:
         for hint in (
             "does not have many workers",
             "Found .* in eval mode at the start",
+            "You defined a `validation_step` but",
             "Checkpoint directory .* exists",
             "isinstance.treespec, LeafSpec",
             "Trying to infer the `batch_size`",

@@ -1,0 +1,192 @@
+"""Images: the right way up, in RGB, augmented by seed, epoch and image alone; the broken ones found."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from partlabel.data import images
+from partlabel.data.images import (
+    Broken,
+    ImageDataset,
+    Rows,
+    decode,
+    eval_transform,
+    find_broken,
+    train_transform,
+)
+from partlabel.data.module import Batches, loader
+from partlabel.data.table import LabelTable
+from partlabel.nn.backbone import Preprocessing
+
+PLAIN = Preprocessing((0.0,), (1.0,))
+
+
+def noise(width=40, height=30, seed=0):
+    return Image.fromarray(np.random.RandomState(seed).randint(0, 255, (height, width, 3), np.uint8))
+
+
+def table(folder, names):
+    return LabelTable(tuple(names), ("a",), np.zeros((len(names), 1), np.int8), None, folder)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for number in range(7):
+        noise(seed=number).save(tmp_path / f"{number}.png")
+    return table(tmp_path, [f"{number}.png" for number in range(7)])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_the_way_up_it_was_taken(tmp_path, orientation):
+    upright = Image.new("RGB", (32, 16), "white")
+    upright.paste("red", (0, 0, 8, 8))  # top left
+    turn = {  # what a camera stores so that undoing it gives the upright image
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(turn[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(decode(tmp_path / "a.png"), upright)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "1"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    noise().convert(mode).save(tmp_path / "a.tif" if mode in ("CMYK", "LA") else tmp_path / "a.png")
+    (path,) = tmp_path.iterdir()
+    assert decode(path).mode == "RGB"
+
+
+def test_sixteen_bits_keep_their_brightness(tmp_path):
+    values = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    found = np.asarray(decode(tmp_path / "a.png"))[..., 0].astype(float)
+    assert np.abs(found - values / 257).max() <= 1
+
+
+def test_large_photos_are_read_smaller_but_never_too_small(tmp_path):
+    noise(800, 600).save(tmp_path / "a.jpg")
+    assert decode(tmp_path / "a.jpg").size == (800, 600)
+    assert decode(tmp_path / "a.jpg", 100).size == (200, 150)
+    assert decode(tmp_path / "a.jpg", 500).size == (800, 600)
+
+
+def test_every_broken_image_is_named_with_its_reason(tmp_path, monkeypatch):
+    noise().save(tmp_path / "fine.png")
+    noise(300, 300).save(tmp_path / "cut.jpg")
+    whole = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.jpg").write_text("not an image at all")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "folder.png").mkdir()
+    Image.new("1", (2000, 2000)).save(tmp_path / "bomb.png")
+    Image.new("1", (1200, 1200)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
+    names = [
+        "gone.png",
+        "fine.png",
+        "cut.jpg",
+        "text.jpg",
+        "empty.png",
+        "folder.png",
+        "bomb.png",
+        "large.png",
+    ]
+    assert find_broken(table(tmp_path, names)) == [
+        Broken("gone.png", "missing"),
+        Broken("cut.jpg", "truncated"),
+        Broken("text.jpg", "not an image"),
+        Broken("empty.png", "an empty file"),
+        Broken("folder.png", "a folder, not an image"),
+        Broken("bomb.png", "more than 2,000,000 pixels, which may be a decompression bomb"),
+    ]
+
+
+def test_leaving_all_images_out_is_an_error(photos):
+    with pytest.raises(ValueError, match=r"none of the 7 images can be read; the first: 0.png is missing"):
+        images.skip(photos, [Broken(name, "missing") for name in photos.images])
+
+
+@pytest.mark.parametrize("scheme", ["light", "paper", "none"])
+def test_training_images_have_the_size_asked_for(scheme):
+    pixels = torch.randint(0, 255, (3, 50, 90), dtype=torch.uint8)
+    out = train_transform(56, Preprocessing(), scheme)(pixels)
+    assert out.shape == (3, 56, 56) and out.dtype == torch.float32
+    assert out.min() >= -1 and out.max() <= 1
+
+
+def test_the_papers_crops_are_squares_of_five_sizes():
+    """Of an image whose channels hold their own coordinates, the crop can be read off."""
+    axis = (2 * torch.arange(128)).to(torch.uint8)
+    pixels = torch.stack([axis.expand(128, 128), axis[:, None].expand(128, 128), axis.expand(128, 128)])
+    look = train_transform(112, PLAIN, "paper")  # 448 / 4, so that the sides are the paper's / 4
+    torch.manual_seed(0)
+    sides, flips = set(), set()
+    for _ in range(60):
+        out = look(pixels) * 255
+        wide = (out[0, 56, 107] - out[0, 56, 4]) / 103 * 112 / 2
+        high = (out[1, 107, 56] - out[1, 4, 56]) / 103 * 112 / 2
+        assert abs(abs(wide) - high) < 3
+        sides.add(min((512, 448, 384, 320, 256), key=lambda side: abs(side - 4 * float(high))))
+        flips.add(bool(wide < 0))
+    assert sides == {512, 448, 384, 320, 256} and flips == {True, False}
+
+
+def test_an_image_is_augmented_by_seed_epoch_and_row_alone(photos):
+    look = train_transform(16, PLAIN, "light")
+    data = ImageDataset(photos, eval_transform(16, PLAIN), look, 16, seed=5)
+    alone, among = data[Rows(3, [4])], data[Rows(3, [1, 4, 2])]
+    assert torch.equal(alone.images[0], among.images[1])
+    assert not torch.equal(alone.images[0], data[Rows(4, [4])].images[0])
+    other = ImageDataset(photos, eval_transform(16, PLAIN), look, 16, seed=6)
+    assert not torch.equal(alone.images[0], other[Rows(3, [4])].images[0])
+    state = torch.get_rng_state()
+    _ = data[Rows(0, [0])]
+    assert torch.equal(state, torch.get_rng_state()), "the draw leaves others' chance alone"
+
+
+def test_evaluation_sees_plain_images(photos):
+    look = train_transform(16, PLAIN, "light")
+    data = ImageDataset(photos, eval_transform(16, PLAIN), look, 16)
+    plain = ImageDataset(photos, eval_transform(16, PLAIN), None, 16)
+    assert torch.equal(data[Rows(-1, [2, 3])].images, plain[Rows(7, [2, 3])].images)
+
+
+def test_workers_change_nothing(photos):
+    def batches(workers):
+        data = ImageDataset(photos, eval_transform(16, PLAIN), train_transform(16, PLAIN), 16, seed=1)
+        made = loader(data, 3, shuffle=True, seed=2, workers=workers)
+        made.sampler.set_epoch(4)
+        return list(made)
+
+    for one, other in zip(batches(0), batches(2), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 1), (1, 4), (7, 3), (9, 4), (8, 4), (5, 4), (10, 3), (6, 1)])
+def test_every_image_comes_once_an_epoch_and_none_alone(count, size):
+    batches = Batches(count, size, shuffle=True, seed=1)
+    orders = []
+    for epoch in (0, 1):
+        batches.set_epoch(epoch)
+        asked = list(batches)
+        assert len(asked) == len(batches) and all(one.epoch == epoch for one in asked)
+        orders.append([row for one in asked for row in one.rows])
+        assert sorted(orders[-1]) == list(range(count))
+        assert all(len(one.rows) > 1 for one in asked) or size == 1 or count == 1
+    assert orders[0] != orders[1] or count == 1
+    batches.set_epoch(0)
+    assert [row for one in batches for row in one.rows] == orders[0]
+
+
+def test_evaluation_takes_every_image_once_in_order():
+    asked = list(Batches(9, 4))
+    assert [one.rows for one in asked] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
+    assert all(one.epoch == -1 for one in asked)
