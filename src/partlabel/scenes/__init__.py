@@ -16,11 +16,10 @@ from random import Random
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFont
-from rich.console import Console
-from rich.progress import track
 
 from partlabel.codes import ABSENT, PRESENT
 from partlabel.data.table import LabelTable
+from partlabel.progress import track
 from partlabel.scenes import things
 from partlabel.scenes.pen import Pen
 from partlabel.scenes.places import PLACES, SEVERAL, SIZES, Place
@@ -112,7 +111,7 @@ def draw(folder: str | Path, count: int, seed: int = 0, size: int = 128, test: f
     (folder / "images").mkdir(parents=True, exist_ok=True)
     images = tuple(f"images/{index:05d}.jpg" for index in range(count))
     labels = np.full((count, len(CLASSES)), ABSENT, np.int8)
-    for index in track(range(count), "drawing scenes", console=Console(stderr=True)):
+    for index in track(range(count), "Drawing scenes"):
         scene = plan(seed, index)
         labels[index, [CLASSES.index(thing) for thing in scene.present]] = PRESENT
         paint(scene, size).save(folder / images[index], quality=92)
