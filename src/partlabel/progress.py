@@ -1,7 +1,7 @@
 """Progress bars for work that takes a while: with rate and time left on a terminal, nothing anywhere else."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ def track(things: Iterable[T], doing: str, total: int | None = None) -> Iterator
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        total = total if total is not None else len(things) if hasattr(things, "__len__") else None
-        task = bar.add_task(doing, total=total, rate="")
+        known = len(things) if isinstance(things, Sized) else None
+        task = bar.add_task(doing, total=known if total is None else total, rate="")
         for thing in things:
             yield thing
             speed = bar.tasks[task].speed

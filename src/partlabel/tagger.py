@@ -4,13 +4,14 @@ import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from partlabel import __version__, methods
+from partlabel import __version__, methods, registry
 from partlabel.codes import UNKNOWN
 from partlabel.config import Cache, TrainingConfig
 from partlabel.data.table import LabelTable
@@ -72,9 +73,9 @@ class Tagger:
         words: str | Path | None = None,
     ) -> None:
         self.classes = tuple(classes)
-        self._method = _find(methods.get(method), Method, method_args or {}, ("backbone", "head"))
+        self._method = _find(methods, method, Method, method_args or {}, ("backbone", "head"))
         head = head or self._method.default_head
-        self._head = _find(heads.get(head), heads.Head, head_args or {}, ("channels", "classes"))
+        self._head = _find(heads, head, heads.Head, head_args or {}, ("channels", "classes"))
         self.pretrained = pretrained
         self.settings: dict[str, Any] = {
             "method": method,
@@ -348,11 +349,12 @@ def probability(logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "
     return torch.from_numpy(logits).sigmoid().numpy()
 
 
-def _find(kind: type, base: type, options: Mapping[str, Any], given: Sequence[str]) -> Any:
+def _find(folder: ModuleType, name: str, base: type, options: Mapping[str, Any], given: Sequence[str]) -> Any:
     """A method or head, once it is seen to be one and to take the options.
 
     A description may come from anybody: nothing but methods and heads is ever made from one.
     """
+    kind = registry.find(folder.__name__, name)
     if not issubclass(kind, base):
         raise ValueError(f"{kind.__module__}.{kind.__qualname__} is no {base.__name__}")
     known = [name for name in inspect.signature(kind).parameters if name not in given]

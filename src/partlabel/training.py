@@ -10,7 +10,7 @@ import logging
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ class Learner(LightningModule):
         """Take the history up."""
         self.history = list(checkpoint["history"])
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """The optimiser, and the learning rate's schedule by step."""
         made = optimizer(self.method, self.config)
         steps = int(self.trainer.estimated_stepping_batches)
@@ -189,8 +189,9 @@ def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
     A method that has `parameter_groups(lr, weight_decay)` says itself what learns how; otherwise the backbone learns at
     `backbone_lr` times the rate.
     """
-    if hasattr(method, "parameter_groups"):
-        groups = list(method.parameter_groups(config.lr, config.weight_decay))
+    own: Callable[[float, float], Iterable[dict[str, Any]]] | None = getattr(method, "parameter_groups", None)
+    if own is not None:
+        groups = [group | {"params": list(group["params"])} for group in own(config.lr, config.weight_decay)]
     else:
         backbone = {id(parameter) for parameter in method.backbone.parameters()}
         trained = [parameter for parameter in method.parameters() if parameter.requires_grad]

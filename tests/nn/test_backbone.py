@@ -9,7 +9,7 @@ from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone, create
 
 SIZE = 64
-# A network of each kind: convolutions, places before channels (NHWC), tokens with a class token; and what its last stage is.
+# A network of each kind and its last stage: convolutions, places before channels (NHWC), tokens with a class token.
 SPLIT = {
     "test_resnet": ("layer4",),
     "test_efficientnet": ("blocks.4", "conv_head", "bn2"),

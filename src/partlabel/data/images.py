@@ -60,7 +60,8 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path) as file:
+                image: Image.Image = file
                 if at_least is not None:
                     image.draft("RGB", (at_least, at_least))
                 if image.mode.startswith(

@@ -6,6 +6,7 @@ its order from it, and a resumed run goes on exactly where it stopped.
 
 from collections.abc import Iterator
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch.distributed
@@ -100,6 +101,6 @@ def loader(
     )
 
 
-def as_it_is(batch: Batch) -> Batch:
+def as_it_is(batch: Any) -> Any:
     """What the dataset gave: it makes whole batches itself."""
     return batch

@@ -120,6 +120,8 @@ def create(
 class _Features(nn.Module):
     """A timm model up to its features."""
 
+    model: Any
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
@@ -239,12 +241,12 @@ def _parts(name: str, model: Any, images: Tensor, trainable: Trainable) -> tuple
     return nn.Identity(), [whole]
 
 
-def _drop_unused(model: nn.Module, images: Tensor) -> None:
+def _drop_unused(model: Any, images: Tensor) -> None:
     """Remove parameters that features do not pass through, such as a norm before the classifier."""
     used: set[nn.Module] = set()
     hooks = [module.register_forward_hook(lambda m, *_: used.add(m)) for module in model.modules()]
     with torch.no_grad():
-        model.eval().forward_features(images)  # type: ignore[operator]
+        model.eval().forward_features(images)
     for hook in hooks:
         hook.remove()
     for child, module in model.named_children():
