@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from conftest import COLOURS, draw_photos
+from drawings import COLOURS, draw_photos
 from partlabel.cli import main
 from partlabel.data.table import LabelTable
 from partlabel.evaluation import Evaluation
