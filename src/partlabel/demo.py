@@ -129,7 +129,9 @@ def _fit(
     """Train a method on the part `train`. Both are trained alike, on the same cached features."""
     from partlabel.tagger import Tagger
 
-    tagger = Tagger(table.classes, method=method, method_args=options, head_args=HEAD, image_size=image_size)
+    tagger = Tagger(
+        table.classes, method=method, method_args=options, head="ssgrl", head_args=HEAD, image_size=image_size
+    )
     return tagger.fit(
         table,
         truth=truth,
