@@ -1,8 +1,8 @@
 """The head of SST as its paper writes it, copies and all: what the folded algebra is compared with.
 
 Written from the equations (docs/methods/sst.md), with the repetitions that a literal reading makes: every class beside
-every place, every pair's two features side by side, every memory beside every asked label. It shares the parameters of a
-folded `SST`, so that both must give the same numbers.
+every place, every pair's two features side by side, every memory beside every asked label. It shares the parameters of
+a folded `SST`, so that both must give the same numbers.
 """
 
 import torch
@@ -81,7 +81,9 @@ class LiteralSST(nn.Module):
         truth = ((labels[:, first] == PRESENT) & (labels[:, second] == PRESENT)).float()
         p = pair_logits.sigmoid()
         q = (1 - p + 0.05).clamp(max=1)
-        cooccurrence = -(truth * (1 - p) * p.clamp(min=1e-8).log() + (1 - truth) * (1 - q) ** 2 * q.clamp(min=1e-8).log())
+        cooccurrence = -(
+            truth * (1 - p) * p.clamp(min=1e-8).log() + (1 - truth) * (1 - q) ** 2 * q.clamp(min=1e-8).log()
+        )
         sst.memory.add(features, labels)
         with torch.no_grad():
             matrix = torch.eye(labels.shape[1]).repeat(len(labels), 1, 1)

@@ -1,9 +1,12 @@
+import math
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partlabel.labels import PRESENT
-from partlabel.memory import FeatureMemory
+from partlabel.memory import FeatureMemory, ImageMemory
 
 
 def naive(batches, classes, size, dim):
@@ -77,3 +80,34 @@ def test_all_of_it_is_saved():
     for each in (memory, again):
         each.add(*random_batches(1, [3])[0])
     assert torch.equal(again.newest_first(), memory.newest_first())
+
+
+def test_evidence_is_the_log_ratio_of_two_kernel_densities():
+    generator = torch.Generator().manual_seed(0)
+    memory = ImageMemory(3, 10, 4)
+    features, labels = (
+        torch.randn(6, 4, generator=generator),
+        torch.tensor([[1, 0, -1]] * 3 + [[0, 1, -1]] * 3).to(torch.int8),
+    )
+    memory.add(features, labels)
+    asked = torch.randn(2, 4, generator=generator)
+    found = memory.evidence(asked, 5.0)
+    for b in range(2):
+        near = [torch.exp(5 * torch.cosine_similarity(asked[b], each, dim=0)).item() for each in features]
+        ratio = math.log(sum(near[:3]) / 3) - math.log(sum(near[3:]) / 3)
+        assert found[b].tolist() == pytest.approx([ratio, -ratio, 0.0], abs=0.02)  # kept in half precision
+
+
+def test_an_empty_image_memory_says_nothing():
+    assert (ImageMemory(3, 10, 4).evidence(torch.randn(2, 4), 50.0) == 0).all()
+
+
+def test_images_with_nothing_known_are_not_remembered_and_the_oldest_make_room():
+    memory = ImageMemory(1, 2, 1)
+    memory.add(torch.ones(3, 1), torch.tensor([[1], [-1], [0]], dtype=torch.int8))
+    assert memory.labels.flatten().tolist() == [1, 0]
+    memory.add(-torch.ones(1, 1), torch.tensor([[0]], dtype=torch.int8))
+    assert memory.labels.flatten().tolist() == [0, 0]
+    assert memory.features.flatten().tolist() == [-1, 1]
+    memory.add(torch.ones(5, 1), torch.ones(5, 1, dtype=torch.int8))  # more than there is room for
+    assert memory.labels.flatten().tolist() == [1, 1]

@@ -22,7 +22,8 @@ class TrainingConfig:
         batch_size: Images a step.
         lr: Learning rate at its highest, of everything but the backbone.
         backbone_lr: Learning rate of the backbone's trained part, as a multiple of `lr`.
-        weight_decay: Of all parameters that are trained, unless the method has parameter groups of its own.
+        weight_decay: Of the parameters that are trained, unless the method has parameter groups of its own.
+        decay_biases: Decay vectors too, biases and gains, as the authors of SST; by default only matrices.
         optimizer: `adam` has the decay in the gradient (L2, as the authors of SST), `adamw` decoupled.
         schedule: Of the learning rate: `onecycle`, `cosine` to zero, `constant`, or `step`: a tenth every
             `step_epochs` epochs, as the authors of SST.
@@ -32,6 +33,7 @@ class TrainingConfig:
         ema: Decay of a moving average of the weights, which then is what is validated and kept; 0 for none.
         val: Share of the training images set apart to choose the best epoch; 0 keeps the last one.
         augment: `paper`: squares of five sizes, flip; `light`: random resized crop, flip; `none`.
+        completion: Learn after training what known labels of an image say of its unknown ones, for `fill`.
         cache: `features` computes the frozen part of the backbone once per image and view, and trains on that.
         cache_views: Views of each image in the cache: the plain one, and the others augmented.
         cache_dir: Where caches are; by default `partlabel` in the user's cache folder.
@@ -47,6 +49,7 @@ class TrainingConfig:
     lr: float = 1e-3
     backbone_lr: float = 0.1
     weight_decay: float = 1e-2
+    decay_biases: bool = False
     optimizer: Literal["adamw", "adam"] = "adamw"
     schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
     step_epochs: int = 10
@@ -55,6 +58,7 @@ class TrainingConfig:
     ema: float = 0.0
     val: float = 0.1
     augment: Literal["light", "paper", "none"] = "light"
+    completion: bool = True
     cache: Cache | None = None
     cache_views: int = 4
     cache_dir: str | None = None

@@ -26,7 +26,7 @@ HEAD = {"dim": 128, "attention_dim": 64, "output_dim": 128}
 TRANSFER = {
     "start_epoch": 4,
     "intra_threshold": 0.7,
-    "cross_threshold": 0.7,
+    "cross_threshold": 0.6,
     "threshold_step": 0.0,
     "threshold_floor": 0.5,
     "pair_weight": 3.0,
@@ -138,7 +138,8 @@ def _fit(
         out=out / method,
         epochs=epochs,
         batch_size=64,
-        lr=2e-3,
+        lr=4e-3,
+        val=0.0,
         cache="features",
         cache_dir=str(out / "cache"),
         cache_views=3,

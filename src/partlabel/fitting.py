@@ -10,11 +10,13 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import DataLoader, Dataset
 
+from partlabel import completion
+from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
 from partlabel.data import features
 from partlabel.data.aside import written_aside
-from partlabel.data.images import ImageDataset, eval_transform, train_transform
-from partlabel.data.module import loader
+from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
+from partlabel.data.module import as_it_is, loader
 from partlabel.data.parts import TRAIN, VAL, Parts, truth_of
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 View = tuple[int, Preprocessing]
 EXAMPLES = 6
+COMPLETED_FROM = 20_000
+"""Training images that `completion.py` learns from, at most."""
 
 
 class Outcome(NamedTuple):
@@ -36,10 +40,12 @@ class Outcome(NamedTuple):
     Attributes:
         history: What was measured in each epoch.
         val_logits: Of the validation images, by the best epoch; None without validation.
+        completion: What known labels of an image say of its unknown ones; None where that does not help.
     """
 
     history: list[dict[str, Any]]
     val_logits: Float[np.ndarray, "image class"] | None
+    completion: Completion | None = None
 
 
 def dataset(
@@ -101,7 +107,18 @@ def train(
     batches = loader(learn, config.batch_size, True, config.seed, workers, pin)
     judged = None if judge is None else loader(judge, 2 * config.batch_size, workers=workers, pin=pin)
     fit(learner, batches, judged, run, checkpoint)
-    return Outcome(learner.history, None if judged is None else logits(model, judged, cached))
+    if judged is None or parts.val is None:
+        return Outcome(learner.history, None)
+    said = logits(model, judged, cached)
+    if not config.completion:
+        return Outcome(learner.history, said)
+    rows = np.sort(np.random.default_rng(config.seed).permutation(len(parts.train))[:COMPLETED_FROM])
+    chunks = [
+        Rows(-1, part.tolist()) for part in np.array_split(rows, -(-len(rows) // (2 * config.batch_size)))
+    ]
+    plain = DataLoader(learn, batch_size=None, sampler=chunks, num_workers=workers, collate_fn=as_it_is)
+    votes = completion.fit(logits(model, plain, cached), parts.train.labels[rows], said, parts.val.labels)
+    return Outcome(learner.history, said, votes)
 
 
 def logits(

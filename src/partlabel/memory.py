@@ -1,19 +1,19 @@
-"""FeatureMemory: the last features of each class's known-present images (SST, AAAI 2022, cross-image transfer).
+"""What a run remembers of the images it saw: the last features of each class, or the last images with their labels.
 
 All of it, fill counts included, is in buffers, so a resumed run remembers what the interrupted one did.
 """
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float16, Int8, Int64
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from partlabel.codes import PRESENT
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.labels import Labels
 
 
 class FeatureMemory(nn.Module):
-    """A ring of the last `size` features of every class.
+    """A ring of the last `size` features of every class (SST, AAAI 2022, cross-image transfer).
 
     Args:
         num_classes: How many rings.
@@ -76,3 +76,60 @@ class FeatureMemory(nn.Module):
         back = torch.arange(1, self.size + 1, device=self.count.device)
         slot = (self.count[:, None] - back) % self.size
         return self.features.gather(1, slot[..., None].expand_as(self.features))
+
+
+class ImageMemory(nn.Module):
+    """A ring of the last `size` images that have a known label, with their labels.
+
+    One feature an image serves all its classes, so that whole training sets fit: 16,384 images of 1,280 numbers take
+    42 MB.
+
+    Args:
+        num_classes: How many labels an image has.
+        size: Images kept.
+        dim: Length of a feature.
+    """
+
+    features: Float16[Tensor, "slot feature"]
+    labels: Int8[Tensor, "slot class"]
+    count: Int64[Tensor, ""]
+
+    def __init__(self, num_classes: int, size: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.zeros(size, dim, dtype=torch.float16))
+        self.register_buffer("labels", torch.full((size, num_classes), UNKNOWN, dtype=torch.int8))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def add(self, features: Float[Tensor, "batch feature"], labels: Labels) -> None:
+        """Remember the images with a known label, as unit vectors; the oldest make room."""
+        size = len(self.features)
+        known = (labels != UNKNOWN).any(1).nonzero().squeeze(1)[-size:]
+        slot = (self.count + torch.arange(len(known), device=known.device)) % size
+        self.features[slot] = normalize(features[known].float(), dim=-1).half()
+        self.labels[slot] = labels[known]
+        self.count += len(known)
+
+    @torch.no_grad()
+    def evidence(
+        self, features: Float[Tensor, "batch feature"], sharpness: float
+    ) -> Float[Tensor, "batch class"]:
+        """How much more an image resembles those known to show a class than those known to lack it.
+
+        `log mean_{k present} exp(s cos(x, k)) - log mean_{k absent} exp(s cos(x, k))`: the log-likelihood ratio of two
+        kernel densities on the sphere. 0 for a class of which one kind was never seen.
+
+        Args:
+            features: One per image.
+            sharpness: s; the larger, the more the nearest alone count.
+        """
+        filled = min(int(self.count), len(self.features))
+        if filled == 0:
+            return features.new_zeros(len(features), self.labels.shape[1], dtype=torch.float32)
+        remembered, labels = self.features[:filled].float(), self.labels[:filled]
+        cosine = normalize(features.float(), dim=-1) @ remembered.T
+        near = (sharpness * (cosine - cosine.amax(1, keepdim=True))).exp()
+        present, absent = (labels == PRESENT).float(), (labels == ABSENT).float()
+        density = [near @ kind / kind.sum(0).clamp(min=1) for kind in (present, absent)]
+        ratio = density[0].clamp(min=1e-20).log() - density[1].clamp(min=1e-20).log()
+        return ratio * (present.any(0) & absent.any(0))

@@ -5,6 +5,7 @@ function              evidence that a label is present                          
 ====================  ======================================================================  ================
 from_cooccurrence     the classes known to be present in the same image usually come with it  SST (intra-image)
 from_similarity       its feature resembles those of images known to show the class           SST (cross-image)
+from_evidence         the image resembles those known to show it more than those known not to SoftSST (cross-image)
 ====================  ======================================================================  ================
 
 Each returns Targets that speak about UNKNOWN labels only: their weight is 0 wherever the label is known. The scores
@@ -59,6 +60,20 @@ def from_similarity(
 ) -> Targets:
     """Call a label present when its feature resembles the remembered ones (SST, cross-image transfer)."""
     return _accept(memory.similarity(features, count_empty_slots), labels, threshold)
+
+
+@torch.no_grad()
+def from_evidence(
+    logits: Float[Tensor, "batch class"], evidence: Float[Tensor, "batch class"], labels: Labels
+) -> Targets:
+    """Call a label as likely present as the recogniser and the evidence together make it: soft, and both ways.
+
+    Args:
+        logits: Of the recogniser.
+        evidence: Calibrated, in the same unit: what it adds to the log-odds.
+        labels: PRESENT, ABSENT or UNKNOWN.
+    """
+    return Targets((logits + evidence).float().sigmoid(), (labels == UNKNOWN).float())
 
 
 def _accept(score: Float[Tensor, "batch class"], labels: Labels, threshold: Threshold) -> Targets:

@@ -1,15 +1,16 @@
 """A run's folder: what is in it, and when a run may be gone on with.
 
-================  ================================================================================
-config.json       all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
-model.safetensors its weights, written last
-labels.parquet    the table, with the split that was used
-skipped.csv       images that were left out, and why
-checkpoints/      `last.ckpt` to go on from, `best.ckpt`
-history.json      what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
-validation.json   the best epoch on validation
-report.html       all of it on a page
-================  ================================================================================
+======================  ==========================================================================
+config.json             all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
+model.safetensors       its weights, written last
+completion.safetensors  what known labels of an image say of its unknown ones, where that helps
+labels.parquet          the table, with the split that was used
+skipped.csv             images that were left out, and why
+checkpoints/            `last.ckpt` to go on from, `best.ckpt`
+history.json            what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
+validation.json         the best epoch on validation
+report.html             all of it on a page
+======================  ==========================================================================
 """
 
 import json
@@ -34,6 +35,7 @@ class Run:
         self.folder = Path(folder)
         self.config = self.folder / "config.json"
         self.weights = self.folder / "model.safetensors"
+        self.completion = self.folder / "completion.safetensors"
         self.labels = self.folder / "labels.parquet"
         self.skipped = self.folder / "skipped.csv"
         self.history = self.folder / "history.json"

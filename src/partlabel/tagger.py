@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from partlabel import __version__, methods, registry
 from partlabel.codes import UNKNOWN
+from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
 from partlabel.data.table import LabelTable
 from partlabel.methods import Method
@@ -54,6 +55,7 @@ class Tagger:
     Attributes:
         model: The method, once fitted or loaded.
         view: Side of the images, and what the backbone expects of them.
+        completion: What known labels of an image say of its unknown ones; None where that does not help.
         settings: The arguments that rebuild it.
         name: Method and run, as in `sst@a`: the source of the labels it fills in.
     """
@@ -89,6 +91,7 @@ class Tagger:
             "words": None if words is None else str(words),
         }
         self.model: Method | None = None
+        self.completion: Completion | None = None
         self.view = (image_size, backbones.Preprocessing())
         self.name = f"{method}@unnamed"
 
@@ -142,6 +145,7 @@ class Tagger:
         checkpoint = run.start(description, resume)
         fitting.write_parts(run, parts)
         outcome = fitting.train(self.model, self.view, config, parts, truth, run, checkpoint)
+        self.completion = outcome.completion
         self.save(run.folder, description)
         fitting.write_results(self, run, parts, outcome, graph)
         return self
@@ -234,6 +238,9 @@ class Tagger:
     ) -> "FilledTable":
         """The table with a probability for every unknown label; known labels stay untouched.
 
+        The known labels of an image vote for its unknown ones, where that was found to help (`completion.py`): what is
+        filled in may differ from what `predict` says of the image alone.
+
         Args:
             table: Of the model's classes.
             accept: Unknown labels from this probability on become PRESENT.
@@ -250,7 +257,10 @@ class Tagger:
         found = np.zeros(table.labels.shape, np.float32)
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
-            found[blank] = probability(self.scores(table[blank], batch_size, workers))
+            logits = self.scores(table[blank], batch_size, workers)
+            if self.completion is not None:
+                logits = self.completion.logits(logits, table.labels[blank])
+            found[blank] = probability(logits)
         return filled.fill(table, found, accept, reject, self.name)
 
     def to(self, device: str | torch.device) -> "Tagger":
@@ -275,6 +285,8 @@ class Tagger:
             for name, value in self._fitted().state_dict().items()
         }
         run.write_config(description or self._description())
+        if self.completion is not None:
+            self.completion.save(run.completion)
         with written_aside(run.weights) as aside:
             save_file(state, aside)
         return run.folder
@@ -304,6 +316,8 @@ class Tagger:
         except RuntimeError as error:
             raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
         tagger.model, tagger.name = model.eval(), description["name"]
+        if run.completion.exists():
+            tagger.completion = Completion.load(run.completion)
         return tagger
 
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
@@ -312,8 +326,10 @@ class Tagger:
 
         vectors = words.vectors(self.classes, self.settings["words"])
         graph = statistics.cooccurrence(parts.train.labels)
+        present, absent, _ = statistics.counts(parts.train.labels)
+        prevalence = torch.from_numpy(present / np.maximum(present + absent, 1))
         given = None if vectors is None else torch.from_numpy(vectors)
-        return self._build(Classes(self.classes, given, torch.from_numpy(graph))), graph
+        return self._build(Classes(self.classes, given, torch.from_numpy(graph), prevalence)), graph
 
     def _build(self, classes: Classes) -> Method:
         known = self.settings

@@ -116,11 +116,15 @@ class Learner(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the logits."""
-        self._seen.append(Batch(self(batch.images).float().cpu(), batch.labels.cpu(), batch.index.cpu()))
+        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
+            logits = self.method.validate(batch)
+        self._seen.append(Batch(logits.float().cpu(), batch.labels.cpu(), batch.index.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Score them over the known labels."""
-        logits, labels = torch.cat([b.images for b in self._seen]), torch.cat([b.labels for b in self._seen])
+        anew = self.method.end_validation()
+        logits = torch.cat([b.images for b in self._seen]) if anew is None else anew.float().cpu()
+        labels = torch.cat([b.labels for b in self._seen])
         self._seen.clear()
         evaluation = metrics.evaluate(logits.numpy(), labels.numpy(), self.classes)
         for name in ("mAP", "mAP interpolated", "OF1", "CF1"):
@@ -189,20 +193,25 @@ def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
     A method that has `parameter_groups(lr, weight_decay)` says itself what learns how; otherwise the backbone learns at
     `backbone_lr` times the rate.
     """
+    kind = AdamW if config.optimizer == "adamw" else Adam
+    return kind(_groups(method, config), lr=config.lr, weight_decay=config.weight_decay)
+
+
+def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
     own: Callable[[float, float], Iterable[dict[str, Any]]] | None = getattr(method, "parameter_groups", None)
     if own is not None:
-        groups = [group | {"params": list(group["params"])} for group in own(config.lr, config.weight_decay)]
-    else:
-        backbone = {id(parameter) for parameter in method.backbone.parameters()}
-        trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in trained if id(p) not in backbone], "lr": config.lr},
-            {"params": [p for p in trained if id(p) in backbone], "lr": config.lr * config.backbone_lr},
-        ]
-    kind = AdamW if config.optimizer == "adamw" else Adam
-    return kind(
-        [group for group in groups if group["params"]], lr=config.lr, weight_decay=config.weight_decay
-    )
+        return [group | {"params": list(group["params"])} for group in own(config.lr, config.weight_decay)]
+    backbone = {id(parameter) for parameter in method.backbone.parameters()}
+    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+    for parameter in method.parameters():
+        if not parameter.requires_grad:
+            continue
+        in_backbone, decays = id(parameter) in backbone, parameter.ndim > 1 or config.decay_biases
+        rate = config.lr * (config.backbone_lr if in_backbone else 1.0)
+        decay = config.weight_decay if decays else 0.0
+        empty: dict[str, Any] = {"params": [], "lr": rate, "weight_decay": decay}
+        groups.setdefault((in_backbone, decays), empty)["params"].append(parameter)
+    return list(groups.values())
 
 
 def schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:

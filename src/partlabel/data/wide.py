@@ -33,7 +33,9 @@ def write(frame: pl.DataFrame, path: Path) -> Path:
     if path.suffix == ".csv":
         with written_aside(path) as aside:
             # Series by series: in an expression, a class called "*" would be all columns.
-            numbers = [each.cast(pl.Int8) if each.dtype == pl.Boolean else each for each in frame.get_columns()]
+            numbers = [
+                each.cast(pl.Int8) if each.dtype == pl.Boolean else each for each in frame.get_columns()
+            ]
             pl.DataFrame(numbers).write_csv(aside)
     elif path.suffix == ".parquet":
         with written_aside(path) as aside:

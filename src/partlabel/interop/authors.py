@@ -7,6 +7,7 @@ Their names mean: `changeChannel` reduces the channels, `SemanticDecoupling` and
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,30 +74,30 @@ def load_sst(
     Raises:
         ValueError: A tensor is missing, or the file holds something else than a state dict.
     """
-    state = _plain(_read(state) if isinstance(state, str | Path) else state)
-    _check(state)
-    vectors = state["wordFeatures"]
+    tensors = _plain(_read(state) if isinstance(state, str | Path) else state)
+    _check(tensors)
+    vectors = tensors["wordFeatures"]
     names = tuple(class_names or (f"class {i}" for i in range(len(vectors))))
     if len(names) != len(vectors):
         raise ValueError(f"the checkpoint has {len(vectors)} classes, and {len(names)} names were given")
-    dim, channels = state["changeChannel.0.weight"].shape[:2]
+    dim, channels = tensors["changeChannel.0.weight"].shape[:2]
     head = SSGRL(
         channels,
-        Classes(names, vectors, state["inMatrix"]),
+        Classes(names, vectors, tensors["inMatrix"]),
         dim=dim,
-        attention_dim=len(state["SemanticDecoupling.fc1.weight"]),
-        output_dim=len(state["fc.weight"]),
+        attention_dim=len(tensors["SemanticDecoupling.fc1.weight"]),
+        output_dim=len(tensors["fc.weight"]),
     )
     sst = SST(
-        _backbone(state, channels) if backbone is None else backbone,
+        _backbone(tensors, channels) if backbone is None else backbone,
         head,
-        pair_dim=len(state["intra_fc_1.weight"]),
-        pair_hidden_dim=len(state["intra_fc_2.weight"]),
+        pair_dim=len(tensors["intra_fc_1.weight"]),
+        pair_hidden_dim=len(tensors["intra_fc_2.weight"]),
     )
-    ours = {name: state[theirs] for name, theirs in RENAMED.items() if theirs in state}
+    ours = {name: tensors[theirs] for name, theirs in RENAMED.items() if theirs in tensors}
     for name, theirs in STACKED.items():
         for kind in ("weight", "bias"):
-            ours[f"{name}.{kind}"] = torch.cat([state[f"{each}.{kind}"] for each in theirs])
+            ours[f"{name}.{kind}"] = torch.cat([tensors[f"{each}.{kind}"] for each in theirs])
     sst.load_state_dict(ours, strict=False)
     return sst.eval()
 
@@ -120,7 +121,7 @@ def _backbone(state: State, channels: int) -> nn.Module:
     return backbone
 
 
-def _read(path: str | Path) -> State:
+def _read(path: str | Path) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
@@ -132,7 +133,7 @@ def _read(path: str | Path) -> State:
     return content
 
 
-def _plain(state: State) -> dict[str, Tensor]:
+def _plain(state: Mapping[str, Any]) -> dict[str, Tensor]:
     inner = state.get("state_dict", state)
     return {name.removeprefix("module."): value for name, value in inner.items() if isinstance(value, Tensor)}
 

@@ -28,7 +28,7 @@ class Batch(NamedTuple):
 
     images: Float[Tensor, "batch *shape"]
     labels: Labels
-    index: Int64[Tensor, "batch"]
+    index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # a field, in the place of tuple.index
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,17 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def step(self, batch: Batch, progress: Progress) -> Step:
         """The named loss terms of a batch, and the pseudo-labels they were trained on."""
+
+    def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
+        """Logits of validation images. A method that calibrates itself on validation keeps what it needs here."""
+        return self(batch.images)
+
+    def end_validation(self) -> Float[Tensor, "image class"] | None:
+        """Called when all validation images were seen, before anything is saved.
+
+        A method may calibrate itself here. It then returns the logits of all the images anew, in the order seen.
+        """
+        return None
 
     def outputs(self, images: Float[Tensor, "batch *shape"]) -> ClassOutput:
         """Logits, and the features and attention maps of every class where the head has them."""

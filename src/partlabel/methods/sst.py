@@ -48,7 +48,7 @@ class SST(Method):
         known_in_each_term: Fit the known labels in all three BCE terms (the paper), not in the first alone.
     """
 
-    default_head: ClassVar[str] = "ssgrl"
+    default_head: ClassVar[str] = "residual"
     adds: ClassVar[str] = "pseudo-labels from co-occurrence within and similarity across images"
     needs: ClassVar[str] = "labels, class vectors, a head with class features"
 

@@ -114,6 +114,8 @@ def create(
     with torch.no_grad():
         channels = layout(_Features(model.eval())(images)).shape[1]
     stem, last = _parts(name, model, images, trainable)
+    if trainable == "none":  # then all of it can be computed beforehand
+        return Backbone(nn.Sequential(stem, *after), nn.Sequential(), channels, expects)
     return Backbone(stem, nn.Sequential(*last, *after), channels, expects)
 
 

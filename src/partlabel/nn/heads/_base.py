@@ -18,11 +18,13 @@ class ClassOutput(NamedTuple):
         logits: Before the sigmoid.
         features: One feature per class, what class-specific transfer compares.
         attention: Where the feature was taken from; sums to one over the positions.
+        image: One feature for the whole image, what image-to-image similarity compares.
     """
 
     logits: Float[Tensor, "batch class"]
     features: Float[Tensor, "batch class feature"] | None = None
     attention: Float[Tensor, "batch class height width"] | None = None
+    image: Float[Tensor, "batch image_feature"] | None = None
 
 
 class Head(nn.Module, ABC):
@@ -35,9 +37,11 @@ class Head(nn.Module, ABC):
     Attributes:
         num_classes: How many classes.
         feature_dim: Length of a class's feature; 0 for a head that has none.
+        image_dim: Length of the image's feature; 0 for a head that has none.
     """
 
     feature_dim: int = 0
+    image_dim: int = 0
 
     def __init__(self, channels: int, classes: Classes) -> None:
         super().__init__()

@@ -8,30 +8,31 @@ from partlabel.nn.heads._base import ClassOutput, FeatureMap, Head
 
 
 class Average(Head):
-    """`logits = W standardise(mean over places) + b`, from zero.
+    """`logits = W standardise(mean over places) + b`.
 
-    Standardising (batch normalisation without gain) makes one weight decay fit every channel. Starting from zero
-    makes the solution that of the regularised regression alone.
+    Standardising (batch normalisation without gain) makes one weight decay fit every channel. W starts at zero and b at
+    the share of the known labels that are present, so the solution is that of the regularised regression alone.
 
     Args:
         channels: Of the feature map.
-        classes: What is told apart.
+        classes: Their prevalence is where the biases start.
     """
 
     def __init__(self, channels: int, classes: Classes) -> None:
         super().__init__(channels, classes)
+        self.image_dim = channels
         self.standardise = nn.BatchNorm1d(channels, affine=False)
         self.linear = nn.Linear(channels, len(classes))
         nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        self.linear.bias.data.copy_(classes.prior_logits)
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
-        """Logits alone."""
+        """Logits, and the standardised mean as the image's feature."""
         pooled = feature_map.mean((2, 3))
-        if (
-            self.training and len(pooled) == 1
-        ):  # one image has no spread to standardise by: use what is known so far
+        if self.training and len(pooled) > 1:
+            image = self.standardise(pooled)
+        else:  # one image has no spread to standardise by: use what is known so far
             norm = self.standardise
-            pooled = (pooled - norm.running_mean) * torch.rsqrt(norm.running_var + norm.eps)
-            return ClassOutput(self.linear(pooled))
-        return ClassOutput(self.linear(self.standardise(pooled)))
+            assert norm.running_mean is not None and norm.running_var is not None
+            image = (pooled - norm.running_mean) * torch.rsqrt(norm.running_var + norm.eps)
+        return ClassOutput(self.linear(image), image=image)
