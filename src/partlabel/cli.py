@@ -415,7 +415,7 @@ def _train_options(parser: Parser, function: Callable) -> None:
     _options(parser, function, skip=own)
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
     method = parser.add_choice(
-        "method", methods.get, "sst", f"How to learn: {names}", skip=("backbone", "head")
+        "method", methods.get, "soft_sst", f"How to learn: {names}", skip=("backbone", "head")
     )
     parser.add_choice(
         "head",

@@ -45,13 +45,13 @@ class TrainingConfig:
     """
 
     epochs: int = 20
-    batch_size: int = 32
-    lr: float = 1e-3
+    batch_size: int = 64
+    lr: float = 2e-3
     backbone_lr: float = 0.1
-    weight_decay: float = 1e-2
+    weight_decay: float = 0.02
     decay_biases: bool = False
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
+    optimizer: Literal["adam", "adamw"] = "adam"
+    schedule: Literal["cosine", "onecycle", "step", "constant"] = "cosine"
     step_epochs: int = 10
     clip: float = 0.0
     accumulate: int = 1

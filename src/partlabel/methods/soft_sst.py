@@ -5,7 +5,7 @@ frozen backbone, where its thresholds on mean cosines fire always or never (docs
 
 - the vote is the log-likelihood ratio of the images known to show a class against those known to lack it, by a sharp
   kernel, so that the nearest decide; a mean cosine to all of them says little;
-- what a vote is worth, in log-odds, is fitted on the validation images after every epoch, so there is no threshold;
+- what a vote is worth, in log-odds, is read off the validation images after every epoch, so there is no threshold;
 - pseudo-labels are soft and go both ways: the odds of the recogniser as it was when transfer began, times the vote's.
   A recogniser taught by its present self would learn nothing;
 - the vote counts in prediction too: pseudo-labels teach at most what a full table would, and the memory adds to that.
@@ -18,7 +18,7 @@ import copy
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -129,10 +129,25 @@ class SoftSST(Method):
         logits, evidence, labels = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         self._seen.clear()
         centre, known = evidence.mean(0), labels != UNKNOWN
-        worths = WORTHS.to(evidence)
-        odds = logits[known][:, None] + worths * (evidence - centre)[known][:, None]
-        truth = (labels[known] == PRESENT).float()[:, None].expand_as(odds)
-        cost = binary_cross_entropy_with_logits(odds, truth, reduction="none").mean(0)
         self.centre.copy_(centre)
-        self.worth.copy_(worths[cost.argmin()] if known.any() else worths[0])
+        self.worth.copy_(_worth(logits[known], (evidence - centre)[known], (labels == PRESENT)[known]))
         return logits + self.worth * (evidence - self.centre)
+
+
+def _worth(
+    logits: Float[Tensor, " cell"], evidence: Float[Tensor, " cell"], present: Bool[Tensor, " cell"]
+) -> Float[Tensor, ""]:
+    """The smallest worth that explains the labels as well as the best one, within a standard error (paired).
+
+    By cross-entropy and not by mean AP, which is noise where a class has twenty known labels; the smallest, because a
+    vote that is worth nothing costs nothing, and one that is overrated spoils every prediction.
+    """
+    worths = WORTHS.to(logits)
+    if not len(logits):
+        return worths[0]
+    truth = present.float()[:, None].expand(-1, len(worths))
+    odds = logits[:, None] + worths * evidence[:, None]
+    each = binary_cross_entropy_with_logits(odds, truth, reduction="none")
+    worse = each - each[:, each.mean(0).argmin(), None]
+    allowed = worse.std(0, unbiased=False) / len(each) ** 0.5
+    return worths[(worse.mean(0) <= allowed).int().argmax()]

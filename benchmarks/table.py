@@ -1,0 +1,59 @@
+"""The table of a results file of `transfer.py`, in Markdown: mean and standard deviation over seeds.
+
+python benchmarks/table.py benchmarks/results/transfer.csv
+"""
+
+import json
+import sys
+
+import polars as pl
+
+NAMES = {
+    "linear": "linear head",
+    "linear_memory": "linear head + memory",
+    "trunk": "trunk, no transfer",
+    "trunk_memory": "trunk + memory, no pseudo-labels",
+    "soft_sst": "SoftSST: memory and pseudo-labels",
+    "sst": "SST, the paper's votes",
+}
+
+
+def spread(values: pl.Series) -> str:
+    """Mean and standard deviation in percent; one value alone as it is."""
+    mean = f"{100 * values.mean():.1f}"
+    return f"{mean} ± {100 * values.std():.1f}" if len(values) > 1 else mean
+
+
+def table(rows: pl.DataFrame, column: str = "mAP") -> str:
+    """A line per method, a column per share of known labels."""
+    shares = sorted(rows["known"].unique())
+    lines = [
+        "| | " + " | ".join(f"{share:.0%}" for share in shares) + " | mean |",
+        "|---" * (len(shares) + 2) + "|",
+    ]
+    for arm in [name for name in NAMES if name in set(rows["arm"])]:
+        of = rows.filter(pl.col("arm") == arm)
+        cells = [spread(of.filter(pl.col("known") == share)[column]) for share in shares]
+        lines.append(f"| {NAMES[arm]} | " + " | ".join(cells) + f" | {100 * of[column].mean():.1f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print a table per data set and quantity."""
+    results = pl.read_csv(sys.argv[1])
+    scores = pl.DataFrame([json.loads(text) for text in results["scores"]], infer_schema_length=None)
+    results = results.hstack(scores)
+    for data in results["data"].unique(maintain_order=True):
+        rows = results.filter(pl.col("data") == data)
+        seeds = ", ".join(map(str, sorted(rows["seed"].unique())))
+        print(f"\n**{data}**, test mAP, seeds {seeds}\n\n{table(rows)}")
+        for column in ("blanks mAP", "blanks mAP, known labels voting"):
+            print(f"\n{data}, {column}\n\n{table(rows, column)}")
+        for column in ("cross count", "cross precision", "cross recall", "vote worth"):
+            if column in rows.columns:
+                voted = rows.filter(pl.col("arm") == "soft_sst").group_by("known").agg(pl.col(column).mean())
+                print(f"\n{data}, soft_sst, {column}: {dict(sorted(voted.iter_rows()))}")
+
+
+if __name__ == "__main__":
+    main()
