@@ -63,6 +63,8 @@ def run(
     from rich.console import Console
 
     from partlabel import scenes as drawing
+    from partlabel.data.filled import fill
+    from partlabel.tagger import probability
 
     began, out, console = time.monotonic(), Path(out), Console()
     _clear(out)
@@ -84,7 +86,10 @@ def run(
     console.print(_comparison(evaluations, len(test)))
 
     console.print("Filling the blanks in")
-    filled = taggers["sst"].fill(train, accept=ACCEPT, reject=REJECT)
+    # What `Tagger.fill` does, from the cached features.
+    sst = taggers["sst"]
+    logits = sst.scores(train, cache="features", cache_dir=out / "cache")
+    filled = fill(train, probability(logits), ACCEPT, REJECT, sst.name)
     filled.save(out / "filled.csv")
     sure = (train.labels == UNKNOWN) & (filled.table.labels != UNKNOWN)
     right = (
@@ -96,7 +101,7 @@ def run(
         f"{int(sure.sum()):,} of {train.unknown:,} blanks are filled in ({REJECT} or less is absent, {ACCEPT} or more "
         f"present), {right:.1%} of them rightly; the others have a probability"
     )
-    page = _report(out, taggers["sst"], evaluations, train, filled, truth)
+    page = _report(out, sst, evaluations, train, filled, truth)
     shutil.rmtree(out / "cache", ignore_errors=True)
     seconds = time.monotonic() - began
     console.print(f"The filled table is {out / 'filled.csv'}; look at [bold]{page}[/bold] ({seconds:.0f} s)")
@@ -130,7 +135,13 @@ def _fit(
     from partlabel.tagger import Tagger
 
     tagger = Tagger(
-        table.classes, method=method, method_args=options, head="ssgrl", head_args=HEAD, image_size=image_size
+        table.classes,
+        method=method,
+        method_args=options,
+        head="ssgrl",
+        head_args=HEAD,
+        trainable="last",
+        image_size=image_size,
     )
     return tagger.fit(
         table,
@@ -139,6 +150,9 @@ def _fit(
         epochs=epochs,
         batch_size=64,
         lr=4e-3,
+        weight_decay=0.01,
+        optimizer="adamw",
+        schedule="onecycle",
         val=0.0,
         cache="features",
         cache_dir=str(out / "cache"),
