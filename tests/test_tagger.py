@@ -1,5 +1,6 @@
 """The door for a user's code: fit, evaluate, predict, fill, save, load."""
 
+import copy
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from partlabel import UNKNOWN, LabelTable, Tagger
+from partlabel.completion import Completion
 from partlabel.metrics import evaluate
 from partlabel.run import Run
 from partlabel.tagger import probability
@@ -32,7 +34,7 @@ def fitted(table, tmp_path_factory):
 def test_a_run_leaves_what_it_promises(fitted, table):
     _, out = fitted
     left = {path.name for path in out.iterdir()}
-    assert left == {
+    assert left - {"completion.safetensors"} == {  # which is there where it helps
         *("config.json", "model.safetensors", "labels.parquet", "checkpoints", "history.json", "metrics.csv"),
         *("tensorboard", "validation.json", "report.html"),
     }
@@ -61,7 +63,7 @@ def test_a_method_with_words_graph_and_memory_is_loaded_again(table, tmp_path):
     np.savez(words, names=np.array(table.classes), vectors=vectors)
     small = {"dim": 8, "attention_dim": 4, "output_dim": 8}
     transfer = {"pair_dim": 4, "pair_hidden_dim": 4, "memory_size": 3}
-    tagger = Tagger(table.classes, "sst", transfer, None, small, words=words, **SMALL)
+    tagger = Tagger(table.classes, "sst", transfer, "ssgrl", small, words=words, **SMALL)
     tagger.fit(table, out=tmp_path / "a", **QUICK)
     words.unlink()
     loaded = Tagger.load(tmp_path / "a")
@@ -124,6 +126,8 @@ def test_batches_and_caches_change_nothing(fitted, table, tmp_path):
 
 def test_filling_touches_blanks_alone(fitted, table):
     tagger, _ = fitted
+    tagger = copy.copy(tagger)
+    tagger.completion = None
     sure = probability(tagger.scores(table))
     blank = table.labels == UNKNOWN
     accept, reject = np.quantile(sure[blank], [0.7, 0.3])
@@ -134,6 +138,19 @@ def test_filling_touches_blanks_alone(fitted, table):
     np.testing.assert_allclose(filled.probability[blank], sure[blank], rtol=1e-4)
     row, column = np.argwhere(blank)[0].tolist()
     assert filled.source_of(row, column) == "bce@plain"
+
+
+def test_what_is_known_of_an_image_votes_when_its_blanks_are_filled(fitted, table, tmp_path):
+    tagger = copy.copy(fitted[0])
+    votes = np.zeros((4, 4), np.float32)
+    votes[1, 0] = 50.0
+    tagger.completion = Completion(votes)
+    sure = tagger.fill(table).probability[:, 1]
+    told = table.labels[table.labels[:, 1] == UNKNOWN, 0]
+    asked = sure[table.labels[:, 1] == UNKNOWN]
+    assert {0, UNKNOWN} <= set(told.tolist())
+    assert asked[told == 0].max() < 0.01 < asked[told == UNKNOWN].min()
+    assert Tagger.load(tagger.save(tmp_path / "saved")).completion.votes[1, 0] == 50.0
 
 
 @pytest.fixture

@@ -265,9 +265,20 @@ def test_adam_has_the_decay_in_the_gradient_and_adamw_apart():
 def test_the_backbone_learns_at_a_share_of_the_rate_and_frozen_parameters_not_at_all():
     method = Fake()
     method.backbone.conv.bias.requires_grad_(False)
-    head, backbone = optimizer(method, TrainingConfig(lr=0.1, backbone_lr=0.2)).param_groups
+    head, _, backbone = optimizer(method, TrainingConfig(lr=0.1, backbone_lr=0.2)).param_groups
     assert head["lr"] == 0.1 and backbone["lr"] == pytest.approx(0.02)
     assert [p is method.backbone.conv.weight for p in backbone["params"]] == [True]
+
+
+def test_biases_are_not_decayed_unless_asked():
+    method = Fake()
+    for asked in (False, True):
+        config = TrainingConfig(weight_decay=0.3, decay_biases=asked)
+        decay = {
+            id(p): g["weight_decay"] for g in optimizer(method, config).param_groups for p in g["params"]
+        }
+        assert decay[id(method.head.linear.weight)] == 0.3
+        assert decay[id(method.head.linear.bias)] == (0.3 if asked else 0.0)
 
 
 def test_a_method_may_say_itself_what_learns_how():

@@ -210,8 +210,8 @@ def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
         rate = config.lr * (config.backbone_lr if in_backbone else 1.0)
         decay = config.weight_decay if decays else 0.0
         empty: dict[str, Any] = {"params": [], "lr": rate, "weight_decay": decay}
-        groups.setdefault((in_backbone, decays), empty)["params"].append(parameter)
-    return list(groups.values())
+        groups.setdefault((in_backbone, not decays), empty)["params"].append(parameter)
+    return [groups[key] for key in sorted(groups)]  # the head's first, whose rate is what is logged
 
 
 def schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
