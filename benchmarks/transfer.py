@@ -57,9 +57,9 @@ def arms(epochs: int) -> dict[str, Arm]:
     small = {"start_epoch": start, "pair_dim": 64, "pair_hidden_dim": 64}
     return {
         "linear": Arm("bce", "average", {}, "linear"),
-        "linear_memory": Arm("soft_sst", "average", {"start_epoch": epochs}, "linear"),
+        "linear_memory": Arm("soft_sst", "average", {}, "linear"),
         "trunk": Arm("bce", "residual", {}, "trunk"),
-        "trunk_memory": Arm("soft_sst", "residual", {"start_epoch": epochs}, "trunk"),
+        "trunk_memory": Arm("soft_sst", "residual", {}, "trunk"),
         "soft_sst": Arm("soft_sst", "residual", {"start_epoch": start}, "trunk"),
         "sst": Arm("sst", "residual", {**small, "contrast_weight": 0.0}, "trunk"),
     }

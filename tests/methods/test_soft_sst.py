@@ -28,7 +28,11 @@ def scenes(n, seed, known=0.3):
 
 
 def method():
-    return SoftSST(Same(), Average(3, Classes(("a", "b", "c"))), start_epoch=1, memory_size=200)
+    """With a head that knows little: the right classes, and noise of the same size."""
+    head = Average(3, Classes(("a", "b", "c")))
+    noise = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
+    head.linear.weight.data.copy_(0.3 * torch.eye(3) + 0.3 * noise)
+    return SoftSST(Same(), head, start_epoch=1, memory_size=200)
 
 
 def test_before_any_validation_the_vote_is_worth_nothing():
@@ -49,7 +53,11 @@ def test_validation_finds_that_the_vote_of_similar_images_helps():
     logits = model.end_validation()
     assert model.worth > 0
     torch.testing.assert_close(model(val.images), logits)
-    assert (logits.argmax(1) == truth.argmax(1)).float().mean() > 0.95  # the head itself knows nothing yet
+    right, alone = (
+        float(((said > said.median(0).values) == (truth == 1)).float().mean())
+        for said in (logits, model.head(val.images).logits)
+    )
+    assert right > alone + 0.02
 
 
 def test_pseudo_labels_are_soft_and_come_from_the_head_as_it_was_when_transfer_began():
@@ -64,7 +72,8 @@ def test_pseudo_labels_are_soft_and_come_from_the_head_as_it_was_when_transfer_b
     first = model.step(batch, start).pseudo_labels["cross"]
     unknown = batch.labels == UNKNOWN
     assert (first.weight == unknown).all()
-    assert ((first.value > 0.5) == (truth == 1))[unknown].float().mean() > 0.95
+    told = first.value[unknown & (truth == 1)].mean() - first.value[unknown & (truth == 0)].mean()
+    assert told > 0.1 and 0 < first.value.min() and first.value.max() < 1
     model.head.linear.weight.data.normal_(std=10)
     later = model.step(batch, Progress(epoch=1, step=2, batch=1, batches=2)).pseudo_labels["cross"]
-    assert (later.value - first.value)[unknown].abs().max() < 0.2
+    assert (later.value - first.value)[unknown].abs().max() < 0.2  # more is remembered by now, nothing else
