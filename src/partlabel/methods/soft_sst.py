@@ -42,12 +42,13 @@ class SoftSST(Method):
 
     Until `start_epoch` `L = BCE(known)`, then `L = BCE(known + soft) / sqrt(share known)`: a mean over all labels,
     where weight decay counts less, as there is more to fit. Always `logit = head + worth scale_c evidence_c`, evidence
-    centred, by its spread and limited, in units of the spread of the head's logit.
+    centred, by its spread and limited, in units of the spread of the head's logit; a common slope about each class's
+    mean makes the sum as sure as it is right on validation.
 
     Args:
         backbone: Images to a feature map.
         head: The feature map to classes; it must give a feature of the image.
-        start_epoch: First epoch (from 0) that trains on pseudo-labels; none if not given (docs/results.md: with a
+        start_epoch: First epoch (from 0) that trains on pseudo-labels; none if not given (docs/log.md: with a
             head this small they gave nothing that the vote does not give).
         sharpness: Of the kernel that compares images.
         memory_size: Images remembered.
@@ -60,7 +61,9 @@ class SoftSST(Method):
     centre: Float[Tensor, " class"]
     spread: Float[Tensor, " class"]
     scale: Float[Tensor, " class"]
+    anchor: Float[Tensor, " class"]
     worth: Float[Tensor, ""]
+    slope: Float[Tensor, ""]
     teacher_worth: Float[Tensor, ""]
 
     def __init__(
@@ -81,9 +84,10 @@ class SoftSST(Method):
         self.bce = PartialBCE()
         self.start_epoch = start_epoch
         self.sharpness = sharpness
-        for name, start in (("centre", 0.0), ("spread", 1.0), ("scale", 0.0)):
+        for name, start in (("centre", 0.0), ("spread", 1.0), ("scale", 0.0), ("anchor", 0.0)):
             self.register_buffer(name, torch.full((head.num_classes,), start))
         self.register_buffer("worth", torch.zeros(()))
+        self.register_buffer("slope", torch.ones(()))
         self.teacher = copy.deepcopy(head).requires_grad_(False)
         self.register_buffer("teacher_worth", torch.zeros(()))
         self._seen: list[tuple[Tensor, Tensor, Labels]] = []
@@ -126,13 +130,19 @@ class SoftSST(Method):
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Logits: the head's, and the vote."""
         out = self.outputs(images)
-        return out.logits + self.vote(out)
+        return self._joined(out.logits, self.vote(out))
+
+    def _joined(
+        self, logits: Float[Tensor, "batch class"], vote: Float[Tensor, "batch class"]
+    ) -> Float[Tensor, "batch class"]:
+        """Logit and vote, as sure as they were right on validation."""
+        return self.anchor + self.slope * (logits + vote - self.anchor)
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
         """Logits, with the vote at its last worth; what calibrates the next is kept."""
         out = self.outputs(batch.images)
         self._seen.append((out.logits.detach().float(), self._evidence(out), batch.labels))
-        return out.logits + self.vote(out)
+        return self._joined(out.logits, self.vote(out))
 
     def end_validation(self) -> Float[Tensor, "image class"]:
         """Find the worth at which logit and vote together explain the known validation labels best."""
@@ -143,18 +153,22 @@ class SoftSST(Method):
         self.spread.copy_(((high - low) / 2).clamp(min=1e-6))
         self.scale.copy_(logits.std(0, unbiased=False))
         vote = self._units(evidence)
-        costs = [_cost(logits, vote, labels, worth) for worth in WORTHS]
-        self.worth.fill_(WORTHS[costs.index(min(costs))])
-        return logits + self.worth * vote
+        fits = [_fit(logits, vote, labels, worth) for worth in WORTHS]
+        cost, slope = min(fits)
+        self.worth.fill_(WORTHS[fits.index((cost, slope))])
+        self.slope.fill_(slope)
+        self.anchor.copy_(logits.mean(0))
+        return self._joined(logits, self.worth * vote)
 
 
-def _cost(
+def _fit(
     logits: Float[Tensor, "image class"], vote: Float[Tensor, "image class"], labels: Labels, worth: float
-) -> float:
-    """Cross-entropy of the known labels under logit and vote, whose common slope and classes' offsets are fitted first.
+) -> tuple[float, float]:
+    """Cross-entropy of the known labels under logit and vote, and the common slope at which it is least.
 
-    A vote repeats some of what the head says, and their sum is too sure of itself: without the slope, what ranks better
-    would look worse. By cross-entropy and not by mean AP, which is noise where a class has twenty known labels.
+    A vote repeats some of what the head says, and their sum is too sure of itself: without the slope (and an offset per
+    class, which is not kept), what ranks better would look worse. By cross-entropy and not by mean AP, which is noise
+    where a class has twenty known labels.
     """
     centre, known, truth = logits.mean(0), (labels != UNKNOWN).float(), (labels == PRESENT).float()
     slope = logits.new_ones(()).requires_grad_()
@@ -173,4 +187,4 @@ def _cost(
 
     with torch.enable_grad():
         optimiser.step(closure)
-    return float(misfit().detach())
+    return float(misfit().detach()), float(slope.detach().clamp(min=0.1))
