@@ -303,7 +303,7 @@ TINY = [
     "--batch-size",
     "8",
 ]
-SMALL_HEAD = ["--head.dim", "16", "--head.attention_dim", "8", "--head.output_dim", "16"]
+SMALL_HEAD = ["--head", "ssgrl", "--head.dim", "16", "--head.attention_dim", "8", "--head.output_dim", "16"]
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +311,18 @@ def trained(collection, tmp_path_factory):
     """A run of SST on the collection, half of what is known hidden."""
     out = tmp_path_factory.mktemp("cli") / "run"
     source = [str(collection / "labels.csv"), "--images", str(collection / "photos")]
-    options = ["--method.start_epoch", "1", "--method.pair_dim", "8", "--known", "0.5", *SMALL_HEAD, *TINY]
+    options = [
+        "--method",
+        "sst",
+        "--method.start_epoch",
+        "1",
+        "--method.pair_dim",
+        "8",
+        "--known",
+        "0.5",
+        *SMALL_HEAD,
+        *TINY,
+    ]
     assert main(["train", *source, *options, "--out", str(out)]) == 0
     return out
 
