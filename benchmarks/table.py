@@ -19,7 +19,9 @@ NAMES = {
 
 
 def spread(values: pl.Series) -> str:
-    """Mean and standard deviation in percent; one value alone as it is."""
+    """Mean and standard deviation in percent; one value alone as it is, and a dash for none."""
+    if values.is_empty():
+        return "–"
     mean = f"{100 * values.mean():.1f}"
     return f"{mean} ± {100 * values.std():.1f}" if len(values) > 1 else mean
 
@@ -34,7 +36,8 @@ def table(rows: pl.DataFrame, column: str = "mAP") -> str:
     for arm in [name for name in NAMES if name in set(rows["arm"])]:
         of = rows.filter(pl.col("arm") == arm)
         cells = [spread(of.filter(pl.col("known") == share)[column]) for share in shares]
-        lines.append(f"| {NAMES[arm]} | " + " | ".join(cells) + f" | {100 * of[column].mean():.1f} |")
+        mean = "–" if "–" in cells else f"{100 * of[column].mean():.1f}"
+        lines.append(f"| {NAMES[arm]} | " + " | ".join([*cells, mean]) + " |")
     return "\n".join(lines)
 
 
@@ -51,8 +54,16 @@ def main() -> None:
             print(f"\n{data}, {column}\n\n{table(rows, column)}")
         for column in ("cross count", "cross precision", "cross recall", "vote worth"):
             if column in rows.columns:
-                voted = rows.filter(pl.col("arm") == "soft_sst").group_by("known").agg(pl.col(column).mean())
-                print(f"\n{data}, soft_sst, {column}: {dict(sorted(voted.iter_rows()))}")
+                voted = (
+                    rows.drop_nulls(column)
+                    .group_by("arm", "known")
+                    .agg(pl.col(column).mean())
+                    .sort("arm", "known")
+                )
+                print(
+                    f"\n{data}, {column}: "
+                    + ", ".join(f"{a} {k:.0%} {v:.3g}" for a, k, v in voted.iter_rows())
+                )
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def _fit(
         val=0.0,
         cache="features",
         cache_dir=str(out / "cache"),
-        cache_views=4,
+        cache_views=3,
         seed=seed,
     )
 

@@ -196,7 +196,7 @@ class ImageDataset(Dataset[Batch]):
         if self.augment is None or epoch < 0:
             return self.plain(pixels)
         with torch.random.fork_rng(devices=[]):
-            # `torch.manual_seed` also queues a seeding of every other kind of device, with its stack: 4 ms an image.
+            # `torch.manual_seed` would also queue a seeding of every other device, which nothing here draws from.
             torch.default_generator.manual_seed(draw_seed(self.seed, epoch, row))
             return self.augment(pixels)
 
