@@ -6,8 +6,9 @@ For every data set, share of known labels and seed each method is trained on fro
 fully labelled test split. Weight decay is chosen for the linear head and for the trunk, each from the same number of
 values, on validation (a share of train, known labels alone, by cross-entropy: at a tenth of the labels a class of ccp
 has twenty known validation cells, and a mean AP over those is noise) with the first seed; what adds transfer to a head
-takes its head's. The epoch is the last for all. The seeds are others than those that the methods were developed on (0
-to 2). Finished cells are not run again.
+takes its head's. The epoch is the last for all. The seeds are others than those that the methods were first developed
+on (0 to 2), the test photos the same: docs/log.md says what was settled while looking at them. Finished cells are not
+run again.
 """
 
 import argparse

@@ -48,8 +48,8 @@ class SoftSST(Method):
     Args:
         backbone: Images to a feature map.
         head: The feature map to classes; it must give a feature of the image.
-        start_epoch: First epoch (from 0) that trains on pseudo-labels; none if not given (docs/log.md: with a
-            head this small they gave nothing that the vote does not give).
+        start_epoch: First epoch (from 0) that trains on pseudo-labels; none if not given (docs/log.md has the one
+            run that was made with them: it lost).
         sharpness: Of the kernel that compares images.
         memory_size: Images remembered.
     """
