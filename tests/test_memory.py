@@ -89,7 +89,7 @@ def test_evidence_is_the_log_ratio_of_two_kernel_densities():
         torch.randn(6, 4, generator=generator),
         torch.tensor([[1, 0, -1]] * 3 + [[0, 1, -1]] * 3).to(torch.int8),
     )
-    memory.add(features, labels)
+    memory.add(features, labels, torch.arange(6))
     asked = torch.randn(2, 4, generator=generator)
     found = memory.evidence(asked, 5.0)
     for b in range(2):
@@ -102,12 +102,48 @@ def test_an_empty_image_memory_says_nothing():
     assert (ImageMemory(3, 10, 4).evidence(torch.randn(2, 4), 50.0) == 0).all()
 
 
-def test_images_with_nothing_known_are_not_remembered_and_the_oldest_make_room():
-    memory = ImageMemory(1, 2, 1)
-    memory.add(torch.ones(3, 1), torch.tensor([[1], [-1], [0]], dtype=torch.int8))
-    assert memory.labels.flatten().tolist() == [1, 0]
-    memory.add(-torch.ones(1, 1), torch.tensor([[0]], dtype=torch.int8))
-    assert memory.labels.flatten().tolist() == [0, 0]
-    assert memory.features.flatten().tolist() == [-1, 1]
-    memory.add(torch.ones(5, 1), torch.ones(5, 1, dtype=torch.int8))  # more than there is room for
-    assert memory.labels.flatten().tolist() == [1, 1]
+def test_an_image_is_remembered_once_as_it_was_seen_last():
+    memory = ImageMemory(1, 10, 2)
+    rows = torch.tensor([4, 1])
+    memory.add(torch.eye(2), torch.tensor([[1], [0]], dtype=torch.int8), rows)
+    memory.add(torch.eye(2).flip(0), torch.tensor([[-1], [0]], dtype=torch.int8), rows)
+    assert memory.row.tolist() == [-1, 1, -1, -1, 4]
+    assert memory.features[rows].tolist() == [[0, 1], [1, 0]]
+    assert memory.labels[rows].flatten().tolist() == [-1, 0]
+
+
+def test_where_images_outnumber_places_the_last_comer_stays():
+    memory = ImageMemory(1, 3, 1)
+    for row, label in ((1, 1), (4, 0)):
+        memory.add(torch.ones(1, 1), torch.tensor([[label]], dtype=torch.int8), torch.tensor([row]))
+    assert memory.row.tolist() == [-1, 4]
+    assert memory.labels[1].item() == 0
+    memory.add(torch.ones(1, 1), torch.ones(1, 1, dtype=torch.int8), torch.tensor([1000]))
+    assert len(memory.row) <= 3
+
+
+def test_an_image_is_no_witness_of_its_own_labels():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(6, 4, generator=generator)
+    labels = torch.tensor([[1], [0]] * 3, dtype=torch.int8)
+    rows = torch.arange(6)
+    memory = ImageMemory(1, 10, 4)
+    memory.add(features, labels, rows)
+    found = memory.evidence(features, 5.0, without=rows)
+    for image in range(6):
+        others = ImageMemory(1, 10, 4)
+        kept = rows != image
+        others.add(features[kept], labels[kept], rows[kept])
+        expected = others.evidence(features[image : image + 1], 5.0).item()
+        # The number of witnesses of its own kind, which both densities are divided by, is the whole memory's.
+        of_its_kind = math.log(2 / 3) * (1 if labels[image] else -1)
+        assert found[image].item() == pytest.approx(expected + of_its_kind, abs=1e-3)
+
+
+def test_an_image_memory_comes_back_from_its_state_at_the_size_it_had():
+    memory = ImageMemory(2, 10, 3)
+    memory.add(torch.randn(3, 3), torch.ones(3, 2, dtype=torch.int8), torch.arange(3))
+    again = ImageMemory(2, 10, 3)
+    again.add(torch.randn(5, 3), torch.ones(5, 2, dtype=torch.int8), torch.arange(5))
+    again.load_state_dict(memory.state_dict())
+    assert torch.equal(again.row, memory.row) and torch.equal(again.features, memory.features)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 from jaxtyping import Float
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from partlabel import completion
@@ -20,7 +21,9 @@ from partlabel.data.module import as_it_is, loader
 from partlabel.data.parts import TRAIN, VAL, Parts, truth_of
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
+from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone, Preprocessing
+from partlabel.nn.pooling import CovariancePooling
 from partlabel.progress import track
 from partlabel.run import Run
 
@@ -32,6 +35,10 @@ View = tuple[int, Preprocessing]
 EXAMPLES = 6
 COMPLETED_FROM = 20_000
 """Training images that `completion.py` learns from, at most."""
+
+
+POOLED_FROM, POOLED_AT_ONCE = 512, 8
+"""Images that a pooling is fitted on, and how many at a time."""
 
 
 class Outcome(NamedTuple):
@@ -119,6 +126,22 @@ def train(
     plain = DataLoader(learn, batch_size=None, sampler=chunks, num_workers=workers, collate_fn=as_it_is)
     votes = completion.fit(logits(model, plain, cached), parts.train.labels[rows], said, parts.val.labels)
     return Outcome(learner.history, said, votes)
+
+
+def fit_pooling(backbone: nn.Module, view: View, table: LabelTable) -> None:
+    """Fit a backbone's pooling, where it has one to fit, on plain images of a table, evenly spaced.
+
+    Args:
+        backbone: Changed in place.
+        view: Side of the images, and what the backbone expects.
+        table: The training images; their labels do not matter.
+    """
+    if not any(isinstance(module, CovariancePooling) for module in backbone.modules()):
+        return
+    rows = np.unique(np.linspace(0, len(table) - 1, min(len(table), POOLED_FROM)).round().astype(int))
+    images = ImageDataset(table[rows], eval_transform(*view), size=view[0])
+    batches = track(loader(images, POOLED_AT_ONCE), "Finding components")
+    backbones.fit_pooling(backbone, (batch.images for batch in batches))
 
 
 def logits(

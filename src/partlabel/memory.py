@@ -3,6 +3,8 @@
 All of it, fill counts included, is in buffers, so a resumed run remembers what the interrupted one did.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Float16, Int8, Int64
 from torch import Tensor, nn
@@ -79,40 +81,52 @@ class FeatureMemory(nn.Module):
 
 
 class ImageMemory(nn.Module):
-    """A ring of the last `size` images that have a known label, with their labels.
+    """Images with their labels, each once, as it was seen last.
 
     One feature an image serves all its classes, so that whole training sets fit: 16,384 images of 1,280 numbers take
-    42 MB.
+    42 MB, and fewer take less. An image's place is its row in the training table, so that no image is there twice and
+    an image can be left out of what is said of itself; where there are more images than places, the last comer stays.
 
     Args:
         num_classes: How many labels an image has.
-        size: Images kept.
+        size: Images kept at most.
         dim: Length of a feature.
     """
 
     features: Float16[Tensor, "slot feature"]
     labels: Int8[Tensor, "slot class"]
-    count: Int64[Tensor, ""]
+    row: Int64[Tensor, " slot"]
 
     def __init__(self, num_classes: int, size: int, dim: int) -> None:
         super().__init__()
-        self.register_buffer("features", torch.zeros(size, dim, dtype=torch.float16))
-        self.register_buffer("labels", torch.full((size, num_classes), UNKNOWN, dtype=torch.int8))
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.size = size
+        self.register_buffer("features", torch.zeros(0, dim, dtype=torch.float16))
+        self.register_buffer("labels", torch.zeros(0, num_classes, dtype=torch.int8))
+        self.register_buffer("row", torch.zeros(0, dtype=torch.int64))
 
     @torch.no_grad()
-    def add(self, features: Float[Tensor, "batch feature"], labels: Labels) -> None:
-        """Remember the images with a known label, as unit vectors; the oldest make room."""
-        size = len(self.features)
-        known = (labels != UNKNOWN).any(1).nonzero().squeeze(1)[-size:]
-        slot = (self.count + torch.arange(len(known), device=known.device)) % size
-        self.features[slot] = normalize(features[known].float(), dim=-1).half()
-        self.labels[slot] = labels[known]
-        self.count += len(known)
+    def add(
+        self, features: Float[Tensor, "batch feature"], labels: Labels, rows: Int64[Tensor, " batch"]
+    ) -> None:
+        """Remember images as unit vectors.
+
+        Args:
+            features: One per image.
+            labels: Theirs; an image of which nothing is known says nothing, and takes its place all the same.
+            rows: Their rows in the training table.
+        """
+        slot = rows % self.size
+        self._grow(int(slot.max()) + 1)
+        self.features[slot] = normalize(features.float(), dim=-1).half()
+        self.labels[slot] = labels
+        self.row[slot] = rows
 
     @torch.no_grad()
     def evidence(
-        self, features: Float[Tensor, "batch feature"], sharpness: float
+        self,
+        features: Float[Tensor, "batch feature"],
+        sharpness: float,
+        without: Int64[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch class"]:
         """How much more an image resembles those known to show a class than those known to lack it.
 
@@ -122,14 +136,37 @@ class ImageMemory(nn.Module):
         Args:
             features: One per image.
             sharpness: s; the larger, the more the nearest alone count.
+            without: The row of each image itself, if it may be remembered: it is no witness of its own.
         """
-        filled = min(int(self.count), len(self.features))
-        if filled == 0:
+        if len(self.row) == 0:
             return features.new_zeros(len(features), self.labels.shape[1], dtype=torch.float32)
-        remembered, labels = self.features[:filled].float(), self.labels[:filled]
-        cosine = normalize(features.float(), dim=-1) @ remembered.T
+        cosine = normalize(features.float(), dim=-1) @ self.features.float().T
+        if without is not None:
+            cosine = cosine.masked_fill(without[:, None] == self.row, -1.0)
         near = (sharpness * (cosine - cosine.amax(1, keepdim=True))).exp()
-        present, absent = (labels == PRESENT).float(), (labels == ABSENT).float()
+        present, absent = (self.labels == PRESENT).float(), (self.labels == ABSENT).float()
+        if without is not None:
+            near = near.masked_fill(without[:, None] == self.row, 0.0)
         density = [near @ kind / kind.sum(0).clamp(min=1) for kind in (present, absent)]
         ratio = density[0].clamp(min=1e-20).log() - density[1].clamp(min=1e-20).log()
         return ratio * (present.any(0) & absent.any(0))
+
+    def _grow(self, size: int) -> None:
+        """Make room for the first so many places."""
+        more = size - len(self.row)
+        if more > 0:
+            more = min(max(more, len(self.row) // 2), self.size - len(self.row))
+            self.features = torch.cat([self.features, self.features.new_zeros(more, self.features.shape[1])])
+            self.labels = torch.cat(
+                [self.labels, self.labels.new_full((more, self.labels.shape[1]), UNKNOWN)]
+            )
+            self.row = torch.cat([self.row, self.row.new_full((more,), -1)])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Take as many places as what is loaded has."""
+        saved = state_dict.get(f"{prefix}row")
+        if saved is not None:
+            self.features = self.features.new_zeros(len(saved), self.features.shape[1])
+            self.labels = self.labels.new_zeros(len(saved), self.labels.shape[1])
+            self.row = self.row.new_zeros(len(saved))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -322,6 +322,7 @@ class Tagger:
 
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
         """The method before training, and the label graph it was given."""
+        from partlabel import fitting
         from partlabel.data import statistics, words
 
         vectors = words.vectors(self.classes, self.settings["words"])
@@ -329,13 +330,16 @@ class Tagger:
         present, absent, _ = statistics.counts(parts.train.labels)
         prevalence = torch.from_numpy(present / np.maximum(present + absent, 1))
         given = None if vectors is None else torch.from_numpy(vectors)
-        return self._build(Classes(self.classes, given, torch.from_numpy(graph), prevalence)), graph
+        model = self._build(Classes(self.classes, given, torch.from_numpy(graph), prevalence))
+        fitting.fit_pooling(model.backbone, self.view, parts.train)
+        return model, graph
 
     def _build(self, classes: Classes) -> Method:
         known = self.settings
         body = backbones.create(
-            known["backbone"], self.pretrained, known["trainable"], known["image_size"], known["pool"]
-        )
+            known["backbone"], self.pretrained, known["trainable"], known["image_size"], known["pool"],
+            self._head.covariance_rank,
+        )  # fmt: skip
         self.view = (known["image_size"], body.preprocessing)
         self._word_dim = None if classes.vectors is None else classes.vectors.shape[1]
         return self._method(

@@ -3,11 +3,14 @@
 Our departure from SST (Chen et al., AAAI 2022, arXiv:2112.10941), for collections of a few thousand photos on a small
 frozen backbone, where its thresholds on mean cosines fire always or never (docs/log.md):
 
+- beside the head, a few copies of it learn, each from all images but a share of them; a label that a copy did not see
+  is judged by it. So there are as many judgements of known labels as there are known labels, and none is hindsight;
 - the vote is the log-likelihood ratio of the images known to show a class against those known to lack it, by a sharp
   kernel, so that the nearest decide; a mean cosine to all of them says little;
-- what a vote is worth, in log-odds, is read off the validation images after every epoch, so there is no threshold;
-- pseudo-labels are soft and go both ways: the odds of the recogniser as it was when transfer began, times the vote's.
-  A recogniser taught by its present self would learn nothing;
+- what a vote is worth, in log-odds, is what explains those judged labels best, so there is no threshold; and nothing
+  where it does not rank them better by more than chance;
+- pseudo-labels are soft and go both ways: the odds of the copies' mean, times the vote's. A recogniser taught by its
+  present self would learn nothing;
 - the vote counts in prediction too: pseudo-labels teach at most what a full table would, and the memory adds to that.
 
 The intra-image half, known labels voting for the unknown ones of the same image, is `completion.py`: it works where
@@ -15,10 +18,11 @@ labels of the image are known, which is when a table is filled.
 """
 
 import copy
-from typing import ClassVar
+from statistics import mean, stdev
+from typing import ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -28,35 +32,49 @@ from partlabel.labels import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.memory import ImageMemory
 from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.metrics import average_precision
 from partlabel.nn.heads import ClassOutput, Head
-from partlabel.nn.heads._base import FeatureMap
 
 WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 """What a vote may be worth: its spread over images, in spreads of the head's logit."""
 LIMIT = 4.0
 """Spreads beyond which evidence is no stronger: where a neighbour is missing its logarithm has no bound."""
+JUDGED = 16384
+"""Images of an epoch that the worth of a vote is read off, at most."""
+
+
+class _Judged(NamedTuple):
+    """Known labels as those saw them who had not learned them."""
+
+    logits: Float[Tensor, "image class"]
+    evidence: Float[Tensor, "image class"]
+    labels: Labels
+    fold: Int64[Tensor, " image"]
 
 
 class SoftSST(Method):
     """Structured semantic transfer by calibrated soft votes (after Chen et al., AAAI 2022, arXiv:2112.10941).
 
-    Until `start_epoch` `L = BCE(known)`, then `L = BCE(known + soft) / sqrt(share known)`: a mean over all labels,
-    where weight decay counts less, as there is more to fit. Always `logit = head + worth scale_c evidence_c`, evidence
-    centred, by its spread and limited, in units of the spread of the head's logit; a common slope about each class's
-    mean makes the sum as sure as it is right on validation.
+    At first `L = BCE(known)`, after `start` of the run `L = BCE(known + soft) / sqrt(share known)`: a mean over all
+    labels, where weight decay counts less, as there is more to fit. The copies learn from the known labels throughout.
+    In prediction `logit = head + worth scale_c evidence_c`, evidence centred, by its spread and limited, in units of
+    the spread of the logit; a common slope about each class's mean makes the sum as sure as it is right.
+
+    With a frozen backbone a copy knows nothing of the labels it judges. A backbone that is trained has seen them all,
+    and the votes come out worth too little.
 
     Args:
         backbone: Images to a feature map.
         head: The feature map to classes; it must give a feature of the image.
-        start_epoch: First epoch (from 0) that trains on pseudo-labels; none if not given (docs/log.md has the one
-            run that was made with them: it lost).
+        start: Share of the run after which pseudo-labels are trained on; 1 never.
+        folds: Copies of the head; each sees all images but one in so many.
         sharpness: Of the kernel that compares images.
-        memory_size: Images remembered.
+        memory_size: Images remembered at most.
     """
 
-    default_head: ClassVar[str] = "residual"
-    adds: ClassVar[str] = "votes of similar images, calibrated on validation, in training and prediction"
-    needs: ClassVar[str] = "labels, a validation part, a head with an image feature"
+    default_head: ClassVar[str] = "covariance"
+    adds: ClassVar[str] = "votes of similar images, weighed on re-hidden labels, in training and prediction"
+    needs: ClassVar[str] = "labels, a head with an image feature"
 
     centre: Float[Tensor, " class"]
     spread: Float[Tensor, " class"]
@@ -64,13 +82,14 @@ class SoftSST(Method):
     anchor: Float[Tensor, " class"]
     worth: Float[Tensor, ""]
     slope: Float[Tensor, ""]
-    teacher_worth: Float[Tensor, ""]
+    taught_slope: Float[Tensor, ""]
 
     def __init__(
         self,
         backbone: nn.Module,
         head: Head,
-        start_epoch: int | None = None,
+        start: float = 1 / 3,
+        folds: int = 4,
         sharpness: float = 50.0,
         memory_size: int = 16384,
     ) -> None:
@@ -78,91 +97,148 @@ class SoftSST(Method):
         if not head.image_dim:
             raise ValueError(
                 f"SoftSST compares images, and the head {type(head).__name__} gives no feature of the image; "
-                "take one that does, such as 'residual' or 'average'"
+                "take one that does, such as 'covariance', 'average' or 'residual'"
             )
+        if folds < 2:
+            raise ValueError(
+                f"folds is {folds}; it has to be at least 2, for each copy sees all images but its share"
+            )
+        self.folds = nn.ModuleList(copy.deepcopy(head) for _ in range(folds))
         self.memory = ImageMemory(head.num_classes, memory_size, head.image_dim)
         self.bce = PartialBCE()
-        self.start_epoch = start_epoch
+        self.start = start
         self.sharpness = sharpness
-        for name, start in (("centre", 0.0), ("spread", 1.0), ("scale", 0.0), ("anchor", 0.0)):
-            self.register_buffer(name, torch.full((head.num_classes,), start))
-        self.register_buffer("worth", torch.zeros(()))
-        self.register_buffer("slope", torch.ones(()))
-        self.teacher = copy.deepcopy(head).requires_grad_(False)
-        self.register_buffer("teacher_worth", torch.zeros(()))
-        self._seen: list[tuple[Tensor, Tensor, Labels]] = []
+        for name, start_at in (("centre", 0.0), ("spread", 1.0), ("scale", 0.0), ("anchor", 0.0)):
+            self.register_buffer(name, torch.full((head.num_classes,), start_at))
+        for name, start_at in (("worth", 0.0), ("slope", 1.0), ("taught_slope", 1.0)):
+            self.register_buffer(name, torch.tensor(start_at))
+        self._judged: list[_Judged] = []
+        self._fold_sum = torch.zeros(folds, head.num_classes)
+        self._seen: list[tuple[Tensor, Labels]] = []
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` on the known labels; from `start_epoch` on `bce_cross`, on soft pseudo-labels too."""
+        """`bce_rehidden` of the copies; of the head `bce`, and later `bce_cross` on soft pseudo-labels too."""
         feature_map = self.backbone(batch.images)
         out, known = self.head(feature_map), Targets.known(batch.labels)
         assert out.image is not None
-        self.memory.add(out.image.detach(), batch.labels)
-        if self.start_epoch is None or progress.epoch < self.start_epoch:
-            return Step({"bce": self.bce(out.logits, known)})
-        if (progress.epoch, progress.batch) == (self.start_epoch, 0):
-            self.teacher.load_state_dict(self.head.state_dict())
-            self.teacher_worth.copy_(self.worth)
-        soft = self._taught(feature_map.detach(), batch)
-        share = known.weight.mean().clamp(min=1 / known.weight.numel())
-        return Step({"bce_cross": self.bce(out.logits, known.fill(soft)) * share.rsqrt()}, {"cross": soft})
+        self.memory.add(out.image.detach(), batch.labels, batch.index)
+        fold = batch.index % len(self.folds)
+        # The backbone learns from the head alone.
+        copies = torch.stack([head(feature_map.detach()).logits for head in self.folds])
+        terms = {"bce_rehidden": self._rehidden(copies, known, fold)}
+        begins = round(self.start * progress.epochs)
+        if progress.epoch + 1 < min(begins, round(progress.epochs / 3)):
+            return Step({"bce": self.bce(out.logits, known)} | terms)
+        copies = copies.detach().float()
+        evidence = self._evidence(out, batch.index)
+        self._judge(copies, evidence, batch.labels, fold)
+        if progress.epoch < begins:
+            step = Step({"bce": self.bce(out.logits, known)} | terms)
+        else:
+            soft = self._taught(copies.mean(0), evidence, batch.labels)
+            share = known.weight.mean().clamp(min=1 / known.weight.numel())
+            taught = self.bce(out.logits, known.fill(soft)) * share.rsqrt()
+            step = Step({"bce_cross": taught} | terms, {"cross": soft})
+        if progress.batch + 1 == progress.batches:
+            self._weigh()
+        return step
 
-    @torch.no_grad()
-    def _taught(self, feature_map: FeatureMap, batch: Batch) -> Targets:
-        """What teacher and memory say of the unknown labels."""
-        out = self.teacher.eval()(feature_map)
-        # An image that is itself remembered says nothing of its own unknown labels.
-        evidence = self.teacher_worth * self._units(self._evidence(out))
-        return pseudo_labels.from_evidence(out.logits, evidence, batch.labels)
+    def _rehidden(
+        self, copies: Float[Tensor, "fold batch class"], known: Targets, fold: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Each copy's BCE on the known labels of the images that are not its share, summed over the copies."""
+        terms = [
+            self.bce(logits, Targets(known.value, known.weight * (fold != number)[:, None]))
+            for number, logits in enumerate(copies)
+        ]
+        return torch.stack(terms).sum()
 
-    def vote(self, out: ClassOutput) -> Float[Tensor, "batch class"]:
-        """What the remembered images add to the log-odds of each label."""
-        return self.worth * self._units(self._evidence(out))
+    def _evidence(self, out: ClassOutput, index: Tensor | None = None) -> Float[Tensor, "batch class"]:
+        assert out.image is not None
+        return self.memory.evidence(out.image.detach(), self.sharpness, index)
+
+    def _taught(
+        self, logits: Float[Tensor, "batch class"], evidence: Float[Tensor, "batch class"], labels: Labels
+    ) -> Targets:
+        """What the copies together and the memory say of the unknown labels."""
+        vote = self.taught_slope * self.worth * self._units(evidence)
+        return pseudo_labels.from_evidence(self._steeper(logits, self.taught_slope), vote, labels)
+
+    def _judge(
+        self,
+        copies: Float[Tensor, "fold batch class"],
+        evidence: Float[Tensor, "batch class"],
+        labels: Labels,
+        fold: Int64[Tensor, " batch"],
+    ) -> None:
+        """Keep what is said of each image by the copy that did not learn from it."""
+        if sum(len(part.fold) for part in self._judged) < JUDGED:
+            own = copies[fold, torch.arange(len(fold), device=fold.device)]
+            self._judged.append(_Judged(own, evidence, labels, fold))
+            self._fold_sum = self._fold_sum.to(copies.device) + copies.sum(1)
+
+    def _weigh(self) -> None:
+        """At the end of an epoch: find the worth at which copies and vote explain the judged labels best.
+
+        A copy's mean logit hangs on how many of its images show the class, and those it does not see then number fewer
+        or more: pooled over copies, its judgements would look worse than they are, and any vote that dilutes them
+        better. So the copies' means are made equal first.
+        """
+        own, evidence, labels, fold = (torch.cat(parts) for parts in zip(*self._judged, strict=True))
+        level = self._fold_sum / len(fold)
+        logits = own + (level.mean(0) - level)[fold]
+        self._judged.clear()
+        self._fold_sum = torch.zeros_like(self._fold_sum)
+        low, middle, high = evidence.quantile(evidence.new_tensor([0.16, 0.5, 0.84]), dim=0)
+        self.centre.copy_(middle)
+        self.spread.copy_(((high - low) / 2).clamp(min=1e-6))
+        self.scale.copy_(logits.std(0, unbiased=False))
+        self.anchor.copy_(logits.mean(0))
+        vote = self._units(evidence)
+        fits = [fit_slope(logits, worth * vote, labels) for worth in WORTHS]
+        best = min(range(len(WORTHS)), key=lambda number: fits[number][0])
+        if not ranks_better(logits + WORTHS[best] * vote, logits, labels):
+            best = 0
+        self.worth.fill_(WORTHS[best])
+        self.taught_slope.fill_(fits[best][1])
+        self.slope.fill_(fits[best][1])
 
     def _units(self, evidence: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
         """Evidence in units of the head's logit."""
         return self.scale * ((evidence - self.centre) / self.spread).clamp(-LIMIT, LIMIT)
 
-    def _evidence(self, out: ClassOutput) -> Float[Tensor, "batch class"]:
-        assert out.image is not None
-        return self.memory.evidence(out.image.detach(), self.sharpness)
+    def _steeper(self, logits: Float[Tensor, "batch class"], slope: Tensor) -> Float[Tensor, "batch class"]:
+        """Logits about each class's mean, by a slope."""
+        return self.anchor + slope * (logits - self.anchor)
+
+    def vote(self, out: ClassOutput) -> Float[Tensor, "batch class"]:
+        """What the remembered images add to the log-odds of each label."""
+        if self.worth == 0:
+            return torch.zeros_like(out.logits)
+        return self.worth * self._units(self._evidence(out))
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Logits: the head's, and the vote."""
         out = self.outputs(images)
-        return self._joined(out.logits, self.vote(out))
-
-    def _joined(
-        self, logits: Float[Tensor, "batch class"], vote: Float[Tensor, "batch class"]
-    ) -> Float[Tensor, "batch class"]:
-        """Logit and vote, as sure as they were right on validation."""
-        return self.anchor + self.slope * (logits + vote - self.anchor)
+        return self._steeper(out.logits + self.vote(out), self.slope)
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
-        """Logits, with the vote at its last worth; what calibrates the next is kept."""
+        """Logits; before the slope, they are kept to find it."""
         out = self.outputs(batch.images)
-        self._seen.append((out.logits.detach().float(), self._evidence(out), batch.labels))
-        return self._joined(out.logits, self.vote(out))
+        joined = (out.logits.float() + self.vote(out)).detach()
+        self._seen.append((joined, batch.labels))
+        return self._steeper(joined, self.slope)
 
     def end_validation(self) -> Float[Tensor, "image class"]:
-        """Find the worth at which logit and vote together explain the known validation labels best."""
-        logits, evidence, labels = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        """Find the slope at which the head and the vote are as sure as they are right."""
+        joined, labels = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         self._seen.clear()
-        low, middle, high = evidence.quantile(evidence.new_tensor([0.16, 0.5, 0.84]), dim=0)
-        self.centre.copy_(middle)
-        self.spread.copy_(((high - low) / 2).clamp(min=1e-6))
-        self.scale.copy_(logits.std(0, unbiased=False))
-        vote = self._units(evidence)
-        fits = [_fit(logits, vote, labels, worth) for worth in WORTHS]
-        cost, slope = min(fits)
-        self.worth.fill_(WORTHS[fits.index((cost, slope))])
-        self.slope.fill_(slope)
-        self.anchor.copy_(logits.mean(0))
-        return self._joined(logits, self.worth * vote)
+        self.slope.fill_(fit_slope(joined, torch.zeros_like(joined), labels)[1])
+        return self._steeper(joined, self.slope)
 
 
-def _fit(
-    logits: Float[Tensor, "image class"], vote: Float[Tensor, "image class"], labels: Labels, worth: float
+def fit_slope(
+    logits: Float[Tensor, "image class"], vote: Float[Tensor, "image class"], labels: Labels
 ) -> tuple[float, float]:
     """Cross-entropy of the known labels under logit and vote, and the common slope at which it is least.
 
@@ -176,7 +252,7 @@ def _fit(
     optimiser = torch.optim.LBFGS([slope, offset], max_iter=30, line_search_fn="strong_wolfe")
 
     def misfit() -> Tensor:
-        odds = centre + offset + slope * (logits + worth * vote - centre)
+        odds = centre + offset + slope * (logits + vote - centre)
         return binary_cross_entropy_with_logits(odds, truth, known, reduction="sum")
 
     def closure() -> Tensor:
@@ -188,3 +264,20 @@ def _fit(
     with torch.enable_grad():
         optimiser.step(closure)
     return float(misfit().detach()), float(slope.detach().clamp(min=0.1))
+
+
+def ranks_better(
+    ours: Float[Tensor, "image class"], theirs: Float[Tensor, "image class"], labels: Labels
+) -> bool:
+    """Whether the mean AP over the classes is higher by more than its standard error.
+
+    Cross-entropy is a matter of the common classes, and a mean AP of the rare ones as much.
+    """
+    known = labels.cpu().numpy()
+    gains = [
+        average_precision(ours[:, c].cpu().numpy(), known[:, c])
+        - average_precision(theirs[:, c].cpu().numpy(), known[:, c])
+        for c in range(labels.shape[1])
+        if (known[:, c] == PRESENT).any()
+    ]
+    return len(gains) > 1 and mean(gains) > stdev(gains) / len(gains) ** 0.5

@@ -5,7 +5,7 @@ the last stage is, its own `group_matcher` says. Batch normalisation of frozen p
 never changes, its output can be computed once and kept (`data/features.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from partlabel.nn.pooling import CovariancePooling
 from partlabel.text import did_you_mean
 
 LITE0 = "tf_efficientnet_lite0"
@@ -91,6 +92,7 @@ def create(
     trainable: Trainable = "last",
     image_size: int = 224,
     pool: int = 1,
+    covariance_rank: int = 0,
 ) -> Backbone:
     """A timm model up to its feature map.
 
@@ -101,6 +103,8 @@ def create(
         trainable: What of it is trained: its last stage, nothing, or everything.
         image_size: Side of the images, for models that have to know it.
         pool: Average over squares of so many places a side (the authors of SST: 2).
+        covariance_rank: Pool the whole map to its mean and the products of so many components (`pooling.py`), which
+            are to be fitted on images by `fit_pooling`; 0 keeps the map.
 
     Raises:
         ValueError: There is no such model, it has no feature map, or its last stage is not known.
@@ -113,6 +117,9 @@ def create(
     after: list[nn.Module] = [layout, *([nn.AvgPool2d(pool)] if pool > 1 else [])]
     with torch.no_grad():
         channels = layout(_Features(model.eval())(images)).shape[1]
+    if covariance_rank:
+        after.append(CovariancePooling(channels, covariance_rank))
+        channels = after[-1].out_channels
     stem, last = _parts(name, model, images, trainable)
     if trainable == "none":  # then all of it can be computed beforehand
         backbone = Backbone(nn.Sequential(stem, *after), nn.Sequential(), channels, expects)
@@ -121,6 +128,28 @@ def create(
     return backbone.to(
         memory_format=torch.channels_last
     )  # lite0's stem on a CPU: 9 ms an image in place of 13
+
+
+@torch.no_grad()
+def fit_pooling(backbone: nn.Module, batches: Iterable[Float[Tensor, "batch *shape"]]) -> None:
+    """Fit the backbone's `CovariancePooling`, if it has one, on images."""
+
+    def maps(pooling: CovariancePooling) -> Iterator[Tensor]:
+        given: list[Tensor] = []
+        hook = pooling.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+        try:
+            for images in batches:
+                backbone(images)
+                yield given.pop()
+        finally:
+            hook.remove()
+
+    was_training = backbone.training
+    backbone.eval()
+    for module in backbone.modules():
+        if isinstance(module, CovariancePooling):
+            module.fit(maps(module))
+    backbone.train(was_training)
 
 
 class _Features(nn.Module):

@@ -1,7 +1,7 @@
 """What a head is: a feature map in, a `ClassOutput` out."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -38,10 +38,12 @@ class Head(nn.Module, ABC):
         num_classes: How many classes.
         feature_dim: Length of a class's feature; 0 for a head that has none.
         image_dim: Length of the image's feature; 0 for a head that has none.
+        covariance_rank: Components of the `CovariancePooling` it wants between backbone and head; 0 for none.
     """
 
     feature_dim: int = 0
     image_dim: int = 0
+    covariance_rank: ClassVar[int] = 0
 
     def __init__(self, channels: int, classes: Classes) -> None:
         super().__init__()

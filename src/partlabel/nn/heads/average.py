@@ -1,7 +1,8 @@
 """The plain head: average pooling, standardised, and one linear layer. The baseline that every method has to beat."""
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads._base import ClassOutput, FeatureMap, Head
@@ -28,7 +29,7 @@ class Average(Head):
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """Logits, and the standardised mean as the image's feature."""
-        pooled = feature_map.mean((2, 3))
+        pooled = self.pooled(feature_map)
         if self.training and len(pooled) > 1:
             image = self.standardise(pooled)
         else:  # one image has no spread to standardise by: use what is known so far
@@ -36,3 +37,7 @@ class Average(Head):
             assert norm.running_mean is not None and norm.running_var is not None
             image = (pooled - norm.running_mean) * torch.rsqrt(norm.running_var + norm.eps)
         return ClassOutput(self.linear(image), image=image)
+
+    def pooled(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
+        """The mean over the places."""
+        return feature_map.float().mean((2, 3))

@@ -1,0 +1,69 @@
+"""Pooling beyond the mean: which principal components of the feature map fire together.
+
+Second-order pooling after Lin, RoyChowdhury and Maji, "Bilinear CNN Models", ICCV 2015, made small by principal
+components of the places themselves (a random projection of the same size brings nothing: docs/log.md). It learns
+nothing from labels, and what it gives is a vector, 25 times smaller than lite0's map: cheap to cache.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+FeatureMap = Float[Tensor, "batch channel height width"]
+
+
+def root(features: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The signed square root, which tames bursts (power normalisation, Perronnin et al., ECCV 2010)."""
+    return features.sign() * features.abs().sqrt()
+
+
+class CovariancePooling(nn.Module):
+    """`[mean_p x_p ; upper triangle of mean_p q_p q_p^T]`, `q_p = basis^T (root(x_p) - mean)`.
+
+    `mean` and `basis` (whitened principal components) come from `fit`; before it the second part is zero.
+
+    Args:
+        channels: Of the feature map.
+        rank: Components.
+
+    Attributes:
+        out_channels: Length of what is given: `channels + rank (rank + 1) / 2`.
+    """
+
+    mean: Float[Tensor, " channel"]
+    basis: Float[Tensor, "channel rank"]
+
+    def __init__(self, channels: int, rank: int = 48) -> None:
+        super().__init__()
+        self.rank = min(rank, channels)
+        self.out_channels = channels + self.rank * (self.rank + 1) // 2
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("basis", torch.zeros(channels, self.rank))
+
+    def forward(self, feature_map: FeatureMap) -> Float[Tensor, "batch pooled 1 1"]:
+        """The pooled features, as a map of one place."""
+        places = feature_map.flatten(2).transpose(1, 2)
+        components = (root(places) - self.mean) @ self.basis
+        together = components.transpose(1, 2) @ components / places.shape[1]
+        row, column = torch.triu_indices(self.rank, self.rank, device=together.device)
+        return torch.cat([places.mean(1), together[:, row, column]], 1)[..., None, None]
+
+    @torch.no_grad()
+    def fit(self, feature_maps: Iterable[FeatureMap]) -> None:
+        """Find the principal components of the places of these maps; a few hundred images do."""
+        count, channels = 0, len(self.mean)
+        total = torch.zeros(channels, dtype=torch.float64)
+        products = torch.zeros(channels, channels, dtype=torch.float64)
+        for maps in feature_maps:
+            places = root(maps.float()).flatten(2).transpose(1, 2).flatten(0, 1).cpu()
+            count += len(places)
+            total += places.sum(0)
+            products += places.T @ places  # in single precision within a batch
+        mean = total / max(count, 1)
+        variance, vectors = torch.linalg.eigh(products / max(count, 1) - torch.outer(mean, mean))
+        variance, vectors = variance.flip(0)[: self.rank], vectors.flip(1)[:, : self.rank]
+        largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+        self.mean.copy_(mean)
+        self.basis.copy_(vectors * largest.sign() * variance.clamp(min=1e-6).rsqrt())
