@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,3 +58,20 @@ def test_known_labels_filled_with_pseudo_labels_keep_what_is_known():
     filled = Targets.known(labels).fill(pseudo)
     assert filled.value.tolist() == [[1, 0, 1, 0]]
     assert filled.weight.tolist() == [[1, 1, 1, 0]]
+
+
+def test_the_threshold_is_the_lowest_that_keeps_the_precision():
+    """0.9 and 0.8 are right, 0.7 wrong, 0.6 right: 3 of 4 from 0.6 on; below that only wrong ones."""
+    score = torch.tensor([[0.9, 0.8], [0.7, 0.6], [0.5, 0.4], [0.95, 0.99]])
+    labels = torch.tensor([[1, 1], [0, 1], [0, 0], [-1, -1]], dtype=torch.int8)
+    found = [pseudo_labels.threshold_at(score, labels, precision, 2).item() for precision in (1.0, 0.75, 0.5)]
+    assert found == pytest.approx([0.8, 0.6, 0.4])
+
+
+def test_no_threshold_splits_equal_scores_or_rests_on_fewer_labels_than_asked_for():
+    score = torch.tensor([[0.9], [0.9], [0.1]])
+    labels = torch.tensor([[1], [0], [0]], dtype=torch.int8)
+    assert pseudo_labels.threshold_at(score, labels, 0.9, 1) == float("inf")
+    assert pseudo_labels.threshold_at(score, labels, 0.5, 3) == float("inf")
+    assert pseudo_labels.threshold_at(score, labels, 0.5, 2).item() == pytest.approx(0.9)
+    assert pseudo_labels.threshold_at(score, torch.full_like(labels, -1), 0.5, 1) == float("inf")

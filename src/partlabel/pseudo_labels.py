@@ -9,7 +9,7 @@ from_evidence         the image resembles those known to show it more than those
 ====================  ======================================================================  ================
 
 Each returns Targets that speak about UNKNOWN labels only: their weight is 0 wherever the label is known. The scores
-that the evidence amounts to are functions of their own, so that thresholds can be calibrated on them.
+that the evidence amounts to are functions of their own, so that thresholds can be calibrated on them (`threshold_at`).
 """
 
 import torch
@@ -21,7 +21,7 @@ from partlabel.labels import Labels, Targets
 from partlabel.memory import FeatureMemory
 from partlabel.nn.pairs import pair_index
 
-Threshold = float | Float[Tensor, " class"]
+Threshold = float | Float[Tensor, ""] | Float[Tensor, " class"]
 
 
 def cooccurrence_score(
@@ -74,6 +74,30 @@ def from_evidence(
         labels: PRESENT, ABSENT or UNKNOWN.
     """
     return Targets((logits + evidence).float().sigmoid(), (labels == UNKNOWN).float())
+
+
+@torch.no_grad()
+def threshold_at(
+    score: Float[Tensor, "image class"], labels: Labels, precision: float, fewest: int = 20
+) -> Float[Tensor, ""]:
+    """The lowest score from which on known labels are present with this precision.
+
+    Args:
+        score: What a kind of vote says of labels it did not use.
+        labels: What is known of them; all classes together, for most have too few known labels each.
+        precision: Share of the labels from the threshold on that are present.
+        fewest: Labels that have to be above it, for a share to mean anything.
+
+    Returns:
+        Infinity where no threshold will do.
+    """
+    known = labels != UNKNOWN
+    score, order = score[known].sort(descending=True)
+    count = torch.arange(1, len(score) + 1, device=score.device)
+    share = (labels[known][order] == PRESENT).cumsum(0) / count
+    last_of_equals = torch.cat([score[1:] < score[:-1], score.new_ones(1, dtype=torch.bool)])[: len(score)]
+    good = (share >= precision) & (count >= fewest) & last_of_equals
+    return score[good].min() if good.any() else score.new_tensor(float("inf"))
 
 
 def _accept(score: Float[Tensor, "batch class"], labels: Labels, threshold: Threshold) -> Targets:

@@ -1,0 +1,64 @@
+"""Thresholds of SST calibrated on validation, beside the schedule of the paper."""
+
+import torch
+from torch import nn
+
+from partlabel.labels import UNKNOWN
+from partlabel.methods import Batch, Progress
+from partlabel.methods.sst import SST
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads.residual import Residual
+
+
+class Same(nn.Module):
+    def forward(self, images):
+        return images
+
+
+def method(**options):
+    head = Residual(6, Classes(("a", "b", "c")))
+    head.weight.data.fill_(1.0)
+    return SST(Same(), head, pair_dim=4, pair_hidden_dim=4, start_epoch=0, **options)
+
+
+def images(n=90, known=1.0):
+    """Class c lights channel c of those that show it; the other channels are noise."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(n, 3, generator=generator) < 0.4
+    maps = torch.rand(n, 6, 1, 1, generator=generator)
+    maps[:, :3, 0, 0] += 30 * truth
+    hidden = torch.rand(n, 3, generator=generator) > known
+    return Batch(maps, truth.to(torch.int8).masked_fill(hidden, UNKNOWN), torch.arange(n)), truth
+
+
+def test_before_validation_no_vote_is_accepted():
+    batch, _ = images(known=0.5)
+    found = method(precision=0.9).step(batch, Progress()).pseudo_labels
+    assert {name: float(pseudo.weight.sum()) for name, pseudo in found.items()} == {"intra": 0, "cross": 0}
+
+
+def test_after_validation_similar_features_count_with_about_the_precision_asked_for():
+    model = method(precision=0.9)
+    learned, truth = images(known=0.5)
+    model.train().step(learned, Progress())
+    model.eval()
+    val, _ = images(200)
+    model.validate(val)
+    assert model.end_validation() is None
+    assert 0 < model.calibrated[1] < 1
+    pseudo = model.train().step(learned, Progress(epoch=1)).pseudo_labels["cross"]
+    accepted = pseudo.weight > 0
+    assert accepted.sum() > 10
+    assert truth[accepted].float().mean() > 0.8
+
+
+def test_without_a_precision_the_schedule_of_the_paper_stands():
+    model = method()
+    model.validate(images(10)[0])
+    assert model.end_validation() is None
+    falling = [model.thresholds(Progress(epoch=epoch)) for epoch in (0, 4, 30)]
+    assert [tuple(round(t, 3) for t in pair) for pair in falling] == [
+        (0.95, 0.95),
+        (0.85, 0.85),
+        (0.75, 0.75),
+    ]
