@@ -1,7 +1,8 @@
 """Label tables of a million images by 500 classes: seconds and peak memory of each thing that is done with them.
 
 The table is drawn with a seed: classes of every frequency, about 3 present an image, a tenth of the labels known. Each
-thing is done in a process of its own, whose peak (`VmHWM`) counts interpreter, libraries and the table itself.
+thing is done in a process of its own, whose peak (`VmHWM`, of Linux) counts interpreter, libraries and the table itself.
+What hides labels hides those of the truth, where all are known.
 
 python benchmarks/tables.py --out benchmarks/results/tables.csv
 python benchmarks/tables.py --images 20000 --only read_csv counts
@@ -16,39 +17,44 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from partlabel.data.table import LabelTable
 
 FOLDER_OF = 1000
 SEED = 0
 
 
 def draw(folder: Path, images: int, classes: int) -> None:
-    """Draw the labels, by blocks: `labels.npy`."""
+    """Draw the truth and what is known of it, by blocks: `truth.npy`, `labels.npy`."""
     import numpy as np
 
     random = np.random.default_rng(SEED)
     share = 1 / np.arange(1, classes + 1)
     share = np.minimum(3 * share / share.sum(), 0.9)
-    labels = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.int8, (images, classes))
+    truth, labels = (
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.int8, (images, classes))
+        for name in ("truth", "labels")
+    )
     for start in range(0, images, 50_000):
         shape = (min(50_000, images - start), classes)
-        there = random.random(shape, np.float32) < share
-        known = random.random(shape, np.float32) < 0.1
-        labels[start : start + len(there)] = np.where(known, there, -1)
+        rows = slice(start, start + shape[0])
+        truth[rows] = random.random(shape, np.float32) < share
+        labels[rows] = np.where(random.random(shape, np.float32) < 0.1, truth[rows], -1)
 
 
 def names(images: int) -> tuple[str, ...]:
     return tuple(f"photos/{number // FOLDER_OF:04}/{number:07}.jpg" for number in range(images))
 
 
-def given(folder: Path, whole: bool = False):
-    """The table, as it is after reading; `whole` makes blanks ABSENT: what a benchmark hides labels of."""
+def given(folder: Path, name: str = "labels") -> "LabelTable":
+    """The table, as it is after reading."""
     import numpy as np
 
     from partlabel.data.table import LabelTable
 
-    labels = np.load(folder / "labels.npy")
-    if whole:
-        np.maximum(labels, 0, out=labels)
+    labels = np.load(folder / f"{name}.npy")
     labels.flags.writeable = False
     split = tuple("train" if row % 10 else "test" for row in range(len(labels)))
     return LabelTable(
@@ -101,7 +107,7 @@ def cooccurrence(folder: Path) -> Callable:
 def cooccurrence_all_known(folder: Path) -> Callable:
     from partlabel.data import statistics
 
-    table = given(folder, whole=True)
+    table = given(folder, "truth")
     return lambda: statistics.cooccurrence(table.labels)
 
 
@@ -118,27 +124,27 @@ def part(folder: Path) -> Callable:
 
 
 def hide_uniform(folder: Path) -> Callable:
-    table = given(folder, whole=True)
+    table = given(folder, "truth")
     return lambda: table.hide("uniform", known=0.1)
 
 
 def hide_uniform_in_train(folder: Path) -> Callable:
-    table = given(folder, whole=True)
+    table = given(folder, "truth")
     return lambda: table.hide("uniform", part="train", known=0.1)
 
 
 def hide_per_class(folder: Path) -> Callable:
-    table = given(folder, whole=True)
+    table = given(folder, "truth")
     return lambda: table.hide("per_class", rates=[0.1] * len(table.classes))
 
 
 def hide_single_positive(folder: Path) -> Callable:
-    table = given(folder, whole=True)
+    table = given(folder, "truth")
     return lambda: table.hide("single_positive")
 
 
 def hide_positives_only(folder: Path) -> Callable:
-    table = given(folder, whole=True)
+    table = given(folder, "truth")
     return lambda: table.hide("positives_only")
 
 
@@ -148,6 +154,19 @@ def verb_hide(folder: Path) -> Callable:
 
     words = ["hide", folder / "labels.csv", "--known", "0.5", "--out", folder / "hidden.parquet"]
     return lambda: main([str(word) for word in words])
+
+
+def cut_csv(folder: Path) -> Callable:
+    """The table cut into shards of a thousand rows, as `partlabel fill --engine` begins."""
+    import numpy as np
+
+    from partlabel import shards
+    from partlabel.run import write_json
+
+    classes = [f"class {c}" for c in range(np.load(folder / "labels.npy", mmap_mode="r").shape[1])]
+    write_json(folder / "run" / "config.json", {"classes": classes})
+    source = shards.of_path(folder / "labels.csv")
+    return lambda: shards._cut(shards.Job("fill", folder / "run", folder / "cut"), source, 1000)
 
 
 def check_files(folder: Path) -> Callable:
@@ -162,7 +181,7 @@ def check_files(folder: Path) -> Callable:
 
 WORK = [save_csv, save_parquet, read_csv, read_parquet, inspect, counts, cooccurrence, cooccurrence_all_known, part,
         split, hide_uniform, hide_uniform_in_train, hide_per_class, hide_single_positive, hide_positives_only,
-        verb_hide, check_files]  # fmt: skip
+        verb_hide, cut_csv, check_files]  # fmt: skip
 
 
 def peak() -> float:
@@ -181,7 +200,9 @@ def measure(name: str, folder: Path) -> dict[str, float]:
 
 def main() -> None:
     """Draw the table, measure everything, print and write it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--classes", type=int, default=500)
     parser.add_argument("--only", nargs="*", default=[work.__name__ for work in WORK])

@@ -62,10 +62,53 @@ def read(
     found = list(_blocks(path, layout))
     listed = [image for block in found for image in block.images]
     split = [part for block in found for part in block.split] if layout.split else None
-    labels = np.concatenate([block.labels for block in found] or [np.empty((0, len(layout.classes)), np.int8)])
+    labels = np.concatenate(
+        [block.labels for block in found] or [np.empty((0, len(layout.classes)), np.int8)]
+    )
     del found  # half of what is held
-    _refuse_unknown_codes(path, layout, listed, labels)
-    return build(path, listed, layout.class_names, labels, absent=absent, split=split, root=images or path.parent)
+    return build(
+        path, listed, layout.class_names, labels, absent=absent, split=split, root=images or path.parent
+    )
+
+
+def tables(
+    path: Path,
+    rows: int,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    image_column: str | None = None,
+    separator: str | None = None,
+) -> Iterator[LabelTable]:
+    """The table some rows at a time, for files larger than memory.
+
+    Args:
+        path: As `read`.
+        rows: How many; the last has fewer.
+        images: As `read`.
+        absent: As `read`.
+        image_column: As `read`.
+        separator: As `read`.
+
+    Raises:
+        ValueError: As `read`; that an image has several rows is seen within each table alone.
+    """
+    layout = _Layout.of(path, image_column, separator)
+
+    def table(block: _Block) -> LabelTable:
+        labels = np.array(block.labels)  # of its own: the rest of the block can go
+        split = block.split if layout.split else None
+        root = images or path.parent
+        return build(path, block.images, layout.class_names, labels, absent=absent, split=split, root=root)
+
+    held = _Block([], [], np.empty((0, len(layout.classes)), np.int8))
+    for block in _blocks(path, layout):
+        held = held.joined(block)
+        while len(held.images) >= rows:
+            yield table(held.part(slice(None, rows)))
+            held = held.part(slice(rows, None))
+    if held.images:
+        yield table(held)
 
 
 class _Layout(NamedTuple):
@@ -98,9 +141,18 @@ class _Block(NamedTuple):
     split: list[str]
     labels: np.ndarray
 
+    def part(self, rows: slice) -> "_Block":
+        """Some of the rows."""
+        return _Block(self.images[rows], self.split[rows], self.labels[rows])
+
+    def joined(self, other: "_Block") -> "_Block":
+        """These rows, and then the others."""
+        labels = np.concatenate([self.labels, other.labels])
+        return _Block(self.images + other.images, self.split + other.split, labels)
+
 
 def _blocks(path: Path, layout: _Layout) -> Iterator[_Block]:
-    """The file, some rows at a time; labels are -128 where a cell is no code."""
+    """The file, some rows at a time."""
     wanted = [layout.image, *layout.split, *layout.classes]
     first = 1 + len(layout.split)
     for columns in _columns.blocks(path, wanted, layout.names, layout.separator):
@@ -108,6 +160,7 @@ def _blocks(path: Path, layout: _Layout) -> Iterator[_Block]:
         labels = np.empty((len(layout.classes), len(listed)), np.int8)
         for position, column in enumerate(columns[first:]):
             labels[position] = codes(column)
+        _refuse_unknown_codes(path, layout, labels)
         yield _Block(listed, split[0] if split else [], np.ascontiguousarray(labels.T))
 
 
@@ -130,13 +183,13 @@ def _is_aside(names: Sequence[str], position: int) -> bool:
     return name == "split" or (name.endswith(COMPANIONS) and bool(colon) and stem in names)
 
 
-def _refuse_unknown_codes(path: Path, layout: _Layout, images: Sequence[str], labels: np.ndarray) -> None:
-    """See that all cells are codes; where one is not, its column is read again to say what is there."""
+def _refuse_unknown_codes(path: Path, layout: _Layout, labels: np.ndarray) -> None:
+    """See that all cells are codes; where one is not, its column is read again, to say where and what is there."""
     if labels.min(initial=0) != _WRONG:
         return
-    position = int((labels == _WRONG).any(axis=0).argmax())
-    at, wrong = layout.classes[position], np.flatnonzero(labels[:, position] == _WRONG)
-    column = _columns.columns(path, [at], layout.names, layout.separator)[0]
+    at = layout.classes[int((labels == _WRONG).any(axis=1).argmax())]
+    images, column = _columns.columns(path, [layout.image, at], layout.names, layout.separator)
+    wrong = np.flatnonzero(codes(column) == _WRONG)
     cells = some((f"row {row + 1} ({images[row]}): {str(column[row])!r}" for row in wrong.tolist()), most=3)
     raise ValueError(
         f"{path}: class {layout.names[at]!r} has {len(wrong)} cell(s) that are no label: {cells}. Write 1 (present), "
