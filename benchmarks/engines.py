@@ -1,7 +1,7 @@
 """Images per second of prediction, whole and in shards, by this process and by Ray on this machine.
 
-The model is EfficientNet-Lite0 at 224 pixels under a linear head, with chance weights in the head: what it says does not
-matter here. A first prediction of a few images is not counted. Times count all that a command does after its imports:
+The model is EfficientNet-Lite0 at 224 pixels under a linear head of chance weights: what it says does not matter here.
+A first prediction of a few images is not counted. Times count all that a command does after its imports:
 loading the model, starting and ending a cluster, cutting, reading, predicting, writing.
 
 OMP_NUM_THREADS=1 python benchmarks/engines.py $PARTLABEL_DATA/coco18/images --out benchmarks/results/engines.csv

@@ -1,7 +1,7 @@
 """Label tables of a million images by 500 classes: seconds and peak memory of each thing that is done with them.
 
 The table is drawn with a seed: classes of every frequency, about 3 present an image, a tenth of the labels known. Each
-thing is done in a process of its own, whose peak (`VmHWM`, of Linux) counts interpreter, libraries and the table itself.
+thing is done in a process of its own, whose peak (Linux's `VmHWM`) counts interpreter, libraries and the table itself.
 What hides labels hides those of the truth, where all are known.
 
 python benchmarks/tables.py --out benchmarks/results/tables.csv
@@ -185,7 +185,7 @@ WORK = [save_csv, save_parquet, read_csv, read_parquet, inspect, counts, cooccur
 
 
 def peak() -> float:
-    """GB, of this process, since its start or since `forget_peak`."""
+    """GB, of this process, since its start."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e6
 
@@ -193,9 +193,10 @@ def peak() -> float:
 def measure(name: str, folder: Path) -> dict[str, float]:
     """In this process: the time of the work alone, and the peak of all of it."""
     do = next(work for work in WORK if work.__name__ == name)(folder)
-    before, begin = peak(), time.perf_counter()
+    before, begin, own = peak(), time.perf_counter(), time.process_time()
     do()
-    return {"seconds": time.perf_counter() - begin, "peak_gb": peak(), "peak_gb_before": before}
+    seconds = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - own}
+    return seconds | {"peak_gb": peak(), "peak_gb_before": before}
 
 
 def main() -> None:
@@ -218,7 +219,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "labels.npy").exists():
             draw(folder, asked.images, asked.classes)
-        lines = ["work,images,classes,seconds,peak_gb,load"]
+        lines = ["work,images,classes,seconds,cpu_seconds,peak_gb,load"]
         for name in asked.only:
             command = [sys.executable, __file__, "--measure", name, "--folder", str(folder)]
             load = os.getloadavg()[0]
@@ -227,9 +228,8 @@ def main() -> None:
             if found is None:
                 print(done.stderr, file=sys.stderr)
                 continue
-            lines.append(
-                f"{name},{asked.images},{asked.classes},{found['seconds']:.1f},{found['peak_gb']:.2f},{load:.1f}"
-            )
+            took = f"{found['seconds']:.1f},{found['cpu_seconds']:.1f},{found['peak_gb']:.2f},{load:.1f}"
+            lines.append(f"{name},{asked.images},{asked.classes},{took}")
             print(lines[-1], f"(table at {found['peak_gb_before']:.2f})", flush=True)
     if asked.out:
         asked.out.write_text("\n".join(lines) + "\n")
