@@ -14,9 +14,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import torch
 
 from partlabel import Tagger, shards
+from partlabel.data import wide
 from partlabel.data.readers.folder import walk
 from partlabel.engines import Engine
 from partlabel.engines.local import Local
@@ -32,14 +35,30 @@ def model(folder: Path, classes: int) -> Path:
     return tagger.save(folder)
 
 
-def timed(name: str, images: int, do: Callable[[], object]) -> str:
-    """A line of the results."""
+def timed(name: str, images: int, do: Callable[[], object], here: bool = True) -> str:
+    """A line of the results; CPU seconds are those of this process, if the work is done `here`."""
     load, wall, own = os.getloadavg()[0], time.perf_counter(), time.process_time()
     do()
     wall, own = time.perf_counter() - wall, time.process_time() - own
-    line = f"{name},{images},{wall:.1f},{images / wall:.1f},{images / own:.1f},{load:.1f}"
+    each = f"{images / own:.1f}" if here else ""
+    line = f"{name},{images},{wall:.1f},{images / wall:.1f},{each},{load:.1f}"
     print(line, flush=True)
     return line
+
+
+def look_through(folder: Path, classes: int, shards_: int = 100, rows: int = 1000) -> str:
+    """Which photos lie near the threshold of one class: a query over chance results; a line of the results."""
+    random = np.random.default_rng(0)
+    names = [f"class {number}" for number in range(classes)]
+    for number in range(shards_):
+        found = random.random((rows, classes), np.float32)
+        images = [f"photos/{number:04}/{row:04}.jpg" for row in range(rows)]
+        frame = pl.DataFrame({"image": images} | dict(zip(names, found.T, strict=True)))
+        wide.write(frame, folder / f"{number:012}.parquet")
+    query = pl.scan_parquet(folder / "*.parquet").filter(pl.col("class 3").is_between(0.45, 0.55))
+    return timed(
+        "one class looked through", shards_ * rows, lambda: query.select("image", "class 3").collect()
+    )
 
 
 def main() -> None:
@@ -48,9 +67,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--classes", type=int, default=500)
-    parser.add_argument("--shard-sizes", type=int, nargs="*", default=[50, 250, 1000])
+    parser.add_argument("--shard-sizes", type=int, nargs="*", default=[50, 500])
     parser.add_argument("--ray-workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -76,10 +95,14 @@ def main() -> None:
             size = max(1, count // (4 * workers))
             engine = Ray(size, workers=workers)
             lines.append(
-                timed(f"ray; {workers} workers; shards of {size}", count, sharded(engine, f"ray{workers}"))
+                timed(
+                    f"ray; {workers} workers; shards of {size}",
+                    count,
+                    sharded(engine, f"ray{workers}"),
+                    False,
+                )
             )
-        written = sum(path.stat().st_size for path in (folder / "local1000").glob("*.parquet"))
-        print(f"{written / count:.0f} bytes an image in results of {asked.classes} classes")
+        lines.append(look_through(folder / "chance", asked.classes))
     if asked.out:
         asked.out.write_text("\n".join(lines) + "\n")
 

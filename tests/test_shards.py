@@ -199,8 +199,13 @@ def test_a_killed_run_goes_on_where_it_stopped(saved, collection, tmp_path):
 def test_a_kill_while_the_input_is_cut_leaves_nothing_that_is_believed(saved, collection, tmp_path):
     out = tmp_path / "out"
     (out / "input").mkdir(parents=True)
-    (out / "input/000000000000.parquet").write_bytes(b"half of a shard")
+    for name in ("000000000000", "000000000013"):
+        (out / f"input/{name}.parquet").write_bytes(b"of a kill")
     shards.run(asked(saved, out), shards.of_path(collection / "photos"), Local(20))
+    assert [path.name for path in sorted((out / "input").iterdir())] == [
+        "000000000000.parquet",
+        "000000000020.parquet",
+    ]
     assert together(out).height == 32
 
 

@@ -10,7 +10,7 @@ input/<row>.parquet   the input, cut: images and known labels from that row on
 <row>.parquet         what was found in them, as `Tagger.predict` or `FilledTable.save` has it; named as the input
 ====================  ============================================================================================
 
-Nothing is held but a shard at a time, a name and a digest of each, and eight bytes an image while the input is cut.
+Nothing is held but one shard, the names of all, and eight bytes an image while the input is cut.
 """
 
 import json
@@ -368,7 +368,8 @@ def _begun(folder: Path, asked: Mapping[str, Any]) -> bool:
         )
         if strange:
             raise ValueError(f"{folder} holds other things: {some(strange)}; give another out (--out)")
-    for half in (*folder.glob(".*.part.*"), *folder.glob("input/.*.part.*")):
+    unsettled = () if request.exists() else folder.glob("input/*.parquet")
+    for half in (*folder.glob(".*.part.*"), *folder.glob("input/.*.part.*"), *unsettled):
         half.unlink()
     return request.exists()
 

@@ -65,7 +65,7 @@ class Ray(Engine):
 
         if not shards:
             return
-        with self._cluster():
+        with self._cluster(), _quiet("ray.data"):
             ray.data.DataContext.get_current().enable_progress_bars = False
             actor: Any = _Actor  # a class that Ray makes one of in each worker
             work = ray.data.from_items(
@@ -91,9 +91,8 @@ class Ray(Engine):
             yield
             return
         alone = self.address is None and "RAY_ADDRESS" not in os.environ
-        os.environ.setdefault(
-            "RAY_USAGE_STATS_ENABLED", "0"
-        )  # what is done with one's photos is told to nobody
+        # What is done with one's photos is told to nobody.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ours: dict[str, Any] = {
             "num_cpus": self._cores(),
             "object_store_memory": _STORE,
@@ -108,6 +107,18 @@ class Ray(Engine):
     def _cores(self) -> int | None:
         """Of this machine, that its workers need; all of them if it is not said how many there are."""
         return None if self.workers is None else max(1, ceil(self.workers * self.cpus))
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """A library's log without what goes as it should."""
+    log = logging.getLogger(name)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 class _Actor:
