@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import polars as pl
 import pytest
@@ -12,12 +13,13 @@ import pytest
 from partlabel import Tagger, shards
 from partlabel.cli import main
 from partlabel.engines.local import Local
+from partlabel.engines.ray import Ray
 from test_shards import asked, same, saved, together  # noqa: F401
 
-pytest.importorskip("ray.data", reason="Ray Data is not installed: pip install 'partlabel[ray]'")
+if find_spec("ray") is None:
+    pytest.skip("Ray Data is not installed: pip install 'partlabel[ray]'", allow_module_level=True)
 
-from partlabel.engines.ray import Ray
-
+pytestmark = pytest.mark.slow
 COUNT = 32
 
 
