@@ -21,9 +21,12 @@ from partlabel.text import did_you_mean
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
+    from partlabel.engines import Engine
     from partlabel.run import Run
+    from partlabel.shards import Done
 
 Absent = Literal["unknown", "negative"]
+ONE_FILE = "none"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -187,37 +190,58 @@ def predict(
     run: Path,
     photos: Path,
     images: Path | None = None,
-    out: Path = Path("predictions.csv"),
+    out: Path | None = None,
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
+    *,
+    engine: dict[str, Any],
 ) -> None:
     """Give every photo a probability for every class.
 
     Args:
         run: Run folder.
-        photos: A folder of photos, one photo, a table (.csv, .parquet), or a list (.txt) of one path a line.
+        photos: A folder of photos, one photo, a table (.csv, .parquet), or a list (.txt) of one path a line; with
+            --engine also a tar file, or a folder of tar files or of parquet tables.
         images: The folder that the paths of a table start from.
-        out: Table to write: .csv, .parquet or .jsonl.
+        out: Table to write: .csv, .parquet or .jsonl; predictions.csv if none. With --engine a folder of parquet
+            files; predictions if none.
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out photos that cannot be read.
+        engine: Who does it.
     """
     from partlabel.data.aside import written_aside
-    from partlabel.tagger import Tagger
+    from partlabel.tagger import Tagger, table_of
 
+    listed = photos.suffix == ".txt"
+    if engine["name"] != ONE_FILE:
+        from partlabel import shards
+
+        found = shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images)
+        work = shards.Job(
+            "predict",
+            run,
+            _folder(out, "predictions"),
+            batch_size=batch_size,
+            workers=workers,
+            skip_broken=skip_broken,
+        )
+        _say_done(shards.run(work, found, _engine(engine)))
+        return
+    out = out or Path("predictions.csv")
     writers = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}
     if out.suffix not in writers:
         raise UsageError(f"--out {out}: predictions are written as {', '.join(writers)}")
     source: LabelTable | Path | list[str] = photos
     if photos.suffix in (".csv", ".tsv", ".parquet"):
         source = _table(photos, images or photos.parent, missing="keep" if skip_broken else "refuse")
-    elif photos.suffix == ".txt":
-        source = [line.strip() for line in photos.read_text(encoding="utf-8").splitlines() if line.strip()]
-    found = Tagger.load(run).predict(source, batch_size, workers, skip_broken)
+    elif listed:
+        source = _lines(photos)
+    predictions = Tagger.load(run).predict(source, batch_size, workers, skip_broken)
     with written_aside(out) as aside:
-        getattr(found, writers[out.suffix])(aside)
-    print(f"{out}: {found.width - 1} probabilities for each of {found.height:,} photos")
+        getattr(predictions, writers[out.suffix])(aside)
+    print(f"{out}: {predictions.width - 1} probabilities for each of {predictions.height:,} photos")
 
 
 def fill(
@@ -227,32 +251,56 @@ def fill(
     absent: Absent | None = None,
     accept: float | None = None,
     reject: float | None = None,
-    out: Path = Path("filled.csv"),
+    out: Path | None = None,
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
     *,
     format: dict[str, Any],
+    engine: dict[str, Any],
 ) -> None:
     """Turn every blank of a table into a probability, and the sure ones into labels.
 
     Args:
         run: Run folder.
-        table: Label table; the one the run was trained on if none.
+        table: Label table; the one the run was trained on if none. With --engine also a tar file, or a folder of tar
+            files or of parquet tables.
         images: Image folder.
         absent: What a class that is not mentioned means, in formats that list only what is there.
         accept: Blanks from this probability on become present; none if it is not given.
         reject: Blanks up to this probability become absent; none if it is not given.
-        out: Table to write: .csv, .parquet or .jsonl.
+        out: Table to write: .csv, .parquet or .jsonl; filled.csv if none. With --engine a folder of parquet files;
+            filled if none.
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out images that cannot be read.
         format: Of the table.
+        engine: Who does it.
     """
     import numpy as np
 
     from partlabel.tagger import Tagger
 
+    if engine["name"] != ONE_FILE:
+        from partlabel import shards
+
+        path, images, options = (
+            (table, images, format) if table else (*_of_run(run, images), {"name": "auto"})
+        )
+        found = shards.of_path(path, images, absent, options.pop("name"), **options)
+        work = shards.Job(
+            "fill",
+            run,
+            _folder(out, "filled"),
+            accept=accept,
+            reject=reject,
+            batch_size=batch_size,
+            workers=workers,
+            skip_broken=skip_broken,
+        )
+        _say_done(shards.run(work, found, _engine(engine)))
+        return
+    out = out or Path("filled.csv")
     tagger = Tagger.load(run)
     given = _run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
     filled = tagger.fill(given, accept, reject, batch_size, workers, skip_broken)
@@ -366,14 +414,44 @@ def _run_table(
     missing: Literal["refuse", "keep"] = "refuse",
 ) -> "LabelTable":
     """The label table that is named, or else the one that a run was trained on, from where its images were then."""
-    from partlabel.run import Run, read_json
-
     if table is not None:
         return _table(table, images, absent, format, missing)
+    return _table(*_of_run(run, images), missing=missing)
+
+
+def _of_run(run: Path, images: Path | None) -> tuple[Path, Path]:
+    """The label table that a run was trained on, and its image folder."""
+    from partlabel.run import Run, read_json
+
     folder = Run(run)
     if not folder.labels.exists():
         raise FileNotFoundError(f"{run} holds no label table of its own; name one")
-    return _table(folder.labels, images or Path(read_json(folder.config)["data"]["images"]), missing=missing)
+    return folder.labels, images or Path(read_json(folder.config)["data"]["images"])
+
+
+def _lines(listing: Path) -> list[str]:
+    """The paths in a list."""
+    return [line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _folder(out: Path | None, default: str) -> Path:
+    """Where an engine's results go."""
+    if out is not None and out.suffix in (".csv", ".parquet", ".jsonl") and not out.is_dir():
+        raise UsageError(f"--out {out}: with --engine, results are parquet files in a folder; name a folder")
+    return out or Path(default)
+
+
+def _engine(chosen: Mapping[str, Any]) -> "Engine":
+    """The engine that a verb's options name."""
+    from partlabel import engines
+
+    options = dict(chosen)
+    return engines.get(options.pop("name"))(**options)
+
+
+def _say_done(done: "Done") -> None:
+    before = f", {done.kept:,} of them from before" if done.kept else ""
+    print(f"{done.out}: {done.shards:,} shards{before}; {done.images:,} images now")
 
 
 def _say_trained(run: "Run") -> None:
@@ -396,12 +474,14 @@ def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> 
     """A verb's options: its parameters. A table it can do without is positional all the same."""
     parameters = inspect.signature(function).parameters
     may_have_table = "table" in parameters and parameters["table"].default is None
-    skip = {"format", "options", *skip, *["table"] * may_have_table}
+    skip = {"format", "engine", "options", *skip, *["table"] * may_have_table}
     parser.add(function, skip=skip, title="arguments", positional=True)
     if may_have_table:
         parser.optional_positional("table", Path, "Label table; the one the run was trained on if none.")
     if "format" in parameters:
         _format_options(parser)
+    if "engine" in parameters:
+        _engine_options(parser)
 
 
 def _train_options(parser: Parser, function: Callable) -> None:
@@ -441,6 +521,21 @@ def _format_options(parser: Parser) -> None:
         default="auto",
         help=f"Of the table: auto, {', '.join(readers.names())}",
         skip=("path", "images", "absent"),
+    )
+
+
+def _engine_options(parser: Parser) -> None:
+    """`--engine`, and the options of the one it names."""
+    from partlabel import engines
+
+    def none() -> None:
+        """All of it by this process, into one file."""
+
+    parser.add_choice(
+        "engine",
+        lambda name: none if name == ONE_FILE else engines.get(name),
+        default=ONE_FILE,
+        help=f"In shards, that a killed command goes on with: {', '.join(engines.names())}; else {ONE_FILE}",
     )
 
 

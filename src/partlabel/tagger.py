@@ -221,7 +221,7 @@ class Tagger:
 
         from partlabel.data.parts import readable
 
-        table = _images(source)
+        table = table_of(source)
         table, _ = readable(table, np.ones(len(table), bool), skip_broken)
         found = probability(self.scores(table, batch_size, workers))
         columns = {name: found[:, number] for number, name in enumerate(self.classes)}
@@ -384,8 +384,8 @@ def _find(folder: ModuleType, name: str, base: type, options: Mapping[str, Any],
     return kind
 
 
-def _images(source: LabelTable | str | Path | Sequence[str | Path]) -> LabelTable:
-    """A table without classes of a folder's images, of one, or of several."""
+def table_of(source: LabelTable | str | Path | Sequence[str | Path]) -> LabelTable:
+    """A table without classes of a folder's images, of one, or of several; a table is itself."""
     if isinstance(source, LabelTable):
         return source
     if isinstance(source, str | Path):

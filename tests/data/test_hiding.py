@@ -48,6 +48,22 @@ def test_the_draws_do_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
     np.testing.assert_array_equal(hiding.uniform(np.zeros((50, 7), np.int8), 0.5, seed=3), whole)
 
 
+@given(labels_, seeds, st.integers(1, 20))
+def test_schemes_by_blocks_are_the_plain_definition(labels, seed, block):
+    draws = np.random.RandomState(seed).random_sample(labels.shape)
+    rates = np.linspace(0, 1, labels.shape[1])
+    one = np.full_like(labels, UNKNOWN)
+    for row, drawn in enumerate(draws):
+        there = [column for column in range(labels.shape[1]) if labels[row, column] == PRESENT]
+        if there:
+            one[row, max(there, key=lambda column: drawn[column])] = PRESENT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hiding, "_BLOCK", block)
+        np.testing.assert_array_equal(hiding.single_positive(labels, seed), one)
+        kept = np.where(draws < rates, labels, UNKNOWN)
+        np.testing.assert_array_equal(hiding.per_class(labels, rates, seed), kept)
+
+
 @given(labels_, st.tuples(shares, shares).map(sorted), seeds)
 def test_masks_are_nested(labels, ends, seed):
     fewer, more = (hiding.uniform(labels, share, seed) for share in ends)

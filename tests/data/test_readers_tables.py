@@ -8,6 +8,7 @@ import pytest
 
 from partlabel import LabelTable
 from partlabel.data import readers
+from partlabel.data.readers import _columns, wide_csv
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*never present")
 
@@ -48,6 +49,35 @@ def test_other_columns_are_classes_in_their_order(tmp_path):
 
 def test_image_names_stay_text(tmp_path):
     assert read(tmp_path, "image,dog\n000005,1\nnan,0\nNULL,0\n").images == ("000005", "nan", "NULL")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_read_a_few_rows_at_a_time_is_the_same(tmp_path, monkeypatch, suffix):
+    labels = np.random.RandomState(0).randint(-1, 2, (40, 3)).astype(np.int8)
+    split = tuple("train" if row % 3 else "test" for row in range(40))
+    whole = LabelTable(tuple(f"{row}.jpg" for row in range(40)), ("a", "b", "c"), labels, split)
+    path = whole.save(tmp_path / f"t.{suffix}")
+    monkeypatch.setattr(_columns, "_BYTES", 64)
+    monkeypatch.setattr(_columns, "_CELLS", 20)
+    assert len(list(_columns.blocks(path, [0], ["image", "split", *whole.classes]))) > 5
+    for rows in (1, 7, 100):
+        found = list(wide_csv.tables(path, rows))
+        assert [len(table) for table in found] == [rows] * (40 // rows) + [40 % rows] * (40 % rows > 0)
+        np.testing.assert_array_equal(np.concatenate([table.labels for table in found]), labels)
+        assert sum((table.images for table in found), ()) == whole.images
+        assert sum((table.split for table in found), ()) == split
+    read = LabelTable.read(path)
+    assert (read.images, read.classes, read.split) == (whole.images, whole.classes, split)
+    np.testing.assert_array_equal(read.labels, labels)
+
+
+def test_a_wrong_cell_far_down_is_named_by_its_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(_columns, "_BYTES", 64)
+    text = "image,dog,cat\n" + "".join(f"{row}.jpg,1,{'?' if row in (20, 35) else ''}\n" for row in range(40))
+    with pytest.raises(
+        ValueError, match=r"class 'cat' has 2 cell\(s\).*row 21 \(20\.jpg\): '\?', row 36 \(35"
+    ):
+        read(tmp_path, text)
 
 
 @pytest.mark.parametrize("header", ["path", "File", "filename", "Image"])

@@ -61,9 +61,15 @@ def test_leaving_unknown_out_keeps_the_strength_of_the_graph():
 
 def test_blocks_change_nothing(monkeypatch):
     labels = np.random.default_rng(0).integers(-1, 2, (50, 5)).astype(np.int8)
-    whole = statistics.cooccurrence(labels)
+    done = (
+        statistics.cooccurrence,
+        statistics.counts,
+        lambda labels: statistics.split_stratified(labels, 0.3),
+    )
+    whole = [do(labels) for do in done]
     monkeypatch.setattr(statistics, "_BLOCK", 11)
-    np.testing.assert_array_equal(statistics.cooccurrence(labels), whole)
+    for do, expected in zip(done, whole, strict=True):
+        np.testing.assert_array_equal(do(labels), expected)
 
 
 @given(labels_)

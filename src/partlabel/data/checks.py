@@ -80,8 +80,8 @@ def check_labels(labels: Any, images: Sequence[str], classes: Sequence[str]) -> 
             f"labels are {labels.shape}, but there are {len(images)} images and {len(classes)} classes: "
             "one row an image, one column a class"
         )
-    wrong = (labels < UNKNOWN) | (labels > PRESENT)
-    if wrong.any():
+    if labels.min(initial=UNKNOWN) < UNKNOWN or labels.max(initial=UNKNOWN) > PRESENT:
+        wrong = (labels < UNKNOWN) | (labels > PRESENT)
         row, column = np.argwhere(wrong)[0]
         raise ValueError(
             f"{int(wrong.sum())} label(s) are none of {CODES}; the first is {labels[row, column]} "

@@ -70,7 +70,7 @@ class FilledTable:
         """
         path = Path(path)
         if path.suffix != ".jsonl":
-            return wide.write(self._frame(), path)
+            return wide.write(self.frame(), path)
         with written_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines())
         return path
@@ -108,7 +108,8 @@ class FilledTable:
                 source[:, position] = _numbered(said, sources, source[:, position])
         return cls(table, probability, source, tuple(sources))
 
-    def _frame(self) -> pl.DataFrame:
+    def frame(self) -> pl.DataFrame:
+        """What `save` writes: three columns a class."""
         plain = wide.frame(self.table).get_columns()
         head, classes = (
             plain[: -len(self.table.classes) or len(plain)],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int8
+from jaxtyping import Float64, Int8
 
 from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.text import did_you_mean
@@ -34,7 +34,7 @@ def uniform(labels: Labels, known: float, seed: int = 0) -> Labels:
         ValueError: `known` is no share.
     """
     _check_shares(known)
-    return labels.copy() if known == 1 else _where(labels, _kept(labels.shape, np.float64(known), seed))
+    return labels.copy() if known == 1 else _drawn(labels, np.float64(known), seed)
 
 
 def per_class(labels: Labels, rates: Sequence[float] | Float64[np.ndarray, "class"], seed: int = 0) -> Labels:
@@ -54,7 +54,7 @@ def per_class(labels: Labels, rates: Sequence[float] | Float64[np.ndarray, "clas
     if each.shape != labels.shape[1:]:
         raise ValueError(f"{each.size} rates for {labels.shape[1]} classes: give one a class")
     _check_shares(*each.tolist())
-    return _where(labels, _kept(labels.shape, each, seed))
+    return _drawn(labels, each, seed)
 
 
 def single_positive(labels: Labels, seed: int = 0) -> Labels:
@@ -62,20 +62,18 @@ def single_positive(labels: Labels, seed: int = 0) -> Labels:
 
     An image without one becomes all UNKNOWN.
     """
-    kept = np.zeros(labels.shape, bool)
-    start = 0
-    for draws in _draws(labels.shape, seed):
-        rows = slice(start, start + len(draws))
-        draws[labels[rows] != PRESENT] = -1
-        chosen = draws.argmax(axis=1) if draws.size else np.empty(0, np.int64)
-        kept[np.arange(rows.start, rows.start + len(chosen)), chosen] = True
-        start = rows.stop
-    return _where(labels, kept & (labels == PRESENT))
+    hidden = np.full(labels.shape, UNKNOWN, np.int8)
+    for rows, draws in _draws(labels.shape, seed):
+        there = labels[rows] == PRESENT
+        draws[~there] = -1
+        chosen = np.flatnonzero(there.any(axis=1))
+        hidden[rows][chosen, draws[chosen].argmax(axis=1) if len(chosen) else chosen] = PRESENT
+    return hidden
 
 
 def positives_only(labels: Labels) -> Labels:
     """Keep every PRESENT label and no ABSENT one: what tags say."""
-    return _where(labels, labels == PRESENT)
+    return np.where(labels == PRESENT, labels, np.int8(UNKNOWN))
 
 
 def hide(labels: Labels, scheme: str = "uniform", **options: Any) -> Labels:
@@ -104,23 +102,22 @@ def hide(labels: Labels, scheme: str = "uniform", **options: Any) -> Labels:
     return SCHEMES[scheme](labels, **options)
 
 
-def _draws(shape: tuple[int, ...], seed: int) -> Iterator[Float64[np.ndarray, "row class"]]:
-    """Uniform draws for all labels in row-major order, some rows at a time."""
+def _draws(shape: tuple[int, ...], seed: int) -> Iterator[tuple[slice, Float64[np.ndarray, "row class"]]]:
+    """Uniform draws for all labels in row-major order, some rows at a time, and which rows."""
     random = np.random.RandomState(seed)
-    rows, columns = shape
-    block = max(1, _BLOCK // max(columns, 1))
-    for start in range(0, rows, block):
-        yield random.random_sample((min(block, rows - start), columns))
+    images, classes = shape
+    block = max(1, _BLOCK // max(classes, 1))
+    for start in range(0, images, block):
+        rows = slice(start, min(start + block, images))
+        yield rows, random.random_sample((rows.stop - start, classes))
 
 
-def _kept(
-    shape: tuple[int, ...], share: np.ndarray | np.float64, seed: int
-) -> Bool[np.ndarray, "image class"]:
-    return np.concatenate([draws < share for draws in _draws(shape, seed)] or [np.zeros(shape, bool)])
-
-
-def _where(labels: Labels, kept: Bool[np.ndarray, "image class"]) -> Labels:
-    return np.where(kept, labels, np.int8(UNKNOWN))
+def _drawn(labels: Labels, share: np.ndarray | np.float64, seed: int) -> Labels:
+    """The labels whose draw is below the share to keep."""
+    hidden = labels.copy()
+    for rows, draws in _draws(labels.shape, seed):
+        hidden[rows][draws >= share] = UNKNOWN
+    return hidden
 
 
 def _check_shares(*shares: float) -> None:

@@ -14,6 +14,10 @@ from partlabel.text import did_you_mean, some
 TRAIN, VAL = "train", "val"
 
 
+class NoneReadable(ValueError):
+    """Broken images are left out, and there are no others."""
+
+
 class Parts(NamedTuple):
     """What a run uses of a table.
 
@@ -77,13 +81,20 @@ def readable(table: LabelTable, used: np.ndarray, skip_broken: bool) -> tuple[La
 
     Raises:
         ValueError: Images cannot be read, and are not to be left out: all are listed.
+        NoneReadable: They are to be left out, and no image can be read.
     """
+    if not used.any():
+        return table, []
     broken = find_broken(table[used])
     if broken and not skip_broken:
         listed = "\n".join(f"  {image}: {reason}" for image, reason in broken)
         raise ValueError(
             f"{len(broken)} of {int(used.sum())} images cannot be read; mend them, or leave them out by "
             f"skip_broken=True (--skip-broken):\n{listed}"
+        )
+    if len(broken) == len(table):
+        raise NoneReadable(
+            f"none of the {len(table)} images can be read; the first: {' is '.join(broken[0])}"
         )
     return (skip(table, broken) if broken else table), broken
 

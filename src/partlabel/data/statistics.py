@@ -23,7 +23,10 @@ class Counts(NamedTuple):
 
 def counts(labels: Int8[np.ndarray, "image class"]) -> Counts:
     """Present, absent and unknown labels of each class."""
-    return Counts(*((labels == code).sum(axis=0, dtype=np.int64) for code in (PRESENT, ABSENT, UNKNOWN)))
+    found = np.zeros((3, labels.shape[1]), np.int64)
+    for block in _blocks(labels):
+        found += [np.count_nonzero(block == code, axis=0) for code in (PRESENT, ABSENT, UNKNOWN)]
+    return Counts(*found)
 
 
 def cooccurrence(
@@ -86,6 +89,7 @@ def _pairs(
     classes = labels.shape[1]
     together, asked = np.zeros((classes, classes)), np.zeros((classes, classes))
     for block in _blocks(labels):
+        block = block[(block == PRESENT).any(axis=1)]  # the others add nothing
         present, known = (block == PRESENT).astype(np.float32), (block != UNKNOWN).astype(np.float32)
         together += present.T @ present
         asked += present.T @ known
@@ -102,29 +106,38 @@ def _draw(labels: Int8[np.ndarray, "image class"], share: float, seed: int) -> B
     """Iterative stratification of the images in a column that needs it, an even draw of the others."""
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
-    columns = _indicators(labels)
-    matter = np.asarray(columns.any(axis=1))
-    aside = _even(~matter, share, np.random.RandomState(seed))
-    rows = np.flatnonzero(matter)
+    rows, columns = _indicators(labels)
+    others = np.ones(len(labels), bool)
+    others[rows] = False
+    aside = _even(others, share, np.random.RandomState(seed))
     if len(rows) < 2:
         return aside
     size = min(max(round(share * len(rows)), 1), len(rows) - 1)
     splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
-    _, chosen = next(splitter.split(rows, columns[rows]))
+    _, chosen = next(splitter.split(rows, columns))
     aside[rows[chosen]] = True
     return aside
 
 
-def _indicators(labels: Int8[np.ndarray, "image class"]) -> Bool[np.ndarray, "image column"]:
-    """The columns [present, absent] to stratify by; of a large table, those with few entries."""
-    found = []
-    for code in (PRESENT, ABSENT):
-        amounts = (labels == code).sum(axis=0)
-        wanted = (amounts > 0) & ((amounts < _COMMON) | (len(labels) <= _MANY_ROWS))
-        found.append(labels[:, wanted] == code)
-    columns = np.concatenate(found, axis=1)
+def _indicators(
+    labels: Int8[np.ndarray, "image class"],
+) -> tuple[Int64[np.ndarray, "row"], Bool[np.ndarray, "row column"]]:
+    """The columns [present, absent] to stratify by; of a large table, those with few entries. And the rows with any."""
+    total = counts(labels)
+    wanted = [
+        (code, (amounts > 0) & ((amounts < _COMMON) | (len(labels) <= _MANY_ROWS)))
+        for code, amounts in ((PRESENT, total.present), (ABSENT, total.absent))
+    ]
+    rows, found, start = [], [], 0
+    for block in _blocks(labels):
+        here = np.concatenate([(block == code)[:, columns] for code, columns in wanted], axis=1)
+        matter = np.flatnonzero(here.any(axis=1))
+        rows.append(start + matter)
+        found.append(here[matter])
+        start += len(block)
+    columns = np.concatenate(found)
     # A single column is no multi-label matrix to the splitter: the same one twice is.
-    return np.repeat(columns, 2, axis=1) if columns.shape[1] == 1 else columns
+    return np.concatenate(rows), np.repeat(columns, 2, axis=1) if columns.shape[1] == 1 else columns
 
 
 def _even(

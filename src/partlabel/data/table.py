@@ -4,6 +4,7 @@ Immutable: every change is a new table. On disk it is a wide table, one row an i
 (1 / 0 / blank) or parquet (nullable booleans), so that spreadsheets, pandas and SQL read it as it is.
 """
 
+import os.path
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,7 +70,7 @@ class LabelTable:
             )
         split = None if self.split is None else tuple(self.split[row] for row in chosen)
         images = tuple(self.images[row] for row in chosen)
-        return replace(self, images=images, labels=self.labels[chosen], split=split)
+        return replace(self, images=images, labels=frozen(self.labels[chosen]), split=split)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -98,27 +99,28 @@ class LabelTable:
 
     def missing(self) -> tuple[str, ...]:
         """The images that are not in the image folder."""
-        return tuple(image for row, image in enumerate(self.images) if not self.path(row).is_file())
+        self.path(0)  # sees that there is a root; a Path for every image would be slow
+        return tuple(image for image in self.images if not os.path.isfile(f"{self.root}/{image}"))
 
     @property
     def known(self) -> int:
         """How many labels are known."""
-        return int((self.labels != UNKNOWN).sum())
+        return int(np.count_nonzero(self.labels != UNKNOWN))
 
     @property
     def present(self) -> int:
         """How many labels are PRESENT."""
-        return int((self.labels == PRESENT).sum())
+        return int(np.count_nonzero(self.labels == PRESENT))
 
     @property
     def absent(self) -> int:
         """How many labels are ABSENT."""
-        return int((self.labels == ABSENT).sum())
+        return int(np.count_nonzero(self.labels == ABSENT))
 
     @property
     def unknown(self) -> int:
         """How many labels are UNKNOWN."""
-        return int((self.labels == UNKNOWN).sum())
+        return int(np.count_nonzero(self.labels == UNKNOWN))
 
     def never_present(self) -> tuple[str, ...]:
         """The classes without a single PRESENT label: nothing can be learned of them."""
@@ -150,10 +152,12 @@ class LabelTable:
         from partlabel.data.hiding import hide
 
         if part is None:
-            return self.with_labels(hide(self.labels, scheme, seed=seed, **options))
-        labels, rows = self.labels.copy(), self._in_part(part)
-        labels[rows] = hide(labels[rows], scheme, seed=seed, **options)
-        return self.with_labels(labels)
+            return self.with_labels(frozen(hide(self.labels, scheme, seed=seed, **options)))
+        rows = self._in_part(part)
+        hidden = hide(self.labels[rows], scheme, seed=seed, **options)
+        labels = self.labels.copy()
+        labels[rows] = hidden
+        return self.with_labels(frozen(labels))
 
     @classmethod
     def read(
@@ -231,6 +235,12 @@ def read_only(matrix: np.ndarray) -> np.ndarray:
     if matrix.flags.writeable or matrix.base is not None or not matrix.flags.c_contiguous:
         matrix = np.array(matrix, order="C")
         matrix.flags.writeable = False
+    return matrix
+
+
+def frozen(matrix: np.ndarray) -> np.ndarray:
+    """A matrix that nobody else holds, made read-only, so that a table need not copy it."""
+    matrix.flags.writeable = False
     return matrix
 
 

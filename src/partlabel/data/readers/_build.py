@@ -12,7 +12,7 @@ import polars as pl
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.checks import NOT_PLAIN
-from partlabel.data.table import Absent, LabelTable
+from partlabel.data.table import Absent, LabelTable, frozen
 from partlabel.text import some
 
 
@@ -32,7 +32,7 @@ def build(
         source: The file, for messages.
         images: As written: may be absolute (inside `root`) or hold `./`; an image may come more than once.
         classes: The columns.
-        labels: Int8 codes, one row an entry of `images`.
+        labels: Int8 codes, one row an entry of `images`; they are the table's from now on.
         absent: `negative` turns what is UNKNOWN after the merge into ABSENT.
         split: One name an entry of `images`.
         root: The image folder.
@@ -45,16 +45,18 @@ def build(
     """
     try:
         images = _relative(images, root)
-        rows = _rows_of(images)
-        if len(rows) < len(images):
+        if pl.Series(images, dtype=pl.String).n_unique() < len(images):
+            rows = _rows_of(images)
             labels, split = _merged(rows, classes, labels, split)
             warnings.warn(
                 f"{source}: {len(images) - len(rows)} row(s) name an image again and agree with its first row; merged",
                 stacklevel=5,
             )
+            images = list(rows)
         if absent == "negative":
-            labels = np.where(labels == UNKNOWN, np.int8(ABSENT), labels)
-        return LabelTable(tuple(rows), tuple(classes), labels, None if split is None else tuple(split), root)
+            labels[labels == UNKNOWN] = ABSENT
+        split = None if split is None else tuple(split)
+        return LabelTable(tuple(images), tuple(classes), frozen(labels), split, root)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 

@@ -1,7 +1,7 @@
 """The columns of a CSV or parquet file, checked for what goes wrong with them."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,9 @@ from partlabel.text import did_you_mean, some
 TABLES = (".csv", ".tsv", ".parquet")
 IMAGE_COLUMNS = ("image", "path", "file", "filename")
 T = TypeVar("T")
+
+_BYTES = 1 << 23  # of a CSV at a time
+_CELLS = 1 << 24  # of a parquet file at a time
 
 
 def header(path: Path, separator: str | None = None) -> list[str]:
@@ -48,25 +51,47 @@ def columns(
     if path.suffix == ".parquet":
         table = _guarded(path, lambda: pq.read_table(path))
         return [table.column(position) for position in positions]
+    options = _csv_options(path, positions, names, separator, pa.dictionary(pa.int32(), pa.string()))
+    return list(_guarded(path, lambda: pyarrow.csv.read_csv(path, **options)).columns)
+
+
+def blocks(
+    path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None = None
+) -> Iterator[list[Any]]:
+    """The columns, some rows at a time: in CSV as strings, in parquet as they are.
+
+    Raises:
+        ValueError: As `columns`.
+    """
+    if path.suffix == ".parquet":
+        rows = max(1, _CELLS // max(len(names), 1))
+        batches = _guarded(path, lambda: pq.ParquetFile(path).iter_batches(batch_size=rows))
+        at = positions
+    else:
+        options = _csv_options(path, positions, names, separator, pa.string())
+        batches = _guarded(path, lambda: pyarrow.csv.open_csv(path, **options))
+        at = range(len(positions))
+    while (batch := _guarded(path, lambda: next(batches, None))) is not None:
+        yield [batch.column(position) for position in at]
+
+
+def _csv_options(
+    path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None, kind: Any
+) -> dict[str, Any]:
+    """How arrow is to read the columns of a CSV: by position, for two may have the same name but for spaces."""
     generic = [f"{position}" for position in range(len(names))]
-    text = pa.dictionary(pa.int32(), pa.string())
-    table = _guarded(
-        path,
-        lambda: pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(column_names=generic, skip_rows=1),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=_separator(path, separator), newlines_in_values=True
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={generic[position]: text for position in positions},
-                include_columns=[generic[position] for position in positions],
-                null_values=[],
-                strings_can_be_null=False,
-            ),
+    wanted = [generic[position] for position in positions]
+    parse = pyarrow.csv.ParseOptions(delimiter=_separator(path, separator), newlines_in_values=True)
+    return {
+        "read_options": pyarrow.csv.ReadOptions(column_names=generic, skip_rows=1, block_size=_BYTES),
+        "parse_options": parse,
+        "convert_options": pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(wanted, kind),
+            include_columns=wanted,
+            null_values=[],
+            strings_can_be_null=False,
         ),
-    )
-    return list(table.columns)
+    }
 
 
 def strings(column: Any) -> list[str]:

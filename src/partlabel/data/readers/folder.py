@@ -38,7 +38,7 @@ def read(
             f"{path}: a folder names no class, so absent='negative' would make every label ABSENT"
         )
     if path.is_dir():
-        listed, root = sorted(_images(path)), path
+        listed, root = sorted(walk(path)), path
         if not listed:
             raise ValueError(f"{path}: no image in this folder or below; looked for {', '.join(SUFFIXES)}")
     else:
@@ -48,9 +48,14 @@ def read(
     return build(path, listed, classes, labels, root=root)
 
 
-def _images(folder: Path) -> Iterator[str]:
+def walk(folder: Path) -> Iterator[str]:
+    """The images of a folder and of those in it, one after the other: no more than a folder's names are held.
+
+    The order is always the same: a folder's images by name, then the folders in it by name.
+    """
     for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        start = Path(here).relative_to(folder).as_posix()
+        for name in sorted(files):
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield (Path(here) / name).relative_to(folder).as_posix()
+                yield name if start == "." else f"{start}/{name}"

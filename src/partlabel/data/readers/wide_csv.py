@@ -4,9 +4,9 @@ The format `LabelTable.save` writes. A filled table (`FilledTable.save`) is read
 `<class>:source` columns are left out, so filled labels become known ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,8 @@ from partlabel.text import some
 _CODES = {"1": PRESENT, "1.0": PRESENT, "true": PRESENT, "0": ABSENT, "0.0": ABSENT, "false": ABSENT}
 _CODES |= dict.fromkeys(("", "nan", "na", "null"), UNKNOWN)
 _WRONG = -128
+_USUAL = pa.array(list(_CODES))
+_MEANING = np.array([*_CODES.values(), _WRONG], np.int8)
 
 
 def recognises(path: Path) -> bool:
@@ -56,37 +58,122 @@ def read(
     Raises:
         ValueError: A cell is none of the codes; the message names row, image, class and what is there.
     """
-    names = _columns.header(path, separator)
-    at = _columns.image_column(path, names, image_column)
-    of_classes = [
-        position for position in range(len(names)) if position != at and not _is_aside(names, position)
-    ]
-    in_split = [names.index("split")] if "split" in names else []
-    found = _columns.columns(path, [at, *in_split, *of_classes], names, separator)
-    listed = _columns.strings(found[0])
-    split = _columns.strings(found[1]) if in_split else None
-    classes = [names[position] for position in of_classes]
-    labels = np.empty((len(listed), len(classes)), np.int8, order="F")
-    for position, column in enumerate(found[1 + len(in_split) :]):
-        labels[:, position] = codes(column)
-        _refuse_unknown_codes(path, listed, classes[position], column, labels[:, position])
-    return build(path, listed, classes, labels, absent=absent, split=split, root=images or path.parent)
+    layout = _Layout.of(path, image_column, separator)
+    found = list(_blocks(path, layout))
+    listed = [image for block in found for image in block.images]
+    split = [part for block in found for part in block.split] if layout.split else None
+    labels = np.concatenate(
+        [block.labels for block in found] or [np.empty((0, len(layout.classes)), np.int8)]
+    )
+    del found  # half of what is held
+    return build(
+        path, listed, layout.class_names, labels, absent=absent, split=split, root=images or path.parent
+    )
+
+
+def tables(
+    path: Path,
+    rows: int,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    image_column: str | None = None,
+    separator: str | None = None,
+) -> Iterator[LabelTable]:
+    """The table some rows at a time, for files larger than memory.
+
+    Args:
+        path: As `read`.
+        rows: How many; the last has fewer.
+        images: As `read`.
+        absent: As `read`.
+        image_column: As `read`.
+        separator: As `read`.
+
+    Raises:
+        ValueError: As `read`; that an image has several rows is seen within each table alone.
+    """
+    layout = _Layout.of(path, image_column, separator)
+
+    def table(block: _Block) -> LabelTable:
+        labels = np.array(block.labels)  # of its own: the rest of the block can go
+        split = block.split if layout.split else None
+        root = images or path.parent
+        return build(path, block.images, layout.class_names, labels, absent=absent, split=split, root=root)
+
+    held = _Block([], [], np.empty((0, len(layout.classes)), np.int8))
+    for block in _blocks(path, layout):
+        held = held.joined(block)
+        while len(held.images) >= rows:
+            yield table(held.part(slice(None, rows)))
+            held = held.part(slice(rows, None))
+    if held.images:
+        yield table(held)
+
+
+class _Layout(NamedTuple):
+    """Which columns of a file are what, by position."""
+
+    names: list[str]
+    image: int
+    split: list[int]
+    classes: list[int]
+    separator: str | None
+
+    @classmethod
+    def of(cls, path: Path, image_column: str | None, separator: str | None) -> "_Layout":
+        """Found by the names of the columns."""
+        names = _columns.header(path, separator)
+        image = _columns.image_column(path, names, image_column)
+        classes = [at for at in range(len(names)) if at != image and not _is_aside(names, at)]
+        return cls(names, image, [names.index("split")] if "split" in names else [], classes, separator)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the columns that are classes."""
+        return [self.names[at] for at in self.classes]
+
+
+class _Block(NamedTuple):
+    """Some rows of the file."""
+
+    images: list[str]
+    split: list[str]
+    labels: np.ndarray
+
+    def part(self, rows: slice) -> "_Block":
+        """Some of the rows."""
+        return _Block(self.images[rows], self.split[rows], self.labels[rows])
+
+    def joined(self, other: "_Block") -> "_Block":
+        """These rows, and then the others."""
+        labels = np.concatenate([self.labels, other.labels])
+        return _Block(self.images + other.images, self.split + other.split, labels)
+
+
+def _blocks(path: Path, layout: _Layout) -> Iterator[_Block]:
+    """The file, some rows at a time."""
+    wanted = [layout.image, *layout.split, *layout.classes]
+    first = 1 + len(layout.split)
+    for columns in _columns.blocks(path, wanted, layout.names, layout.separator):
+        listed, *split = (_columns.strings(column) for column in columns[:first])
+        labels = np.empty((len(layout.classes), len(listed)), np.int8)
+        for position, column in enumerate(columns[first:]):
+            labels[position] = codes(column)
+        _refuse_unknown_codes(path, layout, labels)
+        yield _Block(listed, split[0] if split else [], np.ascontiguousarray(labels.T))
 
 
 def codes(column: Any) -> np.ndarray:
     """A column of an arrow table as int8 codes; -128 for what is no code."""
     if pa.types.is_boolean(column.type):
         return pc.fill_null(column.cast(pa.int8()), UNKNOWN).to_numpy()
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string()).fill_null("").dictionary_encode()
-    parts = [_codes_of(chunk) for chunk in column.chunks]
-    return np.concatenate(parts) if parts else np.empty(0, np.int8)
-
-
-def _codes_of(chunk: Any) -> np.ndarray:
-    words = [word if word is None else word.strip().lower() for word in chunk.dictionary.to_pylist()]
-    meaning = np.array([_CODES.get(word or "", _WRONG) for word in words] + [UNKNOWN], np.int8)
-    return meaning[chunk.indices.fill_null(len(words)).to_numpy()]
+    words = column.cast(pa.string()).fill_null("")
+    places = pc.index_in(words, value_set=_USUAL)
+    if places.null_count:
+        words = pc.utf8_lower(pc.utf8_trim_whitespace(words))
+        places = pc.index_in(words, value_set=_USUAL).fill_null(len(_USUAL))
+    return _MEANING[places.to_numpy()]
 
 
 def _is_aside(names: Sequence[str], position: int) -> bool:
@@ -96,20 +183,16 @@ def _is_aside(names: Sequence[str], position: int) -> bool:
     return name == "split" or (name.endswith(COMPANIONS) and bool(colon) and stem in names)
 
 
-def _refuse_unknown_codes(
-    path: Path, images: Sequence[str], name: str, column: Any, labels: np.ndarray
-) -> None:
-    wrong = np.flatnonzero(labels == _WRONG)
-    if len(wrong):
-        cells = some(
-            (f"row {row + 1} ({images[row]}): {str(column[row])!r}" for row in wrong.tolist()), most=3
-        )
-        raise ValueError(
-            f"{path}: class {name!r} has {len(wrong)} cell(s) that are no label: {cells}. Write 1 (present), "
-            "0 (absent) or nothing (unknown); true, false and NaN do too"
-            + (
-                ". -1 means absent to some and unknown to others, so it is not guessed"
-                if "-1" in cells
-                else ""
-            )
-        )
+def _refuse_unknown_codes(path: Path, layout: _Layout, labels: np.ndarray) -> None:
+    """See that all cells are codes; where one is not, its column is read again, to say where and what is there."""
+    if labels.min(initial=0) != _WRONG:
+        return
+    at = layout.classes[int((labels == _WRONG).any(axis=1).argmax())]
+    images, column = _columns.columns(path, [layout.image, at], layout.names, layout.separator)
+    wrong = np.flatnonzero(codes(column) == _WRONG)
+    cells = some((f"row {row + 1} ({images[row]}): {str(column[row])!r}" for row in wrong.tolist()), most=3)
+    raise ValueError(
+        f"{path}: class {layout.names[at]!r} has {len(wrong)} cell(s) that are no label: {cells}. Write 1 (present), "
+        "0 (absent) or nothing (unknown); true, false and NaN do too"
+        + (". -1 means absent to some and unknown to others, so it is not guessed" if "-1" in cells else "")
+    )
