@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
@@ -26,6 +26,16 @@ from partlabel.progress import track
 
 Augment = Literal["light", "paper", "none"]
 BICUBIC = v2.InterpolationMode.BICUBIC
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a photo upright, by the orientation that its camera noted (EXIF)."""
 
 
 class Broken(NamedTuple):
@@ -52,7 +62,8 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
 
     Args:
         path: The file. Of several frames the first counts.
-        at_least: No side needs more pixels than this: large JPEGs are then read at a half, a quarter or an eighth.
+        at_least: No side needs more pixels than this: large images then come at a half, a third, ... of their size.
+            JPEGs are not even read any larger than an eighth, a quarter or a half.
 
     Raises:
         OSError: It is missing, truncated, too large or no image; the message names it.
@@ -61,17 +72,26 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as file:
-                image: Image.Image = file
-                if at_least is not None:
-                    image.draft("RGB", (at_least, at_least))
-                if image.mode.startswith(
-                    "I"
-                ):  # 16 bits, of which a plain conversion keeps the darkest 256 values
-                    values = np.asarray(image, dtype=np.float32) / 257
-                    image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-                return ImageOps.exif_transpose(image).convert("RGB")
+                return _in_rgb(file, at_least)
     except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
         raise OSError(f"{path}: {_reason(path, error)}") from error
+
+
+def _in_rgb(image: Image.Image, at_least: int | None) -> Image.Image:
+    """What `decode` says, copied only once it is small."""
+    if at_least is not None:
+        image.draft("RGB", (at_least, at_least))
+    image.load()
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    if image.mode.startswith("I"):  # 16 bits, of which a plain conversion keeps the darkest 256 values
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.mode not in ("RGB", "L"):
+        image = image.convert("RGB")
+    if at_least is not None and (times := min(image.size) // at_least) > 1:
+        image = image.reduce(times)
+    if orientation in TURNS:
+        image = image.transpose(TURNS[orientation])
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -201,7 +221,7 @@ class ImageDataset(Dataset[Batch]):
             return self.augment(pixels)
 
     def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:
-        """An image as it is in its file; a large JPEG at no less than twice the size that is asked of it."""
+        """An image as it is in its file; a large one smaller, at no less than twice the size that is asked of it."""
         return pil_to_tensor(decode(self.paths[row], 2 * self.size))
 
 
