@@ -16,13 +16,14 @@ from partlabel.config import Cache, TrainingConfig
 from partlabel.data import features
 from partlabel.data.aside import written_aside
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
-from partlabel.data.module import as_it_is, loader
+from partlabel.data.module import ahead, as_it_is, loader
 from partlabel.data.parts import TRAIN, VAL, Parts, truth_of
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
 from partlabel.nn.backbone import Backbone, Preprocessing
 from partlabel.progress import track
 from partlabel.run import Run
+from partlabel.text import in_bytes
 
 if TYPE_CHECKING:
     from partlabel.report import Example
@@ -55,6 +56,7 @@ def dataset(
     cache: Cache | None = None,
     cache_dir: str | Path | None = None,
     workers: int = 0,
+    cache_size: str | None = None,
 ) -> Dataset[Batch]:
     """The plain images of a table, or what the cache has of them.
 
@@ -65,12 +67,21 @@ def dataset(
         cache: Whether to cache.
         cache_dir: Where.
         workers: Processes that read images for the cache.
+        cache_size: What caches may take, as in `20GB`.
     """
     plain = eval_transform(*view)
     if cache is None:
         return ImageDataset(table, plain, size=view[0])
-    files = features.compute(_backbone(model), table, plain, size=view[0], where=cache_dir, workers=workers)
-    return features.FeatureDataset(files, table, np.arange(len(table)))
+    views = features.compute(
+        _backbone(model),
+        table,
+        plain,
+        size=view[0],
+        where=cache_dir,
+        workers=workers,
+        limit=None if cache_size is None else in_bytes(cache_size),
+    )
+    return features.FeatureDataset(views, table, np.arange(len(table)))
 
 
 def train(
@@ -134,8 +145,10 @@ def logits(
     device = next(model.parameters()).device
     found = []
     with torch.inference_mode(), _backbone(model).stem_done() if cached else nullcontext():
-        for batch in track(batches, "Looking at images"):
-            found.append(model(batch.images.to(device)).float().cpu().numpy())
+        for batch in track(ahead(batches), "Looking at images", len(batches)):
+            few = features.CPU_BATCH if device.type == "cpu" and not cached else len(batch.images)
+            for images in batch.images.split(few):
+                found.append(model(images.to(device)).float().cpu().numpy())
     return np.concatenate(found)
 
 
@@ -182,7 +195,7 @@ def _datasets(
     if config.cache is None:
         learn: Dataset[Batch] = ImageDataset(parts.train, plain, augment, size, config.seed)
         return learn, None if parts.val is None else ImageDataset(parts.val, plain, size=size)
-    files = features.compute(
+    views = features.compute(
         _backbone(model),
         whole := _in_use(parts),
         plain,
@@ -191,17 +204,20 @@ def _datasets(
         size,
         config.cache_dir,
         config.workers,
+        None if config.cache_size is None else in_bytes(config.cache_size),
     )
     row = {image: number for number, image in enumerate(whole.images)}
     rows = np.array([row[image] for image in parts.train.images])
-    learn = features.FeatureDataset(files, parts.train, rows, config.seed)
+    learn = features.FeatureDataset(views, parts.train, rows, config.seed)
     if parts.val is None:
         return learn, None
     if parts.val.root == whole.root and all(image in row for image in parts.val.images):
         return learn, features.FeatureDataset(
-            files[:1], parts.val, np.array([row[i] for i in parts.val.images])
+            views[:1], parts.val, np.array([row[i] for i in parts.val.images])
         )
-    return learn, dataset(model, view, parts.val, config.cache, config.cache_dir, config.workers)
+    return learn, dataset(
+        model, view, parts.val, config.cache, config.cache_dir, config.workers, config.cache_size
+    )
 
 
 def _in_use(parts: Parts) -> LabelTable:
