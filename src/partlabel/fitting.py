@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch.utils.data import DataLoader, Dataset
 
 from partlabel import completion
@@ -17,7 +17,7 @@ from partlabel.data import features
 from partlabel.data.aside import written_aside
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
 from partlabel.data.module import ahead, as_it_is, loader
-from partlabel.data.parts import TRAIN, VAL, Parts, truth_of
+from partlabel.data.parts import TRAIN, VAL, Parts, readable, truth_of
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
 from partlabel.nn.backbone import Backbone, Preprocessing
@@ -142,14 +142,50 @@ def logits(
         batches: In the order wanted.
         cached: Whether they hold outputs of the backbone's stem.
     """
+    return scored(model, batches, cached)[1]
+
+
+def scored(
+    model: Method, batches: DataLoader[Batch], cached: bool = False
+) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
+    """Which images batches had, and what a method says of them; arguments as `logits`.
+
+    The next batches are read while the network is at work. On a CPU it is given few images at a time, however many were
+    read together (`features.CPU_BATCH`).
+    """
     device = next(model.parameters()).device
-    found = []
+    index, found = [], []
     with torch.inference_mode(), _backbone(model).stem_done() if cached else nullcontext():
         for batch in track(ahead(batches), "Looking at images", len(batches)):
             few = features.CPU_BATCH if device.type == "cpu" and not cached else len(batch.images)
-            for images in batch.images.split(few):
+            for images in batch.images.split(max(few, 1)) if len(batch.images) else ():
                 found.append(model(images.to(device)).float().cpu().numpy())
-    return np.concatenate(found)
+            index.append(batch.index.numpy())
+    return np.concatenate(index), np.concatenate(found) if found else np.zeros((0, 0), np.float32)
+
+
+def scored_readable(
+    model: Method, view: View, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
+) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
+    """Which images of a table can be read, and what a method says of them. Each is read once.
+
+    Args:
+        model: In eval mode.
+        view: Side of the images, and what the backbone expects.
+        table: The images.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        skip_broken: Leave images out that cannot be read, rather than refuse.
+
+    Raises:
+        ValueError: Images cannot be read, and are not to be left out: all are listed.
+    """
+    images = ImageDataset(table, eval_transform(*view), size=view[0], leave_out=skip_broken)
+    try:
+        return scored(model, loader(images, batch_size, workers=workers))
+    except OSError:
+        readable(table, np.ones(len(table), bool), skip_broken)  # names all of them
+        raise
 
 
 def write_parts(run: Run, parts: Parts) -> None:

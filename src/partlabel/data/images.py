@@ -7,6 +7,7 @@ with any number of workers, and after an interruption, an image is seen as it wo
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -184,6 +185,7 @@ class ImageDataset(Dataset[Batch]):
         augment: The transform for training; None where only plain images are wanted.
         size: Side in pixels that the transforms end with.
         seed: Of the augmentation.
+        leave_out: Leave images out of their batch that cannot be read.
     """
 
     def __init__(
@@ -193,6 +195,7 @@ class ImageDataset(Dataset[Batch]):
         augment: v2.Transform | None = None,
         size: int = 224,
         seed: int = 0,
+        leave_out: bool = False,
     ) -> None:
         self.paths = [table.path(row) for row in range(len(table))]
         self.labels = torch.from_numpy(np.array(table.labels))
@@ -200,15 +203,21 @@ class ImageDataset(Dataset[Batch]):
         self.augment = augment
         self.size = size
         self.seed = seed
+        self.leave_out = leave_out
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, asked: Rows) -> Batch:
         """The rows of an epoch as a batch."""
-        images = torch.stack([self.image(asked.epoch, row) for row in asked.rows])
-        index = torch.tensor(asked.rows)
-        return Batch(images, self.labels[index], index)
+        images, rows = [], []
+        for row in asked.rows:
+            with suppress(OSError) if self.leave_out else nullcontext():
+                images.append(self.image(asked.epoch, row))
+                rows.append(row)
+        index = torch.tensor(rows, dtype=torch.int64)
+        stacked = torch.stack(images) if images else torch.zeros(0, 3, self.size, self.size)
+        return Batch(stacked, self.labels[index], index)
 
     def image(self, epoch: int, row: int) -> Float[Tensor, "3 height width"]:
         """An image as it is seen in an epoch."""
