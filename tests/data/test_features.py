@@ -253,6 +253,26 @@ def test_a_view_in_use_is_never_deleted(backbone, table, tmp_path):
     assert not path.exists()
 
 
+def test_where_there_are_no_locks_all_works_but_nothing_is_deleted(backbone, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "fcntl", None)
+    for _ in range(2):
+        compute(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c", limit=2 * VIEW_BYTES)
+    assert Counted.seen == 2 * COUNT
+    with pytest.raises(OSError, match=r"5KB in .*c are in use"):
+        compute(backbone, table[:4], PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
+    assert len(files_in(tmp_path / "c")) == 2
+
+
+def test_a_view_that_is_promised_counts_before_it_is_computed(backbone, table, tmp_path):
+    """Two runs that start at once would both find the folder empty."""
+    layout = features.Layout(COUNT, (4, 7, 7), COUNT)
+    (promised,) = room.hold(tmp_path / "c", ["promised"], layout)
+    with pytest.raises(OSError, match=r"2.5KB in .*c are in use"):
+        compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES - 1)
+    compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
+    assert promised.path.exists()
+
+
 def test_nothing_but_views_is_deleted(backbone, table, tmp_path):
     (tmp_path / "c/mine").mkdir(parents=True)
     (tmp_path / "c/mine/large.npy").write_bytes(bytes(10_000))

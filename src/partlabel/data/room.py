@@ -117,7 +117,10 @@ def _on_disk(folder: Path) -> int:
 
 def _promised(folder: Path) -> int:
     """What a view will take once it is whole."""
-    return int(json.loads((folder / DESCRIPTION).read_text())["bytes"])
+    try:
+        return int(json.loads((folder / DESCRIPTION).read_text())["bytes"])
+    except (OSError, ValueError):
+        return _on_disk(folder)
 
 
 def _delete(views: Sequence[Path], room: int) -> None:
