@@ -36,7 +36,7 @@ class View:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        lock = os.open(path / IN_USE, os.O_RDWR | os.O_CREAT)
+        lock = os.open(path / IN_USE, os.O_RDWR | os.O_CREAT, 0o666)
         weakref.finalize(self, os.close, lock)
         os.utime(path / IN_USE)
         if fcntl is not None:
@@ -59,8 +59,8 @@ def hold(home: Path, names: Sequence[str], layout: Layout, limit: int | None = N
     """
     needed = len(names) * layout.bytes
     needs = (
-        f"the feature cache needs {shown_bytes(needed)} ({len(names)} views of {layout.rows:,} images, "
-        f"{shown_bytes(layout.row_bytes)} each)"
+        f"the feature cache needs {shown_bytes(needed)} ({len(names)} view{'s' * (len(names) != 1)} of "
+        f"{layout.rows:,} images, {shown_bytes(layout.row_bytes)} each)"
     )
     if limit is not None and needed > limit:
         raise ValueError(
@@ -92,10 +92,10 @@ def hold(home: Path, names: Sequence[str], layout: Layout, limit: int | None = N
 
 @contextmanager
 def computing(view: View) -> Iterator[None]:
-    """Inside, no other process computes this view; what such a one left half-written is gone."""
+    """Inside, no other process computes this view; shards that such a one left half-written are gone."""
     with _locked(view.path / COMPUTING, f"Waiting for the process that computes {view.path}") as alone:
         if alone:
-            for left in view.path.glob(".*.part*"):
+            for left in view.path.glob(".*.part.npy"):
                 left.unlink(missing_ok=True)
         yield
 
