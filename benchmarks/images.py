@@ -134,9 +134,6 @@ def epochs(table: LabelTable, trainable: backbones.Trainable, rounds: int, folde
     began = time.perf_counter()
     views = features.compute(backbone, table, plain, light, 2, SIZE, folder)
     computing = time.perf_counter() - began
-    began = time.perf_counter()
-    views = features.compute(backbone, table, plain, light, 2, SIZE, folder)
-    checking = time.perf_counter() - began
     datasets = {
         "cached": (features.FeatureDataset(views, table, np.arange(len(table))), 0),
         "decoding": (ImageDataset(table, plain, light, SIZE), 0),
@@ -157,7 +154,6 @@ def epochs(table: LabelTable, trainable: backbones.Trainable, rounds: int, folde
         "ratio to a worker reading": speed["cached"] / speed["decoding, a worker reads"],
         "ratio in time of the processor": speed[f"decoding{CPU}"] / speed[f"cached{CPU}"],
         "computing a view": 2 * len(table) / computing,
-        "checking a view": 2 * len(table) / checking,
         "KB an image and view": sum(f.stat().st_size for f in views[0].path.glob("*.npy")) / 1e3 / len(table),
     }
 
