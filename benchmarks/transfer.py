@@ -32,6 +32,7 @@ from partlabel.config import TrainingConfig
 from partlabel.data import features, statistics, words
 from partlabel.data.images import eval_transform
 from partlabel.data.module import loader
+from partlabel.data.room import View
 from partlabel.fitting import fit_pooling, logits
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
@@ -86,8 +87,8 @@ class Features(NamedTuple):
     """What a backbone and its pooling make of the photos, computed once."""
 
     backbone: backbones.Backbone
-    train: list[Path]
-    test: list[Path]
+    train: list[View]
+    test: list[View]
 
 
 class Data(NamedTuple):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from partlabel import UNKNOWN, LabelTable, Tagger
 from partlabel.completion import Completion
+from partlabel.data import images
 from partlabel.metrics import evaluate
 from partlabel.run import Run
 from partlabel.tagger import probability
@@ -121,7 +122,7 @@ def test_batches_and_caches_change_nothing(fitted, table, tmp_path):
     np.testing.assert_allclose(tagger.scores(table, batch_size=5), expected, rtol=1e-4, atol=1e-5)
     cached = tagger.scores(table, cache="features", cache_dir=tmp_path)
     np.testing.assert_allclose(cached, expected, atol=2e-2)
-    assert len(list(tmp_path.glob("*.npy"))) == 1
+    assert len(list(tmp_path.glob("*/00000.npy"))) == 1
 
 
 def test_filling_touches_blanks_alone(fitted, table):
@@ -184,6 +185,47 @@ def test_prediction_leaves_broken_photos_out_only_if_told(fitted, broken):
     with pytest.raises(ValueError, match=r"1 of 30 images cannot be read"):
         tagger.predict(broken.root)
     assert len(tagger.predict(broken.root, skip_broken=True)) == 29
+
+
+def test_images_are_read_once_to_be_predicted_and_filled(fitted, broken, monkeypatch):
+    tagger, _ = fitted
+    read, decode = [], images.decode
+    monkeypatch.setattr(images, "decode", lambda path, *more: read.append(path.name) or decode(path, *more))
+    expected = tagger.predict(broken.root, batch_size=4, skip_broken=True)
+    assert sorted(read) == sorted(path.name for path in broken.root.iterdir())
+
+    read.clear()
+    filled = tagger.fill(broken, batch_size=4, skip_broken=True)
+    blank = (broken.labels == UNKNOWN).any(axis=1)
+    assert sorted(read) == [name for name, asked in zip(broken.images, blank, strict=True) if asked]
+    gone = {name for name, asked in zip(broken.images, blank, strict=True) if asked} & {
+        "03.png",
+        "05.png",
+        "30.png",
+    }
+    assert set(broken.images) - set(filled.table.images) == gone and len(gone) >= 2
+    if tagger.completion is None:
+        sure = dict(zip(expected["image"], expected.drop("image").to_numpy(), strict=True))
+        for row in np.flatnonzero((filled.table.labels == UNKNOWN).any(axis=1)):
+            unknown = filled.table.labels[row] == UNKNOWN
+            np.testing.assert_allclose(
+                filled.probability[row][unknown], sure[filled.table.images[row]][unknown], rtol=1e-4
+            )
+
+
+def test_a_table_is_filled_though_none_of_its_blanks_can_be_seen(fitted, broken):
+    labels = np.zeros_like(broken.labels)
+    labels[3] = UNKNOWN
+    filled = fitted[0].fill(broken.with_labels(labels), skip_broken=True)
+    assert len(filled.table) == len(broken) - 1 and "03.png" not in filled.table.images
+
+
+def test_photos_none_of_which_can_be_read_are_an_error_all_the_same(fitted, tmp_path):
+    (tmp_path / "a.png").write_text("no image")
+    with pytest.raises(
+        ValueError, match=r"none of the 1 images can be read; the first: a.png is not an image"
+    ):
+        fitted[0].predict(tmp_path, skip_broken=True)
 
 
 def test_validation_may_be_a_part_or_a_table_of_its_own(table, tmp_path):

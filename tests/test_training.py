@@ -308,3 +308,8 @@ def test_numbers_of_an_epoch_are_named_by_their_path():
         "epoch": 1,
         "terms/bce": 0.5,
     }
+
+
+def test_a_cache_size_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"'lots' is no size; write it as 20GB"):
+        TrainingConfig(cache_size="lots")

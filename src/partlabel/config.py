@@ -6,10 +6,10 @@ Imports nothing heavy, so that the command line can read it.
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from partlabel.text import did_you_mean
+from partlabel.text import did_you_mean, in_bytes
 
 Cache = Literal["features"]
-HERE_ONLY = frozenset({"workers", "cache_dir", "images"})
+HERE_ONLY = frozenset({"workers", "cache_dir", "cache_size", "images"})
 """What may differ between a run and its resumption: facts about the machine."""
 
 
@@ -37,6 +37,7 @@ class TrainingConfig:
         cache: `features` computes the frozen part of the backbone once per image and view, and trains on that.
         cache_views: Views of each image in the cache: the plain one, and the others augmented.
         cache_dir: Where caches are; by default `partlabel` in the user's cache folder.
+        cache_size: What caches may take together, as in `20GB`; those least recently used are deleted for that.
         workers: Processes that read images; 0 reads in this one.
         precision: Of the arithmetic, as Lightning names it: `32-true`, `16-mixed`, `bf16-mixed`.
         accelerator: As Lightning names it: `auto`, `cpu`, `gpu`.
@@ -62,6 +63,7 @@ class TrainingConfig:
     cache: Cache | None = None
     cache_views: int = 4
     cache_dir: str | None = None
+    cache_size: str | None = None
     workers: int = 0
     precision: str = "32-true"
     accelerator: str = "auto"
@@ -72,6 +74,8 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "accumulate", "step_epochs", "cache_views"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if self.cache_size is not None:
+            in_bytes(self.cache_size)
         if not 0 <= self.val < 1:
             raise ValueError(f"val is {self.val}; it is a share of the training images, from 0 up to below 1")
         if not 0 <= self.ema < 1:

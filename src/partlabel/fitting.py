@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -17,8 +17,8 @@ from partlabel.config import Cache, TrainingConfig
 from partlabel.data import features
 from partlabel.data.aside import written_aside
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
-from partlabel.data.module import as_it_is, loader
-from partlabel.data.parts import TRAIN, VAL, Parts, truth_of
+from partlabel.data.module import ahead, as_it_is, loader
+from partlabel.data.parts import TRAIN, VAL, Parts, readable, truth_of
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
 from partlabel.nn import backbone as backbones
@@ -26,6 +26,7 @@ from partlabel.nn.backbone import Backbone, Preprocessing
 from partlabel.nn.pooling import CovariancePooling
 from partlabel.progress import track
 from partlabel.run import Run
+from partlabel.text import in_bytes
 
 if TYPE_CHECKING:
     from partlabel.report import Example
@@ -62,6 +63,7 @@ def dataset(
     cache: Cache | None = None,
     cache_dir: str | Path | None = None,
     workers: int = 0,
+    cache_size: str | None = None,
 ) -> Dataset[Batch]:
     """The plain images of a table, or what the cache has of them.
 
@@ -72,12 +74,21 @@ def dataset(
         cache: Whether to cache.
         cache_dir: Where.
         workers: Processes that read images for the cache.
+        cache_size: What caches may take, as in `20GB`.
     """
     plain = eval_transform(*view)
     if cache is None:
         return ImageDataset(table, plain, size=view[0])
-    files = features.compute(_backbone(model), table, plain, size=view[0], where=cache_dir, workers=workers)
-    return features.FeatureDataset(files, table, np.arange(len(table)))
+    views = features.compute(
+        _backbone(model),
+        table,
+        plain,
+        size=view[0],
+        where=cache_dir,
+        workers=workers,
+        limit=None if cache_size is None else in_bytes(cache_size),
+    )
+    return features.FeatureDataset(views, table, np.arange(len(table)))
 
 
 def train(
@@ -154,12 +165,50 @@ def logits(
         batches: In the order wanted.
         cached: Whether they hold outputs of the backbone's stem.
     """
+    return scored(model, batches, cached)[1]
+
+
+def scored(
+    model: Method, batches: DataLoader[Batch], cached: bool = False
+) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
+    """Which images batches had, and what a method says of them; arguments as `logits`.
+
+    The next batches are read while the network is at work. On a CPU it is given few images at a time, however many were
+    read together (`features.CPU_BATCH`).
+    """
     device = next(model.parameters()).device
-    found = []
+    index, found = [], []
     with torch.inference_mode(), _backbone(model).stem_done() if cached else nullcontext():
-        for batch in track(batches, "Looking at images"):
-            found.append(model(batch.images.to(device)).float().cpu().numpy())
-    return np.concatenate(found)
+        for batch in track(ahead(batches), "Looking at images", len(batches)):
+            few = features.CPU_BATCH if device.type == "cpu" and not cached else len(batch.images)
+            for images in batch.images.split(max(few, 1)) if len(batch.images) else ():
+                found.append(model(images.to(device)).float().cpu().numpy())
+            index.append(batch.index.numpy())
+    return np.concatenate(index), np.concatenate(found) if found else np.zeros((0, 0), np.float32)
+
+
+def scored_readable(
+    model: Method, view: View, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
+) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
+    """Which images of a table can be read, and what a method says of them. Each is read once.
+
+    Args:
+        model: In eval mode.
+        view: Side of the images, and what the backbone expects.
+        table: The images.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        skip_broken: Leave images out that cannot be read, rather than refuse.
+
+    Raises:
+        ValueError: Images cannot be read, and are not to be left out: all are listed.
+    """
+    images = ImageDataset(table, eval_transform(*view), size=view[0], leave_out=skip_broken)
+    try:
+        return scored(model, loader(images, batch_size, workers=workers))
+    except OSError:
+        readable(table, np.ones(len(table), bool), skip_broken)  # names all of them
+        raise
 
 
 def write_parts(run: Run, parts: Parts) -> None:
@@ -205,7 +254,7 @@ def _datasets(
     if config.cache is None:
         learn: Dataset[Batch] = ImageDataset(parts.train, plain, augment, size, config.seed)
         return learn, None if parts.val is None else ImageDataset(parts.val, plain, size=size)
-    files = features.compute(
+    views = features.compute(
         _backbone(model),
         whole := _in_use(parts),
         plain,
@@ -214,17 +263,20 @@ def _datasets(
         size,
         config.cache_dir,
         config.workers,
+        None if config.cache_size is None else in_bytes(config.cache_size),
     )
     row = {image: number for number, image in enumerate(whole.images)}
     rows = np.array([row[image] for image in parts.train.images])
-    learn = features.FeatureDataset(files, parts.train, rows, config.seed)
+    learn = features.FeatureDataset(views, parts.train, rows, config.seed)
     if parts.val is None:
         return learn, None
     if parts.val.root == whole.root and all(image in row for image in parts.val.images):
         return learn, features.FeatureDataset(
-            files[:1], parts.val, np.array([row[i] for i in parts.val.images])
+            views[:1], parts.val, np.array([row[i] for i in parts.val.images])
         )
-    return learn, dataset(model, view, parts.val, config.cache, config.cache_dir, config.workers)
+    return learn, dataset(
+        model, view, parts.val, config.cache, config.cache_dir, config.workers, config.cache_size
+    )
 
 
 def _in_use(parts: Parts) -> LabelTable:

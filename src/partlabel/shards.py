@@ -32,7 +32,8 @@ import pyarrow.parquet as pq
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import wide
-from partlabel.data.parts import NoneReadable, aligned
+from partlabel.data.images import NoneReadable
+from partlabel.data.parts import aligned
 from partlabel.data.readers import folder as image_folder
 from partlabel.data.readers import wide_csv
 from partlabel.data.readers.folder import SUFFIXES

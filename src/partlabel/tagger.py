@@ -219,11 +219,14 @@ class Tagger:
         """
         import polars as pl
 
-        from partlabel.data.parts import readable
+        from partlabel.data.images import find_broken, skip
+        from partlabel.fitting import scored_readable
 
         table = table_of(source)
-        table, _ = readable(table, np.ones(len(table), bool), skip_broken)
-        found = probability(self.scores(table, batch_size, workers))
+        rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
+        if len(rows) < len(table):
+            table = table[rows] if len(rows) else skip(table, find_broken(table))
+        found = probability(logits)
         columns = {name: found[:, number] for number, name in enumerate(self.classes)}
         return pl.DataFrame({"image": table.images} | columns)
 
@@ -250,14 +253,23 @@ class Tagger:
             skip_broken: Leave out images that cannot be read.
         """
         from partlabel.data import filled
-        from partlabel.data.parts import aligned, readable
+        from partlabel.data.images import find_broken, skip
+        from partlabel.data.parts import aligned
+        from partlabel.fitting import scored_readable
 
         table = aligned(table, self.classes)
-        table, _ = readable(table, (table.labels == UNKNOWN).any(axis=1), skip_broken)
-        found = np.zeros(table.labels.shape, np.float32)
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
-            logits = self.scores(table[blank], batch_size, workers)
+            rows, logits = scored_readable(
+                self._fitted(), self.view, table[blank], batch_size, workers, skip_broken
+            )
+            kept = ~blank
+            kept[np.flatnonzero(blank)[rows]] = True
+            if not kept.any():
+                skip(table, find_broken(table))
+            table, blank = table[kept], blank[kept]
+        found = np.zeros(table.labels.shape, np.float32)
+        if blank.any():
             if self.completion is not None:
                 logits = self.completion.logits(logits, table.labels[blank])
             found[blank] = probability(logits)

@@ -1,7 +1,9 @@
 """Small helpers for messages that people read."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import ceil
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -15,3 +17,25 @@ def some(things: Iterable[object], most: int = 5) -> str:
     listed = [str(thing) for thing in things]
     more = len(listed) - most
     return ", ".join(listed[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def in_bytes(size: str) -> int:
+    """`"20GB"` to 20,000,000,000.
+
+    Raises:
+        ValueError: It is no size.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)B?", size.strip(), re.IGNORECASE)
+    if not found:
+        raise ValueError(f"{size!r} is no size; write it as 20GB, 500MB or 1.5TB")
+    return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+
+
+def shown_bytes(size: int) -> str:
+    """20,000,000,000 to `"20GB"`, as `in_bytes` reads it, rounded up to three figures."""
+    unit = next((power for power in (4, 3, 2, 1) if size >= 1000**power), 0)
+    if not unit:
+        return f"{size}B"
+    value = size / 1000**unit
+    places = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{ceil(value * 10**places) / 10**places:g}{' KMGT'[unit]}B"

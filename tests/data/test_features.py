@@ -1,6 +1,13 @@
 """The feature cache gives what the backbone would have, and is computed again only if something in it changed."""
 
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +15,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from partlabel.data import features, room
 from partlabel.data.features import FeatureDataset, compute
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
 from partlabel.data.table import LabelTable
-from partlabel.nn.backbone import Backbone, Preprocessing
+from partlabel.nn.backbone import Backbone, Preprocessing, create
 
 SIZE, COUNT = 16, 6
 PLAIN, LIGHT = eval_transform(SIZE, Preprocessing()), train_transform(SIZE, Preprocessing(), "light")
@@ -21,19 +29,45 @@ class Counted(nn.Conv2d):
     seen = 0
 
     def forward(self, x):
-        Counted.seen += len(x)
+        Counted.seen += len(x) * bool(x.any())  # a black image only asks what shape comes out
         return super().forward(x)
 
 
-@pytest.fixture
-def backbone():
+def seeded():
     torch.manual_seed(0)
     Counted.seen = 0
     return Backbone(Counted(3, 4, 3, 2), nn.Conv2d(4, 5, 3), 5)
 
 
 @pytest.fixture
+def backbone():
+    return seeded()
+
+
+def compute_seeded(folder, table, cache="c"):
+    return compute(seeded(), table, PLAIN, LIGHT, 1, SIZE, folder / cache, per_shard=2)
+
+
+def files_in(cache):
+    return sorted(path.name for path in cache.glob("*/[0-9]*.npy"))
+
+
+def start(folder, die=0, wait=0.0):
+    """A process that computes a view of shards of two images, and writes how many images it computed."""
+    return subprocess.Popen(
+        [sys.executable, __file__, str(folder), str(die), str(wait)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
 def table(tmp_path):
+    return draw(tmp_path)
+
+
+def draw(tmp_path):
     for number in range(COUNT):
         pixels = np.random.RandomState(number).randint(0, 255, (20, 24, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
@@ -80,21 +114,199 @@ def test_what_is_there_is_not_computed_again(backbone, table, tmp_path):
 
 def test_what_changed_is_computed_again(backbone, table, tmp_path):
     first = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
-    os.utime(table.path(2), (1, 1))
-    touched = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
+    Image.new("RGB", (20, 24)).save(table.path(2))
+    changed = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
     fewer = compute(backbone, table[:4], PLAIN, size=SIZE, where=tmp_path / "c")
     smaller = compute(backbone, table, eval_transform(8, Preprocessing()), size=8, where=tmp_path / "c")
     with torch.no_grad():
         backbone.stem.weight[0, 0, 0, 0] += 1
     other = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
-    assert len({*first, *touched, *fewer, *smaller, *other}) == 5
+    assert len({view.path for (view,) in (first, changed, fewer, smaller, other)}) == 5
 
 
-def test_a_computation_that_failed_leaves_nothing_behind(backbone, table, tmp_path):
+def test_a_copy_of_the_images_is_not_computed_again(backbone, table, tmp_path):
+    compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
+    for row in range(COUNT):
+        (tmp_path / "copy").mkdir(exist_ok=True)
+        (tmp_path / f"copy/{table.images[row]}").write_bytes(table.path(row).read_bytes())
+    copy = LabelTable(table.images, table.classes, np.array(table.labels), None, tmp_path / "copy")
+    compute(backbone, copy, PLAIN, size=SIZE, where=tmp_path / "c")
+    assert Counted.seen == COUNT
+
+
+def test_a_computation_that_failed_keeps_whole_shards_and_no_half_ones(backbone, table, tmp_path):
+    whole = table.path(5).read_bytes()
     table.path(5).write_text("broken meanwhile")
     with pytest.raises(OSError, match=r"5.png: not an image"):
+        compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
+    assert files_in(tmp_path / "c") == ["00000.npy", "00001.npy"]
+    assert not list((tmp_path / "c").rglob("*.part*"))
+    table.path(5).write_bytes(whole)
+    compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
+
+
+def test_a_killed_computation_goes_on_where_it_stopped(table, tmp_path):
+    killed = start(tmp_path, die=5)
+    killed.wait(100)
+    assert killed.returncode == -signal.SIGKILL
+    assert files_in(tmp_path / "c") == ["00000.npy", "00001.npy"], "of images 0 to 3; it died in 4 and 5"
+    assert list((tmp_path / "c").rglob(".*.part*")), "what it left half-written"
+    cached = FeatureDataset(compute_seeded(tmp_path, table), table, np.arange(COUNT))
+    assert Counted.seen == 2, "the last shard alone"
+    assert files_in(tmp_path / "c") == ["00000.npy", "00001.npy", "00002.npy"]
+    assert not list((tmp_path / "c").rglob(".*.part*"))
+
+    fresh = FeatureDataset(compute_seeded(tmp_path, table, "other"), table, np.arange(COUNT))
+    asked = Rows(-1, list(range(COUNT)))
+    assert torch.equal(cached[asked].images, fresh[asked].images)
+
+
+def test_two_processes_compute_a_view_once(table, tmp_path):
+    other = start(tmp_path, wait=0.2)
+    while other.poll() is None and not list(tmp_path.glob("c/*/.*.part.npy")):
+        time.sleep(0.01)
+    cached = FeatureDataset(compute_seeded(tmp_path, table), table, np.arange(COUNT))
+    assert other.communicate(timeout=100) == (str(COUNT), "")
+    assert Counted.seen == 0, "this one waited for the other"
+    assert len(cached[Rows(-1, list(range(COUNT)))].images) == COUNT
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_damaged_shard_is_found_and_computed_again(backbone, table, tmp_path, damage):
+    def view():
+        (view,) = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
+        return view
+
+    asked = Rows(-1, list(range(COUNT)))
+    path = view().path / "00001.npy"
+    before = FeatureDataset([view()], table, np.arange(COUNT))[asked].images
+    whole = path.read_bytes()
+    if damage == "flipped":
+        path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+    elif damage == "cut":
+        path.write_bytes(whole[:-30])
+    else:
+        path.unlink()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        mended = view()
+    why = {
+        "flipped": "a wrong checksum",
+        "cut": f"{len(whole) - 30} bytes in place of {len(whole)}",
+        "gone": None,
+    }
+    expected = [f"{path} is damaged ({why[damage]}) and is computed again"] if why[damage] else []
+    assert [str(warning.message) for warning in said] == expected
+    assert path.read_bytes() == whole and Counted.seen == COUNT + 2, "two images were computed again"
+    assert torch.equal(FeatureDataset([mended], table, np.arange(COUNT))[asked].images, before)
+
+
+VIEW_BYTES = 128 + COUNT * 2 * 4 * 7 * 7 + 16
+"""Of the view of six images: a header, a map of 4 channels and 7 by 7 places each, and a checksum."""
+
+
+def test_views_that_do_not_fit_the_bound_are_refused_before_anything_is_computed(backbone, table, tmp_path):
+    with pytest.raises(
+        ValueError,
+        match=r"cache needs 7.49KB \(3 views of 6 images, 392B each\), and --cache-size allows 6KB: "
+        r"give --cache-size 7.49KB, or --cache-views 2, a smaller",
+    ):
+        compute(backbone, table, PLAIN, LIGHT, 3, SIZE, tmp_path / "c", limit=6000)
+    assert Counted.seen == 0 and not files_in(tmp_path / "c")
+    compute(backbone, table, PLAIN, LIGHT, 3, SIZE, tmp_path / "c", limit=3 * VIEW_BYTES)
+
+
+def test_the_views_least_recently_used_make_room(backbone, table, tmp_path):
+    def use(order, limit=None):
+        """The path of a view that nobody uses any more, one for each order of the images."""
+        views = compute(
+            backbone, table[np.roll(range(COUNT), order)], PLAIN, size=SIZE, where=tmp_path / "c", limit=limit
+        )
+        return views[0].path
+
+    def at(path, second):
+        os.utime(path / "in-use.lock", (second, second))
+
+    first, second, third = (use(order) for order in (1, 2, 3))
+    for number, path in enumerate((second, third, first)):
+        at(path, number)
+    use(4, 3 * VIEW_BYTES)
+    assert [path.exists() for path in (first, second, third)] == [True, False, True]
+    at(first, 1)
+    at(third, 2)
+    assert use(1) == first, "which now is the one last used"
+    use(5, 3 * VIEW_BYTES)
+    assert [path.exists() for path in (first, third)] == [True, False]
+
+
+def test_a_view_in_use_is_never_deleted(backbone, table, tmp_path):
+    used = FeatureDataset(
+        compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c"), table, np.arange(COUNT)
+    )
+    rest = table[np.roll(range(COUNT), 1)]
+    with pytest.raises(OSError, match=r"2.5KB in .*c are in use: wait for .* or --cache-size 5KB"):
+        compute(backbone, rest, PLAIN, size=SIZE, where=tmp_path / "c", limit=4000)
+    path = used.held[0].path
+    assert path.exists()
+    del used
+    compute(backbone, rest, PLAIN, size=SIZE, where=tmp_path / "c", limit=4000)
+    assert not path.exists()
+
+
+def test_where_there_are_no_locks_all_works_but_nothing_is_deleted(backbone, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "fcntl", None)
+    for _ in range(2):
+        compute(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c", limit=2 * VIEW_BYTES)
+    assert Counted.seen == 2 * COUNT
+    with pytest.raises(OSError, match=r"5KB in .*c are in use"):
+        compute(backbone, table[:4], PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
+    assert len(files_in(tmp_path / "c")) == 2
+
+
+def test_a_view_that_is_promised_counts_before_it_is_computed(backbone, table, tmp_path):
+    """Two runs that start at once would both find the folder empty."""
+    layout = features.Layout(COUNT, (4, 7, 7), COUNT)
+    (promised,) = room.hold(tmp_path / "c", ["promised"], layout)
+    with pytest.raises(OSError, match=r"2.5KB in .*c are in use"):
+        compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES - 1)
+    compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
+    assert promised.path.exists()
+
+
+def test_nothing_but_views_is_deleted(backbone, table, tmp_path):
+    (tmp_path / "c/mine").mkdir(parents=True)
+    (tmp_path / "c/mine/large.npy").write_bytes(bytes(10_000))
+    compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=3000)
+    assert (tmp_path / "c/mine/large.npy").exists()
+
+
+def test_a_disk_without_room_is_noticed_before_anything_is_computed(backbone, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        room.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 500, 500)
+    )
+    with pytest.raises(
+        OSError, match=r"needs 2.5KB .*, and the disk of .*c has 500B left: give a --cache-dir on"
+    ):
         compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
-    assert list((tmp_path / "c").iterdir()) == []
+    assert Counted.seen == 0
+
+
+def test_a_real_backbone_says_the_same_of_cached_and_of_decoded_images(table, tmp_path):
+    torch.manual_seed(0)
+    body = create("test_resnet", pretrained=False, image_size=32)
+    plain, light = eval_transform(32, body.preprocessing), train_transform(32, body.preprocessing)
+    views = compute(body, table, plain, light, 3, 32, tmp_path / "c", per_shard=4)
+    cached = FeatureDataset(views, table, np.arange(COUNT), seed=4)
+    for epoch in (-1, 0, 1):
+        seen = cached.view_of(epoch)
+        images = [
+            ImageDataset(table, plain, light, 32).image(int(seen[row]) or -1, row) for row in range(COUNT)
+        ]
+        with torch.no_grad():
+            expected = body.eval()(torch.stack(images))
+            with body.stem_done():
+                found = body(cached[Rows(epoch, list(range(COUNT)))].images)
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
 
 
 def test_values_too_large_for_the_file_are_refused(backbone, table, tmp_path):
@@ -108,3 +320,21 @@ def test_a_backbone_without_a_frozen_part_is_refused(table, tmp_path):
     free = Backbone(nn.Identity(), nn.Conv2d(3, 5, 3), 5)
     with pytest.raises(ValueError, match="this one has no such part: give --trainable last or none"):
         compute(free, table, PLAIN, where=tmp_path / "c")
+
+
+if __name__ == "__main__":
+    here, (die, wait) = Path(sys.argv[1]), map(float, sys.argv[2:])
+    labels = np.arange(COUNT, dtype=np.int8)[:, None] % 2
+    photos = LabelTable(tuple(f"{number}.png" for number in range(COUNT)), ("a",), labels, None, here)
+    body, before, features.CPU_BATCH = seeded(), ImageDataset.image, 1
+
+    def image(self, epoch, row):
+        time.sleep(wait)
+        if row == die > 0:
+            time.sleep(0.5)  # while the batch before it is written
+            os.kill(os.getpid(), signal.SIGKILL)
+        return before(self, epoch, row)
+
+    ImageDataset.image = image
+    compute(body, photos, PLAIN, LIGHT, 1, SIZE, here / "c", per_shard=2)
+    print(Counted.seen, end="")

@@ -78,6 +78,26 @@ def test_large_photos_are_read_smaller_but_never_too_small(tmp_path):
     assert decode(tmp_path / "a.jpg", 500).size == (800, 600)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK"])
+def test_large_images_of_any_kind_come_smaller_too(tmp_path, mode):
+    """Of a file without draft modes each pixel is the mean of a square of pixels."""
+    noise(80, 60).convert(mode).save(tmp_path / "a.tif")
+    whole, small = decode(tmp_path / "a.tif"), decode(tmp_path / "a.tif", 20)
+    assert whole.size == (80, 60) and small.size == (27, 20)
+    squares = np.asarray(whole)[:, :78].reshape(20, 3, 26, 3, 3).astype(float).mean(axis=(1, 3))
+    assert np.abs(np.asarray(small)[:, :26] - squares).max() <= 1
+
+
+def test_a_turned_photo_is_turned_after_it_was_made_small(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise(80, 60).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    assert decode(tmp_path / "a.jpg").size == (60, 80)
+    assert decode(tmp_path / "a.jpg", 30).size == (30, 40)
+    upright = np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB").transpose(Image.Transpose.ROTATE_270))
+    assert np.array_equal(decode(tmp_path / "a.jpg"), upright)
+
+
 def test_every_broken_image_is_named_with_its_reason(tmp_path, monkeypatch):
     noise().save(tmp_path / "fine.png")
     noise(300, 300).save(tmp_path / "cut.jpg")

@@ -1,24 +1,31 @@
 """The feature cache: what the frozen part of a backbone makes of each image, computed once.
 
-A *view* is one way to look at every image: view 0 the plain one, the others augmented. Each is a float16 `.npy` of its
-own, mapped into memory, named by a hash of all that it depends on (weights, transform, image files) and renamed into
-place when whole, so that runs share it and none meets half of one. Labels are not in it: one file serves any of them.
+A *view* is one way to look at every image: view 0 the plain one, the others augmented. Each is a folder of float16
+shards (`shards.py`), named by a hash of all that it depends on: weights, transform, image bytes. Runs share it; one
+that is killed leaves its finished shards to the next, and `room.py` keeps the folder of them all in bounds. Labels are
+not in it: one view serves any of them.
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import islice
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Float16, Int
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from partlabel.data.aside import written_aside
+from partlabel.data import contents, shards
 from partlabel.data.images import ImageDataset, Rows
-from partlabel.data.module import as_it_is
+from partlabel.data.module import ahead, as_it_is
+from partlabel.data.room import View, computing, hold
+from partlabel.data.shards import Layout
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch
 from partlabel.nn.backbone import Backbone
@@ -27,6 +34,9 @@ from partlabel.progress import track
 BATCH = 64
 CPU_BATCH = 8
 """Fits a processor's cache: lite0's stem takes 5.5 ms an image of 128 pixels, and 9 in batches of 64."""
+MADE = 2
+"""Of the way features are made of files; a change of it, as in how images are decoded, makes older views useless."""
+SHARD_IMAGES, SHARD_BYTES, SHARDS = 1024, 1 << 28, 64
 
 
 def folder(given: str | Path | None = None) -> Path:
@@ -38,16 +48,17 @@ class FeatureDataset(Dataset[Batch]):
     """Whole batches of cached features; in training each image in one of its views, drawn for the epoch.
 
     Args:
-        views: Files of the same images, the plain view first.
+        views: Of the same images, the plain view first.
         table: The images this dataset is about, and their labels.
-        rows: Where those are in the files.
+        rows: Where those are in the views.
         seed: Of the choice of views.
     """
 
     def __init__(
-        self, views: Sequence[Path], table: LabelTable, rows: Int[np.ndarray, " image"], seed: int = 0
+        self, views: Sequence[View], table: LabelTable, rows: Int[np.ndarray, " image"], seed: int = 0
     ) -> None:
-        self.views = [np.load(view, mmap_mode="r") for view in views]
+        self.held = list(views)
+        self.views = [shards.Sharded(view.path) for view in views]
         self.labels = torch.from_numpy(np.array(table.labels))
         self.rows = rows
         self.seed = seed
@@ -60,9 +71,9 @@ class FeatureDataset(Dataset[Batch]):
         """The rows of an epoch as a batch."""
         index = np.asarray(asked.rows)
         view, rows = self.view_of(asked.epoch)[index], self.rows[index]
-        features = np.empty((len(index), *self.views[0].shape[1:]), np.float16)
+        features = np.empty((len(index), *self.views[0].layout.shape), np.float16)
         for number in np.unique(view):
-            features[view == number] = self.views[number][rows[view == number]]
+            features[view == number] = self.views[number].take(rows[view == number])
         return Batch(torch.from_numpy(features).float(), self.labels[asked.rows], torch.tensor(asked.rows))
 
     def view_of(self, epoch: int) -> Int[np.ndarray, " image"]:
@@ -84,8 +95,10 @@ def compute(
     size: int = 224,
     where: str | Path | None = None,
     workers: int = 0,
-) -> list[Path]:
-    """The files of the views, computed where they are not there yet.
+    limit: int | None = None,
+    per_shard: int | None = None,
+) -> list[View]:
+    """The views, whatever of them is not there yet or is damaged being computed.
 
     Args:
         backbone: With a stem.
@@ -95,61 +108,105 @@ def compute(
         views: How many in all.
         size: Side of the images.
         where: The folder of the cache.
-        workers: Processes that read images.
+        workers: Processes that read images; without any a thread of this one does.
+        limit: Bytes that the folder may hold; older views are deleted for that, those in use never.
+        per_shard: Images of a shard, whose work is lost when a run is killed.
+
+    Returns:
+        The views, which are in use, and so stay, as long as these objects or a dataset made from them live.
 
     Raises:
-        ValueError: The backbone has no frozen part that can be run alone, or its values do not fit float16.
+        ValueError: The backbone has no frozen part that can be run alone, its values do not fit float16, or the views
+            do not fit the limit.
+        OSError: An image cannot be read, or there is no room.
     """
     if not backbone.has_stem:
         raise ValueError(
             "the feature cache keeps what the frozen part of a backbone makes of images, and this one has no such "
             "part: give --trainable last or none, another --backbone, or train without --cache"
         )
-    common = _hash_of(backbone, table, size)
-    files = []
-    for view in range(views if augment is not None else 1):
-        transform = plain if view == 0 else augment
-        name = blake2b(f"{common} {view} {transform}".encode(), digest_size=16).hexdigest()
-        path = folder(where) / f"{name}.npy"
-        if not path.exists():
-            doing = f"Caching features, view {view + 1} of {views}"
-            # The draws of a view hang on its number and not on the run, so that runs of other seeds share it.
-            dataset = ImageDataset(table, plain, None if view == 0 else augment, size)
-            _write(path, backbone, dataset, view, workers, doing)
-        files.append(path)
-    return files
+    home = folder(where)
+    layout = _layout(backbone, len(table), size, per_shard)
+    common = _hash_of(backbone, table, f"{size} {layout}", home)
+    transforms = [plain, *[augment] * (views - 1 if augment is not None else 0)]
+    names = [
+        blake2b(f"{common} {number} {transform}".encode(), digest_size=16).hexdigest()
+        for number, transform in enumerate(transforms)
+    ]
+    held = hold(home, names, layout, limit)
+    for number, view in enumerate(held):
+        # The draws of a view hang on its number and not on the run, so that runs of other seeds share it.
+        dataset = ImageDataset(table, plain, None if number == 0 else augment, size)
+        doing = f"Caching features, view {number + 1} of {len(held)}"
+        with computing(view):
+            if wanted := _wanted(view, layout):
+                _write(view, layout, wanted, backbone, dataset, number, workers, doing)
+    return held
 
 
-def _hash_of(backbone: Backbone, table: LabelTable, size: int) -> str:
-    digest = blake2b(f"{size} {backbone.stem}".encode(), digest_size=16)
+def _layout(backbone: Backbone, images: int, size: int, per_shard: int | None) -> Layout:
+    """Shards of up to 1,024 images and 256 MB, unless those were more than 64 files."""
+    device = next(backbone.parameters()).device
+    shape = tuple(backbone.stem_outputs(torch.zeros(1, 3, size, size, device=device)).shape[1:])
+    rows = min(SHARD_IMAGES, max(SHARD_BYTES // (2 * int(np.prod(shape))), 1))
+    return Layout(images, shape, per_shard or max(rows, ceil(images / SHARDS)))
+
+
+def _hash_of(backbone: Backbone, table: LabelTable, about: str, home: Path) -> str:
+    digest = blake2b(f"{MADE} {about} {backbone.stem}".encode(), digest_size=16)
     for name, value in backbone.stem.state_dict().items():
         digest.update(name.encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
-    for row, image in enumerate(table.images):
-        stat = table.path(row).stat()
-        digest.update(f"{image} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    for image in contents.hashes(table, home / "contents"):
+        digest.update(image.encode())
     return digest.hexdigest()
 
 
+def _wanted(view: View, layout: Layout) -> list[int]:
+    """The shards that are missing or damaged; says which are damaged."""
+    wanted = []
+    for number in range(layout.shards):
+        if found := shards.fault(view.path, layout, number):
+            wanted.append(number)
+            if found != "missing":
+                warnings.warn(
+                    f"{shards.path_of(view.path, number)} is damaged ({found}) and is computed again",
+                    stacklevel=3,
+                )
+    return wanted
+
+
 def _write(
-    path: Path, backbone: Backbone, dataset: ImageDataset, view: int, workers: int, doing: str
+    view: View,
+    layout: Layout,
+    wanted: Sequence[int],
+    backbone: Backbone,
+    dataset: ImageDataset,
+    epoch: int,
+    workers: int,
+    doing: str,
 ) -> None:
     device = next(backbone.parameters()).device
-    rows = range(len(dataset))
-    batch = CPU_BATCH if device.type == "cpu" else BATCH
-    asked = [Rows(view, list(rows[at : at + batch])) for at in rows[::batch]]
-    batches = DataLoader(dataset, batch_size=None, sampler=asked, num_workers=workers, collate_fn=as_it_is)
-    file = None
-    with written_aside(path) as aside:
-        for images, _, index in track(batches, doing):
-            features = backbone.stem_outputs(images.to(device)).half().cpu()
-            if not torch.isfinite(features).all():
-                raise ValueError(
-                    "outputs of the backbone's frozen part do not fit float16: train without --cache"
-                )
-            if file is None:
-                shape = (len(dataset), *features.shape[1:])
-                file = np.lib.format.open_memmap(aside, mode="w+", dtype=np.float16, shape=shape)
-            file[index.numpy()] = features.numpy()
-        assert file is not None
-        file.flush()
+    size = CPU_BATCH if device.type == "cpu" else BATCH
+    # Batches begin with their shard: then what is computed of an image does not hang on which shards were there.
+    asked = {
+        number: [Rows(epoch, list(rows[at : at + size])) for at in range(0, len(rows), size)]
+        for number in wanted
+        for rows in [layout.of(number)]
+    }
+    sampler = [rows for each in asked.values() for rows in each]
+    batches = DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=workers, collate_fn=as_it_is)
+    made = track(ahead(batches), doing, len(sampler))
+    for number, each in asked.items():
+        with shards.written(
+            shards.path_of(view.path, number), (len(layout.of(number)), *layout.shape)
+        ) as append:
+            for images, _, _ in islice(made, len(each)):
+                append(_half(backbone.stem_outputs(images.to(device))))
+
+
+def _half(features: Float[Tensor, "batch *shape"]) -> Float16[np.ndarray, "batch *shape"]:
+    half = features.half()
+    if not torch.isfinite(half).all():
+        raise ValueError("outputs of the backbone's frozen part do not fit float16: train without --cache")
+    return half.cpu().numpy()

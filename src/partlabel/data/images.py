@@ -7,13 +7,14 @@ with any number of workers, and after an interruption, an image is seen as it wo
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
@@ -26,6 +27,16 @@ from partlabel.progress import track
 
 Augment = Literal["light", "paper", "none"]
 BICUBIC = v2.InterpolationMode.BICUBIC
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a photo upright, by the orientation that its camera noted (EXIF)."""
 
 
 class Broken(NamedTuple):
@@ -52,7 +63,8 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
 
     Args:
         path: The file. Of several frames the first counts.
-        at_least: No side needs more pixels than this: large JPEGs are then read at a half, a quarter or an eighth.
+        at_least: No side needs more pixels than this: large images then come at a half, a third, ... of their size.
+            JPEGs are not even read any larger than an eighth, a quarter or a half.
 
     Raises:
         OSError: It is missing, truncated, too large or no image; the message names it.
@@ -61,17 +73,26 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as file:
-                image: Image.Image = file
-                if at_least is not None:
-                    image.draft("RGB", (at_least, at_least))
-                if image.mode.startswith(
-                    "I"
-                ):  # 16 bits, of which a plain conversion keeps the darkest 256 values
-                    values = np.asarray(image, dtype=np.float32) / 257
-                    image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-                return ImageOps.exif_transpose(image).convert("RGB")
+                return _in_rgb(file, at_least)
     except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
         raise OSError(f"{path}: {_reason(path, error)}") from error
+
+
+def _in_rgb(image: Image.Image, at_least: int | None) -> Image.Image:
+    """What `decode` says, copied only once it is small."""
+    if at_least is not None:
+        image.draft("RGB", (at_least, at_least))
+    image.load()
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    if image.mode.startswith("I"):  # 16 bits, of which a plain conversion keeps the darkest 256 values
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.mode not in ("RGB", "L"):
+        image = image.convert("RGB")
+    if at_least is not None and (times := min(image.size) // at_least) > 1:
+        image = image.reduce(times)
+    if orientation in TURNS:
+        image = image.transpose(TURNS[orientation])
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -164,6 +185,7 @@ class ImageDataset(Dataset[Batch]):
         augment: The transform for training; None where only plain images are wanted.
         size: Side in pixels that the transforms end with.
         seed: Of the augmentation.
+        leave_out: Leave images out of their batch that cannot be read.
     """
 
     def __init__(
@@ -173,6 +195,7 @@ class ImageDataset(Dataset[Batch]):
         augment: v2.Transform | None = None,
         size: int = 224,
         seed: int = 0,
+        leave_out: bool = False,
     ) -> None:
         self.paths = [table.path(row) for row in range(len(table))]
         self.labels = torch.from_numpy(np.array(table.labels))
@@ -180,15 +203,21 @@ class ImageDataset(Dataset[Batch]):
         self.augment = augment
         self.size = size
         self.seed = seed
+        self.leave_out = leave_out
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, asked: Rows) -> Batch:
         """The rows of an epoch as a batch."""
-        images = torch.stack([self.image(asked.epoch, row) for row in asked.rows])
-        index = torch.tensor(asked.rows)
-        return Batch(images, self.labels[index], index)
+        images, rows = [], []
+        for row in asked.rows:
+            with suppress(OSError) if self.leave_out else nullcontext():
+                images.append(self.image(asked.epoch, row))
+                rows.append(row)
+        index = torch.tensor(rows, dtype=torch.int64)
+        stacked = torch.stack(images) if images else torch.zeros(0, 3, self.size, self.size)
+        return Batch(stacked, self.labels[index], index)
 
     def image(self, epoch: int, row: int) -> Float[Tensor, "3 height width"]:
         """An image as it is seen in an epoch."""
@@ -201,18 +230,24 @@ class ImageDataset(Dataset[Batch]):
             return self.augment(pixels)
 
     def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:
-        """An image as it is in its file; a large JPEG at no less than twice the size that is asked of it."""
+        """An image as it is in its file; a large one smaller, at no less than twice the size that is asked of it."""
         return pil_to_tensor(decode(self.paths[row], 2 * self.size))
+
+
+class NoneReadable(ValueError):
+    """Broken images are left out, and there are no others."""
 
 
 def skip(table: LabelTable, broken: Sequence[Broken]) -> LabelTable:
     """The table without the broken images.
 
     Raises:
-        ValueError: None is left.
+        NoneReadable: None is left.
     """
     out = {image for image, _ in broken}
     kept = [row for row, image in enumerate(table.images) if image not in out]
     if not kept:
-        raise ValueError(f"none of the {len(table)} images can be read; the first: {' is '.join(broken[0])}")
+        raise NoneReadable(
+            f"none of the {len(table)} images can be read; the first: {' is '.join(broken[0])}"
+        )
     return table[kept]

@@ -4,9 +4,11 @@ Lightning restores no random state (measured, 2.6.6) but tells a sampler the epo
 its order from it, and a resumed run goes on exactly where it stopped.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch.distributed
@@ -14,6 +16,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from partlabel.data.images import Rows
 from partlabel.methods import Batch
+
+T = TypeVar("T")
 
 
 class Batches(Sampler[Rows]):
@@ -104,3 +108,24 @@ def loader(
 def as_it_is(batch: Any) -> Any:
     """What the dataset gave: it makes whole batches itself."""
     return batch
+
+
+def ahead(things: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """The same things, the next ones made in a thread while one is worked on.
+
+    Reading images leaves Python to others most of the time, so that they are read while a network runs. Only for what
+    draws no random numbers while somebody else does: threads share one generator.
+
+    Args:
+        things: What is gone through.
+        depth: How many are made before they are asked for, at most.
+    """
+    iterator, end = iter(things), object()
+    pool = ThreadPoolExecutor(1)
+    try:
+        waiting = deque(pool.submit(next, iterator, end) for _ in range(depth))
+        while (thing := waiting.popleft().result()) is not end:
+            waiting.append(pool.submit(next, iterator, end))
+            yield thing  # type: ignore[misc]
+    finally:
+        pool.shutdown(cancel_futures=True)

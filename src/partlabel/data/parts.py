@@ -14,10 +14,6 @@ from partlabel.text import did_you_mean, some
 TRAIN, VAL = "train", "val"
 
 
-class NoneReadable(ValueError):
-    """Broken images are left out, and there are no others."""
-
-
 class Parts(NamedTuple):
     """What a run uses of a table.
 
@@ -91,10 +87,6 @@ def readable(table: LabelTable, used: np.ndarray, skip_broken: bool) -> tuple[La
         raise ValueError(
             f"{len(broken)} of {int(used.sum())} images cannot be read; mend them, or leave them out by "
             f"skip_broken=True (--skip-broken):\n{listed}"
-        )
-    if len(broken) == len(table):
-        raise NoneReadable(
-            f"none of the {len(table)} images can be read; the first: {' is '.join(broken[0])}"
         )
     return (skip(table, broken) if broken else table), broken
 
