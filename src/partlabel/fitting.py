@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import DataLoader, Dataset
 
-from partlabel import completion
+from partlabel import completion, ranks
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
 from partlabel.data import features
@@ -105,24 +105,29 @@ def train(
     true = None if truth is None else truth_of(parts.train, truth)
     learner = Learner(model, config, parts.table.classes, parts.train.images, true, cached)
     batches = loader(learn, config.batch_size, True, config.seed, workers, pin)
-    judged = None if judge is None else loader(judge, 2 * config.batch_size, workers=workers, pin=pin)
+    judged = (
+        None if judge is None else loader(judge, 2 * config.batch_size, workers=workers, pin=pin, share=True)
+    )
     fit(learner, batches, judged, run, checkpoint)
     if judged is None or parts.val is None:
         return Outcome(learner.history, None)
-    said = logits(model, judged, cached)
+    said = logits(model, judged, cached, share=True)
     if not config.completion:
         return Outcome(learner.history, said)
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(parts.train))[:COMPLETED_FROM])
+    rank, processes = ranks.place()
+    share = np.array_split(rows, processes)[rank]
     chunks = [
-        Rows(-1, part.tolist()) for part in np.array_split(rows, -(-len(rows) // (2 * config.batch_size)))
+        Rows(-1, part.tolist()) for part in np.array_split(share, -(-len(share) // (2 * config.batch_size)))
     ]
     plain = DataLoader(learn, batch_size=None, sampler=chunks, num_workers=workers, collate_fn=as_it_is)
-    votes = completion.fit(logits(model, plain, cached), parts.train.labels[rows], said, parts.val.labels)
+    learned = logits(model, plain, cached, share=True)
+    votes = completion.fit(learned, parts.train.labels[rows], said, parts.val.labels)
     return Outcome(learner.history, said, votes)
 
 
 def logits(
-    model: Method, batches: DataLoader[Batch], cached: bool = False
+    model: Method, batches: DataLoader[Batch], cached: bool = False, share: bool = False
 ) -> Float[np.ndarray, "image class"]:
     """What a method says of all images.
 
@@ -130,13 +135,15 @@ def logits(
         model: In eval mode.
         batches: In the order wanted.
         cached: Whether they hold outputs of the backbone's stem.
+        share: Whether they are the share of one of several processes; then all come to know all.
     """
     device = next(model.parameters()).device
     found = []
     with torch.inference_mode(), _backbone(model).stem_done() if cached else nullcontext():
         for batch in track(batches, "Looking at images"):
             found.append(model(batch.images.to(device)).float().cpu().numpy())
-    return np.concatenate(found)
+    own = np.concatenate(found)
+    return ranks.gather(torch.from_numpy(own))[0].numpy() if share else own
 
 
 def write_parts(run: Run, parts: Parts) -> None:
