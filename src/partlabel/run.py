@@ -71,6 +71,8 @@ class Run:
             )
         if exists:
             self._check_same(config)
+        for left in self.folder.rglob(".*.part*"):  # of a run that was killed while it wrote
+            left.unlink()
         self.write_config(config)
         return self.last if exists and self.last.exists() else None
 
