@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from torch.distributed import DistBackendError
 
 import dying
 import together
@@ -110,6 +111,29 @@ def test_what_stops_the_first_epoch_begins_anew(tmp_path):
         KeyboardInterrupt, match=r"in epoch 1, after step 0; .* begins anew, for no epoch had ended"
     ):
         go(tmp_path, kind=Early)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("pair.cc:561] Connection closed by peer"), DistBackendError("NCCL")]
+)
+def test_a_process_left_by_the_others_says_so(tmp_path, error):
+    class Left(BCE):
+        def step(self, batch, progress):
+            raise error
+
+    with pytest.raises(
+        ConnectionError, match=r"^another of the processes that train together stopped, and says why; "
+    ):
+        go(tmp_path, kind=Left)
+
+
+def test_errors_of_a_method_stay_what_they_are(tmp_path):
+    class Wrong(BCE):
+        def step(self, batch, progress):
+            raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"):
+        go(tmp_path, kind=Wrong)
 
 
 class Deadly(together.Made):

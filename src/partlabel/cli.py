@@ -141,6 +141,8 @@ def train(
             config=config,
         )
     except (KeyboardInterrupt, SystemExit) as stop:  # where it was not training that was interrupted
+        if not ranks.is_first():
+            sys.exit(130)  # the first process says it
         if isinstance(stop, KeyboardInterrupt) and str(stop):
             raise
         begun = Run(out).last.exists()

@@ -3,6 +3,7 @@
 Imports nothing heavy, so that the command line can read it.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -82,6 +83,11 @@ class TrainingConfig:
             raise ValueError(f"val is {self.val}; it is a share of the training images, from 0 up to below 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is {self.ema}; it is a decay such as 0.999, and 0 for none")
+        if any(word in self.strategy for word in ("spawn", "fork", "notebook")):
+            raise ValueError(
+                f"strategy is {self.strategy!r}, whose processes end with what they learned; give 'ddp', "
+                "and start a script or the command line"
+            )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed is {self.seed}; it has to lie between 0 and 2147483647")
 
@@ -89,6 +95,23 @@ class TrainingConfig:
     def several(self) -> bool:
         """Whether more than one process may train."""
         return self.num_nodes > 1 or self.devices != 1
+
+    def check_started(self, environment: Mapping[str, str]) -> None:
+        """See that processes which torchrun started know of each other.
+
+        Args:
+            environment: The variables of this process.
+
+        Raises:
+            ValueError: Each would train alone.
+        """
+        started = environment.get("WORLD_SIZE", "1")
+        if "TORCHELASTIC_RUN_ID" in environment and started != "1" and not self.several:
+            raise ValueError(
+                f"torchrun started {started} processes, and devices is 1, so each would train alone: give devices "
+                f"(--devices {environment.get('LOCAL_WORLD_SIZE', 'auto')}), and num_nodes (--num-nodes) if there are "
+                "more machines"
+            )
 
     def with_options(self, **options: Any) -> "TrainingConfig":
         """These settings with some changed.

@@ -133,6 +133,7 @@ class Tagger:
             options["val"] = float(val)
             val = None
         config = (config or TrainingConfig()).with_options(**options)
+        config.check_started(os.environ)
         table = aligned(table, self.classes)
         val = None if val is None else aligned(val, self.classes, "the validation table")
         truth = None if truth is None else aligned(truth, self.classes, "the truth")

@@ -28,6 +28,7 @@ from lightning.pytorch.plugins import LayerSync
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor, nn
+from torch.distributed import DistError
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
@@ -309,7 +310,7 @@ class Keep(Checkpoint):
             with written_aside(path) as aside:
                 trainer.save_checkpoint(aside)
         except OSError as error:
-            raise OSError(f"cannot write {path}: {error}") from error
+            raise OSError(f"cannot write {path}: {error.strerror or error}") from error
 
     def state_dict(self) -> dict[str, Any]:
         """The best score."""
@@ -348,7 +349,8 @@ def fit(
 
     Raises:
         FloatingPointError: A loss is not finite; the message names step, term and images.
-        OSError: An image vanished, a process that reads images died, or a file cannot be written.
+        OSError: An image vanished, a file cannot be written, a process that reads images died, or another of those
+            that train together.
         KeyboardInterrupt: By Ctrl-C, or by SIGTERM. As with the other errors, the message says where training stopped
             and how to go on, and the last whole epoch is kept.
     """
@@ -418,12 +420,14 @@ def _stopped_plainly(trainer: Trainer, run: Run) -> Iterator[None]:
     except OSError as error:
         raise OSError(_stopped(_reason(error), trainer, run)) from error
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        died = f"a process that reads images died ({str(error).strip().rstrip('.')})"
-        raise ChildProcessError(
-            _stopped(f"{died}; if memory is short, give fewer workers (--workers)", trainer, run)
-        ) from error
+        said = str(error).strip().rstrip(".")
+        if "DataLoader worker" in said:
+            why = f"a process that reads images died ({said}); if memory is short, give fewer workers (--workers)"
+            raise ChildProcessError(_stopped(why, trainer, run)) from error
+        if isinstance(error, DistError) or "Connection closed by peer" in said:
+            why = "another of the processes that train together stopped, and says why"
+            raise ConnectionError(_stopped(why, trainer, run)) from error
+        raise
 
 
 def _reason(error: OSError) -> str:
