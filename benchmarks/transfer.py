@@ -42,7 +42,7 @@ from partlabel.training import Learner, fit
 
 SIZE = 224
 VAL, DEV = 0.15, 0.2
-SEARCH = {"coco18": (0.0008, 0.002, 0.005, 0.012, 0.03), "ccp": (0.015, 0.04, 0.1, 0.25, 0.6)}
+SEARCH = {"coco18": (0.002, 0.005, 0.012, 0.03, 0.08), "ccp": (0.015, 0.04, 0.1, 0.25, 0.6)}
 EPOCHS = {"coco18": 9, "ccp": 45}
 
 

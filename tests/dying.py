@@ -1,18 +1,53 @@
-"""A run that can be killed: a head with dropout that kills its own process in a given training step, as `kill -9` does.
+"""Runs that can be killed, as `kill -9` does: in a given training step, or at a given moment of any kind.
 
-Run as a script it trains on a folder of photos: `python dying.py photos out step key=value ...`.
+As a script, `python dying.py photos out step key=value ...` trains on a folder of photos and dies in that step.
+`python dying.py` alone takes one run after the other from its standard input and forks for each, so that they share
+the time that imports take.
 """
 
+import inspect
+import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import torch
 
-from partlabel import LabelTable, Tagger
+from partlabel import LabelTable, Tagger, methods
 from partlabel.nn.heads import ClassOutput
+from partlabel.nn.heads.residual import Residual
 from partlabel.nn.heads.ssgrl import SSGRL
+
+
+class Moments:
+    """Counts what happens: passes through the head, and files before and after they are put in place.
+
+    Attributes:
+        passed: How many there were.
+        last: The one to die in; None to live.
+    """
+
+    passed = 0
+    last = None
+
+    @classmethod
+    def tick(cls):
+        if cls.passed == cls.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        cls.passed += 1
+
+    @classmethod
+    def watch_files(cls):
+        replace = os.replace
+
+        def watched(*paths):
+            cls.tick()
+            replace(*paths)
+            cls.tick()
+
+        os.replace = watched
 
 
 class Dying(SSGRL):
@@ -32,6 +67,7 @@ class Dying(SSGRL):
         self.steps_taken = 0
 
     def forward(self, feature_map):
+        Moments.tick()
         if self.training:
             if self.steps_taken == self.step:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -40,18 +76,32 @@ class Dying(SSGRL):
         return ClassOutput(*out)
 
 
+class Fading(Residual):
+    """The residual head with dropout, which has a feature of the image too.
+
+    Args:
+        channels: Of the feature map.
+        classes: What is told apart.
+    """
+
+    def forward(self, feature_map):
+        Moments.tick()
+        return super().forward(torch.nn.functional.dropout(feature_map, 0.3, self.training))
+
+
 TRANSFER = {"start_epoch": 1, "intra_threshold": 0.4, "cross_threshold": 0.2, "threshold_step": 0.1,
             "threshold_floor": 0.1, "memory_size": 3, "pair_dim": 4, "pair_hidden_dim": 4}  # fmt: skip
 
 
-def train(collection, out, resume=False, **options):
-    """SST on the train part of the collection, all that is random in use."""
+def train(collection, out, resume=False, method="sst", head="dying.Dying", **options):
+    """A method on the train part of the collection, all that is random in use."""
     table = LabelTable.read(Path(collection) / "labels.csv", Path(collection) / "photos")
+    known = inspect.signature(methods.get(method)).parameters
     tagger = Tagger(
         table.classes,
-        "sst",
-        TRANSFER,
-        head="dying.Dying",
+        method,
+        {name: value for name, value in TRANSFER.items() if name in known},
+        head=head,
         backbone="test_resnet",
         pretrained=False,
         image_size=64,
@@ -60,10 +110,45 @@ def train(collection, out, resume=False, **options):
     return tagger.fit(table, out=out, resume=resume, **(settings | options))
 
 
+def serve():
+    """Take runs, as JSON a line, and say how each ended: its exit code, and how many moments it had."""
+    import iterstrat.ml_stratifiers  # noqa: F401
+    import timm  # noqa: F401
+
+    import partlabel.fitting
+    import partlabel.report
+    import partlabel.training
+
+    partlabel.report.build = lambda *args, **options: None  # drawing takes longer than training
+    for line in sys.stdin:
+        ended, passed = os.pipe()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                asked = json.loads(line)
+                Moments.last = asked.pop("last")
+                Moments.watch_files()
+                train(**asked)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os.write(passed, str(Moments.passed).encode())
+                os._exit(code)
+        os.close(passed)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(status, os.read(ended, 20).decode() or None, flush=True)
+        os.close(ended)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     import dying  # the class that the tagger finds by its dotted path is not that of `__main__`
 
+    if len(sys.argv) == 1:
+        dying.serve()
+        sys.exit()
     dying.Dying.step = int(sys.argv[3])
     given = dict(word.split("=") for word in sys.argv[4:])
     values = {key: int(value) if value.isdigit() else value for key, value in given.items()}

@@ -120,6 +120,8 @@ def test_where_images_outnumber_places_the_last_comer_stays():
     assert memory.labels[1].item() == 0
     memory.add(torch.ones(1, 1), torch.ones(1, 1, dtype=torch.int8), torch.tensor([1000]))
     assert len(memory.row) <= 3
+    memory.add(torch.ones(2, 1), torch.tensor([[0], [1]], dtype=torch.int8), torch.tensor([5, 8]))
+    assert (memory.row[2].item(), memory.labels[2].item()) == (8, 1)
 
 
 def test_an_image_is_no_witness_of_its_own_labels():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,6 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 import dying
+import together
+from partlabel import methods
+from partlabel.nn import heads
+from partlabel.nn.classes import Classes
 
 HERE = Path(__file__).parent
 
@@ -94,6 +99,80 @@ def test_a_killed_and_resumed_run_ends_as_an_uninterrupted_one(collection, tmp_p
     assert ends[0]["state_dict"]["method.memory.count"].sum() > 0
     assert any(sum(source["count"] for source in epoch["pseudo_labels"].values()) for epoch in history[1:])
     assert len({epoch["terms"]["bce"] for epoch in history}) == 4
+
+
+@pytest.fixture(scope="module")
+def forked():
+    """Runs training in a process of its own, to be killed at its n-th moment: what it ended with, and its moments."""
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "dying.py")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE)])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def run(collection, out, last=None, **options):
+        asked = {"collection": str(collection), "out": str(out), "last": last} | options
+        server.stdin.write(json.dumps(asked) + "\n")
+        server.stdin.flush()
+        status, passed = server.stdout.readline().split()
+        return int(status), passed
+
+    yield run
+    server.stdin.close()
+    assert server.wait(timeout=60) == 0
+
+
+def head_for(name):
+    return "dying.Dying" if methods.get(name).default_head == "ssgrl" or name == "sst" else "dying.Fading"
+
+
+def has_state(name):
+    """Whether a method remembers more than its network."""
+    kind, classes = methods.get(name), Classes(("a", "b"))
+    with torch.random.fork_rng():
+        method = kind(together.Maps(), heads.get("residual")(together.Maps.channels, classes))
+    return any(key.split(".")[0] not in ("backbone", "head") for key, _ in method.named_buffers())
+
+
+STATEFUL = [name for name in methods.names() if has_state(name)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cached", [False, True], ids=["images", "cached features"])
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(collection, tmp_path, forked, name, cached):
+    """Several times over: in a step, in validation, before and after a file is put in place."""
+    options = {"method": name, "head": head_for(name), "epochs": 3}
+    if cached:
+        options |= {"cache": "features", "cache_views": 2, "cache_dir": str(tmp_path / "cache")}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    status, moments = forked(collection, whole, **options)
+    assert status == 0
+    chance, kills = random.Random(f"{name} {cached}"), 0
+    for _ in range(3):
+        last = chance.randrange(int(moments) // 2)
+        status, _ = forked(collection, broken, last, resume="auto", **options)
+        assert status in (0, -signal.SIGKILL)
+        kills += status != 0
+    assert kills >= 2
+    assert forked(collection, broken, resume="auto", **options)[0] == 0
+
+    for file in ("model.safetensors", "completion.safetensors"):
+        assert (whole / file).exists() == (broken / file).exists()
+        if (whole / file).exists():
+            same(load_file(whole / file), load_file(broken / file), file)
+    ends = [torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (whole, broken)]
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "history", "global_step"):
+        same(ends[0][part], ends[1][part], part)
+    for file in ("metrics.csv", "history.json", "validation.json"):
+        assert (whole / file).read_text() == (broken / file).read_text(), file
+    assert not list(broken.rglob(".*")), "what was half written is gone"
+
+
+def test_every_method_that_remembers_is_killed():
+    assert {"sst", "soft_sst"} <= set(STATEFUL)
 
 
 def test_seeds_differ(collection, tmp_path):

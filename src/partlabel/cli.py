@@ -124,6 +124,7 @@ def train(
         head: From feature map to classes.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
+    from partlabel import ranks
     from partlabel.config import TrainingConfig
     from partlabel.run import Run
     from partlabel.tagger import Tagger
@@ -142,13 +143,18 @@ def train(
             skip_broken=skip_broken,
             config=config,
         )
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
+    except (KeyboardInterrupt, SystemExit) as stop:  # where it was not training that was interrupted
+        if not ranks.is_first():
+            sys.exit(130)  # the first process says it
+        if isinstance(stop, KeyboardInterrupt) and str(stop):
+            raise
         begun = Run(out).last.exists()
         how = "goes on after its last whole epoch" if begun else "begins anew, for no epoch had ended"
         raise KeyboardInterrupt(
             f"interrupted; the same command with --resume {how} (run folder {out})"
         ) from None
-    _say_trained(Run(out))
+    if ranks.is_first():
+        _say_trained(Run(out))
 
 
 def evaluate(

@@ -3,13 +3,14 @@
 Imports nothing heavy, so that the command line can read it.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from partlabel.text import did_you_mean, in_bytes
 
 Cache = Literal["features"]
-HERE_ONLY = frozenset({"workers", "cache_dir", "cache_size", "images"})
+HERE_ONLY = frozenset({"workers", "cache_dir", "cache_size", "images", "devices", "num_nodes", "strategy"})
 """What may differ between a run and its resumption: facts about the machine."""
 
 
@@ -19,7 +20,7 @@ class TrainingConfig:
 
     Attributes:
         epochs: Passes over the training images.
-        batch_size: Images a step.
+        batch_size: Images a step, in all processes together.
         lr: Learning rate at its highest, of everything but the backbone.
         backbone_lr: Learning rate of the backbone's trained part, as a multiple of `lr`.
         weight_decay: Of the parameters that are trained, unless the method has parameter groups of its own.
@@ -41,7 +42,10 @@ class TrainingConfig:
         workers: Processes that read images; 0 reads in this one.
         precision: Of the arithmetic, as Lightning names it: `32-true`, `16-mixed`, `bf16-mixed`.
         accelerator: As Lightning names it: `auto`, `cpu`, `gpu`.
-        devices: How many, or `auto`.
+        devices: How many a machine, or `auto`; each has a process that takes its share of every batch.
+        num_nodes: Machines (docs/many-machines.md).
+        strategy: Of several processes, as Lightning names it: `auto`, `ddp`, `ddp_find_unused_parameters_true`, `fsdp`.
+        sync_batchnorm: Normalise by the whole batch rather than by each process's share of it.
         seed: Of the split, the initial weights, the order, the augmentation and dropout.
     """
 
@@ -68,10 +72,13 @@ class TrainingConfig:
     precision: str = "32-true"
     accelerator: str = "auto"
     devices: int | str = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    sync_batchnorm: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "step_epochs", "cache_views"):
+        for name in ("epochs", "batch_size", "accumulate", "step_epochs", "cache_views", "num_nodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 1")
         if self.cache_size is not None:
@@ -80,8 +87,35 @@ class TrainingConfig:
             raise ValueError(f"val is {self.val}; it is a share of the training images, from 0 up to below 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is {self.ema}; it is a decay such as 0.999, and 0 for none")
+        if any(word in self.strategy for word in ("spawn", "fork", "notebook")):
+            raise ValueError(
+                f"strategy is {self.strategy!r}, whose processes end with what they learned; give 'ddp', "
+                "and start a script or the command line"
+            )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed is {self.seed}; it has to lie between 0 and 2147483647")
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one process may train."""
+        return self.num_nodes > 1 or self.devices != 1
+
+    def check_started(self, environment: Mapping[str, str]) -> None:
+        """See that processes which torchrun started know of each other.
+
+        Args:
+            environment: The variables of this process.
+
+        Raises:
+            ValueError: Each would train alone.
+        """
+        started = environment.get("WORLD_SIZE", "1")
+        if "TORCHELASTIC_RUN_ID" in environment and started != "1" and not self.several:
+            raise ValueError(
+                f"torchrun started {started} processes, and devices is 1, so each would train alone: give devices "
+                f"(--devices {environment.get('LOCAL_WORLD_SIZE', 'auto')}), and num_nodes (--num-nodes) if there are "
+                "more machines"
+            )
 
     def with_options(self, **options: Any) -> "TrainingConfig":
         """These settings with some changed.

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from partlabel import completion
+from partlabel import completion, ranks
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
 from partlabel.data import features
@@ -123,19 +123,24 @@ def train(
     true = None if truth is None else truth_of(parts.train, truth)
     learner = Learner(model, config, parts.table.classes, parts.train.images, true, cached)
     batches = loader(learn, config.batch_size, True, config.seed, workers, pin)
-    judged = None if judge is None else loader(judge, 2 * config.batch_size, workers=workers, pin=pin)
+    judged = (
+        None if judge is None else loader(judge, 2 * config.batch_size, workers=workers, pin=pin, share=True)
+    )
     fit(learner, batches, judged, run, checkpoint)
     if judged is None or parts.val is None:
         return Outcome(learner.history, None)
-    said = logits(model, judged, cached)
+    said = logits(model, judged, cached, share=True)
     if not config.completion:
         return Outcome(learner.history, said)
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(parts.train))[:COMPLETED_FROM])
+    rank, processes = ranks.place()
+    share = np.array_split(rows, processes)[rank]
     chunks = [
-        Rows(-1, part.tolist()) for part in np.array_split(rows, -(-len(rows) // (2 * config.batch_size)))
+        Rows(-1, part.tolist()) for part in np.array_split(share, -(-len(share) // (2 * config.batch_size)))
     ]
     plain = DataLoader(learn, batch_size=None, sampler=chunks, num_workers=workers, collate_fn=as_it_is)
-    votes = completion.fit(logits(model, plain, cached), parts.train.labels[rows], said, parts.val.labels)
+    learned = logits(model, plain, cached, share=True)
+    votes = completion.fit(learned, parts.train.labels[rows], said, parts.val.labels)
     return Outcome(learner.history, said, votes)
 
 
@@ -156,7 +161,7 @@ def fit_pooling(backbone: nn.Module, view: View, table: LabelTable) -> None:
 
 
 def logits(
-    model: Method, batches: DataLoader[Batch], cached: bool = False
+    model: Method, batches: DataLoader[Batch], cached: bool = False, share: bool = False
 ) -> Float[np.ndarray, "image class"]:
     """What a method says of all images.
 
@@ -164,8 +169,10 @@ def logits(
         model: In eval mode.
         batches: In the order wanted.
         cached: Whether they hold outputs of the backbone's stem.
+        share: Whether they are the share of one of several processes; then all come to know all.
     """
-    return scored(model, batches, cached)[1]
+    own = scored(model, batches, cached)[1]
+    return ranks.gather(torch.from_numpy(own))[0].numpy() if share else own
 
 
 def scored(

@@ -117,9 +117,12 @@ class ImageMemory(nn.Module):
         """
         slot = rows % self.size
         self._grow(int(slot.max()) + 1)
-        self.features[slot] = normalize(features.float(), dim=-1).half()
-        self.labels[slot] = labels
-        self.row[slot] = rows
+        order = torch.arange(len(slot), device=slot.device)
+        last = order.new_full((len(self.row),), -1).scatter_reduce(0, slot, order, "amax")[slot] == order
+        slot = slot[last]  # of images of one place in one batch
+        self.features[slot] = normalize(features[last].float(), dim=-1).half()
+        self.labels[slot] = labels[last]
+        self.row[slot] = rows[last]
 
     @torch.no_grad()
     def evidence(

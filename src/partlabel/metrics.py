@@ -13,7 +13,7 @@ The decision metrics are those of Wang et al., CVPR 2016 (arXiv:1604.04573), and
 cells), C for class (mean over classes); CF1 is the harmonic mean of CP and CR, not the mean of the classes' F1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -315,6 +315,14 @@ class PseudoLabelQuality:
     def compute(self) -> dict[str, Quality]:
         """The quality of each source since the last `reset`."""
         return {name: Quality(*map(int, counts)) for name, counts in self._counts.items()}
+
+    def add_up(self, total: Callable[[Any], Any]) -> None:
+        """Take the counts of several processes together.
+
+        Args:
+            total: Gives the sum over the processes.
+        """
+        self._counts = {name: [total(n) for n in counts] for name, counts in self._counts.items()}
 
     def reset(self) -> None:
         """Start over, for the next epoch."""

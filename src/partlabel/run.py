@@ -71,8 +71,14 @@ class Run:
             )
         if exists:
             self._check_same(config)
+        for left in self.folder.rglob(".*.part*"):  # of a run that was killed while it wrote
+            left.unlink()
         self.write_config(config)
         return self.last if exists and self.last.exists() else None
+
+    def join(self, resume: bool | Literal["auto"]) -> Path | None:
+        """Take part in what another process started: the checkpoint to go on from, None to begin."""
+        return self.last if resume and self.last.exists() else None
 
     def _check_same(self, config: Mapping[str, Any]) -> None:
         from partlabel.config import HERE_ONLY

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from partlabel import __version__, methods, registry
+from partlabel import __version__, methods, ranks, registry
 from partlabel.codes import UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
@@ -123,6 +123,8 @@ class Tagger:
             ValueError: Classes differ, images cannot be read, nothing is known, settings are not those of the run.
             FileExistsError: `out` holds a run, which is not to be gone on with.
             FloatingPointError: A loss is not finite.
+            OSError: An image vanished, a process that reads images died, or a file cannot be written.
+            KeyboardInterrupt: By Ctrl-C; the message says how to go on.
         """
         from partlabel import fitting
         from partlabel.data.parts import aligned, divide
@@ -131,6 +133,7 @@ class Tagger:
             options["val"] = float(val)
             val = None
         config = (config or TrainingConfig()).with_options(**options)
+        config.check_started(os.environ)
         table = aligned(table, self.classes)
         val = None if val is None else aligned(val, self.classes, "the validation table")
         truth = None if truth is None else aligned(truth, self.classes, "the truth")
@@ -142,12 +145,15 @@ class Tagger:
             self.model, graph = self._start(parts)
         about = {"images": str(Path(table.root or ".").resolve()), "table": digest(parts.table)}
         description = self._description() | {"training": config.to_dict(), "data": about}
-        checkpoint = run.start(description, resume)
-        fitting.write_parts(run, parts)
+        writes = ranks.is_first() or not config.several
+        checkpoint = run.start(description, resume) if writes else run.join(resume)
+        if writes:
+            fitting.write_parts(run, parts)
         outcome = fitting.train(self.model, self.view, config, parts, truth, run, checkpoint)
         self.completion = outcome.completion
-        self.save(run.folder, description)
-        fitting.write_results(self, run, parts, outcome, graph)
+        if writes:
+            self.save(run.folder, description)
+            fitting.write_results(self, run, parts, outcome, graph)
         return self
 
     def scores(

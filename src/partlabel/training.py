@@ -6,8 +6,11 @@ on the epoch (`data/module.py`) and checkpoints at the ends of epochs, a run tha
 buffers and averages of one that was not, bit for bit on a CPU.
 """
 
+import inspect
 import logging
 import math
+import signal
+import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,12 +24,17 @@ from jaxtyping import Float, Int8
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, EMAWeightAveraging, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
+from lightning.pytorch.plugins import LayerSync
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import Tensor, nn
+from torch.distributed import DistError
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 from torch.utils.data import DataLoader
 
-from partlabel import metrics
+from partlabel import metrics, ranks
 from partlabel.config import TrainingConfig
 from partlabel.data.aside import written_aside
 from partlabel.data.images import draw_seed
@@ -94,25 +102,32 @@ class Learner(LightningModule):
         progress = self.progress(batch_idx)
         with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
             terms, pseudo_labels = self.method.step(batch, progress)
-        loss = torch.stack([term.float() for term in terms.values()]).sum()
-        self._check_finite(terms, batch, progress)
-        for name, term in terms.items():
-            self._sums[name] += term.detach()
-        self._sums["loss"] += loss.detach()
+        values = torch.stack([term.float() for term in terms.values()])
+        means = ranks.average(values.detach())
+        self._check_finite(dict(zip(terms, means, strict=True)), batch, progress)
+        for name, mean in zip(terms, means, strict=True):
+            self._sums[name] += mean
+        self._sums["loss"] += means.sum()
         truth = None if self.truth is None else self.truth[batch.index.cpu()].to(batch.labels.device)
         self.quality.update(pseudo_labels, batch.labels, truth)
-        self.log("loss", loss.detach(), prog_bar=True, logger=False)
-        return loss
+        self.log("loss", means.sum(), prog_bar=True, logger=False)
+        return values.sum()
 
     def _check_finite(self, terms: dict[str, Tensor], batch: Batch, progress: Progress) -> None:
-        wrong = {name: float(term.detach()) for name, term in terms.items() if not torch.isfinite(term)}
+        wrong = {name: float(term) for name, term in terms.items() if not torch.isfinite(term)}
         if wrong:
-            images = some((self.images[row] for row in batch.index.tolist()), most=8)
+            (index,) = ranks.gather(batch.index)
+            images = some((self.images[row] for row in index.tolist()), most=8)
             raise FloatingPointError(
                 f"the loss is not finite at step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch}): "
                 f"{', '.join(f'{name} = {value}' for name, value in wrong.items())}; images: {images}; "
                 "try a lower --lr, --clip 1 or --precision 32-true"
             )
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Before validation, agree on what batch normalisation saw, where each process saw its own share."""
+        if not self.config.sync_batchnorm and batch_idx + 1 == self.trainer.num_training_batches:
+            ranks.average_moments(self.method)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the logits."""
@@ -123,15 +138,29 @@ class Learner(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Score them over the known labels."""
         anew = self.method.end_validation()
-        logits = torch.cat([b.images for b in self._seen]) if anew is None else anew.float().cpu()
-        labels = torch.cat([b.labels for b in self._seen])
+        logits, labels = ranks.gather(
+            torch.cat([b.images for b in self._seen]), torch.cat([b.labels for b in self._seen])
+        )
         self._seen.clear()
+        if anew is not None:
+            logits = anew.float().cpu()
+        if len(logits) != len(labels):
+            raise RuntimeError(
+                f"{type(self.method).__name__}.end_validation gave logits of {len(logits)} images where all processes "
+                f"saw {len(labels)}: it has to gather what it kept, by partlabel.ranks.gather"
+            )
         evaluation = metrics.evaluate(logits.numpy(), labels.numpy(), self.classes)
         for name in ("mAP", "mAP interpolated", "OF1", "CF1"):
             self.log(f"val/{name}", evaluation.numbers[name], prog_bar=name == "mAP", logger=False)
 
     def on_train_epoch_end(self) -> None:
-        """Write the epoch down."""
+        """Write the epoch down, once all processes are seen to remember the same."""
+        if astray := ranks.differing(dict(self.method.named_buffers())):
+            raise RuntimeError(
+                f"the processes no longer remember the same: {some(astray)}; {type(self.method).__name__} has to "
+                "gather what it remembers, by partlabel.ranks.gather, or be trained by one process"
+            )
+        self.quality.add_up(ranks.total)
         batches = int(self.trainer.num_training_batches)
         measured = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         epoch: dict[str, Any] = {
@@ -232,8 +261,22 @@ class Average(EMAWeightAveraging):
         super().__init__(use_buffers=False, decay=decay)
 
 
+class Moments(LayerSync):
+    """Batch normalisation over the images of all processes."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Begin."""
+        ranks.share_moments(model)
+        return model
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """End."""
+        ranks.own_moments(model)
+        return model
+
+
 class Keep(Checkpoint):
-    """Keeps the last epoch, the best one and the history, each replaced as a whole.
+    """Keeps the last epoch, the best one and the history, each replaced as a whole, by the first process alone.
 
     Args:
         run: Where.
@@ -255,12 +298,19 @@ class Keep(Checkpoint):
         if trainer.is_global_zero and isinstance(pl_module, Learner):
             self.run.write_history(pl_module.history, [flat(epoch) for epoch in pl_module.history])
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait until the last of it is in place, for all processes read it."""
+        trainer.strategy.barrier()
+
     def _write(self, trainer: Trainer, path: Path) -> None:
-        if trainer.world_size > 1:
-            trainer.save_checkpoint(path)
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(path)  # which takes part in, but writes nothing
             return
-        with written_aside(path) as aside:
-            trainer.save_checkpoint(aside)
+        try:
+            with written_aside(path) as aside:
+                trainer.save_checkpoint(aside)
+        except OSError as error:
+            raise OSError(f"cannot write {path}: {error.strerror or error}") from error
 
     def state_dict(self) -> dict[str, Any]:
         """The best score."""
@@ -299,6 +349,10 @@ def fit(
 
     Raises:
         FloatingPointError: A loss is not finite; the message names step, term and images.
+        OSError: An image vanished, a file cannot be written, a process that reads images died, or another of those
+            that train together.
+        KeyboardInterrupt: By Ctrl-C, or by SIGTERM. As with the other errors, the message says where training stopped
+            and how to go on, and the last whole epoch is kept.
     """
     config = learner.config
     if resume is not None:
@@ -311,6 +365,9 @@ def fit(
         trainer = Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=_strategy(config),
+            plugins=_plugins(config),
             precision=config.precision,  # type: ignore[arg-type]
             max_epochs=config.epochs,
             accumulate_grad_batches=config.accumulate,
@@ -323,9 +380,68 @@ def fit(
             log_every_n_steps=1,
             use_distributed_sampler=False,  # `Batches` shares itself out
         )
-        trainer.fit(learner, train, val, ckpt_path=resume, weights_only=True)
+        with _stopped_plainly(trainer, run):
+            trainer.fit(learner, train, val, ckpt_path=resume, weights_only=True)
     learner.method.load_state_dict(weights(run.best))
     learner.method.cpu().eval()
+
+
+def _strategy(config: TrainingConfig) -> str | Strategy:
+    """Lightning's; buffers need not be sent round at every step, as all processes keep them equal."""
+    several = config.num_nodes > 1 or (isinstance(config.devices, int) and config.devices > 1)
+    if not several or config.strategy not in ("auto", "ddp"):
+        return config.strategy
+    options = inspect.signature(DistributedDataParallel).parameters
+    sent = (
+        "forward_sync_buffers" if "forward_sync_buffers" in options else "broadcast_buffers"
+    )  # until torch 2.13
+    return DDPStrategy(**{sent: False})  # type: ignore[arg-type]
+
+
+def _plugins(config: TrainingConfig) -> list[Any]:
+    """Shared batch normalisation; and no requeueing by Lightning, whose checkpoint lies in the middle of an epoch."""
+    shared: list[Any] = [Moments()] if config.sync_batchnorm else []
+    return [*shared, SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else shared
+
+
+@contextmanager
+def _stopped_plainly(trainer: Trainer, run: Run) -> Iterator[None]:
+    """Says of what stops training from outside where it stopped, and how to go on."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except (
+        KeyboardInterrupt,
+        SystemExit,
+    ) as stop:  # Lightning makes the one into the other, and is deaf from then on
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt(_stopped("interrupted", trainer, run)) from stop
+    except OSError as error:
+        raise OSError(_stopped(_reason(error), trainer, run)) from error
+    except RuntimeError as error:
+        said = str(error).strip().rstrip(".")
+        if "DataLoader worker" in said:
+            why = f"a process that reads images died ({said}); if memory is short, give fewer workers (--workers)"
+            raise ChildProcessError(_stopped(why, trainer, run)) from error
+        if isinstance(error, DistError) or "Connection closed by peer" in said:
+            why = "another of the processes that train together stopped, and says why"
+            raise ConnectionError(_stopped(why, trainer, run)) from error
+        raise
+
+
+def _reason(error: OSError) -> str:
+    """What an error says; of one in another process the last line, below its traceback."""
+    return (
+        str(error).strip().splitlines()[-1].removeprefix("OSError: ") if str(error).strip() else repr(error)
+    )
+
+
+def _stopped(why: str, trainer: Trainer, run: Run) -> str:
+    """Why and where a run stopped, and how it goes on."""
+    at = f"training stopped in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}"
+    how = "goes on after its last whole epoch" if run.last.exists() else "begins anew, for no epoch had ended"
+    return f"{why}; {at}; resume=True (--resume) {how} (run folder {run.folder})"
 
 
 @contextmanager
@@ -345,6 +461,7 @@ def _quiet() -> Iterator[None]:
             "The number of training batches",
             "Detected call of `lr_scheduler.step",
             "You are using `torch.load` with `weights_only",
+            "It is recommended to use `self.log",  # what is logged is the same in all processes
         ):
             warnings.filterwarnings("ignore", f".*{hint}")
         for logger in loggers:

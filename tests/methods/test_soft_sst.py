@@ -4,7 +4,7 @@ from torch import nn
 
 from partlabel.labels import UNKNOWN
 from partlabel.methods import Batch, Progress
-from partlabel.methods.soft_sst import SoftSST, fit_slope, ranks_better
+from partlabel.methods.soft_sst import SoftSST, calibrate, ranks_better
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
 
@@ -119,11 +119,18 @@ def test_validation_finds_the_slope_at_which_it_is_as_sure_as_right():
     assert 0.1 <= model.slope < 1
 
 
-def test_the_slope_is_that_of_a_logistic_regression():
+def test_slope_and_offsets_are_those_of_a_logistic_regression():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4000, 2, generator=generator) * 3
     labels = (torch.rand(4000, 2, generator=generator) < (logits / 2).sigmoid()).to(torch.int8)
-    assert fit_slope(logits, torch.zeros_like(logits), labels)[1] == pytest.approx(0.5, abs=0.03)
+    found = calibrate(logits + torch.tensor([0.0, 2.0]), torch.zeros(2), labels)
+    assert found.slope.item() == pytest.approx(0.5, abs=0.03)
+    assert found.offset.tolist() == pytest.approx([0, -1], abs=0.15)
+
+
+def test_few_labels_leave_the_logits_as_they_are():
+    found = calibrate(torch.randn(3, 2), torch.zeros(2), torch.full((3, 2), UNKNOWN, dtype=torch.int8))
+    assert (found.slope.item(), found.offset.tolist(), found.cost) == (1, [0, 0], 0)
 
 
 def test_fewer_than_two_copies_are_refused():

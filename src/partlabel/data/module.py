@@ -7,13 +7,12 @@ its order from it, and a resumed run goes on exactly where it stopped.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
 from typing import Any, TypeVar
 
 import numpy as np
-import torch.distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from partlabel import ranks
 from partlabel.data.images import Rows
 from partlabel.methods import Batch
 
@@ -24,21 +23,28 @@ class Batches(Sampler[Rows]):
     """The rows of each batch.
 
     In training every image comes once an epoch, in an order drawn for it. A last batch of a single image, which batch
-    normalisation can make nothing of, joins the one before. Where several processes train together, each gets its
-    share of the batches, a few images coming twice to make the shares equal. Evaluation takes all images in order.
+    normalisation can make nothing of, joins the one before.
+
+    Where several processes train together, each gets its slice of every batch, so that the slices in the order of the
+    processes are the batch of one process; a last batch of fewer than two images a process joins the one before. Of
+    images to evaluate each gets its part, in order and none twice.
 
     Args:
         count: How many images.
-        batch_size: How many at a time.
+        batch_size: How many at a time; in training, in all processes together.
         shuffle: Whether this is for training.
         seed: Of the order.
+        share: Whether processes that train together share the images; else each gets them all.
     """
 
-    def __init__(self, count: int, batch_size: int, shuffle: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, count: int, batch_size: int, shuffle: bool = False, seed: int = 0, share: bool = False
+    ) -> None:
         self.count = count
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
+        self.share = share or shuffle
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -46,33 +52,46 @@ class Batches(Sampler[Rows]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        share = ceil(self.count / self._shares[1])
-        return max(ceil(share / self.batch_size) - self._joined(share), 1)
+        return len(self._parts(np.arange(self.count)))
 
     def __iter__(self) -> Iterator[Rows]:
         if not self.shuffle:
-            yield from (Rows(-1, rows) for rows in self._cut(np.arange(self.count)))
+            yield from (Rows(-1, rows.tolist()) for rows in self._parts(np.arange(self.count)))
             return
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
-        rank, ranks = self._shares
-        order = np.resize(order, ceil(self.count / ranks) * ranks)[rank::ranks]
+        yield from (Rows(self.epoch, rows.tolist()) for rows in self._parts(order))
+
+    def _parts(self, order: np.ndarray) -> list[np.ndarray]:
+        """What of the images, in this order, this process gets at a time."""
+        rank, count = ranks.place() if self.share else (0, 1)
+        self._check(count)
+        if not self.shuffle:
+            return self._cut(np.array_split(order, count)[rank])
         batches = self._cut(order)
-        if self._joined(len(order)):
-            single = batches.pop()
-            batches[-1] += single
-        yield from (Rows(self.epoch, rows) for rows in batches)
+        if len(batches) > 1 and self.batch_size >= 2 * count > len(batches[-1]):
+            last = batches.pop()
+            batches[-1] = np.concatenate([batches[-1], last])
+        return [np.array_split(batch, count)[rank] for batch in batches]
 
-    @property
-    def _shares(self) -> tuple[int, int]:
-        if not self.shuffle or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return 0, 1
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    def _cut(self, order: np.ndarray) -> list[np.ndarray]:
+        return [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
 
-    def _joined(self, count: int) -> bool:
-        return self.shuffle and count > self.batch_size > 1 and count % self.batch_size == 1
+    def _check(self, processes: int) -> None:
+        """See that every process gets images.
 
-    def _cut(self, order: np.ndarray) -> list[list[int]]:
-        return [order[at : at + self.batch_size].tolist() for at in range(0, len(order), self.batch_size)]
+        Raises:
+            ValueError: One would not.
+        """
+        if processes > 1 and self.shuffle and min(self.batch_size, self.count) < 2 * processes:
+            raise ValueError(
+                f"{processes} processes share batches of {self.batch_size} out of {self.count} images, and each "
+                "needs at least two at a time: give a larger batch_size (--batch-size), or fewer devices"
+            )
+        if processes > max(self.count, 1):
+            raise ValueError(
+                f"{processes} processes share {self.count} validation images, and each needs at least one: give "
+                "a larger val (--val), or fewer devices"
+            )
 
 
 def loader(
@@ -82,6 +101,7 @@ def loader(
     seed: int = 0,
     workers: int = 0,
     pin: bool = False,
+    share: bool = False,
 ) -> DataLoader[Batch]:
     """Batches of a dataset that takes `Rows`.
 
@@ -92,8 +112,9 @@ def loader(
         seed: Of the order.
         workers: Processes that read; 0 reads in this one.
         pin: Whether batches go on to a GPU.
+        share: Whether processes that train together share the images; in training they do.
     """
-    batches = Batches(len(dataset), batch_size, shuffle, seed)  # type: ignore[arg-type]
+    batches = Batches(len(dataset), batch_size, shuffle, seed, share)  # type: ignore[arg-type]
     return DataLoader(
         dataset,
         batch_size=None,

@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.labels import Targets
+from partlabel.ranks import average
 
 
 class Asymmetric(nn.Module):
@@ -31,4 +32,4 @@ class Asymmetric(nn.Module):
         present = (1 - p) ** self.gamma_present * p.clamp(min=1e-8).log()
         absent = (1 - kept) ** self.gamma_absent * kept.clamp(min=1e-8).log()
         each = targets.weight * (targets.value * present + (1 - targets.value) * absent)
-        return -each.sum() / targets.weight.sum().clamp(min=1e-8)
+        return -each.sum() / average(targets.weight.sum()).clamp(min=1e-8)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel.labels import Targets
+from partlabel.ranks import average
 
 
 class PartialBCE(nn.Module):
@@ -20,4 +21,4 @@ class PartialBCE(nn.Module):
         each = binary_cross_entropy_with_logits(
             logits.float(), targets.value, targets.weight, reduction="sum"
         )
-        return each / targets.weight.sum().clamp(min=1e-8)
+        return each / average(targets.weight.sum()).clamp(min=1e-8)

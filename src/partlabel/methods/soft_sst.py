@@ -26,7 +26,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from partlabel import pseudo_labels
+from partlabel import pseudo_labels, ranks
 from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.labels import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
@@ -58,7 +58,7 @@ class SoftSST(Method):
     At first `L = BCE(known)`, after `start` of the run `L = BCE(known + soft) / sqrt(share known)`: a mean over all
     labels, where weight decay counts less, as there is more to fit. The copies learn from the known labels throughout.
     In prediction `logit = head + worth scale_c evidence_c`, evidence centred, by its spread and limited, in units of
-    the spread of the logit; a common slope about each class's mean makes the sum as sure as it is right.
+    the spread of the logit; a common slope and an offset per class make the sum as sure as it is right.
 
     With a frozen backbone a copy knows nothing of the labels it judges. A backbone that is trained has seen them all,
     and the votes come out worth too little.
@@ -82,7 +82,9 @@ class SoftSST(Method):
     anchor: Float[Tensor, " class"]
     worth: Float[Tensor, ""]
     slope: Float[Tensor, ""]
+    offset: Float[Tensor, " class"]
     taught_slope: Float[Tensor, ""]
+    taught_offset: Float[Tensor, " class"]
 
     def __init__(
         self,
@@ -108,8 +110,8 @@ class SoftSST(Method):
         self.bce = PartialBCE()
         self.start = start
         self.sharpness = sharpness
-        for name, start_at in (("centre", 0.0), ("spread", 1.0), ("scale", 0.0), ("anchor", 0.0)):
-            self.register_buffer(name, torch.full((head.num_classes,), start_at))
+        for name in ("centre", "spread", "scale", "anchor", "offset", "taught_offset"):
+            self.register_buffer(name, torch.full((head.num_classes,), float(name == "spread")))
         for name, start_at in (("worth", 0.0), ("slope", 1.0), ("taught_slope", 1.0)):
             self.register_buffer(name, torch.tensor(start_at))
         self._judged: list[_Judged] = []
@@ -121,7 +123,7 @@ class SoftSST(Method):
         feature_map = self.backbone(batch.images)
         out, known = self.head(feature_map), Targets.known(batch.labels)
         assert out.image is not None
-        self.memory.add(out.image.detach(), batch.labels, batch.index)
+        self.memory.add(*ranks.gather(out.image.detach(), batch.labels, batch.index))
         fold = batch.index % len(self.folds)
         # The backbone learns from the head alone.
         copies = torch.stack([head(feature_map.detach()).logits for head in self.folds])
@@ -136,8 +138,8 @@ class SoftSST(Method):
             step = Step({"bce": self.bce(out.logits, known)} | terms)
         else:
             soft = self._taught(copies.mean(0), evidence, batch.labels)
-            share = known.weight.mean().clamp(min=1 / known.weight.numel())
-            taught = self.bce(out.logits, known.fill(soft)) * share.rsqrt()
+            share = ranks.average(known.weight.sum()) / ranks.average(torch.ones_like(known.weight).sum())
+            taught = self.bce(out.logits, known.fill(soft)) * share.clamp(min=1e-6).rsqrt()
             step = Step({"bce_cross": taught} | terms, {"cross": soft})
         if progress.batch + 1 == progress.batches:
             self._weigh()
@@ -162,7 +164,8 @@ class SoftSST(Method):
     ) -> Targets:
         """What the copies together and the memory say of the unknown labels."""
         vote = self.taught_slope * self.worth * self._units(evidence)
-        return pseudo_labels.from_evidence(self._steeper(logits, self.taught_slope), vote, labels)
+        odds = self._sure(logits, self.taught_slope, self.taught_offset)
+        return pseudo_labels.from_evidence(odds, vote, labels)
 
     def _judge(
         self,
@@ -184,32 +187,37 @@ class SoftSST(Method):
         or more: pooled over copies, its judgements would look worse than they are, and any vote that dilutes them
         better. So the copies' means are made equal first.
         """
-        own, evidence, labels, fold = (torch.cat(parts) for parts in zip(*self._judged, strict=True))
-        level = self._fold_sum / len(fold)
+        own, evidence, labels, fold = ranks.gather(*map(torch.cat, zip(*self._judged, strict=True)))
+        level = ranks.total(self._fold_sum) / len(fold)
         logits = own + (level.mean(0) - level)[fold]
         self._judged.clear()
         self._fold_sum = torch.zeros_like(self._fold_sum)
-        low, middle, high = evidence.quantile(evidence.new_tensor([0.16, 0.5, 0.84]), dim=0)
+        low, middle, high = evidence.sort(0).values[
+            [int(share * (len(fold) - 1)) for share in (0.16, 0.5, 0.84)]
+        ]
         self.centre.copy_(middle)
         self.spread.copy_(((high - low) / 2).clamp(min=1e-6))
         self.scale.copy_(logits.std(0, unbiased=False))
         self.anchor.copy_(logits.mean(0))
         vote = self._units(evidence)
-        fits = [fit_slope(logits, worth * vote, labels) for worth in WORTHS]
-        best = min(range(len(WORTHS)), key=lambda number: fits[number][0])
+        fits = [calibrate(logits + worth * vote, self.anchor, labels) for worth in WORTHS]
+        best = min(range(len(WORTHS)), key=lambda number: fits[number].cost)
         if not ranks_better(logits + WORTHS[best] * vote, logits, labels):
             best = 0
         self.worth.fill_(WORTHS[best])
-        self.taught_slope.fill_(fits[best][1])
-        self.slope.fill_(fits[best][1])
+        for buffers in ((self.taught_slope, self.taught_offset), (self.slope, self.offset)):
+            buffers[0].copy_(fits[best].slope)
+            buffers[1].copy_(fits[best].offset)
 
     def _units(self, evidence: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
         """Evidence in units of the head's logit."""
         return self.scale * ((evidence - self.centre) / self.spread).clamp(-LIMIT, LIMIT)
 
-    def _steeper(self, logits: Float[Tensor, "batch class"], slope: Tensor) -> Float[Tensor, "batch class"]:
-        """Logits about each class's mean, by a slope."""
-        return self.anchor + slope * (logits - self.anchor)
+    def _sure(
+        self, logits: Float[Tensor, "batch class"], slope: Float[Tensor, ""], offset: Float[Tensor, " class"]
+    ) -> Float[Tensor, "batch class"]:
+        """Logits, as sure as they are right."""
+        return self.anchor + offset + slope * (logits - self.anchor)
 
     def vote(self, out: ClassOutput) -> Float[Tensor, "batch class"]:
         """What the remembered images add to the log-odds of each label."""
@@ -220,50 +228,65 @@ class SoftSST(Method):
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Logits: the head's, and the vote."""
         out = self.outputs(images)
-        return self._steeper(out.logits + self.vote(out), self.slope)
+        return self._sure(out.logits + self.vote(out), self.slope, self.offset)
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
         """Logits; before the slope, they are kept to find it."""
         out = self.outputs(batch.images)
         joined = (out.logits.float() + self.vote(out)).detach()
         self._seen.append((joined, batch.labels))
-        return self._steeper(joined, self.slope)
+        return self._sure(joined, self.slope, self.offset)
 
     def end_validation(self) -> Float[Tensor, "image class"]:
-        """Find the slope at which the head and the vote are as sure as they are right."""
-        joined, labels = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        """Find the slope and offsets at which the head and the vote are as sure as they are right."""
+        joined, labels = ranks.gather(*map(torch.cat, zip(*self._seen, strict=True)))
         self._seen.clear()
-        self.slope.fill_(fit_slope(joined, torch.zeros_like(joined), labels)[1])
-        return self._steeper(joined, self.slope)
+        fit = calibrate(joined, self.anchor, labels)
+        self.slope.copy_(fit.slope)
+        self.offset.copy_(fit.offset)
+        return self._sure(joined, self.slope, self.offset)
 
 
-def fit_slope(
-    logits: Float[Tensor, "image class"], vote: Float[Tensor, "image class"], labels: Labels
-) -> tuple[float, float]:
-    """Cross-entropy of the known labels under logit and vote, and the common slope at which it is least.
+class Calibration(NamedTuple):
+    """How sure logits may be.
 
-    A vote repeats some of what the head says, and their sum is too sure of itself: without the slope (and an offset per
-    class, which is not kept), what ranks better would look worse. By cross-entropy and not by mean AP, which is noise
-    where a class has twenty known labels.
+    Attributes:
+        cost: Cross-entropy of the known labels, summed.
+        slope: Of the logits about each class's anchor.
+        offset: What each class is to be raised by.
     """
-    centre, known, truth = logits.mean(0), (labels != UNKNOWN).float(), (labels == PRESENT).float()
+
+    cost: float
+    slope: Float[Tensor, ""]
+    offset: Float[Tensor, " class"]
+
+
+def calibrate(
+    logits: Float[Tensor, "image class"], anchor: Float[Tensor, " class"], labels: Labels
+) -> Calibration:
+    """The common slope, and the offset of each class, at which the cross-entropy of the known labels is least.
+
+    A vote repeats some of what the head says, and their sum is too sure of itself: without the slope what ranks better
+    would look worse. One slope for all, and offsets that a few labels do not move: a class has twenty known ones.
+    """
+    known, truth = (labels != UNKNOWN).float(), (labels == PRESENT).float()
     slope = logits.new_ones(()).requires_grad_()
-    offset = logits.new_zeros(logits.shape[1]).requires_grad_()
+    offset = torch.zeros_like(anchor).requires_grad_()
     optimiser = torch.optim.LBFGS([slope, offset], max_iter=30, line_search_fn="strong_wolfe")
 
-    def misfit() -> Tensor:
-        odds = centre + offset + slope * (logits + vote - centre)
+    def cost() -> Tensor:
+        odds = anchor + offset + slope * (logits - anchor)
         return binary_cross_entropy_with_logits(odds, truth, known, reduction="sum")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = misfit() + offset.square().sum()
+        loss = cost() + (slope - 1).square() + offset.square().sum()
         loss.backward()
         return loss
 
     with torch.enable_grad():
         optimiser.step(closure)
-    return float(misfit().detach()), float(slope.detach().clamp(min=0.1))
+    return Calibration(float(cost().detach()), slope.detach().clamp(min=0.1), offset.detach())
 
 
 def ranks_better(

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel import pseudo_labels
+from partlabel import pseudo_labels, ranks
 from partlabel.labels import Labels, Targets
 from partlabel.losses.asymmetric import Asymmetric
 from partlabel.losses.contrastive import Contrastive
@@ -117,14 +117,16 @@ class SST(Method):
         ramp = progress.ramp(self.ramp_epochs)
         together = pair_targets(batch.labels, self.unknown_pairs_are_absent)
         generator = progress.generator(batch.labels.device)
+        # What is compared from image to image, and remembered, is of the whole batch, wherever its images are.
+        features, labels = ranks.gather(out.features, batch.labels)
         terms = {
             "bce": self.bce(out.logits, known),
             "cooccurrence": self.pair_weight * ramp * self.pair_loss(pair_logits, together),
-            "contrast": self.contrast_weight * ramp * self.contrast(out.features, batch.labels, generator),
+            "contrast": self.contrast_weight * ramp * self.contrast(features, labels, generator),
         }
         # Remembered before they are compared with, as in the authors' code: other images of the batch are evidence.
         # An image is never its own, for only known labels are remembered and only unknown ones are asked about.
-        self.memory.add(out.features, batch.labels)
+        self.memory.add(features, labels)
         found = self.transfer(out.features, pair_logits, batch, progress)
         for name, pseudo in found.items():
             terms[f"bce_{name}"] = self.bce(
@@ -182,7 +184,7 @@ class SST(Method):
     def end_validation(self) -> None:
         """Find the thresholds that keep the precision asked for."""
         if self.precision is not None:
-            intra, cross, labels = (torch.cat(parts) for parts in zip(*self._votes, strict=True))
+            intra, cross, labels = ranks.gather(*map(torch.cat, zip(*self._votes, strict=True)))
             self._votes.clear()
             for number, votes in enumerate((intra, cross)):
                 self.calibrated[number] = pseudo_labels.threshold_at(votes.float(), labels, self.precision)

@@ -1,0 +1,245 @@
+"""Two processes that train together come to what one process does: losses, memories, weights, the best epoch."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import together
+from partlabel import methods, ranks
+from partlabel.config import TrainingConfig
+from partlabel.data.module import Batches
+from partlabel.run import Run
+
+HERE = Path(__file__).parent
+SHARED = methods.names()
+
+
+@pytest.fixture(scope="module")
+def both(collection, tmp_path_factory):
+    """Runs by one process, and by two that Lightning brought together."""
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    started = subprocess.Popen(
+        [sys.executable, str(HERE / "together.py"), str(collection), str(two), *SHARED],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for name in SHARED:
+        together.train(name, one / name)
+    together.run(collection, one / "run")
+    said = started.communicate(timeout=300)
+    assert started.returncode == 0, said[1]
+    assert said[0] == "" and "lightning" not in said[1], said
+    return Run(one), Run(two)
+
+
+def told(both):
+    return [json.loads((both[1].folder / f"told{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def near(one, other, where):
+    """Nested numbers differ by 1e-5 at most."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            near(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            near(*pair, f"{where}[{number}]")
+    elif isinstance(one, torch.Tensor):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5, msg=lambda text: f"{where}: {text}")
+    elif one is None or other is None:
+        assert one is other, where
+    else:
+        assert one == pytest.approx(other, rel=1e-5, abs=1e-5), where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [*SHARED, "run"],
+)
+def test_two_processes_end_as_one_with_the_same_batches(both, name):
+    one, two = (Run(run.folder / name) for run in both)
+    for path in ("last", "best"):
+        ends = [torch.load(getattr(run, path), weights_only=True) for run in (one, two)]
+        near(ends[0]["state_dict"], ends[1]["state_dict"], path)
+        assert ends[0]["global_step"] == ends[1]["global_step"]
+    history = [json.loads(run.history.read_text()) for run in (one, two)]
+    near(*history, "history")  # the losses, the number and quality of pseudo-labels, the score on validation
+    if name == "sst":
+        assert all(epoch["pseudo_labels"]["cross"]["count"] > 0 for epoch in history[0][1:])
+        assert ends[0]["state_dict"]["method.memory.count"].sum() > 0
+
+
+@pytest.mark.slow
+def test_a_shared_run_leaves_in_its_folder_what_a_run_does(both):
+    one, two = (sorted(p.name for p in (run.folder / "run").iterdir()) for run in both)
+    assert one == two
+    assert not list(both[1].folder.rglob(".*")), "something was left half written"
+
+
+@pytest.mark.slow
+def test_rows_are_gathered_in_the_order_of_the_whole_batch_with_their_gradient(both):
+    first, second = told(both)
+    assert first["rows"] == second["rows"] == [0, 1, 2, 3, 4]
+    # The losses are sum x^2 and 2 sum x^2, so a row's gradient is 6 x wherever it lies.
+    assert first["gradient"] + second["gradient"] == [0, 6, 12, 18, 24]
+    assert first["average"] == second["average"] == 0.5
+
+
+@pytest.mark.slow
+def test_a_method_that_does_not_gather_what_it_remembers_is_found_out(both):
+    first, second = told(both)
+    assert first["differing"] == second["differing"] == ["other"]
+    assert first["Forgets"] == second["Forgets"]
+    assert first["Forgets"].startswith(
+        "the processes no longer remember the same: seen; Forgets has to gather"
+    )
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_in_one_process_stops_both(both):
+    first, second = told(both)
+    assert first["Breaks"] == second["Breaks"]
+    assert "not finite at step 2 (epoch 1, batch 2): bce = nan; images: " in first["Breaks"]
+    order = np.random.default_rng([0, 0]).permutation(together.TRAINED)
+    assert ", ".join(f"{row}.jpg" for row in order[14:21]) in first["Breaks"]
+
+
+@pytest.mark.slow
+def test_without_shared_batch_normalisation_processes_still_end_alike(both):
+    """Each normalises by its own share, which is another training; what they keep is the mean."""
+    one, two = (Run(both[1].folder / name) for name in ("bce", "own_moments"))
+    mean = "method.head.standardise.running_mean"
+    ends = [torch.load(run.last, weights_only=True)["state_dict"][mean] for run in (one, two)]
+    assert not torch.allclose(*ends, rtol=1e-5, atol=1e-5)
+    assert len(json.loads(two.history.read_text())) == 3  # nobody found that the processes had come apart
+
+
+def flat(lists):
+    return [*chain.from_iterable(lists)]
+
+
+def shares(monkeypatch, count, batch_size, processes, epoch=0, **options):
+    """The rows that each process gets, batch by batch."""
+    found = []
+    for rank in range(processes):
+        monkeypatch.setattr(ranks, "place", lambda rank=rank: (rank, processes))
+        batches = Batches(count, batch_size, **options)
+        batches.set_epoch(epoch)
+        found.append([asked.rows for asked in batches])
+        assert len(batches) == len(found[-1])
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 5), st.integers(0, 3))
+def test_the_shares_of_a_batch_are_the_batch(count, batch_size, processes, epoch):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        (whole,) = shares(monkeypatch, count, batch_size, 1, epoch, shuffle=True)
+        if processes > 1 and min(count, batch_size) < 2 * processes:
+            with pytest.raises(ValueError, match=f"{processes} processes share batches of {batch_size}"):
+                shares(monkeypatch, count, batch_size, processes, epoch, shuffle=True)
+            return
+        parts = shares(monkeypatch, count, batch_size, processes, epoch, shuffle=True)
+    joined = [flat(batch) for batch in zip(*parts, strict=True)]
+    assert flat(joined) == flat(whole)
+    left = count % batch_size
+    if not 1 < left < 2 * processes:  # a last batch too small for so many joins the one before
+        assert joined == whole
+    assert processes == 1 or min(len(share) for part in parts for share in part) >= 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 20), st.integers(1, 5))
+def test_every_image_is_evaluated_once_and_in_order(count, batch_size, processes):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        if processes > count:
+            with pytest.raises(ValueError, match=f"{processes} processes share {count} validation images"):
+                shares(monkeypatch, count, batch_size, processes, share=True)
+            return
+        parts = shares(monkeypatch, count, batch_size, processes, share=True)
+        assert flat(flat(parts)) == list(range(count))
+        # What is not shared, every process sees.
+        assert (
+            shares(monkeypatch, count, batch_size, processes)[-1]
+            == shares(monkeypatch, count, batch_size, 1)[0]
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "first"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"RANK": "2", "LOCAL_RANK": "0"}, False),  # torchrun, the second of two machines
+        ({"SLURM_PROCID": "1"}, False),
+        ({"LOCAL_RANK": "1", "NODE_RANK": "0"}, False),
+        ({"NODE_RANK": "1"}, False),  # started by hand on the second machine
+    ],
+)
+def test_one_process_alone_writes(monkeypatch, given, first):
+    for name in ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert ranks.is_first() is first
+
+
+def test_one_process_is_given_back_what_it_gave():
+    value = torch.ones(3)
+    assert ranks.average(value) is value and ranks.total(value) is value
+    assert ranks.gather(value)[0] is value
+    assert ranks.differing({"any": value}) == []
+
+
+def test_shared_moments_of_one_process_are_those_of_the_layer():
+    """The same numbers as torch's layer and as timm's, which has an activation inside."""
+    images = together.Made(8, 0).images
+    plain, shared = together.Maps(), together.Maps()
+    shared.load_state_dict(plain.state_dict())
+    ranks.share_moments(shared)
+    for model in (plain, shared):
+        (model(images) ** 2).sum().backward()
+    torch.testing.assert_close(plain(images), shared(images))
+    for (name, one), other in zip(plain.named_parameters(), shared.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5, msg=name)
+    for (name, one), other in zip(plain.named_buffers(), shared.buffers(), strict=True):
+        torch.testing.assert_close(one, other, msg=name)
+    ranks.own_moments(shared)
+    torch.testing.assert_close(plain.eval()(images), shared.eval()(images), rtol=0, atol=1e-5)
+
+
+def test_processes_that_would_not_know_of_each_other_are_refused():
+    torchrun = {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
+    with pytest.raises(
+        ValueError, match=r"started 4 processes, and devices is 1, .* give devices \(--devices 2\)"
+    ):
+        TrainingConfig().check_started(torchrun)
+    TrainingConfig(devices=2, num_nodes=2).check_started(torchrun)
+    TrainingConfig().check_started(torchrun | {"WORLD_SIZE": "1"})
+    TrainingConfig().check_started({})
+    with pytest.raises(
+        ValueError, match="strategy is 'ddp_spawn', whose processes end with what they learned"
+    ):
+        TrainingConfig(strategy="ddp_spawn")
+
+
+def test_whether_several_processes_may_train():
+    assert not TrainingConfig().several
+    assert TrainingConfig(devices=2).several and TrainingConfig(num_nodes=2).several
+    assert TrainingConfig(devices="auto").several  # it may be
+    with pytest.raises(ValueError, match="num_nodes is 0; it has to be at least 1"):
+        TrainingConfig(num_nodes=0)

@@ -1,0 +1,188 @@
+"""What stops training from outside is said plainly; the last whole epoch is kept, and the run goes on from there."""
+
+import errno
+import os
+import shutil
+import signal
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch.distributed import DistBackendError
+
+import dying
+import together
+from partlabel.config import TrainingConfig
+from partlabel.data.module import loader
+from partlabel.methods.bce import BCE
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads.average import Average
+from partlabel.run import Run
+from partlabel.training import Keep, Learner, fit
+
+GOES_ON = r"; training stopped in epoch 2, after step \d+; resume=True \(--resume\) goes on after its last whole epoch"
+
+
+def state(run):
+    return torch.load(run.last, weights_only=True)
+
+
+def go(folder, images=None, kind=BCE, resume=False, workers=0):
+    """Train on made images, three epochs of four batches."""
+    config = TrainingConfig(epochs=3, batch_size=7, lr=0.01, accelerator="cpu")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        method = kind(together.Maps(), Average(together.Maps.channels, Classes(together.CLASSES)))
+    images = images or together.Made(together.TRAINED, 1)
+    learner = Learner(method, config, together.CLASSES, [f"{n}.jpg" for n in range(len(images))])
+    run = Run(folder)
+    fit(learner, loader(images, 7, True, workers=workers), None, run, run.last if resume else None)
+    return run
+
+
+def same_end(whole, broken):
+    one, other = state(whole), state(broken)
+    assert one["global_step"] == other["global_step"] == 12
+    for name, value in one["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][name]), name
+    assert whole.history.read_text() == broken.history.read_text()
+
+
+@pytest.mark.parametrize("file", ["best.ckpt", "last.ckpt", "history.json"])
+def test_a_full_disk_leaves_the_last_epoch_whole(tmp_path, monkeypatch, file):
+    """Half a file is written aside, then there is no more room."""
+    save, write = Trainer.save_checkpoint, Run.write_history
+
+    def full(path, number):
+        if number == 2 and path.name.startswith(f".{file.removesuffix('.ckpt')}."):
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def save_some(trainer, path, *args, **options):
+        full(path, trainer.current_epoch + 1)
+        save(trainer, path, *args, **options)
+
+    def write_some(run, history, columns):
+        if file == "history.json" and len(history) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.history))
+        write(run, history, columns)
+
+    monkeypatch.setattr(Trainer, "save_checkpoint", save_some)
+    monkeypatch.setattr(Run, "write_history", write_some)
+    with pytest.raises(OSError, match=rf"{file}.*{GOES_ON}|No space left.*{file}.*{GOES_ON}") as caught:
+        go(tmp_path / "broken")
+    assert "No space left on device" in str(caught.value)
+    run = Run(tmp_path / "broken")
+    assert len(state(run)["history"]) == (2 if file == "history.json" else 1)
+    torch.load(run.best, weights_only=True)
+    assert not list(run.folder.rglob(".*")), "the half is gone"
+    monkeypatch.undo()
+    same_end(go(tmp_path / "whole"), go(tmp_path / "broken", resume=True))
+
+
+class Stopped(BCE):
+    """Is sent a signal in its second epoch."""
+
+    signal = None
+
+    def step(self, batch, progress):
+        if (progress.epoch, progress.batch) == (1, 1) and self.signal is not None:
+            signal.raise_signal(self.signal)
+        return super().step(batch, progress)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path, monkeypatch, number):
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(Stopped, "signal", number)
+    with pytest.raises(KeyboardInterrupt, match=f"^interrupted{GOES_ON}"):
+        go(tmp_path / "broken", kind=Stopped)
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    monkeypatch.setattr(Stopped, "signal", None)
+    same_end(go(tmp_path / "whole"), go(tmp_path / "broken", kind=Stopped, resume=True))
+
+
+def test_what_stops_the_first_epoch_begins_anew(tmp_path):
+    class Early(BCE):
+        def step(self, batch, progress):
+            raise KeyboardInterrupt
+
+    with pytest.raises(
+        KeyboardInterrupt, match=r"in epoch 1, after step 0; .* begins anew, for no epoch had ended"
+    ):
+        go(tmp_path, kind=Early)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("pair.cc:561] Connection closed by peer"), DistBackendError("NCCL")]
+)
+def test_a_process_left_by_the_others_says_so(tmp_path, error):
+    class Left(BCE):
+        def step(self, batch, progress):
+            raise error
+
+    with pytest.raises(
+        ConnectionError, match=r"^another of the processes that train together stopped, and says why; "
+    ):
+        go(tmp_path, kind=Left)
+
+
+def test_errors_of_a_method_stay_what_they_are(tmp_path):
+    class Wrong(BCE):
+        def step(self, batch, progress):
+            raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"):
+        go(tmp_path, kind=Wrong)
+
+
+class Deadly(together.Made):
+    """Images whose reading kills the process that reads them, once, in the second epoch."""
+
+    def __init__(self, once):
+        super().__init__(together.TRAINED, 1)
+        self.once = once
+
+    def __getitem__(self, asked):
+        if asked.epoch == 1 and not self.once.exists():
+            self.once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(asked)
+
+
+def test_a_reader_that_dies_is_told_of(tmp_path):
+    images = Deadly(tmp_path / "once")
+    died = (
+        r"^a process that reads images died \(DataLoader worker .*\); if memory is short, give fewer workers"
+    )
+    with pytest.raises(ChildProcessError, match=died) as caught:
+        go(tmp_path / "broken", images, workers=1)
+    assert "resume=True (--resume)" in str(caught.value)
+    # It read ahead, so it may have died before the first epoch was kept.
+    resume = Run(tmp_path / "broken").last.exists()
+    same_end(go(tmp_path / "whole"), go(tmp_path / "broken", images, resume=resume, workers=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_vanishes_is_named(collection, tmp_path, monkeypatch, workers):
+    shutil.copytree(collection, tmp_path / "photos of mine")
+    photo = tmp_path / "photos of mine/photos/03.png"
+    keep = Keep.on_train_epoch_end
+
+    def take_away(self, trainer, module):
+        keep(self, trainer, module)
+        photo.unlink(missing_ok=True)
+
+    monkeypatch.setattr(Keep, "on_train_epoch_end", take_away)
+    monkeypatch.setattr("partlabel.report.build", lambda *args, **options: None)
+    settings = {"epochs": 3, "val": 0.0, "workers": workers}
+    with pytest.raises(OSError, match=rf"^{photo}: missing{GOES_ON}") as caught:
+        dying.train(tmp_path / "photos of mine", tmp_path / "run", **settings)
+    assert "Traceback" not in str(caught.value)
+    monkeypatch.setattr(Keep, "on_train_epoch_end", keep)
+    with pytest.raises(FileNotFoundError, match=r"1 of 32 images are not in .*: 03\.png"):
+        dying.train(tmp_path / "photos of mine", tmp_path / "run", resume=True, **settings)
+    shutil.copy(collection / "photos/03.png", photo)
+    dying.train(tmp_path / "photos of mine", tmp_path / "run", resume=True, **settings)
+    assert len(state(Run(tmp_path / "run"))["history"]) == 3
