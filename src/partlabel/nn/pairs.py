@@ -4,19 +4,40 @@ Everything that is said of pairs is a vector over `torch.triu_indices(C, C, 1)`:
 file alone knows that order.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import Function, once_differentiable
+from torch.nn.functional import linear
 
 from partlabel.codes import ABSENT, PRESENT
 from partlabel.labels import Labels, Targets
 from partlabel.nn.per_class_linear import PerClassLinear
+from partlabel.nn.tiles import KEPT, as_autocast, tile_size
+
+threshold_backward = torch.ops.aten.threshold_backward.default
 
 
 def pair_index(num_classes: int, device: torch.device | None = None) -> Int64[Tensor, "2 pair"]:
     """The two classes of every pair."""
     return torch.triu_indices(num_classes, num_classes, 1, device=device)
+
+
+def pair_number(
+    first: Int64[Tensor, "*shape"], second: Int64[Tensor, "*shape"], num_classes: int
+) -> Int64[Tensor, "*shape"]:
+    """Where in the order the pair of two classes is; that of a class and itself is some pair or other.
+
+    Args:
+        first: The class that comes first.
+        second: The other.
+        num_classes: C.
+    """
+    number = first * (2 * num_classes - first - 3) // 2 + second - 1
+    return number.clamp(0, max(num_classes * (num_classes - 1) // 2 - 1, 0))
 
 
 def symmetric(
@@ -48,12 +69,35 @@ def pair_targets(labels: Labels, unknown_pairs_are_absent: bool = False) -> Targ
     return Targets(together.float(), said.float())
 
 
+def row_targets(labels: Labels, rows: Int64[Tensor, " row"], unknown_pairs_are_absent: bool = False) -> Targets:
+    """`pair_targets` of the pairs of some classes with every class, each pair once.
+
+    What labels say of pairs they say of pairs with a known class (a pair of two unknown ones is said to be absent only
+    if `unknown_pairs_are_absent`), so the rows of the classes known in a batch hold all that its labels say.
+
+    Args:
+        labels: PRESENT, ABSENT or UNKNOWN.
+        rows: Classes, each once.
+        unknown_pairs_are_absent: As in `pair_targets`.
+
+    Returns:
+        Targets of shape batch x row x class. A class and itself have weight 0, and so has the second mention of a pair
+        of which both classes are in `rows`.
+    """
+    i, j = labels[:, rows, None], labels[:, None]
+    every = torch.arange(labels.shape[1], device=labels.device)
+    earlier = torch.isin(every, rows) & (every <= rows[:, None])
+    together = (i == PRESENT) & (j == PRESENT)
+    said = together | (i == ABSENT) | (j == ABSENT) | unknown_pairs_are_absent
+    return Targets(together.float(), (said & ~earlier).float())
+
+
 class PairHead(nn.Module):
     """The logit that two classes are in an image together: `w_ij . fc3(relu(fc2([g_i ; g_j]))) + b_ij`, `g = fc1(f)`.
 
     fc2 of a pair is `A g_i + B g_j`: one product per class. fc3 is followed by w_ij alone: one product per pair,
     `fc3.W' w_ij`, and none per image. Memory is bounded by `pair_block`: larger sets of pairs are computed in blocks,
-    which are recomputed in the backward pass.
+    which are computed again in the backward pass.
 
     Args:
         num_classes: C; there are C (C-1) / 2 pairs.
@@ -81,31 +125,106 @@ class PairHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
         """One logit per pair."""
-        reduced = self.fc1(features)
-        as_first, as_second = self.fc2.weight.chunk(2, 1)
-        left = reduced @ as_first.T + self.fc2.bias
-        right = reduced @ as_second.T
-        index = pair_index(self.num_classes, features.device)
-        bias = self.classifier.weight @ self.fc3.bias + self.classifier.bias
-        starts = range(0, index.shape[1], self.pair_block)
-        blocks = [slice(start, start + self.pair_block) for start in starts]
-        if len(blocks) <= 1:
-            return self._block(left, right, index, self.classifier.weight) + bias
-        parts = (
-            checkpoint(
-                self._block, left, right, index[:, block], self.classifier.weight[block], use_reentrant=False
-            )
-            for block in blocks
-        )
-        return torch.cat(list(parts), 1) + bias
+        parts = *self._halves(features), self.classifier.weight, self.fc3.weight, self.fc3.bias
+        with torch.autocast(features.device.type, enabled=False):
+            logits = _Pairs.apply(*as_autocast(*parts), self.pair_block)
+        return logits.T + self.classifier.bias
 
-    def _block(
+    def rows(
+        self, features: Float[Tensor, "batch class feature"], rows: Int64[Tensor, " row"]
+    ) -> Float[Tensor, "batch row class"]:
+        """The logits of the pairs of some classes with every class; those of a class and itself mean nothing."""
+        left, right = self._halves(features)
+        blocks = rows.split(max(1, self.pair_block // self.num_classes))
+        return torch.cat([self._row_block(left, right, block) for block in blocks], 1)
+
+    def _row_block(
         self,
-        left: Float[Tensor, "batch class hidden"],
-        right: Float[Tensor, "batch class hidden"],
-        index: Int64[Tensor, "2 pair"],
+        left: Float[Tensor, "class batch hidden"],
+        right: Float[Tensor, "class batch hidden"],
+        rows: Int64[Tensor, " row"],
+    ) -> Float[Tensor, "batch row class"]:
+        every = torch.arange(self.num_classes, device=rows.device)
+        first, second = torch.minimum(rows[:, None], every), torch.maximum(rows[:, None], every)
+        number = pair_number(first, second, self.num_classes)
+        weight, bias = self.classifier.weight[number], self.classifier.bias[number]
+        hidden = (left[first] + right[second]).relu()
+        logits = torch.linalg.vecdot(hidden, (weight @ self.fc3.weight).to(hidden)[:, :, None])
+        return logits.movedim(2, 0) + weight @ self.fc3.bias + bias
+
+    def _halves(
+        self, features: Float[Tensor, "batch class feature"]
+    ) -> tuple[Float[Tensor, "class batch hidden"], Float[Tensor, "class batch hidden"]]:
+        """`A g + b` and `B g`, what a class brings to the pairs that it is the first and the second of."""
+        reduced = self.fc1(features.transpose(0, 1))
+        as_first, as_second = self.fc2.weight.chunk(2, 1)
+        return linear(reduced, as_first, self.fc2.bias), linear(reduced, as_second)
+
+
+class _Pairs(Function):
+    """`w_ij . (W relu(l_i + r_j) + b)` for all pairs, of which only what is given is kept for the backward pass.
+
+    The classifiers are folded, `w_ij W`, block by block. Pairs that share their first class are neighbours, so that
+    their seconds are a slice and nothing is gathered: a piece of a block is one class with a slice of the later ones.
+    Where the folded classifiers are few (KEPT) they are kept, and not folded again in the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        left: Float[Tensor, "class batch hidden"],
+        right: Float[Tensor, "class batch hidden"],
         weight: Float[Tensor, "pair hidden"],
-    ) -> Float[Tensor, "batch pair"]:
-        first, second = index
-        hidden = (left[:, first] + right[:, second]).relu()
-        return torch.einsum("bph,ph->bp", hidden, weight @ self.fc3.weight)
+        w: Float[Tensor, "hidden hidden"],
+        b: Float[Tensor, " hidden"],
+        pair_block: int,
+    ) -> Float[Tensor, "pair batch"]:
+        ctx.pair_block = pair_block
+        logits = left.new_empty(len(weight), left.shape[1])
+        all_folded = torch.empty_like(weight) if any(ctx.needs_input_grad) and weight.numel() <= KEPT else None
+        for block, pieces in _blocks(left, pair_block):
+            folded = torch.mm(weight[block], w, out=None if all_folded is None else all_folded[block])
+            for i, seconds, part in pieces:
+                hidden = (left[i] + right[seconds]).relu_()
+                torch.sum(hidden.mul_(folded[part, None]), 2, out=logits[block][part])
+        ctx.save_for_backward(left, right, weight, w, b, all_folded)
+        return logits.add_((weight @ b)[:, None])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_logits: Float[Tensor, "pair batch"]) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        left, right, weight, w, b, all_folded = ctx.saved_tensors
+        d_logits = d_logits.contiguous()
+        d_left, d_right = (torch.zeros_like(each, dtype=torch.float32) for each in (left, right))
+        d_weight, d_w = torch.empty_like(weight), torch.zeros_like(w)
+        for block, pieces in _blocks(left, ctx.pair_block):
+            folded = weight[block] @ w if all_folded is None else all_folded[block]
+            d_folded = torch.empty_like(folded)
+            for i, seconds, part in pieces:
+                d = d_logits[block][part]
+                hidden = (left[i] + right[seconds]).relu_()
+                torch.bmm(d[:, None], hidden, out=d_folded[part, None])
+                d_hidden = threshold_backward(d[:, :, None] * folded[part, None], hidden, 0)
+                d_left[i] += d_hidden.sum(0)
+                d_right[seconds] += d_hidden
+            torch.mm(d_folded, w.T, out=d_weight[block])
+            d_w.addmm_(weight[block].T, d_folded)
+        d_summed = d_logits.sum(1)
+        d_weight.addr_(d_summed, b)
+        return d_left.to(left), d_right.to(right), d_weight, d_w, d_summed @ weight, None
+
+
+def _blocks(left: Tensor, pair_block: int) -> Iterator[tuple[slice, list[tuple[int, slice, slice]]]]:
+    """The pairs of every block, and its pieces: first class, second classes, where in the block."""
+    classes, longest = len(left), max(1, min(pair_block, tile_size(left.device) // left[0].numel()))
+    start, done, pieces = 0, 0, []
+    for i in range(classes - 1):
+        for j in range(i + 1, classes, longest):
+            end = min(j + longest, classes)
+            if done + end - j > pair_block:
+                yield slice(start, start + done), pieces
+                start, done, pieces = start + done, 0, []
+            pieces.append((i, slice(j, end), slice(done, done + end - j)))
+            done += end - j
+    if pieces:
+        yield slice(start, start + done), pieces

@@ -4,10 +4,17 @@ Chen et al., "Learning Semantic-Specific Graph Representation for Multi-Label Im
 section 3.2, as SST uses it.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import Function, once_differentiable
+
+from partlabel.nn.tiles import as_autocast, tile_size
+
+tanh_backward = torch.ops.aten.tanh_backward.default
 
 
 class SemanticDecoupling(nn.Module):
@@ -22,8 +29,8 @@ class SemanticDecoupling(nn.Module):
         dim: Channels of the feature map and of the class features (paper: 1024).
         word_dim: Length of a class's vector (paper: 300).
         attention_dim: Width of the attention (paper: 512).
-        class_block: Classes attended to at a time. Bounds the memory, which otherwise grows with
-            batch x places x classes x attention_dim: blocks are recomputed in the backward pass.
+        class_block: Classes attended to at a time, at most. Bounds the memory, which otherwise grows with
+            batch x places x classes x attention_dim: blocks are computed again in the backward pass.
     """
 
     def __init__(self, dim: int, word_dim: int, attention_dim: int = 512, class_block: int = 32) -> None:
@@ -39,22 +46,60 @@ class SemanticDecoupling(nn.Module):
     ) -> tuple[Float[Tensor, "batch class dim"], Float[Tensor, "batch class height width"]]:
         """The class features, and the attention they were taken with."""
         places = feature_map.flatten(2).transpose(1, 2)
-        image, words = self.fc1(places), self.fc2(vectors)
         v = (self.fc4.weight @ self.fc3.weight).squeeze(0)
-        if len(words) <= self.class_block:
-            scores = _scores(image, words, v)
-        else:
-            blocks = words.split(self.class_block)
-            scores = torch.cat(
-                [checkpoint(_scores, image, block, v, use_reentrant=False) for block in blocks], 1
-            )
+        scores = _Scores.apply(*as_autocast(self.fc1(places), self.fc2(vectors), v), self.class_block)
         attention = scores.softmax(-1)
         return attention @ places, attention.unflatten(-1, feature_map.shape[2:])
 
 
-def _scores(
-    image: Float[Tensor, "batch place attention"],
-    words: Float[Tensor, "class attention"],
-    v: Float[Tensor, " attention"],
-) -> Float[Tensor, "batch class place"]:
-    return torch.tanh(image[:, None] * words[:, None]) @ v
+class _Scores(Function):
+    """`s_bcp = v . tanh(x_bp * y_c)`, of which only x, y and v are kept for the backward pass.
+
+    The tanh is taken tile by tile (some images, some classes, all places), and again in the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        image: Float[Tensor, "batch place attention"],
+        words: Float[Tensor, "class attention"],
+        v: Float[Tensor, " attention"],
+        class_block: int,
+    ) -> Float[Tensor, "batch class place"]:
+        ctx.save_for_backward(image, words, v)
+        ctx.class_block = class_block
+        scores = image.new_empty(len(image), len(words), image.shape[1])
+        for some, block in _tiles(image, words, class_block):
+            scores[some, block] = _tanh(image[some], words[block]) @ v
+        return scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_scores: Float[Tensor, "batch class place"]) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        image, words, v = ctx.saved_tensors
+        d_image, d_words, d_v = (torch.zeros_like(each, dtype=torch.float32) for each in (image, words, v))
+        for some, block in _tiles(image, words, ctx.class_block):
+            x, y, d_s = image[some], words[block], d_scores[some, block].contiguous()
+            t = _tanh(x, y)
+            d_v += d_s.view(-1) @ t.view(-1, len(v))
+            d_t = tanh_backward(d_s[..., None].expand_as(t), t)  # v is the same in all: it comes last
+            torch.mul(d_t, y[:, None], out=t)
+            d_image[some] += t.sum(1)
+            d_words[block] += d_t.mul_(x[:, None]).sum(2).sum(0)
+        return (d_image * v).to(image), (d_words * v).to(words), d_v.to(v), None
+
+
+def _tanh(
+    image: Float[Tensor, "some place attention"], words: Float[Tensor, "block attention"]
+) -> Float[Tensor, "some block place attention"]:
+    return (image[:, None] * words[:, None]).tanh_()
+
+
+def _tiles(image: Tensor, words: Tensor, class_block: int) -> Iterator[tuple[slice, slice]]:
+    """Images and classes that are taken together."""
+    room = tile_size(image.device) // image[0].numel()
+    classes = max(1, min(class_block, room))
+    images = max(1, room // classes)
+    for first in range(0, len(image), images):
+        for start in range(0, len(words), classes):
+            yield slice(first, first + images), slice(start, start + classes)
