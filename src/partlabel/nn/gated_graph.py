@@ -10,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 
-from partlabel.nn.tiles import as_autocast
+from partlabel.nn.tiles import KEPT, as_autocast
 
-aten = torch.ops.aten
+tanh_backward = torch.ops.aten.tanh_backward.grad_input
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 
 
 class GatedGraph(nn.Module):
@@ -52,7 +53,8 @@ class _Pass(Function):
 
     States are classes first, so that all images' messages are one product, `[A ; A'] h`, whose halves lie in one piece
     each: nothing is concatenated. What a step adds up is added where it is (`addmm_`), gates are squashed where they
-    are, and the gradients of the weights grow in one place over the steps.
+    are, and the gradients of the weights grow in one place over the steps. Where messages and gates of all steps are
+    many (KEPT), only the states are kept, and the rest is computed again in the backward pass.
     """
 
     @staticmethod
@@ -66,44 +68,63 @@ class _Pass(Function):
         u3: Float[Tensor, "dim dim"],
         steps: int,
     ) -> Float[Tensor, "class batch dim"]:
-        classes, batch, dim = state.shape
-        kept = [graph, w, u, u3]
+        states, insides = [state], []
+        keep = any(ctx.needs_input_grad) and 5 * steps * state.numel() <= KEPT
         for _ in range(steps):
-            h = state.view(-1, dim)
-            m, m_back = (graph @ state.view(classes, -1)).view(2, -1, dim)
-            gates = torch.addmm(bias, m, w[:, :dim].T).addmm_(m_back, w[:, dim:].T)
-            gates[:, : 2 * dim].addmm_(h, u.T).sigmoid_()
-            z, r, candidate = gates.split(dim, 1)
-            candidate.addmm_(r * h, u3.T).tanh_()
-            kept += [h, m, m_back, gates]
-            state = torch.lerp(h, candidate, z).view(classes, batch, dim)
-        ctx.save_for_backward(*kept)
+            messages, gates = _inside(state, graph, w, bias, u, u3)
+            z, _, candidate = gates.split(state.shape[2], 1)
+            state = torch.lerp(state.view_as(z), candidate, z).view_as(state)
+            states.append(state)
+            insides += [messages, gates] if keep else []
+        ctx.keep = keep
+        ctx.save_for_backward(graph, w, bias, u, u3, *states[:-1], *insides)
         return state
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_state: Float[Tensor, "class batch dim"]) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        graph, w, u, u3, *kept = ctx.saved_tensors
-        classes, batch, dim = d_state.shape
-        d_w, d_u, d_u3 = torch.zeros_like(w), torch.zeros_like(u), torch.zeros_like(u3)
-        d_bias = w.new_zeros(len(w))
-        d_h = d_state.reshape(-1, dim)
-        for first in reversed(range(0, len(kept), 4)):
-            h, m, m_back, gates = kept[first : first + 4]
-            z, r, candidate = gates.split(dim, 1)
-            d_gates = torch.empty_like(gates)
-            d_z, d_r, d_candidate = d_gates.split(dim, 1)
-            d_new = d_h * z
-            aten.tanh_backward.grad_input(d_new, candidate, grad_input=d_candidate)
-            aten.sigmoid_backward.grad_input((candidate - h).mul_(d_h), z, grad_input=d_z)
-            d_reset = d_candidate @ u3
-            aten.sigmoid_backward.grad_input(d_reset * h, r, grad_input=d_r)
-            d_h = (d_h - d_new).addcmul_(d_reset, r).addmm_(d_gates[:, : 2 * dim], u)
-            d_messages = torch.stack([d_gates @ w[:, :dim], d_gates @ w[:, dim:]])
-            d_h.view(classes, -1).addmm_(graph.T, d_messages.view(2 * classes, -1))
-            d_w[:, :dim].addmm_(d_gates.T, m)
-            d_w[:, dim:].addmm_(d_gates.T, m_back)
-            d_u.addmm_(d_gates[:, : 2 * dim].T, h)
-            d_u3.addmm_(d_candidate.T, r * h)
+        weights, kept = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
+        graph, w, bias, u, u3 = weights
+        steps = len(kept) // 3 if ctx.keep else len(kept)
+        dim = d_state.shape[2]
+        d_w, d_u, d_u3 = map(torch.empty_like, (w, u, u3))
+        d_bias = torch.zeros_like(bias)
+        d_h = d_state.reshape(-1, dim).clone()
+        d_gates = d_h.new_empty(len(d_h), 3 * dim)
+        d_z, d_r, d_candidate = d_gates.split(dim, 1)
+        d_messages = d_h.new_empty(2, *d_h.shape)
+        d_here, d_back = d_messages  # until they are due, space for what lies between
+        for t in reversed(range(steps)):
+            again = t < steps - 1  # add to the weights' gradients
+            state = kept[t]
+            messages, gates = kept[steps + 2 * t :][:2] if ctx.keep else _inside(state, *weights)
+            h, (z, r, candidate) = state.view(-1, dim), gates.split(dim, 1)
+
+            tanh_backward(torch.mul(d_h, z, out=d_here), candidate, grad_input=d_candidate)
+            sigmoid_backward(torch.sub(candidate, h, out=d_back).mul_(d_h), z, grad_input=d_z)
+            d_h -= d_here
+            d_reset = torch.mm(d_candidate, u3, out=d_here)
+            sigmoid_backward(torch.mul(d_reset, h, out=d_back), r, grad_input=d_r)
+            d_h.addcmul_(d_reset, r).addmm_(d_gates[:, : 2 * dim], u)
+            d_u.addmm_(d_gates[:, : 2 * dim].T, h, beta=again)
+            d_u3.addmm_(d_candidate.T, torch.mul(r, h, out=d_here), beta=again)
+            for way, (w_way, d_way) in enumerate(zip(w.split(dim, 1), d_w.split(dim, 1), strict=True)):
+                torch.mm(d_gates, w_way, out=d_messages[way])
+                d_way.addmm_(d_gates.T, messages[way], beta=again)
+            d_h.view(len(state), -1).addmm_(graph.T, d_messages.view(len(graph), -1))
             d_bias += d_gates.sum(0)
-        return d_h.view(classes, batch, dim), None, d_w, d_bias, d_u, d_u3, None
+        return d_h.view_as(d_state), None, d_w, d_bias, d_u, d_u3, None
+
+
+def _inside(
+    state: Float[Tensor, "class batch dim"], graph: Tensor, w: Tensor, bias: Tensor, u: Tensor, u3: Tensor
+) -> tuple[Float[Tensor, "way cell dim"], Float[Tensor, "cell gates"]]:
+    """What a step makes of the states: messages both ways, and z, r and the candidate."""
+    classes, _, dim = state.shape
+    h = state.view(-1, dim)
+    messages = (graph @ state.view(classes, -1)).view(2, -1, dim)
+    gates = torch.addmm(bias, messages[0], w[:, :dim].T).addmm_(messages[1], w[:, dim:].T)
+    gates[:, : 2 * dim].addmm_(h, u.T).sigmoid_()
+    _, r, candidate = gates.split(dim, 1)
+    candidate.addmm_(r * h, u3.T).tanh_()
+    return messages, gates

@@ -16,9 +16,9 @@ from torch.nn.functional import linear
 from partlabel.codes import ABSENT, PRESENT
 from partlabel.labels import Labels, Targets
 from partlabel.nn.per_class_linear import PerClassLinear
-from partlabel.nn.tiles import KEPT, as_autocast, tile_size
+from partlabel.nn.tiles import KEPT, as_autocast, sums_like, tile_size
 
-threshold_backward = torch.ops.aten.threshold_backward.default
+threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
 def pair_index(num_classes: int, device: torch.device | None = None) -> Int64[Tensor, "2 pair"]:
@@ -182,10 +182,10 @@ class _Pairs(Function):
         ctx.pair_block = pair_block
         logits = left.new_empty(len(weight), left.shape[1])
         all_folded = torch.empty_like(weight) if any(ctx.needs_input_grad) and weight.numel() <= KEPT else None
-        for block, pieces in _blocks(left, pair_block):
+        for block, pieces in _blocks(left, pair_block, 1):
             folded = torch.mm(weight[block], w, out=None if all_folded is None else all_folded[block])
-            for i, seconds, part in pieces:
-                hidden = (left[i] + right[seconds]).relu_()
+            for i, seconds, part, (hidden,) in pieces:
+                torch.add(left[i], right[seconds], out=hidden).relu_()
                 torch.sum(hidden.mul_(folded[part, None]), 2, out=logits[block][part])
         ctx.save_for_backward(left, right, weight, w, b, all_folded)
         return logits.add_((weight @ b)[:, None])
@@ -195,16 +195,17 @@ class _Pairs(Function):
     def backward(ctx: Any, d_logits: Float[Tensor, "pair batch"]) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         left, right, weight, w, b, all_folded = ctx.saved_tensors
         d_logits = d_logits.contiguous()
-        d_left, d_right = (torch.zeros_like(each, dtype=torch.float32) for each in (left, right))
+        d_left, d_right = sums_like(left), sums_like(right)
         d_weight, d_w = torch.empty_like(weight), torch.zeros_like(w)
-        for block, pieces in _blocks(left, ctx.pair_block):
+        for block, pieces in _blocks(left, ctx.pair_block, 2):
             folded = weight[block] @ w if all_folded is None else all_folded[block]
             d_folded = torch.empty_like(folded)
-            for i, seconds, part in pieces:
+            for i, seconds, part, (hidden, d_hidden) in pieces:
                 d = d_logits[block][part]
-                hidden = (left[i] + right[seconds]).relu_()
+                torch.add(left[i], right[seconds], out=hidden).relu_()
                 torch.bmm(d[:, None], hidden, out=d_folded[part, None])
-                d_hidden = threshold_backward(d[:, :, None] * folded[part, None], hidden, 0)
+                torch.mul(d[:, :, None], folded[part, None], out=d_hidden)
+                threshold_backward(d_hidden, hidden, 0, grad_input=d_hidden)
                 d_left[i] += d_hidden.sum(0)
                 d_right[seconds] += d_hidden
             torch.mm(d_folded, w.T, out=d_weight[block])
@@ -214,17 +215,29 @@ class _Pairs(Function):
         return d_left.to(left), d_right.to(right), d_weight, d_w, d_summed @ weight, None
 
 
-def _blocks(left: Tensor, pair_block: int) -> Iterator[tuple[slice, list[tuple[int, slice, slice]]]]:
-    """The pairs of every block, and its pieces: first class, second classes, where in the block."""
+def _blocks(
+    left: Tensor, pair_block: int, spaces: int
+) -> Iterator[tuple[slice, list[tuple[int, slice, slice, list[Tensor]]]]]:
+    """The pairs of every block, and its pieces: first class, second classes, where in the block, and space for them.
+
+    The space is the same for all pieces, so that it stays in the cache; and so that their second classes do, pieces
+    with the same ones follow each other.
+    """
     classes, longest = len(left), max(1, min(pair_block, tile_size(left.device) // left[0].numel()))
+    space = left.new_empty(spaces, longest, *left.shape[1:])
     start, done, pieces = 0, 0, []
     for i in range(classes - 1):
-        for j in range(i + 1, classes, longest):
-            end = min(j + longest, classes)
+        for tile in range((i + 1) // longest * longest, classes, longest):
+            j, end = max(i + 1, tile), min(tile + longest, classes)
             if done + end - j > pair_block:
-                yield slice(start, start + done), pieces
+                yield slice(start, start + done), sorted(pieces, key=_second)
                 start, done, pieces = start + done, 0, []
-            pieces.append((i, slice(j, end), slice(done, done + end - j)))
+            piece = i, slice(j, end), slice(done, done + end - j), [each[: end - j] for each in space]
+            pieces.append(piece)
             done += end - j
     if pieces:
-        yield slice(start, start + done), pieces
+        yield slice(start, start + done), sorted(pieces, key=_second)
+
+
+def _second(piece: tuple[int, slice, slice, list[Tensor]]) -> int:
+    return piece[1].stop

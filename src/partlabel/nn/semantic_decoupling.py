@@ -4,6 +4,8 @@ Chen et al., "Learning Semantic-Specific Graph Representation for Multi-Label Im
 section 3.2, as SST uses it.
 """
 
+import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 
-from partlabel.nn.tiles import as_autocast, tile_size
+from partlabel.nn.tiles import as_autocast, sums_like, tile_size
 
-tanh_backward = torch.ops.aten.tanh_backward.default
+tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 class SemanticDecoupling(nn.Module):
@@ -69,37 +71,35 @@ class _Scores(Function):
         ctx.save_for_backward(image, words, v)
         ctx.class_block = class_block
         scores = image.new_empty(len(image), len(words), image.shape[1])
-        for some, block in _tiles(image, words, class_block):
-            scores[some, block] = _tanh(image[some], words[block]) @ v
+        for some, block, (t,) in _tiles(image, words, class_block, 1):
+            torch.mul(image[some, None], words[block, None], out=t).tanh_()
+            scores[some, block] = t @ v
         return scores
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_scores: Float[Tensor, "batch class place"]) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         image, words, v = ctx.saved_tensors
-        d_image, d_words, d_v = (torch.zeros_like(each, dtype=torch.float32) for each in (image, words, v))
-        for some, block in _tiles(image, words, ctx.class_block):
-            x, y, d_s = image[some], words[block], d_scores[some, block].contiguous()
-            t = _tanh(x, y)
+        d_image, d_words, d_v = map(sums_like, (image, words, v))
+        for some, block, (t, d_t) in _tiles(image, words, ctx.class_block, 2):
+            x, y, d_s = image[some, None], words[block, None], d_scores[some, block].contiguous()
+            torch.mul(x, y, out=t).tanh_()
             d_v += d_s.view(-1) @ t.view(-1, len(v))
-            d_t = tanh_backward(d_s[..., None].expand_as(t), t)  # v is the same in all: it comes last
-            torch.mul(d_t, y[:, None], out=t)
-            d_image[some] += t.sum(1)
-            d_words[block] += d_t.mul_(x[:, None]).sum(2).sum(0)
+            tanh_backward(d_s[..., None].expand_as(t), t, grad_input=d_t)  # v, the same in all, comes last
+            d_image[some] += torch.mul(d_t, y, out=t).sum(1)
+            d_words[block] += d_t.mul_(x).sum(2).sum(0)
         return (d_image * v).to(image), (d_words * v).to(words), d_v.to(v), None
 
 
-def _tanh(
-    image: Float[Tensor, "some place attention"], words: Float[Tensor, "block attention"]
-) -> Float[Tensor, "some block place attention"]:
-    return (image[:, None] * words[:, None]).tanh_()
-
-
-def _tiles(image: Tensor, words: Tensor, class_block: int) -> Iterator[tuple[slice, slice]]:
-    """Images and classes that are taken together."""
+def _tiles(
+    image: Tensor, words: Tensor, class_block: int, spaces: int
+) -> Iterator[tuple[slice, slice, list[Tensor]]]:
+    """Images and classes that are taken together, and space for their tanh: the same for all, it stays in the cache."""
     room = tile_size(image.device) // image[0].numel()
-    classes = max(1, min(class_block, room))
-    images = max(1, room // classes)
-    for first in range(0, len(image), images):
-        for start in range(0, len(words), classes):
-            yield slice(first, first + images), slice(start, start + classes)
+    classes = max(1, min(class_block, room, len(words)))
+    images = max(1, min(room // classes, len(image)))
+    space = image.new_empty(spaces, images * classes * image[0].numel())
+    for first, start in itertools.product(range(0, len(image), images), range(0, len(words), classes)):
+        some, block = slice(first, first + images), slice(start, start + classes)
+        shape = len(image[some]), len(words[block]), *image.shape[1:]
+        yield some, block, [each[: math.prod(shape)].view(shape) for each in space]

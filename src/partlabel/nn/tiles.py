@@ -11,7 +11,7 @@ CACHED = 2**17
 """Numbers of a tile per CPU thread: half a megabyte in float32, a few of which fit a second-level cache."""
 LAUNCHED = 2**24
 """Numbers of a tile on other devices, where every operation costs a launch."""
-KEPT = 2**25
+KEPT = 2**26
 """Numbers that one operation may keep for its backward pass to save doing a product again."""
 
 
@@ -26,3 +26,8 @@ def as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
     if torch.is_autocast_enabled(kind):
         return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)
     return tuple(tensor.to(tensors[0].dtype) for tensor in tensors)
+
+
+def sums_like(tensor: Tensor) -> Tensor:
+    """Zeros of the tensor's shape to add many numbers to, in float32 at least."""
+    return torch.zeros_like(tensor, dtype=torch.promote_types(tensor.dtype, torch.float32))
