@@ -1,6 +1,6 @@
 """What the head of SST costs, by number of classes: time and peak memory, ours against the algebra as published.
 
-    make bench                                          # 20, 80, 200 classes; writes benchmarks/results/head.csv
+    make bench                                          # 20, 80, 200 classes; adds to runs/bench/head.csv
     python benchmarks/head.py --classes 80 --threads 1 --dtype bf16 --compile
     python benchmarks/head.py --only ours --classes 500 1000 --rank 64
 
@@ -61,9 +61,11 @@ class Case(NamedTuple):
     batch: Batch
 
     def ours(self) -> dict[str, Tensor]:
+        """Loss terms by the package."""
         return self.sst.step(self.batch, Progress(epoch=self.sst.start_epoch)).terms
 
     def published(self) -> dict[str, Tensor]:
+        """Loss terms as the paper writes them."""
         return self.literal.terms(self.batch)
 
 

@@ -30,6 +30,21 @@ def test_cooccurrence_votes_equal_a_double_loop(seed, threshold):
             assert found.weight[b, c] == accepted and found.value[b, c] == accepted
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_rows_of_present_classes_give_the_same_votes_as_all_pairs(seed):
+    pairs, labels = some(seed)
+    rows = (labels == PRESENT).any(0).nonzero().squeeze(1)
+    by_rows = pseudo_labels.cooccurrence_score_by_rows(symmetric(pairs, 5)[:, rows], rows, labels)
+    torch.testing.assert_close(by_rows, pseudo_labels.cooccurrence_score(pairs, labels))
+    found, expected = (
+        pseudo_labels.from_cooccurrence_by_rows(symmetric(pairs, 5)[:, rows], rows, labels, 0.5),
+        pseudo_labels.from_cooccurrence(pairs, labels, 0.5),
+    )
+    near = (by_rows - 0.5).abs() < 1e-6
+    assert torch.equal(found.weight[~near], expected.weight[~near])
+
+
 def test_an_image_with_nothing_known_present_gets_no_vote():
     pairs, labels = some(0)
     labels[labels == PRESENT] = UNKNOWN

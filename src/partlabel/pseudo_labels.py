@@ -13,7 +13,7 @@ that the evidence amounts to are functions of their own, so that thresholds can 
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from partlabel.codes import PRESENT, UNKNOWN
@@ -48,6 +48,33 @@ def from_cooccurrence(
     An image with no known-present class gets none.
     """
     return _accept(cooccurrence_score(pair_probability, labels), labels, threshold)
+
+
+def cooccurrence_score_by_rows(
+    probability: Float[Tensor, "batch row class"], rows: Int64[Tensor, " row"], labels: Labels
+) -> Float[Tensor, "batch class"]:
+    """`cooccurrence_score` from the pairs of some classes with every class.
+
+    Args:
+        probability: Of those pairs; what stands for a class and itself is not looked at.
+        rows: The classes, which must hold all that are known to be present in the batch.
+        labels: PRESENT, ABSENT or UNKNOWN.
+    """
+    present = (labels == PRESENT).to(probability)
+    itself = rows[:, None] == torch.arange(labels.shape[1], device=rows.device)
+    votes = torch.einsum("brc,br->bc", probability.masked_fill(itself, 0.0), present[:, rows])
+    return votes / present.sum(1, keepdim=True).clamp(min=1)
+
+
+@torch.no_grad()
+def from_cooccurrence_by_rows(
+    probability: Float[Tensor, "batch row class"],
+    rows: Int64[Tensor, " row"],
+    labels: Labels,
+    threshold: Threshold,
+) -> Targets:
+    """`from_cooccurrence` from the pairs of the classes known to be present, the only ones that vote."""
+    return _accept(cooccurrence_score_by_rows(probability, rows, labels), labels, threshold)
 
 
 @torch.no_grad()

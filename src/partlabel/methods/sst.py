@@ -7,18 +7,21 @@ get wrong, and what is done here, is in `docs/methods/sst.md`.
 
 from typing import ClassVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from partlabel import pseudo_labels
-from partlabel.labels import Targets
+from partlabel.codes import PRESENT
+from partlabel.labels import Labels, Targets
 from partlabel.losses.asymmetric import Asymmetric
 from partlabel.losses.contrastive import Contrastive
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.memory import FeatureMemory
 from partlabel.methods._base import Batch, Method, Progress, Step
 from partlabel.nn.heads import Head
-from partlabel.nn.pairs import PairHead, pair_targets, symmetric
+from partlabel.nn.pairs import FactoredPairHead, PairHead, known_classes, pair_targets, row_targets, symmetric
 
 
 class SST(Method):
@@ -43,6 +46,7 @@ class SST(Method):
         pair_dim: Length of a class's feature in the pair head.
         pair_hidden_dim: Width of the pair head.
         pair_block: Pairs computed at a time: bounds the memory.
+        pair_rank: Rank of a factorised pair head, for thousands of classes (ours; 0: the paper's, and exact).
         unknown_pairs_are_absent: Teach the pair head that pairs nobody knows do not co-occur (the authors' code).
         count_empty_slots: Count empty memory slots as dissimilar (the authors' code).
         known_in_each_term: Fit the known labels in all three BCE terms (the paper), not in the first alone.
@@ -70,6 +74,7 @@ class SST(Method):
         pair_dim: int = 512,
         pair_hidden_dim: int = 1024,
         pair_block: int = 1024,
+        pair_rank: int = 0,
         unknown_pairs_are_absent: bool = False,
         count_empty_slots: bool = False,
         known_in_each_term: bool = True,
@@ -80,7 +85,15 @@ class SST(Method):
                 f"SST compares features of classes, and the head {type(head).__name__} gives none; "
                 "take one that does, such as 'ssgrl' or 'residual'"
             )
-        self.pairs = PairHead(head.num_classes, head.feature_dim, pair_dim, pair_hidden_dim, pair_block)
+        if pair_rank and unknown_pairs_are_absent:
+            raise ValueError(
+                "pair_rank looks at the pairs of known classes alone, and unknown_pairs_are_absent is about the "
+                "others: leave one of them out"
+            )
+        size = head.num_classes, head.feature_dim, pair_dim
+        self.pairs = (
+            FactoredPairHead(*size, pair_rank) if pair_rank else PairHead(*size, pair_hidden_dim, pair_block)
+        ).requires_grad_(pair_weight != 0)
         self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
         self.bce = PartialBCE()
         self.pair_loss = Asymmetric(gamma_present=1.0, gamma_absent=2.0, margin=0.05)
@@ -95,6 +108,8 @@ class SST(Method):
         self.pair_weight = pair_weight
         self.contrast_weight = contrast_weight
         self.ramp_epochs = ramp_epochs
+        self.pair_block = pair_block
+        self.every_pair = not pair_rank and pair_weight != 0
         self.unknown_pairs_are_absent = unknown_pairs_are_absent
         self.count_empty_slots = count_empty_slots
         self.known_in_each_term = known_in_each_term
@@ -103,14 +118,15 @@ class SST(Method):
         """`bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
         out = self.outputs(batch.images)
         assert out.features is not None
-        pair_logits = self.pair_logits(out.features)
+        pair_logits = self.pair_logits(out.features) if self.every_pair else None
         known = Targets.known(batch.labels)
         ramp = progress.ramp(self.ramp_epochs)
-        together = pair_targets(batch.labels, self.unknown_pairs_are_absent)
         generator = progress.generator(batch.labels.device)
         terms = {
             "bce": self.bce(out.logits, known),
-            "cooccurrence": self.pair_weight * ramp * self.pair_loss(pair_logits, together),
+            "cooccurrence": self.pair_weight
+            * ramp
+            * self._pair_loss(out.features, pair_logits, batch.labels),
             "contrast": self.contrast_weight * ramp * self.contrast(out.features, batch.labels, generator),
         }
         # Remembered before they are compared with, as in the authors' code: other images of the batch are evidence.
@@ -123,27 +139,73 @@ class SST(Method):
             )
         return Step(terms, found)
 
+    def _pair_loss(
+        self,
+        features: Float[Tensor, "batch class feature"],
+        pair_logits: Float[Tensor, "batch pair"] | None,
+        labels: Labels,
+    ) -> Float[Tensor, ""]:
+        """Of all pairs, or of the rows of the known classes, which are all that the labels speak of."""
+        if pair_logits is not None:
+            return self.pair_loss(pair_logits, pair_targets(labels, self.unknown_pairs_are_absent))
+        total, weight = features.sum() * 0, features.new_zeros(())
+        if self.pair_weight == 0:
+            return total
+        sides = self.pairs.sides(features)
+        for rows in known_classes(labels).split(max(1, self.pair_block // labels.shape[1])):
+            more, of = checkpoint(self._row_loss, *sides, rows, labels, use_reentrant=False)
+            total, weight = total + more, weight + of
+        return total / weight.clamp(min=1e-8)
+
+    def _row_loss(
+        self, left: Tensor, right: Tensor, rows: Int64[Tensor, " row"], labels: Labels
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The summed loss of some rows, and how many pairs it is of."""
+        targets = row_targets(labels, rows)
+        return self.pair_loss.total(self.pairs.rows(left, right, rows), targets), targets.weight.sum()
+
     def transfer(
         self,
         features: Float[Tensor, "batch class feature"],
-        pair_logits: Float[Tensor, "batch pair"],
+        pair_logits: Float[Tensor, "batch pair"] | None,
         batch: Batch,
         progress: Progress,
     ) -> dict[str, Targets]:
-        """The pseudo-labels of a batch, `intra` and `cross`; none before `start_epoch`."""
+        """The pseudo-labels of a batch, `intra` and `cross`; none before `start_epoch`.
+
+        Args:
+            features: One per image and class.
+            pair_logits: Of all pairs. If they are not given, those with a class known to be present are computed,
+                which are the ones that vote.
+            batch: Its labels are filled.
+            progress: The thresholds fall with it.
+        """
         if progress.epoch < self.start_epoch:
             return {}
         fallen = self.threshold_step * (progress.epoch - self.start_epoch)
         found = {}
         if self.intra:
             threshold = max(self.intra_threshold - fallen, self.threshold_floor)
-            found["intra"] = pseudo_labels.from_cooccurrence(pair_logits.sigmoid(), batch.labels, threshold)
+            if pair_logits is None:
+                found["intra"] = self._intra_by_rows(features, batch.labels, threshold)
+            else:
+                found["intra"] = pseudo_labels.from_cooccurrence(
+                    pair_logits.sigmoid(), batch.labels, threshold
+                )
         if self.cross:
             threshold = max(self.cross_threshold - fallen, self.threshold_floor)
             found["cross"] = pseudo_labels.from_similarity(
                 features, self.memory, batch.labels, threshold, self.count_empty_slots
             )
         return found
+
+    @torch.no_grad()
+    def _intra_by_rows(
+        self, features: Float[Tensor, "batch class feature"], labels: Labels, threshold: float
+    ) -> Targets:
+        rows = (labels == PRESENT).any(0).nonzero().squeeze(1)
+        probability = self.pairs.rows(*self.pairs.sides(features), rows).sigmoid()
+        return pseudo_labels.from_cooccurrence_by_rows(probability, rows, labels, threshold)
 
     def pair_logits(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
         """Logits that two classes come together in an image, pairs in `torch.triu_indices(C, C, 1)` order."""

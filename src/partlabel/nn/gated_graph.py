@@ -82,7 +82,7 @@ class _Pass(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_state: Float[Tensor, "class batch dim"]) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_state: Float[Tensor, "class batch dim"]) -> tuple[Tensor | None, ...]:
         weights, kept = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
         graph, w, bias, u, u3 = weights
         steps = len(kept) // 3 if ctx.keep else len(kept)

@@ -5,7 +5,7 @@ file alone knows that order.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 from torch.nn.functional import linear
 
-from partlabel.codes import ABSENT, PRESENT
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.labels import Labels, Targets
 from partlabel.nn.per_class_linear import PerClassLinear
 from partlabel.nn.tiles import KEPT, as_autocast, sums_like, tile_size
@@ -69,27 +69,30 @@ def pair_targets(labels: Labels, unknown_pairs_are_absent: bool = False) -> Targ
     return Targets(together.float(), said.float())
 
 
-def row_targets(labels: Labels, rows: Int64[Tensor, " row"], unknown_pairs_are_absent: bool = False) -> Targets:
-    """`pair_targets` of the pairs of some classes with every class, each pair once.
+def known_classes(labels: Labels) -> Int64[Tensor, " row"]:
+    """The classes of which some label of the batch is known."""
+    return (labels != UNKNOWN).any(0).nonzero().squeeze(1)
 
-    What labels say of pairs they say of pairs with a known class (a pair of two unknown ones is said to be absent only
-    if `unknown_pairs_are_absent`), so the rows of the classes known in a batch hold all that its labels say.
+
+def row_targets(labels: Labels, rows: Int64[Tensor, " row"]) -> Targets:
+    """`pair_targets` of the pairs of some classes with every class.
+
+    What labels say of pairs, they say of pairs with a known class: the rows of `known_classes` hold all of it. A pair
+    of two such classes is in two rows and counts in that of the first; a class and itself are no pair.
 
     Args:
         labels: PRESENT, ABSENT or UNKNOWN.
-        rows: Classes, each once.
-        unknown_pairs_are_absent: As in `pair_targets`.
+        rows: Classes, some or all of the `known_classes`.
 
     Returns:
-        Targets of shape batch x row x class. A class and itself have weight 0, and so has the second mention of a pair
-        of which both classes are in `rows`.
+        Targets of shape batch x row x class.
     """
     i, j = labels[:, rows, None], labels[:, None]
     every = torch.arange(labels.shape[1], device=labels.device)
-    earlier = torch.isin(every, rows) & (every <= rows[:, None])
+    counted = (every > rows[:, None]) | ~(labels != UNKNOWN).any(0)
     together = (i == PRESENT) & (j == PRESENT)
-    said = together | (i == ABSENT) | (j == ABSENT) | unknown_pairs_are_absent
-    return Targets(together.float(), (said & ~earlier).float())
+    said = together | (i == ABSENT) | (j == ABSENT)
+    return Targets(together.float(), (said & counted).float())
 
 
 class PairHead(nn.Module):
@@ -125,16 +128,32 @@ class PairHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
         """One logit per pair."""
-        parts = *self._halves(features), self.classifier.weight, self.fc3.weight, self.fc3.bias
+        parts = *self.sides(features), self.classifier.weight, self.fc3.weight, self.fc3.bias
         with torch.autocast(features.device.type, enabled=False):
             logits = _Pairs.apply(*as_autocast(*parts), self.pair_block)
         return logits.T + self.classifier.bias
 
+    def sides(
+        self, features: Float[Tensor, "batch class feature"]
+    ) -> tuple[Float[Tensor, "class batch hidden"], Float[Tensor, "class batch hidden"]]:
+        """`A g + b` and `B g`, what a class brings to the pairs that it is the first and the second of."""
+        reduced = self.fc1(features.transpose(0, 1))
+        as_first, as_second = self.fc2.weight.chunk(2, 1)
+        return linear(reduced, as_first, self.fc2.bias), linear(reduced, as_second)
+
     def rows(
-        self, features: Float[Tensor, "batch class feature"], rows: Int64[Tensor, " row"]
+        self,
+        left: Float[Tensor, "class batch hidden"],
+        right: Float[Tensor, "class batch hidden"],
+        rows: Int64[Tensor, " row"],
     ) -> Float[Tensor, "batch row class"]:
-        """The logits of the pairs of some classes with every class; those of a class and itself mean nothing."""
-        left, right = self._halves(features)
+        """The logits of the pairs of some classes with every class; that of a class and itself means nothing.
+
+        Args:
+            left: Of `sides`.
+            right: Of `sides`.
+            rows: The classes.
+        """
         blocks = rows.split(max(1, self.pair_block // self.num_classes))
         return torch.cat([self._row_block(left, right, block) for block in blocks], 1)
 
@@ -152,13 +171,62 @@ class PairHead(nn.Module):
         logits = torch.linalg.vecdot(hidden, (weight @ self.fc3.weight).to(hidden)[:, :, None])
         return logits.movedim(2, 0) + weight @ self.fc3.bias + bias
 
-    def _halves(
+
+class FactoredPairHead(nn.Module):
+    """The logit that two classes are in an image together, of rank r: `l_i . r_j + b` for i before j.
+
+    `l_i = u_i * A g_i + p_i`, `r_j = v_j * B g_j + q_j`, `g = fc1(f)`: low-rank bilinear pooling (Kim et al., ICLR
+    2017, arXiv:1610.04325) whose classifier of a pair is itself a product of one vector per class. A departure from SST
+    for many classes: its parameters and its work grow with the classes where `PairHead`'s grow with the pairs (at 9,605
+    classes those are 46 million, and their classifiers alone 189 GB).
+
+    Args:
+        num_classes: C.
+        feature_dim: Length of a class's feature.
+        dim: Length of its reduction g.
+        rank: Length of l and r.
+    """
+
+    def __init__(self, num_classes: int, feature_dim: int, dim: int = 512, rank: int = 64) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(feature_dim, dim)
+        self.first = nn.Linear(dim, rank, bias=False)  # A
+        self.second = nn.Linear(dim, rank, bias=False)  # B
+        self.scale = nn.Parameter(torch.randn(2, num_classes, rank) * rank**-0.25)  # u, v
+        self.shift = nn.Parameter(torch.randn(2, num_classes, rank) * rank**-0.25)  # p, q
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.num_classes = num_classes
+
+    def forward(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
+        """One logit per pair."""
+        left, right = self.sides(features)
+        first, second = pair_index(self.num_classes, features.device)
+        return (left @ right.transpose(1, 2))[:, first, second] + self.bias
+
+    def sides(
         self, features: Float[Tensor, "batch class feature"]
-    ) -> tuple[Float[Tensor, "class batch hidden"], Float[Tensor, "class batch hidden"]]:
-        """`A g + b` and `B g`, what a class brings to the pairs that it is the first and the second of."""
-        reduced = self.fc1(features.transpose(0, 1))
-        as_first, as_second = self.fc2.weight.chunk(2, 1)
-        return linear(reduced, as_first, self.fc2.bias), linear(reduced, as_second)
+    ) -> tuple[Float[Tensor, "batch class rank"], Float[Tensor, "batch class rank"]]:
+        """The l and r: what a class brings to the pairs that it is the first and the second of."""
+        reduced = self.fc1(features)
+        left = self.scale[0] * self.first(reduced) + self.shift[0]
+        return left, self.scale[1] * self.second(reduced) + self.shift[1]
+
+    def rows(
+        self,
+        left: Float[Tensor, "batch class rank"],
+        right: Float[Tensor, "batch class rank"],
+        rows: Int64[Tensor, " row"],
+    ) -> Float[Tensor, "batch row class"]:
+        """The logits of the pairs of some classes with every class; that of a class and itself means nothing.
+
+        Args:
+            left: Of `sides`.
+            right: Of `sides`.
+            rows: The classes.
+        """
+        comes_first = rows[:, None] < torch.arange(self.num_classes, device=rows.device)
+        as_first, as_second = left[:, rows] @ right.transpose(1, 2), right[:, rows] @ left.transpose(1, 2)
+        return torch.where(comes_first, as_first, as_second) + self.bias
 
 
 class _Pairs(Function):
@@ -181,7 +249,9 @@ class _Pairs(Function):
     ) -> Float[Tensor, "pair batch"]:
         ctx.pair_block = pair_block
         logits = left.new_empty(len(weight), left.shape[1])
-        all_folded = torch.empty_like(weight) if any(ctx.needs_input_grad) and weight.numel() <= KEPT else None
+        all_folded = (
+            torch.empty_like(weight) if any(ctx.needs_input_grad) and weight.numel() <= KEPT else None
+        )
         for block, pieces in _blocks(left, pair_block, 1):
             folded = torch.mm(weight[block], w, out=None if all_folded is None else all_folded[block])
             for i, seconds, part, (hidden,) in pieces:
@@ -192,7 +262,7 @@ class _Pairs(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_logits: Float[Tensor, "pair batch"]) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_logits: Float[Tensor, "pair batch"]) -> tuple[Tensor | None, ...]:
         left, right, weight, w, b, all_folded = ctx.saved_tensors
         d_logits = d_logits.contiguous()
         d_left, d_right = sums_like(left), sums_like(right)
@@ -215,29 +285,36 @@ class _Pairs(Function):
         return d_left.to(left), d_right.to(right), d_weight, d_w, d_summed @ weight, None
 
 
-def _blocks(
-    left: Tensor, pair_block: int, spaces: int
-) -> Iterator[tuple[slice, list[tuple[int, slice, slice, list[Tensor]]]]]:
-    """The pairs of every block, and its pieces: first class, second classes, where in the block, and space for them.
+class Piece(NamedTuple):
+    """Some pairs of a block that share their first class.
 
-    The space is the same for all pieces, so that it stays in the cache; and so that their second classes do, pieces
-    with the same ones follow each other.
+    Attributes:
+        first: That class.
+        seconds: The other classes.
+        part: Where in the block the pairs are.
+        spaces: To compute in: the same for all pieces, so that it stays in the cache.
     """
+
+    first: int
+    seconds: slice
+    part: slice
+    spaces: list[Tensor]
+
+
+def _blocks(left: Tensor, pair_block: int, spaces: int) -> Iterator[tuple[slice, list[Piece]]]:
+    """The pairs of every block, and its pieces; those with the same second classes follow each other."""
     classes, longest = len(left), max(1, min(pair_block, tile_size(left.device) // left[0].numel()))
     space = left.new_empty(spaces, longest, *left.shape[1:])
-    start, done, pieces = 0, 0, []
+    start, done = 0, 0
+    pieces: list[Piece] = []
     for i in range(classes - 1):
         for tile in range((i + 1) // longest * longest, classes, longest):
             j, end = max(i + 1, tile), min(tile + longest, classes)
             if done + end - j > pair_block:
-                yield slice(start, start + done), sorted(pieces, key=_second)
+                yield slice(start, start + done), sorted(pieces, key=lambda piece: piece.seconds.stop)
                 start, done, pieces = start + done, 0, []
-            piece = i, slice(j, end), slice(done, done + end - j), [each[: end - j] for each in space]
-            pieces.append(piece)
+            here, spaces_here = slice(done, done + end - j), [each[: end - j] for each in space]
+            pieces.append(Piece(i, slice(j, end), here, spaces_here))
             done += end - j
     if pieces:
-        yield slice(start, start + done), sorted(pieces, key=_second)
-
-
-def _second(piece: tuple[int, slice, slice, list[Tensor]]) -> int:
-    return piece[1].stop
+        yield slice(start, start + done), sorted(pieces, key=lambda piece: piece.seconds.stop)

@@ -78,7 +78,7 @@ class _Scores(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_scores: Float[Tensor, "batch class place"]) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_scores: Float[Tensor, "batch class place"]) -> tuple[Tensor | None, ...]:
         image, words, v = ctx.saved_tensors
         d_image, d_words, d_v = map(sums_like, (image, words, v))
         for some, block, (t, d_t) in _tiles(image, words, ctx.class_block, 2):
