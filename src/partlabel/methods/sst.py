@@ -23,6 +23,9 @@ from partlabel.methods._base import Batch, Method, Progress, Step
 from partlabel.nn.heads import Head
 from partlabel.nn.pairs import FactoredPairHead, PairHead, known_classes, pair_targets, row_targets, symmetric
 
+FACTORED = 256
+"""How many times less space a pair takes in the factorised head: one number each, not a hidden layer."""
+
 
 class SST(Method):
     """Structured semantic transfer (Chen et al., AAAI 2022, arXiv:2112.10941).
@@ -45,7 +48,7 @@ class SST(Method):
         memory_size: Features remembered per class.
         pair_dim: Length of a class's feature in the pair head.
         pair_hidden_dim: Width of the pair head.
-        pair_block: Pairs computed at a time: bounds the memory.
+        pair_block: Pairs computed at a time: bounds the memory. With `pair_rank` 256 times as many.
         pair_rank: Rank of a factorised pair head, for thousands of classes (ours; 0: the paper's, and exact).
         unknown_pairs_are_absent: Teach the pair head that pairs nobody knows do not co-occur (the authors' code).
         count_empty_slots: Count empty memory slots as dissimilar (the authors' code).
@@ -152,7 +155,7 @@ class SST(Method):
         if self.pair_weight == 0:
             return total
         sides = self.pairs.sides(features)
-        for rows in known_classes(labels).split(max(1, self.pair_block // labels.shape[1])):
+        for rows in known_classes(labels).split(max(1, FACTORED * self.pair_block // labels.shape[1])):
             more, of = checkpoint(self._row_loss, *sides, rows, labels, use_reentrant=False)
             total, weight = total + more, weight + of
         return total / weight.clamp(min=1e-8)
