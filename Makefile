@@ -3,13 +3,14 @@
 #   make demo    draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
 #   make test    the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
 #   make check   formatting, lint, types
+#   make bench   time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
 #   make clean   removes the environment and what tools left behind
 #
 # Another Python: make PYTHON=python3.12 test. Another place for the environment: make VENV=/tmp/venv test.
 
 SHELL := bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format clean
+.PHONY: help demo test check bench format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -31,6 +32,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/head.py --out runs/bench/head.csv
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format $(SOURCES)

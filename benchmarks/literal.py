@@ -2,7 +2,8 @@
 
 Written from the equations (docs/methods/sst.md), with the repetitions that a literal reading makes: every class beside
 every place, every pair's two features side by side, every memory beside every asked label. It shares the parameters of
-a folded `SST`, so that both must give the same numbers.
+a folded `SST`, so that both must give the same numbers; the two habits of the authors' code that `SST` has as
+arguments, `unknown_pairs_are_absent` and `count_empty_slots`, are on.
 """
 
 import torch
@@ -68,12 +69,12 @@ class LiteralSST(nn.Module):
         image, cls = (labels == UNKNOWN).nonzero(as_tuple=True)
         asked = features[image, cls].unsqueeze(1).repeat(1, bank.shape[1], 1)
         cosine = torch.cosine_similarity(asked, bank[cls], dim=2).mean(1)
-        score = torch.zeros(labels.shape)
+        score = features.new_zeros(labels.shape)
         score[image, cls] = cosine
         return score
 
-    def terms(self, batch: Batch, threshold: float) -> dict[str, Tensor]:
-        """The five loss terms, of known labels, co-occurrence, contrast, intra and cross."""
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """The five loss terms, of known labels, co-occurrence, contrast, intra and cross; thresholds as at first."""
         features, logits = self.features(batch.images)
         pair_logits = self.pairs(features)
         sst, labels = self.sst, batch.labels
@@ -86,7 +87,7 @@ class LiteralSST(nn.Module):
         )
         sst.memory.add(features, labels)
         with torch.no_grad():
-            matrix = torch.eye(labels.shape[1]).repeat(len(labels), 1, 1)
+            matrix = torch.eye(labels.shape[1], dtype=p.dtype).repeat(len(labels), 1, 1)
             matrix[:, first, second] = matrix[:, second, first] = p
             present = (labels == PRESENT).float()
             intra = (matrix * present[:, None]).sum(2) / present.sum(1, keepdim=True).clamp(min=1)
@@ -96,8 +97,8 @@ class LiteralSST(nn.Module):
             "bce": _bce(logits, present, known),
             "cooccurrence": 10 * cooccurrence.mean(),
             "contrast": 0.05 * sst.contrast(features, labels, torch.Generator().manual_seed(0)),
-            "bce_intra": _bce(logits, *_with(intra, present, labels, threshold)),
-            "bce_cross": _bce(logits, *_with(cross, present, labels, threshold)),
+            "bce_intra": _bce(logits, *_with(intra, present, labels, sst.intra_threshold)),
+            "bce_cross": _bce(logits, *_with(cross, present, labels, sst.cross_threshold)),
         }
 
 

@@ -15,12 +15,16 @@ def some(seed, images=4, classes=5):
     return pairs, torch.randint(-1, 2, (images, classes), generator=generator).to(torch.int8)
 
 
+def from_cooccurrence(pairs, labels, threshold):
+    return pseudo_labels.accept(pseudo_labels.cooccurrence_score(pairs, labels), labels, threshold)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_cooccurrence_votes_equal_a_double_loop(seed, threshold):
     pairs, labels = some(seed)
     matrix = symmetric(pairs, 5)
-    found = pseudo_labels.from_cooccurrence(pairs, labels, threshold)
+    found = from_cooccurrence(pairs, labels, threshold)
     for b in range(4):
         present = [j for j in range(5) if labels[b, j] == PRESENT]
         for c in range(5):
@@ -31,10 +35,19 @@ def test_cooccurrence_votes_equal_a_double_loop(seed, threshold):
             assert found.weight[b, c] == accepted and found.value[b, c] == accepted
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_rows_of_present_classes_give_the_same_votes_as_all_pairs(seed):
+    pairs, labels = some(seed)
+    rows = (labels == PRESENT).any(0).nonzero().squeeze(1)
+    by_rows = pseudo_labels.cooccurrence_score_by_rows(symmetric(pairs, 5)[:, rows], rows, labels)
+    torch.testing.assert_close(by_rows, pseudo_labels.cooccurrence_score(pairs, labels))
+
+
 def test_an_image_with_nothing_known_present_gets_no_vote():
     pairs, labels = some(0)
     labels[labels == PRESENT] = UNKNOWN
-    assert pseudo_labels.from_cooccurrence(pairs, labels, 0.01).weight.sum() == 0
+    assert from_cooccurrence(pairs, labels, 0.01).weight.sum() == 0
 
 
 def test_similar_features_are_called_present_and_others_left_unknown():
@@ -48,7 +61,7 @@ def test_similar_features_are_called_present_and_others_left_unknown():
 
 def test_a_threshold_may_differ_by_class():
     pairs, labels = torch.full((1, 3), 0.5), torch.tensor([[1, -1, -1]], dtype=torch.int8)
-    found = pseudo_labels.from_cooccurrence(pairs, labels, torch.tensor([0.0, 0.4, 0.6]))
+    found = from_cooccurrence(pairs, labels, torch.tensor([0.0, 0.4, 0.6]))
     assert found.weight.tolist() == [[0, 1, 0]]
 
 

@@ -84,9 +84,9 @@ def test_both_kinds_of_pseudo_labels_agree(reference, sst, batch, threshold):
     memory = FeatureMemory(sst.head.num_classes, slots, sst.head.feature_dim)
     for images, labels in [("in.feature_map", "in.target"), ("in.feature_map_2", "in.target_2")]:
         memory.add(sst.head(torch.tensor(reference[images])).features, from_authors(reference[labels]))
-    intra = pseudo_labels.from_cooccurrence(
-        torch.tensor(reference["out.pair_logits"]).sigmoid(), batch.labels, threshold
-    )
+    together = torch.tensor(reference["out.pair_logits"]).sigmoid()
+    score = pseudo_labels.cooccurrence_score(together, batch.labels)
+    intra = pseudo_labels.accept(score, batch.labels, threshold)
     cross = pseudo_labels.from_similarity(features, memory, batch.labels, threshold, count_empty_slots=True)
     for name, ours in [("intra", intra), ("cross", cross)]:
         theirs = from_authors(reference[f"out.{'inter' if name == 'cross' else name}_pseudo@{threshold}"])

@@ -3,17 +3,18 @@
 ====================  ======================================================================  ================
 function              evidence that a label is present                                        used by
 ====================  ======================================================================  ================
-from_cooccurrence     the classes known to be present in the same image usually come with it  SST (intra-image)
+cooccurrence_score    the classes known to be present in the same image usually come with it  SST (intra-image)
 from_similarity       its feature resembles those of images known to show the class           SST (cross-image)
 from_evidence         the image resembles those known to show it more than those known not to SoftSST (cross-image)
 ====================  ======================================================================  ================
 
-Each returns Targets that speak about UNKNOWN labels only: their weight is 0 wherever the label is known. The scores
-that the evidence amounts to are functions of their own, so that thresholds can be calibrated on them (`threshold_at`).
+What comes of them are Targets that speak about UNKNOWN labels only: their weight is 0 wherever the label is known. The
+scores that the evidence amounts to are functions of their own: `accept` takes those from a threshold on, and
+`threshold_at` finds one that keeps a precision.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from partlabel.codes import PRESENT, UNKNOWN
@@ -39,15 +40,20 @@ def cooccurrence_score(
     return score / present.sum(1, keepdim=True).clamp(min=1)
 
 
-@torch.no_grad()
-def from_cooccurrence(
-    pair_probability: Float[Tensor, "batch pair"], labels: Labels, threshold: Threshold
-) -> Targets:
-    """Call a label present when the classes known to be present usually come with it.
+def cooccurrence_score_by_rows(
+    probability: Float[Tensor, "batch row class"], rows: Int64[Tensor, " row"], labels: Labels
+) -> Float[Tensor, "batch class"]:
+    """`cooccurrence_score` from the pairs of some classes with every class.
 
-    An image with no known-present class gets none.
+    Args:
+        probability: Of those pairs; what stands for a class and itself is not looked at.
+        rows: The classes, which must hold all that are known to be present in the batch.
+        labels: PRESENT, ABSENT or UNKNOWN.
     """
-    return _accept(cooccurrence_score(pair_probability, labels), labels, threshold)
+    present = (labels == PRESENT).to(probability)
+    itself = rows[:, None] == torch.arange(labels.shape[1], device=rows.device)
+    votes = torch.einsum("brc,br->bc", probability.masked_fill(itself, 0.0), present[:, rows])
+    return votes / present.sum(1, keepdim=True).clamp(min=1)
 
 
 @torch.no_grad()
@@ -59,7 +65,7 @@ def from_similarity(
     count_empty_slots: bool = False,
 ) -> Targets:
     """Call a label present when its feature resembles the remembered ones (SST, cross-image transfer)."""
-    return _accept(memory.similarity(features, count_empty_slots), labels, threshold)
+    return accept(memory.similarity(features, count_empty_slots), labels, threshold)
 
 
 @torch.no_grad()
@@ -100,5 +106,6 @@ def threshold_at(
     return score[good].min() if good.any() else score.new_tensor(float("inf"))
 
 
-def _accept(score: Float[Tensor, "batch class"], labels: Labels, threshold: Threshold) -> Targets:
+def accept(score: Float[Tensor, "batch class"], labels: Labels, threshold: Threshold) -> Targets:
+    """Call the unknown labels present whose score reaches the threshold."""
     return Targets.present((score >= threshold) & (labels == UNKNOWN))

@@ -2,7 +2,18 @@ import pytest
 import torch
 
 from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.nn.pairs import PairHead, pair_index, pair_targets, symmetric
+from partlabel.nn import pairs as pairs_module
+from partlabel.nn import tiles
+from partlabel.nn.pairs import (
+    FactoredPairHead,
+    PairHead,
+    known_classes,
+    pair_index,
+    pair_number,
+    pair_targets,
+    row_targets,
+    symmetric,
+)
 
 
 def test_the_pair_head_equals_the_literal_equation_for_every_pair():
@@ -37,6 +48,17 @@ def test_blocks_change_neither_logits_nor_gradients(pair_block):
         torch.testing.assert_close(blocked, whole, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("cached", [1, 40], ids=["a pair a tile", "some pairs a tile"])
+@pytest.mark.parametrize("kept", [0, 10**6], ids=["folded again", "kept"])
+def test_the_gradient_written_out_is_that_of_finite_differences(monkeypatch, cached, kept):
+    monkeypatch.setattr(tiles, "CACHED", cached)
+    monkeypatch.setattr(pairs_module, "KEPT", kept)
+    torch.manual_seed(0)
+    head = PairHead(5, 3, 2, 4, pair_block=6).double()
+    features = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *_: head(features), (features, *head.parameters()))
+
+
 @pytest.mark.parametrize("num_classes", [1, 2])
 def test_one_class_has_no_pairs_and_two_have_one(num_classes):
     head = PairHead(num_classes, 5, 3, 6)
@@ -66,3 +88,48 @@ def test_what_two_labels_say_of_their_pair(first, second, value, weight, authors
     ours, theirs = pair_targets(labels), pair_targets(labels, unknown_pairs_are_absent=True)
     assert (ours.value.item(), ours.weight.item()) == (value, weight)
     assert (theirs.value.item(), theirs.weight.item()) == (value, authors_weight)
+
+
+def test_the_factored_pair_head_equals_its_equation_for_every_pair():
+    torch.manual_seed(0)
+    head = FactoredPairHead(num_classes=4, feature_dim=5, dim=3, rank=2)
+    features = torch.randn(2, 4, 5)
+    g, (u, v), (p, q) = head.fc1(features), head.scale, head.shift
+    expected = [
+        ((u[i] * head.first(g[:, i]) + p[i]) * (v[j] * head.second(g[:, j]) + q[j])).sum(1) + head.bias
+        for i, j in pair_index(4).T.tolist()
+    ]
+    torch.testing.assert_close(head(features), torch.stack(expected, 1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "head", [PairHead(5, 4, 3, 6, pair_block=7), FactoredPairHead(5, 4, 3, 2)], ids=["exact", "factored"]
+)
+def test_rows_are_the_pairs_they_stand_for(head):
+    features, rows = torch.randn(2, 5, 4), torch.tensor([3, 0, 4])
+    matrix = symmetric(head(features), 5)
+    found = head.rows(*head.sides(features), rows)
+    for r, i in enumerate(rows.tolist()):
+        for j in set(range(5)) - {i}:
+            torch.testing.assert_close(found[:, r, j], matrix[:, i, j], rtol=1e-4, atol=1e-5)
+
+
+def test_the_number_of_a_pair_is_its_place_in_the_order():
+    first, second = pair_index(7)
+    assert pair_number(first, second, 7).tolist() == list(range(21))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rows_of_known_classes_hold_what_labels_say_of_pairs_each_once(seed):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(-1, 2, (3, 6), generator=generator).to(torch.int8)
+    labels[torch.rand(3, 6, generator=generator) < 0.5] = UNKNOWN
+    rows, every = known_classes(labels), pair_targets(labels)
+    by_rows, seen = row_targets(labels, rows), torch.zeros_like(every.weight)
+    for r, i in enumerate(rows.tolist()):
+        for j in set(range(6)) - {i}:
+            pair = pair_number(torch.tensor(min(i, j)), torch.tensor(max(i, j)), 6)
+            seen[:, pair] += by_rows.weight[:, r, j]
+            assert torch.equal(by_rows.value[:, r, j], every.value[:, pair])
+        assert (by_rows.weight[:, r, i] == 0).all()
+    assert torch.equal(seen, every.weight)

@@ -1,7 +1,9 @@
 """The parts of the SSGRL head against their literal equations."""
 
+import pytest
 import torch
 
+from partlabel.nn import gated_graph, tiles
 from partlabel.nn.classes import Classes
 from partlabel.nn.gated_graph import GatedGraph
 from partlabel.nn.heads.average import Average
@@ -53,6 +55,32 @@ def test_the_graph_equals_the_gates_written_out():
         candidate = torch.tanh(m @ w[2].T + b[2] + part.candidate(r * h))
         h = (1 - z) * h + z * candidate
     torch.testing.assert_close(part(start), h, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kept", [0, 10**6], ids=["computed again", "kept"])
+def test_the_gradient_of_the_graph_is_that_of_finite_differences(monkeypatch, kept):
+    monkeypatch.setattr(gated_graph, "KEPT", kept)
+    torch.manual_seed(0)
+    part = GatedGraph(3, torch.rand(4, 4), steps=2).double()
+    state = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *_: part(state), (state, *part.parameters()))
+
+
+@pytest.mark.parametrize("cached", [1, 60], ids=["a class a tile", "some classes a tile"])
+def test_the_gradient_of_the_attention_is_that_of_finite_differences(monkeypatch, cached):
+    monkeypatch.setattr(tiles, "CACHED", cached)
+    torch.manual_seed(0)
+    part = SemanticDecoupling(3, 2, 4).double()
+    image = torch.randn(2, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    words = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *_: part(image, words), (image, words, *part.parameters()))
+
+
+def test_the_reduction_is_its_convolution_and_normalisation():
+    torch.manual_seed(0)
+    head = SSGRL(6, Classes(("a", "b")), dim=4, attention_dim=3, output_dim=5)
+    maps = torch.randn(3, 6, 2, 5)
+    torch.testing.assert_close(head._reduced(maps), head.reduce(maps), rtol=1e-4, atol=1e-5)
 
 
 def test_each_class_has_a_linear_unit_of_its_own():

@@ -27,9 +27,12 @@ class Asymmetric(nn.Module):
 
     def forward(self, logits: Float[Tensor, "*shape"], targets: Targets) -> Float[Tensor, ""]:
         """The weighted mean over all labels."""
+        return self.total(logits, targets) / average(targets.weight.sum()).clamp(min=1e-8)
+
+    def total(self, logits: Float[Tensor, "*shape"], targets: Targets) -> Float[Tensor, ""]:
+        """The weighted sum, for who takes the mean over more than is given at once."""
         p = logits.float().sigmoid()
         kept = (1 - p + self.margin).clamp(max=1)
         present = (1 - p) ** self.gamma_present * p.clamp(min=1e-8).log()
         absent = (1 - kept) ** self.gamma_absent * kept.clamp(min=1e-8).log()
-        each = targets.weight * (targets.value * present + (1 - targets.value) * absent)
-        return -each.sum() / average(targets.weight.sum()).clamp(min=1e-8)
+        return -(targets.weight * (targets.value * present + (1 - targets.value) * absent)).sum()

@@ -269,13 +269,19 @@ def calibrate(
     A vote repeats some of what the head says, and their sum is too sure of itself: without the slope what ranks better
     would look worse. One slope for all, and offsets that a few labels do not move: a class has twenty known ones.
     """
-    known, truth = (labels != UNKNOWN).float(), (labels == PRESENT).float()
-    slope = logits.new_ones(()).requires_grad_()
-    offset = torch.zeros_like(anchor).requires_grad_()
-    optimiser = torch.optim.LBFGS([slope, offset], max_iter=30, line_search_fn="strong_wolfe")
+    at, start = logits.double(), anchor.double()
+    known, truth = (labels != UNKNOWN).double(), (labels == PRESENT).double()
+    slope, offset = at.new_ones(()).requires_grad_(), torch.zeros_like(start).requires_grad_()
+    optimiser = torch.optim.LBFGS(
+        [slope, offset],
+        max_iter=60,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-10,
+        line_search_fn="strong_wolfe",
+    )
 
     def cost() -> Tensor:
-        odds = anchor + offset + slope * (logits - anchor)
+        odds = start + offset + slope * (at - start)
         return binary_cross_entropy_with_logits(odds, truth, known, reduction="sum")
 
     def closure() -> Tensor:
@@ -286,7 +292,7 @@ def calibrate(
 
     with torch.enable_grad():
         optimiser.step(closure)
-    return Calibration(float(cost().detach()), slope.detach().clamp(min=0.1), offset.detach())
+    return Calibration(float(cost().detach()), slope.detach().clamp(min=0.1).float(), offset.detach().float())
 
 
 def ranks_better(

@@ -8,10 +8,12 @@ get wrong, and what is done here, is in `docs/methods/sst.md`.
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from partlabel import pseudo_labels, ranks
+from partlabel.codes import PRESENT
 from partlabel.labels import Labels, Targets
 from partlabel.losses.asymmetric import Asymmetric
 from partlabel.losses.contrastive import Contrastive
@@ -19,7 +21,10 @@ from partlabel.losses.partial_bce import PartialBCE
 from partlabel.memory import FeatureMemory
 from partlabel.methods._base import Batch, Method, Progress, Step
 from partlabel.nn.heads import Head
-from partlabel.nn.pairs import PairHead, pair_targets, symmetric
+from partlabel.nn.pairs import FactoredPairHead, PairHead, known_classes, pair_targets, row_targets, symmetric
+
+FACTORED = 256
+"""How many times less space a pair takes in the factorised head: one number each, not a hidden layer."""
 
 
 class SST(Method):
@@ -43,7 +48,8 @@ class SST(Method):
         memory_size: Features remembered per class.
         pair_dim: Length of a class's feature in the pair head.
         pair_hidden_dim: Width of the pair head.
-        pair_block: Pairs computed at a time: bounds the memory.
+        pair_block: Pairs computed at a time: bounds the memory. With `pair_rank` 256 times as many.
+        pair_rank: Rank of a factorised pair head, for thousands of classes (ours; 0: the paper's, and exact).
         unknown_pairs_are_absent: Teach the pair head that pairs nobody knows do not co-occur (the authors' code).
         count_empty_slots: Count empty memory slots as dissimilar (the authors' code).
         known_in_each_term: Fit the known labels in all three BCE terms (the paper), not in the first alone.
@@ -75,6 +81,7 @@ class SST(Method):
         pair_dim: int = 512,
         pair_hidden_dim: int = 1024,
         pair_block: int = 1024,
+        pair_rank: int = 0,
         unknown_pairs_are_absent: bool = False,
         count_empty_slots: bool = False,
         known_in_each_term: bool = True,
@@ -86,7 +93,15 @@ class SST(Method):
                 f"SST compares features of classes, and the head {type(head).__name__} gives none; "
                 "take one that does, such as 'ssgrl' or 'residual'"
             )
-        self.pairs = PairHead(head.num_classes, head.feature_dim, pair_dim, pair_hidden_dim, pair_block)
+        if pair_rank and unknown_pairs_are_absent:
+            raise ValueError(
+                "pair_rank looks at the pairs of known classes alone, and unknown_pairs_are_absent is about the "
+                "others: leave one of them out"
+            )
+        size = head.num_classes, head.feature_dim, pair_dim
+        self.pairs = (
+            FactoredPairHead(*size, pair_rank) if pair_rank else PairHead(*size, pair_hidden_dim, pair_block)
+        ).requires_grad_(pair_weight != 0)
         self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
         self.bce = PartialBCE()
         self.pair_loss = Asymmetric(gamma_present=1.0, gamma_absent=2.0, margin=0.05)
@@ -101,6 +116,8 @@ class SST(Method):
         self.pair_weight = pair_weight
         self.contrast_weight = contrast_weight
         self.ramp_epochs = ramp_epochs
+        self.pair_block = pair_block
+        self.every_pair = not pair_rank and pair_weight != 0
         self.unknown_pairs_are_absent = unknown_pairs_are_absent
         self.count_empty_slots = count_empty_slots
         self.known_in_each_term = known_in_each_term
@@ -112,16 +129,17 @@ class SST(Method):
         """`bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
         out = self.outputs(batch.images)
         assert out.features is not None
-        pair_logits = self.pair_logits(out.features)
+        pair_logits = self.pair_logits(out.features) if self.every_pair else None
         known = Targets.known(batch.labels)
         ramp = progress.ramp(self.ramp_epochs)
-        together = pair_targets(batch.labels, self.unknown_pairs_are_absent)
         generator = progress.generator(batch.labels.device)
         # What is compared from image to image, and remembered, is of the whole batch, wherever its images are.
         features, labels = ranks.gather(out.features, batch.labels)
         terms = {
             "bce": self.bce(out.logits, known),
-            "cooccurrence": self.pair_weight * ramp * self.pair_loss(pair_logits, together),
+            "cooccurrence": self.pair_weight
+            * ramp
+            * self._pair_loss(out.features, pair_logits, batch.labels),
             "contrast": self.contrast_weight * ramp * self.contrast(features, labels, generator),
         }
         # Remembered before they are compared with, as in the authors' code: other images of the batch are evidence.
@@ -134,22 +152,54 @@ class SST(Method):
             )
         return Step(terms, found)
 
+    def _pair_loss(
+        self,
+        features: Float[Tensor, "batch class feature"],
+        pair_logits: Float[Tensor, "batch pair"] | None,
+        labels: Labels,
+    ) -> Float[Tensor, ""]:
+        """Of all pairs, or of the rows of the known classes, which are all that the labels speak of."""
+        if pair_logits is not None:
+            return self.pair_loss(pair_logits, pair_targets(labels, self.unknown_pairs_are_absent))
+        total, weight = features.sum() * 0, features.new_zeros(())
+        if self.pair_weight == 0:
+            return total
+        sides = self.pairs.sides(features)
+        for rows in known_classes(labels).split(max(1, FACTORED * self.pair_block // labels.shape[1])):
+            more, of = checkpoint(self._row_loss, *sides, rows, labels, use_reentrant=False)
+            total, weight = total + more, weight + of
+        return total / ranks.average(weight).clamp(min=1e-8)
+
+    def _row_loss(
+        self, left: Tensor, right: Tensor, rows: Int64[Tensor, " row"], labels: Labels
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The summed loss of some rows, and how many pairs it is of."""
+        targets = row_targets(labels, rows)
+        return self.pair_loss.total(self.pairs.rows(left, right, rows), targets), targets.weight.sum()
+
     def transfer(
         self,
         features: Float[Tensor, "batch class feature"],
-        pair_logits: Float[Tensor, "batch pair"],
+        pair_logits: Float[Tensor, "batch pair"] | None,
         batch: Batch,
         progress: Progress,
     ) -> dict[str, Targets]:
-        """The pseudo-labels of a batch, `intra` and `cross`; none before `start_epoch`."""
+        """The pseudo-labels of a batch, `intra` and `cross`; none before `start_epoch`.
+
+        Args:
+            features: One per image and class.
+            pair_logits: Of all pairs. If they are not given, those with a class known to be present are computed,
+                which are the ones that vote.
+            batch: Its labels are filled.
+            progress: The thresholds fall with it.
+        """
         if progress.epoch < self.start_epoch:
             return {}
         intra_threshold, cross_threshold = self.thresholds(progress)
         found = {}
         if self.intra:
-            found["intra"] = pseudo_labels.from_cooccurrence(
-                pair_logits.sigmoid(), batch.labels, intra_threshold
-            )
+            score = self._intra_score(features, pair_logits, batch.labels)
+            found["intra"] = pseudo_labels.accept(score, batch.labels, intra_threshold)
         if self.cross:
             found["cross"] = pseudo_labels.from_similarity(
                 features, self.memory, batch.labels, cross_threshold, self.count_empty_slots
@@ -171,14 +221,10 @@ class SST(Method):
         out = self.outputs(batch.images)
         if self.precision is not None:
             assert out.features is not None
-            together = self.pair_logits(out.features).sigmoid()
-            self._votes.append(
-                (
-                    pseudo_labels.cooccurrence_score(together, batch.labels),
-                    self.memory.similarity(out.features, self.count_empty_slots),
-                    batch.labels,
-                )
-            )
+            pair_logits = self.pair_logits(out.features) if self.every_pair else None
+            intra = self._intra_score(out.features, pair_logits, batch.labels)
+            cross = self.memory.similarity(out.features, self.count_empty_slots)
+            self._votes.append((intra, cross, batch.labels))
         return out.logits
 
     def end_validation(self) -> None:
@@ -188,6 +234,20 @@ class SST(Method):
             self._votes.clear()
             for number, votes in enumerate((intra, cross)):
                 self.calibrated[number] = pseudo_labels.threshold_at(votes.float(), labels, self.precision)
+
+    @torch.no_grad()
+    def _intra_score(
+        self,
+        features: Float[Tensor, "batch class feature"],
+        pair_logits: Float[Tensor, "batch pair"] | None,
+        labels: Labels,
+    ) -> Float[Tensor, "batch class"]:
+        """What the classes known to be present in an image say of the others."""
+        if pair_logits is not None:
+            return pseudo_labels.cooccurrence_score(pair_logits.sigmoid(), labels)
+        rows = (labels == PRESENT).any(0).nonzero().squeeze(1)
+        probability = self.pairs.rows(*self.pairs.sides(features), rows).sigmoid()
+        return pseudo_labels.cooccurrence_score_by_rows(probability, rows, labels)
 
     def pair_logits(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
         """Logits that two classes come together in an image, pairs in `torch.triu_indices(C, C, 1)` order."""

@@ -4,19 +4,40 @@ Everything that is said of pairs is a vector over `torch.triu_indices(C, C, 1)`:
 file alone knows that order.
 """
 
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import Function, once_differentiable
+from torch.nn.functional import linear
 
-from partlabel.codes import ABSENT, PRESENT
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.labels import Labels, Targets
 from partlabel.nn.per_class_linear import PerClassLinear
+from partlabel.nn.tiles import KEPT, as_autocast, sums_like, tile_size
+
+threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
 def pair_index(num_classes: int, device: torch.device | None = None) -> Int64[Tensor, "2 pair"]:
     """The two classes of every pair."""
     return torch.triu_indices(num_classes, num_classes, 1, device=device)
+
+
+def pair_number(
+    first: Int64[Tensor, "*shape"], second: Int64[Tensor, "*shape"], num_classes: int
+) -> Int64[Tensor, "*shape"]:
+    """Where in the order the pair of two classes is; that of a class and itself is some pair or other.
+
+    Args:
+        first: The class that comes first.
+        second: The other.
+        num_classes: C.
+    """
+    number = first * (2 * num_classes - first - 3) // 2 + second - 1
+    return number.clamp(0, max(num_classes * (num_classes - 1) // 2 - 1, 0))
 
 
 def symmetric(
@@ -48,12 +69,38 @@ def pair_targets(labels: Labels, unknown_pairs_are_absent: bool = False) -> Targ
     return Targets(together.float(), said.float())
 
 
+def known_classes(labels: Labels) -> Int64[Tensor, " row"]:
+    """The classes of which some label of the batch is known."""
+    return (labels != UNKNOWN).any(0).nonzero().squeeze(1)
+
+
+def row_targets(labels: Labels, rows: Int64[Tensor, " row"]) -> Targets:
+    """`pair_targets` of the pairs of some classes with every class.
+
+    What labels say of pairs, they say of pairs with a known class: the rows of `known_classes` hold all of it. A pair
+    of two such classes is in two rows and counts in that of the first; a class and itself are no pair.
+
+    Args:
+        labels: PRESENT, ABSENT or UNKNOWN.
+        rows: Classes, some or all of the `known_classes`.
+
+    Returns:
+        Targets of shape batch x row x class.
+    """
+    i, j = labels[:, rows, None], labels[:, None]
+    every = torch.arange(labels.shape[1], device=labels.device)
+    counted = (every > rows[:, None]) | ~(labels != UNKNOWN).any(0)
+    together = (i == PRESENT) & (j == PRESENT)
+    said = together | (i == ABSENT) | (j == ABSENT)
+    return Targets(together.float(), (said & counted).float())
+
+
 class PairHead(nn.Module):
     """The logit that two classes are in an image together: `w_ij . fc3(relu(fc2([g_i ; g_j]))) + b_ij`, `g = fc1(f)`.
 
     fc2 of a pair is `A g_i + B g_j`: one product per class. fc3 is followed by w_ij alone: one product per pair,
     `fc3.W' w_ij`, and none per image. Memory is bounded by `pair_block`: larger sets of pairs are computed in blocks,
-    which are recomputed in the backward pass.
+    which are computed again in the backward pass.
 
     Args:
         num_classes: C; there are C (C-1) / 2 pairs.
@@ -81,31 +128,193 @@ class PairHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
         """One logit per pair."""
-        reduced = self.fc1(features)
-        as_first, as_second = self.fc2.weight.chunk(2, 1)
-        left = reduced @ as_first.T + self.fc2.bias
-        right = reduced @ as_second.T
-        index = pair_index(self.num_classes, features.device)
-        bias = self.classifier.weight @ self.fc3.bias + self.classifier.bias
-        starts = range(0, index.shape[1], self.pair_block)
-        blocks = [slice(start, start + self.pair_block) for start in starts]
-        if len(blocks) <= 1:
-            return self._block(left, right, index, self.classifier.weight) + bias
-        parts = (
-            checkpoint(
-                self._block, left, right, index[:, block], self.classifier.weight[block], use_reentrant=False
-            )
-            for block in blocks
-        )
-        return torch.cat(list(parts), 1) + bias
+        parts = *self.sides(features), self.classifier.weight, self.fc3.weight, self.fc3.bias
+        with torch.autocast(features.device.type, enabled=False):
+            logits = _Pairs.apply(*as_autocast(*parts), self.pair_block)
+        return logits.T + self.classifier.bias
 
-    def _block(
+    def sides(
+        self, features: Float[Tensor, "batch class feature"]
+    ) -> tuple[Float[Tensor, "class batch hidden"], Float[Tensor, "class batch hidden"]]:
+        """`A g + b` and `B g`, what a class brings to the pairs that it is the first and the second of."""
+        reduced = self.fc1(features.transpose(0, 1))
+        as_first, as_second = self.fc2.weight.chunk(2, 1)
+        return linear(reduced, as_first, self.fc2.bias), linear(reduced, as_second)
+
+    def rows(
         self,
-        left: Float[Tensor, "batch class hidden"],
-        right: Float[Tensor, "batch class hidden"],
-        index: Int64[Tensor, "2 pair"],
+        left: Float[Tensor, "class batch hidden"],
+        right: Float[Tensor, "class batch hidden"],
+        rows: Int64[Tensor, " row"],
+    ) -> Float[Tensor, "batch row class"]:
+        """The logits of the pairs of some classes with every class; that of a class and itself means nothing.
+
+        Args:
+            left: Of `sides`.
+            right: Of `sides`.
+            rows: The classes.
+        """
+        blocks = rows.split(max(1, self.pair_block // self.num_classes))
+        return torch.cat([self._row_block(left, right, block) for block in blocks], 1)
+
+    def _row_block(
+        self,
+        left: Float[Tensor, "class batch hidden"],
+        right: Float[Tensor, "class batch hidden"],
+        rows: Int64[Tensor, " row"],
+    ) -> Float[Tensor, "batch row class"]:
+        every = torch.arange(self.num_classes, device=rows.device)
+        first, second = torch.minimum(rows[:, None], every), torch.maximum(rows[:, None], every)
+        number = pair_number(first, second, self.num_classes)
+        weight, bias = self.classifier.weight[number], self.classifier.bias[number]
+        hidden = (left[first] + right[second]).relu()
+        logits = torch.linalg.vecdot(hidden, (weight @ self.fc3.weight).to(hidden)[:, :, None])
+        return logits.movedim(2, 0) + weight @ self.fc3.bias + bias
+
+
+class FactoredPairHead(nn.Module):
+    """The logit that two classes are in an image together, of rank r: `l_i . r_j + b` for i before j.
+
+    `l_i = u_i * A g_i + p_i`, `r_j = v_j * B g_j + q_j`, `g = fc1(f)`: low-rank bilinear pooling (Kim et al., ICLR
+    2017, arXiv:1610.04325) whose classifier of a pair is itself a product of one vector per class. A departure from SST
+    for many classes: its parameters and its work grow with the classes where `PairHead`'s grow with the pairs (at 9,605
+    classes those are 46 million, and their classifiers alone 189 GB).
+
+    Args:
+        num_classes: C.
+        feature_dim: Length of a class's feature.
+        dim: Length of its reduction g.
+        rank: Length of l and r.
+    """
+
+    def __init__(self, num_classes: int, feature_dim: int, dim: int = 512, rank: int = 64) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(feature_dim, dim)
+        self.first = nn.Linear(dim, rank, bias=False)  # A
+        self.second = nn.Linear(dim, rank, bias=False)  # B
+        self.scale = nn.Parameter(torch.randn(2, num_classes, rank) * rank**-0.25)  # u, v
+        self.shift = nn.Parameter(torch.randn(2, num_classes, rank) * rank**-0.25)  # p, q
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.num_classes = num_classes
+
+    def forward(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
+        """One logit per pair."""
+        left, right = self.sides(features)
+        first, second = pair_index(self.num_classes, features.device)
+        return (left @ right.transpose(1, 2))[:, first, second] + self.bias
+
+    def sides(
+        self, features: Float[Tensor, "batch class feature"]
+    ) -> tuple[Float[Tensor, "batch class rank"], Float[Tensor, "batch class rank"]]:
+        """The l and r: what a class brings to the pairs that it is the first and the second of."""
+        reduced = self.fc1(features)
+        left = self.scale[0] * self.first(reduced) + self.shift[0]
+        return left, self.scale[1] * self.second(reduced) + self.shift[1]
+
+    def rows(
+        self,
+        left: Float[Tensor, "batch class rank"],
+        right: Float[Tensor, "batch class rank"],
+        rows: Int64[Tensor, " row"],
+    ) -> Float[Tensor, "batch row class"]:
+        """The logits of the pairs of some classes with every class; that of a class and itself means nothing.
+
+        Args:
+            left: Of `sides`.
+            right: Of `sides`.
+            rows: The classes.
+        """
+        comes_first = rows[:, None] < torch.arange(self.num_classes, device=rows.device)
+        as_first, as_second = left[:, rows] @ right.transpose(1, 2), right[:, rows] @ left.transpose(1, 2)
+        return torch.where(comes_first, as_first, as_second) + self.bias
+
+
+class _Pairs(Function):
+    """`w_ij . (W relu(l_i + r_j) + b)` for all pairs, of which only what is given is kept for the backward pass.
+
+    The classifiers are folded, `w_ij W`, block by block. Pairs that share their first class are neighbours, so that
+    their seconds are a slice and nothing is gathered: a piece of a block is one class with a slice of the later ones.
+    Where the folded classifiers are few (KEPT) they are kept, and not folded again in the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        left: Float[Tensor, "class batch hidden"],
+        right: Float[Tensor, "class batch hidden"],
         weight: Float[Tensor, "pair hidden"],
-    ) -> Float[Tensor, "batch pair"]:
-        first, second = index
-        hidden = (left[:, first] + right[:, second]).relu()
-        return torch.einsum("bph,ph->bp", hidden, weight @ self.fc3.weight)
+        w: Float[Tensor, "hidden hidden"],
+        b: Float[Tensor, " hidden"],
+        pair_block: int,
+    ) -> Float[Tensor, "pair batch"]:
+        ctx.pair_block = pair_block
+        logits = left.new_empty(len(weight), left.shape[1])
+        all_folded = (
+            torch.empty_like(weight) if any(ctx.needs_input_grad) and weight.numel() <= KEPT else None
+        )
+        for block, pieces in _blocks(left, pair_block, 1):
+            folded = torch.mm(weight[block], w, out=None if all_folded is None else all_folded[block])
+            for i, seconds, part, (hidden,) in pieces:
+                torch.add(left[i], right[seconds], out=hidden).relu_()
+                torch.sum(hidden.mul_(folded[part, None]), 2, out=logits[block][part])
+        ctx.save_for_backward(left, right, weight, w, b, all_folded)
+        return logits.add_((weight @ b)[:, None])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_logits: Float[Tensor, "pair batch"]) -> tuple[Tensor | None, ...]:
+        left, right, weight, w, b, all_folded = ctx.saved_tensors
+        d_logits = d_logits.contiguous()
+        d_left, d_right = sums_like(left), sums_like(right)
+        d_weight, d_w = torch.empty_like(weight), torch.zeros_like(w)
+        for block, pieces in _blocks(left, ctx.pair_block, 2):
+            folded = weight[block] @ w if all_folded is None else all_folded[block]
+            d_folded = torch.empty_like(folded)
+            for i, seconds, part, (hidden, d_hidden) in pieces:
+                d = d_logits[block][part]
+                torch.add(left[i], right[seconds], out=hidden).relu_()
+                torch.bmm(d[:, None], hidden, out=d_folded[part, None])
+                torch.mul(d[:, :, None], folded[part, None], out=d_hidden)
+                threshold_backward(d_hidden, hidden, 0, grad_input=d_hidden)
+                d_left[i] += d_hidden.sum(0)
+                d_right[seconds] += d_hidden
+            torch.mm(d_folded, w.T, out=d_weight[block])
+            d_w.addmm_(weight[block].T, d_folded)
+        d_summed = d_logits.sum(1)
+        d_weight.addr_(d_summed, b)
+        return d_left.to(left), d_right.to(right), d_weight, d_w, d_summed @ weight, None
+
+
+class Piece(NamedTuple):
+    """Some pairs of a block that share their first class.
+
+    Attributes:
+        first: That class.
+        seconds: The other classes.
+        part: Where in the block the pairs are.
+        spaces: To compute in: the same for all pieces, so that it stays in the cache.
+    """
+
+    first: int
+    seconds: slice
+    part: slice
+    spaces: list[Tensor]
+
+
+def _blocks(left: Tensor, pair_block: int, spaces: int) -> Iterator[tuple[slice, list[Piece]]]:
+    """The pairs of every block, and its pieces; those with the same second classes follow each other."""
+    classes, longest = len(left), max(1, min(pair_block, tile_size(left.device) // left[0].numel()))
+    space = left.new_empty(spaces, longest, *left.shape[1:])
+    start, done = 0, 0
+    pieces: list[Piece] = []
+    for i in range(classes - 1):
+        for tile in range((i + 1) // longest * longest, classes, longest):
+            j, end = max(i + 1, tile), min(tile + longest, classes)
+            if done + end - j > pair_block:
+                yield slice(start, start + done), sorted(pieces, key=lambda piece: piece.seconds.stop)
+                start, done, pieces = start + done, 0, []
+            here, spaces_here = slice(done, done + end - j), [each[: end - j] for each in space]
+            pieces.append(Piece(i, slice(j, end), here, spaces_here))
+            done += end - j
+    if pieces:
+        yield slice(start, start + done), sorted(pieces, key=lambda piece: piece.seconds.stop)

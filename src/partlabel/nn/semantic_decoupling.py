@@ -4,10 +4,19 @@ Chen et al., "Learning Semantic-Specific Graph Representation for Multi-Label Im
 section 3.2, as SST uses it.
 """
 
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import Function, once_differentiable
+
+from partlabel.nn.tiles import as_autocast, sums_like, tile_size
+
+tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 class SemanticDecoupling(nn.Module):
@@ -22,8 +31,8 @@ class SemanticDecoupling(nn.Module):
         dim: Channels of the feature map and of the class features (paper: 1024).
         word_dim: Length of a class's vector (paper: 300).
         attention_dim: Width of the attention (paper: 512).
-        class_block: Classes attended to at a time. Bounds the memory, which otherwise grows with
-            batch x places x classes x attention_dim: blocks are recomputed in the backward pass.
+        class_block: Classes attended to at a time, at most. Bounds the memory, which otherwise grows with
+            batch x places x classes x attention_dim: blocks are computed again in the backward pass.
     """
 
     def __init__(self, dim: int, word_dim: int, attention_dim: int = 512, class_block: int = 32) -> None:
@@ -39,22 +48,58 @@ class SemanticDecoupling(nn.Module):
     ) -> tuple[Float[Tensor, "batch class dim"], Float[Tensor, "batch class height width"]]:
         """The class features, and the attention they were taken with."""
         places = feature_map.flatten(2).transpose(1, 2)
-        image, words = self.fc1(places), self.fc2(vectors)
         v = (self.fc4.weight @ self.fc3.weight).squeeze(0)
-        if len(words) <= self.class_block:
-            scores = _scores(image, words, v)
-        else:
-            blocks = words.split(self.class_block)
-            scores = torch.cat(
-                [checkpoint(_scores, image, block, v, use_reentrant=False) for block in blocks], 1
-            )
+        scores = _Scores.apply(*as_autocast(self.fc1(places), self.fc2(vectors), v), self.class_block)
         attention = scores.softmax(-1)
         return attention @ places, attention.unflatten(-1, feature_map.shape[2:])
 
 
-def _scores(
-    image: Float[Tensor, "batch place attention"],
-    words: Float[Tensor, "class attention"],
-    v: Float[Tensor, " attention"],
-) -> Float[Tensor, "batch class place"]:
-    return torch.tanh(image[:, None] * words[:, None]) @ v
+class _Scores(Function):
+    """`s_bcp = v . tanh(x_bp * y_c)`, of which only x, y and v are kept for the backward pass.
+
+    The tanh is taken tile by tile (some images, some classes, all places), and again in the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        image: Float[Tensor, "batch place attention"],
+        words: Float[Tensor, "class attention"],
+        v: Float[Tensor, " attention"],
+        class_block: int,
+    ) -> Float[Tensor, "batch class place"]:
+        ctx.save_for_backward(image, words, v)
+        ctx.class_block = class_block
+        scores = image.new_empty(len(image), len(words), image.shape[1])
+        for some, block, (t,) in _tiles(image, words, class_block, 1):
+            torch.mul(image[some, None], words[block, None], out=t).tanh_()
+            scores[some, block] = t @ v
+        return scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_scores: Float[Tensor, "batch class place"]) -> tuple[Tensor | None, ...]:
+        image, words, v = ctx.saved_tensors
+        d_image, d_words, d_v = map(sums_like, (image, words, v))
+        for some, block, (t, d_t) in _tiles(image, words, ctx.class_block, 2):
+            x, y, d_s = image[some, None], words[block, None], d_scores[some, block].contiguous()
+            torch.mul(x, y, out=t).tanh_()
+            d_v += d_s.view(-1) @ t.view(-1, len(v))
+            tanh_backward(d_s[..., None].expand_as(t), t, grad_input=d_t)  # v, the same in all, comes last
+            d_image[some] += torch.mul(d_t, y, out=t).sum(1)
+            d_words[block] += d_t.mul_(x).sum(2).sum(0)
+        return (d_image * v).to(image), (d_words * v).to(words), d_v.to(v), None
+
+
+def _tiles(
+    image: Tensor, words: Tensor, class_block: int, spaces: int
+) -> Iterator[tuple[slice, slice, list[Tensor]]]:
+    """Images and classes that are taken together, and space for their tanh: the same for all, it stays in the cache."""
+    room = tile_size(image.device) // image[0].numel()
+    classes = max(1, min(class_block, room, len(words)))
+    images = max(1, min(room // classes, len(image)))
+    space = image.new_empty(spaces, images * classes * image[0].numel())
+    for first, start in itertools.product(range(0, len(image), images), range(0, len(words), classes)):
+        some, block = slice(first, first + images), slice(start, start + classes)
+        shape = len(image[some]), len(words[block]), *image.shape[1:]
+        yield some, block, [each[: math.prod(shape)].view(shape) for each in space]

@@ -4,7 +4,9 @@ The trunk that SST, SARB and HST stand on, with the dimensions their authors use
 """
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from partlabel.nn.classes import Classes
 from partlabel.nn.gated_graph import GatedGraph
@@ -51,6 +53,12 @@ class SSGRL(Head):
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """Logits, the features before the graph (what SST compares), and the attention."""
-        features, attention = self.decoupling(self.reduce(feature_map), self.vectors)
+        features, attention = self.decoupling(self._reduced(feature_map), self.vectors)
         joint = torch.cat([self.graph(features), features], -1)
         return ClassOutput(self.classifier(torch.tanh(self.join(joint))), features, attention)
+
+    def _reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch dim height width"]:
+        """`reduce`, its convolution as one product over all places, channels last: PyTorch makes one per image."""
+        weight = self.reduce.get_parameter("0.weight").flatten(1)
+        places = feature_map.permute(0, 2, 3, 1)
+        return self.reduce[1](linear(places, weight).permute(0, 3, 1, 2))
