@@ -70,7 +70,9 @@ class FeatureMemory(nn.Module):
                 zeros: scores of rare classes then stay low until `size` features have arrived.
         """
         by = torch.full_like(self.filled, self.size) if count_empty_slots else self.filled
-        mean = normalize(self.features, dim=-1).sum(1) / by.clamp(min=1)[:, None]
+        inverse = torch.linalg.vector_norm(self.features, dim=-1).clamp(min=1e-12).reciprocal()
+        # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
+        mean = torch.bmm(inverse[:, None], self.features).squeeze(1) / by.clamp(min=1)[:, None]
         return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
 
     def newest_first(self) -> Float[Tensor, "class slot feature"]:
