@@ -9,12 +9,19 @@ import sys
 import polars as pl
 
 NAMES = {
-    "linear": "linear head",
-    "linear_memory": "linear head + memory",
-    "trunk": "trunk, no transfer",
-    "trunk_memory": "trunk + memory, no pseudo-labels",
-    "soft_sst": "SoftSST: memory and pseudo-labels",
-    "sst": "SST, the paper's votes",
+    "linear": "linear head, tuned",
+    "linear_vote": "linear head, vote in prediction",
+    "linear_sst": "linear head, `soft_sst`",
+    "trunk": "`covariance` trunk, no transfer",
+    "vote": "trunk, vote in prediction alone",
+    "soft_sst": "trunk, `soft_sst`",
+    "ssgrl": "`ssgrl` trunk, no transfer",
+    "ssgrl_glove": "`ssgrl` trunk, GloVe vectors",
+    "sst": "`sst`, the paper's thresholds",
+    "sst_precision": "`sst`, thresholds at precision 0.8",
+    "sst_empty_slots": "... `count_empty_slots`",
+    "sst_pairs_absent": "... `unknown_pairs_are_absent`",
+    "sst_known_once": "... not `known_in_each_term`",
 }
 
 
@@ -52,7 +59,12 @@ def main() -> None:
         print(f"\n**{data}**, test mAP, seeds {seeds}\n\n{table(rows)}")
         for column in ("blanks mAP", "blanks mAP, known labels voting"):
             print(f"\n{data}, {column}\n\n{table(rows, column)}")
-        for column in ("cross count", "cross precision", "cross recall", "vote worth"):
+        votes = [
+            f"{kind} {what}"
+            for kind in ("intra", "cross")
+            for what in ("count", "precision", "recall", "count absent", "precision absent")
+        ]
+        for column in (*votes, "vote worth"):
             if column in rows.columns:
                 voted = (
                     rows.drop_nulls(column)
