@@ -91,6 +91,15 @@ class Stopped(BCE):
         return super().step(batch, progress)
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C is heard, which whoever started the tests in the background has Python ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path, monkeypatch, number):
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
