@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from partlabel.config import TrainingConfig
 from partlabel.data.module import loader
 from partlabel.labels import UNKNOWN, Targets
+from partlabel.memory import ImageMemory
 from partlabel.methods import Batch, Method, Step
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
@@ -205,6 +206,24 @@ def test_the_average_is_that_of_the_weights_after_each_step(tmp_path):
         average = 0.5 * average + 0.5 * bias
     torch.testing.assert_close(method.backbone.conv.bias.detach(), average)
     torch.testing.assert_close(weights(tmp_path / "checkpoints/last.ckpt")["backbone.conv.bias"], average)
+
+
+def test_a_memory_that_grows_does_so_beside_averaged_weights(tmp_path):
+    class Remembers(Learns):
+        def __init__(self):
+            super().__init__()
+            self.memory = ImageMemory(2, 10, 3)
+
+        def step(self, batch, progress):
+            self.memory.add(batch.images.mean((2, 3)), batch.labels, batch.index)
+            return super().step(batch, progress)
+
+    method = Remembers()
+    train(method, LABELS, tmp_path, ema=0.5, epochs=1)
+    assert sorted(method.memory.row.tolist()) == list(range(len(LABELS)))
+    saved = weights(tmp_path / "checkpoints/last.ckpt")
+    assert torch.equal(saved["memory.row"], method.memory.row)
+    assert torch.equal(saved["memory.features"].float(), method.memory.features)
 
 
 def test_large_gradients_are_clipped(tmp_path):

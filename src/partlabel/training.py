@@ -260,6 +260,16 @@ class Average(EMAWeightAveraging):
     def __init__(self, decay: float) -> None:
         super().__init__(use_buffers=False, decay=decay)
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Follow the weights; a memory that has grown in the step grows here first."""
+        assert self._average_model is not None
+        for kept, now in zip(self._average_model.module.buffers(), pl_module.buffers(), strict=True):
+            if kept.shape != now.shape:
+                kept.data = now.detach().clone()
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
 
 class Moments(LayerSync):
     """Batch normalisation over the images of all processes."""
@@ -382,6 +392,8 @@ def fit(
         )
         with _stopped_plainly(trainer, run):
             trainer.fit(learner, train, val, ckpt_path=resume, weights_only=True)
+            if trainer.is_global_zero:  # one killed after its last checkpoint had not written it
+                run.write_history(learner.history, [flat(epoch) for epoch in learner.history])
     learner.method.load_state_dict(weights(run.best))
     learner.method.cpu().eval()
 
