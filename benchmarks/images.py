@@ -185,7 +185,7 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
             for some in images.split(batch):
                 body.to(memory_format=layout).forward_features(some.contiguous(memory_format=layout))
 
-    few, last = features.CPU_BATCH, torch.channels_last
+    few, last = backbones.CPU_BATCH, torch.channels_last
     speed = in_turn(
         {
             f"bare timm, batches of {BATCH}": lambda: bare(BATCH, torch.contiguous_format),

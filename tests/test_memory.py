@@ -149,3 +149,4 @@ def test_an_image_memory_comes_back_from_its_state_at_the_size_it_had():
     again.add(torch.randn(5, 3), torch.ones(5, 2, dtype=torch.int8), torch.arange(5))
     again.load_state_dict(memory.state_dict())
     assert torch.equal(again.row, memory.row) and torch.equal(again.features, memory.features)
+    assert memory.state_dict()["features"].dtype == torch.float16

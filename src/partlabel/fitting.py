@@ -36,8 +36,6 @@ View = tuple[int, Preprocessing]
 EXAMPLES = 6
 COMPLETED_FROM = 20_000
 """Training images that `completion.py` learns from, at most."""
-
-
 POOLED_FROM, POOLED_AT_ONCE = 512, 8
 """Images that a pooling is fitted on, and how many at a time."""
 
@@ -116,6 +114,8 @@ def train(
     """
     from partlabel.training import Learner, fit
 
+    # Another seed divides the same images otherwise, and finds the same components, so the same cache.
+    fit_pooling(_backbone(model), view, _in_use(parts))
     cached = config.cache is not None
     learn, judge = _datasets(model, view, config, parts)
     workers = 0 if cached else config.workers
@@ -150,7 +150,7 @@ def fit_pooling(backbone: nn.Module, view: View, table: LabelTable) -> None:
     Args:
         backbone: Changed in place.
         view: Side of the images, and what the backbone expects.
-        table: The training images; their labels do not matter.
+        table: The images; their labels do not matter.
     """
     if not any(isinstance(module, CovariancePooling) for module in backbone.modules()):
         return
@@ -180,16 +180,14 @@ def scored(
 ) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
     """Which images batches had, and what a method says of them; arguments as `logits`.
 
-    The next batches are read while the network is at work. On a CPU it is given few images at a time, however many were
-    read together (`features.CPU_BATCH`).
+    The next batches are read while the network is at work.
     """
     device = next(model.parameters()).device
     index, found = [], []
     with torch.inference_mode(), _backbone(model).stem_done() if cached else nullcontext():
         for batch in track(ahead(batches), "Looking at images", len(batches)):
-            few = features.CPU_BATCH if device.type == "cpu" and not cached else len(batch.images)
-            for images in batch.images.split(max(few, 1)) if len(batch.images) else ():
-                found.append(model(images.to(device)).float().cpu().numpy())
+            if len(batch.images):
+                found.append(model(batch.images.to(device)).float().cpu().numpy())
             index.append(batch.index.numpy())
     return np.concatenate(index), np.concatenate(found) if found else np.zeros((0, 0), np.float32)
 

@@ -340,7 +340,6 @@ class Tagger:
 
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
         """The method before training, and the label graph it was given."""
-        from partlabel import fitting
         from partlabel.data import statistics, words
 
         vectors = words.vectors(self.classes, self.settings["words"])
@@ -348,9 +347,7 @@ class Tagger:
         present, absent, _ = statistics.counts(parts.train.labels)
         prevalence = torch.from_numpy(present / np.maximum(present + absent, 1))
         given = None if vectors is None else torch.from_numpy(vectors)
-        model = self._build(Classes(self.classes, given, torch.from_numpy(graph), prevalence))
-        fitting.fit_pooling(model.backbone, self.view, parts.train)
-        return model, graph
+        return self._build(Classes(self.classes, given, torch.from_numpy(graph), prevalence)), graph
 
     def _build(self, classes: Classes) -> Method:
         known = self.settings

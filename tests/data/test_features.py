@@ -326,7 +326,7 @@ if __name__ == "__main__":
     here, (die, wait) = Path(sys.argv[1]), map(float, sys.argv[2:])
     labels = np.arange(COUNT, dtype=np.int8)[:, None] % 2
     photos = LabelTable(tuple(f"{number}.png" for number in range(COUNT)), ("a",), labels, None, here)
-    body, before, features.CPU_BATCH = seeded(), ImageDataset.image, 1
+    body, before, features.BATCH = seeded(), ImageDataset.image, 1
 
     def image(self, epoch, row):
         time.sleep(wait)

@@ -32,8 +32,6 @@ from partlabel.nn.backbone import Backbone
 from partlabel.progress import track
 
 BATCH = 64
-CPU_BATCH = 8
-"""Fits a processor's cache: lite0's stem takes 5.5 ms an image of 128 pixels, and 9 in batches of 64."""
 MADE = 2
 """Of the way features are made of files; a change of it, as in how images are decoded, makes older views useless."""
 SHARD_IMAGES, SHARD_BYTES, SHARDS = 1024, 1 << 28, 64
@@ -187,10 +185,9 @@ def _write(
     doing: str,
 ) -> None:
     device = next(backbone.parameters()).device
-    size = CPU_BATCH if device.type == "cpu" else BATCH
     # Batches begin with their shard: then what is computed of an image does not hang on which shards were there.
     asked = {
-        number: [Rows(epoch, list(rows[at : at + size])) for at in range(0, len(rows), size)]
+        number: [Rows(epoch, list(rows[at : at + BATCH])) for at in range(0, len(rows), BATCH)]
         for number in wanted
         for rows in [layout.of(number)]
     }

@@ -44,12 +44,13 @@ JUDGED = 16384
 
 
 class _Judged(NamedTuple):
-    """Known labels as those saw them who had not learned them."""
+    """Known labels of a batch as those saw them who had not learned them, and all copies' logits summed over it."""
 
-    logits: Float[Tensor, "image class"]
-    evidence: Float[Tensor, "image class"]
+    logits: Float[Tensor, "batch class"]
+    evidence: Float[Tensor, "batch class"]
     labels: Labels
-    fold: Int64[Tensor, " image"]
+    fold: Int64[Tensor, " batch"]
+    summed: Float[Tensor, "fold class"]
 
 
 class SoftSST(Method):
@@ -115,7 +116,6 @@ class SoftSST(Method):
         for name, start_at in (("worth", 0.0), ("slope", 1.0), ("taught_slope", 1.0)):
             self.register_buffer(name, torch.tensor(start_at))
         self._judged: list[_Judged] = []
-        self._fold_sum = torch.zeros(folds, head.num_classes)
         self._seen: list[tuple[Tensor, Labels]] = []
 
     def step(self, batch: Batch, progress: Progress) -> Step:
@@ -177,8 +177,7 @@ class SoftSST(Method):
         """Keep what is said of each image by the copy that did not learn from it."""
         if sum(len(part.fold) for part in self._judged) < JUDGED:
             own = copies[fold, torch.arange(len(fold), device=fold.device)]
-            self._judged.append(_Judged(own, evidence, labels, fold))
-            self._fold_sum = self._fold_sum.to(copies.device) + copies.sum(1)
+            self._judged.append(_Judged(own, evidence, labels, fold, copies.sum(1)))
 
     def _weigh(self) -> None:
         """At the end of an epoch: find the worth at which copies and vote explain the judged labels best.
@@ -187,11 +186,11 @@ class SoftSST(Method):
         or more: pooled over copies, its judgements would look worse than they are, and any vote that dilutes them
         better. So the copies' means are made equal first.
         """
-        own, evidence, labels, fold = ranks.gather(*map(torch.cat, zip(*self._judged, strict=True)))
-        level = ranks.total(self._fold_sum) / len(fold)
+        *by_image, summed = zip(*self._judged, strict=True)
+        own, evidence, labels, fold = ranks.gather(*map(torch.cat, by_image))
+        level = ranks.total(torch.stack(summed).sum(0)) / len(fold)
         logits = own + (level.mean(0) - level)[fold]
         self._judged.clear()
-        self._fold_sum = torch.zeros_like(self._fold_sum)
         low, middle, high = evidence.sort(0).values[
             [int(share * (len(fold) - 1)) for share in (0.16, 0.5, 0.84)]
         ]

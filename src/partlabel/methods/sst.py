@@ -58,10 +58,10 @@ class SST(Method):
     """
 
     default_head: ClassVar[str] = "residual"
-    calibrated: Float[Tensor, " 2"]
-
     adds: ClassVar[str] = "pseudo-labels from co-occurrence within and similarity across images"
     needs: ClassVar[str] = "labels, class vectors, a head with class features"
+
+    calibrated: Float[Tensor, " 2"]
 
     def __init__(
         self,
