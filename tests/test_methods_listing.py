@@ -5,8 +5,9 @@ import re
 import pytest
 
 from partlabel import methods
-from partlabel.cli import cite, main
+from partlabel.cli import main
 from partlabel.nn import heads
+from partlabel.verbs.listing import cite
 
 
 @pytest.mark.parametrize("name", methods.names())

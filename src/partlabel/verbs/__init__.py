@@ -1,0 +1,1 @@
+"""Verbs of the command line; `cli.py` lists them. Each is a thin door, and imports what is heavy when it runs."""

@@ -1,0 +1,294 @@
+"""The verbs `train`, `evaluate`, `predict` and `fill`: those that make a tagger, or use one."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from partlabel.options import UsageError
+from partlabel.verbs._common import Absent, read_table
+
+if TYPE_CHECKING:
+    from partlabel.data.table import LabelTable
+    from partlabel.engines import Engine
+    from partlabel.run import Run
+    from partlabel.shards import Done
+
+ONE_FILE = "none"
+
+
+def train(
+    table: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    known: float | None = None,
+    hide_seed: int = 0,
+    out: Path = Path("runs/a"),
+    resume: bool = False,
+    skip_broken: bool = False,
+    *,
+    format: dict[str, Any],
+    method: dict[str, Any],
+    head: dict[str, Any],
+    **options: Any,
+) -> None:
+    """Train a tagger on a table's known labels.
+
+    Args:
+        table: Label table: a file or folder of any format in `--format`. Where it has a split, its part `train` is
+            trained on.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        known: For benchmarks: hide labels first, until this share of them is known.
+        hide_seed: Of the hiding; 0 in the literature.
+        out: Run folder.
+        resume: Go on where the run in `out` stopped.
+        skip_broken: Leave out images that cannot be read, and list them in the run folder.
+        format: Of the table.
+        method: How to learn.
+        head: From feature map to classes.
+        **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
+    """
+    from partlabel import ranks
+    from partlabel.config import TrainingConfig
+    from partlabel.run import Run
+    from partlabel.tagger import Tagger
+
+    whole = read_table(table, images, absent, format, missing="keep" if skip_broken else "refuse")
+    given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
+    config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
+    names = {"method": method.pop("name"), "head": head.pop("name")}
+    tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
+    try:
+        tagger.fit(
+            given,
+            truth=None if known is None else whole,
+            out=out,
+            resume=resume,
+            skip_broken=skip_broken,
+            config=config,
+        )
+    except (KeyboardInterrupt, SystemExit) as stop:  # where it was not training that was interrupted
+        if not ranks.is_first():
+            sys.exit(130)  # the first process says it
+        if isinstance(stop, KeyboardInterrupt) and str(stop):
+            raise
+        begun = Run(out).last.exists()
+        how = "goes on after its last whole epoch" if begun else "begins anew, for no epoch had ended"
+        raise KeyboardInterrupt(
+            f"interrupted; the same command with --resume {how} (run folder {out})"
+        ) from None
+    if ranks.is_first():
+        _say_trained(Run(out))
+
+
+def evaluate(
+    run: Path,
+    table: Path | None = None,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    split: str = "test",
+    batch_size: int = 64,
+    workers: int = 0,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Score a tagger against known labels.
+
+    Args:
+        run: Run folder.
+        table: Label table; the one the run was trained on if none.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        split: The part of the split to score; all images where the table has no split.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        format: Of the table.
+    """
+    from rich import print as show
+
+    from partlabel.tagger import Tagger
+
+    tagger = Tagger.load(run)
+    whole = _run_table(run, table, images, absent, format)
+    evaluation = tagger.evaluate(whole.part(split) if whole.split else whole, batch_size, workers)
+    evaluation.save(run / "evaluation.json")
+    show(evaluation)
+    print(f"written to {run / 'evaluation.json'}")
+
+
+def predict(
+    run: Path,
+    photos: Path,
+    images: Path | None = None,
+    out: Path | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    skip_broken: bool = False,
+    *,
+    engine: dict[str, Any],
+) -> None:
+    """Give every photo a probability for every class.
+
+    Args:
+        run: Run folder.
+        photos: A folder of photos, one photo, a table (.csv, .parquet), or a list (.txt) of one path a line; with
+            --engine also a tar file, or a folder of tar files or of parquet tables.
+        images: The folder that the paths of a table start from.
+        out: Table to write: .csv, .parquet or .jsonl; predictions.csv if none. With --engine a folder of parquet
+            files; predictions if none.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        skip_broken: Leave out photos that cannot be read.
+        engine: Who does it.
+    """
+    from partlabel.data.aside import written_aside
+    from partlabel.tagger import Tagger, table_of
+
+    how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_broken": skip_broken}
+    listed = photos.suffix == ".txt"
+    if engine["name"] != ONE_FILE:
+        from partlabel import shards
+
+        found = shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images)
+        job = shards.Job("predict", run, _folder(out, "predictions"), **how)
+        _say_done(shards.run(job, found, _engine(engine)))
+        return
+    out = out or Path("predictions.csv")
+    writers = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}
+    if out.suffix not in writers:
+        raise UsageError(f"--out {out}: predictions are written as {', '.join(writers)}")
+    source: LabelTable | Path | list[str] = photos
+    if photos.suffix in (".csv", ".tsv", ".parquet"):
+        source = read_table(photos, images or photos.parent, missing="keep" if skip_broken else "refuse")
+    elif listed:
+        source = _lines(photos)
+    predictions = Tagger.load(run).predict(source, **how)
+    with written_aside(out) as aside:
+        getattr(predictions, writers[out.suffix])(aside)
+    print(f"{out}: {predictions.width - 1} probabilities for each of {predictions.height:,} photos")
+
+
+def fill(
+    run: Path,
+    table: Path | None = None,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    accept: float | None = None,
+    reject: float | None = None,
+    out: Path | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    skip_broken: bool = False,
+    *,
+    format: dict[str, Any],
+    engine: dict[str, Any],
+) -> None:
+    """Turn every blank of a table into a probability, and the sure ones into labels.
+
+    Args:
+        run: Run folder.
+        table: Label table; the one the run was trained on if none. With --engine also a tar file, or a folder of tar
+            files or of parquet tables.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        accept: Blanks from this probability on become present; none if it is not given.
+        reject: Blanks up to this probability become absent; none if it is not given.
+        out: Table to write: .csv, .parquet or .jsonl; filled.csv if none. With --engine a folder of parquet files;
+            filled if none.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        skip_broken: Leave out images that cannot be read.
+        format: Of the table.
+        engine: Who does it.
+    """
+    import numpy as np
+
+    from partlabel.tagger import Tagger
+
+    how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_broken": skip_broken}
+    sure: dict[str, Any] = {"accept": accept, "reject": reject}
+    if engine["name"] != ONE_FILE:
+        from partlabel import shards
+
+        path, images, options = (
+            (table, images, format) if table else (*_of_run(run, images), {"name": "auto"})
+        )
+        found = shards.of_path(path, images, absent, options.pop("name"), **options)
+        job = shards.Job("fill", run, _folder(out, "filled"), **sure, **how)
+        _say_done(shards.run(job, found, _engine(engine)))
+        return
+    out = out or Path("filled.csv")
+    tagger = Tagger.load(run)
+    given = _run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
+    filled = tagger.fill(given, **sure, **how)
+    filled.save(out)
+    left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
+    present, gone = filled.table.present - left.present, filled.table.absent - left.absent
+    print(f"{out}: {left.unknown:,} blanks, of which {present:,} became present and {gone:,} absent")
+
+
+def _run_table(
+    run: Path,
+    table: Path | None,
+    images: Path | None,
+    absent: Absent | None,
+    format: Mapping[str, Any],
+    missing: Literal["refuse", "keep"] = "refuse",
+) -> "LabelTable":
+    """The label table that is named, or else the one that a run was trained on, from where its images were then."""
+    if table is not None:
+        return read_table(table, images, absent, format, missing)
+    return read_table(*_of_run(run, images), missing=missing)
+
+
+def _of_run(run: Path, images: Path | None) -> tuple[Path, Path]:
+    """The label table that a run was trained on, and its image folder."""
+    from partlabel.run import Run, read_json
+
+    folder = Run(run)
+    if not folder.labels.exists():
+        raise FileNotFoundError(f"{run} holds no label table of its own; name one")
+    return folder.labels, images or Path(read_json(folder.config)["data"]["images"])
+
+
+def _lines(listing: Path) -> list[str]:
+    """The paths in a list."""
+    return [line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _folder(out: Path | None, default: str) -> Path:
+    """Where an engine's results go."""
+    if out is not None and out.suffix in (".csv", ".parquet", ".jsonl") and not out.is_dir():
+        raise UsageError(f"--out {out}: with --engine, results are parquet files in a folder; name a folder")
+    return out or Path(default)
+
+
+def _engine(chosen: Mapping[str, Any]) -> "Engine":
+    """The engine that a verb's options name."""
+    from partlabel import engines
+
+    options = dict(chosen)
+    return engines.get(options.pop("name"))(**options)
+
+
+def _say_done(done: "Done") -> None:
+    before = f", {done.kept:,} of them from before" if done.kept else ""
+    print(f"{done.out}: {done.shards:,} shards{before}; {done.images:,} images now")
+
+
+def _say_trained(run: "Run") -> None:
+    """What a person wants to know after training."""
+    from partlabel.evaluation import Evaluation
+
+    if run.validation.exists():
+        best = Evaluation.load(run.validation)
+        print(
+            f"best validation mAP {best.map:.1%} ({len(best.scored)} of {len(best.classes)} classes scored)"
+        )
+    print(f"model in {run.folder}, report in {run.report}")
+
+
+def _part(table: "LabelTable", name: str) -> str | None:
+    return name if name in table.parts else None
