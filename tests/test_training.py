@@ -16,8 +16,9 @@ from partlabel.memory import ImageMemory
 from partlabel.methods import Batch, Method, Step
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
+from partlabel.optimisation import optimizer, schedule
 from partlabel.run import Run
-from partlabel.training import Learner, fit, flat, optimizer, schedule, weights
+from partlabel.training import Learner, fit, flat, weights
 
 CLASSES = ("cat", "dog")
 

@@ -9,11 +9,9 @@ buffers and averages of one that was not, bit for bit on a CPU.
 import inspect
 import logging
 import math
-import signal
-import threading
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,7 @@ from lightning.pytorch.plugins import LayerSync
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor, nn
-from torch.distributed import DistError
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 from torch.utils.data import DataLoader
 
 from partlabel import metrics, ranks
@@ -39,8 +34,10 @@ from partlabel.config import TrainingConfig
 from partlabel.data.aside import written_aside
 from partlabel.data.images import draw_seed
 from partlabel.methods import Batch, Method, Progress
+from partlabel.optimisation import optimizer, schedule
 from partlabel.progress import on_terminal
 from partlabel.run import Run
+from partlabel.stopping import stopped_plainly
 from partlabel.text import some
 
 MAP = "val/mAP"
@@ -216,44 +213,6 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
-    """Adam or AdamW over what is trained.
-
-    A method that has `parameter_groups(lr, weight_decay)` says itself what learns how; otherwise the backbone learns at
-    `backbone_lr` times the rate.
-    """
-    kind = AdamW if config.optimizer == "adamw" else Adam
-    return kind(_groups(method, config), lr=config.lr, weight_decay=config.weight_decay)
-
-
-def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
-    own: Callable[[float, float], Iterable[dict[str, Any]]] | None = getattr(method, "parameter_groups", None)
-    if own is not None:
-        return [group | {"params": list(group["params"])} for group in own(config.lr, config.weight_decay)]
-    backbone = {id(parameter) for parameter in method.backbone.parameters()}
-    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
-    for parameter in method.parameters():
-        if not parameter.requires_grad:
-            continue
-        in_backbone, decays = id(parameter) in backbone, parameter.ndim > 1 or config.decay_biases
-        rate = config.lr * (config.backbone_lr if in_backbone else 1.0)
-        decay = config.weight_decay if decays else 0.0
-        empty: dict[str, Any] = {"params": [], "lr": rate, "weight_decay": decay}
-        groups.setdefault((in_backbone, not decays), empty)["params"].append(parameter)
-    return [groups[key] for key in sorted(groups)]  # the head's first, whose rate is what is logged
-
-
-def schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
-    """The learning rate over so many steps."""
-    if config.schedule == "onecycle":
-        return OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps)
-    if config.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, steps)
-    if config.schedule == "step":
-        return StepLR(optimizer, max(config.step_epochs * steps // config.epochs, 1), 0.1)
-    return ConstantLR(optimizer, 1.0)
-
-
 class Average(EMAWeightAveraging):
     """An exponential moving average of the weights; buffers (memories, statistics) are those of the last step."""
 
@@ -390,7 +349,7 @@ def fit(
             log_every_n_steps=1,
             use_distributed_sampler=False,  # `Batches` shares itself out
         )
-        with _stopped_plainly(trainer, run):
+        with stopped_plainly(trainer, run):
             trainer.fit(learner, train, val, ckpt_path=resume, weights_only=True)
             if trainer.is_global_zero:  # one killed after its last checkpoint had not written it
                 run.write_history(learner.history, [flat(epoch) for epoch in learner.history])
@@ -414,46 +373,6 @@ def _plugins(config: TrainingConfig) -> list[Any]:
     """Shared batch normalisation; and no requeueing by Lightning, whose checkpoint lies in the middle of an epoch."""
     shared: list[Any] = [Moments()] if config.sync_batchnorm else []
     return [*shared, SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else shared
-
-
-@contextmanager
-def _stopped_plainly(trainer: Trainer, run: Run) -> Iterator[None]:
-    """Says of what stops training from outside where it stopped, and how to go on."""
-    on_interrupt = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except (
-        KeyboardInterrupt,
-        SystemExit,
-    ) as stop:  # Lightning makes the one into the other, and is deaf from then on
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, on_interrupt)
-        raise KeyboardInterrupt(_stopped("interrupted", trainer, run)) from stop
-    except OSError as error:
-        raise OSError(_stopped(_reason(error), trainer, run)) from error
-    except RuntimeError as error:
-        said = str(error).strip().rstrip(".")
-        if "DataLoader worker" in said:
-            why = f"a process that reads images died ({said}); if memory is short, give fewer workers (--workers)"
-            raise ChildProcessError(_stopped(why, trainer, run)) from error
-        if isinstance(error, DistError) or "Connection closed by peer" in said:
-            why = "another of the processes that train together stopped, and says why"
-            raise ConnectionError(_stopped(why, trainer, run)) from error
-        raise
-
-
-def _reason(error: OSError) -> str:
-    """What an error says; of one in another process the last line, below its traceback."""
-    return (
-        str(error).strip().splitlines()[-1].removeprefix("OSError: ") if str(error).strip() else repr(error)
-    )
-
-
-def _stopped(why: str, trainer: Trainer, run: Run) -> str:
-    """Why and where a run stopped, and how it goes on."""
-    at = f"training stopped in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}"
-    how = "goes on after its last whole epoch" if run.last.exists() else "begins anew, for no epoch had ended"
-    return f"{why}; {at}; resume=True (--resume) {how} (run folder {run.folder})"
 
 
 @contextmanager
