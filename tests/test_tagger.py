@@ -154,6 +154,19 @@ def test_what_is_known_of_an_image_votes_when_its_blanks_are_filled(fitted, tabl
     assert Tagger.load(tagger.save(tmp_path / "saved")).completion.votes[1, 0] == 50.0
 
 
+def test_a_run_of_another_seed_finds_the_cache_of_the_one_before(table, tmp_path):
+    """Other images are set apart, and the pooling's components are those of all the same."""
+    cache = {"cache": "features", "cache_views": 1, "cache_dir": str(tmp_path / "cache")}
+    parts = []
+    for seed in (0, 1):
+        tagger = Tagger(table.classes, image_size=32)
+        tagger.fit(table, out=tmp_path / f"{seed}", **QUICK | cache | {"seed": seed})
+        assert tagger.model.backbone.stem[-1].basis.abs().sum() > 0
+        parts.append(LabelTable.read(tmp_path / f"{seed}" / "labels.parquet", missing="keep").split)
+    assert parts[0] != parts[1]
+    assert len(list((tmp_path / "cache").glob("*/view.json"))) == 1
+
+
 @pytest.fixture
 def broken(table, collection, tmp_path):
     """The table with a missing and a cut-off image among those to train on, and one to test on gone."""
