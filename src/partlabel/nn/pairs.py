@@ -217,13 +217,7 @@ class FactoredPairHead(nn.Module):
         right: Float[Tensor, "batch class rank"],
         rows: Int64[Tensor, " row"],
     ) -> Float[Tensor, "batch row class"]:
-        """The logits of the pairs of some classes with every class; that of a class and itself means nothing.
-
-        Args:
-            left: Of `sides`.
-            right: Of `sides`.
-            rows: The classes.
-        """
+        """As `PairHead.rows`."""
         comes_first = rows[:, None] < torch.arange(self.num_classes, device=rows.device)
         as_first, as_second = left[:, rows] @ right.transpose(1, 2), right[:, rows] @ left.transpose(1, 2)
         return torch.where(comes_first, as_first, as_second) + self.bias
