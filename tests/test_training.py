@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from partlabel.config import TrainingConfig
 from partlabel.data.module import loader
+from partlabel.image_table import ImageTable
 from partlabel.labels import UNKNOWN, Targets
 from partlabel.methods import Batch, Method, Step
 from partlabel.nn.classes import Classes
@@ -205,6 +206,22 @@ def test_the_average_is_that_of_the_weights_after_each_step(tmp_path):
         average = 0.5 * average + 0.5 * bias
     torch.testing.assert_close(method.backbone.conv.bias.detach(), average)
     torch.testing.assert_close(weights(tmp_path / "checkpoints/last.ckpt")["backbone.conv.bias"], average)
+
+
+def test_a_memory_that_grows_does_so_beside_averaged_weights(tmp_path):
+    class Remembers(Learns):
+        def __init__(self):
+            super().__init__()
+            self.table = ImageTable(1, 0.0)
+
+        def step(self, batch, progress):
+            self.table.write(batch.index, torch.ones(len(batch.index), 1))
+            return super().step(batch, progress)
+
+    method = Remembers()
+    train(method, LABELS, tmp_path, ema=0.5, epochs=1)
+    assert method.table.cells.sum() == len(LABELS)
+    assert weights(tmp_path / "checkpoints/last.ckpt")["table.cells"].sum() == len(LABELS)
 
 
 def test_large_gradients_are_clipped(tmp_path):

@@ -260,6 +260,16 @@ class Average(EMAWeightAveraging):
     def __init__(self, decay: float) -> None:
         super().__init__(use_buffers=False, decay=decay)
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Follow the weights; a memory that has grown in the step grows here first."""
+        assert self._average_model is not None
+        for kept, now in zip(self._average_model.module.buffers(), pl_module.buffers(), strict=True):
+            if kept.shape != now.shape:
+                kept.data = now.detach().clone()
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
 
 class Moments(LayerSync):
     """Batch normalisation over the images of all processes."""
