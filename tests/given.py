@@ -35,5 +35,5 @@ def take(method, logits, labels, rows=None, gradient=False, **progress):
 
 def cost(logit, value=1.0):
     """Cross-entropy of one label."""
-    p = torch.tensor(logit).sigmoid()
+    p = torch.tensor(logit, dtype=torch.float64).sigmoid()
     return float(-(value * p.log() + (1 - value) * (1 - p).log()))

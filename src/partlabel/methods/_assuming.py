@@ -1,10 +1,11 @@
 """What methods share that assume something of unknown labels: two terms, of known labels and of assumed ones."""
 
+import math
 from abc import abstractmethod
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from partlabel import ranks
@@ -72,3 +73,26 @@ class Correcting(Assuming):
 def absent(logits: Float[Tensor, "batch class"], weight: float = 1.0) -> Targets:
     """Every label absent, as so much of a label."""
     return Targets(torch.zeros_like(logits), torch.full_like(logits, weight))
+
+
+@torch.no_grad()
+def largest(
+    score: Float[Tensor, "batch class"], among: Bool[Tensor, "batch class"], per_image: float
+) -> Bool[Tensor, "batch class"]:
+    """The so many labels of largest score among some of the batch, over all processes.
+
+    Args:
+        score: Of every label.
+        among: Which may be taken.
+        per_image: How many are, times the images of the whole batch, rounded up; or all there are, if fewer.
+    """
+    owner = torch.full((len(score),), ranks.place()[0], device=score.device)
+    whole, owner = ranks.gather(score.detach().float().masked_fill(~among, -math.inf), owner)
+    wanted = math.ceil(round(per_image * len(whole), 6))
+    taken = whole.flatten().topk(min(wanted, int((whole > -math.inf).sum()))).indices
+    return (
+        torch.zeros_like(whole, dtype=torch.bool)
+        .flatten()
+        .index_fill(0, taken, True)
+        .view_as(whole)[owner == ranks.place()[0]]
+    )
