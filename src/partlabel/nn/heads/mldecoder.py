@@ -1,4 +1,4 @@
-"""ML-Decoder as timm has it: a query for each group of classes looks at the places (Ridnik et al., arXiv:2111.12933)."""
+"""ML-Decoder as timm has it: a query per group of classes looks at the places (Ridnik et al., arXiv:2111.12933)."""
 
 from torch import Tensor, nn
 
