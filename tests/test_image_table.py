@@ -31,3 +31,9 @@ def test_it_grows_seldom():
         sizes.add(len(table.cells))
     assert len(sizes) < 20
     assert max(sizes) < 1500
+
+
+def test_reading_changes_nothing():
+    table = ImageTable(1, 3)
+    table.read(rows(5))
+    assert len(table.cells) == 0

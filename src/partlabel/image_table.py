@@ -10,7 +10,8 @@ from torch import Tensor, nn
 class ImageTable(nn.Module):
     """Numbers by row of the training table and class; it grows as images come, and is saved with the method.
 
-    Where several processes train together, each has to write the rows of all, so that all hold the same table.
+    Where several processes train together, each has to write the rows of all, so that all hold the same table; each may
+    read what it likes.
 
     Args:
         num_classes: Columns.
@@ -28,8 +29,10 @@ class ImageTable(nn.Module):
     @torch.no_grad()
     def read(self, rows: Int64[Tensor, " batch"]) -> Num[Tensor, "batch class"]:
         """The cells of images, by their rows in the training table."""
-        self._reach(rows)
-        return self.cells[rows]
+        found = self.cells.new_full((len(rows), self.cells.shape[1]), self.start)
+        there = rows < len(self.cells)
+        found[there] = self.cells[rows[there]]
+        return found
 
     @torch.no_grad()
     def write(self, rows: Int64[Tensor, " batch"], values: Num[Tensor, "batch class"]) -> None:
