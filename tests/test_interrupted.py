@@ -48,13 +48,14 @@ def same_end(whole, broken):
     assert whole.history.read_text() == broken.history.read_text()
 
 
+@pytest.mark.parametrize("epoch", [2, 3], ids=["second epoch", "last epoch"])
 @pytest.mark.parametrize("file", ["best.ckpt", "last.ckpt", "history.json"])
-def test_a_full_disk_leaves_the_last_epoch_whole(tmp_path, monkeypatch, file):
+def test_a_full_disk_leaves_the_epoch_before_whole(tmp_path, monkeypatch, file, epoch):
     """Half a file is written aside, then there is no more room."""
     save, write = Trainer.save_checkpoint, Run.write_history
 
     def full(path, number):
-        if number == 2 and path.name.startswith(f".{file.removesuffix('.ckpt')}."):
+        if number == epoch and path.name.startswith(f".{file.removesuffix('.ckpt')}."):
             path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -63,17 +64,18 @@ def test_a_full_disk_leaves_the_last_epoch_whole(tmp_path, monkeypatch, file):
         save(trainer, path, *args, **options)
 
     def write_some(run, history, columns):
-        if file == "history.json" and len(history) == 2:
+        if file == "history.json" and len(history) == epoch:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.history))
         write(run, history, columns)
 
     monkeypatch.setattr(Trainer, "save_checkpoint", save_some)
     monkeypatch.setattr(Run, "write_history", write_some)
-    with pytest.raises(OSError, match=rf"{file}.*{GOES_ON}|No space left.*{file}.*{GOES_ON}") as caught:
+    goes_on = GOES_ON.replace("epoch 2", f"epoch {epoch}")
+    with pytest.raises(OSError, match=rf"{file}.*{goes_on}|No space left.*{file}.*{goes_on}") as caught:
         go(tmp_path / "broken")
     assert "No space left on device" in str(caught.value)
     run = Run(tmp_path / "broken")
-    assert len(state(run)["history"]) == (2 if file == "history.json" else 1)
+    assert len(state(run)["history"]) == epoch - 1
     torch.load(run.best, weights_only=True)
     assert not list(run.folder.rglob(".*")), "the half is gone"
     monkeypatch.undo()

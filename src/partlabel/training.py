@@ -301,12 +301,12 @@ class Keep(Checkpoint):
         score = float(trainer.callback_metrics.get(MAP, math.nan))
         is_best = MAP not in trainer.callback_metrics or score > self.best or self.best == -math.inf
         self.best = score if is_best and not math.isnan(score) else self.best
-        # The best first: a run killed in between repeats the epoch, and comes to the same.
+        # The last one last: a run killed in between repeats the epoch, and comes to the same.
         if is_best:
             self._write(trainer, self.run.best)
-        self._write(trainer, self.run.last)
         if trainer.is_global_zero and isinstance(pl_module, Learner):
             self.run.write_history(pl_module.history, [flat(epoch) for epoch in pl_module.history])
+        self._write(trainer, self.run.last)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait until the last of it is in place, for all processes read it."""
