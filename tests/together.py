@@ -49,6 +49,8 @@ class Maps(nn.Module):
             nn.Conv2d(6, 6, 2, bias=False),
             BatchNormAct2d(6),
         )
+        # A head that standardises cancels the last gain, nearly: not learned, as there are no biases.
+        self.layers[4].weight.requires_grad_(False)
 
     def forward(self, images):
         return self.layers(images)

@@ -5,6 +5,7 @@ from typing import ClassVar
 from torch import nn
 
 from partlabel.labels import Targets
+from partlabel.losses._base import Loss
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Batch, Method, Progress, Step
 from partlabel.nn.heads import Head
@@ -23,7 +24,7 @@ class BCE(Method):
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__(backbone, head)
-        self.loss = PartialBCE()
+        self.loss: Loss = PartialBCE()
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """`bce` on the known labels."""

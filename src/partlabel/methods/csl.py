@@ -1,0 +1,69 @@
+"""CSL: unknown labels count as absent, but for those that are likely present, by class or by image."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel import ranks
+from partlabel.codes import UNKNOWN
+from partlabel.labels import Targets
+from partlabel.losses.asymmetric import Asymmetric
+from partlabel.methods._assuming import Assuming, largest
+from partlabel.methods._base import Batch, Progress
+from partlabel.nn.heads import Head
+
+
+class CSL(Assuming):
+    """Class-aware selective loss, P-ASL (Ben-Baruch et al., CVPR 2022, arXiv:2110.10955).
+
+    Of unknown labels are left out those of classes that the recogniser finds in most images, and the most probable of
+    each batch. How often it finds a class, the prior, its authors read off another model, trained on known labels
+    alone; here that is what this one does until `start`, and the prior is its mean prediction in the epoch before.
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        gamma_present: How much easy present labels are played down.
+        gamma_absent: How much easy absent ones are.
+        gamma_unknown: How much easy unknown ones are.
+        prior: Classes found more often than this are left out where unknown.
+        likely: Unknown labels left out per image of a batch, the most probable of all.
+        start: Share of the run after which unknown labels count.
+    """
+
+    adds: ClassVar[str] = "unknown labels count as absent, but for likely ones"
+    prediction: Float[Tensor, " class"]
+    images: Float[Tensor, ""]
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        gamma_present: float = 0.0,
+        gamma_absent: float = 1.0,
+        gamma_unknown: float = 4.0,
+        prior: float = 0.5,
+        likely: float = 5.0,
+        start: float = 1 / 3,
+    ) -> None:
+        known = Asymmetric(gamma_present, gamma_absent, 0.0)
+        super().__init__(backbone, head, known, Asymmetric(gamma_present, gamma_unknown, 0.0))
+        self.prior = prior
+        self.likely = likely
+        self.start = start
+        self.register_buffer("prediction", torch.zeros(head.num_classes))
+        self.register_buffer("images", torch.zeros(()))
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """Absent, from `start` on, but for what is likely present."""
+        begins, p = round(self.start * progress.epochs), logits.sigmoid()
+        if progress.epoch < begins:
+            if progress.epoch == begins - 1:
+                self.prediction += ranks.total(p.sum(0))
+                self.images += ranks.total(p.new_tensor(float(len(p))))
+            return Targets(torch.zeros_like(p), torch.zeros_like(p))
+        frequent = self.prediction / self.images.clamp(min=1) > self.prior
+        left_out = largest(p, batch.labels == UNKNOWN, self.likely) | frequent
+        return Targets(torch.zeros_like(p), (~left_out).float())

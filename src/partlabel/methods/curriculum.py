@@ -1,0 +1,51 @@
+"""Curriculum labelling: in rounds, unknown labels that the last round was sure of are learned as if known."""
+
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel import ranks
+from partlabel.image_table import ImageTable
+from partlabel.labels import Targets
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.methods._assuming import Assuming
+from partlabel.methods._base import Batch, Progress
+from partlabel.nn.heads import Head
+
+
+class Curriculum(Assuming):
+    """Curriculum labelling by a threshold on scores (Durand et al., CVPR 2019, arXiv:1902.09720).
+
+    The run is divided into rounds of epochs. What the last epoch of a round scored is what the next one believes; it
+    goes on from the weights there are, and the scores are those that training saw. The paper predicts anew, and its
+    best criterion is the uncertainty of a Bayesian network, not the score.
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        rounds: Of the run; the first learns from known labels alone.
+        threshold: Logit above which an unknown label is believed present, and below minus which absent.
+    """
+
+    adds: ClassVar[str] = "in rounds, unknown labels that the last was sure of"
+    needs: ClassVar[str] = "labels; keeps a number per label"
+
+    def __init__(self, backbone: nn.Module, head: Head, rounds: int = 3, threshold: float = 2.0) -> None:
+        super().__init__(backbone, head, PartialBCE())
+        self.rounds = rounds
+        self.threshold = threshold
+        self.scores = ImageTable(head.num_classes, 0.0)
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """Present or absent, where the last round was sure."""
+        score = self.scores.read(batch.index)
+        if (
+            progress.epoch + 1
+        ) * self.rounds // progress.epochs > progress.epoch * self.rounds // progress.epochs:
+            self.scores.write(*ranks.gather(batch.index, logits))
+        return Targets((score > 0).float(), (score.abs() > self.threshold).float())
+
+    def pseudo_labels(self, assumed: Targets) -> dict[str, Targets]:
+        """All of it."""
+        return {"believed": assumed}

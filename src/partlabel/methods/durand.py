@@ -1,0 +1,37 @@
+"""Durand's partial BCE: masked BCE whose images count the more, per label, the less of them is known."""
+
+from typing import ClassVar
+
+from torch import nn
+
+from partlabel.losses.durand_bce import DurandBCE
+from partlabel.methods.bce import BCE
+from partlabel.nn.heads import Head
+
+
+class Durand(BCE):
+    """Partial BCE by the share known (Durand et al., CVPR 2019, arXiv:1902.09720).
+
+    `L = mean over images of g(q) / C * sum of its known labels' BCE`, `g(q) = slope q^gamma + offset`; with slope 1,
+    offset 0 and gamma -1 partial BCE normalised per image.
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        slope: Of g.
+        offset: Of g.
+        gamma: Exponent of g.
+    """
+
+    adds: ClassVar[str] = "images count by the share of their labels that is known"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        slope: float = -4.45,
+        offset: float = 5.45,
+        gamma: float = 1.0,
+    ) -> None:
+        super().__init__(backbone, head)
+        self.loss = DurandBCE(slope, offset, gamma)

@@ -1,0 +1,88 @@
+"""EPR: of unknown labels it is known only how many are present in an image on average."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from partlabel import ranks
+from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.labels import Labels, Targets
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.nn.heads import Head
+
+
+class EPR(Method):
+    """Expected positive regularisation, EPR (Cole et al., CVPR 2021, arXiv:2106.09708).
+
+    `L = sum BCE(known) / labels + ((mean over images of sum p) - k)^2 / C^2`
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        positives: k, the present classes of an image on average: 1.5 on VOC, 2.9 on COCO, 1.9 on NUS-WIDE, 31.4 on
+            CUB. None: as the known labels say, which is right only where labels are hidden whatever they are.
+    """
+
+    default_head: ClassVar[str] = "average"
+    adds: ClassVar[str] = "as many classes found per image as there are on average"
+
+    def __init__(self, backbone: nn.Module, head: Head, positives: float | None = None) -> None:
+        super().__init__(backbone, head)
+        self.bce = PartialBCE()
+        self.expected = ExpectedPositives(head.num_classes, positives)
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """`bce` of known labels, and `expected`."""
+        logits = self(batch.images).float()
+        self.expected.see(batch.labels)
+        count = ranks.average(logits.new_tensor(float(logits.numel())))
+        known = self.bce.total(logits, Targets.known(batch.labels)) / count
+        return Step({"bce": known, "expected": self.expected(logits.sigmoid())})
+
+
+class ExpectedPositives(nn.Module):
+    """How far the number of classes found per image is from that expected: `((mean_b sum_c p_bc) - k)^2 / C^2`.
+
+    Args:
+        num_classes: C.
+        positives: k; None for what the known labels seen so far say.
+    """
+
+    present: Int64[Tensor, " class"]
+    known: Int64[Tensor, " class"]
+
+    def __init__(self, num_classes: int, positives: float | None = None) -> None:
+        super().__init__()
+        self.positives = positives
+        self.register_buffer("present", torch.zeros(num_classes, dtype=torch.int64))
+        self.register_buffer("known", torch.zeros(num_classes, dtype=torch.int64))
+
+    def see(self, labels: Labels) -> None:
+        """Count the known labels of a batch."""
+        self.present += ranks.total((labels == PRESENT).sum(0))
+        self.known += ranks.total((labels != UNKNOWN).sum(0))
+
+    def number(self) -> float | None:
+        """k, or None where nothing is known yet.
+
+        It is the sum over classes of the share of known labels that are present; a class counts as if one more of its
+        labels were known, which is as likely present as those of all classes.
+        """
+        if self.positives is not None or not self.known.any():
+            return self.positives
+        overall = self.present.sum().double() / self.known.sum()
+        return float(((self.present + overall) / (self.known + 1)).sum())
+
+    def excess(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
+        """How many classes more than k are found per image, over all processes; 0 where k is not known."""
+        number = self.number()
+        if number is None:
+            return p.sum() * 0
+        return ranks.total(p.sum()) / ranks.total(p.new_tensor(float(len(p)))) - number
+
+    def forward(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
+        """The penalty of these probabilities."""
+        return (self.excess(p) / p.shape[1]).square()

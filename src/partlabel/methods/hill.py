@@ -1,0 +1,35 @@
+"""Hill: unknown labels count as absent, by a loss that lets go of those that look present."""
+
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.labels import Targets
+from partlabel.losses import hill
+from partlabel.methods._assuming import Assuming, absent
+from partlabel.methods._base import Batch, Progress
+from partlabel.nn.heads import Head
+
+
+class Hill(Assuming):
+    """Hill loss (Zhang et al., 2021, arXiv:2112.07368).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        margin: How much more logit a present label needs.
+        gamma: How much easy present labels are played down.
+        crest: The paper's lambda: an absent label costs `(crest - p) p^2`.
+    """
+
+    adds: ClassVar[str] = "unknown labels count as absent, less so those that look present"
+
+    def __init__(
+        self, backbone: nn.Module, head: Head, margin: float = 1.0, gamma: float = 2.0, crest: float = 1.5
+    ) -> None:
+        super().__init__(backbone, head, hill.Hill(margin, gamma, crest))
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """All of them absent."""
+        return absent(logits)

@@ -1,0 +1,38 @@
+"""Label smoothing over assumed negatives: nothing is quite sure, so what is assumed wrongly pushes less."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.labels import Labels, Targets
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.methods._assuming import Assuming
+from partlabel.methods._base import Batch, Progress
+from partlabel.nn.heads import Head
+
+
+class LabelSmoothing(Assuming):
+    """Assume negative with label smoothing, AN-LS (Cole et al., CVPR 2021, arXiv:2106.09708).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        smoothing: What a present label is short of 1 and an absent one above 0.
+    """
+
+    adds: ClassVar[str] = "unknown labels count as absent, and no label as sure"
+
+    def __init__(self, backbone: nn.Module, head: Head, smoothing: float = 0.1) -> None:
+        super().__init__(backbone, head, PartialBCE())
+        self.smoothing = smoothing
+
+    def known(self, labels: Labels) -> Targets:
+        """Known labels, smoothed."""
+        hard = Targets.known(labels)
+        return Targets(self.smoothing + (1 - 2 * self.smoothing) * hard.value, hard.weight)
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """All of them nearly absent."""
+        return Targets(torch.full_like(logits, self.smoothing), torch.ones_like(logits))

@@ -1,0 +1,41 @@
+"""LL-Cp: of the unknown labels taken for absent, those that cost most are present, from then on."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel import ranks
+from partlabel.codes import UNKNOWN
+from partlabel.image_table import ImageTable
+from partlabel.labels import Targets
+from partlabel.methods._base import Batch, Progress
+from partlabel.methods._large_loss import LargeLoss
+from partlabel.nn.heads import Head
+
+
+class LLCp(LargeLoss):
+    """Large-loss correction, permanent, LL-Cp (Kim et al., CVPR 2022, arXiv:2206.03740).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        share: Of all labels of a batch, how many are corrected in each step after the first epoch.
+    """
+
+    adds: ClassVar[str] = "unknown labels count as absent; the most costly as present, for good"
+    needs: ClassVar[str] = "labels; keeps a byte per label"
+
+    def __init__(self, backbone: nn.Module, head: Head, share: float = 0.001) -> None:
+        super().__init__(backbone, head, share)
+        self.corrected = ImageTable(head.num_classes, 0, torch.int8)
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """Absent, but for those corrected before and the suspects of this step, which are present."""
+        before = self.corrected.read(batch.index) == 1
+        present = before
+        if progress.epoch > 0:
+            present = before | self.suspects(logits, (batch.labels == UNKNOWN) & ~before)
+            self.corrected.write(*ranks.gather(batch.index, present.to(torch.int8)))
+        return Targets(present.float(), torch.ones_like(logits))

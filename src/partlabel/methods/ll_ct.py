@@ -1,0 +1,33 @@
+"""LL-Ct: of the unknown labels taken for absent, those that cost most are present, for this step."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.codes import UNKNOWN
+from partlabel.labels import Targets
+from partlabel.methods._base import Batch, Progress
+from partlabel.methods._large_loss import LargeLoss
+from partlabel.nn.heads import Head
+
+
+class LLCt(LargeLoss):
+    """Large-loss correction, temporary, LL-Ct (Kim et al., CVPR 2022, arXiv:2206.03740).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        share: Of all labels of a batch, how many are corrected more each epoch; none in the first.
+    """
+
+    adds: ClassVar[str] = "unknown labels count as absent; the most costly as present, for the step"
+
+    def __init__(self, backbone: nn.Module, head: Head, share: float = 0.002) -> None:
+        super().__init__(backbone, head, share)
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """Absent, but for the suspects, which are present."""
+        suspects = self.suspects(logits, batch.labels == UNKNOWN, float(progress.epoch))
+        return Targets(suspects.float(), torch.ones_like(logits))

@@ -1,0 +1,37 @@
+"""LL-R: of the unknown labels taken for absent, those that cost most are left out."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.codes import UNKNOWN
+from partlabel.labels import Targets
+from partlabel.methods._base import Batch, Progress
+from partlabel.methods._large_loss import LargeLoss
+from partlabel.nn.heads import Head
+
+
+class LLR(LargeLoss):
+    """Large-loss rejection, LL-R (Kim et al., CVPR 2022, arXiv:2206.03740).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        share: Of all labels of a batch, how many are left out more each epoch; none in the first.
+    """
+
+    adds: ClassVar[str] = "unknown labels count as absent; the most costly are left out"
+
+    def __init__(self, backbone: nn.Module, head: Head, share: float = 0.005) -> None:
+        super().__init__(backbone, head, share)
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """Absent, but for the suspects, of which nothing is said."""
+        suspects = self.suspects(logits, batch.labels == UNKNOWN, float(progress.epoch))
+        return Targets(torch.zeros_like(logits), (~suspects).float())
+
+    def pseudo_labels(self, assumed: Targets) -> dict[str, Targets]:
+        """None: nothing is taken for present."""
+        return {}

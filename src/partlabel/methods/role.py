@@ -1,0 +1,78 @@
+"""ROLE: a table of estimated labels and the recogniser teach each other, both under EPR.
+
+The authors make the table a parameter of Adam at ten times the rate, whose moments of a row that comes once an epoch
+are those of all the steps between. Here its own gradient moves it, when its image comes: see `estimate`.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel import ranks
+from partlabel.codes import UNKNOWN
+from partlabel.image_table import ImageTable
+from partlabel.labels import Labels, Targets
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods.epr import ExpectedPositives
+from partlabel.nn.heads import Head
+
+
+class ROLE(Method):
+    """Regularised online label estimation, ROLE (Cole et al., CVPR 2021, arXiv:2106.09708).
+
+    `L = (sum BCE(known) + 1/2 sum CE(q, p) over unknown) / labels + 1/2 EPR(p)`, and likewise of q, the table, with p
+    for its target. Known labels stand in the table as they are, where the authors begin at 0.995 and fit them.
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        positives: Present classes of an image on average: 1.5 on VOC, 2.9 on COCO, 1.9 on NUS-WIDE, 31.4 on CUB.
+            None: as the known labels say, which is right only where labels are hidden whatever they are.
+        rate: Of the table: a logit of it moves by this times the difference of p and q, each time its image comes.
+    """
+
+    default_head: ClassVar[str] = "average"
+    adds: ClassVar[str] = "a table of estimated labels, learned beside the recogniser"
+    needs: ClassVar[str] = "labels; keeps a number per label"
+
+    def __init__(
+        self, backbone: nn.Module, head: Head, positives: float | None = None, rate: float = 1.0
+    ) -> None:
+        super().__init__(backbone, head)
+        self.bce = PartialBCE()
+        self.expected = ExpectedPositives(head.num_classes, positives)
+        self.rate = rate
+        self.estimates = ImageTable(head.num_classes, 0.0)
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """`bce` of known labels, `estimated` of the others, and `expected`."""
+        logits = self(batch.images).float()
+        self.expected.see(batch.labels)
+        estimated = Targets(self.estimates.read(batch.index).sigmoid(), (batch.labels == UNKNOWN).float())
+        count = ranks.average(logits.new_tensor(float(logits.numel())))
+        p = logits.sigmoid()
+        terms = {
+            "bce": self.bce.total(logits, Targets.known(batch.labels)) / count,
+            "estimated": 0.5 * self.bce.total(logits, estimated) / count,
+            "expected": 0.5 * self.expected(p),
+        }
+        estimates = self.estimate(p.detach(), self.estimates.read(batch.index), batch.labels)
+        self.estimates.write(*ranks.gather(batch.index, estimates))
+        return Step(terms, {"estimated": estimated})
+
+    @torch.no_grad()
+    def estimate(
+        self, p: Float[Tensor, "batch class"], logits: Float[Tensor, "batch class"], labels: Labels
+    ) -> Float[Tensor, "batch class"]:
+        """The table's logits a step further: `z - rate ((q - p) + 2 (mean_b sum_c q - k) / C q (1 - q))`.
+
+        In brackets is the gradient of `sum CE(p, q) + B C EPR(q)`.
+        """
+        known = Targets.known(labels)
+        q = logits.sigmoid()
+        excess = self.expected.excess(torch.where(known.weight > 0, known.value, q))
+        gradient = (q - p) + 2 * excess / p.shape[1] * q * (1 - q)
+        return logits - self.rate * gradient * (labels == UNKNOWN)

@@ -1,0 +1,46 @@
+"""SPLC: unknown labels count as absent until the recogniser is sure of them, and then as present."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.labels import Targets
+from partlabel.losses.focal_margin import FocalMargin
+from partlabel.methods._assuming import Correcting
+from partlabel.methods._base import Batch, Progress
+from partlabel.nn.heads import Head
+
+
+class SPLC(Correcting):
+    """Self-paced loss correction (Zhang et al., 2021, arXiv:2112.07368).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        threshold: Probability above which an unknown label counts as present.
+        start_epoch: First epoch (from 0) in which it may.
+        margin: How much more logit a present label needs.
+        gamma: How much easy labels are played down.
+    """
+
+    adds: ClassVar[str] = "unknown labels count as absent, or as present where the recogniser is sure"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        threshold: float = 0.6,
+        start_epoch: int = 1,
+        margin: float = 1.0,
+        gamma: float = 2.0,
+    ) -> None:
+        super().__init__(backbone, head, FocalMargin(margin, gamma))
+        self.threshold = threshold
+        self.start_epoch = start_epoch
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """Present where the recogniser is sure, else absent."""
+        sure = (logits.sigmoid() > self.threshold) & (progress.epoch >= self.start_epoch)
+        return Targets(sure.float(), torch.ones_like(logits))

@@ -1,0 +1,39 @@
+"""BoostLU: what speaks for a class in a place counts several times what speaks against it.
+
+Kim et al., "Bridging the Gap Between Model Explanations in Partially Annotated Multi-label Classification", CVPR 2023,
+arXiv:2304.01804: training on assumed absences lowers the scores of a class's map but keeps their order, and the boost
+makes up for it, in training and prediction. A head, for it goes with any loss; the paper's are LL-R, LL-Ct and LL-Cp.
+"""
+
+import torch
+
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads._base import ClassOutput, FeatureMap
+from partlabel.nn.heads.residual import Residual
+
+
+class BoostLU(Residual):
+    """`logit_c = mean_p boost(w_c . x_p + b_c)`, `boost(s) = factor s` where s > 0, else s.
+
+    x is the feature map, standardised per channel as in `average` and `residual`, which the paper does not do.
+
+    Args:
+        channels: Of the feature map.
+        classes: Their prevalence is where the biases start.
+        factor: The paper's alpha; 1 gives a linear head on the mean.
+    """
+
+    def __init__(self, channels: int, classes: Classes, factor: float = 5.0) -> None:
+        super().__init__(channels, classes, power=1.0)
+        self.feature_dim = 0
+        self.factor = factor
+
+    def forward(self, feature_map: FeatureMap) -> ClassOutput:
+        """Logits, and the standardised mean as the image's feature."""
+        places = feature_map.float().flatten(2)
+        pooled = places.mean(2)
+        mean, scale = self._statistics(pooled)
+        x = (places - mean[:, None]) * scale[:, None]
+        score = torch.einsum("cd,bdp->bcp", self.weight, x) + self.bias[:, None]
+        boosted = torch.where(score > 0, self.factor * score, score)
+        return ClassOutput(boosted.mean(2), image=(pooled - mean) * scale)

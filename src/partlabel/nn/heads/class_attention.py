@@ -1,0 +1,42 @@
+"""Class attention: beside the mean of a class's scores over the places, their mean where they are highest.
+
+CSRA, Zhu and Wu, "Residual Attention: A Simple but Effective Method for Multi-Label Recognition", ICCV 2021,
+arXiv:2108.02456, with one attention head.
+"""
+
+import torch
+
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads._base import ClassOutput, FeatureMap
+from partlabel.nn.heads.residual import Residual
+
+
+class ClassAttention(Residual):
+    """`logit_c = mean_p s_cp + share sum_p a_cp s_cp + b_c`, `s_cp = w_c . x_p`, `a_c = softmax_p(sharpness s_c)`.
+
+    x is the feature map, standardised per channel as in `average` and `residual`, which the paper does not do; the
+    attention passes gradients, as in the paper, where `residual` stops them.
+
+    Args:
+        channels: Of the feature map.
+        classes: Their prevalence is where the biases start.
+        share: The paper's lambda.
+        sharpness: The paper's T; the attention of many times it is the maximum.
+    """
+
+    def __init__(self, channels: int, classes: Classes, share: float = 0.1, sharpness: float = 1.0) -> None:
+        super().__init__(channels, classes, sharpness, power=1.0)
+        self.share = share
+
+    def forward(self, feature_map: FeatureMap) -> ClassOutput:
+        """Logits, the classes' features, whose sum is the logit less its bias, and attention."""
+        places = feature_map.float().flatten(2)
+        pooled = places.mean(2)
+        mean, scale = self._statistics(pooled)
+        image = (pooled - mean) * scale
+        x = (places - mean[:, None]) * scale[:, None]
+        attention = (self.sharpness * torch.einsum("cd,bdp->bcp", self.weight, x)).softmax(-1)
+        features = self.weight * (image[:, None] + self.share * attention @ x.transpose(1, 2))
+        return ClassOutput(
+            features.sum(2) + self.bias, features, attention.unflatten(2, feature_map.shape[2:]), image
+        )
