@@ -53,3 +53,7 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """One logit per class, and features and attention where the head has them."""
+
+    def classify(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
+        """Logits from the features of the classes, for who changes them; only heads with features can."""
+        raise NotImplementedError(f"the head {type(self).__name__} gives no features of classes")
