@@ -53,8 +53,8 @@ def test_the_prototype_term_blends_one_unknown_label_of_each_image(head):
     model, given = method(head), batch()
     out, known = model.outputs(given.images), Targets.known(given.labels)
     model.memory.add(out.features, given.labels)
-    model.prototypes.refresh(model.memory, True, LATE.generator())
-    _, targets = model.with_prototypes(out, given.labels, known, LATE.generator())
+    prototypes = model.stand_ins(out, given.labels, LATE, LATE.generator())
+    _, targets = model.blended(out.features, *prototypes, model.beta, known)
     filled_in = (targets.weight > 0) & (given.labels == UNKNOWN)
     able = ((given.labels == UNKNOWN) & (model.prototypes.filled > 0)).any(1)
     assert able.any() and torch.equal(filled_in.sum(1), able.long())
@@ -68,8 +68,8 @@ def test_the_prototype_term_is_that_of_a_loop(head):
     kept = float(torch.tensor(-1.0).sigmoid())
     out, known = model.outputs(given.images), Targets.known(given.labels)
     model.memory.add(out.features, given.labels)
-    model.prototypes.refresh(model.memory, True, LATE.generator())
-    logits, targets = model.with_prototypes(out, given.labels, known, LATE.generator())
+    prototypes = model.stand_ins(out, given.labels, LATE, LATE.generator())
+    logits, targets = model.blended(out.features, *prototypes, model.beta, known)
     chosen = (targets.weight > 0) & (given.labels == UNKNOWN)
     matches = 0
     for number in range(2):  # whichever centre was drawn
