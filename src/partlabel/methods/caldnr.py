@@ -81,8 +81,8 @@ class CALDNR(Method):
             found["discovered"] = pseudo_labels.accept(similarity, batch.labels, margin)
             trusted = others.weight * (1 - self.rejection(similarity, margin))
             others = found["discovered"].fill(Targets(others.value, trusted))
-        counts = [ranks.average(targets.weight.sum()) for targets in (known, others)]
-        share = counts[0] / sum(counts).clamp(min=1e-8)
+        here, there = (ranks.average(targets.weight.sum()) for targets in (known, others))
+        share = here / (here + there).clamp(min=1e-8)
         terms = {
             "bce": share * self.bce(out.logits, known),
             "bce_assumed": (1 - share) * self.bce(out.logits, others),
