@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.nn.classes import Classes
+from partlabel.nn.per_class_linear import PerClassLinear
 
 FeatureMap = Float[Tensor, "batch channel height width"]
 
@@ -49,6 +50,11 @@ class Head(nn.Module, ABC):
         super().__init__()
         self.channels = channels
         self.num_classes = len(classes)
+
+    @property
+    def last_linear(self) -> nn.Linear | PerClassLinear | None:
+        """The layer with a row of weights for each class that the logits come out of, if that is how they do."""
+        return None
 
     @abstractmethod
     def forward(self, feature_map: FeatureMap) -> ClassOutput:

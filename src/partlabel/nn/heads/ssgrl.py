@@ -51,6 +51,11 @@ class SSGRL(Head):
         self.join = nn.Linear(2 * dim, output_dim)
         self.classifier = PerClassLinear(len(classes), output_dim)
 
+    @property
+    def last_linear(self) -> PerClassLinear:
+        """Of the joint features."""
+        return self.classifier
+
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """Logits, the features before the graph (what SST compares), and the attention."""
         features, attention = self.decoupling(self._reduced(feature_map), self.vectors)
