@@ -30,7 +30,8 @@ CLASSES = ("cat", "dog", "bird", "fish")
 TRAINED, JUDGED = 26, 9  # batches of 7, 7, 7 and 5 images, so two processes never have equally many
 SMALL = {
     "dim": 8, "attention_dim": 8, "output_dim": 8, "pair_dim": 4, "pair_hidden_dim": 4, "memory_size": 3,
-    "start_epoch": 1, "intra_threshold": 0.4, "cross_threshold": 0.2, "threshold_step": 0.05, "threshold_floor": 0.1,
+    "start_epoch": 1, "threshold": 0.2, "intra_threshold": 0.4, "cross_threshold": 0.2, "threshold_step": 0.05,
+    "threshold_floor": 0.1,
 }  # fmt: skip
 
 

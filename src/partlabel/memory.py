@@ -14,6 +14,24 @@ from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.labels import Labels
 
 
+def mean_cosine(
+    features: Float[Tensor, "batch class feature"],
+    bank: Float[Tensor, "class slot feature"],
+    by: Int64[Tensor, " class"],
+) -> Float[Tensor, "batch class"]:
+    """Mean cosine of every feature to those of its class in a bank: a dot product with the mean of the unit ones.
+
+    Args:
+        features: One per image and class.
+        bank: Zeros count as dissimilar to everything.
+        by: What the sum over the slots of each class is divided by; 0 gives 0.
+    """
+    inverse = torch.linalg.vector_norm(bank, dim=-1).clamp(min=1e-12).reciprocal()
+    # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
+    mean = torch.bmm(inverse[:, None], bank).squeeze(1) / by.clamp(min=1)[:, None]
+    return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
+
+
 class FeatureMemory(nn.Module):
     """A ring of the last `size` features of every class (SST, AAAI 2022, cross-image transfer).
 
@@ -61,8 +79,7 @@ class FeatureMemory(nn.Module):
     ) -> Float[Tensor, "batch class"]:
         """Mean cosine of every feature to those remembered of its class.
 
-        It is the dot product of the unit feature with the mean of the unit memories. A class that remembers nothing
-        is similar to nothing.
+        A class that remembers nothing is similar to nothing.
 
         Args:
             features: One per image and class.
@@ -70,10 +87,7 @@ class FeatureMemory(nn.Module):
                 zeros: scores of rare classes then stay low until `size` features have arrived.
         """
         by = torch.full_like(self.filled, self.size) if count_empty_slots else self.filled
-        inverse = torch.linalg.vector_norm(self.features, dim=-1).clamp(min=1e-12).reciprocal()
-        # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
-        mean = torch.bmm(inverse[:, None], self.features).squeeze(1) / by.clamp(min=1)[:, None]
-        return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
+        return mean_cosine(features, self.features, by)
 
     def newest_first(self) -> Float[Tensor, "class slot feature"]:
         """The features, the newest first, zeros where there are none yet."""

@@ -3,8 +3,9 @@
 ====================  ======================================================================  ================
 function              evidence that a label is present                                        used by
 ====================  ======================================================================  ================
-cooccurrence_score    the classes known to be present in the same image usually come with it  SST (intra-image)
+cooccurrence_score    the classes known to be present in the same image usually come with it  SST, HST (intra-image)
 from_similarity       its feature resembles those of images known to show the class           SST (cross-image)
+accept                any score: of HST the similarity to prototypes, of CALDNR to a memory    HST, CALDNR
 from_evidence         the image resembles those known to show it more than those known not to SoftSST (cross-image)
 ====================  ======================================================================  ================
 
@@ -38,6 +39,24 @@ def cooccurrence_score(
     score.index_add_(1, first, pair_probability * present[:, second])
     score.index_add_(1, second, pair_probability * present[:, first])
     return score / present.sum(1, keepdim=True).clamp(min=1)
+
+
+def other_present(labels: Labels) -> Float[Tensor, "batch class"]:
+    """How many classes besides each are known to be present in its image."""
+    present = (labels == PRESENT).float()
+    return present.sum(1, keepdim=True) - present
+
+
+def cooccurrence_with_others(
+    pair_probability: Float[Tensor, "batch pair"], labels: Labels
+) -> Float[Tensor, "batch class"]:
+    """`cooccurrence_score` as a mean over the *other* present classes, so known labels are scored as unknown ones are.
+
+    The two differ for a class known to be present, of which the former divides by one too many.
+    """
+    present = (labels == PRESENT).sum(1, keepdim=True)
+    score = cooccurrence_score(pair_probability, labels)
+    return score * present.clamp(min=1) / other_present(labels).clamp(min=1)
 
 
 def cooccurrence_score_by_rows(

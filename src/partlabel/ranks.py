@@ -75,13 +75,25 @@ def gather(*parts: Shaped[Tensor, "row ..."]) -> tuple[Shaped[Tensor, "all_rows 
     Args:
         *parts: Tensors with the same number of rows, which may differ from rank to rank.
     """
-    rank, ranks = place()
-    if ranks == 1:
+    if place()[1] == 1:
         return parts
-    counts = parts[0].new_zeros(ranks, dtype=torch.int64)
-    counts[rank] = len(parts[0])
+    start, rows = _rows(parts[0])
+    return tuple(_placed(part, start, rows) for part in parts)
+
+
+def own(part: Shaped[Tensor, "row ..."]) -> slice:
+    """Where `gather` puts the rows of this rank: what was done to all of them is cut back to its share by it."""
+    start = 0 if place()[1] == 1 else _rows(part)[0]
+    return slice(start, start + len(part))
+
+
+def _rows(part: Shaped[Tensor, "row ..."]) -> tuple[int, int]:
+    """The rows of the ranks before this one, and of all."""
+    rank, ranks = place()
+    counts = part.new_zeros(ranks, dtype=torch.int64)
+    counts[rank] = len(part)
     rows = total(counts).tolist()
-    return tuple(_placed(part, sum(rows[:rank]), sum(rows)) for part in parts)
+    return sum(rows[:rank]), sum(rows)
 
 
 def _placed(part: Shaped[Tensor, "row ..."], start: int, rows: int) -> Shaped[Tensor, "all_rows ..."]:

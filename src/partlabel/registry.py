@@ -4,8 +4,11 @@
 in lower case, is the module's without underscores.
 """
 
+import inspect
 import pkgutil
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 from partlabel.text import did_you_mean
 
@@ -38,3 +41,29 @@ def find(package: str, name: str) -> type:
         if key.lower() == wanted.lower() and isinstance(thing, type):
             return thing
     raise ValueError(f"{home} holds no class {wanted!r}{did_you_mean(wanted, vars(module))}")
+
+
+def choose(package: str, name: str, base: type, options: Mapping[str, Any], given: Sequence[str]) -> Any:
+    """The class of that name, once it is seen to be of a kind and to take some options.
+
+    A description may come from anybody: nothing but methods and heads is ever made from one.
+
+    Args:
+        package: As `find` takes it.
+        name: As `find` takes it.
+        base: The kind.
+        options: By name.
+        given: Arguments of its constructor that are no options.
+
+    Raises:
+        ValueError: There is none, or it is of another kind.
+        TypeError: It has no such option; the message names the nearest.
+    """
+    kind = find(package, name)
+    if not issubclass(kind, base):
+        raise ValueError(f"{kind.__module__}.{kind.__qualname__} is no {base.__name__}")
+    known = [name for name in inspect.signature(kind).parameters if name not in given]
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{kind.__name__} has no option {option!r}{did_you_mean(option, known)}")
+    return kind

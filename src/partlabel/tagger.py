@@ -1,10 +1,8 @@
 """The door for a user's code: a tagger is fitted to a label table, evaluated, asked, saved and loaded."""
 
-import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +19,6 @@ from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.run import Run, digest, read_json
-from partlabel.text import did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,9 +72,13 @@ class Tagger:
         words: str | Path | None = None,
     ) -> None:
         self.classes = tuple(classes)
-        self._method = _find(methods, method, Method, method_args or {}, ("backbone", "head"))
+        self._method = registry.choose(
+            methods.__name__, method, Method, method_args or {}, ("backbone", "head")
+        )
         head = head or self._method.default_head
-        self._head = _find(heads, head, heads.Head, head_args or {}, ("channels", "classes"))
+        self._head = registry.choose(
+            heads.__name__, head, heads.Head, head_args or {}, ("channels", "classes")
+        )
         self.pretrained = pretrained
         self.settings: dict[str, Any] = {
             "method": method,
@@ -382,21 +383,6 @@ class Tagger:
 def probability(logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
     """The sigmoid."""
     return torch.from_numpy(logits).sigmoid().numpy()
-
-
-def _find(folder: ModuleType, name: str, base: type, options: Mapping[str, Any], given: Sequence[str]) -> Any:
-    """A method or head, once it is seen to be one and to take the options.
-
-    A description may come from anybody: nothing but methods and heads is ever made from one.
-    """
-    kind = registry.find(folder.__name__, name)
-    if not issubclass(kind, base):
-        raise ValueError(f"{kind.__module__}.{kind.__qualname__} is no {base.__name__}")
-    known = [name for name in inspect.signature(kind).parameters if name not in given]
-    for option in options:
-        if option not in known:
-            raise TypeError(f"{kind.__name__} has no option {option!r}{did_you_mean(option, known)}")
-    return kind
 
 
 def table_of(source: LabelTable | str | Path | Sequence[str | Path]) -> LabelTable:

@@ -55,6 +55,10 @@ class Progress:
         """A source of chance for this step alone, the same whenever and wherever the step is taken."""
         return torch.Generator(device).manual_seed((self.seed << 40) + self.step)
 
+    def opens(self, every: int, start: int = 0) -> bool:
+        """Whether this is the first step of an epoch, and so many epochs or a multiple have passed since `start`."""
+        return self.batch == 0 and (self.epoch - start) % every == 0
+
     def ramp(self, epochs: float = 1.0) -> float:
         """From 0 at the first step of the run linearly to 1 after so many epochs."""
         if epochs <= 0:
@@ -97,6 +101,18 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.backbone = backbone
         self.head = head
+
+    def need_class_features(self) -> None:
+        """For a method's constructor: refuse a head that gives no feature per class.
+
+        Raises:
+            ValueError: It does not; the message names heads that do.
+        """
+        if not self.head.feature_dim:
+            raise ValueError(
+                f"{type(self).__name__} compares features of classes, and the head {type(self.head).__name__} gives "
+                "none; take one that does, such as 'ssgrl' or 'residual'"
+            )
 
     @abstractmethod
     def step(self, batch: Batch, progress: Progress) -> Step:

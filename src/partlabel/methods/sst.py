@@ -88,11 +88,7 @@ class SST(Method):
         precision: float | None = None,
     ) -> None:
         super().__init__(backbone, head)
-        if not head.feature_dim:
-            raise ValueError(
-                f"SST compares features of classes, and the head {type(head).__name__} gives none; "
-                "take one that does, such as 'ssgrl' or 'residual'"
-            )
+        self.need_class_features()
         if pair_rank and unknown_pairs_are_absent:
             raise ValueError(
                 "pair_rank looks at the pairs of known classes alone, and unknown_pairs_are_absent is about the "

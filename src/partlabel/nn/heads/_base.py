@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.nn.classes import Classes
+from partlabel.nn.per_class_linear import PerClassLinear
 
 FeatureMap = Float[Tensor, "batch channel height width"]
 
@@ -50,6 +51,15 @@ class Head(nn.Module, ABC):
         self.channels = channels
         self.num_classes = len(classes)
 
+    @property
+    def last_linear(self) -> nn.Linear | PerClassLinear | None:
+        """The layer with a row of weights for each class that the logits come out of, if that is how they do."""
+        return None
+
     @abstractmethod
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """One logit per class, and features and attention where the head has them."""
+
+    def classify(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
+        """Logits from the features of the classes, for who changes them; only heads with features can."""
+        raise NotImplementedError(f"the head {type(self).__name__} gives no features of classes")

@@ -27,6 +27,11 @@ class Average(Head):
         nn.init.zeros_(self.linear.weight)
         self.linear.bias.data.copy_(classes.prior_logits)
 
+    @property
+    def last_linear(self) -> nn.Linear:
+        """Of the pooled feature."""
+        return self.linear
+
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """Logits, and the standardised mean as the image's feature."""
         pooled = self.pooled(feature_map)

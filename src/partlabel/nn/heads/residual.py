@@ -52,11 +52,15 @@ class Residual(Head):
         attention = (self.sharpness * score.detach()).softmax(-1)
         features = weight * (attention @ places.transpose(1, 2) - mean)
         return ClassOutput(
-            features.sum(2) + self.bias,
+            self.classify(features),
             features,
             attention.unflatten(2, feature_map.shape[2:]),
             (pooled - mean) * scale,
         )
+
+    def classify(self, features: Float[Tensor, "batch class channel"]) -> Float[Tensor, "batch class"]:
+        """A class's feature is what its logit is the sum of."""
+        return features.sum(2) + self.bias
 
     def _statistics(
         self, pooled: Float[Tensor, "batch channel"]

@@ -51,11 +51,20 @@ class SSGRL(Head):
         self.join = nn.Linear(2 * dim, output_dim)
         self.classifier = PerClassLinear(len(classes), output_dim)
 
+    @property
+    def last_linear(self) -> PerClassLinear:
+        """Of the joint features."""
+        return self.classifier
+
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """Logits, the features before the graph (what SST compares), and the attention."""
         features, attention = self.decoupling(self._reduced(feature_map), self.vectors)
+        return ClassOutput(self.classify(features), features, attention)
+
+    def classify(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
+        """The graph mixes the features, and a linear unit per class judges."""
         joint = torch.cat([self.graph(features), features], -1)
-        return ClassOutput(self.classifier(torch.tanh(self.join(joint))), features, attention)
+        return self.classifier(torch.tanh(self.join(joint)))
 
     def _reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch dim height width"]:
         """`reduce`, its convolution as one product over all places, channels last: PyTorch makes one per image."""

@@ -1,0 +1,108 @@
+"""CALDNR: unknown labels count as absent, until similar images say present, and less the more they resemble them.
+
+Pu et al., "Category-Adaptive Label Discovery and Noise Rejection for Multi-label Image Recognition with Partial
+Positive Labels", TMM 2024, arXiv:2211.07846. What was made of its many variants here: `docs/methods/caldnr.md`.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel import pseudo_labels, ranks
+from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.labels import Labels, Targets
+from partlabel.losses.contrastive import Contrastive
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.memory import FeatureMemory
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.nn.heads import Head
+from partlabel.prototypes import RunningMeans
+
+
+class CALDNR(Method):
+    """Category-adaptive label discovery and noise rejection (Pu et al., TMM 2024, arXiv:2211.07846).
+
+    `L = BCE(known + discovered + assumed absent) + 0.05 L_con`; for tables of positives only, and for any other.
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes; it must give a feature per class.
+        start_epoch: First epoch (from 0) that discovers and rejects.
+        threshold: Least mean similarity from which an unknown label counts as present, at first.
+        threshold_step: How much it falls per epoch from `start_epoch` on.
+        threshold_floor: Where it stops.
+        memory_size: Features remembered per class.
+        contrast_weight: Of the contrastive loss.
+    """
+
+    default_head: ClassVar[str] = "residual"
+    adds: ClassVar[str] = "unknown labels as absent, discovered or rejected by similarity"
+    needs: ClassVar[str] = "labels (positives suffice), a head with class features"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        start_epoch: int = 5,
+        threshold: float = 0.95,
+        threshold_step: float = 0.025,
+        threshold_floor: float = 0.6,
+        memory_size: int = 100,
+        contrast_weight: float = 0.05,
+    ) -> None:
+        super().__init__(backbone, head)
+        self.need_class_features()
+        self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
+        self.usual = RunningMeans(head.num_classes, 2, 1, memory_size)
+        self.bce = PartialBCE()
+        self.contrast = Contrastive()
+        self.start_epoch = start_epoch
+        self.threshold = threshold
+        self.threshold_step = threshold_step
+        self.threshold_floor = threshold_floor
+        self.contrast_weight = contrast_weight
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """`bce` of known labels and `bce_assumed` of the others, a mean over both together; and `contrast`."""
+        out = self.outputs(batch.images)
+        assert out.features is not None
+        known = Targets.known(batch.labels)
+        similarity = self.memory.similarity(out.features.detach())
+        features, labels, similar = ranks.gather(out.features, batch.labels, similarity)
+        contrast = self.contrast(features, labels, progress.generator(labels.device))
+        self._follow(similar, labels)
+        self.memory.add(features, labels)
+        others = Targets(torch.zeros_like(known.value), (batch.labels == UNKNOWN).float())
+        found = {}
+        if progress.epoch >= self.start_epoch:
+            margin = self.margin(progress)
+            found["discovered"] = pseudo_labels.accept(similarity, batch.labels, margin)
+            trusted = others.weight * (1 - self.rejection(similarity, margin))
+            others = found["discovered"].fill(Targets(others.value, trusted))
+        here, there = (ranks.average(targets.weight.sum()) for targets in (known, others))
+        share = here / (here + there).clamp(min=1e-8)
+        terms = {
+            "bce": share * self.bce(out.logits, known),
+            "bce_assumed": (1 - share) * self.bce(out.logits, others),
+            "contrast": self.contrast_weight * contrast,
+        }
+        return Step(terms, found)
+
+    def _follow(self, similarity: Float[Tensor, "all class"], labels: Labels) -> None:
+        """Keep how similar present labels, and all the others, usually are, once there is something to resemble."""
+        kinds = torch.stack([labels == PRESENT, labels != PRESENT], 2)
+        self.usual.add(similarity[..., None], kinds & (self.memory.filled > 0)[:, None])
+
+    def margin(self, progress: Progress) -> Float[Tensor, " class"]:
+        """`m_c = max(threshold, what is usual of present labels)`: from where on a label counts as present."""
+        fallen = self.threshold - self.threshold_step * (progress.epoch - self.start_epoch)
+        return self.usual.mean[:, 0, 0].clamp(min=max(fallen, self.threshold_floor))
+
+    def rejection(
+        self, similarity: Float[Tensor, "batch class"], margin: Float[Tensor, " class"]
+    ) -> Float[Tensor, "batch class"]:
+        """`(s - l_c) / (m_c - l_c)` in [0, 1], `l_c` half way from what is usual of the others to the margin."""
+        low = (self.usual.mean[:, 1, 0] + margin) / 2
+        return ((similarity - low) / (margin - low).clamp(min=1e-6)).clamp(0, 1)

@@ -1,0 +1,169 @@
+"""HST: SST with prototypes for its memory, and thresholds that known labels teach.
+
+Chen et al., "Heterogeneous Semantic Transfer for Multi-label Recognition with Partial Labels", IJCV 2024,
+arXiv:2205.11131. What they leave open or get wrong, and what is done here: `docs/methods/hst.md`.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from partlabel import pseudo_labels, ranks
+from partlabel.labels import Labels, Targets
+from partlabel.losses.asymmetric import Asymmetric
+from partlabel.losses.contrastive import Contrastive
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.memory import FeatureMemory
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.nn.heads import ClassOutput, Head
+from partlabel.nn.pairs import PairHead, pair_targets
+from partlabel.prototypes import Prototypes, prototype_loss
+
+
+class HST(Method):
+    """Heterogeneous semantic transfer (Chen et al., IJCV 2024, arXiv:2205.11131).
+
+    `L = BCE(known) + BCE(known + intra) + BCE(known + cross) + 10 L_co + 0.05 L_con + 0.05 L_proto
+    + 0.1 (L_threshold intra + L_threshold cross)`
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes; it must give a feature per class.
+        start_epoch: First epoch (from 0) that trains on pseudo-labels.
+        intra_threshold: Mean co-occurrence from which an unknown label counts as present, before it is learned.
+        cross_threshold: Mean similarity to the prototypes from which it does, before it is learned.
+        pace: Of the thresholds, as a multiple of the learning rate.
+        sharpness: Odds of a label grow by this for a score of one above the threshold, in what teaches thresholds.
+        threshold_weight: Of the losses that teach them.
+        prototype_weight: Of the loss that draws features to the prototypes of what they show.
+        prototypes: Per class.
+        every: Epochs after which prototypes are found anew.
+        memory_size: Features remembered per class, which the prototypes are the centres of.
+        pair_weight: Of the co-occurrence loss.
+        contrast_weight: Of the contrastive loss.
+        ramp_epochs: Over which the last two come in.
+        pair_dim: Length of a class's feature in the pair head.
+        pair_hidden_dim: Width of the pair head.
+        pair_block: Pairs computed at a time: bounds the memory.
+        unknown_pairs_are_absent: Teach the pair head that pairs nobody knows do not co-occur (the authors' code).
+    """
+
+    default_head: ClassVar[str] = "residual"
+    adds: ClassVar[str] = "SST with prototypes and learned thresholds"
+    needs: ClassVar[str] = "labels, class vectors, a head with class features"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        start_epoch: int = 5,
+        intra_threshold: float = 1.0,
+        cross_threshold: float = 1.0,
+        pace: float = 1.0,
+        sharpness: float = 20.0,
+        threshold_weight: float = 0.1,
+        prototype_weight: float = 0.05,
+        prototypes: int = 10,
+        every: int = 5,
+        memory_size: int = 100,
+        pair_weight: float = 10.0,
+        contrast_weight: float = 0.05,
+        ramp_epochs: float = 1.0,
+        pair_dim: int = 512,
+        pair_hidden_dim: int = 1024,
+        pair_block: int = 1024,
+        unknown_pairs_are_absent: bool = False,
+    ) -> None:
+        super().__init__(backbone, head)
+        self.need_class_features()
+        self.pairs = PairHead(head.num_classes, head.feature_dim, pair_dim, pair_hidden_dim, pair_block)
+        self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
+        self.prototypes = Prototypes(head.num_classes, prototypes, head.feature_dim)
+        # How far the thresholds moved from where they start, in units of `pace`: decay takes them back there.
+        self.moved = nn.Parameter(torch.zeros(2))
+        self.bce = PartialBCE()
+        self.pair_loss = Asymmetric(gamma_present=1.0, gamma_absent=2.0, margin=0.05)
+        self.contrast = Contrastive()
+        self.start = intra_threshold, cross_threshold
+        self.start_epoch = start_epoch
+        self.pace = pace
+        self.sharpness = sharpness
+        self.threshold_weight = threshold_weight
+        self.prototype_weight = prototype_weight
+        self.every = every
+        self.pair_weight = pair_weight
+        self.contrast_weight = contrast_weight
+        self.ramp_epochs = ramp_epochs
+        self.unknown_pairs_are_absent = unknown_pairs_are_absent
+
+    @property
+    def thresholds(self) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """From where on intra-image and cross-image votes count."""
+        intra, cross = (
+            start + self.pace * moved for start, moved in zip(self.start, self.moved, strict=True)
+        )
+        return intra, cross
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """`bce`, `cooccurrence`, `contrast`; from `start_epoch` on also the terms of `transfer`."""
+        out = self.outputs(batch.images)
+        assert out.features is not None
+        pair_logits, ramp = self.pairs(out.features), progress.ramp(self.ramp_epochs)
+        features, labels = ranks.gather(out.features, batch.labels)
+        generator = progress.generator(labels.device)
+        pairs = pair_targets(batch.labels, self.unknown_pairs_are_absent)
+        contrast = self.contrast(features, labels, generator)
+        self.memory.add(features, labels)
+        terms = {
+            # Every parameter takes part in every step, as training by several processes wants.
+            "bce": self.bce(out.logits, Targets.known(batch.labels)) + 0 * self.moved.sum(),
+            "cooccurrence": self.pair_weight * ramp * self.pair_loss(pair_logits, pairs),
+            "contrast": self.contrast_weight * ramp * contrast,
+        }
+        if progress.epoch < self.start_epoch:
+            return Step(terms)
+        self.prototypes.refresh(self.memory, progress.opens(self.every, self.start_epoch), generator)
+        more, found = self.transfer(out, pair_logits.detach().sigmoid(), batch.labels)
+        return Step(terms | more, found)
+
+    def transfer(
+        self, out: ClassOutput, together: Float[Tensor, "batch pair"], labels: Labels
+    ) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Targets]]:
+        """Terms by both kinds of pseudo-labels, of the thresholds and of the prototypes; and the pseudo-labels."""
+        assert out.features is not None
+        known = Targets.known(labels)
+        similarity = self.prototypes.similarity(out.features)
+        others = pseudo_labels.other_present(labels)
+        votes = {
+            "intra": (pseudo_labels.cooccurrence_with_others(together, labels), others > 0),
+            "cross": (similarity.detach(), (self.prototypes.filled > 0).expand_as(labels)),
+        }
+        terms, found = {"prototype": self.prototype_weight * prototype_loss(similarity, labels)}, {}
+        for (name, (score, said)), threshold in zip(votes.items(), self.thresholds, strict=True):
+            found[name] = pseudo_labels.accept(score, labels, threshold.detach())
+            terms[f"bce_{name}"] = self.bce(out.logits, known.fill(found[name]))
+            terms[f"threshold_{name}"] = self.threshold_weight * self.threshold_loss(
+                score, threshold, known, said
+            )
+        return terms, found
+
+    def threshold_loss(
+        self,
+        score: Float[Tensor, "batch class"],
+        threshold: Float[Tensor, ""],
+        known: Targets,
+        said: Bool[Tensor, "batch class"],
+    ) -> Float[Tensor, ""]:
+        """BCE of `sharpness (score - threshold)` on known labels: at the threshold present and absent balance.
+
+        Args:
+            score: Of a kind of vote; it does not learn from this.
+            threshold: What does.
+            known: The known labels.
+            said: Where there was anything to vote by.
+        """
+        return self.bce(
+            self.sharpness * (score - threshold), Targets(known.value, known.weight * said.float())
+        )

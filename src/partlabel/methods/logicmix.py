@@ -1,0 +1,98 @@
+"""LogicMix: images averaged, labels joined by a logical or, before any other method sees them.
+
+Chong et al., "LogicMix: Sample Mixing Data Augmentation for Multi-Label Image Classification with Partial Labels",
+2024, arXiv:2405.15860. What is composed with what, and how: `docs/methods/logicmix.md`.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel import methods, mixing, ranks, registry
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.nn.heads import ClassOutput, Head
+
+
+class LogicMix(Method):
+    """LogicMix before another method (Chong et al., 2024, arXiv:2405.15860).
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        inner: What learns from the mixtures: a method's name, or a dotted path.
+        inner_args: Its options, by name.
+        probability: That an image is mixed.
+        most: Images that are mixed: from two to so many.
+    """
+
+    default_head: ClassVar[str] = "residual"
+    adds: ClassVar[str] = "mixtures of images, before any other method"
+    needs: ClassVar[str] = "labels, and what the other method needs"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        inner: str = "bce",
+        inner_args: dict[str, Any] | None = None,
+        probability: float = 0.5,
+        most: int = 3,
+    ) -> None:
+        nn.Module.__init__(self)  # backbone and head are the inner method's, so that nothing is there twice
+        if most < 2:
+            raise ValueError(f"most is {most}; a mixture is of two images at least")
+        options = inner_args or {}
+        self.inner: Method = registry.choose(methods.__name__, inner, Method, options, ("backbone", "head"))(
+            backbone, head, **options
+        )
+        self.probability = probability
+        self.most = most
+
+    @property
+    def backbone(self) -> nn.Module:  # type: ignore[override]
+        """The inner method's."""
+        return self.inner.backbone
+
+    @property
+    def head(self) -> Head:  # type: ignore[override]
+        """The inner method's."""
+        return self.inner.head
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """The terms of the inner method; not its pseudo-labels, of mixtures, of which no table knows the truth."""
+        return Step(self.inner.step(self.mixed(batch, progress), progress).terms)
+
+    def mixed(self, batch: Batch, progress: Progress) -> Batch:
+        """The batch, some of its images averaged with others, and what is known of the mixtures."""
+        (labels,) = ranks.gather(batch.labels)
+        generator = progress.generator(labels.device)
+        partner = mixing.partners(len(labels), self.most, generator)
+        share = self.shares(len(labels), generator)
+        known = mixing.either(labels, partner, share)[ranks.own(batch.labels)]
+        return batch._replace(images=mixing.mix(batch.images, partner, share), labels=known)
+
+    def shares(self, rows: int, generator: torch.Generator) -> Float[Tensor, "mixed row"]:
+        """How much each image is of a mixture: all of it, or as much as the others."""
+        device = generator.device
+        many = torch.randint(2, self.most + 1, (rows,), generator=generator, device=device)
+        alone = torch.rand(rows, generator=generator, device=device) >= self.probability
+        many = many.masked_fill(alone, 1)
+        return (torch.arange(self.most, device=device)[:, None] < many) / many
+
+    def outputs(self, images: Float[Tensor, "batch *shape"]) -> ClassOutput:
+        """The inner method's."""
+        return self.inner.outputs(images)
+
+    def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
+        """The inner method's."""
+        return self.inner(images)
+
+    def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
+        """The inner method's."""
+        return self.inner.validate(batch)
+
+    def end_validation(self) -> Float[Tensor, "image class"] | None:
+        """The inner method's."""
+        return self.inner.end_validation()

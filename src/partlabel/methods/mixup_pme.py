@@ -1,0 +1,52 @@
+"""MixUp-PME: two images mixed, an unknown label of the second counting as one half.
+
+Dong, Wang, Voiculescu, "Revisiting Vicinal Risk Minimization for Partially Supervised Multi-Label Classification Under
+Data Scarcity", CVPR workshops 2022, arXiv:2204.08954 (PME: the principle of maximum entropy). Its page is
+`docs/methods/mixup_pme.md`.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from partlabel import mixing, ranks
+from partlabel.labels import Targets
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.nn.heads import Head
+
+
+class MixUpPME(Method):
+    """MixUp of partially labelled images (Dong et al., CVPRW 2022, arXiv:2204.08954).
+
+    `L = BCE(kept x + (1 - kept) x', kept y + (1 - kept) y')` where y is known, `y' = 1/2` where it is not.
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes.
+        least: Share of an image that is kept, at least; uniform from there to 1, for each image.
+    """
+
+    default_head: ClassVar[str] = "average"
+    adds: ClassVar[str] = "images mixed two by two, unknown labels as one half"
+
+    def __init__(self, backbone: nn.Module, head: Head, least: float = 0.75) -> None:
+        super().__init__(backbone, head)
+        if not 0 <= least <= 1:
+            raise ValueError(f"least is {least}; it is a share of an image, from 0 to 1")
+        self.loss = PartialBCE()
+        self.least = least
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """`bce` of mixtures."""
+        (labels,) = ranks.gather(batch.labels)
+        generator = progress.generator(labels.device)
+        partner = mixing.partners(len(labels), 2, generator)
+        kept = self.least + (1 - self.least) * torch.rand(
+            len(labels), generator=generator, device=labels.device
+        )
+        share = torch.stack([kept, 1 - kept])
+        said, own = mixing.halves(labels, partner, share), ranks.own(batch.labels)
+        logits = self(mixing.mix(batch.images, partner, share))
+        return Step({"bce": self.loss(logits, Targets(said.value[own], said.weight[own]))})

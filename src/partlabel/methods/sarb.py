@@ -1,0 +1,76 @@
+"""SARB: features blended with those of another image, or with a prototype, give unknown labels a known answer.
+
+Pu et al., "Semantic-Aware Representation Blending for Multi-Label Image Recognition with Partial Labels", AAAI 2022,
+arXiv:2203.02172. What they leave open or get wrong, and what is done here: `docs/methods/sarb.md`.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from partlabel import blending, ranks
+from partlabel.codes import UNKNOWN
+from partlabel.labels import Labels
+from partlabel.memory import FeatureMemory
+from partlabel.methods._base import Progress
+from partlabel.methods._blending import Blending
+from partlabel.nn.heads import ClassOutput, Head
+from partlabel.prototypes import Prototypes
+
+
+class SARB(Blending):
+    """Semantic-aware representation blending (Pu et al., AAAI 2022, arXiv:2203.02172).
+
+    `L = BCE(known) + BCE(instance blend) + BCE(prototype blend) + 0.05 L_con`
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes; it must give a feature per class.
+        start_epoch: First epoch (from 0) that blends.
+        blends: Unknown labels of each image that are blended with a prototype.
+        prototypes: Per class.
+        every: Epochs after which prototypes are found anew.
+        memory_size: Features remembered per class, which the prototypes are the centres of.
+        contrast_weight: Of the contrastive loss.
+        ramp_epochs: Over which it comes in.
+    """
+
+    default_head: ClassVar[str] = "residual"
+    adds: ClassVar[str] = "features blended with those of other images and with prototypes of classes"
+    needs: ClassVar[str] = "labels, class vectors, a head with class features"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        start_epoch: int = 5,
+        blends: int = 1,
+        prototypes: int = 10,
+        every: int = 5,
+        memory_size: int = 100,
+        contrast_weight: float = 0.05,
+        ramp_epochs: float = 1.0,
+    ) -> None:
+        super().__init__(backbone, head, start_epoch, contrast_weight, ramp_epochs)
+        self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
+        self.prototypes = Prototypes(head.num_classes, prototypes, head.feature_dim)
+        self.blends = blends
+        self.every = every
+
+    def remember(
+        self, out: ClassOutput, features: Float[Tensor, "all class feature"], labels: Labels
+    ) -> None:
+        """Keep the features known to show their class."""
+        self.memory.add(features, labels)
+
+    def stand_ins(
+        self, out: ClassOutput, labels: Labels, progress: Progress, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "class feature"], Bool[Tensor, "batch class"]]:
+        """The prototype of one number, the same for all classes, and some unknown labels of each image."""
+        self.prototypes.refresh(self.memory, progress.opens(self.every, self.start_epoch), generator)
+        able = (labels == UNKNOWN) & (self.prototypes.filled > 0)
+        where = blending.drawn(able, self.blends, generator)[ranks.own(out.logits)]
+        number = torch.randint(self.prototypes.size, (), generator=generator, device=labels.device)
+        return self.prototypes.pick(number), where

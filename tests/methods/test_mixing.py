@@ -1,0 +1,123 @@
+"""LogicMix and MixUp-PME against truth tables and loops; LogicMix around other methods."""
+
+import copy
+from itertools import product
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from partlabel import methods, mixing
+from partlabel.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.methods import Progress
+from partlabel.methods.bce import BCE
+from partlabel.methods.logicmix import LogicMix
+from partlabel.methods.mixup_pme import MixUpPME
+from partlabel.methods.sst import SST
+from trunk import CLASSES, Same, batch, residual
+
+LATE = Progress(epoch=8, step=40, batch=0, batches=8, epochs=20)
+
+
+@pytest.mark.parametrize("trio", list(product((PRESENT, ABSENT, UNKNOWN), repeat=3)))
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_labels_are_joined_by_or(trio, taken):
+    labels = torch.tensor(trio, dtype=torch.int8)[:, None]
+    partner = torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+    share = (torch.arange(3) < taken).float()[:, None].expand(3, 3) / taken
+    heard = trio[:taken]
+    expected = PRESENT if PRESENT in heard else UNKNOWN if UNKNOWN in heard else ABSENT
+    assert mixing.either(labels, partner, share)[0, 0] == expected
+
+
+def test_mixtures_are_means_of_the_image_and_one_or_two_others_or_the_image_alone():
+    model, given, counts = LogicMix(Same(), residual()), batch(8), {}
+    for step in range(40):
+        progress = Progress(step=step)
+        generator = progress.generator()
+        partner = mixing.partners(8, 3, generator)
+        mixed = model.mixed(given, progress)
+        for b in range(8):
+            rows = partner[:, b].tolist()
+            matches = [
+                n
+                for n in (1, 2, 3)
+                if torch.allclose(mixed.images[b], given.images[rows[:n]].mean(0), atol=1e-6)
+            ]
+            assert matches
+            if len(set(rows)) == 3:
+                assert len(matches) == 1
+                counts[matches[0]] = counts.get(matches[0], 0) + 1
+                for c in range(CLASSES):
+                    heard = given.labels[rows[: matches[0]], c].tolist()
+                    expected = PRESENT if PRESENT in heard else UNKNOWN if UNKNOWN in heard else ABSENT
+                    assert mixed.labels[b, c] == expected
+    share = {n: count / sum(counts.values()) for n, count in counts.items()}
+    assert share == pytest.approx({1: 0.5, 2: 0.25, 3: 0.25}, abs=0.1)
+    assert torch.equal(mixed.index, given.index)
+
+
+def test_the_other_method_sees_mixtures_alone():
+    given, wrapped = batch(), LogicMix(Same(), residual(), "sst", {"pair_dim": 4, "pair_hidden_dim": 4})
+    assert type(wrapped.inner) is SST
+    sst = copy.deepcopy(wrapped.inner)
+    terms, found = wrapped.step(given, LATE)
+    assert terms == sst.step(wrapped.mixed(given, LATE), LATE).terms and "bce_cross" in terms
+    assert found == {}
+    assert torch.equal(wrapped.inner.memory.features, sst.memory.features)
+
+
+def test_without_mixing_the_other_method_is_as_it_was():
+    given, wrapped, plain = batch(), LogicMix(Same(), residual(), probability=0.0), BCE(Same(), residual())
+    assert wrapped.step(given, LATE).terms == plain.step(given, LATE).terms
+    assert torch.equal(wrapped(given.images), plain(given.images))
+
+
+@pytest.mark.parametrize("name", [name for name in methods.names() if name != "logicmix"])
+def test_any_method_learns_from_mixtures(name):
+    wrapped = LogicMix(Same(), residual(), name)
+    terms = wrapped.step(batch(), LATE).terms
+    assert all(term.isfinite() for term in terms.values())
+    sum(terms.values()).backward()
+    assert wrapped.head.weight.grad.abs().sum() > 0
+
+
+def test_weights_are_there_once():
+    wrapped = LogicMix(Same(), residual())
+    assert {name for name, _ in wrapped.named_parameters()} == {"inner.head.weight", "inner.head.bias"}
+    assert all(name.startswith("inner.") for name in wrapped.state_dict())
+
+
+def test_what_is_no_method_or_no_option_is_refused():
+    with pytest.raises(ValueError, match=r"no method 'sts' \(did you mean 'sst'\?\)"):
+        LogicMix(Same(), residual(), "sts")
+    with pytest.raises(ValueError, match=r"fractions\.Fraction is no Method"):
+        LogicMix(Same(), residual(), "fractions.Fraction")
+    with pytest.raises(TypeError, match=r"SST has no option 'start_epochs' \(did you mean 'start_epoch'\?\)"):
+        LogicMix(Same(), residual(), "sst", {"start_epochs": 3})
+    with pytest.raises(ValueError, match="a mixture is of two images at least"):
+        LogicMix(Same(), residual(), most=1)
+
+
+def test_mixup_pme_is_a_loop():
+    model, given = MixUpPME(Same(), residual(), least=0.6), batch()
+    generator = LATE.generator()
+    partner = mixing.partners(6, 2, generator)[1]
+    kept = 0.6 + 0.4 * torch.rand(6, generator=generator)
+    costs = []
+    for b in range(6):
+        other = int(partner[b])
+        image = kept[b] * given.images[b] + (1 - kept[b]) * given.images[other]
+        logits = model(image[None])[0]
+        for c in range(CLASSES):
+            ours, theirs = int(given.labels[b, c]), int(given.labels[other, c])
+            if ours != UNKNOWN:
+                target = kept[b] * ours + (1 - kept[b]) * (0.5 if theirs == UNKNOWN else theirs)
+                costs.append(binary_cross_entropy_with_logits(logits[c], target))
+    model.eval()
+    torch.testing.assert_close(model.step(given, LATE).terms["bce"], torch.stack(costs).mean())
+
+
+def test_mixup_pme_says_what_a_share_may_be():
+    with pytest.raises(ValueError, match=r"least is 1\.5; it is a share of an image, from 0 to 1"):
+        MixUpPME(Same(), residual(), least=1.5)
