@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel import __version__
+from partlabel.codes import Absent
 from partlabel.options import Parser, UsageError
 from partlabel.text import did_you_mean
+from partlabel.verbs import tables
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from partlabel.run import Run
     from partlabel.shards import Done
 
-Absent = Literal["unknown", "negative"]
 ONE_FILE = "none"
 
 
@@ -592,6 +593,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "fill": fill,
     "hide": hide,
+    "import": tables.import_,
+    "inspect": tables.inspect,
+    "split": tables.split,
     "methods": methods,
     "demo": demo,
 }
