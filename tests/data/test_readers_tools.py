@@ -74,6 +74,11 @@ def test_machine_labels_of_a_file_of_their_own_join_the_images_people_looked_at(
         LabelTable.read(open_images(tmp_path), machine=str(machine))
 
 
+def test_images_without_a_row_of_the_chosen_classes_stay(tmp_path):
+    table = LabelTable.read(open_images(tmp_path), classes=["Cat, domestic"])
+    assert known(table) == {"000e4.jpg": {"Cat, domestic": 0}, "00102.jpg": {}}
+
+
 def test_open_images_classes_can_be_chosen_by_name_or_id(tmp_path):
     table = LabelTable.read(open_images(tmp_path), classes=["/m/tree2", "Dog"])
     assert table.classes == ("Tree (/m/tree2)", "Dog")
@@ -534,7 +539,7 @@ def test_files_beside_the_images_hold_their_classes(tmp_path):
     write(tmp_path, "a.txt", "dog, traffic light\ncat\n")
     write(tmp_path, "in/b.png.txt", "")
     write(tmp_path, "c.json", {"present": ["dog"], "absent": ["cat"]})
-    write(tmp_path, "d.json", {"dog": False, "cat": True, "traffic light": None})
+    write(tmp_path, "d.json", {"labels": {"dog": 0, "cat": 1, "traffic light": None}})
     table = LabelTable.read(tmp_path, format="sidecar")
     assert known(table) == {
         "a.jpg": {"cat": 1, "dog": 1, "traffic light": 1},

@@ -8,7 +8,7 @@ were asked about; a label without a row is unknown. Machine rows have a confiden
 import csv
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,12 +68,12 @@ def read(
         raise ValueError(
             f"{path}: from what confidence on are machine labels present? say it with machine_from=, such as 0.8"
         )
-    files = _files(path)
-    rows = pl.concat([_rows(file, part, machine_from) for part, file in files.items()])
-    if machine is not None:
-        more = _rows(Path(machine), "", machine_from)
-        rows = pl.concat([rows, more.join(rows.select("image").unique(), on="image", how="semi")])
     names = _names(path, descriptions)
+    wanted = None if classes is None else {*classes, *(mid for mid, name in names.items() if name in classes)}
+    rows = pl.concat([_rows(file, part, machine_from, wanted) for part, file in _files(path).items()])
+    if machine is not None:
+        more = _rows(Path(machine), "", machine_from, wanted)
+        rows = pl.concat([rows, more.join(rows.select("image").unique(), on="image", how="semi")])
     column_of, columns = _columns_of(path, rows["label"].unique().to_list(), names, classes)
     listed = (
         rows.unique("image", keep="first", maintain_order=True).select("image", "part").with_row_index("row")
@@ -102,26 +102,39 @@ def _files(path: Path) -> dict[str, Path]:
     return found
 
 
-def _rows(file: Path, part: str, machine_from: float | None) -> pl.DataFrame:
-    """The rows that count: image, part, label, whether a person says it, and confidence."""
+def _rows(file: Path, part: str, machine_from: float | None, wanted: Collection[str] | None) -> pl.DataFrame:
+    """The rows that count: image, part, label, whether a person says it, and confidence.
+
+    Of labels that are not wanted, one row an image stays, since the image does. There are 57 million rows in the
+    largest file: they are looked at some at a time, and never as Python's strings.
+    """
     header = _columns.header(file)
     at = [_columns.column_at(file, header, name) for name in HEADER]
-    image, source, label, confidence = (
-        pl.Series(_columns.strings(column), dtype=pl.String).str.strip_chars()
-        for column in _columns.columns(file, at, header)
-    )
-    rows = pl.DataFrame(
-        {
-            "image": image,
-            "part": pl.Series([part], dtype=pl.String).new_from_index(0, len(image)),
-            "label": label,
-            "human": source != "machine",
-            "written": confidence,
-            "confidence": confidence.cast(pl.Float64, strict=False),
-        }
-    ).with_row_index("line", offset=2)
+    kept, line = [], 2
+    for columns in _columns.blocks(file, at, header):
+        words = [pl.Series(column).str.strip_chars() for column in columns]
+        rows = pl.DataFrame(dict(zip(("image", "source", "label", "written"), words, strict=True)))
+        rows = rows.with_columns(
+            human=pl.col("source") != "machine", confidence=pl.col("written").cast(pl.Float32, strict=False)
+        )
+        _refuse(file, line, rows)
+        line += len(rows)
+        counts = pl.col("human") | (
+            pl.lit(False) if machine_from is None else pl.col("confidence") >= machine_from
+        )
+        rows = rows.filter(counts).select("image", "label", "human", "confidence")
+        if wanted is not None:
+            rows = rows.filter(pl.col("label").is_in(list(wanted)) | pl.col("image").is_first_distinct())
+        kept.append(rows)
+    if not kept:
+        raise ValueError(f"{file}: no rows")
+    return pl.concat(kept).with_columns(part=pl.lit(part, pl.Categorical))
+
+
+def _refuse(file: Path, line: int, rows: pl.DataFrame) -> None:
+    """See that confidences are numbers, those of people 0 or 1, and nothing is empty."""
     number = pl.col("confidence")
-    wrong = rows.filter(
+    wrong = rows.with_row_index("line", offset=line).filter(
         (pl.col("image") == "")
         | (pl.col("label") == "")
         | number.is_null()
@@ -135,8 +148,6 @@ def _rows(file: Path, part: str, machine_from: float | None) -> pl.DataFrame:
             f"{first['written']!r}: a person says 1 or 0, a machine (Source 'machine') a number from 0 to 1"
             f"{f'; so do {len(wrong) - 1} more rows' if len(wrong) > 1 else ''}"
         )
-    counts = pl.col("human") if machine_from is None else pl.col("human") | (number >= machine_from)
-    return rows.filter(counts).drop("line", "written")
 
 
 def _mark(

@@ -1,8 +1,8 @@
 """Text and JSON files beside the images: `a.jpg` and `a.txt`, or `a.json`, or `a.jpg.txt`.
 
 A text has names on lines, or with commas between. A JSON is a list of names; or an object with lists `present` (or
-`labels`, or `tags`) and `absent`; or one that maps names to true, false and null. An image without either file was not
-looked at.
+`labels`, or `tags`) and `absent`; or one that maps names to true, false and null, or has such a one as `labels`. An
+image without either file was not looked at.
 """
 
 from collections.abc import Sequence
@@ -89,6 +89,8 @@ def _of_json(file: Path, content: Any) -> tuple[list[str], list[str]]:
     """What is present and what is absent."""
     if isinstance(content, list):
         return _json.names_in(file, "the file", content), []
+    if isinstance(content, dict) and isinstance(content.get("labels"), dict):
+        content = content["labels"]  # as in tar files of webdataset
     if isinstance(content, dict) and all(
         value in (True, False, None) for value in content.values() if _plain(value)
     ):
