@@ -26,7 +26,7 @@ def test_import_says_what_it_understood_and_writes_it(lvis, tmp_path, capsys):
     assert main(["import", str(lvis), "--out", str(tmp_path / "t.parquet")]) == 0
     said = capsys.readouterr().out
     assert "read as lvis: 1 images, 2 classes, 2 of 2 labels known" in said
-    assert "What is absent: absent is what an image's neg_category_ids lists; a category in neither" in said
+    assert "Rule: absent is what an image's neg_category_ids lists; a category in neither" in said
     rows = [line.split() for line in said.splitlines()]
     assert (
         ["cup", "1", "0", "0"] in rows

@@ -46,7 +46,7 @@ def import_(
     name = readers.recognise(source) if name == "auto" else name
     table = LabelTable.read(source, images, name, absent, missing, **options)
     print(f"{source}, read as {name}: {_extent(table)}")
-    print(f"What is absent: {readers.absence(name, absent)}.")
+    print(f"Rule: {readers.absence(name, absent)}.")
     _show(_classes(inspection.classes_of(table)))
     if out is not None:
         print(f"written to {writers.write(table, out, to)}")
