@@ -233,7 +233,18 @@ def test_the_help_is_quick_and_names_every_verb():
         start = time.perf_counter()
         shown = run("--help").stdout
         seconds.append(time.perf_counter() - start)
-    for verb in ("train", "evaluate", "predict", "fill", "hide", "methods", "demo"):
+    for verb in (
+        "train",
+        "evaluate",
+        "predict",
+        "fill",
+        "hide",
+        "import",
+        "inspect",
+        "split",
+        "methods",
+        "demo",
+    ):
         assert f"\n  {verb} " in shown
     assert min(seconds) < 1.0  # 0.2 s on an idle machine; the imports below are what must not creep in
 

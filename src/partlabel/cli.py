@@ -16,7 +16,7 @@ from typing import Any
 from partlabel import __version__
 from partlabel.options import Parser, UsageError
 from partlabel.text import did_you_mean
-from partlabel.verbs import hiding, listing, models
+from partlabel.verbs import hiding, listing, models, tables
 from partlabel.verbs.models import ONE_FILE
 
 
@@ -206,6 +206,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "predict": models.predict,
     "fill": models.fill,
     "hide": hiding.hide,
+    "import": tables.import_,
+    "inspect": tables.inspect,
+    "split": tables.split,
     "methods": listing.methods,
     "demo": demo,
 }

@@ -106,14 +106,6 @@ def build(
     Raises:
         ValueError: If `evaluation` and `table` name different classes, or neither is there to name them.
     """
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("partlabel"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = pages.get_template("report.js").render()
     names = _names(evaluation, table, needed=graph is not None or predictions is not None or bool(examples))
     shown = {
         "title": title,
@@ -123,18 +115,35 @@ def build(
         "baseline_ap": {c.name: c.ap for c in baseline[1].scored} if baseline else {},
         "curves": _curves(*predictions, names) if predictions else [],
         "training": _training(history),
-        "counts": _counts(table) if table is not None and table.labels.size else [],
+        "counts": counts(table) if table is not None and table.labels.size else [],
         "extent": _extent(table) if table is not None else None,
         "surest": _cells(table, filled, truth, thumbnails, lambda p: -p),
         "doubtful": _cells(table, filled, truth, thumbnails, lambda p: np.abs(p - 0.5)),
         "graph": _graph(graph, names, table) if graph is not None else None,
         "examples": _examples(examples, names),
-        "script": Markup(script),
-        "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
     }
-    out = Path(out)
+    return write_page(Path(out), "report.html", shown)
+
+
+def write_page(out: Path, template: str, shown: Mapping[str, Any]) -> Path:
+    """Write a self-contained page.
+
+    Args:
+        out: The file; it appears whole or not at all.
+        template: Its name in `templates/`.
+        shown: What the template shows; the script and its hash, for the content policy, are added.
+    """
+    pages = jinja2.Environment(
+        loader=jinja2.PackageLoader("partlabel"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = pages.get_template("report.js").render()
+    added = {"script": Markup(script), "script_hash": b64encode(sha256(script.encode()).digest()).decode()}
     with written_aside(out) as aside:
-        aside.write_text(pages.get_template("report.html").render(shown), encoding="utf-8")
+        aside.write_text(pages.get_template(template).render({**shown, **added}), encoding="utf-8")
     return out
 
 
@@ -220,7 +229,7 @@ def _pseudo_labels(history: Sequence[Epoch], epochs: Sequence[int]) -> list[tupl
     return drawn
 
 
-def _counts(table: LabelTable) -> list[dict[str, Any]]:
+def counts(table: LabelTable) -> list[dict[str, Any]]:
     """Present, absent and unknown labels of every class, the most often present first."""
     columns = [
         {"name": name, **{word: int((column == code).sum()) for word, code in _WORDS.items()}}

@@ -232,10 +232,12 @@ def test_formats_and_options_are_checked_by_name(tmp_path):
 def test_every_reader_has_the_same_first_arguments():
     import inspect
 
-    assert readers.names() == ["coco", "folder", "long_csv", "visual_genome", "voc", "wide_csv"]
+    assert {"coco", "folder", "long_csv", "visual_genome", "voc", "wide_csv"} <= set(readers.names())
     for name in readers.names():
         parameters = list(inspect.signature(readers.get(name)).parameters.values())
         assert [each.name for each in parameters[:3]] == ["path", "images", "absent"]
+        assert readers.absence(name, "unknown") != readers.absence(name, "negative")
+        assert readers.absence(name, None) == readers.absence(name, "unknown")
         assert all(
             each.kind is each.KEYWORD_ONLY and each.default is not each.empty for each in parameters[3:]
         )

@@ -51,6 +51,19 @@ def cooccurrence(
     return graph.astype(np.float32)
 
 
+def together(
+    labels: Int8[np.ndarray, "image class"],
+) -> tuple[Float64[np.ndarray, "class class"], Float64[np.ndarray, "class class"]]:
+    """In how many images two classes are both present, and in how many both are known."""
+    classes = labels.shape[1]
+    both_present, both_known = np.zeros((classes, classes)), np.zeros((classes, classes))
+    for block in _blocks(labels):
+        for matrix, of in ((both_present, block == PRESENT), (both_known, block != UNKNOWN)):
+            ones = of.astype(np.float32)
+            matrix += ones.T @ ones
+    return both_present, both_known
+
+
 def split_stratified(
     labels: Int8[np.ndarray, "image class"], share: float, seed: int = 0
 ) -> Bool[np.ndarray, "image"]:

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int8
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN, Absent
 from partlabel.data import checks
 from partlabel.text import did_you_mean, some
 
-Absent = Literal["unknown", "negative"]
+__all__ = ["Absent", "LabelTable", "Rows", "frozen", "read_only"]
 Rows = slice | Sequence[int] | np.ndarray
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from partlabel.codes import Absent
+
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
-
-Absent = Literal["unknown", "negative"]
 
 
 def read_table(

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from partlabel.verbs._common import Absent, read_table
+from partlabel.codes import Absent
+from partlabel.verbs._common import read_table
 
 
 def hide(

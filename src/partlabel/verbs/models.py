@@ -6,8 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import Absent, read_table
+from partlabel.verbs._common import read_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable

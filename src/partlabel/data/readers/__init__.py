@@ -1,6 +1,6 @@
 """Readers: one file is one annotation format, and dropping a file in here makes `--format <its name>` exist.
 
-Every public module of this folder has two functions:
+Every public module of this folder has `ABSENCE`, a sentence for each rule that says what is absent, and two functions:
 
 - `recognises(path) -> bool`: whether the file or folder looks like its format, by names and the first lines alone;
 - `read(path, images=None, absent=None, *, <options>) -> LabelTable`.
@@ -22,7 +22,7 @@ from typing import Any
 from partlabel.data.table import Absent, LabelTable
 from partlabel.text import did_you_mean, some
 
-__all__ = ["get", "names", "read"]
+__all__ = ["absence", "get", "names", "read", "recognise"]
 
 
 def names() -> list[str]:
@@ -39,6 +39,29 @@ def get(name: str) -> Callable[..., LabelTable]:
     return _module(name).read
 
 
+def absence(name: str, absent: Absent | None) -> str:
+    """What a format's reader takes to be absent, in a sentence.
+
+    Args:
+        name: Of the format.
+        absent: The rule it was given; the format's own, where none was needed.
+    """
+    return _module(name).ABSENCE[absent or "unknown"]
+
+
+def recognise(path: Path) -> str:
+    """The name of the format that a file or folder looks like.
+
+    Raises:
+        ValueError: None, or several.
+    """
+    found = [name for name in names() if _module(name).recognises(path)]
+    if len(found) != 1:
+        said = f"may be {' or '.join(found)}" if found else "is of no format that is known"
+        raise ValueError(f"{path} {said}; say which with format=: {', '.join(names())}")
+    return found[0]
+
+
 def read(
     path: Path, images: Path | None, format: str, absent: Absent | None, options: Mapping[str, Any]
 ) -> LabelTable:
@@ -49,7 +72,7 @@ def read(
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
-    name = _recognise(path) if format == "auto" else format
+    name = recognise(path) if format == "auto" else format
     reader = get(name)
     _check_options(name, reader, options)
     table = reader(path, images, absent, **options)
@@ -69,14 +92,6 @@ def _module(name: str) -> ModuleType:
             f"there is no format {name!r}{did_you_mean(name, names())}; there are: {', '.join(names())}"
         )
     return import_module(f"{__name__}.{name}")
-
-
-def _recognise(path: Path) -> str:
-    found = [name for name in names() if _module(name).recognises(path)]
-    if len(found) != 1:
-        said = f"may be {' or '.join(found)}" if found else "is of no format that is known"
-        raise ValueError(f"{path} {said}; say which with format=: {', '.join(names())}")
-    return found[0]
 
 
 def _check_options(name: str, reader: Callable[..., LabelTable], options: Mapping[str, Any]) -> None:

@@ -44,7 +44,7 @@ def build(
         UserWarning: Rows were merged.
     """
     try:
-        images = _relative(images, root)
+        images = relative(images, root)
         if pl.Series(images, dtype=pl.String).n_unique() < len(images):
             rows = _rows_of(images)
             labels, split = _merged(rows, classes, labels, split)
@@ -74,7 +74,7 @@ def require_absent(source: Path, absent: Absent | None, why: str) -> None:
         )
 
 
-def _relative(images: Sequence[str], root: Path | None) -> list[str]:
+def relative(images: Sequence[str], root: Path | None) -> list[str]:
     """The paths relative to the root, without detours; those outside stay as they are, to be refused."""
     relative = list(images)
     paths = pl.Series(relative, dtype=pl.String)

@@ -40,6 +40,23 @@ def header(path: Path, separator: str | None = None) -> list[str]:
     return names
 
 
+def is_open_images(path: Path) -> bool:
+    """Whether a file has the columns of Open Images' image-level labels."""
+    if not path.is_file() or path.suffix != ".csv":
+        return False
+    return {"ImageID", "LabelName", "Confidence"} <= set(header(path))
+
+
+def is_hub(path: Path) -> bool:
+    """Whether a file is a Hugging Face data set: parquet with images inside, or with lists of labels."""
+    if not path.is_file() or path.suffix != ".parquet":
+        return False
+    schema = _guarded(path, lambda: pq.read_schema(path))
+    kinds = {name.strip(): schema.field(at).type for at, name in enumerate(schema.names)}
+    inside = any(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 for kind in kinds.values())
+    return inside or any(pa.types.is_list(kinds.get(name)) for name in ("label", "labels") if name in kinds)
+
+
 def columns(
     path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None = None
 ) -> list[Any]:

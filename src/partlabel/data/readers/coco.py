@@ -4,13 +4,13 @@ Rows are in the order of `images`, columns in the order of category ids, as the 
 have them. Images without annotations stay, crowd annotations count.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.data.readers import _json
 from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.text import some
@@ -20,11 +20,15 @@ _KEYS = {
     "categories": ("id", "name"),
     "annotations": ("image_id", "category_id"),
 }
+ABSENCE = {
+    "unknown": "COCO lists only what is present; a category without an annotation in an image is unknown",
+    "negative": "COCO lists only what is present; a category without an annotation in an image is absent",
+}
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file."""
-    return path.is_file() and path.suffix == ".json"
+    """A JSON file that is of no other format."""
+    return _json.kind(path) == "coco"
 
 
 def read(path: Path, images: Path | None = None, absent: Absent | None = None) -> LabelTable:
@@ -41,9 +45,9 @@ def read(path: Path, images: Path | None = None, absent: Absent | None = None) -
     """
     require_absent(path, absent, "COCO lists only what is present")
     content = _content(path)
-    rows = _numbers(path, "images", content["images"])
+    rows = numbers(path, "images", content["images"])
     kinds = sorted(content["categories"], key=lambda category: category["id"])
-    columns = _numbers(path, "categories", kinds)
+    columns = numbers(path, "categories", kinds)
     labels = np.full((len(rows), len(columns)), UNKNOWN, np.int8)
     at = (
         _places(path, content["annotations"], "image_id", rows),
@@ -56,10 +60,7 @@ def read(path: Path, images: Path | None = None, absent: Absent | None = None) -
 
 
 def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: no JSON: {error}") from None
+    content = _json.load(path)
     for name, keys in _KEYS.items():
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise ValueError(f"{path}: no COCO instances file: it has no list {name!r}")
@@ -70,8 +71,12 @@ def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
     return content
 
 
-def _numbers(path: Path, name: str, entries: list[dict[str, Any]]) -> dict[Any, int]:
-    """The position of every id."""
+def numbers(path: Path, name: str, entries: list[dict[str, Any]]) -> dict[Any, int]:
+    """The position of every id.
+
+    Raises:
+        ValueError: An id comes twice.
+    """
     numbers = {entry["id"]: position for position, entry in enumerate(entries)}
     if len(numbers) != len(entries):
         ids = [entry["id"] for entry in entries]

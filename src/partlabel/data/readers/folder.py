@@ -11,6 +11,10 @@ from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+ABSENCE = {
+    "unknown": "a folder of images says nothing of any class; all is unknown",
+    "negative": "a folder of images says nothing of any class",
+}
 
 
 def recognises(path: Path) -> bool:

@@ -16,11 +16,15 @@ from partlabel.data.table import Absent, LabelTable
 from partlabel.text import did_you_mean, some
 
 _DELIMITERS = ("|", ";", ",")
+ABSENCE = {
+    "unknown": "absent is what the column of absent classes lists, if there is one; a class in neither is unknown",
+    "negative": "absent is what the column of absent classes lists, and every class that an image's rows do not name",
+}
 
 
 def recognises(path: Path) -> bool:
     """A CSV, TSV or parquet file with a column `labels` that holds names."""
-    if not path.is_file() or path.suffix not in _columns.TABLES:
+    if not path.is_file() or path.suffix not in _columns.TABLES or _columns.is_hub(path):
         return False
     return "labels" in _columns.header(path) and not wide_csv.recognises(path)
 

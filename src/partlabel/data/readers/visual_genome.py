@@ -18,6 +18,10 @@ from partlabel.text import some
 
 INDEX = "vg_category_500_labels_index.json"
 _LISTS = {"train": "train_list_500.txt", "test": "test_list_500.txt"}
+ABSENCE = {
+    "unknown": "the label index lists only what is present; a class that it does not list for an image is unknown",
+    "negative": "the label index lists only what is present; a class that it does not list for an image is absent",
+}
 
 
 def recognises(path: Path) -> bool:

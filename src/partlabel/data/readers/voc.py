@@ -20,6 +20,10 @@ from partlabel.text import did_you_mean, some
 Difficult = Literal["absent", "unknown", "present"]
 _DIFFICULT = {"absent": ABSENT, "unknown": UNKNOWN, "present": PRESENT}
 _TXT = {"1": PRESENT, "-1": ABSENT}
+ABSENCE = {
+    "unknown": "absent is what a text file marks by -1; where XML is read, a class without an object is unknown",
+    "negative": "absent is what a text file marks by -1; where XML is read, a class without an object is absent",
+}
 
 
 def recognises(path: Path) -> bool:

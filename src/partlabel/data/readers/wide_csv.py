@@ -24,11 +24,17 @@ _CODES |= dict.fromkeys(("", "nan", "na", "null"), UNKNOWN)
 _WRONG = -128
 _USUAL = pa.array(list(_CODES))
 _MEANING = np.array([*_CODES.values(), _WRONG], np.int8)
+ABSENCE = {
+    "unknown": "absent is a cell of 0 (or false); a blank is unknown",
+    "negative": "absent is a cell of 0 (or false), and every blank",
+}
 
 
 def recognises(path: Path) -> bool:
     """A CSV, TSV or parquet file whose `labels` column, if there is one, holds codes and not class names."""
     if not path.is_file() or path.suffix not in _columns.TABLES:
+        return False
+    if _columns.is_open_images(path) or _columns.is_hub(path):
         return False
     names = _columns.header(path)
     if "labels" not in names:
@@ -44,6 +50,7 @@ def read(
     *,
     image_column: str | None = None,
     separator: str | None = None,
+    leave_out: Sequence[str] = (),
 ) -> LabelTable:
     """Read a wide table.
 
@@ -54,11 +61,12 @@ def read(
         absent: `negative` makes every blank ABSENT. Blanks are UNKNOWN otherwise: the format can say both.
         image_column: The image column, where its name is another.
         separator: Between cells; a comma, in `.tsv` a tab.
+        leave_out: Columns that are no classes.
 
     Raises:
         ValueError: A cell is none of the codes; the message names row, image, class and what is there.
     """
-    layout = _Layout.of(path, image_column, separator)
+    layout = _Layout.of(path, image_column, separator, leave_out)
     found = list(_blocks(path, layout))
     listed = [image for block in found for image in block.images]
     split = [part for block in found for part in block.split] if layout.split else None
@@ -121,11 +129,14 @@ class _Layout(NamedTuple):
     separator: str | None
 
     @classmethod
-    def of(cls, path: Path, image_column: str | None, separator: str | None) -> "_Layout":
+    def of(
+        cls, path: Path, image_column: str | None, separator: str | None, leave_out: Sequence[str] = ()
+    ) -> "_Layout":
         """Found by the names of the columns."""
         names = _columns.header(path, separator)
         image = _columns.image_column(path, names, image_column)
-        classes = [at for at in range(len(names)) if at != image and not _is_aside(names, at)]
+        out = [image, *(_columns.column_at(path, names, name) for name in leave_out)]
+        classes = [at for at in range(len(names)) if at not in out and not _is_aside(names, at)]
         return cls(names, image, [names.index("split")] if "split" in names else [], classes, separator)
 
     @property

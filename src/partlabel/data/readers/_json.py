@@ -1,0 +1,84 @@
+"""JSON annotation files: told apart by what they mention, read with errors that name the file."""
+
+import json
+import mmap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from partlabel.text import did_you_mean, some
+
+_START = 1 << 16  # bytes
+
+
+def kind(path: Path) -> str | None:
+    """Which reader a JSON file is for, or None if it is no JSON file.
+
+    A list is of Label Studio, an object with `samples` near its beginning of FiftyOne, one that mentions
+    `neg_category_ids` anywhere of LVIS, any other of COCO.
+    """
+    if not path.is_file() or path.suffix != ".json":
+        return None
+    with path.open("rb") as file:
+        start = file.read(_START).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"["):
+        return "label_studio"
+    if b'"samples"' in start and b'"annotations"' not in start:
+        return "fiftyone"
+    return "lvis" if start and _mentions(path, b'"neg_category_ids"') else "coco"
+
+
+def load(path: Path) -> Any:
+    """What a file says.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{path}: no JSON: {error}") from None
+
+
+def keyed(path: Path, where: str, entry: Any, key: str, kind: type | tuple[type, ...]) -> Any:
+    """What an entry has under a key.
+
+    Raises:
+        ValueError: It has no such key, or something of another kind; the message says where in the file.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError(f"{path}: {where} is {_shown(entry)}, not an object")
+    if key not in entry:
+        raise ValueError(
+            f"{path}: {where} has no {key!r}{did_you_mean(key, entry)}; it has: {some(entry) or 'nothing'}"
+        )
+    if not isinstance(entry[key], kind):
+        names = [each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,))]
+        raise ValueError(f"{path}: {where}: {key!r} is {_shown(entry[key])}, not a {' or '.join(names)}")
+    return entry[key]
+
+
+def names_in(path: Path, where: str, found: Any) -> list[str]:
+    """A list of class names, without spaces around them.
+
+    Raises:
+        ValueError: It is none; the message says where in the file.
+    """
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError(f"{path}: {where} is {_shown(found)}, not a list of class names")
+    return stripped(found)
+
+
+def stripped(names: Iterable[str]) -> list[str]:
+    """Names without spaces around them, the empty ones left out."""
+    return [name.strip() for name in names if name.strip()]
+
+
+def _mentions(path: Path, word: bytes) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(word) >= 0
+
+
+def _shown(value: Any) -> str:
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."

@@ -1,0 +1,105 @@
+"""For formats that say of each image by name what is present, what is absent, and whether anybody looked."""
+
+import os.path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.readers._build import build
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import did_you_mean, some
+
+
+class Found(NamedTuple):
+    """What a file says of an image.
+
+    Attributes:
+        image: As written.
+        present: Classes that are there.
+        absent: Classes that are known not to be there.
+        looked: Whether anybody went through the classes at all: without that, nothing is absent for want of mention.
+        unsure: Classes that stay unknown, whatever a missing mention means.
+        where: In the file, for messages.
+    """
+
+    image: str
+    present: Collection[str]
+    absent: Collection[str] = ()
+    looked: bool = True
+    unsure: Collection[str] = ()
+    where: str = ""
+
+
+def table(
+    source: Path,
+    found: Sequence[Found],
+    classes: Sequence[str] | None,
+    absent: Absent | None,
+    root: Path | None,
+    split: Sequence[str] | None = None,
+) -> LabelTable:
+    """The label table of what was found.
+
+    Args:
+        source: The file, for messages.
+        found: One an image; an image may come again, and has to agree.
+        classes: All in their order; without it, those that occur, in alphabetical order.
+        absent: `negative` makes absent what is not mentioned of an image that somebody looked at.
+        root: The image folder.
+        split: One an entry of `found`.
+
+    Raises:
+        ValueError: A name is no class, or a class of an image is both present and absent.
+    """
+    occur = {name for each in found for name in (*each.present, *each.absent)}
+    columns = list(classes) if classes is not None else sorted(occur)
+    _refuse_strangers(source, found, columns)
+    number = {name: position for position, name in enumerate(columns)}
+    labels = np.full((len(found), len(columns)), UNKNOWN, np.int8)
+    for row, each in enumerate(found):
+        both = sorted(set(each.present) & set(each.absent))
+        if both:
+            raise ValueError(
+                f"{source}: {_place(each)} has class {some(map(repr, both))} both as present and as absent; "
+                "take it out of one"
+            )
+        if absent == "negative" and each.looked:
+            labels[row] = ABSENT
+            labels[row, [number[name] for name in each.unsure if name in number]] = UNKNOWN
+        labels[row, [number[name] for name in each.absent]] = ABSENT
+        labels[row, [number[name] for name in each.present]] = PRESENT
+    return build(source, [each.image for each in found], columns, labels, split=split, root=root)
+
+
+def in_folder(images: Path | None, path: str) -> str:
+    """A path as the image folder has it: its longest tail that is a file there; without that, the path itself.
+
+    Annotations are often written on another machine, where more or other folders came first.
+    """
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    if images is not None:
+        for start in range(len(parts)):
+            tail = "/".join(parts[start:])
+            if not tail.startswith("/") and os.path.isfile(f"{images}/{tail}"):
+                return tail
+    return path
+
+
+def _refuse_strangers(source: Path, found: Sequence[Found], columns: Sequence[str]) -> None:
+    known = set(columns)
+    strange = {
+        name: each for each in reversed(found) for name in (*each.present, *each.absent) if name not in known
+    }
+    if strange:
+        name = sorted(strange)[0]
+        raise ValueError(
+            f"{source}: {len(strange)} name(s) are not among the classes: {some(map(repr, sorted(strange)))}"
+            f"{did_you_mean(name, columns)}, the first in {_place(strange[name])}; mend them or add them to classes="
+        )
+
+
+def _place(each: Found) -> str:
+    return f"{each.where + ', ' if each.where else ''}image {each.image!r}"

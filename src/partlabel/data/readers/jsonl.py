@@ -1,0 +1,79 @@
+"""JSON lines: one image a line, with the names of what is present and of what is known to be absent.
+
+`{"image": "a.jpg", "present": ["dog"], "absent": ["cat"], "split": "train"}`; `absent` and `split` may be left out.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from partlabel.data.readers import _json, _names
+from partlabel.data.readers._build import require_absent
+from partlabel.data.table import Absent, LabelTable
+
+ABSENCE = {
+    "unknown": "absent is what a line's list 'absent' names; a class in neither list is unknown",
+    "negative": "absent is what a line's list 'absent' names, and every class that the line does not mention; all of a "
+    "line without a list 'present' is unknown",
+}
+
+
+def recognises(path: Path) -> bool:
+    """A file that ends in `.jsonl` or `.ndjson`."""
+    return path.is_file() and path.suffix in (".jsonl", ".ndjson")
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    image_key: str = "image",
+    present_key: str = "present",
+    absent_key: str = "absent",
+) -> LabelTable:
+    """Read lines.
+
+    Args:
+        path: The file.
+        images: The image folder; without it, paths start from the folder of the file.
+        absent: What a class in neither list means; required where no line has a list of absent ones.
+        classes: All classes in their order; without it, those that occur, in alphabetical order.
+        image_key: Where a line has the path.
+        present_key: Where it lists what is present; such as `tags`.
+        absent_key: Where it lists what is absent.
+
+    Raises:
+        ValueError: A line is no such object, or has a class both as present and as absent; some lines have a `split`
+            and others do not.
+    """
+    found, split, says_absent = [], [], False
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"line {number}"
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path}: {where}: no JSON: {error}") from None
+        image = _json.keyed(path, where, entry, image_key, str)
+        says_absent |= absent_key in entry
+        present, gone = (
+            _json.names_in(path, f"{where}: {key!r}", entry.get(key) or [])
+            for key in (present_key, absent_key)
+        )
+        found.append(_names.Found(image, present, gone, entry.get(present_key) is not None, where=where))
+        split.append(entry.get("split"))
+    if not any(each.looked or each.absent for each in found):
+        raise ValueError(
+            f"{path}: no line has a list {present_key!r}; say what it is called with present_key="
+        )
+    if not says_absent:
+        require_absent(path, absent, f"no line has a list {absent_key!r}")
+    if any(part is None for part in split) and any(part is not None for part in split):
+        raise ValueError(
+            f"{path}: line {split.index(None) + 1} has no 'split' and others have; give each one or none"
+        )
+    parts = None if None in split else [str(part) for part in split]
+    return _names.table(path, found, classes, absent, images or path.parent, parts)

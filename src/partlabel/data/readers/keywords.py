@@ -1,0 +1,122 @@
+"""Keywords inside image files, as photo managers write them: XMP `dc:subject`, IPTC keywords, Windows' XPKeywords.
+
+`.xmp` files beside the images (darktable, Lightroom) are read too. A photo without any keyword was not looked at.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
+
+from partlabel.data.readers import _json, _names, folder
+from partlabel.data.readers._build import require_absent
+from partlabel.data.table import Absent, LabelTable
+from partlabel.progress import track
+
+ABSENCE = {
+    "unknown": "keywords say only what is present; a keyword that a photo does not have is unknown",
+    "negative": "a keyword that a photo with keywords does not have is absent; all of a photo without any is unknown",
+}
+_SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
+_ITEM = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
+_KEYWORDS, _CHARACTERS = (2, 25), (1, 90)  # of IPTC
+_UTF8 = b"\x1b%G"
+
+
+def recognises(path: Path) -> bool:
+    """Never: it would mean to open every image. The format has to be named."""
+    return False
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> LabelTable:
+    """Read the keywords of the images of a folder and of those in it. Images that cannot be read have none.
+
+    Args:
+        path: The folder.
+        images: Not looked at: the folder is its own.
+        absent: Required.
+        classes: The keywords that are classes, in their order, others being left out; without it, all that occur, in
+            alphabetical order.
+
+    Raises:
+        ValueError: There are no images, or none has keywords.
+    """
+    require_absent(path, absent, "keywords list only what is present")
+    listed = sorted(folder.walk(path)) if path.is_dir() else []
+    if not listed:
+        raise ValueError(f"{path}: no image in this folder or below; looked for {', '.join(folder.SUFFIXES)}")
+    found = []
+    for image in track(listed, "Reading keywords"):
+        names = keywords_of(path / image)
+        chosen = names if classes is None else [name for name in names if name in classes]
+        found.append(_names.Found(image, chosen, looked=bool(names)))
+    if not any(each.looked for each in found):
+        raise ValueError(f"{path}: none of the {len(listed)} images has keywords (XMP, IPTC, XPKeywords)")
+    return _names.table(path, found, classes, absent, path)
+
+
+def keywords_of(path: Path) -> list[str]:
+    """The keywords of an image, and of the `.xmp` beside it, each once.
+
+    Raises:
+        ValueError: The `.xmp` beside it cannot be understood.
+    """
+    names: list[str] = []
+    for beside in (Path(f"{path}.xmp"), path.with_suffix(".xmp")):
+        if beside.is_file():
+            try:
+                names += _of_xmp(beside.read_bytes())
+            except ElementTree.ParseError as error:
+                raise ValueError(f"{beside}: no XMP: {error}") from None
+    with suppress(Exception), Image.open(path) as image:  # Pillow's plugins raise all kinds
+        names += _inside(image)
+    return list(dict.fromkeys(_json.stripped(names)))
+
+
+def _inside(image: ImageFile.ImageFile) -> list[str]:
+    """What the image's own XMP, IPTC and EXIF say."""
+    names: list[str] = []
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    with suppress(ElementTree.ParseError):  # other programs have written what they have
+        names += _of_xmp(packet.encode() if isinstance(packet, str) else packet)
+    names += _of_iptc(IptcImagePlugin.getiptcinfo(image) or {})
+    windows = image.getexif().get(ExifTags.Base.XPKeywords)
+    if windows:
+        names += bytes(windows).decode("utf-16-le", "replace").rstrip("\0").split(";")
+    return names
+
+
+def _of_xmp(packet: bytes) -> list[str]:
+    """The items of `dc:subject`.
+
+    Raises:
+        ElementTree.ParseError: It is no XML, or declares entities, which XMP never does and attacks do.
+    """
+    packet = packet.strip(b"\0 \r\n\t")
+    if not packet:
+        return []
+    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
+        raise ElementTree.ParseError("it declares a document type")
+    tree = ElementTree.fromstring(packet)
+    return [item.text or "" for subject in tree.iter(_SUBJECT) for item in subject.iter(_ITEM)]
+
+
+def _of_iptc(info: dict[Any, Any]) -> list[str]:
+    """The keywords; in UTF-8 where it says so or where they are, else in Latin-1."""
+    found = info.get(_KEYWORDS, [])
+    names = []
+    for raw in found if isinstance(found, list) else [found]:
+        try:
+            names.append(raw.decode("utf-8"))
+        except UnicodeDecodeError:
+            names.append(raw.decode("utf-8" if info.get(_CHARACTERS) == _UTF8 else "latin-1", "replace"))
+    return names

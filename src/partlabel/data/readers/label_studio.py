@@ -1,0 +1,178 @@
+"""Label Studio's JSON export of image classification by `<Choices choice="multiple">`.
+
+A task is submitted, skipped (`was_cancelled`) or not yet annotated. Only of submitted ones does an unticked choice
+mean anything, and what it means depends on what annotators were told: hence `absent`. Predictions are left out.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from partlabel.data.readers import _json, _names
+from partlabel.data.readers._build import require_absent
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import did_you_mean, some
+
+Disagree = Literal["unknown", "refuse"]
+ABSENCE = {
+    "unknown": "only ticked choices are known, unless there is a control for absent ones; unticked ones are unknown, "
+    "as is all of skipped and unannotated tasks",
+    "negative": "a choice that is not ticked in a submitted annotation is absent; all of skipped and unannotated tasks "
+    "is unknown",
+}
+
+
+def recognises(path: Path) -> bool:
+    """A JSON file that is a list."""
+    return _json.kind(path) == "label_studio"
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    image_key: str = "image",
+    control: str | None = None,
+    absent_control: str | None = None,
+    disagree: Disagree = "unknown",
+) -> LabelTable:
+    """Read an export of the type "JSON" (not "JSON-MIN", which does not tell skipped tasks from submitted ones).
+
+    Args:
+        path: The export.
+        images: The image folder. Of local files and cloud storage the longest tail of the path that is there counts;
+            of uploads, the name with or without the eight letters that Label Studio puts before it.
+        absent: What an unticked choice of a submitted task means; required unless there is an `absent_control`.
+        classes: All choices in their order; without it, those ever ticked, in alphabetical order.
+        image_key: Where a task's data has the image.
+        control: The name of the `<Choices>` that lists what is present, where there are several.
+        absent_control: The name of the `<Choices>` that lists what is known to be absent.
+        disagree: A class that one annotator of a task ticked and another did not, `absent` being negative, is unknown;
+            or the file is refused. An annotation marked as ground truth stands for all of its task.
+
+    Raises:
+        ValueError: The file is no such export, a task has no image, or annotators disagree.
+    """
+    tasks = _json.load(path)
+    if not isinstance(tasks, list):
+        raise ValueError(f"{path}: no Label Studio export, which is a list of tasks; export as JSON")
+    if absent_control is None:
+        require_absent(path, absent, "a choice that is not ticked was denied, or not looked at")
+    ticked = [_ticked(path, f"task {position + 1}", task) for position, task in enumerate(tasks)]
+    if absent_control is not None:
+        _check_control(path, ticked, absent_control)
+    control = _control(path, ticked, control, absent_control)
+    found = []
+    for position, (task, annotations) in enumerate(zip(tasks, ticked, strict=True)):
+        where = f"task {position + 1}"
+        data = _json.keyed(path, where, task, "data", dict)
+        image = _image(_json.keyed(path, f"{where}: data", data, image_key, str), images)
+        present = [set(each.get(control, ())) for each in annotations]
+        denied = [set(each.get(absent_control or "", ())) for each in annotations]
+        found.append(_together(path, where, image, present, denied, absent, disagree))
+    return _names.table(path, found, classes, absent, images)
+
+
+def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[str]]]:
+    """Of each submitted annotation, what is ticked in each control; of the ground truth alone, if there is one."""
+    if isinstance(task, dict) and "annotations" not in task and "completions" not in task:
+        raise ValueError(
+            f"{path}: {where} has no 'annotations'; is this JSON-MIN? It does not tell skipped tasks from submitted "
+            "ones: export as JSON"
+        )
+    key = "completions" if isinstance(task, dict) and "annotations" not in task else "annotations"
+    submitted = []
+    for position, annotation in enumerate(_json.keyed(path, where, task, key, list)):
+        place = f"{where}: {key}[{position}]"
+        result = _json.keyed(path, place, annotation, "result", list)
+        if not annotation.get("was_cancelled"):
+            submitted.append((bool(annotation.get("ground_truth")), _of_result(path, place, result)))
+    truths = [found for is_truth, found in submitted if is_truth]
+    return truths or [found for _, found in submitted]
+
+
+def _of_result(path: Path, where: str, result: list[Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for position, each in enumerate(result):
+        if isinstance(each, dict) and each.get("type") == "choices":
+            place = f"{where}: result[{position}]"
+            value = _json.keyed(path, place, each, "value", dict)
+            name = _json.keyed(path, place, each, "from_name", str)
+            choices = _json.keyed(path, f"{place}: value", value, "choices", list)
+            found.setdefault(name, []).extend(_json.names_in(path, f"{place}: choices", choices))
+    return found
+
+
+def _control(path: Path, ticked: list[Any], control: str | None, absent_control: str | None) -> str:
+    """The control that lists what is present."""
+    if control is not None:
+        return _check_control(path, ticked, control)
+    there = sorted({name for task in ticked for each in task for name in each} - {absent_control})
+    if len(there) > 1:
+        raise ValueError(
+            f"{path}: several controls have choices: {some(map(repr, there))}; say with control= which lists what is "
+            "present (and with absent_control= which lists what is absent)"
+        )
+    if not there and absent_control is None:
+        raise ValueError(
+            f"{path}: no submitted annotation has choices; this reader is for <Choices>, not for regions or taxonomies"
+        )
+    return there[0] if there else ""
+
+
+def _check_control(path: Path, ticked: list[Any], name: str) -> str:
+    there = sorted({control for task in ticked for each in task for control in each})
+    if name not in there:
+        raise ValueError(
+            f"{path}: no choices were ticked in a control {name!r}{did_you_mean(name, there)}; "
+            f"there are: {some(map(repr, there))}"
+        )
+    return name
+
+
+def _together(
+    path: Path,
+    where: str,
+    image: str,
+    present: list[set[str]],
+    denied: list[set[str]],
+    absent: Absent | None,
+    disagree: Disagree,
+) -> _names.Found:
+    """What all annotators of a task say."""
+    yes: set[str] = set().union(*present)
+    no: set[str] = set().union(*denied)
+    disputed = yes & no
+    if absent == "negative" and present:
+        disputed |= {name for name in yes if not all(name in each for each in present)}
+    if disputed and (disagree == "refuse" or len(present) == 1):
+        names = some(map(repr, sorted(disputed)))
+        how = (
+            "is both present and absent"
+            if len(present) == 1
+            else "is ticked by some annotators and not by all"
+        )
+        raise ValueError(
+            f"{path}: {where}, image {image!r}: class {names} {how}; "
+            "review the task, or mark one annotation as ground truth"
+        )
+    return _names.Found(image, yes - disputed, no - disputed, bool(present), disputed, where)
+
+
+def _image(address: str, images: Path | None) -> str:
+    """The path of an image: of local storage what `d=` says, of an upload its name, else the path of the address."""
+    parts = urlsplit(address)
+    if parts.path.endswith("/data/local-files/"):
+        return _names.in_folder(images, unquote(parse_qs(parts.query).get("d", [""])[0]).lstrip("/"))
+    if not parts.scheme and "/data/upload/" not in parts.path:
+        return _names.in_folder(images, address)
+    path = unquote(parts.path).lstrip("/")
+    if "data/upload/" in path:
+        name = PurePosixPath(path).name
+        plain = re.sub(r"^[0-9a-f]{8}-", "", name)
+        return name if images is not None and (images / name).is_file() else plain
+    return _names.in_folder(images, path)

@@ -1,0 +1,210 @@
+"""Open Images image-level labels (Kuznetsova et al., 2020): one row a label, verified by people or made by a machine.
+
+`ImageID,Source,LabelName,Confidence`. People say 1 (there) or 0 (looked, and not there) of the few labels that they
+were asked about; a label without a row is unknown. Machine rows have a confidence in between, and are left out unless
+`machine_from` says from where on they count as present; they never say that something is absent.
+"""
+
+import csv
+import warnings
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.readers import _columns
+from partlabel.data.readers._build import build
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import did_you_mean, some
+
+HEADER = ("ImageID", "Source", "LabelName", "Confidence")
+ABSENCE = {
+    "unknown": "absent is what people were asked about and denied (Confidence 0); a label without a row is unknown",
+    "negative": "absent is what people denied (Confidence 0), and every label without a row, though nobody was asked",
+}
+_PARTS = {"train": "train", "validation": "val", "test": "test"}
+
+
+def recognises(path: Path) -> bool:
+    """A CSV file with the columns ImageID, LabelName and Confidence."""
+    return _columns.is_open_images(path)
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    descriptions: str | Path | None = None,
+    machine: str | Path | None = None,
+    machine_from: float | None = None,
+) -> LabelTable:
+    """Read the labels of one part, or of a folder with several.
+
+    Args:
+        path: `train-annotations-human-imagelabels.csv` and the like; or the folder of several, which become parts
+            `train`, `val` and `test`.
+        images: The image folder; images are `<ImageID>.jpg`.
+        absent: `negative` makes a label without a row absent. Open Images leaves it unknown.
+        classes: The columns, by name or id (`/m/0bt9lr`), in their order; without it, all that occur, by name. Name
+            them where there are many: a table of all 20,000 classes is large.
+        descriptions: The file that gives ids their names; without it, the one called `*class-descriptions*.csv`
+            beside the labels. Without any, classes are called by their ids.
+        machine: A file of machine labels besides. People's labels win over them.
+        machine_from: Machine labels count as present from this confidence on; without it they are left out.
+
+    Raises:
+        ValueError: A row of a person has another confidence than 0 or 1, a confidence is no number from 0 to 1,
+            a class does not exist, or a machine file is given without `machine_from`.
+
+    Warns:
+        UserWarning: People disagree on labels; those stay unknown.
+    """
+    if machine is not None and machine_from is None:
+        raise ValueError(
+            f"{path}: from what confidence on are machine labels present? say it with machine_from=, such as 0.8"
+        )
+    names = _names(path, descriptions)
+    wanted = None if classes is None else {*classes, *(mid for mid, name in names.items() if name in classes)}
+    rows = pl.concat([_rows(file, part, machine_from, wanted) for part, file in _files(path).items()])
+    if machine is not None:
+        more = _rows(Path(machine), "", machine_from, wanted)
+        rows = pl.concat([rows, more.join(rows.select("image").unique(), on="image", how="semi")])
+    column_of, columns = _columns_of(path, rows["label"].unique().to_list(), names, classes)
+    listed = (
+        rows.unique("image", keep="first", maintain_order=True).select("image", "part").with_row_index("row")
+    )
+    labels = np.full((len(listed), len(columns)), UNKNOWN, np.int8)
+    told = rows.filter(pl.col("label").is_in(list(column_of))).join(listed.select("image", "row"), on="image")
+    row = told["row"].cast(pl.Int64).to_numpy()
+    column = told["label"].replace_strict(column_of, return_dtype=pl.Int64).to_numpy()
+    _mark(path, labels, row, column, told["confidence"].to_numpy(), told["human"].to_numpy())
+    paths = [f"{image}.jpg" for image in listed["image"].to_list()]
+    split = listed["part"].to_list() if path.is_dir() else None
+    return build(path, paths, columns, labels, absent=absent, split=split, root=images)
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """The label file of each part."""
+    if path.is_file():
+        return {"": path}
+    found = {
+        part: file
+        for name, part in _PARTS.items()
+        for file in sorted(path.glob(f"*{name}-annotations-human-imagelabels.csv"))
+    }
+    if not found:
+        raise ValueError(f"{path}: no file here is called train-annotations-human-imagelabels.csv or alike")
+    return found
+
+
+def _rows(file: Path, part: str, machine_from: float | None, wanted: Collection[str] | None) -> pl.DataFrame:
+    """The rows that count: image, part, label, whether a person says it, and confidence.
+
+    Of labels that are not wanted, one row an image stays, since the image does. There are 57 million rows in the
+    largest file: they are looked at some at a time, and never as Python's strings.
+    """
+    header = _columns.header(file)
+    at = [_columns.column_at(file, header, name) for name in HEADER]
+    kept, line = [], 2
+    for columns in _columns.blocks(file, at, header):
+        words = [pl.Series(column).str.strip_chars() for column in columns]
+        rows = pl.DataFrame(dict(zip(("image", "source", "label", "written"), words, strict=True)))
+        rows = rows.with_columns(
+            human=pl.col("source") != "machine", confidence=pl.col("written").cast(pl.Float32, strict=False)
+        )
+        _refuse(file, line, rows)
+        line += len(rows)
+        counts = pl.col("human") | (
+            pl.lit(False) if machine_from is None else pl.col("confidence") >= machine_from
+        )
+        rows = rows.filter(counts).select("image", "label", "human", "confidence")
+        if wanted is not None:
+            rows = rows.filter(pl.col("label").is_in(list(wanted)) | pl.col("image").is_first_distinct())
+        kept.append(rows)
+    if not kept:
+        raise ValueError(f"{file}: no rows")
+    return pl.concat(kept).with_columns(part=pl.lit(part, pl.Categorical))
+
+
+def _refuse(file: Path, line: int, rows: pl.DataFrame) -> None:
+    """See that confidences are numbers, those of people 0 or 1, and nothing is empty."""
+    number = pl.col("confidence")
+    wrong = rows.with_row_index("line", offset=line).filter(
+        (pl.col("image") == "")
+        | (pl.col("label") == "")
+        | number.is_null()
+        | ~number.is_between(0, 1)
+        | (pl.col("human") & ~number.is_in([0.0, 1.0]))
+    )
+    if len(wrong):
+        first = wrong.row(0, named=True)
+        raise ValueError(
+            f"{file}, line {first['line']}: image {first['image']!r}, label {first['label']!r}, confidence "
+            f"{first['written']!r}: a person says 1 or 0, a machine (Source 'machine') a number from 0 to 1"
+            f"{f'; so do {len(wrong) - 1} more rows' if len(wrong) > 1 else ''}"
+        )
+
+
+def _mark(
+    path: Path,
+    labels: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    confidence: np.ndarray,
+    human: np.ndarray,
+) -> None:
+    """Write the machine's labels, then people's over them; where people disagree, nothing."""
+    labels[row[~human], column[~human]] = PRESENT
+    yes, no = human & (confidence == 1), human & (confidence == 0)
+    labels[row[no], column[no]] = ABSENT
+    labels[row[yes], column[yes]] = PRESENT
+    both = np.intersect1d(*(row[those] * labels.shape[1] + column[those] for those in (yes, no)))
+    if len(both):
+        labels.flat[both] = UNKNOWN
+        warnings.warn(f"{path}: people disagree on {len(both)} label(s); they stay unknown", stacklevel=5)
+
+
+def _names(path: Path, descriptions: str | Path | None) -> dict[str, str]:
+    """The name of each id; ids that share one have theirs after it."""
+    file = None if descriptions is None else Path(descriptions)
+    if file is None:
+        folder = path if path.is_dir() else path.parent
+        beside = sorted(folder.glob("*class-descriptions*.csv"))
+        if len(beside) > 1:
+            raise ValueError(
+                f"{path}: several files give names to classes: {some(each.name for each in beside)}; "
+                "say which with descriptions="
+            )
+        file = beside[0] if beside else None
+    if file is None:
+        return {}
+    with file.open(encoding="utf-8-sig", newline="") as lines:  # some names have commas, in quotes
+        pairs = [line for line in csv.reader(lines) if line]
+    for number, line in enumerate(pairs, start=1):
+        if len(line) != 2 or not line[0].strip() or not line[1].strip():
+            raise ValueError(
+                f"{file}, line {number}: {','.join(line)!r} is no id and name, such as /m/0bt9lr,Dog"
+            )
+    named = {mid.strip(): name.strip() for mid, name in pairs if mid.strip() != "LabelName"}
+    often = Counter(named.values())
+    return {mid: name if often[name] == 1 else f"{name} ({mid})" for mid, name in named.items()}
+
+
+def _columns_of(
+    path: Path, occur: Sequence[str], names: dict[str, str], classes: Sequence[str] | None
+) -> tuple[dict[str, int], list[str]]:
+    """The column of each id, and the names of the columns."""
+    if classes is None:
+        ids = sorted(occur, key=lambda mid: (names.get(mid, mid), mid))
+    else:
+        id_of = {mid: mid for mid in (*occur, *names)} | {name: mid for mid, name in names.items()}
+        for name in classes:
+            if name not in id_of:
+                raise ValueError(f"{path}: there is no class {name!r}{did_you_mean(name, id_of)}")
+        ids = [id_of[name] for name in classes]
+    return {mid: position for position, mid in enumerate(ids)}, [names.get(mid, mid) for mid in ids]

@@ -1,0 +1,113 @@
+"""Text and JSON files beside the images: `a.jpg` and `a.txt`, or `a.json`, or `a.jpg.txt`.
+
+A text has names on lines, or with commas between. A JSON is a list of names; or an object with lists `present` (or
+`labels`, or `tags`) and `absent`; or one that maps names to true, false and null, or has such a one as `labels`. An
+image without either file was not looked at.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from partlabel.data.readers import _json, _names, folder
+from partlabel.data.readers._build import require_absent
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import some
+
+ABSENCE = {
+    "unknown": "absent is what a JSON beside an image says is absent; a class that is not mentioned is unknown",
+    "negative": "absent is what a JSON beside an image says is absent, and every class that an image's file does not "
+    "mention; all of an image without a file is unknown",
+}
+_PRESENT = ("present", "labels", "tags")
+
+
+def recognises(path: Path) -> bool:
+    """Never: texts beside images may be anything. The format has to be named."""
+    return False
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    delimiter: str = ",",
+) -> LabelTable:
+    """Read the files beside the images of a folder and of those in it, or in the same places of another folder.
+
+    Args:
+        path: The folder of the texts.
+        images: The image folder; without it, the same.
+        absent: What a class that is not mentioned means; required unless a JSON says what is absent.
+        classes: All classes in their order; without it, those that occur, in alphabetical order.
+        delimiter: Between the names of a line.
+
+    Raises:
+        ValueError: There are no images or no files beside them, an image has two, or a file cannot be understood.
+    """
+    if not path.is_dir():
+        raise ValueError(f"{path}: no folder; name the one that has the texts")
+    root = images or path
+    listed = sorted(folder.walk(root))
+    if not listed:
+        raise ValueError(f"{root}: no image in this folder or below; looked for {', '.join(folder.SUFFIXES)}")
+    found = [_found(image, _file_of(path, image), delimiter) for image in listed]
+    if not any(each.looked for each in found):
+        raise ValueError(
+            f"{path}: no image has a .txt or .json of its name beside it, such as {listed[0]}.txt"
+        )
+    if not any(each.absent for each in found):
+        require_absent(path, absent, "the files beside the images list only what is present")
+    return _names.table(path, found, classes, absent, root)
+
+
+def _file_of(path: Path, image: str) -> Path | None:
+    """The text or JSON of an image."""
+    stems = (path / image).with_suffix(""), path / image
+    there = [file for stem in stems for end in (".txt", ".json") if (file := Path(f"{stem}{end}")).is_file()]
+    if len(there) > 1:
+        raise ValueError(f"{path}: image {image!r} has {some(file.name for file in there)}; keep one")
+    return there[0] if there else None
+
+
+def _found(image: str, file: Path | None, delimiter: str) -> _names.Found:
+    if file is None:
+        return _names.Found(image, (), looked=False)
+    if file.suffix == ".json":
+        present, absent = _of_json(file, _json.load(file))
+        return _names.Found(image, present, absent, where=file.name)
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
+    return _names.Found(image, _json.stripped(name for line in lines for name in line.split(delimiter)))
+
+
+def _of_json(file: Path, content: Any) -> tuple[list[str], list[str]]:
+    """What is present and what is absent."""
+    if isinstance(content, list):
+        return _json.names_in(file, "the file", content), []
+    if isinstance(content, dict) and isinstance(content.get("labels"), dict):
+        content = content["labels"]  # as in tar files of webdataset
+    if isinstance(content, dict) and all(
+        value in (True, False, None) for value in content.values() if _plain(value)
+    ):
+        if content and all(_plain(value) for value in content.values()):
+            yes = [name for name, value in content.items() if value]
+            return _json.stripped(yes), _json.stripped(
+                name for name, value in content.items() if value is not None and not value
+            )
+        key = next((key for key in _PRESENT if key in content), None)
+        if key is not None or "absent" in content:
+            present = _json.names_in(file, repr(key), content[key]) if key is not None else []
+            return present, _json.names_in(file, "'absent'", content.get("absent", []))
+    raise ValueError(
+        f"{file}: neither a list of names, nor an object with lists 'present' and 'absent', nor one of names to true, "
+        "false and null"
+    )
+
+
+def _plain(value: Any) -> bool:
+    return not isinstance(value, (list, dict, str))

@@ -1,0 +1,213 @@
+"""Verbs on label tables: `import` reads any format, `inspect` looks for what is wrong, `split` makes parts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from partlabel.codes import Absent
+from partlabel.verbs._common import read_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from partlabel.data.inspection import Class, Inspection
+    from partlabel.data.table import LabelTable
+
+MOST_CLASSES, MOST_NAMES, MOST_GROUPS, MOST_PHOTOS, MOST_PAIRS = 40, 8, 40, 6, 60
+
+
+def import_(
+    source: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    out: Path | None = None,
+    to: Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"] | None = None,
+    missing: Literal["refuse", "keep"] = "refuse",
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Read labels of any format, say what was understood, and write them as another.
+
+    Args:
+        source: Annotation file or folder.
+        images: Image folder; where it is given, every image must be there.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        out: File to write; without it, nothing is written.
+        to: Format to write; by the suffix of `out` if none: .csv, .parquet, .jsonl.
+        missing: Whether images that are not in the image folder are refused.
+        format: Of the source.
+    """
+    from partlabel.data import inspection, readers, writers
+    from partlabel.data.table import LabelTable
+
+    if not source.exists():
+        raise FileNotFoundError(f"there is no {source}")
+    options = dict(format)
+    name = options.pop("name")
+    name = readers.recognise(source) if name == "auto" else name
+    table = LabelTable.read(source, images, name, absent, missing, **options)
+    print(f"{source}, read as {name}: {_extent(table)}")
+    print(f"Rule: {readers.absence(name, absent)}.")
+    _show(_classes(inspection.classes_of(table)))
+    if out is not None:
+        print(f"written to {writers.write(table, out, to)}")
+
+
+def inspect(
+    table: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    out: Path | None = None,
+    near: int = 6,
+    workers: int = 2,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Look for what is wrong with a table, and with its images.
+
+    Args:
+        table: Label table: a file or folder of any format in `--format`.
+        images: Image folder; where it is given, every image is read.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        out: Page to write, with pictures: a file that ends in .html.
+        near: How many of 128 bits of their hash near-duplicates may differ in, 0 to 32.
+        workers: Threads that read images.
+        format: Of the table.
+    """
+    from partlabel.data import inspection
+
+    if out is not None and out.suffix != ".html":
+        raise ValueError(f"--out {out}: the page is a file that ends in .html")
+    given = read_table(table, images, absent, format, missing="keep")
+    found = inspection.inspect(given, images is not None, near, workers)
+    print(f"{table}: {_extent(given)}")
+    _show(_classes(found.classes))
+    print("\n".join(_faults(found)))
+    if out is not None:
+        _page(out, f"{table.name}", given, found)
+        print(f"page in {out}")
+
+
+def split(
+    table: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    out: Path = Path("split.csv"),
+    val: float = 0.1,
+    test: float = 0.2,
+    group: str | None = None,
+    seed: int = 0,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Divide a table into train, val and test, every class in its share.
+
+    Args:
+        table: Label table: a file or folder of any format in `--format`.
+        images: Image folder; where it is given, every image must be there.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        out: Table to write, .csv or .parquet.
+        val: Share of the images to choose the epoch by; 0 for none.
+        test: Share of the images to test on; 0 for none.
+        group: Column of the table that says what belongs together (a patient, a scene), and comes into one part.
+        seed: Of the draw.
+        format: Of the table.
+    """
+    from partlabel.data import groups as grouped
+    from partlabel.data import inspection, splitting
+    from partlabel.data.table import LabelTable
+
+    options = dict(format)
+    name = options.pop("name")
+    if group is not None:
+        name, options = grouped.leaving_out(table, name, options, group)
+    given = LabelTable.read(table, images, name, absent, **options)
+    groups = None if group is None else grouped.of(table, given, group, options)
+    divided = splitting.divide(given, {"test": test, "val": val}, seed, groups)
+    divided.save(out)
+    print(f"{out}: {_extent(divided)}" + (f"; {len(set(groups)):,} groups kept whole" if groups else ""))
+    for part in divided.parts:
+        lacking = [each.name for each in inspection.classes_of(divided.part(part)) if not each.present]
+        if lacking:
+            print(f"{part}: {_some(lacking)} never present")
+
+
+def _extent(table: "LabelTable") -> str:
+    known = f"{table.known:,} of {table.labels.size:,} labels known"
+    said = f"{len(table):,} images, {len(table.classes):,} classes, {known}"
+    parts = ", ".join(f"{name or 'no part'} {(table.split or ()).count(name):,}" for name in table.parts)
+    return f"{said}; {parts}" if parts else said
+
+
+def _classes(classes: Sequence["Class"]) -> "Table":
+    """The counts of each class; of many, the most often present."""
+    from rich.table import Column, Table
+
+    order = sorted(classes, key=lambda each: -each.present)
+    numbers = [Column(name, justify="right") for name in ("present", "absent", "unknown")]
+    shown = Table(Column("class", overflow="fold"), *numbers, show_footer=True, box=None)
+    for each in order[:MOST_CLASSES]:
+        shown.add_row(each.name, *(f"{count:,}" for count in each[1:]))
+    more = len(order) - MOST_CLASSES
+    shown.columns[0].footer = f"all {len(classes):,}" + (f" ({more:,} not shown)" if more > 0 else "")
+    for at, column in enumerate(shown.columns[1:], start=1):
+        column.footer = f"{sum(int(each[at]) for each in classes):,}"
+    return shown
+
+
+def _show(table: "Table") -> None:
+    from rich.console import Console
+
+    Console(markup=False, highlight=False).print(table)
+
+
+def _faults(found: "Inspection") -> list[str]:
+    """What a person has to look into, a line each."""
+    lines = []
+    if found.never_present:
+        lines.append(f"never known present, so that nothing can be learned: {_some(found.never_present)}")
+    if found.never_absent:
+        lines.append(f"never known absent, so that they cannot be scored: {_some(found.never_absent)}")
+    for pairs, what in (
+        (found.never_together, "never known together"),
+        (found.apart, "never present together"),
+    ):
+        if pairs.number:
+            first = [f"{pair.one} and {pair.other}" for pair in pairs.first]
+            lines.append(f"{pairs.number:,} pairs of classes {what}: {_some(first, pairs.number)}")
+    if not found.looked:
+        return [*lines, "images were not looked at: give --images"]
+    lines.append(f"broken images: {len(found.broken):,}")
+    lines += [f"  {each.image}: {each.reason}" for each in found.broken[:MOST_CLASSES]]
+    lines.append(
+        f"groups of near-duplicates: {len(found.alike):,}, of which across parts: {len(found.leaks):,}"
+    )
+    for each in found.alike[:MOST_NAMES]:
+        parts = f" (in {' and '.join(each.parts)})" if len(each.parts) > 1 else ""
+        disputed = f", which disagree on {_some(each.disputed)}" if each.disputed else ""
+        lines.append(f"  {_some(each.images)}{parts}{disputed}")
+    return lines
+
+
+def _page(out: Path, title: str, table: "LabelTable", found: "Inspection") -> None:
+    """The page with pictures."""
+    from partlabel import pictures, report
+
+    alike = [
+        {
+            **each._asdict(),
+            "photos": [
+                (pictures.thumbnail(Path(str(table.root)) / image), image)
+                for image in each.images[:MOST_PHOTOS]
+            ],
+        }
+        for each in found.alike[:MOST_GROUPS]
+    ]
+    counts = report.counts(table) if table.labels.size else []
+    shown = {"title": title, "found": found, "counts": counts, "alike": alike, "most_pairs": MOST_PAIRS}
+    report.write_page(out, "inspect.html", shown)
+
+
+def _some(names: Sequence[str], of: int | None = None) -> str:
+    more = (len(names) if of is None else of) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
