@@ -56,8 +56,10 @@ def lines(
     shares: bool = False,
     legend: bool = True,
     first_colour: int = 0,
+    x: str = "epoch",
+    zero: bool = True,
 ) -> Markup:
-    """One line a series over the epochs.
+    """One line a series over the epochs, or over whatever else is counted.
 
     Args:
         series: By name, a value for each epoch; None or NaN leaves a gap.
@@ -65,6 +67,8 @@ def lines(
         shares: Values lie in [0, 1] and read as percent.
         legend: Whether the series are named above.
         first_colour: Which colour the first series takes.
+        x: What is counted.
+        zero: Shares are shown from zero on.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.3), layout="constrained")
@@ -77,9 +81,9 @@ def lines(
             )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(x)
         axes.margins(y=0.12)
-        axes.set_ylim(bottom=0 if shares else None)
+        axes.set_ylim(bottom=0 if shares and zero else None)
         if shares:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         else:

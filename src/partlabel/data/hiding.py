@@ -76,6 +76,68 @@ def positives_only(labels: Labels) -> Labels:
     return np.where(labels == PRESENT, labels, np.int8(UNKNOWN))
 
 
+def by_prevalence(labels: Labels, known: float, seed: int = 0) -> Labels:
+    """Keep labels of frequent classes more often than of rare ones: who tags names what is common.
+
+    A class is kept at a rate in proportion to how often it is present, at most 1, the rates' mean being `known`.
+
+    Args:
+        labels: The truth.
+        known: The mean share to keep, in [0, 1].
+        seed: Of the draw.
+
+    Raises:
+        ValueError: `known` is no share.
+    """
+    _check_shares(known)
+    present = (labels == PRESENT).mean(axis=0) + 1e-12
+    low, high = 0.0, 1 / present.min()
+    for _ in range(100):
+        factor = (low + high) / 2
+        low, high = (factor, high) if np.minimum(factor * present, 1).mean() < known else (low, factor)
+    return _drawn(labels, np.minimum(high * present, 1), seed)
+
+
+def whole_images(labels: Labels, known: float, seed: int = 0) -> Labels:
+    """Keep all labels of some images and none of the others, as where a part of a collection was annotated.
+
+    Args:
+        labels: The truth.
+        known: The share of images to keep, in [0, 1].
+        seed: Of the draw.
+
+    Raises:
+        ValueError: `known` is no share.
+    """
+    _check_shares(known)
+    kept = np.random.RandomState(seed).random_sample((len(labels), 1)) < known
+    return np.where(kept, labels, np.int8(UNKNOWN))
+
+
+def by_source(labels: Labels, known: float, sources: int = 10, seed: int = 0) -> Labels:
+    """Keep the labels of some classes alone in each image, as where collections were joined that asked differently.
+
+    Every image belongs to one of the sources, and every class was looked for by `known` of them, by one at least.
+
+    Args:
+        labels: The truth.
+        known: The share of sources that look for a class, in [0, 1].
+        sources: How many there are.
+        seed: Of the draw.
+
+    Raises:
+        ValueError: `known` is no share, or there are no sources.
+    """
+    _check_shares(known)
+    if sources < 1:
+        raise ValueError(f"sources is {sources}; images come from one at least")
+    random = np.random.RandomState(seed)
+    images, classes = labels.shape
+    draws = random.random_sample((sources, classes))
+    looks = draws.argsort(axis=0).argsort(axis=0) < max(round(known * sources), 1)
+    return np.where(looks[random.randint(sources, size=images)], labels, np.int8(UNKNOWN))
+
+
 def hide(labels: Labels, scheme: str = "uniform", **options: Any) -> Labels:
     """Hide by the scheme of that name; a `seed` is passed on to those that draw.
 

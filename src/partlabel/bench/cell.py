@@ -1,0 +1,235 @@
+"""One run of the benchmark: labels hidden, a method trained on cached features, scored once on the test part."""
+
+import resource
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int8
+
+from partlabel import metrics
+from partlabel.bench.grid import Arm, Cell, Grid
+from partlabel.codes import UNKNOWN
+from partlabel.config import TrainingConfig
+from partlabel.data import features, statistics, words
+from partlabel.data.images import eval_transform
+from partlabel.data.module import loader
+from partlabel.data.room import View
+from partlabel.data.table import LabelTable
+from partlabel.fitting import fit_pooling, logits
+from partlabel.methods import Method
+from partlabel.methods.soft_sst import calibrate
+from partlabel.nn import backbone as backbones
+from partlabel.nn.classes import Classes
+from partlabel.run import Run
+from partlabel.training import Learner, fit
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class Data:
+    """The photos of a benchmark, and where their features are.
+
+    Attributes:
+        train: All labels known, to be hidden.
+        test: What methods are scored on.
+        cache_dir: The folder of the feature cache.
+    """
+
+    train: LabelTable
+    test: LabelTable
+    cache_dir: str | None = None
+
+    @classmethod
+    def of(cls, table: LabelTable, cache_dir: str | None = None) -> "Data":
+        """A table with the parts `train` and `test`.
+
+        Raises:
+            ValueError: It lacks one.
+        """
+        for part in (TRAIN, TEST):
+            if part not in table.parts:
+                raise ValueError(
+                    f"the table has no part {part!r}, and a benchmark needs 'train' and 'test': partlabel split makes "
+                    "them"
+                )
+        return cls(table.part(TRAIN), table.part(TEST), cache_dir)
+
+
+class Features(NamedTuple):
+    """What a backbone makes of the photos, and itself."""
+
+    backbone: backbones.Backbone
+    train: list[View]
+    test: list[View]
+
+
+class Hidden(NamedTuple):
+    """Training labels as a cell has them.
+
+    Attributes:
+        table: The training images, labels hidden.
+        is_val: Which of them choose settings.
+    """
+
+    table: LabelTable
+    is_val: Bool[np.ndarray, " image"]
+
+
+class Trained(NamedTuple):
+    """What one training came to.
+
+    Attributes:
+        cost: On validation; the less the better.
+        method: In eval mode.
+        history: Of its epochs.
+        seconds: Training took.
+    """
+
+    cost: float
+    method: Method
+    history: list[dict[str, Any]]
+    seconds: float
+
+
+def features_of(data: Data, grid: Grid, arm: Arm) -> Features:
+    """The features an arm learns from, computed if nobody did before."""
+    from partlabel import methods
+    from partlabel.nn import heads
+
+    head = heads.get(arm.head or methods.get(arm.method).default_head)
+    backbone = backbones.create(
+        grid.backbone, trainable="none", image_size=grid.image_size, pool=arm.pool,
+        covariance_rank=head.covariance_rank,
+    )  # fmt: skip
+    fit_pooling(backbone, (grid.image_size, backbone.preprocessing), data.train)
+    plain = eval_transform(grid.image_size, backbone.preprocessing)
+    views = (
+        features.compute(backbone, table, plain, size=grid.image_size, where=data.cache_dir)
+        for table in (data.train, data.test)
+    )
+    return Features(backbone, *views)
+
+
+def hide(data: Data, cell: Cell, val: float) -> Hidden:
+    """Hide the labels of a cell, and set validation apart, by the labels that stayed known."""
+    options = cell.protocol.options | ({} if cell.known is None else {"known": cell.known})
+    hidden = data.train.hide(cell.protocol.scheme, seed=cell.seed, **options)
+    return Hidden(hidden, statistics.split_stratified(hidden.labels, val, cell.seed))
+
+
+def run(data: Data, given: Features, cell: Cell, found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A row of results.
+
+    Args:
+        data: The photos.
+        given: Their features, as the arm wants them.
+        cell: What to run.
+        found: Settings that were found with the first seed; None to look for them.
+    """
+    _forget_peak()
+    tries = cell.grid.tries(cell.arm) if found is None else [dict(found)]
+    hidden = hide(data, cell, cell.grid.config(cell.arm, cell.seed, {}).val)
+    trained = [train(data, given, cell, hidden, tried) for tried in tries]
+    best = min(range(len(tries)), key=lambda number: trained[number].cost)
+    scores = _scores(data, given, hidden, trained[best].method)
+    return {
+        "arm": cell.arm.name,
+        "method": cell.arm.method,
+        "protocol": cell.protocol.name,
+        "known": cell.known,
+        "seed": cell.seed,
+        "known_share": hidden.table.known / hidden.table.labels.size,
+        "found": tries[best],
+        "tries": [{**tried, "cost": each.cost} for tried, each in zip(tries, trained, strict=True)],
+        **scores,
+        "seconds": sum(each.seconds for each in trained) / len(trained),
+        "peak_mb": _peak_mb(),
+        "history": trained[best].history,
+    }
+
+
+def train(data: Data, given: Features, cell: Cell, hidden: Hidden, tried: Mapping[str, Any]) -> Trained:
+    """Train an arm with some settings; the last epoch's weights, as its learning rate has come to nothing then."""
+    config = cell.grid.config(cell.arm, cell.seed, tried)
+    rows, val_rows = np.flatnonzero(~hidden.is_val), np.flatnonzero(hidden.is_val)
+    part, val = hidden.table[rows], hidden.table[val_rows]
+    model = _build(given, cell.arm, part, config)
+    learner = Learner(model, config, part.classes, part.images, data.train.labels[rows], cached=True)
+    judge = features.FeatureDataset(given.train, val, val_rows)
+    learn = features.FeatureDataset(given.train, part, rows, config.seed)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        ran = Run(folder)
+        fit(learner, loader(learn, config.batch_size, True, config.seed), loader(judge, 512), ran)
+        state = torch.load(ran.last, map_location="cpu", weights_only=True)["state_dict"]
+    seconds = time.perf_counter() - began
+    prefix = "method."
+    model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    model.eval()
+    said = logits(model, loader(judge, 512), cached=True)
+    return Trained(cost(said, val.labels), model, learner.history, seconds)
+
+
+def cost(scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> float:
+    """Mean cross-entropy of known labels, once a common slope and an offset per class made scores as sure as they are.
+
+    Mean AP is what is wanted, and over twenty known cells of a class it is noise. Cross-entropy is not, but as it
+    stands it is against every method whose probabilities are not meant as such.
+    """
+    z, y = torch.from_numpy(scores), torch.from_numpy(labels.copy())
+    return calibrate(z, z.mean(0), y).cost / max(int((labels != UNKNOWN).sum()), 1)
+
+
+def _build(given: Features, arm: Arm, part: LabelTable, config: TrainingConfig) -> Method:
+    from partlabel import methods
+    from partlabel.nn import heads
+
+    present, absent, _ = statistics.counts(part.labels)
+    vectors = words.vectors(part.classes, arm.words)
+    classes = Classes(
+        part.classes,
+        None if vectors is None else torch.from_numpy(vectors),
+        torch.from_numpy(statistics.cooccurrence(part.labels)),
+        torch.from_numpy(present / np.maximum(present + absent, 1)),
+    )
+    kind = methods.get(arm.method)
+    torch.manual_seed(config.seed)
+    head = heads.get(arm.head or kind.default_head)(given.backbone.channels, classes, **arm.head_args)
+    return kind(given.backbone, head, **arm.method_args)
+
+
+def _scores(data: Data, given: Features, hidden: Hidden, model: Method) -> dict[str, float]:
+    """On the test part, and on the blanks of the training images that were learned from."""
+    test = features.FeatureDataset(given.test, data.test, np.arange(len(data.test)))
+    evaluation = metrics.evaluate(
+        logits(model, loader(test, 512), cached=True), data.test.labels, data.test.classes
+    )
+    rows = np.flatnonzero(~hidden.is_val)
+    blank = features.FeatureDataset(given.train, hidden.table[rows], rows)
+    truth = np.where(hidden.table.labels[rows] == UNKNOWN, data.train.labels[rows], np.int8(UNKNOWN))
+    filled = metrics.evaluate(logits(model, loader(blank, 512), cached=True), truth, data.test.classes)
+    names = {"mAP": "map", "mAP interpolated": "map_interpolated", "OF1": "of1", "CF1": "cf1"}
+    return {name: evaluation.numbers[of] for of, name in names.items()} | {"blanks_map": filled.map}
+
+
+def _forget_peak() -> None:
+    """Count the peak of memory from here on, where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mb() -> float:
+    """The most memory this process had."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,265 @@
+"""What is compared: arms (a method, its head, their settings), how labels are hidden, how often it is repeated.
+
+A grid is a YAML file; `benchmarks/grids/` holds those behind the published tables.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from hashlib import blake2b
+from inspect import signature
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from partlabel.config import TrainingConfig
+from partlabel.data.hiding import SCHEMES
+from partlabel.text import did_you_mean
+
+SETTINGS = {"epochs": 20, "batch_size": 128, "lr": 2e-3, "val": 0.15}
+"""How every arm is trained where the grid does not say: as `TrainingConfig`, but for these."""
+SEARCH = {"weight_decay": [0.005, 0.02, 0.08]}
+"""What is tried on validation for every arm where the grid does not say."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the things compared.
+
+    Attributes:
+        name: As tables show it.
+        method: A name in `partlabel.methods`, or a dotted path.
+        method_args: Its options.
+        head: A name in `partlabel.nn.heads`, or a dotted path; the method's default if None.
+        head_args: Its options.
+        pool: Average the feature map over squares of so many places a side.
+        words: Class vectors, as `partlabel train --words` takes them.
+        training: Fields of `TrainingConfig` that differ from the grid's.
+        search: What is tried on validation, in place of the grid's: as many values as for the others.
+        tuned_as: Take what was found for that arm, in place of a search.
+    """
+
+    name: str
+    method: str
+    method_args: dict[str, Any] = field(default_factory=dict)
+    head: str | None = None
+    head_args: dict[str, Any] = field(default_factory=dict)
+    pool: int = 1
+    words: str | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, list[Any]] | None = None
+    tuned_as: str | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to hide labels.
+
+    Attributes:
+        name: As tables show it.
+        scheme: A function of `partlabel.data.hiding`.
+        options: Of it, other than `known` and `seed`.
+    """
+
+    name: str
+    scheme: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def takes_known(self) -> bool:
+        """Whether it is run for every share of known labels."""
+        return "known" in signature(SCHEMES[self.scheme]).parameters and "known" not in self.options
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All that is compared.
+
+    Attributes:
+        arms: By name.
+        known: Shares of known labels.
+        protocols: By name.
+        seeds: Of hiding, the validation split and training.
+        training: How every arm is trained.
+        search: What is tried for every arm on validation, with the first seed, and holds for the others.
+        backbone: As `partlabel train --backbone` takes it; frozen.
+        image_size: Side of the images.
+    """
+
+    arms: tuple[Arm, ...]
+    known: tuple[float, ...] = (0.1, 0.5, 0.9)
+    protocols: tuple[Protocol, ...] = (Protocol("uniform", "uniform"),)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    training: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, list[Any]] = field(default_factory=lambda: dict(SEARCH))
+    backbone: str = "tf_efficientnet_lite0"
+    image_size: int = 224
+
+    def config(self, arm: Arm, seed: int, found: Mapping[str, Any]) -> TrainingConfig:
+        """How an arm is trained.
+
+        Args:
+            arm: Of this grid.
+            seed: Of the cell.
+            found: What the search found.
+        """
+        said = SETTINGS | self.training | arm.training | dict(found) | {"seed": seed, "cache": "features"}
+        return TrainingConfig(accelerator="cpu").with_options(**said)
+
+    def tries(self, arm: Arm) -> list[dict[str, Any]]:
+        """The settings that are tried on validation."""
+        search = self.search if arm.search is None else arm.search
+        return [dict(zip(search, values, strict=True)) for values in product(*search.values())]
+
+    def jobs(self) -> Iterator["Job"]:
+        """What one process does after the other: arms that are tuned together, at one share, over all seeds."""
+        for protocol in self.protocols:
+            for known in self.known if protocol.takes_known else (None,):
+                for arm in self.arms:
+                    if arm.tuned_as is None:
+                        same = [other for other in self.arms if other.tuned_as == arm.name]
+                        yield Job(protocol, known, (arm, *same))
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs that one process does in a row, as later ones take what earlier ones found on validation.
+
+    Attributes:
+        protocol: How labels are hidden.
+        known: What share stays known; None where the protocol says itself.
+        arms: The first is tuned, the others take its settings.
+    """
+
+    protocol: Protocol
+    known: float | None
+    arms: tuple[Arm, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One result.
+
+    Attributes:
+        grid: For what all arms share.
+        arm: What is trained.
+        protocol: How labels were hidden.
+        known: What share stayed known; None where the protocol says itself.
+        seed: Of all chance.
+        table: Digest of the table.
+    """
+
+    grid: Grid
+    arm: Arm
+    protocol: Protocol
+    known: float | None
+    seed: int
+    table: str
+
+    def settings(self) -> dict[str, Any]:
+        """All that its result hangs on."""
+        shared = {"backbone": self.grid.backbone, "image_size": self.grid.image_size}
+        training = self.grid.config(self.arm, self.seed, {}).to_dict()
+        search = (
+            {} if self.arm.tuned_as else {"search": self.grid.tries(self.arm), "first": self.grid.seeds[0]}
+        )
+        arm = asdict(self.arm)
+        del arm["name"], arm["training"], arm["search"]
+        return {
+            "table": self.table, "arm": arm, "training": training, "protocol": asdict(self.protocol),
+            "known": self.known, "seed": self.seed, **shared, **search,
+        }  # fmt: skip
+
+    @property
+    def key(self) -> str:
+        """The name of its file: other settings, another file."""
+        return blake2b(json.dumps(self.settings(), sort_keys=True).encode(), digest_size=10).hexdigest()
+
+
+def read(path: str | Path) -> Grid:
+    """The grid that a YAML file describes.
+
+    Raises:
+        ValueError: A key or a value makes no sense; the message names it.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} should hold keys such as 'arms', 'known' and 'seeds'")
+    content.pop("common", None)  # a place for YAML's anchors
+    return parse(content, str(path))
+
+
+def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
+    """The grid that a mapping describes.
+
+    Args:
+        content: As the YAML file has it: `arms` and `protocols` by name, or lists of names of methods and schemes.
+        where: Names the grid in messages.
+
+    Raises:
+        ValueError: A key or a value makes no sense; the message names it.
+    """
+    _check_keys(content, [each.name for each in fields(Grid)], where)
+    if not content.get("arms"):
+        raise ValueError(f"{where}: there are no 'arms' to compare, as in 'arms: [bce, soft_sst]'")
+    arms = _named(content["arms"], Arm, "method", f"{where}: arm")
+    protocols = _named(content.get("protocols", ["uniform"]), Protocol, "scheme", f"{where}: protocol")
+    rest = {name: content[name] for name in content if name not in ("arms", "protocols")}
+    for name in ("known", "seeds"):
+        if name in rest:
+            rest[name] = tuple(rest[name])
+    grid = Grid(tuple(arms), protocols=tuple(protocols), **rest)
+    _check(grid, where)
+    return grid
+
+
+def _named(said: Any, kind: type, what: str, where: str) -> list[Any]:
+    """Arms or protocols, from a list of names or a mapping."""
+    entries = said.items() if isinstance(said, Mapping) else ((name, {}) for name in said)
+    made = []
+    for name, options in entries:
+        options = {what: name} | dict(options or {})
+        _check_keys(options, [each.name for each in fields(kind)], f"{where} {name!r}")
+        made.append(kind(name=name, **options))
+    return made
+
+
+def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in content:
+        if key not in known:
+            raise ValueError(
+                f"{where}: there is no key {key!r}{did_you_mean(key, known)}: {', '.join(known)}"
+            )
+
+
+def _check(grid: Grid, where: str) -> None:
+    names = [arm.name for arm in grid.arms]
+    for arm in grid.arms:
+        if arm.tuned_as is not None and arm.tuned_as not in names:
+            raise ValueError(
+                f"{where}: arm {arm.name!r} is tuned as {arm.tuned_as!r}, which is no arm"
+                f"{did_you_mean(arm.tuned_as, names)}"
+            )
+        if arm.tuned_as is not None and grid.arms[names.index(arm.tuned_as)].tuned_as is not None:
+            raise ValueError(
+                f"{where}: arm {arm.name!r} is tuned as {arm.tuned_as!r}, which is not tuned itself"
+            )
+        try:
+            for tried in grid.tries(arm):
+                grid.config(arm, 0, tried)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where}: arm {arm.name!r}: {error}") from error
+    for protocol in grid.protocols:
+        if protocol.scheme not in SCHEMES:
+            raise ValueError(
+                f"{where}: there is no hiding scheme {protocol.scheme!r}{did_you_mean(protocol.scheme, SCHEMES)}; "
+                f"there are: {', '.join(SCHEMES)}"
+            )
+    if not grid.seeds:
+        raise ValueError(f"{where}: there are no seeds")

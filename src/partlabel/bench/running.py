@@ -1,0 +1,180 @@
+"""All runs of a grid: several processes, each result a file of its own, so that a killed benchmark goes on.
+
+======================  ==========================================================================
+cells/<key>.json        one result, and all that it hangs on; the key is a hash of that
+results.parquet         all of them, a row each
+======================  ==========================================================================
+"""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import redirect_stderr
+from importlib.metadata import version
+from io import StringIO
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from partlabel.bench.grid import Arm, Cell, Grid, Job
+from partlabel.data.aside import written_aside
+from partlabel.data.table import LabelTable
+from partlabel.run import digest, read_json, write_json
+
+MADE = 1
+"""Of the way a result is made; a change of it makes older ones useless."""
+
+
+class Folder:
+    """Where results are.
+
+    Args:
+        path: It need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.cells = self.path / "cells"
+        self.results = self.path / "results.parquet"
+
+    def of(self, cell: Cell) -> Path:
+        """The file of a result."""
+        return self.cells / f"{cell.key}.json"
+
+    def read(self, cell: Cell) -> dict[str, Any] | None:
+        """A result; None where it is not there yet."""
+        path = self.of(cell)
+        row = read_json(path) if path.exists() else None
+        return row if row is not None and row["made"] == MADE else None
+
+    def write(self, cell: Cell, row: dict[str, Any]) -> None:
+        """Keep a result."""
+        self.cells.mkdir(parents=True, exist_ok=True)
+        write_json(self.of(cell), {"made": MADE, **row, "settings": cell.settings(), "versions": _versions()})
+
+    def gather(self, cells: list[Cell]) -> pl.DataFrame:
+        """Those of the results that are there, as a table, which is also written."""
+        rows = [row for cell in cells if (row := self.read(cell)) is not None]
+        nested = ("found", "tries", "history", "settings", "versions")
+        flat = [
+            {k: json.dumps(v) if k in nested else v for k, v in row.items() if k != "made"} for row in rows
+        ]
+        table = pl.DataFrame(flat, infer_schema_length=None, schema_overrides={"known": pl.Float64})
+        if len(table):
+            with written_aside(self.results) as aside:
+                table.write_parquet(aside)
+        return table
+
+
+def cells(grid: Grid, table: str) -> list[Cell]:
+    """All of a grid, the runs of a job together."""
+    return [cell for job in grid.jobs() for cell in of_job(grid, job, table)]
+
+
+def of_job(grid: Grid, job: Job, table: str) -> list[Cell]:
+    """The runs of a job in their order: the first is the one that is tuned."""
+    return [Cell(grid, arm, job.protocol, job.known, seed, table) for arm in job.arms for seed in grid.seeds]
+
+
+def run(
+    grid: Grid,
+    table: LabelTable,
+    out: str | Path,
+    processes: int = 1,
+    cache_dir: str | None = None,
+) -> Iterator[tuple[Job, str | None]]:
+    """Run what is not there yet; jobs that are come first.
+
+    Args:
+        grid: What to run.
+        table: With its images' folder and the parts `train` and `test`.
+        out: Folder of the results.
+        processes: At once, each with its share of the cores.
+        cache_dir: The folder of the feature cache.
+
+    Yields:
+        Each job that is done, and what went wrong in it, if anything did.
+    """
+    from partlabel.bench.cell import Data, features_of
+
+    folder, name = Folder(out), digest(table)
+    data = Data.of(table, cache_dir)
+    todo = [job for job in grid.jobs() if any(folder.read(cell) is None for cell in of_job(grid, job, name))]
+    for arm in _each_view(job.arms[0] for job in todo):
+        features_of(data, grid, arm)  # by one process, before several want them
+    if processes == 1:
+        for job in todo:
+            yield job, work(grid, job, data, name, folder.path)
+        return
+    threads = max((os.cpu_count() or 1) // processes, 1)
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _begin, (threads,)) as pool:
+        left = iter(todo)
+        running: dict[Future[str | None], Job] = {}
+        try:
+            while True:
+                # No more than are at work: a benchmark that is stopped leaves nothing behind that goes on.
+                while len(running) < processes and (ready := next(left, None)) is not None:
+                    running[pool.submit(work, grid, ready, data, name, folder.path)] = ready
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(done), done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def work(grid: Grid, job: Job, data: Any, table: str, out: Path) -> str | None:
+    """Run a job's cells that are not there yet; what went wrong, if anything did.
+
+    A method that fails leaves the others alone: nobody wants to lose a night's grid to one of them.
+    """
+    from partlabel.bench import cell as cell_
+
+    folder = Folder(out)
+    settings: dict[str, dict[str, Any]] = {}
+    views: dict[str, cell_.Features] = {}
+    for each in of_job(grid, job, table):
+        row = folder.read(each)
+        if row is None:
+            try:
+                view = json.dumps(_view(each.arm))
+                given = views.get(view) or views.setdefault(view, cell_.features_of(data, grid, each.arm))
+                with redirect_stderr(StringIO()):  # one bar, that of the grid
+                    row = cell_.run(data, given, each, settings.get(each.arm.tuned_as or each.arm.name))
+            except (ValueError, TypeError, FloatingPointError) as error:
+                return f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {error}"
+            folder.write(each, row)
+        settings.setdefault(each.arm.name, row["found"])
+    return None
+
+
+def _each_view(arms: Iterator[Arm]) -> list[Arm]:
+    """An arm for each kind of features that are needed."""
+    return list({json.dumps(_view(arm)): arm for arm in arms}.values())
+
+
+def _view(arm: Arm) -> list[Any]:
+    """What an arm's features hang on."""
+    from partlabel import methods
+    from partlabel.nn import heads
+
+    return [arm.pool, heads.get(arm.head or methods.get(arm.method).default_head).covariance_rank]
+
+
+def _begin(threads: int) -> None:
+    """A process's share of the cores."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _versions() -> dict[str, Any]:
+    names = ("partlabel", "torch", "torchvision", "timm", "lightning", "numpy")
+    return {name: version(name) for name in names} | {
+        "python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count(),
+    }  # fmt: skip

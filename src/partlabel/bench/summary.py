@@ -1,0 +1,145 @@
+"""What results say together: mean, spread and rank of each arm, and its paired difference to a baseline."""
+
+from collections.abc import Sequence
+from math import nan, sqrt
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+import polars as pl
+
+SCORE = "map"
+
+
+class Spread(NamedTuple):
+    """Of several values.
+
+    Attributes:
+        mean: NaN of none.
+        deviation: Standard deviation of the sample; NaN of fewer than two.
+        number: How many.
+    """
+
+    mean: float
+    deviation: float
+    number: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Mean and deviation of values."""
+        return cls(mean(values) if values else nan, stdev(values) if len(values) > 1 else nan, len(values))
+
+
+class Difference(NamedTuple):
+    """To the baseline, over the cells that both have.
+
+    Attributes:
+        mean: NaN where they share none.
+        low: Of the 95 % interval; NaN with fewer than two seeds.
+        high: Of it.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+class Row(NamedTuple):
+    """An arm under one protocol.
+
+    Attributes:
+        arm: Its name.
+        by_known: Its score for each share of known labels.
+        overall: The mean of those means; NaN where one is missing.
+        rank: Mean place among the arms, over the cells that all have; NaN where there are none.
+        difference: To the baseline.
+        seconds: Of a training, on average.
+        peak_mb: The most memory of a run.
+    """
+
+    arm: str
+    by_known: dict[float, Spread]
+    overall: float
+    rank: float
+    difference: Difference
+    seconds: float
+    peak_mb: float
+
+
+def rows(results: pl.DataFrame, baseline: str, score: str = SCORE) -> list[Row]:
+    """The arms of one protocol, the best first; those that are not done come last.
+
+    Args:
+        results: Rows of `results.parquet` of one protocol.
+        baseline: The arm that the others are compared to.
+        score: The column that is compared.
+    """
+    results = results.with_columns(pl.col("known").fill_null(nan))
+    places = _places(results, score)
+    shares = sorted(results["known"].unique().to_list())
+    made = []
+    for (arm,), own in results.group_by("arm", maintain_order=True):
+        by_known = {share: Spread.of(own.filter(_same("known", share))[score].to_list()) for share in shares}
+        made.append(
+            Row(
+                str(arm),
+                by_known,
+                mean(each.mean for each in by_known.values()),
+                places.get(str(arm), nan),
+                difference(results, str(arm), baseline, score),
+                float(own["seconds"].mean()),  # type: ignore[arg-type]
+                float(own["peak_mb"].max()),  # type: ignore[arg-type]
+            )
+        )
+    return sorted(made, key=lambda row: (row.overall != row.overall, -row.overall))
+
+
+def difference(results: pl.DataFrame, arm: str, baseline: str, score: str = SCORE) -> Difference:
+    """An arm less the baseline in the same cells: same labels hidden, same seed.
+
+    Shares of one seed are no independent draws, as their masks are nested: they are averaged first, and the interval is
+    Student's over the seeds.
+    """
+    keys = ["known", "seed"]
+    ours, theirs = (results.filter(pl.col("arm") == name).select(*keys, score) for name in (arm, baseline))
+    both = ours.join(theirs, on=keys, suffix="_baseline", nulls_equal=True)
+    by_seed = [
+        float((of_seed[score] - of_seed[f"{score}_baseline"]).mean())  # type: ignore[arg-type]
+        for _, of_seed in both.group_by("seed")
+    ]
+    middle = mean(by_seed) if by_seed else nan
+    if len(by_seed) < 2:
+        return Difference(middle, nan, nan)
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, len(by_seed) - 1)) * stdev(by_seed) / sqrt(len(by_seed))
+    return Difference(middle, middle - half, middle + half)
+
+
+def pseudo_labels(results: pl.DataFrame) -> dict[str, dict[str, list[Any]]]:
+    """By arm and source what its pseudo-labels were in each epoch of one run: number, precision and recall."""
+    import json
+
+    found: dict[str, dict[str, list[Any]]] = {}
+    for row in results.sort("seed").iter_rows(named=True):
+        if row["arm"] in found:
+            continue
+        epochs = [epoch["pseudo_labels"] for epoch in json.loads(row["history"])]
+        sources = sorted({source for epoch in epochs for source in epoch})
+        for source in sources:
+            for name in ("precision", "recall"):
+                values = [epoch.get(source, {}).get(name) for epoch in epochs]
+                if any(value is not None for value in values):
+                    found.setdefault(row["arm"], {})[f"{source} {name}"] = values
+    return found
+
+
+def _places(results: pl.DataFrame, score: str) -> dict[str, float]:
+    """The mean place of each arm, over the cells in which all arms are done; equal scores share theirs."""
+    arms = results["arm"].n_unique()
+    whole = results.filter(pl.len().over("known", "seed") == arms)
+    ranked = whole.with_columns(place=pl.col(score).rank("average", descending=True).over("known", "seed"))
+    return dict(ranked.group_by("arm").agg(pl.col("place").mean()).iter_rows())
+
+
+def _same(column: str, value: float) -> pl.Expr:
+    return pl.col(column).is_nan() if value != value else pl.col(column) == value
