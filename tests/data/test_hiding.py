@@ -1,5 +1,6 @@
 """Hiding: the authors' masks bit for bit, and what each scheme leaves."""
 
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,9 @@ def test_masks_are_nested(labels, ends, seed):
 @given(labels_, seeds, shares, st.sampled_from(sorted(hiding.SCHEMES)))
 def test_every_scheme_hides_and_does_nothing_else(labels, seed, share, scheme):
     before = labels.copy()
-    options = {"uniform": {"known": share}, "per_class": {"rates": [share] * labels.shape[1]}}.get(scheme, {})
+    takes = signature(hiding.SCHEMES[scheme]).parameters
+    given = {"known": share, "rates": [share] * labels.shape[1]}
+    options = {name: given[name] for name in takes if name in given}
     hidden = hiding.hide(labels, scheme, seed=seed, **options)
     np.testing.assert_array_equal(labels, before)
     kept = hidden != UNKNOWN
@@ -81,6 +84,38 @@ def test_every_scheme_hides_and_does_nothing_else(labels, seed, share, scheme):
     assert hidden.dtype == np.int8
     assert not np.shares_memory(hidden, labels)
     np.testing.assert_array_equal(hiding.hide(labels, scheme, seed=seed, **options), hidden)
+
+
+def test_frequent_classes_are_kept_more_often_and_the_mean_rate_is_what_was_asked():
+    truth = (np.random.RandomState(0).random_sample((20000, 4)) < [0.6, 0.3, 0.06, 0.03]).astype(np.int8)
+    rates = (hiding.by_prevalence(truth, 0.4, seed=1) != UNKNOWN).mean(axis=0)
+    # k (.6 + .3 + .06 + .03) / 4 = .4 gives k = 1.62 and rates .97, .48, .097, .048: none has to be cut at 1.
+    np.testing.assert_allclose(rates, 1.6162 * np.array([0.6, 0.3, 0.06, 0.03]), atol=0.02)
+
+
+def test_rates_are_cut_at_one_and_the_others_make_up_for_it():
+    truth = (np.random.RandomState(0).random_sample((20000, 3)) < [0.9, 0.2, 0.1]).astype(np.int8)
+    rates = (hiding.by_prevalence(truth, 0.6, seed=1) != UNKNOWN).mean(axis=0)
+    np.testing.assert_allclose(
+        rates, [1, 0.8 * 2 / 3, 0.8 / 3], atol=0.02
+    )  # the other two share 1.8 - 1, two to one
+
+
+@given(labels_, seeds, shares)
+def test_whole_images_are_kept_or_hidden(labels, seed, share):
+    kept = hiding.whole_images(labels, share, seed) != UNKNOWN
+    drawn = np.random.RandomState(seed).random_sample(len(labels)) < share
+    np.testing.assert_array_equal(kept, (labels != UNKNOWN) & drawn[:, None])
+
+
+def test_images_of_a_source_have_the_same_classes_known_and_each_class_its_share_of_sources():
+    kept = hiding.by_source(np.zeros((4000, 6), np.int8), 0.3, sources=10, seed=2) != UNKNOWN
+    assert len(np.unique(kept, axis=0)) <= 10
+    np.testing.assert_allclose(kept.mean(axis=0), 0.3, atol=0.05)
+    barely = hiding.by_source(np.zeros((4000, 6), np.int8), 0.0, sources=10, seed=2) != UNKNOWN
+    assert barely.any(axis=0).all(), "every class is looked for by one source"
+    with pytest.raises(ValueError, match="sources is 0; images come from one at least"):
+        hiding.by_source(np.zeros((4, 6), np.int8), 0.3, sources=0)
 
 
 @given(labels_, seeds)
@@ -140,4 +175,6 @@ def test_mistakes_in_schemes_are_named():
 
 
 def test_the_schemes_are_the_public_functions():
-    assert set(hiding.SCHEMES) == {"uniform", "single_positive", "positives_only", "per_class"}
+    assert set(hiding.SCHEMES) == {
+        "uniform", "single_positive", "positives_only", "per_class", "by_prevalence", "whole_images", "by_source",
+    }  # fmt: skip

@@ -7,6 +7,7 @@ results.parquet         all of them, a row each
 """
 
 import json
+import math
 import os
 import platform
 from collections.abc import Iterator
@@ -54,7 +55,8 @@ class Folder:
     def write(self, cell: Cell, row: dict[str, Any]) -> None:
         """Keep a result."""
         self.cells.mkdir(parents=True, exist_ok=True)
-        write_json(self.of(cell), {"made": MADE, **row, "settings": cell.settings(), "versions": _versions()})
+        about = {"made": MADE, "settings": cell.settings(), "versions": _versions()}
+        write_json(self.of(cell), _plain(row | about))
 
     def gather(self, cells: list[Cell]) -> pl.DataFrame:
         """Those of the results that are there, as a table, which is also written."""
@@ -164,6 +166,15 @@ def _view(arm: Arm) -> list[Any]:
     from partlabel.nn import heads
 
     return [arm.pool, heads.get(arm.head or methods.get(arm.method).default_head).covariance_rank]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can say it: what could not be measured is null."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _begin(threads: int) -> None:

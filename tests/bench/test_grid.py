@@ -1,0 +1,113 @@
+"""Grids: what a YAML file means, and what is said of one that makes no sense."""
+
+import pytest
+
+from partlabel.bench import grid
+from partlabel.bench.grid import Cell
+from partlabel.bench.running import cells
+
+
+def test_lists_of_names_are_methods_and_schemes():
+    made = grid.parse({"arms": ["bce", "soft_sst"], "protocols": ["uniform", "single_positive"]})
+    assert [(arm.name, arm.method) for arm in made.arms] == [("bce", "bce"), ("soft_sst", "soft_sst")]
+    assert [protocol.takes_known for protocol in made.protocols] == [True, False]
+
+
+def test_anchors_and_merge_keys_keep_a_file_short(tmp_path):
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "common: {mean: &mean {head: average, pool: 7}}\n"
+        "arms:\n  hill: *mean\n  smooth: {method: label_smoothing, method_args: {smoothing: 0.2}, <<: *mean}\n"
+    )
+    hill, smooth = grid.read(file).arms
+    assert (hill.method, hill.head, hill.pool) == ("hill", "average", 7)
+    assert (smooth.method, smooth.method_args, smooth.head) == (
+        "label_smoothing",
+        {"smoothing": 0.2},
+        "average",
+    )
+
+
+def test_every_combination_is_a_cell_once_and_protocols_without_a_share_run_once_a_seed():
+    made = grid.parse(
+        {
+            "arms": ["bce", "hill"], "known": [0.1, 0.5], "seeds": [0, 1, 2],
+            "protocols": {"uniform": {}, "one": {"scheme": "single_positive"}},
+        }
+    )  # fmt: skip
+    found = [(c.arm.name, c.protocol.name, c.known, c.seed) for c in cells(made, "a table")]
+    wanted = {
+        (arm, protocol, known, seed)
+        for arm in ("bce", "hill")
+        for protocol, known in (("uniform", 0.1), ("uniform", 0.5), ("one", None))
+        for seed in (0, 1, 2)
+    }
+    assert set(found) == wanted
+    assert len(found) == len(wanted)
+
+
+def test_the_search_is_the_product_of_what_is_tried():
+    made = grid.parse({"arms": ["bce"], "search": {"weight_decay": [0.1, 0.2], "lr": [1e-3, 1e-2]}})
+    assert made.tries(made.arms[0]) == [
+        {"weight_decay": 0.1, "lr": 1e-3},
+        {"weight_decay": 0.1, "lr": 1e-2},
+        {"weight_decay": 0.2, "lr": 1e-3},
+        {"weight_decay": 0.2, "lr": 1e-2},
+    ]
+
+
+def test_an_arm_that_takes_another_ones_settings_is_in_its_job_after_it():
+    made = grid.parse(
+        {"arms": {"sst": {"tuned_as": "plain"}, "plain": {"method": "bce"}, "hill": {}}, "known": [0.1]}
+    )
+    assert [[arm.name for arm in job.arms] for job in made.jobs()] == [["plain", "sst"], ["hill"]]
+
+
+def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
+    def key(table="t", seed=0, known=0.1, **arm):
+        made = grid.parse({"arms": {"an arm": {"method": "hill", **arm}}, "seeds": [0, 1]})
+        return Cell(made, made.arms[0], made.protocols[0], known, seed, table).key
+
+    others = [
+        key(table="another"), key(seed=1), key(known=0.2), key(method_args={"crest": 1.2}), key(pool=7),
+        key(training={"epochs": 3}), key(search={"weight_decay": [0.1]}),
+    ]  # fmt: skip
+    assert len({key(), *others}) == 1 + len(others)
+    made = grid.parse({"arms": {"another name": {"method": "hill"}, "bce": {}}, "seeds": [0, 5]})
+    assert Cell(made, made.arms[0], made.protocols[0], 0.1, 0, "t").key == key(), (
+        "its name and other arms do not matter"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "there are no 'arms' to compare, as in 'arms: \\[bce, soft_sst\\]'"),
+        ({"arms": ["bce"], "seed": [1]}, "there is no key 'seed' \\(did you mean 'seeds'\\?\\)"),
+        (
+            {"arms": {"a": {"metod": "bce"}}},
+            "arm 'a': there is no key 'metod' \\(did you mean 'method'\\?\\)",
+        ),
+        (
+            {"arms": {"a": {"tuned_as": "bcc"}, "bce": {}}},
+            "arm 'a' is tuned as 'bcc', which is no arm \\(did you mean",
+        ),
+        (
+            {"arms": {"a": {"tuned_as": "b"}, "b": {"tuned_as": "bce"}, "bce": {}}},
+            "arm 'a' is tuned as 'b', which is not tuned itself",
+        ),
+        (
+            {"arms": ["bce"], "training": {"epoch": 3}},
+            "no training option 'epoch' \\(did you mean 'epochs'\\?\\)",
+        ),
+        ({"arms": ["bce"], "training": {"epochs": 0}}, "arm 'bce': epochs is 0; it has to be at least 1"),
+        (
+            {"arms": ["bce"], "protocols": ["unifrom"]},
+            "no hiding scheme 'unifrom' \\(did you mean 'uniform'\\?\\)",
+        ),
+        ({"arms": ["bce"], "seeds": []}, "there are no seeds"),
+    ],
+)
+def test_what_makes_no_sense_is_named(content, message):
+    with pytest.raises(ValueError, match=message):
+        grid.parse(content)

@@ -1,0 +1,177 @@
+"""Benchmarks run: resumed where they stopped, tuned on validation, scored on the test part, and no more than that."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+
+from drawings import COLOURS, draw_photos
+from partlabel import cli
+from partlabel.bench import cell, grid, running
+from partlabel.data.table import LabelTable
+from partlabel.run import digest
+
+GRID = {
+    "arms": {
+        "plain": {"method": "bce", "head": "average", "pool": 2},
+        "negative": {"method": "assume_negative", "head": "average", "pool": 2},
+        "late": {"method": "bce", "head": "average", "pool": 2, "tuned_as": "plain"},
+    },
+    "known": [0.6], "seeds": [0, 1], "training": {"epochs": 1, "batch_size": 12},
+    "search": {"weight_decay": [0.01, 0.5]}, "image_size": 64,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """48 drawings, all labels known, 36 to train and 12 to test."""
+    folder = tmp_path_factory.mktemp("bench")
+    labels = draw_photos(folder / "photos", 48)
+    names = tuple(sorted(path.name for path in (folder / "photos").iterdir()))
+    split = ("train",) * 36 + ("test",) * 12
+    LabelTable(names, tuple(COLOURS), labels.astype(np.int8), split, folder / "photos").save(
+        folder / "labels.csv"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(photos):
+    return LabelTable.read(photos / "labels.csv", photos / "photos")
+
+
+def go(content, table, photos, out, **more):
+    made = grid.parse(content)
+    faults = [fault for _, fault in running.run(made, table, out, cache_dir=str(photos / "cache"), **more)]
+    return faults, running.Folder(out).gather(running.cells(made, digest(table)))
+
+
+@pytest.fixture(scope="module")
+def done(photos, table, tmp_path_factory):
+    """The folder of a grid that ran, what went wrong, and its results."""
+    folder = tmp_path_factory.mktemp("done")
+    return folder, *go(GRID, table, photos, folder)
+
+
+def test_every_cell_is_run_once_and_never_again(photos, table, done, monkeypatch):
+    folder, faults, first = done
+    assert faults == [None, None]
+    assert first.select("arm", "seed").rows() == [
+        ("plain", 0), ("plain", 1), ("late", 0), ("late", 1), ("negative", 0), ("negative", 1),
+    ]  # fmt: skip
+    ran = []
+    original = cell.run
+    monkeypatch.setattr(cell, "run", lambda *given: ran.append(given[2].seed) or original(*given))
+    assert go(GRID, table, photos, folder)[1].equals(first)
+    assert ran == []
+    _, more = go(GRID | {"seeds": [0, 1, 7]}, table, photos, folder)
+    assert ran == [7, 7, 7]
+    assert len(more) == 9
+
+
+def test_the_search_is_with_the_first_seed_and_holds_for_the_others_and_for_who_is_tuned_alike(done):
+    found = done[2]
+    tries = [json.loads(each) for each in found["tries"]]
+    assert [len(each) for each in tries] == [2, 1, 1, 1, 2, 1]
+    best = min(tries[0], key=lambda tried: tried["cost"])["weight_decay"]
+    assert [json.loads(each)["weight_decay"] for each in found["found"][:4]] == [best] * 4
+
+
+def test_several_processes_in_another_folder_come_to_what_one_does(photos, table, done, tmp_path):
+    columns = ("arm", "seed", "map", "found", "known_share")
+    two = go(GRID, table, photos, tmp_path, processes=2)[1].select(columns)
+    assert two.equals(done[2].select(columns))
+
+
+def test_test_labels_change_scores_and_nothing_that_is_chosen(photos, table, done, tmp_path):
+    labels = np.array(table.labels)
+    labels[36:] = 1 - labels[36:]
+    other = LabelTable(table.images, table.classes, labels, table.split, table.root)
+    small = GRID | {"arms": {"plain": GRID["arms"]["plain"]}, "seeds": [0]}
+    ours, theirs = done[2][:1], go(small, other, photos, tmp_path)[1]
+    assert ours["tries"].to_list() == theirs["tries"].to_list()
+    assert ours["map"].to_list() != theirs["map"].to_list()
+
+
+def test_a_method_that_fails_leaves_the_others_alone(photos, table, tmp_path):
+    arms = {"broken": {"method": "sst", "head": "average", "pool": 2}, "plain": GRID["arms"]["plain"]}
+    faults, found = go(GRID | {"arms": arms, "seeds": [0]}, table, photos, tmp_path)
+    assert "broken, uniform, seed 0: SST compares features of classes" in faults[0]
+    assert faults[1] is None
+    assert found["arm"].to_list() == ["plain"]
+
+
+def test_choosing_does_not_hang_on_how_sure_scores_are():
+    random = np.random.default_rng(0)
+    labels = (random.random((200, 3)) < 0.3).astype(np.int8)
+    scores = (2 * labels - 1 + random.normal(size=labels.shape)).astype(np.float32)
+    assert cell.cost(scores, labels) == pytest.approx(cell.cost(3 * scores - 4, labels), rel=0.05)
+    assert cell.cost(scores, labels) < cell.cost(random.permutation(scores), labels)
+    hidden = np.where(random.random(labels.shape) < 0.5, labels, np.int8(-1))
+    assert cell.cost(np.where(hidden == -1, 99, scores).astype(np.float32), hidden) > 0
+
+
+def test_a_table_without_a_test_part_is_refused(photos, table, tmp_path):
+    with pytest.raises(
+        ValueError, match="no part 'test', and a benchmark needs 'train' and 'test': partlabel split"
+    ):
+        go(GRID, table.part("train"), photos, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_killed_benchmark_goes_on_where_it_stopped(photos, table, tmp_path):
+    command = [
+        sys.executable, "-m", "partlabel", "bench", str(photos / "labels.csv"), "--images", str(photos / "photos"),
+        "--methods", "bce,hill", "--known", "0.5", "--seeds", "0,1", "--cache-dir", str(photos / "cache"),
+        "--out", str(tmp_path / "out"),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    cells = tmp_path / "out" / "cells"
+    until = time.monotonic() + 120
+    while len(list(cells.glob("*.json")) if cells.exists() else []) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {path: path.stat().st_mtime_ns for path in cells.glob("*.json")}
+    assert len(before) in range(2, 4)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert len(pl.read_parquet(tmp_path / "out" / "results.parquet")) == 4
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_verb_prints_the_table_and_leaves_pages(photos, tmp_path, capsys):
+    file = tmp_path / "grid.yaml"
+    file.write_text(json.dumps(GRID))
+    out = tmp_path / "out"
+    said = ["bench", str(photos / "labels.csv"), "--images", str(photos / "photos"), "--grid", str(file)]
+    said += ["--methods", "late", "--seeds", "0", "--cache-dir", str(photos / "cache"), "--out", str(out)]
+    assert cli.main(said) == 0
+    printed = capsys.readouterr().out
+    assert "plain, late (uniform, 60 % known): done" in printed
+    assert "2 results in" in printed
+    assert "less `plain`" in (out / "results.md").read_text()
+    assert (out / "results.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--methods", "bce,hil"], "there is no module|no method|did you mean 'hill'"),
+        (["--known", "half"], "--known half: give numbers with commas between them, as in 0.1,0.5"),
+        (["--baseline", "bcc"], "--baseline bcc: there is no such arm \\(did you mean 'bce'\\?\\)"),
+    ],
+)
+def test_mistakes_of_the_verb_are_named(photos, tmp_path, capsys, options, message):
+    out = ["--cache-dir", str(photos / "cache"), "--out", str(tmp_path)]
+    assert (
+        cli.main(["bench", str(photos / "labels.csv"), "--images", str(photos / "photos"), *options, *out])
+        == 2
+    )
+    assert re.search(message, capsys.readouterr().err)
