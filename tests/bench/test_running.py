@@ -1,12 +1,12 @@
 """Benchmarks run: resumed where they stopped, tuned on validation, scored on the test part, and no more than that."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -125,20 +125,42 @@ def test_a_table_without_a_test_part_is_refused(photos, table, tmp_path):
         go(GRID, table.part("train"), photos, tmp_path)
 
 
+def _children(process):
+    """Processes that it started."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True
+    ).stdout
+    return [int(word) for word in found.split()]
+
+
+def _alive(process):
+    """Whether there is such a process, and more of it than its exit status."""
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 @pytest.mark.slow
 def test_a_killed_benchmark_goes_on_where_it_stopped(photos, table, tmp_path):
     command = [
         sys.executable, "-m", "partlabel", "bench", str(photos / "labels.csv"), "--images", str(photos / "photos"),
         "--methods", "bce,hill", "--known", "0.5", "--seeds", "0,1", "--cache-dir", str(photos / "cache"),
         "--out", str(tmp_path / "out"),
+        "--processes", "2",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     cells = tmp_path / "out" / "cells"
     until = time.monotonic() + 120
     while len(list(cells.glob("*.json")) if cells.exists() else []) < 2 and time.monotonic() < until:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    workers = _children(process.pid)
+    process.kill()
     process.wait()
+    until = time.monotonic() + 30
+    while any(map(_alive, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert workers, "it had workers"
+    assert not any(map(_alive, workers)), "which end with it"
     before = {path: path.stat().st_mtime_ns for path in cells.glob("*.json")}
     assert len(before) in range(2, 4)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -15,8 +15,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import redirect_stderr
 from importlib.metadata import version
 from io import StringIO
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import polars as pl
@@ -178,10 +179,18 @@ def _plain(value: Any) -> Any:
 
 
 def _begin(threads: int) -> None:
-    """A process's share of the cores."""
+    """Take a share of the cores, and end with the process that gives the work, however that ends."""
     import torch
 
     torch.set_num_threads(threads)
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _versions() -> dict[str, Any]:
