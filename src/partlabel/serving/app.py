@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import numpy as np
-from fastapi import FastAPI, Query, Request, UploadFile
+from fastapi import FastAPI, File, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -134,19 +134,19 @@ def create(service: Service, label_studio_files: Path | None = None, lines: bool
 
 
 def _add_routes(app: FastAPI, service: Service) -> None:
-    description = service.model.description
+    description, most = service.model.description, service.limits.files
 
     @app.post("/predict", responses=responses(400, 408, 413, 415, 422, 500, 503))
     async def predict(
-        files: list[UploadFile],
+        files: Annotated[list[UploadFile], File(min_length=1, json_schema_extra={"maxItems": most})],
         top: Annotated[int | None, Query(ge=1, description="Only so many classes of each file.")] = None,
         threshold: Annotated[
             float | None, Query(ge=0, le=1, description="For all classes, instead of their own.")
         ] = None,
     ) -> Predictions:
         """Which classes are in one or several pictures."""
-        if len(files) > service.limits.files:
-            raise Refused(413, f"{len(files)} files; at most {service.limits.files} in one request")
+        if len(files) > most:
+            raise Refused(413, f"{len(files)} files; at most {most} in one request")
         names = [_shown(file.filename) for file in files]
         found = await service.recognise(
             [_picture(name, file) for name, file in zip(names, files, strict=True)]
