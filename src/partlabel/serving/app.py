@@ -26,9 +26,9 @@ from partlabel.serving.uploads import Refused
 ERRORS = {
     400: "The form is not well-formed.",
     408: "The request took too long to arrive.",
-    413: "The request has too many bytes or files, or a picture too many pixels.",
+    413: "The request has too many bytes, or a picture too many pixels.",
     415: "The body, or a file, is of a type that is not read here.",
-    422: "A picture is broken, or an option makes no sense.",
+    422: "A picture is broken, there are too many files or none, or an option makes no sense.",
     500: "The server failed.",
     503: "More pictures wait than may, or the server is stopping: come back after `Retry-After` seconds.",
 }
@@ -138,15 +138,13 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.post("/predict", responses=responses(400, 408, 413, 415, 422, 500, 503))
     async def predict(
-        files: Annotated[list[UploadFile], File(min_length=1, json_schema_extra={"maxItems": most})],
+        files: Annotated[list[UploadFile], File(min_length=1, max_length=most)],
         top: Annotated[int | None, Query(ge=1, description="Only so many classes of each file.")] = None,
         threshold: Annotated[
             float | None, Query(ge=0, le=1, description="For all classes, instead of their own.")
         ] = None,
     ) -> Predictions:
         """Which classes are in one or several pictures."""
-        if len(files) > most:
-            raise Refused(413, f"{len(files)} files; at most {most} in one request")
         names = [_shown(file.filename) for file in files]
         found = await service.recognise(
             [_picture(name, file) for name, file in zip(names, files, strict=True)]
