@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from io import BytesIO
+from pathlib import Path
 from threading import Event
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from exported import COLOURS, picture, probability, served, upload, write
+from partlabel.serving.app import ERRORS
 from partlabel.serving.model import Model
 from partlabel.serving.service import Service
 from partlabel.serving.uploads import Limits
@@ -281,6 +283,12 @@ def test_every_error_is_in_the_description(client):
     }  # fmt: skip
     problem = paths["/predict"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]
     assert problem == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_the_page_explains_every_status_that_is_described():
+    page = (Path(__file__).parents[2] / "docs/serving.md").read_text()
+    for status in ERRORS:
+        assert f"\n| {status} |" in page
 
 
 def test_limits_that_let_nothing_in_are_refused():

@@ -37,7 +37,7 @@ class Batcher:
     def __init__(
         self,
         run: Callable[[np.ndarray], np.ndarray],
-        most: int = 16,
+        most: int = 4,
         wait: float = 0.004,
         room: int = 64,
         ran: Callable[[int], None] = lambda size: None,

@@ -42,7 +42,7 @@ class Service:
         self,
         model: Model,
         limits: Limits | None = None,
-        max_batch: int = 16,
+        max_batch: int = 4,
         max_wait: float = 0.004,
         decoders: int = 2,
     ) -> None:
