@@ -179,16 +179,40 @@ def test_a_form_without_files_and_options_without_sense_are_named(client):
 
 def test_a_request_that_does_not_arrive_is_given_up(model):
     with served(Service(model, Limits(seconds=0.1))) as client:
-        line = HTTPConnection(client.base_url.host, client.base_url.port)
-        line.putrequest("POST", "/predict")
-        line.putheader("Content-Type", "multipart/form-data; boundary=x")
-        line.putheader("Content-Length", "99")
-        line.endheaders(b"--x\r\n")
-        answer = line.getresponse()
-        said = answer.read()
-        line.close()
-    assert answer.status == 408
-    assert said == b'{"detail":"the request did not arrive within 0.1 seconds"}'
+        assert unfinished(client) == (408, b'{"detail":"the request did not arrive within 0.1 seconds"}')
+
+
+def unfinished(client):
+    """What is answered to a request of which only the beginning arrives."""
+    line = HTTPConnection(client.base_url.host, client.base_url.port, timeout=20)
+    line.putrequest("POST", "/predict")
+    line.putheader("Content-Type", "multipart/form-data; boundary=x")
+    line.putheader("Content-Length", "99")
+    line.endheaders(b"--x\r\n")
+    answer = line.getresponse()
+    said = answer.read()
+    line.close()
+    return answer.status, said
+
+
+def test_where_as_many_requests_wait_as_may_the_next_is_not_even_read(model):
+    held, running = Event(), Event()
+    service = Service(model, Limits(files=1, waiting=1))
+    plain = service.batcher.run
+
+    def hold(pixels):
+        running.set()
+        assert held.wait(20)
+        return plain(pixels)
+
+    service.batcher.run = hold
+    with served(service) as client, ThreadPoolExecutor(1) as other:
+        first = other.submit(client.post, "/predict", files=upload(picture(RED)))
+        assert running.wait(20)
+        assert unfinished(client)[0] == 503
+        assert client.get("/health").status_code == 200
+        held.set()
+        assert first.result().status_code == 200
 
 
 def test_where_no_more_may_wait_clients_are_told_to_come_back(model):
@@ -207,9 +231,7 @@ def test_where_no_more_may_wait_clients_are_told_to_come_back(model):
         first = other.submit(client.post, "/predict", files=upload(picture(RED), picture(DARK)))
         assert running.wait(20)
         answer = client.post("/predict", files=upload(picture(RED), picture(RED)))
-        assert detail(answer, 503) == (
-            "3 pictures are being worked on, and no more may wait: come back in a second"
-        )
+        assert detail(answer, 503) == "no more than 3 pictures may wait: come back in a second"
         assert answer.headers["retry-after"] == "1"
         assert "partlabel_queue_length 2.0" in client.get("/metrics").text
         held.set()

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from partlabel.serving.uploads import Limits
 
-BUSY = "{} pictures are being worked on, and no more may wait: come back in a second"
+BUSY = "no more than {} pictures may wait: come back in a second"
 RETRY = {"Retry-After": "1"}
 log = logging.getLogger("partlabel.serving")
 
@@ -128,7 +128,7 @@ class Gate:
         if length.isdecimal() and int(length) > self._bytes:
             return _problem(413, self._too_large)
         if self.inside >= self.limits.waiting:
-            return _problem(503, BUSY.format(self.inside), RETRY)
+            return _problem(503, BUSY.format(self.limits.waiting), RETRY)
         return None
 
     def _counted(self, receive: Receive) -> Receive:
