@@ -54,7 +54,10 @@ class Service:
         self._decoders = ThreadPoolExecutor(decoders, "decoder")
 
     async def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer, after a full batch of gray pictures: memory is then as much as it will be."""
+        side = self.model.description.image_size
+        gray = np.full((self.batcher.most, side, side, 3), 128, np.uint8)
+        await asyncio.to_thread(self.model.probability, gray)
         self.batcher.start()
 
     async def stop(self) -> None:
