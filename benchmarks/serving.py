@@ -30,7 +30,7 @@ from partlabel.data.readers.folder import walk
 HEADERS = {"Content-Type": "multipart/form-data; boundary=x"}
 COLUMNS = (
     "load,server options,clients,seconds,answered,per_second,p50_ms,p99_ms,told_to_come_back,errors,pictures_per_run,"
-    "server_cpu_ms,rss_mb,rss_growth_mb,machine"
+    "server_cpu_ms,rss_mb,rss_growth_mb,machine_load"
 )
 
 

@@ -27,7 +27,7 @@ def serve(
         model: ONNX file that `partlabel export` wrote.
         host: Address to listen at; 0.0.0.0 for all of this machine's, which lets anybody in who reaches them.
         port: To listen at; 0 for any that is free.
-        max_batch: Pictures that go through the model together at most; on a GPU, more are faster.
+        max_batch: Pictures that go through the model together at most; a GPU is given more.
         max_wait: Milliseconds that a picture waits for others to go with it.
         max_waiting: Pictures taken in and not answered yet; requests beyond that get status 503.
         max_files: In one request.
