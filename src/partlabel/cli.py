@@ -16,7 +16,7 @@ from typing import Any
 from partlabel import __version__
 from partlabel.options import Parser, UsageError
 from partlabel.text import did_you_mean
-from partlabel.verbs import bench, hiding, listing, models, tables
+from partlabel.verbs import bench, hiding, listing, models, serve, tables
 from partlabel.verbs.models import ONE_FILE
 
 
@@ -209,6 +209,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "import": tables.import_,
     "inspect": tables.inspect,
     "split": tables.split,
+    "serve": serve.serve,
     "bench": bench.bench,
     "methods": listing.methods,
     "demo": demo,

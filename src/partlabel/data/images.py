@@ -4,22 +4,20 @@ What an augmentation draws depends on the run's seed, the epoch and the image al
 with any number of workers, and after an interruption, an image is seen as it would have been.
 """
 
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import ExifTags, Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch
 from partlabel.nn.backbone import Preprocessing
@@ -27,16 +25,6 @@ from partlabel.progress import track
 
 Augment = Literal["light", "paper", "none"]
 BICUBIC = v2.InterpolationMode.BICUBIC
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What brings a photo upright, by the orientation that its camera noted (EXIF)."""
 
 
 class Broken(NamedTuple):
@@ -56,60 +44,6 @@ class Rows(NamedTuple):
 
     epoch: int
     rows: list[int]
-
-
-def decode(path: Path, at_least: int | None = None) -> Image.Image:
-    """An image in RGB, the way up it was taken.
-
-    Args:
-        path: The file. Of several frames the first counts.
-        at_least: No side needs more pixels than this: large images then come at a half, a third, ... of their size.
-            JPEGs are not even read any larger than an eighth, a quarter or a half.
-
-    Raises:
-        OSError: It is missing, truncated, too large or no image; the message names it.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                return _in_rgb(file, at_least)
-    except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
-        raise OSError(f"{path}: {_reason(path, error)}") from error
-
-
-def _in_rgb(image: Image.Image, at_least: int | None) -> Image.Image:
-    """What `decode` says, copied only once it is small."""
-    if at_least is not None:
-        image.draft("RGB", (at_least, at_least))
-    image.load()
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
-    if image.mode.startswith("I"):  # 16 bits, of which a plain conversion keeps the darkest 256 values
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-    if image.mode not in ("RGB", "L"):
-        image = image.convert("RGB")
-    if at_least is not None and (times := min(image.size) // at_least) > 1:
-        image = image.reduce(times)
-    if orientation in TURNS:
-        image = image.transpose(TURNS[orientation])
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _reason(path: Path, error: Exception) -> str:
-    from PIL import UnidentifiedImageError
-
-    if isinstance(error, FileNotFoundError):
-        return "missing"
-    if isinstance(error, IsADirectoryError):
-        return "a folder, not an image"
-    if isinstance(error, UnidentifiedImageError):
-        return "an empty file" if path.stat().st_size == 0 else "not an image"
-    if isinstance(error, Image.DecompressionBombError):
-        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        return f"more than {most:,} pixels, which may be a decompression bomb"
-    if "truncated" in str(error).lower():
-        return "truncated"
-    return f"cannot be read ({error})"
 
 
 def find_broken(table: LabelTable, workers: int = 4) -> list[Broken]:

@@ -70,7 +70,7 @@ def read(
     for position, (task, annotations) in enumerate(zip(tasks, ticked, strict=True)):
         where = f"task {position + 1}"
         data = _json.keyed(path, where, task, "data", dict)
-        image = _image(_json.keyed(path, f"{where}: data", data, image_key, str), images)
+        image = path_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
         present = [set(each.get(control, ())) for each in annotations]
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         found.append(_together(path, where, image, present, denied, absent, disagree))
@@ -163,7 +163,7 @@ def _together(
     return _names.Found(image, yes - disputed, no - disputed, bool(present), disputed, where)
 
 
-def _image(address: str, images: Path | None) -> str:
+def path_of(address: str, images: Path | None) -> str:
     """The path of an image: of local storage what `d=` says, of an upload its name, else the path of the address."""
     parts = urlsplit(address)
     if parts.path.endswith("/data/local-files/"):

@@ -1,0 +1,1 @@
+"""An exported model behind HTTP: FastAPI over onnxruntime, without PyTorch. `partlabel serve`; docs/serving.md."""

@@ -1,0 +1,95 @@
+"""What a server does with pictures, whichever way they were asked about: let in, decode, batch, answer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from partlabel.serving import uploads
+from partlabel.serving.batching import Batcher, Full
+from partlabel.serving.gate import BUSY, Metrics
+from partlabel.serving.model import Model
+from partlabel.serving.uploads import Limits, Refused
+
+
+class Picture(NamedTuple):
+    """A picture that somebody asks about.
+
+    Attributes:
+        name: As they call it.
+        open: Called in a thread that decodes.
+    """
+
+    name: str
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+
+
+class Service:
+    """A model, the threads that decode for it, and the batches that go through it.
+
+    Args:
+        model: Of an exported file.
+        limits: Of what is let in.
+        max_batch: Pictures in a batch.
+        max_wait: Seconds that the first of a batch waits for others.
+        decoders: Threads that read pictures.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        limits: Limits | None = None,
+        max_batch: int = 4,
+        max_wait: float = 0.004,
+        decoders: int = 2,
+    ) -> None:
+        self.model = model
+        self.limits = limits or Limits()
+        self.metrics = Metrics(lambda: self.batcher.taken)
+        ran = self.metrics.batch.observe
+        self.batcher = Batcher(model.probability, max_batch, max_wait, self.limits.waiting, ran)
+        self._decoders = ThreadPoolExecutor(decoders, "decoder")
+
+    async def start(self) -> None:
+        """Begin to answer, after a full batch of gray pictures: memory is then as much as it will be."""
+        side = self.model.description.image_size
+        gray = np.full((self.batcher.most, side, side, 3), 128, np.uint8)
+        await asyncio.to_thread(self.model.probability, gray)
+        self.batcher.start()
+
+    async def stop(self) -> None:
+        """Answer no more."""
+        await self.batcher.stop()
+        self._decoders.shutdown(cancel_futures=True)
+
+    async def recognise(self, pictures: Sequence[Picture]) -> list[np.ndarray | Refused]:
+        """Of each picture the probability of each class, or why there is none.
+
+        Raises:
+            Refused: 503, there is no room for so many; none of them was read.
+        """
+        if not self.batcher.is_working:
+            raise Refused(503, "the server is stopping")
+        try:
+            with self.batcher.room_for(len(pictures)):
+                return await asyncio.gather(*map(self._recognise, pictures))
+        except Full as error:
+            raise Refused(503, BUSY.format(self.limits.waiting)) from error
+
+    async def _recognise(self, picture: Picture) -> np.ndarray | Refused:
+        loop = asyncio.get_running_loop()
+        try:
+            pixels = await loop.run_in_executor(self._decoders, self._read, picture)
+        except Refused as error:
+            return error
+        found = await self.batcher.answer(pixels)
+        if not np.isfinite(found).all():
+            return Refused(500, "the model gives probabilities that are no numbers")
+        return found
+
+    def _read(self, picture: Picture) -> np.ndarray:
+        with picture.open() as file:
+            return uploads.read(file, self.model, self.limits.megapixels)

@@ -1,0 +1,94 @@
+"""The verb `serve`: an exported model behind HTTP."""
+
+import logging
+import socket
+from pathlib import Path
+
+
+def serve(
+    model: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    max_batch: int = 4,
+    max_wait: float = 4.0,
+    max_waiting: int = 64,
+    max_files: int = 16,
+    max_megabytes: float = 32.0,
+    max_megapixels: float = 64.0,
+    max_seconds: float = 30.0,
+    threads: int | None = None,
+    decoders: int = 2,
+    label_studio_files: Path | None = None,
+    log: bool = False,
+) -> None:
+    """Answer over HTTP which classes are in a picture.
+
+    Args:
+        model: ONNX file that `partlabel export` wrote.
+        host: Address to listen at; 0.0.0.0 for all of this machine's, which lets anybody in who reaches them.
+        port: To listen at; 0 for any that is free.
+        max_batch: Pictures that go through the model together at most; a GPU is given more.
+        max_wait: Milliseconds that a picture waits for others to go with it.
+        max_waiting: Pictures taken in and not answered yet; requests beyond that get status 503.
+        max_files: In one request.
+        max_megabytes: Of one request.
+        max_megapixels: Of one picture.
+        max_seconds: That a request may take to arrive.
+        threads: That compute a batch; as many as there are cores if none.
+        decoders: Threads that read pictures.
+        label_studio_files: Folder with the images of Label Studio's tasks; with it, Label Studio finds its machine
+            learning backend at http://HOST:PORT/label-studio.
+        log: Write a line for each request.
+    """
+    try:
+        import uvicorn
+
+        from partlabel.serving.app import create
+        from partlabel.serving.model import Model
+        from partlabel.serving.service import Service
+        from partlabel.serving.uploads import Limits
+    except ImportError as error:
+        raise ImportError(
+            f"serving needs a few packages more ({error}): pip install 'partlabel[serve]'"
+        ) from error
+
+    for name, value in (("batch", max_batch), ("threads", threads or 1), ("decoders", decoders)):
+        if value < 1:
+            raise ValueError(f"--{'max-' * (name == 'batch')}{name} {value}: give 1 or more")
+    if label_studio_files is not None and not label_studio_files.is_dir():
+        raise NotADirectoryError(f"--label-studio-files {label_studio_files}: there is no such folder")
+    limits = Limits(max_files, max_megabytes, max_megapixels, max_seconds, max_waiting)
+    service = Service(Model.load(model, threads), limits, max_batch, max_wait / 1000, decoders)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    listening = _listen(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        logging.warning("there is no password: anybody who reaches %s may ask", address)
+    print(
+        f"{service.model.description.name}: {address}/predict, described in {address}/openapi.json",
+        flush=True,
+    )
+    config = uvicorn.Config(
+        create(service, label_studio_files, log),
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        timeout_graceful_shutdown=30,
+    )
+    with listening:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound.
+
+    Raises:
+        OSError: The port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise OSError(
+            f"cannot listen at {host}, port {port}: {error}; give another --host or --port"
+        ) from error
