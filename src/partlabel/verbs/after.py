@@ -14,7 +14,7 @@ def tune(
     absent: Absent | None = None,
     aim: Literal["f1", "precision", "recall"] = "f1",
     at: float = 0.9,
-    shrink: float = 20.0,
+    shrink: float = 5.0,
     folds: int = 5,
     seed: int = 0,
     batch_size: int = 64,
