@@ -16,10 +16,10 @@ def of(tuning: Tuning) -> "Group":
     from rich.table import Table
     from rich.text import Text
 
-    per_class = Table(box=box.SIMPLE_HEAD, title=_title(tuning), title_justify="left")
+    per_class = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, collapse_padding=True)
     per_class.add_column("class", overflow="fold")
     for heading in ("present", "absent", "threshold", "F1 at 0.5", "F1", "precision", "recall"):
-        per_class.add_column(heading, justify="right")
+        per_class.add_column(heading, justify="right", no_wrap=True)
     gain = tuning.gain
     for c in sorted(range(len(tuning.classes)), key=lambda c: -tuning.present[c]):
         after = (gain.class_f1[c][1], gain.class_precision[c][1], gain.class_recall[c][1])
@@ -33,7 +33,7 @@ def of(tuning: Tuning) -> "Group":
     for row, name in enumerate(rows):
         shares = [each[row] for each in (gain.f1, gain.precision, gain.recall, gain.of1)]
         means.add_row(name, *map(percent, shares))
-    return Group(per_class, means, Text("\n".join(_calibration(tuning))))
+    return Group(Text(_title(tuning)), per_class, means, Text("\n".join(_calibration(tuning))))
 
 
 def percent(share: float) -> str:
@@ -43,19 +43,19 @@ def percent(share: float) -> str:
 
 def _title(tuning: Tuning) -> str:
     aim = "the largest F1" if tuning.aim == "f1" else f"{tuning.aim} {tuning.at:g}"
-    return f"Thresholds for {aim}, on {tuning.images:,} images; F1, precision and recall on images left out"
+    return (
+        f"Thresholds for {aim}, from {tuning.images:,} images. F1, precision, recall and log loss are of images that "
+        "took no part in finding what they are judged by."
+    )
 
 
 def _calibration(tuning: Tuning) -> list[str]:
     before, after = tuning.gain.log_loss
-    if tuning.scale is None:
-        return [f"log loss {before:.4f}: calibration does not lower it, and is left out"]
-    said = (
-        f"log loss {before:.4f}, calibrated {after:.4f} (on images left out); slope {tuning.scale.slope:.3f}"
-    )
+    lines = [f"log loss {before:.4f}: calibration does not lower it, and is left out"]
+    if tuning.scale is not None:
+        lines = [f"log loss {before:.4f}, calibrated {after:.4f}; slope {tuning.scale.slope:.3f}"]
     if tuning.scale_filling is not None:
-        return [
-            said,
-            f"after the vote of known labels, as fill has it: slope {tuning.scale_filling.slope:.3f}",
-        ]
-    return [said]
+        lines.append(
+            f"after the vote of known labels, as fill has it: calibrated, slope {tuning.scale_filling.slope:.3f}"
+        )
+    return lines

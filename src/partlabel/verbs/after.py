@@ -30,7 +30,7 @@ def tune(
             split, its part `val` is used.
         images: Image folder.
         absent: What a class that is not mentioned means, in formats that list only what is there.
-        aim: What thresholds are to be best for: F1, or the most recall (precision) at a precision (recall).
+        aim: What thresholds are to be best for: the largest F1, or the most of the other at a precision or a recall.
         at: The precision or recall aimed at.
         shrink: Images known to show a class from which on its own threshold counts for half, against that of all.
         folds: For the figures: each share of the images is judged by what was found on the others.
