@@ -1,7 +1,7 @@
-"""What is a threshold worth that few labels chose, and are the figures that `partlabel tune` prints honest?
+r"""What is a threshold worth that few labels chose, and are the figures that `partlabel tune` prints honest?
 
     python benchmarks/tuning.py --data coco18 --out benchmarks/results/tuning-coco18.csv
-    python benchmarks/tuning.py --data ccp --method bce --head average --train 600 \\
+    python benchmarks/tuning.py --data ccp --method bce --head average --train 600 \
         --out benchmarks/results/tuning-ccp.csv
 
 A tagger is trained on some training photos; others, drawn eight times over, are tuned on with 30 % of their labels

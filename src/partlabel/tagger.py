@@ -318,12 +318,11 @@ class Tagger:
             for name, value in self._state().items()
         }
         run.write_config(description or self._description())
-        if self.completion is not None:
-            self.completion.save(run.completion)
-        if self.tuning is not None:
-            self.tuning.save(run.tuning)
-        else:
-            run.tuning.unlink(missing_ok=True)  # of a model that was here before
+        for found, path in ((self.completion, run.completion), (self.tuning, run.tuning)):
+            if found is not None:
+                found.save(path)
+            else:
+                path.unlink(missing_ok=True)  # of a model that was here before
         with written_aside(run.weights) as aside:
             save_file(state, aside)
         return run.folder
