@@ -364,6 +364,7 @@ def test_what_differs_from_the_model_is_not_left_behind(runs, monkeypatch, tmp_p
 # The verb
 
 
+@pytest.mark.slow
 def test_the_verb_writes_each_kind(runs, tmp_path, capsys, onnxruntime):
     run = str(runs("bce-average"))
     assert main(["export", run, "--to", "hub", "--out", str(tmp_path / "model")]) == 0
