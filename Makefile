@@ -50,7 +50,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --editable '.[dev,serve,text]'
+	$(BIN)/pip install --editable '.[dev,export,serve,text]'
 	touch $@
 
 clean:

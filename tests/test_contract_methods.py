@@ -128,6 +128,26 @@ def test_a_reloaded_method_gives_the_same_next_loss(name):
 
 
 @every_method
+def test_prediction_needs_no_more_than_the_method_says(name):
+    """Whatever else is in the state may be anything."""
+    method = build(name)
+    method.step(batch(), LATE)
+    other = build(name)
+    needed = {
+        key: value
+        for key, value in method.state_dict().items()
+        if any(key == part or key.startswith(f"{part}.") for part in method.predicts_with())
+    }
+    scrambled = {
+        key: torch.randn_like(value) if value.is_floating_point() else value
+        for key, value in other.state_dict().items()
+        if key not in needed
+    }
+    other.load_state_dict(scrambled | needed)
+    assert torch.equal(other.eval()(batch().images), method.eval()(batch().images))
+
+
+@every_method
 def test_permuted_classes_permute_the_logits_and_keep_the_terms(name):
     """Renumbering the classes, in the weights too, renumbers the outputs and changes no loss."""
     order = torch.tensor([3, 0, 4, 1, 2])

@@ -72,6 +72,8 @@ def fine_tune(
 ) -> FineTuned:
     """Fit the last layer of a tagger again, class by class; the tagger is changed in place.
 
+    What was tuned for it before (`tuning.py`) no longer holds, and is dropped.
+
     Args:
         tagger: Fitted, or loaded.
         train: What it was trained on: the known labels are fitted.
@@ -101,6 +103,7 @@ def fine_tune(
         )
     tables = (aligned(table, tagger.classes) for table in (train, val))
     learn, judge = (_seen(model, layer, tagger, table, batch_size, workers) for table in tables)
+    tagger.tuning = None
     return refit(layer, learn, judge, epochs, lr, patience, every, fewest)
 
 

@@ -160,7 +160,7 @@ class ImageMemory(nn.Module):
             without: The row of each image itself, if it may be remembered: it is no witness of its own.
         """
         if len(self.row) == 0:
-            return features.new_zeros(len(features), self.labels.shape[1], dtype=torch.float32)
+            return features.new_zeros(features.shape[0], self.labels.shape[1], dtype=torch.float32)
         cosine = normalize(features.float(), dim=-1) @ self.features.T
         if without is not None:
             cosine = cosine.masked_fill(without[:, None] == self.row, -1.0)

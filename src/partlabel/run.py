@@ -4,6 +4,7 @@
 config.json             all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
 model.safetensors       its weights, written last
 completion.safetensors  what known labels of an image say of its unknown ones, where that helps
+tuning.json             thresholds and calibration, once they were looked for (`tuning.py`)
 labels.parquet          the table, with the split that was used
 skipped.csv             images that were left out, and why
 checkpoints/            `last.ckpt` to go on from, `best.ckpt`
@@ -36,6 +37,7 @@ class Run:
         self.config = self.folder / "config.json"
         self.weights = self.folder / "model.safetensors"
         self.completion = self.folder / "completion.safetensors"
+        self.tuning = self.folder / "tuning.json"
         self.labels = self.folder / "labels.parquet"
         self.skipped = self.folder / "skipped.csv"
         self.history = self.folder / "history.json"

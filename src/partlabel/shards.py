@@ -347,7 +347,7 @@ def _listed(job: Job, source: Files) -> list[str]:
 def _asked(job: Job) -> dict[str, Any]:
     """What results depend on, but for the input."""
     run, state = Run(job.run), blake2b(digest_size=_DIGEST)
-    for path in (run.config, run.weights, run.completion):
+    for path in (run.config, run.weights, run.completion, run.tuning):
         state.update(path.read_bytes() if path.exists() else b"")
     return {"verb": job.verb, "model": state.hexdigest(), "accept": job.accept, "reject": job.reject}
 

@@ -19,6 +19,8 @@ from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.run import Run, digest, read_json
+from partlabel.text import some
+from partlabel.tuning import Tuning
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from partlabel.data.filled import FilledTable
     from partlabel.data.parts import Parts
     from partlabel.metrics import Evaluation
+
+PREDICTION = "prediction"
+"""What `config.json` says of the state, where only what prediction needs is there."""
 
 
 class Tagger:
@@ -53,6 +58,8 @@ class Tagger:
         model: The method, once fitted or loaded.
         view: Side of the images, and what the backbone expects of them.
         completion: What known labels of an image say of its unknown ones; None where that does not help.
+        tuning: Thresholds, and the calibration that `predict` and `fill` apply; None until it was looked for.
+        lean: Whether it holds only what prediction needs, and not what training kept besides.
         settings: The arguments that rebuild it.
         name: Method and run, as in `sst@a`: the source of the labels it fills in.
     """
@@ -93,6 +100,8 @@ class Tagger:
         }
         self.model: Method | None = None
         self.completion: Completion | None = None
+        self.tuning: Tuning | None = None
+        self.lean = False
         self.view = (image_size, backbones.Preprocessing())
         self.name = f"{method}@unnamed"
 
@@ -144,6 +153,7 @@ class Tagger:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.model, graph = self._start(parts)
+        self.tuning, self.lean = None, False
         about = {"images": str(Path(table.root or ".").resolve()), "table": digest(parts.table)}
         description = self._description() | {"training": config.to_dict(), "data": about}
         writes = ranks.is_first() or not config.several
@@ -210,7 +220,7 @@ class Tagger:
         workers: int = 0,
         skip_broken: bool = False,
     ) -> "pl.DataFrame":
-        """The probability of every class in every image.
+        """The probability of every class in every image, calibrated where the tagger was tuned (`tuning.py`).
 
         Args:
             source: A folder of images, an image, a list of images, or a table.
@@ -233,7 +243,7 @@ class Tagger:
         rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
         if len(rows) < len(table):
             table = table[rows] if len(rows) else skip(table, find_broken(table))
-        found = probability(logits)
+        found = probability(logits if self.tuning is None else self.tuning.logits(logits))
         columns = {name: found[:, number] for number, name in enumerate(self.classes)}
         return pl.DataFrame({"image": table.images} | columns)
 
@@ -249,7 +259,8 @@ class Tagger:
         """The table with a probability for every unknown label; known labels stay untouched.
 
         The known labels of an image vote for its unknown ones, where that was found to help (`completion.py`): what is
-        filled in may differ from what `predict` says of the image alone.
+        filled in may differ from what `predict` says of the image alone. Where the tagger was tuned (`tuning.py`), the
+        probabilities are calibrated.
 
         Args:
             table: Of the model's classes.
@@ -279,6 +290,9 @@ class Tagger:
         if blank.any():
             if self.completion is not None:
                 logits = self.completion.logits(logits, table.labels[blank])
+            if self.tuning is not None:
+                voted = self.completion is not None
+                logits = self.tuning.logits_filling(logits) if voted else self.tuning.logits(logits)
             found[blank] = probability(logits)
         return filled.fill(table, found, accept, reject, self.name)
 
@@ -288,7 +302,7 @@ class Tagger:
         return self
 
     def save(self, folder: str | Path, description: Mapping[str, Any] | None = None) -> Path:
-        """Write `config.json` and `model.safetensors`; `load` gives the tagger back.
+        """Write all that the tagger is, `config.json` and `model.safetensors` first of all; `load` gives it back.
 
         Args:
             folder: Where.
@@ -301,14 +315,50 @@ class Tagger:
         run = Run(folder)
         state = {
             name: value.cpu().clone(memory_format=torch.contiguous_format)
-            for name, value in self._fitted().state_dict().items()
+            for name, value in self._state().items()
         }
         run.write_config(description or self._description())
-        if self.completion is not None:
-            self.completion.save(run.completion)
+        for found, path in ((self.completion, run.completion), (self.tuning, run.tuning)):
+            if found is not None:
+                found.save(path)
+            else:
+                path.unlink(missing_ok=True)  # of a model that was here before
         with written_aside(run.weights) as aside:
             save_file(state, aside)
         return run.folder
+
+    def save_pretrained(
+        self, folder: str | Path, with_training_state: bool = False, run: str | Path | None = None
+    ) -> Path:
+        """Write a folder in the shape of a model on the Hugging Face hub, with a card; `from_pretrained` reads it.
+
+        Args:
+            folder: Where; it need not exist.
+            with_training_state: Keep what prediction does not need, such as SST's memory and pair head.
+            run: The folder of the run that the tagger comes from, which the card tells of.
+
+        Raises:
+            ValueError: The tagger knows nothing yet, or without the training state it says something else.
+        """
+        from partlabel import hub
+
+        return hub.save(self, folder, with_training_state, run)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **options: Any) -> "Tagger":
+        """The tagger in a folder, or else in a repository on the Hugging Face hub.
+
+        Args:
+            name: A folder that `save_pretrained`, `save` or a run left, or a repository, `owner/name`.
+            **options: As `huggingface_hub.snapshot_download`: `revision`, `token`, `cache_dir`, `local_files_only`.
+
+        Raises:
+            OSError: There is no such folder and no such repository, or it cannot be reached.
+            ValueError: As `load`.
+        """
+        from partlabel import hub
+
+        return cls.load(hub.fetch(name, **options))
 
     @classmethod
     def load(cls, folder: str | Path) -> "Tagger":
@@ -316,7 +366,7 @@ class Tagger:
 
         Raises:
             FileNotFoundError: There is none; the message says whether its run has not ended.
-            ValueError: Its weights are not those of its description.
+            ValueError: Its weights are not those of its description, or its tuning is of other classes.
         """
         from safetensors.torch import load_file
 
@@ -325,18 +375,60 @@ class Tagger:
             raise FileNotFoundError(f"{run.folder} holds no tagger: there is no config.json")
         if not run.weights.exists():
             raise FileNotFoundError(f"the run in {run.folder} has not ended: go on with it by --resume")
-        description = read_json(run.config)
+        try:
+            tagger = cls._restored(read_json(run.config), load_file(run.weights))
+        except RuntimeError as error:
+            raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
+        if run.completion.exists():
+            tagger.completion = Completion.load(run.completion)
+        if run.tuning.exists():
+            tagger.tuning = Tuning.load(run.tuning)
+            if tagger.tuning.classes != tagger.classes:
+                raise ValueError(
+                    f"{run.tuning} is of other classes than {run.config}: run partlabel tune again"
+                )
+        return tagger
+
+    def for_prediction(self) -> "Tagger":
+        """A copy on the CPU with nothing but what prediction needs: without the state that only training has.
+
+        Raises:
+            ValueError: It says something else than the tagger: the method keeps too little in `predicts_with`.
+        """
+        model = self._fitted()
+        state = {name: value.cpu() for name, value in model.state_dict().items() if _is_of(name, model)}
+        copy = Tagger._restored(self._description() | {"state": PREDICTION}, state)
+        copy.completion, copy.tuning = self.completion, self.tuning
+        size, device = self.view[0], next(model.parameters()).device
+        images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            before, after = model(images.to(device)).cpu(), copy._fitted()(images)
+        if not torch.allclose(before, after, rtol=1e-3, atol=1e-4):
+            raise ValueError(
+                f"without what only training needs, {type(model).__name__} says something else; its `predicts_with` "
+                "has to name all that prediction needs"
+            )
+        return copy
+
+    @classmethod
+    def _restored(cls, description: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> "Tagger":
+        """The tagger of a description and weights.
+
+        Raises:
+            RuntimeError: They do not fit.
+        """
         tagger = cls(description["classes"], **description["tagger"], pretrained=False)
         word_dim = description["word_dim"]
         vectors = None if word_dim is None else torch.zeros(len(tagger.classes), word_dim)
         model = tagger._build(Classes(tagger.classes, vectors))
-        try:
-            model.load_state_dict(load_file(run.weights))
-        except RuntimeError as error:
-            raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
+        tagger.lean = description.get("state") == PREDICTION
+        left_out = {}
+        if tagger.lean:  # which then is as it was before training
+            left_out = {name: value for name, value in model.state_dict().items() if not _is_of(name, model)}
+        model.load_state_dict({**left_out, **state})
+        if lacking := [name for name in model.state_dict() if _is_of(name, model) and name not in state]:
+            raise RuntimeError(f"it lacks {some(lacking)}")
         tagger.model, tagger.name = model.eval(), description["name"]
-        if run.completion.exists():
-            tagger.completion = Completion.load(run.completion)
         return tagger
 
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
@@ -362,9 +454,17 @@ class Tagger:
             body, self._head(body.channels, classes, **known["head_args"]), **known["method_args"]
         )
 
+    def _state(self) -> dict[str, torch.Tensor]:
+        """What is saved of the model."""
+        model = self._fitted()
+        return {
+            name: value for name, value in model.state_dict().items() if not self.lean or _is_of(name, model)
+        }
+
     def _description(self) -> dict[str, Any]:
         size, preprocessing = self.view
-        return {
+        state = {"state": PREDICTION} if self.lean else {}
+        return state | {
             "partlabel": __version__,
             "name": self.name,
             "classes": list(self.classes),
@@ -378,6 +478,11 @@ class Tagger:
         if self.model is None:
             raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
         return self.model
+
+
+def _is_of(name: str, model: Method) -> bool:
+    """Whether prediction needs a parameter or buffer."""
+    return any(name == part or name.startswith(f"{part}.") for part in model.predicts_with())
 
 
 def probability(logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int8
 
 from partlabel import metrics
 from partlabel.bench.grid import Arm, Cell, Grid
+from partlabel.calibration import calibrate
 from partlabel.codes import UNKNOWN
 from partlabel.config import TrainingConfig
 from partlabel.data import features, statistics, words
@@ -24,7 +25,6 @@ from partlabel.data.room import View
 from partlabel.data.table import LabelTable
 from partlabel.fitting import fit_pooling, logits
 from partlabel.methods import Method
-from partlabel.methods.soft_sst import calibrate
 from partlabel.nn import backbone as backbones
 from partlabel.nn.classes import Classes
 from partlabel.run import Run

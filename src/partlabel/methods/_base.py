@@ -129,6 +129,10 @@ class Method(nn.Module, ABC):
         """
         return None
 
+    def predicts_with(self) -> tuple[str, ...]:
+        """Names of the parts and buffers that prediction needs; the rest of the state serves training alone."""
+        return ("backbone", "head")
+
     def outputs(self, images: Float[Tensor, "batch *shape"]) -> ClassOutput:
         """Logits, and the features and attention maps of every class where the head has them."""
         return self.head(self.backbone(images))

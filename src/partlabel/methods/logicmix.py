@@ -81,6 +81,10 @@ class LogicMix(Method):
         many = many.masked_fill(alone, 1)
         return (torch.arange(self.most, device=device)[:, None] < many) / many
 
+    def predicts_with(self) -> tuple[str, ...]:
+        """What the inner method needs."""
+        return tuple(f"inner.{name}" for name in self.inner.predicts_with())
+
     def outputs(self, images: Float[Tensor, "batch *shape"]) -> ClassOutput:
         """The inner method's."""
         return self.inner.outputs(images)

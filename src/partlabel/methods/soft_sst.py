@@ -24,10 +24,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel import pseudo_labels, ranks
-from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.calibration import calibrate
+from partlabel.codes import PRESENT
 from partlabel.labels import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.memory import ImageMemory
@@ -220,9 +220,14 @@ class SoftSST(Method):
 
     def vote(self, out: ClassOutput) -> Float[Tensor, "batch class"]:
         """What the remembered images add to the log-odds of each label."""
-        if self.worth == 0:
+        if not torch.compiler.is_exporting() and self.worth == 0:  # a graph has no branches
             return torch.zeros_like(out.logits)
         return self.worth * self._units(self._evidence(out))
+
+    def predicts_with(self) -> tuple[str, ...]:
+        """Beside the head its calibration, and the memory where a vote is worth something; not the copies."""
+        vote = ("worth", "centre", "spread", "scale", "anchor", "slope", "offset")
+        return (*super().predicts_with(), *vote, *(("memory",) if self.worth != 0 else ()))
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Logits: the head's, and the vote."""
@@ -244,54 +249,6 @@ class SoftSST(Method):
         self.slope.copy_(fit.slope)
         self.offset.copy_(fit.offset)
         return self._sure(joined, self.slope, self.offset)
-
-
-class Calibration(NamedTuple):
-    """How sure logits may be.
-
-    Attributes:
-        cost: Cross-entropy of the known labels, summed.
-        slope: Of the logits about each class's anchor.
-        offset: What each class is to be raised by.
-    """
-
-    cost: float
-    slope: Float[Tensor, ""]
-    offset: Float[Tensor, " class"]
-
-
-def calibrate(
-    logits: Float[Tensor, "image class"], anchor: Float[Tensor, " class"], labels: Labels
-) -> Calibration:
-    """The common slope, and the offset of each class, at which the cross-entropy of the known labels is least.
-
-    A vote repeats some of what the head says, and their sum is too sure of itself: without the slope what ranks better
-    would look worse. One slope for all, and offsets that a few labels do not move: a class has twenty known ones.
-    """
-    at, start = logits.double(), anchor.double()
-    known, truth = (labels != UNKNOWN).double(), (labels == PRESENT).double()
-    slope, offset = at.new_ones(()).requires_grad_(), torch.zeros_like(start).requires_grad_()
-    optimiser = torch.optim.LBFGS(
-        [slope, offset],
-        max_iter=60,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-10,
-        line_search_fn="strong_wolfe",
-    )
-
-    def cost() -> Tensor:
-        odds = start + offset + slope * (at - start)
-        return binary_cross_entropy_with_logits(odds, truth, known, reduction="sum")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = cost() + (slope - 1).square() + offset.square().sum()
-        loss.backward()
-        return loss
-
-    with torch.enable_grad():
-        optimiser.step(closure)
-    return Calibration(float(cost().detach()), slope.detach().clamp(min=0.1).float(), offset.detach().float())
 
 
 def ranks_better(

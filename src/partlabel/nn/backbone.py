@@ -90,6 +90,8 @@ class Backbone(nn.Module):
 
 def _few_at_a_time(module: nn.Module, images: Tensor) -> Tensor:
     """What a module that does not look from image to image gives; on a CPU a few images after the other."""
+    if torch.compiler.is_exporting():  # a graph takes batches of any size
+        return module(images)
     if images.device.type != "cpu" or len(images) <= CPU_BATCH or not any(True for _ in module.parameters()):
         return module(images)
     return torch.cat([module(few) for few in images.split(CPU_BATCH)])

@@ -49,9 +49,22 @@ class SemanticDecoupling(nn.Module):
         """The class features, and the attention they were taken with."""
         places = feature_map.flatten(2).transpose(1, 2)
         v = (self.fc4.weight @ self.fc3.weight).squeeze(0)
-        scores = _Scores.apply(*as_autocast(self.fc1(places), self.fc2(vectors), v), self.class_block)
+        image, words, v = as_autocast(self.fc1(places), self.fc2(vectors), v)
+        scores_of = _scores if torch.compiler.is_exporting() else _Scores.apply
+        scores = scores_of(image, words, v, self.class_block)
         attention = scores.softmax(-1)
         return attention @ places, attention.unflatten(-1, feature_map.shape[2:])
+
+
+def _scores(
+    image: Float[Tensor, "batch place attention"],
+    words: Float[Tensor, "class attention"],
+    v: Float[Tensor, " attention"],
+    class_block: int,
+) -> Float[Tensor, "batch class place"]:
+    """`_Scores` for a graph that takes batches of any size: in blocks of classes, whose number is fixed."""
+    blocks = [words[start : start + class_block] for start in range(0, len(words), class_block)]
+    return torch.cat([(image[:, None] * block[:, None]).tanh() @ v for block in blocks], 1)
 
 
 class _Scores(Function):

@@ -1,4 +1,4 @@
-"""What verbs share: the label table that their options name."""
+"""What verbs share: the label table that their options name, and that of a run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,3 +22,27 @@ def read_table(
 
     options = dict(format or {"name": "auto"})
     return LabelTable.read(table, images, options.pop("name"), absent, missing, **options)
+
+
+def run_table(
+    run: Path,
+    table: Path | None,
+    images: Path | None,
+    absent: Absent | None,
+    format: Mapping[str, Any],
+    missing: Literal["refuse", "keep"] = "refuse",
+) -> "LabelTable":
+    """The label table that is named, or else the one that a run was trained on, from where its images were then."""
+    if table is not None:
+        return read_table(table, images, absent, format, missing)
+    return read_table(*of_run(run, images), missing=missing)
+
+
+def of_run(run: Path, images: Path | None) -> tuple[Path, Path]:
+    """The label table that a run was trained on, and its image folder."""
+    from partlabel.run import Run, read_json
+
+    folder = Run(run)
+    if not folder.labels.exists():
+        raise FileNotFoundError(f"{run} holds no label table of its own; name one")
+    return folder.labels, images or Path(read_json(folder.config)["data"]["images"])

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import read_table
+from partlabel.verbs._common import of_run, read_table, run_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
@@ -112,7 +112,7 @@ def evaluate(
     from partlabel.tagger import Tagger
 
     tagger = Tagger.load(run)
-    whole = _run_table(run, table, images, absent, format)
+    whole = run_table(run, table, images, absent, format)
     evaluation = tagger.evaluate(whole.part(split) if whole.split else whole, batch_size, workers)
     evaluation.save(run / "evaluation.json")
     show(evaluation)
@@ -213,45 +213,19 @@ def fill(
     if engine["name"] != ONE_FILE:
         from partlabel import shards
 
-        path, images, options = (
-            (table, images, format) if table else (*_of_run(run, images), {"name": "auto"})
-        )
+        path, images, options = (table, images, format) if table else (*of_run(run, images), {"name": "auto"})
         found = shards.of_path(path, images, absent, options.pop("name"), **options)
         job = shards.Job("fill", run, _folder(out, "filled"), **sure, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("filled.csv")
     tagger = Tagger.load(run)
-    given = _run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
+    given = run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
     filled = tagger.fill(given, **sure, **how)
     filled.save(out)
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent
     print(f"{out}: {left.unknown:,} blanks, of which {present:,} became present and {gone:,} absent")
-
-
-def _run_table(
-    run: Path,
-    table: Path | None,
-    images: Path | None,
-    absent: Absent | None,
-    format: Mapping[str, Any],
-    missing: Literal["refuse", "keep"] = "refuse",
-) -> "LabelTable":
-    """The label table that is named, or else the one that a run was trained on, from where its images were then."""
-    if table is not None:
-        return read_table(table, images, absent, format, missing)
-    return read_table(*_of_run(run, images), missing=missing)
-
-
-def _of_run(run: Path, images: Path | None) -> tuple[Path, Path]:
-    """The label table that a run was trained on, and its image folder."""
-    from partlabel.run import Run, read_json
-
-    folder = Run(run)
-    if not folder.labels.exists():
-        raise FileNotFoundError(f"{run} holds no label table of its own; name one")
-    return folder.labels, images or Path(read_json(folder.config)["data"]["images"])
 
 
 def _lines(listing: Path) -> list[str]:

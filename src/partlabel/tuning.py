@@ -1,0 +1,492 @@
+"""After training: thresholds for every class, and probabilities that are as sure as they are right.
+
+Both are found on known labels of images that were not trained on, and travel with the model in `tuning.json`. A class
+has few known labels, and what is best on few is chance; so neither is found class by class alone:
+
+- probabilities: a slope and an offset in log-odds for all classes together, then an offset by class under a penalty
+  (`calibration.py`); kept only if that lowers the cross-entropy of labels that took no part in finding it;
+- thresholds: `t_c = t + n_c / (n_c + k) (own_c - t)` in log-odds, where `t` is the one that is best for all classes,
+  `own_c` what is best on the class's known labels, and `n_c` counts the images known to show it.
+
+The figures given are cross-fitted: every image is judged by what was found without it (docs/tuning.md).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int8
+
+from partlabel import __version__
+from partlabel.calibration import calibrate
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.parts import VAL, aligned
+from partlabel.metrics import Decisions, harmonic
+from partlabel.run import read_json, write_json
+from partlabel.text import some
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from partlabel.data.table import LabelTable
+    from partlabel.tagger import Tagger
+
+FORMAT = 1
+"""Of `tuning.json`."""
+SURE = 16.0
+"""Log-odds beyond which a threshold is not told from 0 or 1 in single precision."""
+CUTS = 512
+"""Thresholds that one for all classes is chosen from: so many quantiles of all scores."""
+NAN = float("nan")
+
+Aim = Literal["f1", "precision", "recall"]
+
+
+class Scale(NamedTuple):
+    """How sure logits may be: `slope * logit_c + offset_c`. The slope is above 0, so that nothing ranks otherwise."""
+
+    slope: float
+    offset: Float[np.ndarray, " class"]
+
+    def logits(self, logits: Float[np.ndarray, "image class"]) -> Float32[np.ndarray, "image class"]:
+        """Logits that are as sure as they are right."""
+        return (self.slope * logits + self.offset).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What thresholds are to be best for.
+
+    Attributes:
+        aim: The largest `f1`; or at a `precision` the most recall, at a `recall` the most precision.
+        at: The precision or recall aimed at.
+    """
+
+    aim: Aim = "f1"
+    at: float = 0.9
+
+    def value(
+        self, precision: Float[np.ndarray, " cut"], recall: Float[np.ndarray, " cut"]
+    ) -> Float[np.ndarray, " cut"]:
+        """How good each cut is; where none reaches what is aimed at, the nearest is best."""
+        if self.aim == "f1":
+            return 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        reached, other = (precision, recall) if self.aim == "precision" else (recall, precision)
+        return np.where(reached >= self.at, 1 + other, reached)
+
+    def common(
+        self, logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]
+    ) -> float:
+        """One threshold for all classes: the best by their mean F1; by precision and recall over all known labels.
+
+        By the F1 over all labels it would be that of the commonest classes, and rare ones were never called present.
+        """
+        known = labels != UNKNOWN
+        if self.aim != "f1":
+            return threshold(logits[known], labels[known] == PRESENT, self)
+        cuts = np.unique(np.quantile(logits[known].astype(np.float64), np.linspace(0, 1, CUTS)))[::-1]
+        total = np.zeros(len(cuts))
+        for c in range(labels.shape[1]):
+            scores, present = logits[known[:, c], c], labels[known[:, c], c] == PRESENT
+            right, made = (
+                len(some) - np.searchsorted(np.sort(some), cuts) for some in (scores[present], scores)
+            )
+            total += 2 * right / np.maximum(made + present.sum(), 1)
+        return float(np.clip(cuts[np.argmax(total)], -SURE, SURE))
+
+
+class Thresholds(NamedTuple):
+    """From which log-odds a class counts as present.
+
+    Attributes:
+        common: The best one for all classes.
+        by_class: Between that and what is best for the class alone.
+    """
+
+    common: float
+    by_class: Float[np.ndarray, " class"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What tuning changed, on labels that took no part in it.
+
+    Attributes:
+        log_loss: Mean cross-entropy of the known labels, as the model says it and as calibrated.
+        f1: Mean over the classes of their F1 at probability 0.5 as the model says it, at the common threshold, and at
+            each class's own.
+        of1: The same over all labels: the harmonic mean of overall precision and recall.
+        precision: The mean over the classes, at the same three.
+        recall: The same.
+        class_f1: F1 of each class at 0.5 and at its own threshold; NaN where it cannot be scored.
+        class_precision: At the same two.
+        class_recall: At the same two.
+    """
+
+    log_loss: tuple[float, float]
+    f1: tuple[float, float, float]
+    of1: tuple[float, float, float]
+    precision: tuple[float, float, float]
+    recall: tuple[float, float, float]
+    class_f1: tuple[tuple[float, float], ...]
+    class_precision: tuple[tuple[float, float], ...]
+    class_recall: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """Thresholds and calibration of a tagger.
+
+    Attributes:
+        classes: Their names.
+        aim: What thresholds are best for: the largest `f1`, or the most of the other at a `precision` or a `recall`.
+        at: The precision or recall aimed at.
+        shrink: k of the thresholds: from so many images known to show a class on, its own counts for half or more.
+        images: It was found on.
+        present: Images known to show each class.
+        absent: Images known not to show it.
+        threshold: The common one, a probability.
+        thresholds: Of each class, probabilities.
+        scale: Of the model's logits; None where calibration did not help.
+        scale_filling: Of the logits that `fill` has after the vote of known labels; None where it did not help, or
+            nothing votes.
+        gain: What changed, cross-fitted.
+    """
+
+    classes: tuple[str, ...]
+    aim: Aim
+    at: float
+    shrink: float
+    images: int
+    present: tuple[int, ...]
+    absent: tuple[int, ...]
+    threshold: float
+    thresholds: tuple[float, ...]
+    scale: Scale | None
+    scale_filling: Scale | None
+    gain: Gain
+
+    def logits(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+        """Calibrated logits, from those of the model."""
+        return logits if self.scale is None else self.scale.logits(logits)
+
+    def logits_filling(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+        """Calibrated logits, from those after the vote of known labels."""
+        return logits if self.scale_filling is None else self.scale_filling.logits(logits)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        values = _plain(asdict(self))
+        write_json(path, {"format": FORMAT, "partlabel": __version__} | values)
+
+    @classmethod
+    def load(cls, path: Path) -> "Tuning":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: It is of a later version, or not what `save` writes.
+        """
+        values = read_json(path)
+        version = values.pop("format", None) if isinstance(values, dict) else None
+        if version != FORMAT:
+            raise ValueError(
+                f"{path} is of format {version}, and this version of partlabel reads {FORMAT}: install the one that "
+                "wrote it, or run partlabel tune again"
+            )
+        values.pop("partlabel", None)
+        try:
+            for name in ("classes", "present", "absent", "thresholds"):
+                values[name] = tuple(values[name])
+            for name in ("scale", "scale_filling"):
+                values[name] = _scale(values[name])
+            return cls(**values | {"gain": _gain(values["gain"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not what partlabel tune writes: {error}") from error
+
+    def __rich__(self) -> "Group":
+        """As tables for the terminal: `rich.print(tuning)`."""
+        from partlabel import tuning_tables
+
+        return tuning_tables.of(self)
+
+
+def tune(
+    tagger: "Tagger",
+    table: "LabelTable",
+    aim: Aim = "f1",
+    at: float = 0.9,
+    *,
+    shrink: float = 5.0,
+    folds: int = 5,
+    seed: int = 0,
+    batch_size: int = 64,
+    workers: int = 0,
+) -> Tuning:
+    """Find thresholds and calibration of a tagger, and give them to it; `Tagger.save` writes them with the rest.
+
+    Args:
+        tagger: Fitted, or loaded.
+        table: Images that were not trained on; of a table with a split its part `val`, and never another.
+        aim: What thresholds are to be best for.
+        at: The precision or recall aimed at.
+        shrink: Images known to show a class from which on its own threshold counts for half.
+        folds: For the figures: each share of the images is judged by what was found on the others.
+        seed: Of the shares.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+
+    Raises:
+        ValueError: The tagger knows nothing yet, the classes differ, the table has parts and none is `val`, or too
+            little of it is known.
+    """
+    table = validation_part(aligned(table, tagger.classes))
+    logits = tagger.scores(table, batch_size, workers)
+    voted = None if tagger.completion is None else tagger.completion.logits(logits, table.labels)
+    tagger.tuning = fit(tagger.classes, logits, table.labels, voted, aim, at, shrink, folds, seed)
+    return tagger.tuning
+
+
+def validation_part(table: "LabelTable") -> "LabelTable":
+    """The images to tune on: all of a table without a split, else its part `val`.
+
+    Raises:
+        ValueError: It has parts, and none is `val`.
+    """
+    if table.split is None:
+        return table
+    if VAL not in table.parts:
+        raise ValueError(
+            f"the table has the parts {some(map(repr, table.parts))} and none is 'val'; tuning takes images that were "
+            "neither trained on nor kept for testing: name a table of such images, without a split"
+        )
+    return table.part(VAL)
+
+
+def fit(
+    classes: tuple[str, ...],
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    voted: Float[np.ndarray, "image class"] | None = None,
+    aim: Aim = "f1",
+    at: float = 0.9,
+    shrink: float = 5.0,
+    folds: int = 5,
+    seed: int = 0,
+) -> Tuning:
+    """Thresholds and calibration from logits and known labels.
+
+    Args:
+        classes: Names of the columns.
+        logits: Of the model.
+        labels: What is known.
+        voted: The logits after the vote of each image's other known labels.
+        aim: As `tune`.
+        at: As `tune`.
+        shrink: As `tune`.
+        folds: As `tune`.
+        seed: As `tune`.
+
+    Raises:
+        ValueError: Too little is known, or an option makes no sense.
+    """
+    _check(labels, at, shrink, folds)
+    shares = np.random.default_rng(seed).permutation(len(labels)) % folds
+    scale, sure = _helping(logits, labels, shares)
+    filling = None if voted is None else _helping(voted, labels, shares)[0]
+    scaled = logits if scale is None else scale.logits(logits)
+    goal = Goal(aim, at)
+    found = thresholds(scaled, labels, goal, shrink)
+    common, *by_class = _sigmoid(np.append(found.common, found.by_class)).tolist()
+    decided = _decided(logits, labels, shares, scale is not None, goal, shrink)
+    present, absent = ((labels == code).sum(0) for code in (PRESENT, ABSENT))
+    return Tuning(
+        tuple(classes),
+        aim,
+        at,
+        shrink,
+        len(labels),
+        tuple(present.tolist()),
+        tuple(absent.tolist()),
+        common,
+        tuple(by_class),
+        scale,
+        filling,
+        _gained(logits, sure, decided, labels),
+    )
+
+
+def fit_scale(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> Scale:
+    """The slope and offsets at which the known labels' cross-entropy is least.
+
+    First a slope and an offset for all classes, as if they were one; then, about each class's mean, a slope for all and
+    an offset by class, which costs its square: a class of which little is known keeps the common one.
+    """
+    z, y = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(np.array(labels))
+    common = calibrate(z.reshape(-1, 1), z.new_zeros(1), y.reshape(-1, 1))
+    z = common.slope * z + common.offset
+    anchor = z.mean(0)
+    own = calibrate(z, anchor, y)
+    offset = own.slope * common.offset + (1 - own.slope) * anchor + own.offset
+    return Scale(float(own.slope * common.slope), offset.numpy())
+
+
+def thresholds(
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    goal: Goal,
+    shrink: float,
+) -> Thresholds:
+    """The threshold of each class, drawn to the common one where few images are known to show the class.
+
+    `t_c = t + n_c / (n_c + shrink) (own_c - t)`; a class of which only one kind is known has the common one.
+    """
+    known = labels != UNKNOWN
+    common = goal.common(logits, labels)
+    by_class = np.full(labels.shape[1], common)
+    for c in range(labels.shape[1]):
+        here = labels[known[:, c], c] == PRESENT
+        if here.any() and not here.all():
+            own = threshold(logits[known[:, c], c], here, goal)
+            by_class[c] += here.sum() / (here.sum() + shrink) * (own - common)
+    return Thresholds(common, by_class)
+
+
+def threshold(scores: Float[np.ndarray, " label"], present: Bool[np.ndarray, " label"], goal: Goal) -> float:
+    """The cut that is best, half way to the next lower score; of cuts that are as good, the highest."""
+    order = np.argsort(-scores, kind="stable")
+    ordered, right = scores[order].astype(np.float64), np.cumsum(present[order])
+    last = np.append(ordered[1:] < ordered[:-1], True)  # tied scores come in together
+    made = np.flatnonzero(last) + 1
+    value = goal.value(right[last] / made, right[last] / max(int(right[-1]), 1))
+    best = int(np.argmax(value))
+    lowest = ordered[last][best]
+    below = ordered[last][best + 1] if best + 1 < len(made) else lowest
+    return float(np.clip((lowest + below) / 2, -SURE, SURE))
+
+
+def _check(labels: np.ndarray, at: float, shrink: float, folds: int) -> None:
+    if not 0 < at <= 1:
+        raise ValueError(f"at is {at}; the precision or recall aimed at lies in (0, 1]")
+    if shrink < 0:
+        raise ValueError(f"shrink is {shrink}; it is a number of images, 0 or more")
+    if folds < 2:
+        raise ValueError(f"folds is {folds}; it has to be at least 2, for each share is judged by the others")
+    if len(labels) < folds:
+        raise ValueError(f"{len(labels)} images cannot be cut into {folds} shares; tuning needs more images")
+    if not (labels == PRESENT).any() or not (labels == ABSENT).any():
+        raise ValueError(
+            f"of {len(labels)} images {int((labels == PRESENT).sum())} labels are known to be present and "
+            f"{int((labels == ABSENT).sum())} absent; tuning needs both"
+        )
+
+
+def _cross(
+    labels: np.ndarray, shares: np.ndarray
+) -> Iterator[tuple[Bool[np.ndarray, " image"], Bool[np.ndarray, " image"]]]:
+    """For each share, the images to learn from and those to judge."""
+    for share in np.unique(shares):
+        judged = shares == share
+        yield ~judged, judged
+
+
+def _helping(
+    logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], shares: np.ndarray
+) -> tuple[Scale | None, Float[np.ndarray, "image class"]]:
+    """The scale, if it helps images that took no part in finding it; and the logits, cross-fitted if it does."""
+    crossed = logits.astype(np.float32)
+    for learn, judge in _cross(labels, shares):
+        crossed[judge] = fit_scale(logits[learn], labels[learn]).logits(logits[judge])
+    if _log_loss(crossed, labels) < _log_loss(logits, labels):
+        return fit_scale(logits, labels), crossed
+    return None, logits
+
+
+def _decided(
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    shares: np.ndarray,
+    scaled: bool,
+    goal: Goal,
+    shrink: float,
+) -> tuple[Bool[np.ndarray, "image class"], ...]:
+    """What is called present at the common thresholds and at each class's own, all of it cross-fitted."""
+    common, own = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
+    for learn, judge in _cross(labels, shares):
+        ours, theirs = logits[learn], logits[judge]
+        if scaled:
+            scale = fit_scale(ours, labels[learn])
+            ours, theirs = scale.logits(ours), scale.logits(theirs)
+        if not (labels[learn] != UNKNOWN).any():
+            continue
+        found = thresholds(ours, labels[learn], goal, shrink)
+        common[judge], own[judge] = theirs >= found.common, theirs >= found.by_class
+    return common, own
+
+
+def _gained(
+    logits: np.ndarray, sure: np.ndarray, decided: tuple[np.ndarray, ...], labels: np.ndarray
+) -> Gain:
+    scored = (labels == PRESENT).any(0) & (labels == ABSENT).any(0)
+    three = [Decisions.of(chosen, labels) for chosen in (logits >= 0, *decided)]
+    f1 = [_f1(each) for each in three]
+
+    def means(values: list[np.ndarray]) -> tuple[float, float, float]:
+        half, common, own = (float(each[scored].mean()) if scored.any() else NAN for each in values)
+        return half, common, own
+
+    def ends(values: list[np.ndarray]) -> tuple[tuple[float, float], ...]:
+        columns = np.where(scored, np.stack([values[0], values[2]]), NAN)
+        return tuple((float(before), float(after)) for before, after in columns.T)
+
+    half, common, own = (harmonic(*each.summary(scored)[:2]) for each in three)
+    precision, recall = [each.precision for each in three], [each.recall for each in three]
+    return Gain(
+        (_log_loss(logits, labels), _log_loss(sure, labels)),
+        means(f1),
+        (half, common, own),
+        means(precision),
+        means(recall),
+        ends(f1),
+        ends(precision),
+        ends(recall),
+    )
+
+
+def _f1(decisions: Decisions) -> Float[np.ndarray, " class"]:
+    return 2 * decisions.right / np.maximum(decisions.made + decisions.wanted, 1)
+
+
+def _log_loss(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> float:
+    """Mean cross-entropy of the known labels."""
+    known = labels != UNKNOWN
+    z = logits[known].astype(np.float64)
+    return float(np.logaddexp(0, np.where(labels[known] == PRESENT, -z, z)).mean())
+
+
+def _sigmoid(logits: Float[np.ndarray, " number"]) -> Float[np.ndarray, " number"]:
+    return 1 / (1 + np.exp(-logits))
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: lists of numbers, NaN as null."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, Scale):
+        return {"slope": value.slope, "offset": value.offset.tolist()}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _scale(value: Mapping[str, Any] | None) -> Scale | None:
+    return None if value is None else Scale(float(value["slope"]), np.array(value["offset"], np.float64))
+
+
+def _gain(value: Mapping[str, Any]) -> Gain:
+    def numbers(each: Any) -> Any:
+        return tuple(map(numbers, each)) if isinstance(each, list) else NAN if each is None else each
+
+    return Gain(**{name: numbers(each) for name, each in value.items()})

@@ -1,0 +1,94 @@
+"""The verbs `tune` and `export`: what comes after training, before a tagger is put to use."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from partlabel.codes import Absent
+from partlabel.verbs._common import run_table
+
+
+def tune(
+    run: Path,
+    table: Path | None = None,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    aim: Literal["f1", "precision", "recall"] = "f1",
+    at: float = 0.9,
+    shrink: float = 5.0,
+    folds: int = 5,
+    seed: int = 0,
+    batch_size: int = 64,
+    workers: int = 0,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Find a threshold for every class, and make probabilities as sure as they are right.
+
+    Args:
+        run: Run folder; `tuning.json` is written there.
+        table: Label table of images that were not trained on; the one the run was trained on if none. Of a table with a
+            split, its part `val` is used.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        aim: What thresholds are to be best for: the largest F1, or the most of the other at a precision or a recall.
+        at: The precision or recall aimed at.
+        shrink: Images known to show a class from which on its own threshold counts for half, against that of all.
+        folds: For the figures: each share of the images is judged by what was found on the others.
+        seed: Of the shares.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        format: Of the table.
+    """
+    from rich import print as show
+
+    from partlabel import tuning
+    from partlabel.run import Run
+    from partlabel.tagger import Tagger
+
+    tagger = Tagger.load(run)
+    given = run_table(run, table, images, absent, format)
+    found = tuning.tune(
+        tagger, given, aim, at, shrink=shrink, folds=folds, seed=seed, batch_size=batch_size, workers=workers
+    )
+    found.save(Run(run).tuning)
+    show(found)
+    print(f"written to {Run(run).tuning}")
+
+
+def export(
+    run: Path,
+    to: Literal["hub", "onnx", "torch"] = "onnx",
+    out: Path | None = None,
+    with_training_state: bool = False,
+) -> None:
+    """Write a tagger for use elsewhere: a folder for the Hugging Face hub, ONNX, or torch.export.
+
+    Args:
+        run: Run folder.
+        to: `hub`: a folder with weights, description and a model card; `onnx`: a graph for any ONNX runtime; `torch`: a
+            program of torch.export.
+        out: Folder (hub) or file (.onnx, .pt2) to write; model, model.onnx or model.pt2 if none.
+        with_training_state: Keep what prediction does not need, such as SST's memory and pair head (hub alone).
+    """
+    from partlabel import exporting
+    from partlabel.options import UsageError
+    from partlabel.tagger import Tagger
+
+    if with_training_state and to != "hub":
+        raise UsageError(
+            f"--with-training-state: a graph predicts and does not train; leave it out with --to {to}"
+        )
+    tagger = Tagger.load(run)
+    if to == "hub":
+        folder = tagger.save_pretrained(out or Path("model"), with_training_state, run)
+        print(f"model in {folder}; fill in licence and data in {folder / 'README.md'}")
+        return
+    write, default = {
+        "onnx": (exporting.to_onnx, Path("model.onnx")),
+        "torch": (exporting.to_torch, Path("model.pt2")),
+    }[to]
+    path = write(tagger, out or default)
+    side = tagger.view[0]
+    print(
+        f"{path}: image [batch, 3, {side}, {side}] to logits and probability of {len(tagger.classes):,} classes"
+    )

@@ -1,0 +1,382 @@
+"""What leaves the package says what the model says: hub folders, ONNX, torch.export."""
+
+import copy
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from partlabel import LabelTable, Tagger, exporting, hub
+from partlabel.cli import main
+from partlabel.methods.soft_sst import SoftSST
+from partlabel.nn import heads
+from partlabel.nn.classes import Classes
+from partlabel.run import Run
+from partlabel.tuning import Scale, fit
+
+SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
+QUICK = {"epochs": 2, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
+TRUNK = {"dim": 8, "attention_dim": 4, "output_dim": 8}
+TRANSFER = {"pair_dim": 4, "pair_hidden_dim": 4, "memory_size": 3}
+KINDS = {
+    "soft_sst-covariance": ("soft_sst", {"start": 0.5}, "covariance", {}),
+    "soft_sst-without-vote": ("soft_sst", {"start": 0.5}, "covariance", {}),
+    "sst-ssgrl": ("sst", TRANSFER, "ssgrl", TRUNK),
+    "bce-residual": ("bce", {}, "residual", {}),
+    "bce-average": ("bce", {}, "average", {}),
+}
+
+
+@pytest.fixture(scope="module")
+def table(collection):
+    return LabelTable.read(collection / "labels.csv", collection / "photos")
+
+
+@pytest.fixture(scope="module")
+def runs(table, tmp_path_factory):
+    """From the name of a kind to its run's folder, trained when first asked for."""
+    folder, done = tmp_path_factory.mktemp("runs"), {}
+
+    def run(kind):
+        if kind not in done:
+            tagger = Tagger(table.classes, *KINDS[kind], **SMALL)
+            tagger.fit(table, out=folder / kind, **QUICK)
+            if isinstance(tagger.model, SoftSST):
+                tagger.model.worth.fill_(0.0 if kind.endswith("vote") else 0.5)
+                tagger.save(folder / kind, json.loads((folder / kind / "config.json").read_text()))
+            done[kind] = folder / kind
+        return done[kind]
+
+    return run
+
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def tuned(tagger, table):
+    """The tagger with a tuning of which the calibration counts."""
+    tagger = copy.copy(tagger)
+    tagger.tuning = fit(tagger.classes, tagger.scores(table), table.labels, folds=3)
+    object.__setattr__(tagger.tuning, "scale", Scale(0.7, np.linspace(-1, 1, 4)))
+    return tagger
+
+
+def images(n, size=32):
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n))
+
+
+def said(tagger, given):
+    """Logits and calibrated probabilities of images between 0 and 1, by the model itself."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in tagger.view[1])
+    with torch.inference_mode():
+        logits = tagger.model((given - mean) / std).numpy()
+    scale = None if tagger.tuning is None else tagger.tuning.scale
+    sure = logits if scale is None else scale.slope * logits + scale.offset
+    return logits, 1 / (1 + np.exp(-sure))
+
+
+# The hub
+
+
+@every_kind
+def test_a_hub_folder_gives_the_same_outputs(runs, table, kind, tmp_path):
+    tagger = Tagger.load(runs(kind))
+    expected = tagger.scores(table)
+    assert np.ptp(expected) > 0
+    tagger.save_pretrained(tmp_path / "model")
+    assert np.array_equal(Tagger.from_pretrained(tmp_path / "model").scores(table), expected)
+    assert np.array_equal(
+        Tagger.from_pretrained(str(tmp_path / "model")).fill(table).probability,
+        tagger.fill(table).probability,
+        equal_nan=True,
+    )
+
+
+def test_memory_and_pair_head_are_left_out_unless_asked_for(runs, table, tmp_path):
+    tagger = Tagger.load(runs("sst-ssgrl"))
+    tagger.save_pretrained(tmp_path / "lean")
+    kept = load_file(tmp_path / "lean/model.safetensors")
+    assert {name.partition(".")[0] for name in kept} == {"backbone", "head"}
+    tagger.save_pretrained(tmp_path / "all", with_training_state=True)
+    whole = load_file(tmp_path / "all/model.safetensors")
+    assert {"pairs", "memory"} <= {name.partition(".")[0] for name in whole}
+    again = Tagger.load(tmp_path / "all").model.state_dict()
+    for name, value in tagger.model.state_dict().items():
+        assert torch.equal(again[name], value), name
+
+
+def test_soft_sst_keeps_the_memory_that_its_vote_needs_and_no_more(runs, table, tmp_path):
+    tagger = Tagger.load(runs("soft_sst-covariance"))
+    tagger.save_pretrained(tmp_path / "voting")
+    kept = {name.partition(".")[0] for name in load_file(tmp_path / "voting/model.safetensors")}
+    assert "memory" in kept and "folds" not in kept and "taught_slope" not in kept
+    assert "hold features and known labels" in (tmp_path / "voting/README.md").read_text()
+    tagger.model.worth.zero_()
+    expected = tagger.scores(table)
+    tagger.save_pretrained(tmp_path / "silent")
+    assert not any(name.startswith("memory") for name in load_file(tmp_path / "silent/model.safetensors"))
+    assert np.array_equal(Tagger.load(tmp_path / "silent").scores(table), expected)
+    assert "hold features and known labels" not in (tmp_path / "silent/README.md").read_text()
+
+
+def test_what_was_left_out_stays_left_out_when_it_is_saved_again(runs, table, tmp_path):
+    Tagger.load(runs("sst-ssgrl")).save_pretrained(tmp_path / "lean")
+    Tagger.load(tmp_path / "lean").save(tmp_path / "again")
+    assert (
+        load_file(tmp_path / "again/model.safetensors").keys()
+        == load_file(tmp_path / "lean/model.safetensors").keys()
+    )
+    assert np.array_equal(
+        Tagger.load(tmp_path / "again").scores(table), Tagger.load(tmp_path / "lean").scores(table)
+    )
+
+
+def test_weights_that_prediction_needs_must_be_there(runs, tmp_path):
+    from safetensors.torch import save_file
+
+    Tagger.load(runs("soft_sst-covariance")).save_pretrained(tmp_path / "lean")
+    state = load_file(tmp_path / "lean/model.safetensors")
+    save_file(
+        {name: value for name, value in state.items() if not name.startswith("memory")},
+        tmp_path / "lean/model.safetensors",
+    )
+    with pytest.raises(ValueError, match=r"does not fit .*it lacks memory\.features"):
+        Tagger.load(tmp_path / "lean")
+
+
+def test_a_method_that_keeps_too_little_is_found_out(runs, monkeypatch, tmp_path):
+    tagger = Tagger.load(runs("soft_sst-covariance"))
+    monkeypatch.setattr(SoftSST, "predicts_with", lambda self: ("backbone", "head"))
+    with pytest.raises(ValueError, match=r"SoftSST says something else; its `predicts_with` has to name all"):
+        tagger.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_card_tells_of_data_metrics_and_thresholds(runs, table, tmp_path):
+    run = runs("bce-average")
+    tagger = tuned(Tagger.load(run), table)
+    tagger.save_pretrained(tmp_path / "model", run=run)
+    text = (tmp_path / "model/README.md").read_text()
+    assert text.startswith("---\nlibrary_name: partlabel\n") and "# license: " in text
+    counts = Run(run).table().part("val")
+    assert f"| val | {len(counts)} | {counts.present} | {counts.absent} | {counts.unknown} |" in text
+    assert "mAP " in text and f"{tagger.tuning.thresholds[0]:.3f}" in text and "epochs 2," in text
+    assert "| method | bce: " in text and "| backbone | test\\_resnet, trained: none |" in text
+    Tagger.load(run).save_pretrained(tmp_path / "bare")
+    bare = (tmp_path / "bare/README.md").read_text()
+    assert "- yellow\n" in bare and "## On validation" not in bare and "## Data" not in bare
+
+
+def test_nothing_in_the_folder_names_a_place_on_this_machine(runs, collection, tmp_path):
+    run = runs("sst-ssgrl")
+    Tagger.load(run).save_pretrained(tmp_path / "model", run=run)
+    for name in ("config.json", "README.md"):
+        text = (tmp_path / "model" / name).read_text()
+        assert str(collection) not in text and str(tmp_path) not in text and str(run.parent) not in text
+    description = json.loads((tmp_path / "model/config.json").read_text())
+    assert description["training"]["epochs"] == 2 and "cache_dir" not in description["training"]
+
+
+def test_the_run_itself_is_no_place_for_the_folder(runs):
+    run = runs("bce-average")
+    with pytest.raises(ValueError, match="is the run itself; give the model a folder of its own"):
+        Tagger.load(run).save_pretrained(run, run=run)
+
+
+def test_a_repository_is_fetched_by_its_name(runs, table, monkeypatch, tmp_path):
+    import huggingface_hub
+
+    expected = Tagger.load(runs("bce-average")).save_pretrained(tmp_path / "cache")
+    asked = {}
+
+    def snapshot(name, **options):
+        asked.update(options, name=name)
+        return str(tmp_path / "cache")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    found = Tagger.from_pretrained("somebody/shapes", revision="v2")
+    assert asked == {"name": "somebody/shapes", "revision": "v2", "allow_patterns": list(hub.FILES)}
+    assert np.array_equal(found.scores(table), Tagger.load(expected).scores(table))
+
+
+def test_a_name_that_is_neither_folder_nor_repository_is_an_error(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    with pytest.raises(FileNotFoundError, match=r"no folder .*no name of a repository .*\(owner/name\)"):
+        Tagger.from_pretrained(tmp_path / "nowhere")
+
+    def unreachable(name, **options):
+        raise OSError("401: who are you\nmore")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(
+        OSError, match=r"no folder a/b, and no such repository .* can be read: 401: who are you$"
+    ):
+        Tagger.from_pretrained("a/b")
+
+
+def test_nothing_of_a_model_that_was_there_before_stays(runs, table, tmp_path):
+    from partlabel.completion import Completion
+
+    tagger = tuned(Tagger.load(runs("bce-average")), table)
+    tagger.completion = Completion(np.ones((4, 4), np.float32))
+    tagger.save_pretrained(tmp_path / "model")
+    again = Tagger.load(tmp_path / "model")
+    assert again.completion is not None and again.tuning is not None
+    again.completion = again.tuning = None
+    again.save_pretrained(tmp_path / "model")
+    last = Tagger.load(tmp_path / "model")
+    assert last.completion is None and last.tuning is None
+
+
+# torch.export
+
+
+@every_kind
+def test_an_exported_program_says_what_the_model_says(runs, table, kind, tmp_path):
+    tagger = tuned(Tagger.load(runs(kind)), table)
+    path = exporting.to_torch(tagger, tmp_path / "model.pt2")
+    about = {exporting.KEY: ""}
+    program = torch.export.load(path, extra_files=about).module()
+    assert json.loads(about[exporting.KEY])["classes"] == list(table.classes)
+    for n in (1, 3, 8, 19):
+        for ours, theirs in zip(said(tagger, images(n)), program(images(n)), strict=True):
+            assert theirs.dtype == torch.float32
+            np.testing.assert_allclose(theirs.numpy(), ours, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", heads.names())
+def test_every_head_can_be_exported(name):
+    torch.manual_seed(0)
+    kind = heads.get(name)
+    small = {key: value for key, value in TRUNK.items() if key in kind.__init__.__annotations__}
+    head = kind(6, Classes(tuple("abcde"), torch.randn(5, 4), torch.rand(5, 5)), **small)
+    for parameter in head.parameters():
+        if (parameter == 0).all():
+            parameter.data.normal_()
+    logits = _Logits(head).eval().requires_grad_(False)
+    batch = torch.export.Dim("batch", min=1)
+    with torch.no_grad():
+        program = torch.export.export(logits, (torch.randn(2, 6, 4, 4),), dynamic_shapes=({0: batch},))
+        for n in (1, 9):
+            given = torch.randn(n, 6, 4, 4)
+            torch.testing.assert_close(program.module()(given), logits(given))
+
+
+class _Logits(torch.nn.Module):
+    def __init__(self, head):
+        super().__init__()
+        self.head = head
+
+    def forward(self, maps):
+        return self.head(maps).logits
+
+
+# ONNX
+
+
+@pytest.fixture(scope="module")
+def onnxruntime():
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'partlabel[export]'")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'partlabel[export]'")
+    return pytest.importorskip(
+        "onnxruntime", reason="onnxruntime is not installed: pip install 'partlabel[export]'"
+    )
+
+
+@pytest.mark.slow
+@every_kind
+def test_onnxruntime_says_what_the_model_says(runs, table, kind, tmp_path, onnxruntime):
+    tagger = tuned(Tagger.load(runs(kind)), table)
+    session = onnxruntime.InferenceSession(exporting.to_onnx(tagger, tmp_path / "model.onnx"))
+    (given,), found = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape) == ("image", "tensor(float)", ["batch", 3, 32, 32])
+    assert [(each.name, each.type, each.shape) for each in found] == [
+        ("logits", "tensor(float)", ["batch", 4]),
+        ("probability", "tensor(float)", ["batch", 4]),
+    ]
+    for n in (1, 3, 8, 19):
+        outputs = session.run(["logits", "probability"], {"image": images(n).numpy()})
+        for ours, theirs in zip(said(tagger, images(n)), outputs, strict=True):
+            np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-4)
+    about = json.loads(session.get_modelmeta().custom_metadata_map["partlabel"])
+    assert about == {
+        "format": 1,
+        "name": tagger.name,
+        "classes": list(table.classes),
+        "image_size": 32,
+        "interpolation": "bicubic",
+        "thresholds": list(tagger.tuning.thresholds),
+        "version": about["version"],
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_without_tuning_probabilities_are_the_sigmoid_and_there_are_no_thresholds(
+    runs, tmp_path, onnxruntime
+):
+    path = exporting.to_onnx(Tagger.load(runs("bce-average")), tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(path)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["partlabel"])["thresholds"] is None
+    logits, sure = session.run(["logits", "probability"], {"image": images(2).numpy()})
+    np.testing.assert_allclose(sure, 1 / (1 + np.exp(-logits)), rtol=1e-6)
+
+
+def test_weights_beyond_the_limit_lie_in_a_second_file(runs, monkeypatch, tmp_path, onnxruntime):
+    monkeypatch.setattr(exporting, "ONE_FILE", 0)
+    tagger = Tagger.load(runs("bce-average"))
+    path = exporting.to_onnx(tagger, tmp_path / "deep/model.onnx")
+    assert sorted(each.name for each in path.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
+    logits = onnxruntime.InferenceSession(path).run(["logits"], {"image": images(2).numpy()})[0]
+    np.testing.assert_allclose(logits, said(tagger, images(2))[0], atol=1e-4)
+
+
+def test_a_missing_extra_is_named(runs, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"pip install 'partlabel\[export\]'"):
+        exporting.to_onnx(Tagger.load(runs("bce-average")), tmp_path / "model.onnx")
+
+
+def test_other_suffixes_are_refused(runs, tmp_path):
+    tagger = Tagger.load(runs("bce-average"))
+    with pytest.raises(ValueError, match=r"model\.pt has to end in \.pt2"):
+        exporting.to_torch(tagger, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"model has to end in \.onnx"):
+        exporting.to_onnx(tagger, tmp_path / "model")
+
+
+def test_what_differs_from_the_model_is_not_left_behind(runs, monkeypatch, tmp_path):
+    check = exporting._check
+
+    def off(graph, tagger, run):
+        check(graph, tagger, lambda image: [np.asarray(out) + 0.01 for out in run(image)])
+
+    monkeypatch.setattr(exporting, "_check", off)
+    with pytest.raises(ValueError, match=r"differs from the model by \d\.\de-0\d in logits"):
+        exporting.to_torch(Tagger.load(runs("bce-average")), tmp_path / "model.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+# The verb
+
+
+@pytest.mark.slow
+def test_the_verb_writes_each_kind(runs, tmp_path, capsys, onnxruntime):
+    run = str(runs("bce-average"))
+    assert main(["export", run, "--to", "hub", "--out", str(tmp_path / "model")]) == 0
+    assert main(["export", run, "--to", "torch", "--out", str(tmp_path / "a.pt2")]) == 0
+    assert main(["export", run, "--out", str(tmp_path / "a.onnx")]) == 0
+    printed = capsys.readouterr().out
+    assert f"model in {tmp_path / 'model'}; fill in licence and data in" in printed
+    assert "a.onnx: image [batch, 3, 32, 32] to logits and probability of 4 classes" in printed
+    assert "mAP" in (tmp_path / "model/README.md").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "a.pt2", "a.onnx"}
+
+
+def test_training_state_and_a_graph_do_not_go_together(runs, capsys):
+    assert main(["export", str(runs("bce-average")), "--to", "torch", "--with-training-state"]) == 2
+    assert "a graph predicts and does not train" in capsys.readouterr().err
