@@ -3,6 +3,7 @@
 #   make demo    draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
 #   make test    the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
 #   make check   formatting, lint, types
+#   make docs    the documentation as a site: site/index.html, with every broken link an error
 #   make bench   time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
 #   make clean   removes the environment and what tools left behind
 #
@@ -10,7 +11,7 @@
 
 SHELL := bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check docs bench format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -33,6 +34,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 
+docs: $(VENV)/installed-docs
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . site
+	@echo "site/index.html"
+
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/head.py --out runs/bench/head.csv
 
@@ -53,5 +58,9 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --editable '.[dev,text]'
 	touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
