@@ -16,7 +16,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := src tests examples benchmarks
+SOURCES := src tests examples benchmarks docs
 # Two workers share the cores between them; threads inside each would only fight.
 WORKERS ?= 2
 

@@ -1,7 +1,7 @@
 """How `make docs` builds the site: Sphinx over the repository's own Markdown, the theme Furo, nothing from other hosts.
 
-The source folder is the repository, so that a link between two files is the same on the site as beside the code. What is
-made of the code, a page a method and the reference, is written by `docs/generate.py` before anything is read.
+The source folder is the repository, so that a link between two files is the same on the site as beside the code. What
+is made of the code, a page a method and the reference, is written by `docs/generate.py` before anything is read.
 """
 
 import sys
