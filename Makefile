@@ -55,7 +55,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --editable '.[dev,text]'
+	$(BIN)/pip install --editable '.[dev,docs,text]'
 	touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed
