@@ -13,7 +13,7 @@ import generate
 from partlabel import __version__
 
 project, author, release = "partlabel", "the authors of partlabel", __version__
-copyright = "Apache-2.0"
+copyright = "the authors of partlabel, Apache-2.0"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb"]
 root_doc = "docs/index"
 include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**", "examples/*.ipynb"]
@@ -31,10 +31,11 @@ templates_path = ["_site"]
 default_role = "code"  # single backticks in docstrings are code, as in Markdown
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True}
-autodoc_typehints = "none"  # types stand in the signatures, with their shapes
+autodoc_typehints, autodoc_typehints_format = "signature", "short"
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 napoleon_use_ivar, napoleon_attr_annotations = True, False
 
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 nb_execution_mode = "off"  # the notebook comes with its output; tests run it

@@ -11,6 +11,7 @@ from textwrap import dedent
 
 from partlabel import losses, methods, registry
 from partlabel.nn import heads
+from partlabel.verbs.listing import cite
 
 REFERENCE = {
     "Tagger": ["partlabel.tagger"],
@@ -38,10 +39,22 @@ def write(root: Path) -> None:
     for part in ("methods", "api"):
         (folder / part).mkdir(parents=True)
     equations = _equations((root / "docs/methods/losses.md").read_text())
+    (folder / "methods.md").write_text(_list())
     for name in methods.names():
         (folder / f"methods/{name}.md").write_text(_method(root, name, equations))
     for number, (title, modules) in enumerate(REFERENCE.items()):
         (folder / f"api/{number:02}.md").write_text(_reference(title, modules))
+
+
+def _list() -> str:
+    """All methods, with their papers, and the way to their pages."""
+    rows = []
+    for name in methods.names():
+        title, paper, _ = cite(methods.get(name).__doc__ or "")
+        rows.append(f"| [`{name}`](methods/{name}.md) | {title} | {paper} | {methods.get(name).adds} |")
+    index = "```{toctree}\n:hidden:\n:glob:\n\nmethods/*\n```\n"
+    heading = "# Equation beside function\n\n| `--method` | name | paper | adds |\n|---|---|---|---|"
+    return "\n".join([heading, *rows, "", index])
 
 
 def _equations(page: str) -> dict[str, tuple[str, str]]:
@@ -53,7 +66,9 @@ def _equations(page: str) -> dict[str, tuple[str, str]]:
 def _method(root: Path, name: str, equations: dict[str, tuple[str, str]]) -> str:
     """The page of a method: on the left what it says of itself, on the right what it does."""
     cls = methods.get(name)
-    left = [f"```{{eval-rst}}\n.. autoclass:: {cls.__module__}.{cls.__name__}\n   :members: None\n```"]
+    left = [
+        f"```{{eval-rst}}\n.. autoclass:: {cls.__module__}.{cls.__name__}\n   :no-members:\n   :no-show-inheritance:\n```"
+    ]
     if name in equations:
         equation, departures = equations[name]
         left.insert(0, f"**Equation.** {equation}\n")
@@ -63,8 +78,10 @@ def _method(root: Path, name: str, equations: dict[str, tuple[str, str]]) -> str
     if (root / page).exists():
         left.append(f"Paper and code compared: [{name}](../../methods/{name}.md).")
     right = [f"```python\n{source}\n```" for source in _sources(cls)]
-    columns = "\n\n".join([":::::{div} equation", *left, ":::::", ":::::{div} function", *right, ":::::"])
-    return f"# `{name}`\n\n{cls.adds}; needs {cls.needs}.\n\n::::::{{div}} beside\n{columns}\n::::::\n"
+    columns = "\n\n".join(
+        [":::::{container} equation", *left, ":::::", ":::::{container} function", *right, ":::::"]
+    )
+    return f"# `{name}`\n\n{cls.adds[:1].upper()}{cls.adds[1:]}; needs {cls.needs}.\n\n::::::{{container}} beside\n{columns}\n::::::\n"
 
 
 def _sources(cls: type) -> list[str]:
