@@ -66,9 +66,8 @@ def _equations(page: str) -> dict[str, tuple[str, str]]:
 def _method(root: Path, name: str, equations: dict[str, tuple[str, str]]) -> str:
     """The page of a method: on the left what it says of itself, on the right what it does."""
     cls = methods.get(name)
-    left = [
-        f"```{{eval-rst}}\n.. autoclass:: {cls.__module__}.{cls.__name__}\n   :no-members:\n   :no-show-inheritance:\n```"
-    ]
+    described = f".. autoclass:: {cls.__module__}.{cls.__name__}\n   :no-members:\n   :no-show-inheritance:"
+    left = [f"```{{eval-rst}}\n{described}\n```"]
     if name in equations:
         equation, departures = equations[name]
         left.insert(0, f"**Equation.** {equation}\n")
@@ -78,10 +77,15 @@ def _method(root: Path, name: str, equations: dict[str, tuple[str, str]]) -> str
     if (root / page).exists():
         left.append(f"Paper and code compared: [{name}](../../methods/{name}.md).")
     right = [f"```python\n{source}\n```" for source in _sources(cls)]
-    columns = "\n\n".join(
-        [":::::{container} equation", *left, ":::::", ":::::{container} function", *right, ":::::"]
-    )
-    return f"# `{name}`\n\n{cls.adds[:1].upper()}{cls.adds[1:]}; needs {cls.needs}.\n\n::::::{{container}} beside\n{columns}\n::::::\n"
+    columns = [_box("equation", 5, "\n\n".join(left)), _box("function", 5, "\n\n".join(right))]
+    summary = f"{cls.adds[:1].upper()}{cls.adds[1:]}; needs {cls.needs}."
+    return f"# `{name}`\n\n{summary}\n\n{_box('beside', 6, *columns)}"
+
+
+def _box(name: str, colons: int, *content: str) -> str:
+    """An element of a class that `_site/site.css` knows."""
+    fence = ":" * colons
+    return "\n\n".join([f"{fence}{{container}} {name}", *content, fence]) + "\n"
 
 
 def _sources(cls: type) -> list[str]:

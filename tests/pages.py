@@ -18,6 +18,7 @@ NOT_RUN = "# Not run by the tests: "
 
 _FENCE = re.compile(r"^```(?P<language>[\w{}-]*)[^\n]*\n(?P<text>.*?)^```$", re.M | re.S)
 _COMMANDS = ("partlabel", "python", "make", "torchrun", "pip", "cd", "ray")
+_STAYS = ("serve", "review")  # verbs that answer until they are stopped
 _SHELL = set("|<>&;$`*\n")  # what only a shell understands
 
 
@@ -96,6 +97,8 @@ class Session:
             os.chdir(words[1])
             return None
         if words[:1] == ["partlabel"]:
+            if words[1:2] and words[1] in _STAYS and "--help" not in words:
+                return f"it does not end by itself; say so in the block: {NOT_RUN}it does not end by itself"
             try:
                 code = main(words[1:])
             except SystemExit as stop:
@@ -104,7 +107,11 @@ class Session:
             return said if code else None
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            ["bash", "-e", "-c", command], env=os.environ | {"PATH": path}, capture_output=True, text=True
+            ["bash", "-e", "-c", command],
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         return done.stdout + done.stderr if done.returncode else None
 
