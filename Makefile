@@ -35,7 +35,8 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/installed-docs
-	$(BIN)/sphinx-build -q -W --keep-going -c docs . site
+	rm -rf site
+	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -E -c docs . site
 	@echo "site/index.html"
 
 bench: $(VENV)/installed

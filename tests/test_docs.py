@@ -82,6 +82,7 @@ def given(collection, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*never present")  # tiny tables
 @pytest.mark.parametrize(("page", "languages"), sessions())
 def test_every_block_of_a_page_runs_as_written(page, languages, given, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)

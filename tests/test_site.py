@@ -15,17 +15,19 @@ for package in ("sphinx", "furo", "myst_nb"):
     pytest.importorskip(package, reason=WHY)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    out = tmp_path_factory.mktemp("site")
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_has_its_pages_and_fetches_nothing(tmp_path):
+    """One test, so that it is built once: its generated pages lie in the repository."""
+    out = tmp_path / "site"
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "docs", ".", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return out
+    it_opens_on_its_first_page_and_has_the_pages(out)
+    each_method_has_its_equation_beside_its_function(out / "docs/generated/methods")
+    nothing_is_fetched_from_other_hosts(out)
 
 
-@pytest.mark.slow
-def test_it_opens_on_its_first_page_and_has_the_pages(site):
+def it_opens_on_its_first_page_and_has_the_pages(site):
     assert 'url=docs/index.html"' in (site / "index.html").read_text()
     for page in (
         "README",
@@ -38,24 +40,22 @@ def test_it_opens_on_its_first_page_and_has_the_pages(site):
         assert (site / f"{page}.html").exists(), page
 
 
-@pytest.mark.slow
-def test_each_method_has_its_equation_beside_its_function(site):
+def each_method_has_its_equation_beside_its_function(pages):
     for name in methods.names():
-        page = (site / f"docs/generated/methods/{name}.html").read_text()
+        page = (pages / f"{name}.html").read_text()
+        assert 'class="equation' in page and 'class="function' in page, name
         assert "def</span>" in page and "Parameters" in page, name
-    asl = re.sub(r"<[^>]+>", "", (site / "docs/generated/methods/asl.html").read_text())
+    asl = re.sub(r"<[^>]+>", "", (pages / "asl.html").read_text())
     assert "-y (1-p)^g+ log p" in asl
     assert "methods/_assuming.py: Assuming.step" in asl  # it has no step of its own
 
 
-@pytest.mark.slow
-def test_nothing_is_fetched_from_other_hosts(site):
-    fetched = re.compile(
-        r"""<(?:script|img|iframe|source)[^>]+src=["'](?:https?:)?//|@import|url\(["']?https?:"""
-    )
-    linked = re.compile(r"""<link[^>]+rel=["'](?!canonical)[^>]+href=["'](?:https?:)?//""")
+def nothing_is_fetched_from_other_hosts(site):
+    source = re.compile(r"""<(?:script|img|iframe|source)[^>]+src=["'](?:https?:)?//""")
+    sheet = re.compile(r"""<link[^>]+rel=["'](?!canonical)[^>]+href=["'](?:https?:)?//""")
+    inside = re.compile(r"""@import|url\(["']?(?:https?:)?//""")
     for page in site.rglob("*.html"):
         content = page.read_text()
-        assert not fetched.search(content) and not linked.search(content), page
-    for sheet in site.rglob("*.css"):
-        assert not fetched.search(sheet.read_text()), sheet
+        assert not source.search(content) and not sheet.search(content), page
+    for style in site.rglob("*.css"):
+        assert not inside.search(style.read_text()), style
