@@ -16,7 +16,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := src tests examples benchmarks docs
+SOURCES := src tests examples benchmarks docs/*.py
 # Two workers share the cores between them; threads inside each would only fight.
 WORKERS ?= 2
 
@@ -35,8 +35,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/installed-docs
-	rm -rf site
-	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -E -c docs . site
+	rm -rf build/site site
+	$(BIN)/sphinx-build -q -W --keep-going -E -d build/doctrees -c docs . build/site
+	mv build/site site
 	@echo "site/index.html"
 
 bench: $(VENV)/installed
