@@ -3,6 +3,7 @@
 #   make demo    draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
 #   make test    the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
 #   make check   formatting, lint, types
+#   make docs    the documentation as a site: site/index.html, with every broken link an error
 #   make bench   time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
 #   make clean   removes the environment and what tools left behind
 #
@@ -10,12 +11,12 @@
 
 SHELL := bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check docs bench format clean
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := src tests examples benchmarks
+SOURCES := src tests examples benchmarks docs/*.py
 # Two workers share the cores between them; threads inside each would only fight.
 WORKERS ?= 2
 
@@ -32,6 +33,12 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-docs
+	rm -rf build/site site
+	$(BIN)/sphinx-build -q -W --keep-going -E -d build/doctrees -c docs . build/site
+	mv build/site site
+	@echo "site/index.html"
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/head.py --out runs/bench/head.csv
@@ -50,8 +57,12 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --editable '.[dev,export,serve,text]'
+	$(BIN)/pip install --editable '.[dev,docs,export,serve,text]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --editable '.[docs]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -115,6 +115,35 @@ def test_drawing_nothing_is_an_error_that_says_what_is_possible(tmp_path, wrong)
     assert not (tmp_path / "none").exists()
 
 
+def test_a_collection_is_photos_and_a_table_with_blanks_whose_truth_is_kept_beside(tmp_path):
+    table = scenes.collection(tmp_path, images=80, known=0.25, new=3, size=32)
+    truth = scenes.LabelTable.read(tmp_path / "truth.csv", images=tmp_path / "photos")
+    read = scenes.LabelTable.read(tmp_path / "labels.csv", images=tmp_path / "photos")
+    assert (read.labels == table.labels).all()
+    assert truth.unknown == 0
+    assert truth.images == read.images
+    known = read.labels != -1
+    assert known.mean() == pytest.approx(0.25, abs=0.05)
+    assert (read.labels[known] == truth.labels[known]).all()
+    assert {path.name for path in (tmp_path / "new-photos").iterdir()} == {
+        f"{number:05}.jpg" for number in (80, 81, 82)
+    }
+
+
+def test_a_collection_shows_the_same_scenes_as_a_drawn_data_set(tmp_path):
+    table, drawn = (
+        scenes.collection(tmp_path / "a", 4, new=0, size=32),
+        scenes.draw(tmp_path / "b", 4, size=32),
+    )
+    assert table.path(3).read_bytes() == drawn.path(3).read_bytes()
+
+
+def test_a_collection_of_nothing_is_an_error_that_says_what_is_possible(tmp_path):
+    with pytest.raises(ValueError, match="images=0, new=40, size=128: draw at least 1 photo"):
+        scenes.collection(tmp_path / "none", images=0)
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_contact_sheet_shows_different_places():
     sheet = scenes.contact_sheet(2, 3, size=48)
     assert sheet.size == (3 * 54 + 6, 2 * 78 + 6)

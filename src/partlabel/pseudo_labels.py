@@ -1,13 +1,13 @@
 """Where pseudo-labels come from.
 
-====================  ======================================================================  ================
-function              evidence that a label is present                                        used by
-====================  ======================================================================  ================
-cooccurrence_score    the classes known to be present in the same image usually come with it  SST, HST (intra-image)
-from_similarity       its feature resembles those of images known to show the class           SST (cross-image)
+====================  =======================================================================  =====================
+function              evidence that a label is present                                         used by
+====================  =======================================================================  =====================
+cooccurrence_score    the classes known to be present in the same image usually come with it   SST, HST (intra-image)
+from_similarity       its feature resembles those of images known to show the class            SST (cross-image)
 accept                any score: of HST the similarity to prototypes, of CALDNR to a memory    HST, CALDNR
-from_evidence         the image resembles those known to show it more than those known not to SoftSST (cross-image)
-====================  ======================================================================  ================
+from_evidence         the image resembles those known to show it more than those known not to  SoftSST (cross-image)
+====================  =======================================================================  =====================
 
 What comes of them are Targets that speak about UNKNOWN labels only: their weight is 0 wherever the label is known. The
 scores that the evidence amounts to are functions of their own: `accept` takes those from a threshold on, and

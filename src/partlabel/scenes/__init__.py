@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+from jaxtyping import Int8
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from partlabel.codes import ABSENT, PRESENT
@@ -108,18 +109,59 @@ def draw(folder: str | Path, count: int, seed: int = 0, size: int = 128, test: f
     if count < 1 or size < 16:
         raise ValueError(f"count={count}, size={size}: draw at least 1 scene of at least 16 pixels")
     folder = Path(folder)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    images = tuple(f"images/{index:05d}.jpg" for index in range(count))
-    labels = np.full((count, len(CLASSES)), ABSENT, np.int8)
-    for index in track(range(count), "Drawing scenes"):
-        scene = plan(seed, index)
-        labels[index, [CLASSES.index(thing) for thing in scene.present]] = PRESENT
-        paint(scene, size).save(folder / images[index], quality=92)
+    images, labels = _paint_all(folder, "images", range(count), seed, size)
     first = round(count * (1 - test))
     split = ("train",) * first + ("test",) * (count - first)
     table = LabelTable(images, CLASSES, labels, split, folder)
     table.save(folder / "labels.csv")
     return table
+
+
+def collection(
+    folder: str | Path, images: int = 400, known: float = 0.5, new: int = 40, seed: int = 0, size: int = 128
+) -> LabelTable:
+    """Draw what somebody brings who wants their photos tagged: a folder of photos, and a table half filled in.
+
+    Args:
+        folder: Gets `photos/`, `labels.csv` with blanks, `truth.csv` without, and `new-photos/` that are in no table.
+        images: How many photos the table has.
+        known: Share of the labels that somebody gave.
+        new: How many photos are in no table.
+        seed: Of the scenes, and of which labels are blank.
+        size: Width and height of the photos, in pixels.
+
+    Returns:
+        The table with its blanks, `root` the photos.
+
+    Raises:
+        ValueError: No photos, or photos too small to see anything.
+    """
+    if images < 1 or new < 0 or size < 16:
+        raise ValueError(
+            f"images={images}, new={new}, size={size}: draw at least 1 photo of at least 16 pixels, and new=0 or more"
+        )
+    folder = Path(folder)
+    names, labels = _paint_all(folder / "photos", "", range(images), seed, size)
+    truth = LabelTable(names, CLASSES, labels, root=folder / "photos")
+    _paint_all(folder / "new-photos", "", range(images, images + new), seed, size)
+    truth.save(folder / "truth.csv")
+    table = truth.hide("uniform", known=known, seed=seed)
+    table.save(folder / "labels.csv")
+    return table
+
+
+def _paint_all(
+    root: Path, part: str, chosen: range, seed: int, size: int
+) -> tuple[tuple[str, ...], Int8[np.ndarray, "image class"]]:
+    """Paint the scenes of those numbers into a part of a folder; gives their paths and labels."""
+    (root / part).mkdir(parents=True, exist_ok=True)
+    images = tuple(Path(part, f"{number:05d}.jpg").as_posix() for number in chosen)
+    labels = np.full((len(chosen), len(CLASSES)), ABSENT, np.int8)
+    for row, number in enumerate(track(chosen, "Drawing scenes")):
+        scene = plan(seed, number)
+        labels[row, [CLASSES.index(thing) for thing in scene.present]] = PRESENT
+        paint(scene, size).save(root / images[row], quality=92)
+    return images, labels
 
 
 def plan(seed: int, index: int = 0) -> Scene:

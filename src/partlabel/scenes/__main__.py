@@ -1,12 +1,30 @@
-"""`python -m partlabel.scenes docs/img/scenes.png` draws the contact sheet of the README, in 256 colours."""
+"""Scenes to try partlabel on, and the picture of them in the README.
 
-import sys
+python -m partlabel.scenes collection FOLDER     photos and a table half filled in: what docs/tutorial.md starts from
+python -m partlabel.scenes sheet FILE.png        scenes side by side, in 256 colours
+"""
 
+from pathlib import Path
+
+from jsonargparse import auto_cli
 from PIL import Image
 
-from partlabel.scenes import contact_sheet
+from partlabel import LabelTable, scenes
 
-sheet = contact_sheet(seed=2)
-sheet.quantize(palette=sheet.quantize(256), dither=Image.Dither.FLOYDSTEINBERG).save(
-    sys.argv[1], optimize=True
-)
+
+def sheet(file: Path, seed: int = 2) -> None:
+    """Draw scenes side by side, what is present written below each.
+
+    Args:
+        file: PNG to write.
+        seed: Of the scenes.
+    """
+    drawn = scenes.contact_sheet(seed=seed)
+    few = drawn.quantize(palette=drawn.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)
+    few.save(file, optimize=True)
+
+
+if __name__ == "__main__":
+    made = auto_cli([scenes.collection, sheet], prog="python -m partlabel.scenes")
+    if isinstance(made, LabelTable):
+        print(f"{made.root}: {len(made):,} photos, {made.known:,} of {made.labels.size:,} labels known")
