@@ -1,10 +1,10 @@
 """Which order of questions helps most? `partlabel simulate-review` on coco18, with its curve for docs/review.md.
 
-    python benchmarks/review.py --cache ~/.cache/partlabel --out benchmarks/results/review.csv --png docs/img/review-orders.png
+    python benchmarks/review.py --out benchmarks/results/review.csv --png docs/img/review-orders.png
 
 From a tenth of the labels, `--rounds` times `--batch` questions in each order, a linear head on the frozen backbone's
-pooled features trained anew after each. The weight decay is the one that `benchmarks/transfer.py` chose for this head at
-a tenth of the labels, for all rounds and orders.
+pooled features trained anew after each. The weight decay is the one that `benchmarks/transfer.py` chose for this head
+at a tenth of the labels, for all rounds and orders.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def main() -> None:
     )
     parser.add_argument("--data", default="coco18")
     parser.add_argument("--known", type=float, default=0.1)
-    parser.add_argument("--batch", type=int, default=2000)
+    parser.add_argument("--batch", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--head", default="covariance")

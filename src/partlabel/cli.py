@@ -16,7 +16,7 @@ from typing import Any
 from partlabel import __version__
 from partlabel.options import Parser, UsageError
 from partlabel.text import did_you_mean
-from partlabel.verbs import hiding, listing, models, tables
+from partlabel.verbs import hiding, listing, models, review, tables
 from partlabel.verbs.models import ONE_FILE
 
 
@@ -205,6 +205,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "evaluate": models.evaluate,
     "predict": models.predict,
     "fill": models.fill,
+    "review": review.review,
+    "simulate-review": review.simulate_review,
     "hide": hiding.hide,
     "import": tables.import_,
     "inspect": tables.inspect,

@@ -94,8 +94,8 @@ def test_of_two_people_the_later_stands_and_they_are_known_to_disagree(log):
 def test_a_skip_is_no_label_and_no_disagreement(log):
     log.answer("q1", "one", "Ada", DOG, "skip")
     assert log.tally().label(DOG) == UNKNOWN
-    assert log.tally().skipped("Ada") == [DOG]
-    assert log.tally().skipped("Bob") == []
+    assert log.tally().skipped("Ada") == {DOG}
+    assert log.tally().skipped("Bob") == frozenset()
     log.answer("q2", "other", "Bob", DOG, "absent")
     tally = log.tally()
     assert tally.label(DOG) == ABSENT

@@ -96,7 +96,8 @@ def test_classes_take_turns():
 def test_the_random_order_hangs_on_its_seed():
     probability, blank = np.full((5, 4), 0.5, np.float32), np.ones((5, 4), bool)
     one, same, other = (
-        questions.in_order(questions.key("random", probability, blank, seed), blank).tolist() for seed in (1, 1, 2)
+        questions.in_order(questions.key("random", probability, blank, seed), blank).tolist()
+        for seed in (1, 1, 2)
     )
     assert one == same != other
 

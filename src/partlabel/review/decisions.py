@@ -2,11 +2,11 @@
 
 Every answer is an event with who, when, image, class and what; taking one back is an event too. What stands is what
 the events add up to (`Tally`), so nothing that anybody ever said is lost, and it can be told how a label came about.
-SQLite's write-ahead log lets many read while one writes; an answer is on the disk before the page hears of it, so that a
-killed server, or a machine without power, forgets nothing.
+SQLite's write-ahead log lets many read while one writes; an answer is on the disk before the page hears of it, so that
+a killed server, or a machine without power, forgets nothing.
 
-A question is *leased*: while one desk (a browser) has it, no other gets it, until the lease runs out. Leases keep work from
-being done twice; an answer that comes after its lease is an answer all the same.
+A question is *leased*: while one desk (a browser) has it, no other gets it, until the lease runs out. Leases keep work
+from being done twice; an answer that comes after its lease is an answer all the same.
 """
 
 import secrets
@@ -99,13 +99,16 @@ COLUMNS = "id, at, who, desk, image, class, what, undoes, probability"
 
 
 class Tally:
-    """What events add up to: of each person the last answer that was not taken back, of each label the last of those."""
+    """What events add up to: of each person the last answer not taken back, of each label the last of those."""
 
     def __init__(self) -> None:
         self.answers: dict[Cell, list[Event]] = {}
+        self._skipped: dict[str, set[Cell]] = {}
+        self._counts: dict[str, int] = {}
 
     def add(self, event: Event) -> None:
         """Count one more event; they come in their order."""
+        before = self.standing(event.cell)
         answers = self.answers.setdefault(event.cell, [])
         if event.what == "undo":
             answers[:] = [answer for answer in answers if answer.id != event.undoes]
@@ -113,6 +116,16 @@ class Tally:
             answers.append(event)
         if not answers:
             del self.answers[event.cell]
+        after = self.standing(event.cell)
+        for standing, sign in ((before, -1), (after, 1)):
+            for who, answer in standing.items():
+                if answer.what != "skip":
+                    self._counts[who] = self._counts.get(who, 0) + sign
+        for who in before.keys() | after.keys():
+            skipped = self._skipped.setdefault(who, set())
+            skipped.discard(event.cell)
+            if who in after and after[who].what == "skip":
+                skipped.add(event.cell)
 
     def standing(self, cell: Cell) -> dict[str, Event]:
         """The last answer of each person, who answered last coming last."""
@@ -131,22 +144,14 @@ class Tally:
         """Whether people say different things of it."""
         return len({answer.what for answer in self.standing(cell).values()} - {"skip"}) > 1
 
-    def skipped(self, who: str) -> list[Cell]:
+    def skipped(self, who: str) -> frozenset[Cell]:
         """What a person could not tell, as it stands."""
-        return [
-            cell
-            for cell in self.answers
-            if (last := self.standing(cell).get(who)) is not None and last.what == "skip"
-        ]
+        return frozenset(self._skipped.get(who, ()))
 
     def counts(self) -> dict[str, int]:
         """How many answers of each person stand, skips aside, the most first."""
-        found: dict[str, int] = {}
-        for cell in self.answers:
-            for who, answer in self.standing(cell).items():
-                if answer.what != "skip":
-                    found[who] = found.get(who, 0) + 1
-        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        standing = ((who, count) for who, count in self._counts.items() if count)
+        return dict(sorted(standing, key=lambda item: (-item[1], item[0])))
 
 
 class Decisions:
@@ -165,9 +170,7 @@ class Decisions:
         self.path, self.lease, self.clock = path, lease, clock
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._base = sqlite3.connect(
-            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-        )
+        self._base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")
@@ -206,9 +209,7 @@ class Decisions:
             tally.add(event)
         return tally
 
-    def claim(
-        self, desk: str, choose: Callable[[frozenset[Cell], Cell | None], Cell | None]
-    ) -> Cell | None:
+    def claim(self, desk: str, choose: Callable[[frozenset[Cell], Cell | None], Cell | None]) -> Cell | None:
         """Lease a question to a desk, which lets go of the one it had.
 
         Args:

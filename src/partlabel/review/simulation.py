@@ -1,8 +1,8 @@
 """What an order of questions is worth: labels that are known are hidden, and revealed a batch at a time.
 
-Round after round, a head on frozen features is trained on what is known, scored on the test part, and asked which blanks
-come next; the hidden labels answer. So the decisions that each order needs to reach a mAP can be counted, on a table
-that somebody had labelled whole. The answers are right, which a person's are not always, and all cost the same.
+Round after round, a head on frozen features is trained on what is known, scored on the test part, and asked which
+blanks come next; the hidden labels answer. So the decisions that each order needs to reach a mAP can be counted, on a
+table that somebody had labelled whole. The answers are right, which a person's are not always, and all cost the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -87,8 +87,8 @@ def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path |
     train, test = table.part("train"), table.part("test")
     if train.unknown:
         raise ValueError(
-            f"{train.unknown:,} labels of the part train are unknown: a simulation reveals what is true, so give a table "
-            "in which all is known"
+            f"{train.unknown:,} labels of the part train are unknown: a simulation reveals what is true, so give a "
+            "table in which all is known"
         )
     rank = heads.get(head).covariance_rank
     backbone = backbones.create(
@@ -125,9 +125,7 @@ def run(
         head: That is trained.
         config: How.
     """
-    everything = LabelTable(
-        tuple(map(str, range(len(given.truth)))), given.classes, np.array(given.truth)
-    )
+    everything = LabelTable(tuple(map(str, range(len(given.truth)))), given.classes, np.array(given.truth))
     labels = everything.hide("uniform", known=known, seed=seed).labels.copy()
     asked = present = 0
     for number in range(rounds + 1):
