@@ -1,6 +1,7 @@
 """The simulation of a review: what is revealed is true, counted, and bought at the same price in every order."""
 
 import csv
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -33,14 +34,12 @@ def test_each_round_reveals_a_batch_of_true_labels(given, order):
     assert [(point.round, point.decisions) for point in points] == [(0, 0), (1, 20), (2, 40), (3, 60)]
     known = [point.known * given.truth.size for point in points]
     assert np.diff(known) == pytest.approx([20, 20, 20])
-    assert all(
-        0 <= after.present - before.present <= 20 for before, after in zip(points, points[1:], strict=False)
-    )
+    assert all(0 <= after.present - before.present <= 20 for before, after in pairwise(points))
 
 
 def test_all_orders_end_alike_where_all_is_revealed(given):
     ends = [
-        list(simulation.run(given, order, 0, 0.5, 60, 1, "average", CONFIG))[-1]
+        list(simulation.run(given, order, 0, 0.5, 120, 1, "average", CONFIG))[-1]
         for order in simulation.ORDERS
     ]
     assert {point.known for point in ends} == {1.0}
