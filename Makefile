@@ -50,7 +50,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --editable '.[dev,text]'
+	$(BIN)/pip install --editable '.[dev,serve,text]'
 	touch $@
 
 clean:

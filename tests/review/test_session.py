@@ -1,10 +1,13 @@
 """A review as it goes on: what is asked next, what becomes of answers, and what known labels say of the others."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.completion import Completion
+from partlabel.report import Example
 from partlabel.review.decisions import Cell, Decisions
 from partlabel.review.looked import Looked
 from partlabel.review.session import ANYTHING, Session, Wish
@@ -139,6 +142,21 @@ def test_an_answer_moves_the_other_probabilities_of_its_image_alone(table, looke
     assert [(vote.name, vote.present) for vote in why.votes] == [("green", True)]
     assert why.alone == pytest.approx(1 / (1 + np.exp(-logits[2])))
     session.decisions.close()
+
+
+def test_reasons_come_without_pairs_where_the_image_vanished(session):
+    def gone(row):
+        raise OSError("it vanished")
+
+    session.gaze = gone
+    assert session.why(0, 0).pairs == []
+
+
+def test_the_methods_own_pairs_are_given_for_classes_that_are_here(session):
+    together = np.arange(16, dtype=np.float32).reshape(4, 4) / 16
+    session.gaze = lambda row: Example(Path(), cooccurrence=together)
+    session.labels[0] = [UNKNOWN, PRESENT, ABSENT, PRESENT]
+    assert session.why(0, 0).pairs == [("yellow", 3 / 16), ("green", 1 / 16)]
 
 
 def test_images_that_cannot_be_read_are_not_asked_about(table, looked, tmp_path):

@@ -8,6 +8,7 @@ import getpass
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote, urlencode
@@ -272,7 +273,9 @@ def create(
             image = pictures.read_small(photos.path(row), LARGE)
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
-        maps = None if image is None else session.gaze(row).attention
+        maps = None
+        with suppress(OSError):
+            maps = None if image is None else session.gaze(row).attention
         if image is None or maps is None:
             raise HTTPException(404, "there is no attention to show")
         return _jpeg(pictures.jpeg(pictures.lit(image, maps[column])))

@@ -7,6 +7,7 @@ less.
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -250,7 +251,9 @@ class Session:
         if self.completion is not None:
             voted = reasons.votes(self.completion.votes, logits, labels, column, self.table.classes)
         pairs: list[tuple[str, float]] = []
-        together = None if self.gaze is None else self.gaze(row).cooccurrence
+        together = None
+        with suppress(OSError):  # the image vanished meanwhile; the page says so in its place
+            together = None if self.gaze is None else self.gaze(row).cooccurrence
         if together is not None:
             there = [other for other in np.flatnonzero(labels == PRESENT).tolist() if other != column]
             there.sort(key=lambda other: -float(together[column, other]))
