@@ -68,7 +68,7 @@ def _run(argv: list[str]) -> None:
 
 def _overview() -> str:
     lines = [
-        f"  {verb:<10}{(inspect.getdoc(function) or '').splitlines()[0]}" for verb, function in VERBS.items()
+        f"  {verb:<17}{(inspect.getdoc(function) or '').splitlines()[0]}" for verb, function in VERBS.items()
     ]
     return "\n".join(
         [

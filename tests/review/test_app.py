@@ -1,8 +1,10 @@
 """The page, asked as a browser asks it."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,27 @@ def test_reloading_keeps_the_question(session):
 def test_two_browsers_get_different_questions(session):
     asked = [fields(client(session).get("/").text) for _ in range(2)]
     assert (asked[0]["row"], asked[0]["column"]) != (asked[1]["row"], asked[1]["column"])
+
+
+def test_people_who_answer_at_once_lose_nothing_and_are_asked_nothing_twice(session):
+    def work(name):
+        browser = client(session)
+        browser.post("/who", data={"name": name}, headers=ORIGIN)
+        text, asked = browser.get("/").text, []
+        while '<form class="answers"' in text:
+            asked.append((name, fields(text)["row"], fields(text)["column"]))
+            text = answer(browser, text, "absent").text
+        return asked
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [*chain.from_iterable(pool.map(work, ("Ada", "Bo", "Cy", "Di")))]
+    places = {(row, column) for _, row, column in asked}
+    events = session.decisions.since()
+    assert len(asked) == len(places) == len(events) <= session.table.unknown
+    rows = {image: str(number) for number, image in enumerate(session.table.images)}
+    columns = {name: str(number) for number, name in enumerate(session.table.classes)}
+    written = {(event.who, rows[event.image], columns[event.cls]) for event in events}
+    assert written == set(asked)
 
 
 def test_undo_takes_the_last_answer_back(session):

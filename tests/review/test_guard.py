@@ -37,6 +37,13 @@ def test_beyond_loopback_numbers_will_do_and_foreign_names_will_not():
     assert refused(guard, headers={"host": "evil.example:8765"}, offered="secret") == 400
 
 
+def test_a_proxy_goes_by_its_own_name():
+    guard = Guard("127.0.0.1", "secret", "t", known_as="review.example.org")
+    asked = {"host": "review.example.org", "origin": "https://review.example.org", "content-length": "10"}
+    assert refused(guard, "POST", asked, {"t": "secret"}) is None
+    assert refused(guard, headers={"host": "other.example.org"}, cookies={"t": "secret"}) == 400
+
+
 def test_without_the_token_nothing_is_answered():
     guard = Guard("0.0.0.0", "secret", "t")
     for cookies, offered in (

@@ -1,5 +1,6 @@
 """`partlabel review` from the command line to the table that `train` reads, killed on the way; and in a browser."""
 
+import json
 import re
 import shutil
 import signal
@@ -103,6 +104,9 @@ def test_decisions_survive_the_kill_of_the_server_and_become_labels_that_are_tra
     assert "write what was decided: partlabel review" in server.end()
 
     out = tmp_path / "reviewed.csv"
+    description = json.loads((run / "config.json").read_text())
+    description["data"]["images"] = "/moved/away"  # which an export does not need
+    (run / "config.json").write_text(json.dumps(description))
     assert main(["review", str(run), "--export", str(out)]) == 0
     assert "4 blanks became present and 3 absent" in capsys.readouterr().out
     reviewed = LabelTable.read(out)
@@ -158,6 +162,7 @@ def test_a_page_for_other_machines_makes_a_token():
 
     assert serving.token_for("127.0.0.1", None) is None
     assert serving.token_for("127.0.0.1", "mine") == "mine"
+    assert serving.token_for("127.0.0.1", None, "review.example.org")
     assert len(serving.token_for("0.0.0.0", None)) >= 32
     assert serving.token_for("0.0.0.0", None) != serving.token_for("0.0.0.0", None)
     assert serving.address("::1", 80, None) == "http://[::1]:80/"

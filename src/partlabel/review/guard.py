@@ -64,11 +64,12 @@ class Guard:
         host: The address that the page is bound to.
         token: Who comes needs it; None where everybody may.
         cookie: The name of the token's cookie.
+        known_as: Another name that the page goes by, as of a proxy before it.
     """
 
-    def __init__(self, host: str, token: str | None, cookie: str) -> None:
+    def __init__(self, host: str, token: str | None, cookie: str, known_as: str | None = None) -> None:
         self.open_wide = not is_loopback(host)
-        self.names = names_of(host)
+        self.names = names_of(host) | ({known_as} if known_as else set())
         self.token = token
         self.cookie = cookie
 

@@ -30,6 +30,7 @@ def build(
     port: int,
     host: str = "127.0.0.1",
     token: str | None = None,
+    known_as: str | None = None,
     wish: Wish = ANYTHING,
     part: str | None = None,
     blind: bool = False,
@@ -46,6 +47,7 @@ def build(
         port: That the page is at.
         host: The address that it is bound to.
         token: Who comes needs it; None where everybody may.
+        known_as: Another name that it goes by, as of a proxy before it.
         wish: What is asked where nobody wished for anything.
         part: Ask about this part of the split alone.
         blind: Keep what the model says to itself.
@@ -71,7 +73,7 @@ def build(
     )
     page = app.create(
         session,
-        Guard(host, token, f"partlabel-{port}-token"),
+        Guard(host, token, f"partlabel-{port}-token", known_as),
         title=tagger.name,
         wish=wish,
         blind=blind,
@@ -82,9 +84,9 @@ def build(
     return page, session
 
 
-def token_for(host: str, given: str | None) -> str | None:
+def token_for(host: str, given: str | None, known_as: str | None = None) -> str | None:
     """The token that a page at an address needs: the one given; none on this machine alone; else a new one."""
-    return given or (None if is_loopback(host) else secrets.token_urlsafe(24))
+    return given or (None if is_loopback(host) and not known_as else secrets.token_urlsafe(24))
 
 
 def bind(host: str, port: int) -> socket.socket:

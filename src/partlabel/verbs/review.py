@@ -1,12 +1,15 @@
 """The verbs `review` and `simulate-review`: people decide about blanks, and what the order of questions is worth."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
 from partlabel.verbs._common import read_table
 from partlabel.verbs.models import _run_table
+
+if TYPE_CHECKING:
+    from partlabel.data.table import LabelTable
 
 
 def review(
@@ -22,6 +25,7 @@ def review(
     host: str = "127.0.0.1",
     port: int = 8765,
     token: str | None = None,
+    known_as: str | None = None,
     lease: float = 120.0,
     follow_links: bool = False,
     batch_size: int = 64,
@@ -45,16 +49,17 @@ def review(
         host: Address to be reached at. Other than this machine alone, visitors need a token.
         port: Of the page; 0 for any that is free.
         token: That visitors need; a new one where one is needed and none is given.
+        known_as: Another host name that the page goes by, as of a proxy before it; then visitors need a token.
         lease: Seconds that a question is one person's alone.
         follow_links: Show images that links in the image folder lead out of it to.
         batch_size: Images at a time, when they are first looked at.
         workers: Processes that read images.
         format: Of the table.
     """
-    given = _run_table(run, table, images, absent, format, missing="keep")
     if export is not None:
-        _export(run, given, export, disputed)
+        _export(run, _run_labels(run, table, absent, format), export, disputed)
         return
+    given = _run_table(run, table, images, absent, format, missing="keep")
     _need_fastapi()
     import uvicorn
 
@@ -62,12 +67,12 @@ def review(
     from partlabel.review.session import Wish
     from partlabel.run import Run
 
-    needed = serving.token_for(host, token)
+    needed = serving.token_for(host, token, known_as)
     with serving.bind(host, port) as bound:
         port = bound.getsockname()[1]
         page, session = serving.build(
-            Run(run), given, port=port, host=host, token=needed, wish=Wish(order), part=part, blind=blind,
-            follow_links=follow_links, lease=lease, batch_size=batch_size, workers=workers,
+            Run(run), given, port=port, host=host, token=needed, known_as=known_as, wish=Wish(order), part=part,
+            blind=blind, follow_links=follow_links, lease=lease, batch_size=batch_size, workers=workers,
         )  # fmt: skip
         if session.unreadable:
             print(f"{session.unreadable:,} images cannot be read, and are not asked about")
@@ -86,7 +91,14 @@ def review(
     print(f"write what was decided: partlabel review {run} --export reviewed.csv")
 
 
-def _export(run: Path, table: Any, out: Path, disputed: Literal["later", "blank"]) -> None:
+def _run_labels(run: Path, table: Path | None, absent: Absent | None, format: dict[str, Any]) -> "LabelTable":
+    """The label table that is named, or else the run's own; its images need not be at hand."""
+    from partlabel.run import Run
+
+    return read_table(Run(run).labels, None) if table is None else read_table(table, None, absent, format)
+
+
+def _export(run: Path, table: "LabelTable", out: Path, disputed: Literal["later", "blank"]) -> None:
     """Write the table with what was decided."""
     from partlabel.review import merging
     from partlabel.review.decisions import Decisions
