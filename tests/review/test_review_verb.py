@@ -50,6 +50,23 @@ def run(trained, tmp_path):
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
+@pytest.fixture
+def serve():
+    """Starts servers; none outlives the test."""
+    started = []
+
+    def start(*typed):
+        server = Server(*typed)
+        started.append(server)
+        server.wait()
+        return server
+
+    yield start
+    for server in started:
+        server.process.kill()
+        server.process.wait()
+
+
 class Server:
     """`partlabel review` in a process of its own.
 
@@ -62,6 +79,9 @@ class Server:
         typed = [sys.executable, "-m", "partlabel", "review", str(run), "--port", "0", *options]
         self.process = subprocess.Popen(typed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.said = ""
+
+    def wait(self):
+        """Until it has opened its page."""
         for line in self.process.stdout:
             self.said += line
             if found := re.search(r"open (http://\S+)", line):
@@ -90,14 +110,14 @@ def decide(server, count, what):
 
 @pytest.mark.slow
 def test_decisions_survive_the_kill_of_the_server_and_become_labels_that_are_trained_on(
-    run, tmp_path, capsys
+    run, tmp_path, capsys, serve
 ):
     table = LabelTable.read(run / "labels.parquet")
-    server = Server(run)
+    server = serve(run)
     assert f"{table.unknown:,} blanks, of which 0 are decided" in server.said
     yes = decide(server, 4, "present")
     server.end(signal.SIGKILL)
-    server = Server(run)
+    server = serve(run)
     assert f"{table.unknown:,} blanks, of which 4 are decided" in server.said
     no = decide(server, 3, "absent")
     assert not {*yes} & {*no}
@@ -184,8 +204,8 @@ def chromium():
 
 
 @pytest.mark.slow
-def test_a_person_at_a_browser_decides_by_keys(run, chromium):
-    server = Server(run, "--order", "uncertain")
+def test_a_person_at_a_browser_decides_by_keys(run, chromium, serve):
+    server = serve(run, "--order", "uncertain")
     complaints = []
     page = chromium.new_page()
     page.on("console", lambda message: complaints.append(message.text))
