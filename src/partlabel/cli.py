@@ -16,7 +16,7 @@ from typing import Any
 from partlabel import __version__
 from partlabel.options import Parser, UsageError
 from partlabel.text import did_you_mean
-from partlabel.verbs import after, bench, hiding, listing, models, serve, tables
+from partlabel.verbs import after, bench, hiding, listing, models, review, serve, tables
 from partlabel.verbs.models import ONE_FILE
 
 
@@ -68,7 +68,7 @@ def _run(argv: list[str]) -> None:
 
 def _overview() -> str:
     lines = [
-        f"  {verb:<10}{(inspect.getdoc(function) or '').splitlines()[0]}" for verb, function in VERBS.items()
+        f"  {verb:<17}{(inspect.getdoc(function) or '').splitlines()[0]}" for verb, function in VERBS.items()
     ]
     return "\n".join(
         [
@@ -206,6 +206,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "predict": models.predict,
     "fill": models.fill,
     "tune": after.tune,
+    "review": review.review,
+    "simulate-review": review.simulate_review,
     "export": after.export,
     "hide": hiding.hide,
     "import": tables.import_,

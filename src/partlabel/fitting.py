@@ -97,6 +97,7 @@ def train(
     truth: LabelTable | None,
     run: Run,
     checkpoint: Path | None,
+    pooled: bool = False,
 ) -> Outcome:
     """Train a method on the parts of a table.
 
@@ -108,6 +109,7 @@ def train(
         truth: What is true of the training images.
         run: Where.
         checkpoint: What to go on from.
+        pooled: Whether the backbone's pooling, if it has one to fit, is fitted already.
 
     Returns:
         The history, and the logits of the validation images; the best epoch's weights are in the method.
@@ -115,7 +117,8 @@ def train(
     from partlabel.training import Learner, fit
 
     # Another seed divides the same images otherwise, and finds the same components, so the same cache.
-    fit_pooling(_backbone(model), view, _in_use(parts))
+    if not pooled:
+        fit_pooling(_backbone(model), view, _in_use(parts))
     cached = config.cache is not None
     learn, judge = _datasets(model, view, config, parts)
     workers = 0 if cached else config.workers

@@ -27,11 +27,16 @@ def read_small(path: Path, size: int) -> Image.Image | None:
     return upright
 
 
-def encode(image: Image.Image, quality: int = 80) -> str:
-    """The `data:` address of an image as JPEG."""
+def jpeg(image: Image.Image, quality: int = 80) -> bytes:
+    """An image as JPEG, without anything that its file said besides."""
     file = BytesIO()
     image.save(file, "JPEG", quality=quality, optimize=True)
-    return "data:image/jpeg;base64," + b64encode(file.getvalue()).decode()
+    return file.getvalue()
+
+
+def encode(image: Image.Image, quality: int = 80) -> str:
+    """The `data:` address of an image as JPEG."""
+    return "data:image/jpeg;base64," + b64encode(jpeg(image, quality)).decode()
 
 
 def thumbnail(path: Path | None, size: int = 160) -> str | None:
@@ -41,15 +46,18 @@ def thumbnail(path: Path | None, size: int = 160) -> str | None:
 
 
 def spotlight(path: Path | None, attention: Float[np.ndarray, "h w"], size: int = 160) -> str | None:
-    """An image file lit where a class looks: full colour at the map's maximum, towards night where it is near zero."""
+    """The `data:` address of an image file lit where a class looks; None if there is none or it cannot be read."""
     image = None if path is None else read_small(path, size)
-    if image is None:
-        return None
+    return None if image is None else encode(lit(image, attention))
+
+
+def lit(image: Image.Image, attention: Float[np.ndarray, "h w"]) -> Image.Image:
+    """An image in full colour at a map's maximum, towards night where the map is near zero."""
     light = _light(attention, image.size)[..., None]
     photo = np.asarray(image, dtype=np.float32) / 255
     night = 0.42 * photo.mean(2, keepdims=True) + 0.5 * DIM
     lit = light * photo + (1 - light) * night
-    return encode(Image.fromarray((255 * lit.clip(0, 1)).astype(np.uint8)))
+    return Image.fromarray((255 * lit.clip(0, 1)).astype(np.uint8))
 
 
 def _light(attention: np.ndarray, size: tuple[int, int]) -> np.ndarray:

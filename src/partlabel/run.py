@@ -11,6 +11,7 @@ checkpoints/            `last.ckpt` to go on from, `best.ckpt`
 history.json            what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
 validation.json         the best epoch on validation
 report.html             all of it on a page
+review/                 what people decided (`decisions.sqlite`), and what the model said of the images they were shown
 ======================  ==========================================================================
 """
 
@@ -44,6 +45,8 @@ class Run:
         self.metrics = self.folder / "metrics.csv"
         self.validation = self.folder / "validation.json"
         self.report = self.folder / "report.html"
+        self.review = self.folder / "review"
+        self.decisions = self.review / "decisions.sqlite"
         self.last = self.folder / "checkpoints" / "last.ckpt"
         self.best = self.folder / "checkpoints" / "best.ckpt"
 

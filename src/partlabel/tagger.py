@@ -113,6 +113,7 @@ class Tagger:
         truth: LabelTable | None = None,
         out: str | Path = "runs/a",
         resume: bool | Literal["auto"] = False,
+        start_from: str | Path | None = None,
         skip_broken: bool = False,
         config: TrainingConfig | None = None,
         **options: Any,
@@ -125,12 +126,15 @@ class Tagger:
             truth: The same images and classes with all labels known: measures pseudo-labels, never trains.
             out: The run's folder (`run.py` says what is in it).
             resume: Go on where the run in `out` stopped; `auto` starts anew if there is none.
+            start_from: A run whose backbone and head are begun with, as after more labels became known. What a method
+                remembers (images, features, judgements) begins empty.
             skip_broken: Leave images out that cannot be read, and list them in `skipped.csv`.
             config: How to train.
             **options: Fields of `TrainingConfig`, changed in `config`.
 
         Raises:
-            ValueError: Classes differ, images cannot be read, nothing is known, settings are not those of the run.
+            ValueError: Classes differ, images cannot be read, nothing is known, settings are not those of the run, or
+                what is begun with is another kind of network.
             FileExistsError: `out` holds a run, which is not to be gone on with.
             FloatingPointError: A loss is not finite.
             OSError: An image vanished, a process that reads images died, or a file cannot be written.
@@ -154,13 +158,19 @@ class Tagger:
             torch.manual_seed(config.seed)
             self.model, graph = self._start(parts)
         self.tuning, self.lean = None, False
+        if start_from is not None:
+            self._begin_with(start_from)
         about = {"images": str(Path(table.root or ".").resolve()), "table": digest(parts.table)}
         description = self._description() | {"training": config.to_dict(), "data": about}
+        if start_from is not None:
+            description["started_from"] = str(start_from)
         writes = ranks.is_first() or not config.several
         checkpoint = run.start(description, resume) if writes else run.join(resume)
         if writes:
             fitting.write_parts(run, parts)
-        outcome = fitting.train(self.model, self.view, config, parts, truth, run, checkpoint)
+        outcome = fitting.train(
+            self.model, self.view, config, parts, truth, run, checkpoint, pooled=start_from is not None
+        )
         self.completion = outcome.completion
         if writes:
             self.save(run.folder, description)
@@ -441,6 +451,23 @@ class Tagger:
         prevalence = torch.from_numpy(present / np.maximum(present + absent, 1))
         given = None if vectors is None else torch.from_numpy(vectors)
         return self._build(Classes(self.classes, given, torch.from_numpy(graph), prevalence)), graph
+
+    def _begin_with(self, folder: str | Path) -> None:
+        """Take backbone and head of another run, which must be of the same kind."""
+        other = Tagger.load(folder)
+        names = ("head", "head_args", "backbone", "trainable", "image_size", "pool", "words")
+        differing = [
+            f"{name} is {self.settings[name]!r} and was {other.settings[name]!r}"
+            for name in names
+            if self.settings[name] != other.settings[name]
+        ]
+        if self.classes != other.classes:
+            differing.append("the classes are others, or in another order")
+        if differing:
+            raise ValueError(f"cannot start from {folder}: {'; '.join(differing)}")
+        ours, theirs = self._fitted(), other._fitted()
+        ours.backbone.load_state_dict(theirs.backbone.state_dict())
+        ours.head.load_state_dict(theirs.head.state_dict())
 
     def _build(self, classes: Classes) -> Method:
         known = self.settings

@@ -43,7 +43,7 @@ def cooccurrence(
     Returns:
         1 on the diagonal; 0 where nothing is known, so a class that is never present is on its own.
     """
-    together, asked = _pairs(labels)
+    together, asked = present_with(labels)
     if unknown == "absent":
         asked = np.broadcast_to(np.diag(together)[:, None], together.shape)
     graph = np.divide(together, asked, out=np.zeros_like(together), where=asked > 0)
@@ -95,7 +95,7 @@ def split_stratified(
     return aside
 
 
-def _pairs(
+def present_with(
     labels: Int8[np.ndarray, "image class"],
 ) -> tuple[Float64[np.ndarray, "class class"], Float64[np.ndarray, "class class"]]:
     """`#(row present, column present)` and `#(row present, column known)`."""

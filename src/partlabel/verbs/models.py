@@ -27,6 +27,7 @@ def train(
     hide_seed: int = 0,
     out: Path = Path("runs/a"),
     resume: bool = False,
+    start_from: Path | None = None,
     skip_broken: bool = False,
     *,
     format: dict[str, Any],
@@ -45,6 +46,7 @@ def train(
         hide_seed: Of the hiding; 0 in the literature.
         out: Run folder.
         resume: Go on where the run in `out` stopped.
+        start_from: Run folder; begin with its backbone and head, as after a review made more labels known.
         skip_broken: Leave out images that cannot be read, and list them in the run folder.
         format: Of the table.
         method: How to learn.
@@ -67,6 +69,7 @@ def train(
             truth=None if known is None else whole,
             out=out,
             resume=resume,
+            start_from=start_from,
             skip_broken=skip_broken,
             config=config,
         )

@@ -1,0 +1,114 @@
+"""Puts a review together and serves it until it is interrupted."""
+
+import secrets
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from partlabel.data.table import LabelTable
+from partlabel.fitting import examples_of
+from partlabel.report import Example
+from partlabel.review import app, looked
+from partlabel.review.decisions import LEASE, Decisions
+from partlabel.review.guard import Guard, is_loopback
+from partlabel.review.session import ANYTHING, Session, Wish
+from partlabel.run import Run
+from partlabel.tagger import Tagger
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+PORT = 8765
+
+
+def build(
+    run: Run,
+    table: LabelTable,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    known_as: str | None = None,
+    wish: Wish = ANYTHING,
+    part: str | None = None,
+    blind: bool = False,
+    follow_links: bool = False,
+    lease: float = LEASE,
+    batch_size: int = 64,
+    workers: int = 0,
+) -> "tuple[FastAPI, Session]":
+    """The page of a run, and the review behind it.
+
+    Args:
+        run: The run.
+        table: Its blanks are asked about.
+        port: That the page is at.
+        host: The address that it is bound to.
+        token: Who comes needs it; None where everybody may.
+        known_as: Another name that it goes by, as of a proxy before it.
+        wish: What is asked where nobody wished for anything.
+        part: Ask about this part of the split alone.
+        blind: Keep what the model says to itself.
+        follow_links: Show images that links in the image folder lead out of it to.
+        lease: Seconds that a question is one person's alone.
+        batch_size: Images at a time, when they are first looked at.
+        workers: Processes that read images.
+
+    Raises:
+        ValueError: The classes differ, there is no such part, or the file of decisions is something else.
+    """
+    from partlabel.data.parts import aligned
+
+    tagger = Tagger.load(run.folder)
+    table = aligned(table, tagger.classes)
+    seen = looked.look(tagger, run, table, batch_size, workers)
+    gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])
+    readable = np.flatnonzero(np.isfinite(seen.logits).all(axis=1))
+    first = gaze(int(readable[0])) if len(readable) else Example(Path())
+    of_use = first.attention is not None or first.cooccurrence is not None
+    session = Session(
+        table, seen, Decisions(run.decisions, lease), tagger.completion, part, gaze if of_use else None
+    )
+    page = app.create(
+        session,
+        Guard(host, token, f"partlabel-{port}-token", known_as),
+        title=tagger.name,
+        wish=wish,
+        blind=blind,
+        follow_links=follow_links,
+        sees=first.attention is not None,
+        port=port,
+    )
+    return page, session
+
+
+def token_for(host: str, given: str | None, known_as: str | None = None) -> str | None:
+    """The token that a page at an address needs: the one given; none on this machine alone; else a new one."""
+    return given or (None if is_loopback(host) and not known_as else secrets.token_urlsafe(24))
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at an address.
+
+    Raises:
+        OSError: It is taken, or no address of this machine; the message says which.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), port))
+    except OSError as error:
+        bound.close()
+        raise OSError(
+            f"cannot listen at {host}:{port}: {error.strerror or error}; give another --port or --host"
+        ) from error
+    return bound
+
+
+def address(host: str, port: int, token: str | None) -> str:
+    """What to open in a browser."""
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")

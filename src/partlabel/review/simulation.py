@@ -1,0 +1,269 @@
+"""What an order of questions is worth: labels that are known are hidden, and revealed a batch at a time.
+
+Round after round, a head on frozen features is trained on what is known, scored on the test part, and asked which
+blanks come next; the hidden labels answer. So the decisions that each order needs to reach a mAP can be counted, on a
+table that somebody had labelled whole. The answers are right, which a person's are not always, and all cost the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float, Int8
+from torch import Tensor, nn
+
+from partlabel import metrics
+from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.config import TrainingConfig
+from partlabel.data import features, statistics
+from partlabel.data.aside import written_aside
+from partlabel.data.images import eval_transform
+from partlabel.data.module import Batches
+from partlabel.data.shards import Sharded
+from partlabel.data.table import LabelTable
+from partlabel.fitting import fit_pooling
+from partlabel.methods import Batch, Progress
+from partlabel.methods.bce import BCE
+from partlabel.nn import backbone as backbones
+from partlabel.nn import heads
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads import Head
+from partlabel.optimisation import optimizer, schedule
+from partlabel.progress import track
+from partlabel.review import questions
+from partlabel.review.questions import Order
+
+Features = Float[Tensor, "image channel 1 1"]
+SIZE = 224
+ORDERS: tuple[Order, ...] = ("random", "uncertain", "surest", "class")
+
+
+class Point(NamedTuple):
+    """Where an order has come to after a round.
+
+    Attributes:
+        seed: Of the hiding, the training and the random order.
+        order: Of the questions.
+        round: Rounds of questions so far.
+        decisions: Labels revealed so far.
+        known: Share of the training labels that is known.
+        present: Labels revealed so far that are present.
+        map: mAP on the test part.
+    """
+
+    seed: int
+    order: str
+    round: int
+    decisions: int
+    known: float
+    present: int
+    map: float
+
+
+class Given(NamedTuple):
+    """What is the same for all orders: the features and the true labels of both parts."""
+
+    classes: tuple[str, ...]
+    train: Features
+    truth: Int8[np.ndarray, "image class"]
+    test: Features
+    test_labels: Int8[np.ndarray, "test class"]
+
+
+def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path | None = None) -> Given:
+    """The features of both parts of a table, computed once.
+
+    Args:
+        table: With an image folder and the parts `train` and `test`; nothing in `train` may be unknown.
+        head: That will be trained: one that takes pooled features, such as `average` or `covariance`.
+        cache_dir: The folder of the feature cache.
+
+    Raises:
+        ValueError: There is no such part, or there are unknown labels in `train`.
+    """
+    train, test = table.part("train"), table.part("test")
+    if train.unknown:
+        raise ValueError(
+            f"{train.unknown:,} labels of the part train are unknown: a simulation reveals what is true, so give a "
+            "table in which all is known"
+        )
+    rank = heads.get(head).covariance_rank
+    backbone = backbones.create(
+        trainable="none", image_size=SIZE, pool=1 if rank else SIZE // 32, covariance_rank=rank
+    )
+    fit_pooling(backbone, (SIZE, backbone.preprocessing), train)
+    plain = eval_transform(SIZE, backbone.preprocessing)
+    both = []
+    for part in (train, test):
+        (view,) = features.compute(backbone, part, plain, size=SIZE, where=cache_dir)
+        both.append(torch.from_numpy(Sharded(view.path).take(np.arange(len(part)))).float())
+    return Given(table.classes, both[0], train.labels, both[1], test.labels)
+
+
+def run(
+    given: Given,
+    order: Order,
+    seed: int,
+    known: float,
+    batch: int,
+    rounds: int,
+    head: str,
+    config: TrainingConfig,
+) -> Iterator[Point]:
+    """The rounds of one order; the first point is before any question.
+
+    Args:
+        given: Features and truth.
+        order: Of the questions.
+        seed: Of the hiding, the training and the random order.
+        known: Share of the training labels that is known at first.
+        batch: Questions a round.
+        rounds: How many.
+        head: That is trained.
+        config: How.
+    """
+    everything = LabelTable(tuple(map(str, range(len(given.truth)))), given.classes, np.array(given.truth))
+    labels = everything.hide("uniform", known=known, seed=seed).labels.copy()
+    asked = present = 0
+    for number in range(rounds + 1):
+        model = fitted(given.train, labels, given.classes, head, config.with_options(seed=seed))
+        with torch.inference_mode():
+            said = model(given.train).logits.sigmoid().numpy()
+            scores = model(given.test).logits.numpy()
+        test = metrics.evaluate(scores, given.test_labels, given.classes)
+        share = float((labels != UNKNOWN).mean())
+        yield Point(seed, order, number, asked, share, present, test.map)
+        blank = labels == UNKNOWN
+        key = questions.key(order, said, blank, seed=1000 * seed + number)
+        places = questions.in_order(key, blank)[:batch]
+        labels.ravel()[places] = given.truth.ravel()[places]
+        asked += len(places)
+        present += int((given.truth.ravel()[places] == PRESENT).sum())
+
+
+def fitted(
+    images: Features,
+    labels: Int8[np.ndarray, "image class"],
+    classes: Sequence[str],
+    head: str,
+    config: TrainingConfig,
+) -> Head:
+    """A head trained from the start on features, by BCE on the known labels."""
+    there, absent, _ = statistics.counts(labels)
+    prevalence = torch.from_numpy(there / np.maximum(there + absent, 1))
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        made = heads.get(head)(images.shape[1], Classes(tuple(classes), prevalence=prevalence))
+    method = BCE(nn.Identity(), made).train()
+    batches = Batches(len(labels), config.batch_size, shuffle=True, seed=config.seed)
+    learner = optimizer(method, config)
+    pace = schedule(learner, config, config.epochs * len(batches))
+    known = torch.from_numpy(np.array(labels))
+    for epoch in range(config.epochs):
+        batches.set_epoch(epoch)
+        for asked in batches:
+            index = torch.tensor(asked.rows)
+            terms = method.step(Batch(images[index], known[index], index), Progress()).terms
+            learner.zero_grad()
+            torch.stack(list(terms.values())).sum().backward()
+            learner.step()
+            pace.step()
+    return made.eval()
+
+
+def simulate(
+    given: Given,
+    orders: Sequence[Order],
+    seeds: int,
+    known: float,
+    batch: int,
+    rounds: int,
+    head: str,
+    config: TrainingConfig,
+) -> list[Point]:
+    """All orders with all seeds; arguments as `run`."""
+    wanted = [(order, seed) for seed in range(seeds) for order in orders]
+    return [
+        point
+        for order, seed in track(wanted, "Asking")
+        for point in run(given, order, seed, known, batch, rounds, head, config)
+    ]
+
+
+def save(points: Sequence[Point], path: Path) -> Path:
+    """Write points as CSV."""
+    with written_aside(path) as aside:
+        pl.DataFrame(points, schema=list(Point._fields), orient="row").with_columns(
+            pl.col("known", "map").round(5)
+        ).write_csv(aside)
+    return path
+
+
+def curves(points: Sequence[Point]) -> dict[str, tuple[list[int], list[float]]]:
+    """By order: decisions, and the mean mAP over the seeds."""
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for order in dict.fromkeys(point.order for point in points):
+        at: dict[int, list[float]] = {}
+        for point in points:
+            if point.order == order:
+                at.setdefault(point.decisions, []).append(point.map)
+        found[order] = sorted(at), [float(np.mean(at[decisions])) for decisions in sorted(at)]
+    return found
+
+
+def needed(points: Sequence[Point], decisions: int, against: str = "random") -> dict[str, float | None]:
+    """Decisions that each order needs for the mAP that one of them has after so many; None if it did not get there.
+
+    Between rounds the mean curve is taken to be straight.
+
+    Args:
+        points: Of several orders.
+        decisions: Of the order compared with.
+        against: That order.
+
+    Raises:
+        ValueError: It was not simulated.
+    """
+    found = curves(points)
+    if against not in found:
+        raise ValueError(f"there are no points of the order {against!r}, to compare the others with")
+    goal = float(np.interp(decisions, *found[against]))
+    return {order: _reached(*curve, goal) for order, curve in found.items()}
+
+
+def _reached(decisions: Sequence[int], maps: Sequence[float], goal: float) -> float | None:
+    """Where a curve first comes to a height."""
+    if maps[0] >= goal:
+        return float(decisions[0])
+    for number in range(1, len(maps)):
+        if maps[number] >= goal:
+            low, high = maps[number - 1], maps[number]
+            part = (goal - low) / (high - low)
+            return decisions[number - 1] + part * (decisions[number] - decisions[number - 1])
+    return None
+
+
+def draw(points: Sequence[Point], path: Path) -> Path:
+    """Draw the curves as `.png` or `.svg`, with the range of the seeds about each mean."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (order, (decisions, maps)) in enumerate(curves(points).items()):
+        low, high = (
+            [kind(p.map for p in points if (p.order, p.decisions) == (order, at)) for at in decisions]
+            for kind in (min, max)
+        )
+        axes.plot(decisions, maps, "o-", ms=4, lw=1.8, color=f"C{number}", label=order)
+        axes.fill_between(decisions, low, high, color=f"C{number}", alpha=0.13, lw=0)
+    axes.set_xlabel("decisions")
+    axes.set_ylabel("mAP on test")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3, lw=0.6)
+    axes.legend(frameon=False)
+    with written_aside(path) as aside:
+        figure.savefig(aside, dpi=130)
+    return path

@@ -1,0 +1,187 @@
+"""The verbs `review` and `simulate-review`: people decide about blanks, and what the order of questions is worth."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from partlabel.codes import Absent
+from partlabel.options import UsageError
+from partlabel.verbs._common import read_table, run_table
+
+if TYPE_CHECKING:
+    from partlabel.data.table import LabelTable
+
+
+def review(
+    run: Path,
+    table: Path | None = None,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    order: Literal["uncertain", "surest", "class", "random"] = "class",
+    part: str | None = None,
+    blind: bool = False,
+    export: Path | None = None,
+    disputed: Literal["later", "blank"] = "later",
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    known_as: str | None = None,
+    lease: float = 120.0,
+    follow_links: bool = False,
+    batch_size: int = 64,
+    workers: int = 0,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Go through the blanks of a table on a local web page, or write what was decided.
+
+    Args:
+        run: Run folder.
+        table: Label table; the one the run was trained on if none.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        order: What is asked first, until changed on the page: `class` (classes take turns, the most probable blanks of
+            each), `uncertain`, `surest` (the most probable) or `random`.
+        part: Ask about this part of the split alone, such as train.
+        blind: Keep what the model says to itself, so that it sways nobody.
+        export: Open no page; write the table with all decisions so far, .csv or .parquet, for `train` to read.
+        disputed: In that table, of a label that people disagree about: the `later` answer, or it stays `blank`.
+        host: Address to be reached at. Other than this machine alone, visitors need a token.
+        port: Of the page; 0 for any that is free.
+        token: That visitors need; a new one where one is needed and none is given.
+        known_as: Another host name that the page goes by, as of a proxy before it; then visitors need a token.
+        lease: Seconds that a question is one person's alone.
+        follow_links: Show images that links in the image folder lead out of it to.
+        batch_size: Images at a time, when they are first looked at.
+        workers: Processes that read images.
+        format: Of the table.
+    """
+    if export is not None:
+        _export(run, _run_labels(run, table, absent, format), export, disputed)
+        return
+    given = run_table(run, table, images, absent, format, missing="keep")
+    _need_fastapi()
+    import uvicorn
+
+    from partlabel.review import serving
+    from partlabel.review.session import Wish
+    from partlabel.run import Run
+
+    needed = serving.token_for(host, token, known_as)
+    with serving.bind(host, port) as bound:
+        port = bound.getsockname()[1]
+        page, session = serving.build(
+            Run(run), given, port=port, host=host, token=needed, known_as=known_as, wish=Wish(order), part=part,
+            blind=blind, follow_links=follow_links, lease=lease, batch_size=batch_size, workers=workers,
+        )  # fmt: skip
+        if session.unreadable:
+            print(f"{session.unreadable:,} images cannot be read, and are not asked about")
+        so_far = session.progress("", Wish())
+        print(
+            f"{so_far.blanks:,} blanks, of which {so_far.decided:,} are decided; every answer is kept at once"
+        )
+        print(f"open {serving.address(host, port, needed)} (Ctrl-C ends)", flush=True)
+        server = uvicorn.Server(uvicorn.Config(page, log_level="warning", server_header=False))
+        try:
+            server.run(sockets=[bound])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            session.decisions.close()
+    print(f"write what was decided: partlabel review {run} --export reviewed.csv")
+
+
+def _run_labels(run: Path, table: Path | None, absent: Absent | None, format: dict[str, Any]) -> "LabelTable":
+    """The label table that is named, or else the run's own; its images need not be at hand."""
+    from partlabel.run import Run
+
+    return read_table(Run(run).labels, None) if table is None else read_table(table, None, absent, format)
+
+
+def _export(run: Path, table: "LabelTable", out: Path, disputed: Literal["later", "blank"]) -> None:
+    """Write the table with what was decided."""
+    from partlabel.review import merging
+    from partlabel.review.decisions import Decisions
+    from partlabel.run import Run
+
+    file = Run(run).decisions
+    if not file.exists():
+        raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
+    decisions = Decisions(file)
+    try:
+        merged = merging.merge(table, decisions.tally(), disputed)
+    finally:
+        decisions.close()
+    merged.table.save(out)
+    print(f"{out}: {merged.present:,} blanks became present and {merged.absent:,} absent")
+    if merged.elsewhere:
+        print(f"{merged.elsewhere:,} decisions are about images or classes that this table does not have")
+    if merged.disputes:
+        listed = merging.save_disputes(merged.disputes, out.with_suffix(".disputes.csv"))
+        print(f"{merged.disputed:,} labels are disputed: {listed}")
+
+
+def simulate_review(
+    table: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    known: float = 0.1,
+    batch: int = 1000,
+    rounds: int = 10,
+    seeds: int = 2,
+    head: Literal["average", "covariance"] = "covariance",
+    epochs: int = 9,
+    weight_decay: float = 0.03,
+    cache_dir: Path | None = None,
+    out: Path = Path("review.csv"),
+    curve: Path | None = None,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Measure how many decisions each order of questions needs, on a table where all is known.
+
+    Args:
+        table: Label table with the parts train and test, in which nothing of train is unknown.
+        images: Image folder.
+        absent: What a class that is not mentioned means, in formats that list only what is there.
+        known: Share of the training labels that is known at first.
+        batch: Questions before the head is trained anew.
+        rounds: How often.
+        seeds: How often all of it.
+        head: That is trained, on a frozen backbone.
+        epochs: Passes over the training images.
+        weight_decay: Of the head.
+        cache_dir: The folder of the feature cache.
+        out: Measurements to write, .csv.
+        curve: Picture of them to write, .png or .svg.
+        format: Of the table.
+    """
+    if images is None:
+        raise UsageError(
+            "missing: --images, the image folder (all options: partlabel simulate-review --help)"
+        )
+    from partlabel.config import TrainingConfig
+    from partlabel.review import simulation
+
+    config = TrainingConfig(epochs=epochs, batch_size=128, weight_decay=weight_decay)
+    given = simulation.prepare(read_table(table, images, absent, format), head, cache_dir)
+    points = simulation.simulate(given, simulation.ORDERS, seeds, known, batch, rounds, head, config)
+    simulation.save(points, out)
+    if curve is not None:
+        simulation.draw(points, curve)
+    decisions, maps = simulation.curves(points)["random"]
+    print(
+        f"mAP on test: {maps[0]:.1%} before, {maps[-1]:.1%} after {decisions[-1]:,} decisions in random order;"
+    )
+    for order, needed in simulation.needed(points, decisions[-1]).items():
+        reached = "did not get there" if needed is None else f"{needed:,.0f} decisions for the same"
+        print(f"  {order:<10} {reached}")
+    print(f"measurements in {out}")
+
+
+def _need_fastapi() -> None:
+    """Say what is missing, and how to get it."""
+    from importlib.util import find_spec
+
+    lacking = [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]
+    if lacking:
+        raise ImportError(f"review needs {', '.join(lacking)}: pip install 'partlabel[serve]'")

@@ -1,0 +1,262 @@
+"""`partlabel review` from the command line to the table that `train` reads, killed on the way; and in a browser."""
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+
+import httpx
+
+from partlabel.cli import main
+from partlabel.codes import UNKNOWN
+from partlabel.data.table import LabelTable
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def trained(collection, tmp_path_factory):
+    """A run on the collection, whose head has attention."""
+    out = tmp_path_factory.mktemp("review-verb") / "run"
+    typed = ["train", collection / "labels.csv", "--images", collection / "photos", "--out", out]
+    options = [
+        "--method",
+        "bce",
+        "--head",
+        "class_attention",
+        "--epochs",
+        "1",
+        "--image-size",
+        "64",
+        "--pretrained",
+        "false",
+    ]
+    assert main([*map(str, typed), *options, "--accelerator", "cpu"]) == 0
+    return out
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.fixture
+def serve():
+    """Starts servers; none outlives the test."""
+    started = []
+
+    def start(*typed):
+        server = Server(*typed)
+        started.append(server)
+        server.wait()
+        return server
+
+    yield start
+    for server in started:
+        server.process.kill()
+        server.process.wait()
+
+
+class Server:
+    """`partlabel review` in a process of its own.
+
+    Args:
+        run: The run.
+        *options: As typed.
+    """
+
+    def __init__(self, run, *options):
+        typed = [sys.executable, "-m", "partlabel", "review", str(run), "--port", "0", *options]
+        self.process = subprocess.Popen(typed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.said = ""
+
+    def wait(self):
+        """Until it has opened its page."""
+        for line in self.process.stdout:
+            self.said += line
+            if found := re.search(r"open (http://\S+)", line):
+                self.address = found[1].rstrip("/")
+                return
+        raise AssertionError(f"no page was opened:\n{self.said}")
+
+    def end(self, by=signal.SIGINT):
+        self.process.send_signal(by)
+        rest, _ = self.process.communicate(timeout=60)
+        return rest
+
+
+def decide(server, count, what):
+    """Answer questions as a browser does; the images and classes asked about."""
+    browser = httpx.Client(base_url=server.address, headers={"Origin": server.address})
+    text, asked = browser.get("/").text, []
+    for _ in range(count):
+        form = re.search(r'<form class="answers".*?<button', text, re.DOTALL)[0]
+        data = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)) | {"what": what}
+        text = browser.post("/answer", data=data, headers={"HX-Request": "true"}).text
+        asked.append((int(data["row"]), int(data["column"])))
+    browser.close()
+    return asked
+
+
+@pytest.mark.slow
+def test_decisions_survive_the_kill_of_the_server_and_become_labels_that_are_trained_on(
+    run, tmp_path, capsys, serve
+):
+    table = LabelTable.read(run / "labels.parquet")
+    server = serve(run)
+    assert f"{table.unknown:,} blanks, of which 0 are decided" in server.said
+    yes = decide(server, 4, "present")
+    server.end(signal.SIGKILL)
+    server = serve(run)
+    assert f"{table.unknown:,} blanks, of which 4 are decided" in server.said
+    no = decide(server, 3, "absent")
+    assert not {*yes} & {*no}
+    assert "write what was decided: partlabel review" in server.end()
+
+    out = tmp_path / "reviewed.csv"
+    description = json.loads((run / "config.json").read_text())
+    description["data"]["images"] = "/moved/away"  # which an export does not need
+    (run / "config.json").write_text(json.dumps(description))
+    assert main(["review", str(run), "--export", str(out)]) == 0
+    assert "4 blanks became present and 3 absent" in capsys.readouterr().out
+    reviewed = LabelTable.read(out)
+    expected = table.labels.copy()
+    for cells, label in ((yes, 1), (no, 0)):
+        for cell in cells:
+            assert expected[cell] == UNKNOWN
+            expected[cell] = label
+    assert (reviewed.labels == expected).all()
+    assert reviewed.split == table.split
+
+
+def test_disputes_are_said_and_listed(run, tmp_path, capsys):
+    from partlabel.review.decisions import Cell, Decisions
+    from partlabel.run import Run
+
+    table = LabelTable.read(run / "labels.parquet")
+    row, column = (table.labels == UNKNOWN).nonzero()
+    cell = Cell(table.images[row[0]], table.classes[column[0]])
+    log = Decisions(Run(run).decisions)
+    log.answer("1", "one", "Ada", cell, "present")
+    log.answer("2", "two", "Bob", cell, "absent")
+    log.answer("3", "two", "Bob", Cell("elsewhere.png", "red"), "absent")
+    log.close()
+    assert main(["review", str(run), "--export", str(tmp_path / "t.csv"), "--disputed", "blank"]) == 0
+    said = capsys.readouterr().out
+    assert "0 blanks became present and 0 absent" in said
+    assert "1 decisions are about images or classes that this table does not have" in said
+    assert f"1 labels are disputed: {tmp_path / 't.disputes.csv'}" in said
+    assert pl.read_csv(tmp_path / "t.disputes.csv")["who"].to_list() == ["Ada", "Bob"]
+
+
+def test_without_decisions_there_is_nothing_to_export(run, tmp_path, capsys):
+    assert main(["review", str(run), "--export", str(tmp_path / "t.csv")]) == 2
+    assert "nothing was decided yet: there is no" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_said(run, capsys):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["review", str(run), "--port", str(port)]) == 2
+    assert (
+        f"cannot listen at 127.0.0.1:{port}: Address already in use; give another" in capsys.readouterr().err
+    )
+
+
+def test_a_page_for_other_machines_makes_a_token():
+    from partlabel.review import serving
+
+    assert serving.token_for("127.0.0.1", None) is None
+    assert serving.token_for("127.0.0.1", "mine") == "mine"
+    assert serving.token_for("127.0.0.1", None, "review.example.org")
+    assert len(serving.token_for("0.0.0.0", None)) >= 32
+    assert serving.token_for("0.0.0.0", None) != serving.token_for("0.0.0.0", None)
+    assert serving.address("::1", 80, None) == "http://[::1]:80/"
+    assert serving.address("192.168.1.5", 80, "t") == "http://192.168.1.5:80/?token=t"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser without a window."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright, which drives the browser, is not installed"
+    )
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.mark.slow
+def test_a_person_at_a_browser_decides_by_keys(run, chromium, serve):
+    server = serve(run, "--order", "uncertain")
+    complaints = []
+    page = chromium.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(server.address)
+
+    def asked():
+        fields = page.locator(".answers input[type=hidden]")
+        return {each.get_attribute("name"): each.get_attribute("value") for each in fields.all()[:3]}
+
+    def events():
+        with sqlite3.connect(run / "review" / "decisions.sqlite") as base:
+            return base.execute("SELECT what FROM events ORDER BY id").fetchall()
+
+    def press(key):
+        before = asked()["ask"]
+        page.keyboard.press(key)
+        page.wait_for_function("ask => document.querySelector('[name=ask]').value !== ask", arg=before)
+
+    first = asked()
+    for key in ("y", "n", "s", "u"):
+        press(key)
+    assert [what for (what,) in events()] == ["present", "absent", "skip", "undo"]
+    assert page.locator(".undo").inner_text().startswith("U Undo\nTaken back. Last:")
+    assert page.locator(".counts").inner_text().startswith("2 of")
+
+    page.keyboard.press("a")
+    page.wait_for_selector(".photo-large.looking")
+    loaded = "() => [...document.images].every(each => each.complete && each.naturalWidth > 0)"
+    page.wait_for_function(loaded)  # the photo, its attention, and similar ones
+
+    page.get_by_label("from, percent").fill("1")
+    page.keyboard.type("y")  # into the field, which takes no letters
+    assert len(events()) == 4
+    page.get_by_label("from, percent").fill("0")
+    page.get_by_text("Classes in turn").click()
+    page.wait_for_function("() => location.search.includes('order=class')")
+    press("y")
+    assert len(events()) == 5
+
+    other = chromium.new_context().new_page()
+    other.goto(server.address)
+    assert other.locator("[name=ask]").get_attribute("value") != first["ask"]
+    mine, theirs = asked(), other.locator(".answers [name=row], .answers [name=column]")
+    assert [each.get_attribute("value") for each in theirs.all()] != [mine["row"], mine["column"]]
+
+    assert complaints == []
+    server.end(signal.SIGKILL)
+    page.keyboard.press("y")
+    page.get_by_text("The answer did not reach the server").wait_for()
+    assert page.locator("[data-key=y]").is_enabled()
+    assert len(events()) == 5
+    page.close()
+    other.close()

@@ -1,0 +1,125 @@
+"""The simulation of a review: what is revealed is true, counted, and bought at the same price in every order."""
+
+import csv
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from drawings import draw_photos
+from partlabel.cli import main
+from partlabel.config import TrainingConfig
+from partlabel.data.table import LabelTable
+from partlabel.review import simulation
+from partlabel.review.simulation import Given, Point
+
+CONFIG = TrainingConfig(epochs=4, batch_size=16, weight_decay=0.01)
+
+
+@pytest.fixture
+def given():
+    """Two classes that can be read off the features, of 60 images; one is rare."""
+    random = np.random.RandomState(0)
+    features = random.randn(80, 6).astype(np.float32)
+    labels = np.stack([features[:, 0] > 0, features[:, 1] > 1.2], 1).astype(np.int8)
+    maps = torch.from_numpy(features)[..., None, None]
+    return Given(("half", "rare"), maps[:60], labels[:60], maps[60:], labels[60:])
+
+
+@pytest.mark.parametrize("order", simulation.ORDERS)
+def test_each_round_reveals_a_batch_of_true_labels(given, order):
+    points = list(simulation.run(given, order, 0, 0.3, 20, 3, "average", CONFIG))
+    assert [(point.round, point.decisions) for point in points] == [(0, 0), (1, 20), (2, 40), (3, 60)]
+    known = [point.known * given.truth.size for point in points]
+    assert np.diff(known) == pytest.approx([20, 20, 20])
+    assert all(0 <= after.present - before.present <= 20 for before, after in pairwise(points))
+
+
+def test_all_orders_end_alike_where_all_is_revealed(given):
+    ends = [
+        list(simulation.run(given, order, 0, 0.5, 120, 1, "average", CONFIG))[-1]
+        for order in simulation.ORDERS
+    ]
+    assert {point.known for point in ends} == {1.0}
+    assert len({point.map for point in ends}) == 1
+    assert len({point.present for point in ends}) == 1
+
+
+def test_the_surest_order_finds_more_that_is_present_than_chance(given):
+    found = {
+        order: list(simulation.run(given, order, 0, 0.4, 15, 1, "average", CONFIG))[-1].present
+        for order in ("random", "surest")
+    }
+    assert found["surest"] > found["random"]
+
+
+def points(order, *maps):
+    """Of two seeds, which differ by 0.02."""
+    return [
+        Point(seed, order, n, 100 * n, 0.1, 0, value + (0.01 if seed else -0.01))
+        for seed in (0, 1)
+        for n, value in enumerate(maps)
+    ]
+
+
+def test_decisions_needed_are_read_off_the_mean_curve():
+    measured = [
+        *points("random", 0.5, 0.6, 0.7),
+        *points("quick", 0.5, 0.8, 0.8),
+        *points("slow", 0.5, 0.5, 0.55),
+    ]
+    assert simulation.curves(measured)["random"] == ([0, 100, 200], pytest.approx([0.5, 0.6, 0.7]))
+    needed = simulation.needed(measured, 150)
+    assert needed["random"] == pytest.approx(150)
+    assert needed["quick"] == pytest.approx(50)
+    assert needed["slow"] is None
+    with pytest.raises(ValueError, match="no points of the order 'random', to compare the others with"):
+        simulation.needed(points("quick", 0.5), 0)
+
+
+def test_unknown_labels_cannot_be_revealed():
+    labels = np.array([[-1], [1]], np.int8)
+    table = LabelTable(("a.jpg", "b.jpg"), ("cat",), labels, ("train", "test"))
+    with pytest.raises(
+        ValueError, match="1 labels of the part train are unknown: a simulation reveals what is true"
+    ):
+        simulation.prepare(table)
+
+
+def test_simulate_review_measures_and_draws(tmp_path, capsys):
+    labels = draw_photos(tmp_path / "photos", 32)
+    with open(tmp_path / "all.csv", "w", newline="") as file:
+        rows = [[f"{n:02}.png", "train" if n < 24 else "test", *row] for n, row in enumerate(labels.tolist())]
+        csv.writer(file).writerows([["image", "split", "red", "green", "blue", "yellow"], *rows])
+    typed = [
+        "simulate-review",
+        tmp_path / "all.csv",
+        "--images",
+        tmp_path / "photos",
+        "--cache-dir",
+        tmp_path / "cache",
+    ]
+    few = [
+        "--known",
+        "0.5",
+        "--batch",
+        "8",
+        "--rounds",
+        "1",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--head",
+        "average",
+    ]
+    written = ["--out", tmp_path / "r.csv", "--curve", tmp_path / "r.png"]
+    assert main([*map(str, typed), *few, *map(str, written)]) == 0
+    assert "after 8 decisions in random order" in capsys.readouterr().out
+    assert pl.read_csv(tmp_path / "r.csv").columns == list(Point._fields)
+    assert len(pl.read_csv(tmp_path / "r.csv")) == 4 * 2
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*map(str, typed[:2])]) == 2
+    assert "missing: --images" in capsys.readouterr().err
