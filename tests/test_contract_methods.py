@@ -207,6 +207,17 @@ def test_the_docstring_names_its_paper_and_every_option(name):
         assert re.search(rf"^\s+{option}:", kind.__doc__, re.MULTILINE), option
 
 
+def test_chance_differs_from_step_to_step_and_from_seed_to_seed_of_any_size():
+    times = [
+        Progress(seed=seed, step=step)
+        for seed in (0, 1, 127, 2**23, 2**24, 2**24 + 1, 20261123, 2**31 - 1)
+        for step in (0, 1, 10**9)
+    ]
+    seeds = [time.generator().initial_seed() for time in times]
+    assert len(set(seeds)) == len(seeds)
+    assert Progress(seed=3, step=5).generator().initial_seed() == 3 * 2**40 + 5, "as earlier runs drew"
+
+
 def test_a_method_that_does_not_exist_names_the_nearest():
     with pytest.raises(ValueError, match=r"no method 'ssst' \(did you mean 'sst'\?\); there are: .*sst"):
         methods.get("ssst")
