@@ -79,7 +79,7 @@ OF_SINGLE_IMAGES = ("curriculum", "em_apl", "epr", "ll_cp", "role", "soft_sst")
 @pytest.mark.parametrize("name", OF_SINGLE_IMAGES)
 def test_methods_that_keep_something_of_every_image_or_count_its_classes_are_refused(name):
     """A mixture lies in no row of the table, and shows more classes than an image."""
-    with pytest.raises(ValueError, match="single images show .*, and a mixture is none of them"):
+    with pytest.raises(ValueError, match=r"single images show .*, and a mixture is none of them"):
         LogicMix(Same(), residual(), name)
 
 
