@@ -84,6 +84,15 @@ def test_the_search_is_with_the_first_seed_and_holds_for_the_others_and_for_who_
     assert [json.loads(each)["weight_decay"] for each in found["found"][:4]] == [best] * 4
 
 
+def test_another_search_runs_those_anew_that_take_what_it_finds(photos, table, tmp_path):
+    """The arm that is tuned keeps results of both searches; the other one's are of the search that is asked for."""
+    arms = {name: GRID["arms"][name] for name in ("plain", "late")}
+    for decay in (0.01, 0.5, 0.01):
+        small = GRID | {"arms": arms, "seeds": [0], "search": {"weight_decay": [decay]}}
+        found = go(small, table, photos, tmp_path)[1]["found"]
+        assert [json.loads(each)["weight_decay"] for each in found] == [decay, decay]
+
+
 def test_several_processes_in_another_folder_come_to_what_one_does(photos, table, done, tmp_path):
     columns = ("arm", "seed", "map", "found", "known_share")
     two = go(GRID, table, photos, tmp_path, processes=2)[1].select(columns)
