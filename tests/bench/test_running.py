@@ -117,6 +117,28 @@ def test_a_method_that_fails_leaves_the_others_alone(photos, table, tmp_path):
     assert found["arm"].to_list() == ["plain"]
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(RuntimeError("no such shape"), "no such shape"), (KeyError(), "KeyError")]
+)
+def test_whatever_a_method_fails_with_is_said_of_its_job(photos, table, tmp_path, monkeypatch, error, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(cell, "run", fail)
+    assert go(GRID, table, photos, tmp_path)[0] == [
+        f"plain, uniform, seed 0: {said}", f"negative, uniform, seed 0: {said}",
+    ]  # fmt: skip
+
+
+def test_features_of_every_arm_are_there_before_processes_want_them(photos, table, tmp_path, monkeypatch):
+    arms = GRID["arms"] | {"late": GRID["arms"]["late"] | {"pool": 1}}
+    pools = []
+    monkeypatch.setattr(cell, "features_of", lambda data, made, arm: pools.append(arm.pool))
+    monkeypatch.setattr(running, "work", lambda *_: None)
+    go(GRID | {"arms": arms}, table, photos, tmp_path)
+    assert sorted(pools) == [1, 2]
+
+
 def test_choosing_does_not_hang_on_how_sure_scores_are():
     random = np.random.default_rng(0)
     labels = (random.random((200, 3)) < 0.3).astype(np.int8)

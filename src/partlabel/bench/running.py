@@ -107,7 +107,7 @@ def run(
     folder, name = Folder(out), digest(table)
     data = Data.of(table, cache_dir)
     todo = [job for job in grid.jobs() if not _done(folder, of_job(grid, job, name))]
-    for arm in _each_view(job.arms[0] for job in todo):
+    for arm in _each_view(arm for job in todo for arm in job.arms):
         features_of(data, grid, arm)  # by one process, before several want them
     if processes == 1:
         for job in todo:
@@ -150,8 +150,9 @@ def work(grid: Grid, job: Job, data: Any, table: str, out: Path) -> str | None:
                 given = views.get(view) or views.setdefault(view, cell_.features_of(data, grid, each.arm))
                 with redirect_stderr(StringIO()):  # one bar, that of the grid
                     row = cell_.run(data, given, each, found)
-            except (ValueError, TypeError, FloatingPointError) as error:
-                return f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {error}"
+            except Exception as error:  # of a method from anywhere
+                said = str(error) or type(error).__name__
+                return f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {said}"
             folder.write(each, row)
         settings.setdefault(each.arm.name, row["found"])
     return None
