@@ -23,7 +23,9 @@ SMALL = {  # small sizes where a constructor has such an option; everything else
     "pair_hidden_dim": 6,
     "memory_size": 3,
 }
-LATE = Progress(epoch=30, step=200, batch=2, batches=7, epochs=40)  # past every start; not what comes of epochs before
+LATE = Progress(
+    epoch=30, step=200, batch=2, batches=7, epochs=40
+)  # past every start; not what comes of epochs before
 EARLY = Progress(epochs=40, batches=7)
 
 every_method = pytest.mark.parametrize("name", methods.names())
