@@ -149,6 +149,17 @@ def test_choosing_does_not_hang_on_how_sure_scores_are():
     assert cell.cost(np.where(hidden == -1, 99, scores).astype(np.float32), hidden) > 0
 
 
+def test_a_head_starts_where_present_labels_alone_put_it(photos, table):
+    """At the share of images that show a class, and not at certainty."""
+    made = grid.parse(GRID)
+    data = cell.Data.of(table, str(photos / "cache"))
+    train = data.train.hide("positives_only")
+    given = cell.features_of(data, made, made.arms[0])
+    method = cell._build(given, made.arms[0], train, made.config(made.arms[0], 0, {}))
+    share = (train.labels == 1).mean(0)
+    np.testing.assert_allclose(method.head.linear.bias.sigmoid().detach(), share, atol=2e-3)
+
+
 def test_a_table_without_a_test_part_is_refused(photos, table, tmp_path):
     with pytest.raises(
         ValueError, match="no part 'test', and a benchmark needs 'train' and 'test': partlabel split"
