@@ -148,13 +148,12 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
         batch_size=128, lr=2e-3, weight_decay=decay, optimizer="adam",
         schedule="cosine", cache="features", accelerator="cpu", seed=seed, val=VAL,
     )  # fmt: skip
-    present, absent, _ = statistics.counts(train.labels)
     vectors = words.vectors(train.classes, arm.vectors)
     classes = Classes(
         train.classes,
         None if vectors is None else torch.from_numpy(vectors),
         torch.from_numpy(statistics.cooccurrence(train.labels)),
-        torch.from_numpy(present / np.maximum(present + absent, 1)),
+        torch.from_numpy(statistics.prevalence(train.labels)),
     )
     torch.manual_seed(seed)
     head = heads.get(arm.head)(given.backbone.channels, classes, **(TRUNK if arm.head in MAPS else {}))

@@ -23,7 +23,9 @@ SMALL = {  # small sizes where a constructor has such an option; everything else
     "pair_hidden_dim": 6,
     "memory_size": 3,
 }
-LATE = Progress(epoch=30, step=200, batch=2, batches=7, epochs=40)  # every term of every schedule is on
+LATE = Progress(
+    epoch=30, step=200, batch=2, batches=7, epochs=40
+)  # past every start; not what comes of epochs before
 EARLY = Progress(epochs=40, batches=7)
 
 every_method = pytest.mark.parametrize("name", methods.names())
@@ -205,6 +207,17 @@ def test_the_docstring_names_its_paper_and_every_option(name):
     assert re.search(r"\b(19|20)\d\d\b", kind.__doc__), "no year"
     for option in inspect.signature(kind).parameters:
         assert re.search(rf"^\s+{option}:", kind.__doc__, re.MULTILINE), option
+
+
+def test_chance_differs_from_step_to_step_and_from_seed_to_seed_of_any_size():
+    times = [
+        Progress(seed=seed, step=step)
+        for seed in (0, 1, 127, 2**23, 2**24, 2**24 + 1, 20261123, 2**31 - 1)
+        for step in (0, 1, 10**9)
+    ]
+    seeds = [time.generator().initial_seed() for time in times]
+    assert len(set(seeds)) == len(seeds)
+    assert Progress(seed=3, step=5).generator().initial_seed() == 3 * 2**40 + 5, "as earlier runs drew"
 
 
 def test_a_method_that_does_not_exist_names_the_nearest():

@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from safetensors.torch import load_file
 
 from partlabel import LabelTable, Tagger, exporting, hub
 from partlabel.cli import main
+from partlabel.methods.logicmix import LogicMix
 from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.run import Run
 from partlabel.tuning import Scale, fit
+from trunk import Same, residual
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 QUICK = {"epochs": 2, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
@@ -106,6 +109,14 @@ def test_memory_and_pair_head_are_left_out_unless_asked_for(runs, table, tmp_pat
     again = Tagger.load(tmp_path / "all").model.state_dict()
     for name, value in tagger.model.state_dict().items():
         assert torch.equal(again[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("inner", "lean", "said"), [("sst", False, True), ("sst", True, False), ("bce", False, False)]
+)
+def test_a_memory_inside_another_method_is_told_of_where_it_is_saved(inner, lean, said):
+    tagger = SimpleNamespace(model=LogicMix(Same(), residual(), inner), lean=lean)
+    assert hub._remembers(tagger) is said
 
 
 def test_soft_sst_keeps_the_memory_that_its_vote_needs_and_no_more(runs, table, tmp_path):

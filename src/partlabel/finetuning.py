@@ -99,7 +99,7 @@ def fine_tune(
     if layer is None:
         raise ValueError(
             f"the logits of the head {type(model.head).__name__} do not come out of a linear layer; those of "
-            "'average', 'covariance' and 'ssgrl' do"
+            "'average', 'max', 'covariance' and 'ssgrl' do"
         )
     tables = (aligned(table, tagger.classes) for table in (train, val))
     learn, judge = (_seen(model, layer, tagger, table, batch_size, workers) for table in tables)

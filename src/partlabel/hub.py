@@ -104,9 +104,20 @@ def card(tagger: "Tagger", run: Run | None = None) -> str:
         parts=() if table is None else [(name, table.part(name)) for name in table.parts],
         evaluation=Evaluation.load(run.validation) if run is not None and run.validation.exists() else None,
         tuning=tagger.tuning,
-        remembers=hasattr(tagger.model, "memory")
-        and (not tagger.lean or "memory" in tagger._fitted().predicts_with()),
+        remembers=_remembers(tagger),
     )
+
+
+def _remembers(tagger: "Tagger") -> bool:
+    """Whether what is saved holds features of images it was trained on; a method may be inside another."""
+    from partlabel.memory import FeatureMemory, ImageMemory
+
+    if tagger.model is None:
+        return False
+    parts = tagger.model.named_modules()
+    memories = [name for name, part in parts if isinstance(part, FeatureMemory | ImageMemory)]
+    needed = tagger.model.predicts_with() if tagger.lean else memories
+    return any(name == part or name.startswith(f"{part}.") for name in memories for part in needed)
 
 
 def _description(tagger: "Tagger", run: Run | None) -> dict[str, Any]:

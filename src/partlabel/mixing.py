@@ -13,7 +13,7 @@ from partlabel.labels import Labels, Targets
 
 
 def partners(rows: int, most: int, generator: torch.Generator) -> Int64[Tensor, "mixed row"]:
-    """For every row itself, and rows drawn at random, of which no column has one twice.
+    """For every row itself, and rows drawn at random: each draw gives every row once, to some row itself.
 
     Args:
         rows: Of the whole batch.

@@ -447,8 +447,7 @@ class Tagger:
 
         vectors = words.vectors(self.classes, self.settings["words"])
         graph = statistics.cooccurrence(parts.train.labels)
-        present, absent, _ = statistics.counts(parts.train.labels)
-        prevalence = torch.from_numpy(present / np.maximum(present + absent, 1))
+        prevalence = torch.from_numpy(statistics.prevalence(parts.train.labels))
         given = None if vectors is None else torch.from_numpy(vectors)
         return self._build(Classes(self.classes, given, torch.from_numpy(graph), prevalence)), graph
 

@@ -84,6 +84,15 @@ def test_the_search_is_with_the_first_seed_and_holds_for_the_others_and_for_who_
     assert [json.loads(each)["weight_decay"] for each in found["found"][:4]] == [best] * 4
 
 
+def test_another_search_runs_those_anew_that_take_what_it_finds(photos, table, tmp_path):
+    """The arm that is tuned keeps results of both searches; the other one's are of the search that is asked for."""
+    arms = {name: GRID["arms"][name] for name in ("plain", "late")}
+    for decay in (0.01, 0.5, 0.01):
+        small = GRID | {"arms": arms, "seeds": [0], "search": {"weight_decay": [decay]}}
+        found = go(small, table, photos, tmp_path)[1]["found"]
+        assert [json.loads(each)["weight_decay"] for each in found] == [decay, decay]
+
+
 def test_several_processes_in_another_folder_come_to_what_one_does(photos, table, done, tmp_path):
     columns = ("arm", "seed", "map", "found", "known_share")
     two = go(GRID, table, photos, tmp_path, processes=2)[1].select(columns)
@@ -108,6 +117,28 @@ def test_a_method_that_fails_leaves_the_others_alone(photos, table, tmp_path):
     assert found["arm"].to_list() == ["plain"]
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(RuntimeError("no such shape"), "no such shape"), (KeyError(), "KeyError")]
+)
+def test_whatever_a_method_fails_with_is_said_of_its_job(photos, table, tmp_path, monkeypatch, error, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(cell, "run", fail)
+    assert go(GRID, table, photos, tmp_path)[0] == [
+        f"plain, uniform, seed 0: {said}", f"negative, uniform, seed 0: {said}",
+    ]  # fmt: skip
+
+
+def test_features_of_every_arm_are_there_before_processes_want_them(photos, table, tmp_path, monkeypatch):
+    arms = GRID["arms"] | {"late": GRID["arms"]["late"] | {"pool": 1}}
+    pools = []
+    monkeypatch.setattr(cell, "features_of", lambda data, made, arm: pools.append(arm.pool))
+    monkeypatch.setattr(running, "work", lambda *_: None)
+    go(GRID | {"arms": arms}, table, photos, tmp_path)
+    assert sorted(pools) == [1, 2]
+
+
 def test_choosing_does_not_hang_on_how_sure_scores_are():
     random = np.random.default_rng(0)
     labels = (random.random((200, 3)) < 0.3).astype(np.int8)
@@ -116,6 +147,17 @@ def test_choosing_does_not_hang_on_how_sure_scores_are():
     assert cell.cost(scores, labels) < cell.cost(random.permutation(scores), labels)
     hidden = np.where(random.random(labels.shape) < 0.5, labels, np.int8(-1))
     assert cell.cost(np.where(hidden == -1, 99, scores).astype(np.float32), hidden) > 0
+
+
+def test_a_head_starts_where_present_labels_alone_put_it(photos, table):
+    """At the share of images that show a class, and not at certainty."""
+    made = grid.parse(GRID)
+    data = cell.Data.of(table, str(photos / "cache"))
+    train = data.train.hide("positives_only")
+    given = cell.features_of(data, made, made.arms[0])
+    method = cell._build(given, made.arms[0], train, made.config(made.arms[0], 0, {}))
+    share = (train.labels == 1).mean(0)
+    np.testing.assert_allclose(method.head.linear.bias.sigmoid().detach(), share, atol=2e-3)
 
 
 def test_a_table_without_a_test_part_is_refused(photos, table, tmp_path):

@@ -36,6 +36,17 @@ def test_cooccurrence_is_the_double_loop(labels, unknown):
     )
 
 
+def test_prevalence_is_the_share_of_known_labels_that_are_present():
+    labels = np.array([[1, 1, -1], [0, 1, -1], [0, -1, -1], [-1, -1, -1]], np.int8)
+    np.testing.assert_allclose(statistics.prevalence(labels), [1 / 3, 1, 0])
+
+
+def test_of_present_labels_alone_prevalence_is_the_share_of_images():
+    """Not 1, where biases would start that no training of assumed absences brings down again."""
+    labels = np.array([[1, 1, -1], [-1, 1, -1], [-1, -1, -1], [-1, -1, -1]], np.int8)
+    np.testing.assert_allclose(statistics.prevalence(labels), [1 / 4, 1 / 2, 0])
+
+
 def test_a_class_never_present_is_on_its_own():
     graph = statistics.cooccurrence(np.array([[1, 0, -1], [1, 0, 1]], np.int8))
     assert graph.tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]

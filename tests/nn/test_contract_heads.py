@@ -12,6 +12,7 @@ from partlabel.nn.heads.boost_lu import BoostLU
 from partlabel.nn.heads.class_attention import ClassAttention
 from partlabel.nn.heads.max import Max
 from partlabel.nn.heads.mldecoder import MLDecoder
+from partlabel.nn.heads.residual import Residual
 
 CHANNELS, CLASSES = 6, 5
 SMALL = {"dim": 8, "attention_dim": 7, "output_dim": 9}
@@ -90,6 +91,13 @@ def test_boost_lu_multiplies_what_speaks_for_a_class_by_five():
             ]
             expected[b, c] = sum(5 * s if s > 0 else s for s in scores) / len(scores)
     torch.testing.assert_close(head(given).logits, expected)
+
+
+@pytest.mark.parametrize("kind", [Average, Max, Residual, ClassAttention, BoostLU])
+def test_a_head_that_has_learned_nothing_says_how_often_each_class_is_present(kind):
+    prevalence = torch.tensor([0.02, 0.5, 0.9])
+    head = kind(CHANNELS, Classes(tuple("abc"), prevalence=prevalence)).eval()
+    torch.testing.assert_close(head(maps()).logits.sigmoid(), prevalence.expand(3, 3))
 
 
 def test_a_boost_of_one_is_the_plain_head():

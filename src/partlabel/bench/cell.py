@@ -192,13 +192,12 @@ def _build(given: Features, arm: Arm, part: LabelTable, config: TrainingConfig) 
     from partlabel import methods
     from partlabel.nn import heads
 
-    present, absent, _ = statistics.counts(part.labels)
     vectors = words.vectors(part.classes, arm.words)
     classes = Classes(
         part.classes,
         None if vectors is None else torch.from_numpy(vectors),
         torch.from_numpy(statistics.cooccurrence(part.labels)),
-        torch.from_numpy(present / np.maximum(present + absent, 1)),
+        torch.from_numpy(statistics.prevalence(part.labels)),
     )
     kind = methods.get(arm.method)
     torch.manual_seed(config.seed)

@@ -106,8 +106,8 @@ def run(
 
     folder, name = Folder(out), digest(table)
     data = Data.of(table, cache_dir)
-    todo = [job for job in grid.jobs() if any(folder.read(cell) is None for cell in of_job(grid, job, name))]
-    for arm in _each_view(job.arms[0] for job in todo):
+    todo = [job for job in grid.jobs() if not _done(folder, of_job(grid, job, name))]
+    for arm in _each_view(arm for job in todo for arm in job.arms):
         features_of(data, grid, arm)  # by one process, before several want them
     if processes == 1:
         for job in todo:
@@ -142,18 +142,34 @@ def work(grid: Grid, job: Job, data: Any, table: str, out: Path) -> str | None:
     settings: dict[str, dict[str, Any]] = {}
     views: dict[str, cell_.Features] = {}
     for each in of_job(grid, job, table):
-        row = folder.read(each)
+        found = settings.get(each.arm.tuned_as or each.arm.name)
+        row = _with(found, folder.read(each))
         if row is None:
             try:
                 view = json.dumps(_view(each.arm))
                 given = views.get(view) or views.setdefault(view, cell_.features_of(data, grid, each.arm))
                 with redirect_stderr(StringIO()):  # one bar, that of the grid
-                    row = cell_.run(data, given, each, settings.get(each.arm.tuned_as or each.arm.name))
-            except (ValueError, TypeError, FloatingPointError) as error:
-                return f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {error}"
+                    row = cell_.run(data, given, each, found)
+            except Exception as error:  # of a method from anywhere
+                said = str(error) or type(error).__name__
+                return f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {said}"
             folder.write(each, row)
         settings.setdefault(each.arm.name, row["found"])
     return None
+
+
+def _done(folder: Folder, runs: list[Cell]) -> bool:
+    """Whether all results of a job are there, with the settings that its first one found."""
+    first = folder.read(runs[0])
+    return first is not None and all(_with(first["found"], folder.read(cell)) for cell in runs)
+
+
+def _with(found: dict[str, Any] | None, row: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A result, if it was made with these settings.
+
+    Of an arm that takes those of another the key does not say them, and another search finds others.
+    """
+    return row if found is None or row is None or row["found"] == found else None
 
 
 def _each_view(arms: Iterator[Arm]) -> list[Arm]:

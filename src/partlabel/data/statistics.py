@@ -29,6 +29,16 @@ def counts(labels: Int8[np.ndarray, "image class"]) -> Counts:
     return Counts(*found)
 
 
+def prevalence(labels: Int8[np.ndarray, "image class"]) -> Float64[np.ndarray, " class"]:
+    """P(class present), from known labels; 0 where none is known.
+
+    Where no label at all is known absent, known labels are present whatever images show. Then it is the share of all
+    images that are known to show the class, the least it can be.
+    """
+    present, absent, _ = counts(labels)
+    return present / np.maximum(present + absent if absent.any() else len(labels), 1)
+
+
 def cooccurrence(
     labels: Int8[np.ndarray, "image class"], unknown: Literal["left_out", "absent"] = "left_out"
 ) -> Float32[np.ndarray, "class class"]:

@@ -53,7 +53,9 @@ class Progress:
 
     def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
         """A source of chance for this step alone, the same whenever and wherever the step is taken."""
-        return torch.Generator(device).manual_seed((self.seed << 40) + self.step)
+        # 64 bits hold 24 of the seed's 31 above the step; the others go below those.
+        seed = (self.seed << 40) % 2**64 + (self.seed >> 24 << 33)
+        return torch.Generator(device).manual_seed(seed + self.step)
 
     def opens(self, every: int, start: int = 0) -> bool:
         """Whether this is the first step of an epoch, and so many epochs or a multiple have passed since `start`."""

@@ -1,4 +1,4 @@
-"""LogicMix: images averaged, labels joined by a logical or, before any other method sees them.
+"""LogicMix: images averaged, labels joined by a logical or, before another method sees them.
 
 Chong et al., "LogicMix: Sample Mixing Data Augmentation for Multi-Label Image Classification with Partial Labels",
 2024, arXiv:2405.15860. What is composed with what, and how: `docs/methods/logicmix.md`.
@@ -11,8 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel import methods, mixing, ranks, registry
+from partlabel.image_table import ImageTable
+from partlabel.memory import ImageMemory
 from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods.epr import ExpectedPositives
 from partlabel.nn.heads import ClassOutput, Head
+
+OF_SINGLE_IMAGES = (ImageTable, ImageMemory, ExpectedPositives)
+"""Parts of methods that hold of the images of the table alone: of its rows, or of how many classes one shows."""
 
 
 class LogicMix(Method):
@@ -25,10 +31,14 @@ class LogicMix(Method):
         inner_args: Its options, by name.
         probability: That an image is mixed.
         most: Images that are mixed: from two to so many.
+
+    Raises:
+        ValueError: `most` makes no mixture, or the other method keeps something of every image, or counts on how many
+            classes one shows.
     """
 
     default_head: ClassVar[str] = "residual"
-    adds: ClassVar[str] = "mixtures of images, before any other method"
+    adds: ClassVar[str] = "mixtures of images, before another method"
     needs: ClassVar[str] = "labels, and what the other method needs"
 
     def __init__(
@@ -47,6 +57,12 @@ class LogicMix(Method):
         self.inner: Method = registry.choose(methods.__name__, inner, Method, options, ("backbone", "head"))(
             backbone, head, **options
         )
+        for part in self.inner.modules():
+            if isinstance(part, OF_SINGLE_IMAGES):
+                raise ValueError(
+                    f"{type(self.inner).__name__} goes by what single images show (its {type(part).__name__}), and a "
+                    "mixture is none of them: LogicMix does not go with it"
+                )
         self.probability = probability
         self.most = most
 

@@ -51,7 +51,8 @@ class ROLE(Method):
         """`bce` of known labels, `estimated` of the others, and `expected`."""
         logits = self(batch.images).float()
         self.expected.see(batch.labels)
-        estimated = Targets(self.estimates.read(batch.index).sigmoid(), (batch.labels == UNKNOWN).float())
+        before = self.estimates.read(batch.index)
+        estimated = Targets(before.sigmoid(), (batch.labels == UNKNOWN).float())
         count = ranks.average(logits.new_tensor(float(logits.numel())))
         p = logits.sigmoid()
         terms = {
@@ -59,8 +60,7 @@ class ROLE(Method):
             "estimated": 0.5 * self.bce.total(logits, estimated) / count,
             "expected": 0.5 * self.expected(p),
         }
-        estimates = self.estimate(p.detach(), self.estimates.read(batch.index), batch.labels)
-        self.estimates.write(*ranks.gather(batch.index, estimates))
+        self.estimates.write(*ranks.gather(batch.index, self.estimate(p.detach(), before, batch.labels)))
         return Step(terms, {"estimated": estimated})
 
     @torch.no_grad()

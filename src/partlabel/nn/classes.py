@@ -15,7 +15,7 @@ class Classes:
         names: In the order of the columns of every table and every output.
         vectors: One vector per class, from `data/words.py`; None where a method is to learn them.
         graph: P(column class present | row class present) among the known labels, from `data/statistics.py`.
-        prevalence: P(class present) among the known labels.
+        prevalence: P(class present) as known labels say, from `data/statistics.py`.
     """
 
     names: tuple[str, ...]

@@ -19,7 +19,7 @@ class BoostLU(Residual):
 
     Args:
         channels: Of the feature map.
-        classes: Their prevalence is where the biases start.
+        classes: Their prevalence is where the logits start.
         factor: The paper's alpha; 1 gives a linear head on the mean.
     """
 
@@ -27,6 +27,7 @@ class BoostLU(Residual):
         super().__init__(channels, classes, power=1.0)
         self.feature_dim = 0
         self.factor = factor
+        self.bias.data.copy_(torch.where(self.bias > 0, self.bias / factor, self.bias))
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """Logits, and the standardised mean as the image's feature."""
