@@ -106,7 +106,9 @@ def run(
 
     folder, name = Folder(out), digest(table)
     data = Data.of(table, cache_dir)
-    todo = [job for job in grid.jobs() if not _done(folder, of_job(grid, job, name))]
+    jobs = [(job, _done(folder, of_job(grid, job, name))) for job in grid.jobs()]
+    yield from ((job, None) for job, done in jobs if done)
+    todo = [job for job, done in jobs if not done]
     for arm in _each_view(arm for job in todo for arm in job.arms):
         features_of(data, grid, arm)  # by one process, before several want them
     if processes == 1:
