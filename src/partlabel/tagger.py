@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int8
 
 from partlabel import __version__, methods, ranks, registry
 from partlabel.codes import UNKNOWN
@@ -236,13 +236,7 @@ class Tagger:
         """
         import polars as pl
 
-        from partlabel.data.images import find_broken, skip
-        from partlabel.fitting import scored_readable
-
-        table = table_of(source)
-        rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
-        if len(rows) < len(table):
-            table = table[rows] if len(rows) else skip(table, find_broken(table))
+        table, logits = self._scored(table_of(source), batch_size, workers, skip_broken)
         found = probability(logits if self.tuning is None else self.tuning.logits(logits))
         columns = {name: found[:, number] for number, name in enumerate(self.classes)}
         return pl.DataFrame({"image": table.images} | columns)
@@ -288,13 +282,27 @@ class Tagger:
             table, blank = table[kept], blank[kept]
         found = np.zeros(table.labels.shape, np.float32)
         if blank.any():
-            if self.completion is not None:
-                logits = self.completion.logits(logits, table.labels[blank])
-            if self.tuning is not None:
-                voted = self.completion is not None
-                logits = self.tuning.logits_filling(logits) if voted else self.tuning.logits(logits)
-            found[blank] = probability(logits)
+            found[blank] = self._voted(logits, table.labels[blank])
         return filled.fill(table, found, accept, reject, self.name)
+
+    def judge(
+        self, table: LabelTable, batch_size: int = 64, workers: int = 0, skip_broken: bool = False
+    ) -> tuple[LabelTable, Float[np.ndarray, "image class"]]:
+        """The probability of every label of a table, known or not, as `fill` has it: the image's other labels vote.
+
+        Args:
+            table: Of the model's classes.
+            batch_size: Images at a time.
+            workers: Processes that read images.
+            skip_broken: Leave out images that cannot be read.
+
+        Returns:
+            The table in the order of the model's classes, without images left out; and the probabilities.
+        """
+        from partlabel.data.parts import aligned
+
+        table, logits = self._scored(aligned(table, self.classes), batch_size, workers, skip_broken)
+        return table, self._voted(logits, table.labels)
 
     def to(self, device: str | torch.device) -> "Tagger":
         """Move the model, as to `cuda`."""
@@ -473,6 +481,29 @@ class Tagger:
             "word_dim": self._word_dim,
             "preprocessing": {"resize": [size, size], "interpolation": "bicubic", **preprocessing._asdict()},
         }
+
+    def _scored(
+        self, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
+    ) -> tuple[LabelTable, Float[np.ndarray, "image class"]]:
+        """The images of a table that can be read, and their logits."""
+        from partlabel.data.images import find_broken, skip
+        from partlabel.fitting import scored_readable
+
+        rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
+        if len(rows) < len(table):
+            table = table[rows] if len(rows) else skip(table, find_broken(table))
+        return table, logits
+
+    def _voted(
+        self, logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]
+    ) -> Float[np.ndarray, "image class"]:
+        """Calibrated probabilities after the vote of each image's known labels, of which none votes for itself."""
+        if self.completion is not None:
+            logits = self.completion.logits(logits, labels)
+        if self.tuning is not None:
+            voted = self.completion is not None
+            logits = self.tuning.logits_filling(logits) if voted else self.tuning.logits(logits)
+        return probability(logits)
 
     def _fitted(self) -> Method:
         if self.model is None:
