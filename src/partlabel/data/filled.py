@@ -5,14 +5,14 @@ On disk each class `c` has three columns: `c` (1 / 0 / blank), `c:p` (the probab
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Float32, Int16
+from jaxtyping import Float, Float32, Float64, Int16
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import wide
@@ -143,8 +143,8 @@ class FilledTable:
 def fill(
     table: LabelTable | FilledTable,
     probability: Float[np.ndarray, "image class"],
-    accept: float | None = None,
-    reject: float | None = None,
+    accept: float | Sequence[float] | None = None,
+    reject: float | Sequence[float] | None = None,
     model: str = "model@run",
 ) -> FilledTable:
     """Give every blank a probability, and a label where it is sure. Known labels stay, whatever the model says.
@@ -152,8 +152,8 @@ def fill(
     Args:
         table: What is known; of a table that was filled before, sources stay, and its blanks are filled anew.
         probability: The model's, that the class is present; only what it says of blanks is looked at.
-        accept: Blanks from this probability on become PRESENT; None makes none.
-        reject: Blanks up to this probability become ABSENT; None makes none.
+        accept: Blanks from this probability on become PRESENT, one for all classes or one a class; None makes none.
+        reject: Blanks up to this probability become ABSENT, as `accept`; None makes none.
         model: Who says so: `<model>@<run>`.
 
     Raises:
@@ -163,14 +163,15 @@ def fill(
     before = table if isinstance(table, FilledTable) else FilledTable.of(table)
     labels = before.table.labels
     blank = labels == UNKNOWN
-    _check_thresholds(accept, reject)
+    from_, up_to = _thresholds(before.table.classes, accept, reject)
     _check_probability(before.table, probability, blank)
     if not model.strip() or model == HUMAN:
         raise ValueError(
             f"model={model!r} does not tell a model's labels from a person's: name it <model>@<run>"
         )
-    sure = np.where(blank & (probability >= (2 if accept is None else accept)), np.int8(PRESENT), labels)
-    sure = np.where(blank & (probability <= (-1 if reject is None else reject)), np.int8(ABSENT), sure)
+    from_, up_to = from_.astype(probability.dtype), up_to.astype(probability.dtype)
+    sure = np.where(blank & (probability >= from_), np.int8(PRESENT), labels)
+    sure = np.where(blank & (probability <= up_to), np.int8(ABSENT), sure)
     sources = before.sources if model in before.sources else (*before.sources, model)
     return FilledTable(
         before.table.with_labels(sure),
@@ -180,10 +181,23 @@ def fill(
     )
 
 
-def _check_thresholds(accept: float | None, reject: float | None) -> None:
-    low, high = 0 if reject is None else reject, 1 if accept is None else accept
-    if not 0 <= low <= 1 or not 0 <= high <= 1 or low >= high:
-        raise ValueError(f"accept={accept} and reject={reject}: thresholds are 0 <= reject < accept <= 1")
+def _thresholds(
+    classes: Sequence[str], accept: float | Sequence[float] | None, reject: float | Sequence[float] | None
+) -> tuple[Float64[np.ndarray, " class"], Float64[np.ndarray, " class"]]:
+    """From which probability on and up to which one labels are made of each class; 2 and -1 where none are."""
+    highest, lowest = (1 if accept is None else accept), (0 if reject is None else reject)
+    high, low = (np.broadcast_to(np.asarray(each, np.float64), len(classes)) for each in (highest, lowest))
+    wrong = ~((low >= 0) & (low < high) & (high <= 1))
+    if wrong.any():
+        first = int(wrong.argmax())
+        said = [
+            None if given is None else float(each[first]) for given, each in ((accept, high), (reject, low))
+        ]
+        of = f" for class {classes[first]!r}" if np.ndim(highest) or np.ndim(lowest) else ""
+        raise ValueError(
+            f"accept={said[0]} and reject={said[1]}{of}: thresholds are 0 <= reject < accept <= 1"
+        )
+    return (high if accept is not None else high + 1), (low if reject is not None else low - 1)
 
 
 def _check_probability(table: LabelTable, probability: np.ndarray, blank: np.ndarray) -> None:

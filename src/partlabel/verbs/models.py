@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
@@ -124,6 +124,7 @@ def predict(
     photos: Path,
     images: Path | None = None,
     out: Path | None = None,
+    decide: bool = False,
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
@@ -139,6 +140,8 @@ def predict(
         images: The folder that the paths of a table start from.
         out: Table to write: .csv, .parquet or .jsonl; predictions.csv if none. With --engine a folder of parquet
             files; predictions if none.
+        decide: Write for every class whether it is present (1 or 0), by its tuned threshold, as a filled table has it;
+            the probability is beside it.
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out photos that cannot be read.
@@ -153,7 +156,7 @@ def predict(
         from partlabel import shards
 
         found = shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images)
-        job = shards.Job("predict", run, _folder(out, "predictions"), **how)
+        job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("predictions.csv")
@@ -165,7 +168,13 @@ def predict(
         source = read_table(photos, images or photos.parent, missing="keep" if skip_broken else "refuse")
     elif listed:
         source = _lines(photos)
-    predictions = Tagger.load(run).predict(source, **how)
+    tagger = Tagger.load(run)
+    if decide:
+        decided = tagger.decide(source, **how)
+        decided.save(out)
+        print(f"{out}: {decided.table.present:,} of {decided.table.labels.size:,} labels are present")
+        return
+    predictions = tagger.predict(source, **how)
     with written_aside(out) as aside:
         getattr(predictions, writers[out.suffix])(aside)
     print(f"{out}: {predictions.width - 1} probabilities for each of {predictions.height:,} photos")
@@ -176,8 +185,8 @@ def fill(
     table: Path | None = None,
     images: Path | None = None,
     absent: Absent | None = None,
-    accept: float | None = None,
-    reject: float | None = None,
+    accept: float | Literal["tuned"] | None = None,
+    reject: float | Literal["tuned"] | None = None,
     out: Path | None = None,
     batch_size: int = 64,
     workers: int = 0,
@@ -194,8 +203,10 @@ def fill(
             files or of parquet tables.
         images: Image folder.
         absent: What a class that is not mentioned means, in formats that list only what is there.
-        accept: Blanks from this probability on become present; none if it is not given.
-        reject: Blanks up to this probability become absent; none if it is not given.
+        accept: Blanks from this probability on become present; none if it is not given. `tuned`: from their class's
+            threshold on, which `partlabel tune` finds.
+        reject: Blanks up to this probability become absent; none if it is not given. `tuned`: below their class's
+            threshold.
         out: Table to write: .csv, .parquet or .jsonl; filled.csv if none. With --engine a folder of parquet files;
             filled if none.
         batch_size: Images at a time.
