@@ -400,5 +400,10 @@ def test_the_verbs_go_by_tuned_thresholds_and_say_when_there_are_none(run, colle
     np.testing.assert_array_equal(whole.labels, table.labels)
     assert main(["fill", str(run), "--accept", "tuned", "--reject", "tuned", "--out", out]) == 0
     assert LabelTable.read(out).unknown == 0
+    tasks = tmp_path / "tasks.json"
+    assert main(["fill", str(run), "--accept", "tuned", "--to", "label_studio", "--out", str(tasks)]) == 0
+    assert json.loads(tasks.read_text())[0]["predictions"][0]["model_version"] == "bce@plain"
+    assert main(["fill", str(run), "--to", "fiftyone", "--out", out]) == 2
+    assert "writes one file: name it with --out, ending in .json" in capsys.readouterr().err
     assert main(["predict", str(run), photos, *local]) == 2
     assert "decide was True and is None" in capsys.readouterr().err

@@ -75,6 +75,17 @@ class FilledTable:
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines())
         return path
 
+    @staticmethod
+    def is_in(path: str | Path, separator: str | None = None) -> bool:
+        """Whether a file has the columns of probabilities that `save` writes."""
+        from partlabel.data.readers import _columns
+
+        path = Path(path)
+        if not path.is_file() or path.suffix not in _columns.TABLES:
+            return False
+        names = set(_columns.header(path, separator))
+        return any(f"{name}:p" in names for name in names)
+
     @classmethod
     def load(cls, path: str | Path, images: str | Path | None = None, **options: Any) -> "FilledTable":
         """Read what `save` wrote; a wide table without probabilities and sources is one before any filling.

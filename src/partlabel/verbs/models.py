@@ -188,6 +188,7 @@ def fill(
     accept: float | Literal["tuned"] | None = None,
     reject: float | Literal["tuned"] | None = None,
     out: Path | None = None,
+    to: Literal["label_studio", "fiftyone"] | None = None,
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
@@ -209,6 +210,7 @@ def fill(
             threshold.
         out: Table to write: .csv, .parquet or .jsonl; filled.csv if none. With --engine a folder of parquet files;
             filled if none.
+        to: Write for that program instead, as .json: tasks with predictions, or samples with confidences.
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out images that cannot be read.
@@ -217,8 +219,13 @@ def fill(
     """
     import numpy as np
 
+    from partlabel.data import writers
     from partlabel.tagger import Tagger
 
+    if to is not None and (engine["name"] != ONE_FILE or (out is not None and out.suffix != ".json")):
+        raise UsageError(
+            f"--to {to} writes one file: name it with --out, ending in .json, and leave out --engine"
+        )
     how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_broken": skip_broken}
     sure: dict[str, Any] = {"accept": accept, "reject": reject}
     if engine["name"] != ONE_FILE:
@@ -229,11 +236,11 @@ def fill(
         job = shards.Job("fill", run, _folder(out, "filled"), **sure, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
-    out = out or Path("filled.csv")
+    out = out or Path("filled.csv" if to is None else "filled.json")
     tagger = Tagger.load(run)
     given = run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
     filled = tagger.fill(given, **sure, **how)
-    filled.save(out)
+    writers.write(filled, out, to)
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent
     print(f"{out}: {left.unknown:,} blanks, of which {present:,} became present and {gone:,} absent")

@@ -40,6 +40,7 @@ def import_(
         format: Of the source.
     """
     from partlabel.data import inspection, readers, writers
+    from partlabel.data.filled import FilledTable
     from partlabel.data.table import LabelTable
 
     if not source.exists():
@@ -52,7 +53,10 @@ def import_(
     print(f"Rule: {readers.absence(name, absent)}.")
     _show(_classes(inspection.classes_of(table)))
     if out is not None:
-        print(f"written to {writers.write(table, out, to)}")
+        filled = name == "wide_csv" and FilledTable.is_in(source, options.get("separator"))
+        how = {"absent": absent, "missing": missing, **options}
+        given = FilledTable.load(source, images, **how) if filled else table
+        print(f"written to {writers.write(given, out, to)}")
 
 
 def inspect(
