@@ -417,7 +417,7 @@ def _in_terms_of(job: Job, tables: Iterator[LabelTable]) -> Iterator[LabelTable]
     """Tables with what the verb looks at: images alone, or known labels in the order of the model's classes."""
     if job.verb == "predict":
         for table in tables:
-            yield replace(table, classes=(), labels=table.labels[:, :0], split=None)
+            yield replace(table, classes=(), labels=table.labels[:, :0], split=None, origins=None)
     else:
         classes = read_json(Run(job.run).config)["classes"]
         for table in tables:

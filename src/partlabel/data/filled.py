@@ -17,6 +17,7 @@ from jaxtyping import Float, Float32, Float64, Int16
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import wide
 from partlabel.data.aside import written_aside
+from partlabel.data.origins import Origins
 from partlabel.data.table import LabelTable, read_only
 
 NOBODY, HUMAN = "", "human"
@@ -27,7 +28,7 @@ class FilledTable:
     """A table after filling.
 
     Attributes:
-        table: Its labels: the known ones as they were, and the sure ones among the filled.
+        table: Its labels: the known ones as they were, and the sure ones among the filled; once filled, with origins.
         probability: That the class is present, in [0, 1]; NaN where the label did not come from a model.
         source: Who said it, as an index into `sources`.
         sources: `sources[0]` is nobody (empty), `sources[1]` is `human`, models follow.
@@ -54,9 +55,15 @@ class FilledTable:
 
     @classmethod
     def of(cls, table: LabelTable) -> "FilledTable":
-        """A table before any filling: what is known, people said."""
-        known = (table.labels != UNKNOWN).astype(np.int16)
-        return cls(table, np.full(table.labels.shape, np.nan, np.float32), known)
+        """A table before any filling: what is known, people said, if its origin does not say otherwise."""
+        source = (table.labels != UNKNOWN).astype(np.int16)
+        sources: tuple[str, ...] = (NOBODY, HUMAN)
+        if table.origins is not None:
+            sources += tuple(name for name in table.origins.names if name not in sources)
+            number = np.array([sources.index(name) for name in table.origins.names], np.int16)
+            told = number[table.origins.codes]
+            source = np.where(told > 0, told, source)
+        return cls(table, np.full(table.labels.shape, np.nan, np.float32), source, sources)
 
     def source_of(self, row: int, column: int) -> str:
         """Who said the label of an image and a class."""
@@ -121,15 +128,14 @@ class FilledTable:
 
     def frame(self) -> pl.DataFrame:
         """What `save` writes: three columns a class."""
-        plain = wide.frame(self.table).get_columns()
+        plain = wide.frame(self.table.with_origins(None)).get_columns()
         head, classes = (
             plain[: -len(self.table.classes) or len(plain)],
             plain[len(plain) - len(self.table.classes) :],
         )
-        sources = pl.Series([name or None for name in self.sources], dtype=pl.Enum(self.sources[1:]))
+        sources = wide.sources(self.table.classes, self.source, self.sources)
         columns = list(head)
-        for position, labels in enumerate(classes):
-            said = sources.gather(self.source[:, position].astype(np.uint32)).alias(f"{labels.name}:source")
+        for position, (labels, said) in enumerate(zip(classes, sources, strict=True)):
             p = pl.Series(
                 f"{labels.name}:p", np.ascontiguousarray(self.probability[:, position]), nan_to_null=True
             )
@@ -184,10 +190,11 @@ def fill(
     sure = np.where(blank & (probability >= from_), np.int8(PRESENT), labels)
     sure = np.where(blank & (probability <= up_to), np.int8(ABSENT), sure)
     sources = before.sources if model in before.sources else (*before.sources, model)
+    source = np.where(blank, np.int16(sources.index(model)), before.source)
     return FilledTable(
-        before.table.with_labels(sure),
+        before.table.with_labels(sure).with_origins(Origins.of_numbers(source, sources)),
         np.where(blank, probability.astype(np.float32), before.probability),
-        np.where(blank, np.int16(sources.index(model)), before.source),
+        source,
         sources,
     )
 

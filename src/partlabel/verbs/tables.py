@@ -179,7 +179,10 @@ def _show(table: "Table") -> None:
 
 def _faults(found: "Inspection") -> list[str]:
     """What a person has to look into, a line each."""
-    lines = []
+    lines = [
+        f"from {each.name or 'where is not known'}: {each.present:,} present, {each.absent:,} absent"
+        for each in found.origins
+    ]
     if found.never_present:
         lines.append(f"never known present, so that nothing can be learned: {_some(found.never_present)}")
     if found.never_absent:

@@ -2,7 +2,8 @@
 
 `{"image": "a.jpg", "present": ["dog"], "absent": ["cat"], "split": "train"}`; `absent` and `split` may be left out.
 What `partlabel fill` writes is read too: `{"image": "a.jpg", "labels": {"dog": {"label": 1, "p": 0.98}, ...}}`, with
-1, 0 or null as the label, which may also stand alone: `{"labels": {"dog": 1}}`.
+1, 0 or null as the label, which may also stand alone: `{"labels": {"dog": 1}}`. A key `source` says where labels come
+from: of a class, beside its label; of all of a line with lists, beside them.
 """
 
 import json
@@ -67,7 +68,8 @@ def read(
             said = _told(path, where, entry["labels"])
             says_absent, occur = True, occur | said.keys()
             present, gone = ([name for name in said if said[name] is each] for each in (True, False))
-            found.append(_names.Found(image, present, gone, where=where))
+            sources = _sources(path, where, entry["labels"])
+            found.append(_names.Found(image, present, gone, where=where, origin=sources or ""))
             continue
         says_absent |= absent_key in entry
         present, gone = (
@@ -75,7 +77,13 @@ def read(
             for key in (present_key, absent_key)
         )
         occur |= {*present, *gone}
-        found.append(_names.Found(image, present, gone, entry.get(present_key) is not None, where=where))
+        source = entry.get("source") or ""
+        if not isinstance(source, str):
+            raise ValueError(
+                f"{path}: {where}: 'source' is {source!r}, not where the line's labels come from"
+            )
+        looked = entry.get(present_key) is not None
+        found.append(_names.Found(image, present, gone, looked, where=where, origin=source))
     if not any(each.looked or each.absent for each in found):
         raise ValueError(
             f"{path}: no line has a list {present_key!r}; say what it is called with present_key="
@@ -89,6 +97,15 @@ def read(
     parts = None if None in split else [str(part) for part in split]
     classes = sorted(occur) if classes is None else classes
     return _names.table(path, found, classes, absent, images or path.parent, parts)
+
+
+def _sources(path: Path, where: str, labels: dict[str, Any]) -> dict[str, str]:
+    """Where a line has its labels from, of those of which it says so."""
+    found = {name: value.get("source") for name, value in labels.items() if isinstance(value, dict)}
+    for name, source in found.items():
+        if source is not None and not isinstance(source, str):
+            raise ValueError(f"{path}: {where}: class {name!r}: 'source' is {source!r}, not a name")
+    return {name: source for name, source in found.items() if source}
 
 
 def _told(path: Path, where: str, labels: dict[str, Any]) -> dict[str, bool | None]:

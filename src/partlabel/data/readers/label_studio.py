@@ -82,7 +82,8 @@ def read(
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         rule = "unknown" if guess else absent  # a model that does not tick did not look
         told = _together(path, where, image, present, denied, rule, disagree)
-        found.append(told._replace(looked=told.looked and not guess))
+        origin = ("label_studio:prediction" if guess else "label_studio:submitted") if any(guessed) else ""
+        found.append(told._replace(looked=told.looked and not guess, origin=origin))
     return _names.table(path, found, classes, absent, images)
 
 
