@@ -105,6 +105,8 @@ def test_label_studio_gets_what_a_model_says_with_how_sure_it_is(tmp_path):
     said = {each["from_name"]: (each["value"]["choices"], each.get("score")) for each in second["result"]}
     assert said == {"classes": (["dog", "traffic <light>"], 0.98)}
     assert third["result"][0]["score"] == third["score"] == 0.97, "sure that it is absent"
+    again = FilledTable.load(FILLED.save(tmp_path / "t.csv"))
+    assert writers.label_studio(again) == tasks
 
 
 def test_a_prediction_is_as_sure_as_the_blanks_are_on_average():
@@ -141,6 +143,7 @@ def test_fiftyones_confidences_can_be_left_out_again_and_people_stay(tmp_path):
     np.testing.assert_array_equal(LabelTable.read(path, confidence=0.99).labels, TABLE.labels)
 
 
+@pytest.mark.filterwarnings("ignore:.*never present")
 def test_only_predictions_of_tasks_that_nobody_annotated_are_read(tmp_path):
     tasks = writers.label_studio(FILLED)
     tasks[1]["annotations"] = [{"result": tasks[0]["predictions"][0]["result"], "was_cancelled": False}]

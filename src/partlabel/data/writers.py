@@ -80,7 +80,7 @@ def label_studio(table: LabelTable | FilledTable, prefix: str = LOCAL_FILES) -> 
     """
     filled = table if isinstance(table, FilledTable) else None
     plain = table.table if isinstance(table, FilledTable) else table
-    tasks = []
+    tasks, model = [], _model(filled)
     for row, image in enumerate(plain.images):
         result = [
             {
@@ -95,7 +95,7 @@ def label_studio(table: LabelTable | FilledTable, prefix: str = LOCAL_FILES) -> 
         ]
         every = np.ones(len(plain.classes), bool)
         prediction = {
-            "model_version": _model(filled),
+            "model_version": model,
             "result": result,
             **_score(filled, row, every, np.mean),
         }
@@ -104,8 +104,9 @@ def label_studio(table: LabelTable | FilledTable, prefix: str = LOCAL_FILES) -> 
 
 
 def _model(filled: FilledTable | None) -> str:
-    """The model that filled a table; the last, where there were several."""
-    return "partlabel" if filled is None or len(filled.sources) < 3 else filled.sources[-1]
+    """The model that filled a table; where there were several, the one that filled most of it."""
+    told = np.zeros(0, np.int16) if filled is None else filled.source[~np.isnan(filled.probability)]
+    return filled.sources[np.bincount(told).argmax()] if filled is not None and told.size else "partlabel"
 
 
 def _score(
