@@ -337,3 +337,73 @@ def test_shards_of_an_untuned_model_are_not_those_of_a_tuned_one(run, tmp_path):
     assert shards._asked(job) == before
     main(["tune", str(run), "--folds", "3"])
     assert shards._asked(job)["model"] != before["model"]
+
+
+def test_filling_by_tuned_thresholds_decides_each_class_by_its_own(fitted, table):
+    tagger = with_scales(fitted[0], table)
+    tagger.completion = None
+    cuts = np.float32(tagger.tuning.thresholds)
+    filled = tagger.fill(table, accept="tuned", reject="tuned")
+    blank = table.labels == UNKNOWN
+    expected = np.where(filled.probability >= cuts, PRESENT, ABSENT)
+    np.testing.assert_array_equal(filled.table.labels[blank], expected[blank])
+    np.testing.assert_array_equal(filled.table.labels[~blank], table.labels[~blank])
+    half = tagger.fill(table, accept="tuned").table.labels
+    np.testing.assert_array_equal(half[blank], np.where(expected == PRESENT, PRESENT, UNKNOWN)[blank])
+    tagger.completion = Completion(np.full((4, 4), 0.3, np.float32))
+    object.__setattr__(tagger.tuning, "thresholds_filling", (0.99, 0.01, 0.99, 0.01))
+    voted = tagger.fill(table, accept="tuned")
+    expected = voted.probability >= np.float32([0.99, 0.01, 0.99, 0.01])
+    np.testing.assert_array_equal(voted.table.labels[blank] == PRESENT, expected[blank])
+    with pytest.raises(
+        ValueError, match=r"accept=0.0099.* and reject=0.05 for class 'green': thresholds are"
+    ):
+        tagger.fill(table, accept="tuned", reject=0.05)
+
+
+def test_thresholds_for_filling_are_those_of_the_votes():
+    logits, labels = drawn()
+    voted = 2 * logits + 1
+    found = fit(names(labels), logits, labels, voted)
+    assert fit(names(labels), voted, labels).thresholds == found.thresholds_filling
+    assert fit(names(labels), logits, labels).thresholds_filling is None
+
+
+def test_decisions_are_by_tuned_thresholds(fitted, table):
+    tagger = with_scales(fitted[0], table)
+    p = tagger.predict(table.root).drop("image").to_numpy()
+    decided = tagger.decide(table.root)
+    np.testing.assert_array_equal(decided.table.labels, p >= np.float32(tagger.tuning.thresholds))
+    np.testing.assert_array_equal(decided.probability, p)
+
+
+def test_the_verbs_go_by_tuned_thresholds_and_say_when_there_are_none(run, collection, tmp_path, capsys):
+    photos, out = str(collection / "photos"), str(tmp_path / "new.csv")
+    shards_out = str(tmp_path / "shards")
+    local = ["--engine", "local", "--out", shards_out]
+    for typed in (
+        ["predict", str(run), photos, "--decide", "--out", out],
+        ["predict", str(run), photos, "--decide", *local],
+        ["fill", str(run), "--accept", "tuned", "--out", out],
+        ["fill", str(run), "--reject", "tuned", *local],
+    ):
+        assert main(typed) == 2
+        assert (
+            "bce@plain has no thresholds of its own: run partlabel tune RUN first" in capsys.readouterr().err
+        )
+    assert main(["tune", str(run), "--folds", "3"]) == 0
+    assert main(["predict", str(run), photos, "--decide", "--out", out]) == 0
+    table = LabelTable.read(out, photos)
+    assert f"{table.present:,} of 128 labels are present" in capsys.readouterr().out
+    assert main(["predict", str(run), photos, "--decide", *local]) == 0
+    whole = LabelTable.read(tmp_path / "shards/000000000000.parquet", photos)
+    np.testing.assert_array_equal(whole.labels, table.labels)
+    assert main(["fill", str(run), "--accept", "tuned", "--reject", "tuned", "--out", out]) == 0
+    assert LabelTable.read(out).unknown == 0
+    tasks = tmp_path / "tasks.json"
+    assert main(["fill", str(run), "--accept", "tuned", "--to", "label_studio", "--out", str(tasks)]) == 0
+    assert json.loads(tasks.read_text())[0]["predictions"][0]["model_version"] == "bce@plain"
+    assert main(["fill", str(run), "--to", "fiftyone", "--out", out]) == 2
+    assert "writes one file: name it with --out, ending in .json" in capsys.readouterr().err
+    assert main(["predict", str(run), photos, *local]) == 2
+    assert "decide was True and is None" in capsys.readouterr().err

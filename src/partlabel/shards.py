@@ -93,6 +93,7 @@ class Job:
         shards: The folder of the shards.
         accept: As `Tagger.fill`.
         reject: As `Tagger.fill`.
+        decide: Whether to predict as `Tagger.decide` does.
         batch_size: Images at a time.
         workers: Processes that read images, for each that predicts.
         skip_broken: Leave out images that cannot be read.
@@ -103,8 +104,9 @@ class Job:
     out: Path
     root: Path = Path()
     shards: Path = Path()
-    accept: float | None = None
-    reject: float | None = None
+    accept: float | Literal["tuned"] | None = None
+    reject: float | Literal["tuned"] | None = None
+    decide: bool = False
     batch_size: int = 64
     workers: int = 0
     skip_broken: bool = False
@@ -180,11 +182,13 @@ class Worker:
         job, tagger = self.job, self.tagger
         how = {"batch_size": job.batch_size, "workers": job.workers, "skip_broken": job.skip_broken}
         try:
+            if job.decide:
+                return tagger.decide(table, **how).frame()  # type: ignore[arg-type]
             if job.verb == "predict":
                 return tagger.predict(table, **how)  # type: ignore[arg-type]
             return tagger.fill(table, job.accept, job.reject, **how).frame()  # type: ignore[arg-type]
         except NoneReadable:
-            return _nothing(job.verb, tagger, table)
+            return _nothing(job, tagger, table)
 
 
 def run(job: Job, source: Rows | Files, engine: Engine) -> Done:
@@ -202,7 +206,9 @@ def run(job: Job, source: Rows | Files, engine: Engine) -> Done:
     """
     from partlabel.tagger import Tagger
 
-    Tagger.load(job.run)  # that there is one is seen before anything is cut
+    tagger = Tagger.load(job.run)  # that there is one is seen before anything is cut
+    if job.decide or "tuned" in (job.accept, job.reject):
+        tagger.tuned()
     out = job.out
     names = _cut(job, source, engine.shard_size) if isinstance(source, Rows) else _listed(job, source)
     folder = out / "input" if isinstance(source, Rows) else source.paths[0].parent
@@ -349,7 +355,8 @@ def _asked(job: Job) -> dict[str, Any]:
     run, state = Run(job.run), blake2b(digest_size=_DIGEST)
     for path in (run.config, run.weights, run.completion, run.tuning):
         state.update(path.read_bytes() if path.exists() else b"")
-    return {"verb": job.verb, "model": state.hexdigest(), "accept": job.accept, "reject": job.reject}
+    asked = {"verb": job.verb, "model": state.hexdigest(), "accept": job.accept, "reject": job.reject}
+    return asked | ({"decide": True} if job.decide else {})
 
 
 def _begun(folder: Path, asked: Mapping[str, Any]) -> bool:
@@ -410,7 +417,7 @@ def _in_terms_of(job: Job, tables: Iterator[LabelTable]) -> Iterator[LabelTable]
     """Tables with what the verb looks at: images alone, or known labels in the order of the model's classes."""
     if job.verb == "predict":
         for table in tables:
-            yield replace(table, classes=(), labels=table.labels[:, :0], split=None)
+            yield replace(table, classes=(), labels=table.labels[:, :0], split=None, origins=None)
     else:
         classes = read_json(Run(job.run).config)["classes"]
         for table in tables:
@@ -499,11 +506,16 @@ def _known(where: str, text: bytes | None, classes: Sequence[str]) -> list[int]:
     return labels
 
 
-def _nothing(verb: Verb, tagger: "Tagger", table: LabelTable) -> pl.DataFrame:
+def _nothing(job: Job, tagger: "Tagger", table: LabelTable) -> pl.DataFrame:
     """The result of a shard of which no image can be read: its columns, and no row."""
     from partlabel.data import filled
 
-    if verb == "predict":
+    if job.verb == "predict" and not job.decide:
         return pl.DataFrame(schema={"image": pl.String} | dict.fromkeys(tagger.classes, pl.Float32))
-    blank = aligned(table[:1], tagger.classes)
+    if job.decide:
+        blank = LabelTable(
+            table.images[:1], tagger.classes, np.full((1, len(tagger.classes)), UNKNOWN, np.int8)
+        )
+    else:
+        blank = aligned(table[:1], tagger.classes)
     return filled.fill(blank, np.zeros(blank.labels.shape, np.float32), model=tagger.name).frame().clear()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int8
 
 from partlabel import __version__, methods, ranks, registry
 from partlabel.codes import UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
-from partlabel.data.table import LabelTable
+from partlabel.data.table import LabelTable, frozen
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from partlabel.data.parts import Parts
     from partlabel.metrics import Evaluation
 
+Tuned = Literal["tuned"]
 PREDICTION = "prediction"
 """What `config.json` says of the state, where only what prediction needs is there."""
 
@@ -246,22 +247,71 @@ class Tagger:
         """
         import polars as pl
 
-        from partlabel.data.images import find_broken, skip
-        from partlabel.fitting import scored_readable
-
-        table = table_of(source)
-        rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
-        if len(rows) < len(table):
-            table = table[rows] if len(rows) else skip(table, find_broken(table))
+        table, logits = self._scored(table_of(source), batch_size, workers, skip_broken)
         found = probability(logits if self.tuning is None else self.tuning.logits(logits))
         columns = {name: found[:, number] for number, name in enumerate(self.classes)}
         return pl.DataFrame({"image": table.images} | columns)
 
+    def decide(
+        self,
+        source: LabelTable | str | Path | Sequence[str | Path],
+        batch_size: int = 64,
+        workers: int = 0,
+        skip_broken: bool = False,
+    ) -> "FilledTable":
+        """What `predict` says, decided: present from each class's tuned threshold on, and absent below.
+
+        Args:
+            source: As `predict`; what a table knows does not matter.
+            batch_size: Images at a time.
+            workers: Processes that read images.
+            skip_broken: Leave out images that cannot be read.
+
+        Raises:
+            ValueError: The tagger was not tuned, or as `predict`.
+        """
+        from partlabel.data import filled
+
+        ends = self._ends("tuned", "tuned", voted=False)
+        found = self.predict(source, batch_size, workers, skip_broken)
+        probability = found.drop("image").to_numpy()
+        blank = frozen(np.full(probability.shape, UNKNOWN, np.int8))
+        root = source.root if isinstance(source, LabelTable) else None
+        table = LabelTable(tuple(found["image"]), self.classes, blank, root=root)
+        return filled.fill(table, probability, *ends, self.name)
+
+    def tuned(self) -> Tuning:
+        """What `partlabel tune` found.
+
+        Raises:
+            ValueError: It was not asked to look.
+        """
+        if self.tuning is None:
+            raise ValueError(
+                f"{self.name} has no thresholds of its own: run partlabel tune RUN first, or give a probability"
+            )
+        return self.tuning
+
+    def _ends(
+        self, accept: float | Tuned | None, reject: float | Tuned | None, voted: bool
+    ) -> tuple[float | list[float] | None, float | list[float] | None]:
+        """From which probability on and up to which one labels are made."""
+        if "tuned" not in (accept, reject):
+            return accept, reject  # type: ignore[return-value]
+        tuning = self.tuned()
+        cuts = tuning.thresholds_filling if voted and tuning.thresholds_filling else tuning.thresholds
+        found = np.array(cuts, np.float32)
+        below = np.nextafter(found, np.float32(0))
+        return (
+            found.tolist() if accept == "tuned" else accept,
+            below.tolist() if reject == "tuned" else reject,
+        )
+
     def fill(
         self,
         table: LabelTable,
-        accept: float | None = None,
-        reject: float | None = None,
+        accept: float | Tuned | None = None,
+        reject: float | Tuned | None = None,
         batch_size: int = 64,
         workers: int = 0,
         skip_broken: bool = False,
@@ -274,17 +324,22 @@ class Tagger:
 
         Args:
             table: Of the model's classes.
-            accept: Unknown labels from this probability on become PRESENT.
-            reject: Unknown labels up to this probability become ABSENT.
+            accept: Unknown labels from this probability on become PRESENT; `tuned`: from their class's threshold on.
+            reject: Unknown labels up to this probability become ABSENT; `tuned`: below their class's threshold.
             batch_size: Images at a time.
             workers: Processes that read images.
             skip_broken: Leave out images that cannot be read.
+
+        Raises:
+            ValueError: Thresholds are not 0 <= reject < accept <= 1 for a class, or the tagger was not tuned and is to
+                go by that; or as `predict`.
         """
         from partlabel.data import filled
         from partlabel.data.images import find_broken, skip
         from partlabel.data.parts import aligned
         from partlabel.fitting import scored_readable
 
+        ends = self._ends(accept, reject, self.completion is not None)
         table = aligned(table, self.classes)
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
@@ -298,13 +353,27 @@ class Tagger:
             table, blank = table[kept], blank[kept]
         found = np.zeros(table.labels.shape, np.float32)
         if blank.any():
-            if self.completion is not None:
-                logits = self.completion.logits(logits, table.labels[blank])
-            if self.tuning is not None:
-                voted = self.completion is not None
-                logits = self.tuning.logits_filling(logits) if voted else self.tuning.logits(logits)
-            found[blank] = probability(logits)
-        return filled.fill(table, found, accept, reject, self.name)
+            found[blank] = self._voted(logits, table.labels[blank])
+        return filled.fill(table, found, *ends, self.name)
+
+    def judge(
+        self, table: LabelTable, batch_size: int = 64, workers: int = 0, skip_broken: bool = False
+    ) -> tuple[LabelTable, Float[np.ndarray, "image class"]]:
+        """The probability of every label of a table, known or not, as `fill` has it: the image's other labels vote.
+
+        Args:
+            table: Of the model's classes.
+            batch_size: Images at a time.
+            workers: Processes that read images.
+            skip_broken: Leave out images that cannot be read.
+
+        Returns:
+            The table in the order of the model's classes, without images left out; and the probabilities.
+        """
+        from partlabel.data.parts import aligned
+
+        table, logits = self._scored(aligned(table, self.classes), batch_size, workers, skip_broken)
+        return table, self._voted(logits, table.labels)
 
     def to(self, device: str | torch.device) -> "Tagger":
         """Move the model, as to `cuda`."""
@@ -499,6 +568,29 @@ class Tagger:
             "word_dim": self._word_dim,
             "preprocessing": {"resize": [size, size], "interpolation": "bicubic", **preprocessing._asdict()},
         }
+
+    def _scored(
+        self, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
+    ) -> tuple[LabelTable, Float[np.ndarray, "image class"]]:
+        """The images of a table that can be read, and their logits."""
+        from partlabel.data.images import find_broken, skip
+        from partlabel.fitting import scored_readable
+
+        rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
+        if len(rows) < len(table):
+            table = table[rows] if len(rows) else skip(table, find_broken(table))
+        return table, logits
+
+    def _voted(
+        self, logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]
+    ) -> Float[np.ndarray, "image class"]:
+        """Calibrated probabilities after the vote of each image's known labels, of which none votes for itself."""
+        if self.completion is not None:
+            logits = self.completion.logits(logits, labels)
+        if self.tuning is not None:
+            voted = self.completion is not None
+            logits = self.tuning.logits_filling(logits) if voted else self.tuning.logits(logits)
+        return probability(logits)
 
     def _fitted(self) -> Method:
         if self.model is None:

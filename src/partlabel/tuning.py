@@ -154,6 +154,8 @@ class Tuning:
         scale_filling: Of the logits that `fill` has after the vote of known labels; None where it did not help, or
             nothing votes.
         gain: What changed, cross-fitted.
+        thresholds_filling: Of each class, for the probabilities that `fill` has after the vote; None where nothing
+            votes.
     """
 
     classes: tuple[str, ...]
@@ -168,6 +170,7 @@ class Tuning:
     scale: Scale | None
     scale_filling: Scale | None
     gain: Gain
+    thresholds_filling: tuple[float, ...] | None = None
 
     def logits(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
         """Calibrated logits, from those of the model."""
@@ -202,6 +205,8 @@ class Tuning:
                 values[name] = tuple(values[name])
             for name in ("scale", "scale_filling"):
                 values[name] = _scale(values[name])
+            if values.get("thresholds_filling") is not None:
+                values["thresholds_filling"] = tuple(values["thresholds_filling"])
             return cls(**values | {"gain": _gain(values["gain"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is not what partlabel tune writes: {error}") from error
@@ -295,11 +300,15 @@ def fit(
     _check(labels, at, shrink, folds)
     shares = np.random.default_rng(seed).permutation(len(labels)) % folds
     scale, sure = _helping(logits, labels, shares)
-    filling = None if voted is None else _helping(voted, labels, shares)[0]
+    filling, cuts = None, None
     scaled = logits if scale is None else scale.logits(logits)
     goal = Goal(aim, at)
     found = thresholds(scaled, labels, goal, shrink)
     common, *by_class = _sigmoid(np.append(found.common, found.by_class)).tolist()
+    if voted is not None:
+        filling = _helping(voted, labels, shares)[0]
+        sure_of = voted if filling is None else filling.logits(voted)
+        cuts = tuple(_sigmoid(thresholds(sure_of, labels, goal, shrink).by_class).tolist())
     decided = _decided(logits, labels, shares, scale is not None, goal, shrink)
     present, absent = ((labels == code).sum(0) for code in (PRESENT, ABSENT))
     return Tuning(
@@ -315,6 +324,7 @@ def fit(
         scale,
         filling,
         _gained(logits, sure, decided, labels),
+        cuts,
     )
 
 

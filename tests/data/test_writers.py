@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from partlabel import LabelTable
+from partlabel.cli import main
 from partlabel.data import writers
+from partlabel.data.filled import FilledTable, fill
 
 TABLE = LabelTable(
     ("a.jpg", "in/b c.jpg", "d.jpg"),
@@ -88,3 +90,76 @@ def test_predictions_that_were_submitted_as_they_are_come_back_the_same(tmp_path
 def test_a_name_that_does_not_fit_its_format_is_refused(tmp_path, name, writer, said):
     with pytest.raises(ValueError, match=said):
         writers.write(TABLE, tmp_path / name, writer)
+
+
+PROBABILITY = np.array([[0.5, 0.5], [0.98, 0.5], [0.5, 0.03]])
+FILLED = fill(TABLE, PROBABILITY, accept=0.9, reject=0.1, model="sst@a")
+"""The second image shows a dog and the third no light, says the model; all else people said."""
+
+
+def test_label_studio_gets_what_a_model_says_with_how_sure_it_is(tmp_path):
+    tasks = json.loads(writers.write(FILLED, tmp_path / "t.json", "label_studio").read_text())
+    first, second, third = (task["predictions"][0] for task in tasks)
+    assert "score" not in first, "people said all of it"
+    assert second["model_version"] == "sst@a" and second["score"] == 0.98
+    said = {each["from_name"]: (each["value"]["choices"], each.get("score")) for each in second["result"]}
+    assert said == {"classes": (["dog", "traffic <light>"], 0.98)}
+    assert third["result"][0]["score"] == third["score"] == 0.97, "sure that it is absent"
+    again = FilledTable.load(FILLED.save(tmp_path / "t.csv"))
+    assert writers.label_studio(again) == tasks
+
+
+def test_a_prediction_is_as_sure_as_the_blanks_are_on_average():
+    blank = TABLE.with_labels(np.full((3, 2), -1, np.int8))
+    task = writers.label_studio(fill(blank, np.array([[0.9, 0.3], [1, 1], [1, 1]]), accept=0.9))[0]
+    assert task["predictions"][0]["score"] == pytest.approx((0.9 + 0.7) / 2)
+    assert task["predictions"][0]["result"][0]["value"] == {"choices": ["dog"]}
+
+
+def test_fiftyone_gets_confidences_of_the_model_and_none_of_people(tmp_path):
+    samples = writers.fiftyone(FILLED)["samples"]
+    assert samples[1]["positive_labels"]["classifications"] == [
+        {"_cls": "Classification", "label": "dog", "confidence": 0.98, "tags": ["sst@a"]},
+        {"_cls": "Classification", "label": "traffic <light>"},
+    ]
+    assert samples[2]["negative_labels"]["classifications"][1]["confidence"] == pytest.approx(0.97)
+
+
+@pytest.mark.parametrize("format", ["label_studio", "fiftyone", "jsonl", "csv", "parquet"])
+@pytest.mark.filterwarnings("ignore:.*never present")
+def test_a_filled_table_is_read_back_with_all_that_is_known(tmp_path, format):
+    name = {"label_studio": "t.json", "fiftyone": "t.json"}.get(format, f"t.{format}")
+    options = {"absent_control": "absent", "predictions": True} if format == "label_studio" else {}
+    path = writers.write(FILLED, tmp_path / name, format)
+    table = LabelTable.read(path, **options)
+    assert table.images == TABLE.images and table.classes == TABLE.classes
+    np.testing.assert_array_equal(table.labels, FILLED.table.labels)
+    if format != "label_studio":
+        assert table.split == TABLE.split
+
+
+def test_fiftyones_confidences_can_be_left_out_again_and_people_stay(tmp_path):
+    path = writers.write(FILLED, tmp_path / "t.json", "fiftyone")
+    np.testing.assert_array_equal(LabelTable.read(path, confidence=0.99).labels, TABLE.labels)
+
+
+@pytest.mark.filterwarnings("ignore:.*never present")
+def test_only_predictions_of_tasks_that_nobody_annotated_are_read(tmp_path):
+    tasks = writers.label_studio(FILLED)
+    tasks[1]["annotations"] = [{"result": tasks[0]["predictions"][0]["result"], "was_cancelled": False}]
+    tasks[2] |= {"annotations": [{"result": [], "was_cancelled": True}]}
+    (tmp_path / "t.json").write_text(json.dumps(tasks))
+    how = {"absent": "negative", "control": "classes", "predictions": True, "classes": list(TABLE.classes)}
+    table = LabelTable.read(tmp_path / "t.json", **how)
+    assert table.labels.tolist() == [[1, -1], [1, 0], [-1, -1]], "predicted, submitted, skipped"
+
+
+@pytest.mark.filterwarnings("ignore:.*never present")
+def test_import_keeps_the_probabilities_of_a_filled_table(tmp_path):
+    source = FILLED.save(tmp_path / "filled.csv")
+    typed = ["import", str(source), "--out", str(tmp_path / "t.json"), "--to", "label_studio"]
+    assert main(typed) == 0
+    assert json.loads((tmp_path / "t.json").read_text()) == writers.label_studio(FilledTable.load(source))
+    assert main(["import", str(source), "--out", str(tmp_path / "t.parquet")]) == 0
+    again = FilledTable.load(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(again.probability, FILLED.probability)

@@ -11,7 +11,8 @@ from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.text import some
 
 RESERVED = ("image", "split")
-COMPANIONS = (":p", ":source")
+SOURCE = ":source"
+COMPANIONS = (":p", SOURCE)
 CODES = f"{PRESENT} present, {ABSENT} absent, {UNKNOWN} unknown"
 # Empty, absolute, a Windows drive, a step to here or up, a doubled or trailing slash.
 NOT_PLAIN = r"^$|^/|^[A-Za-z]:[/\\]|(^|/)\.\.?(/|$)|//|/$"

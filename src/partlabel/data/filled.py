@@ -5,18 +5,19 @@ On disk each class `c` has three columns: `c` (1 / 0 / blank), `c:p` (the probab
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Float32, Int16
+from jaxtyping import Float, Float32, Float64, Int16
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import wide
 from partlabel.data.aside import written_aside
+from partlabel.data.origins import Origins
 from partlabel.data.table import LabelTable, read_only
 
 NOBODY, HUMAN = "", "human"
@@ -27,7 +28,7 @@ class FilledTable:
     """A table after filling.
 
     Attributes:
-        table: Its labels: the known ones as they were, and the sure ones among the filled.
+        table: Its labels: the known ones as they were, and the sure ones among the filled; once filled, with origins.
         probability: That the class is present, in [0, 1]; NaN where the label did not come from a model.
         source: Who said it, as an index into `sources`.
         sources: `sources[0]` is nobody (empty), `sources[1]` is `human`, models follow.
@@ -54,9 +55,15 @@ class FilledTable:
 
     @classmethod
     def of(cls, table: LabelTable) -> "FilledTable":
-        """A table before any filling: what is known, people said."""
-        known = (table.labels != UNKNOWN).astype(np.int16)
-        return cls(table, np.full(table.labels.shape, np.nan, np.float32), known)
+        """A table before any filling: what is known, people said, if its origin does not say otherwise."""
+        source = (table.labels != UNKNOWN).astype(np.int16)
+        sources: tuple[str, ...] = (NOBODY, HUMAN)
+        if table.origins is not None:
+            sources += tuple(name for name in table.origins.names if name not in sources)
+            number = np.array([sources.index(name) for name in table.origins.names], np.int16)
+            told = number[table.origins.codes]
+            source = np.where(told > 0, told, source)
+        return cls(table, np.full(table.labels.shape, np.nan, np.float32), source, sources)
 
     def source_of(self, row: int, column: int) -> str:
         """Who said the label of an image and a class."""
@@ -74,6 +81,17 @@ class FilledTable:
         with written_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines())
         return path
+
+    @staticmethod
+    def is_in(path: str | Path, separator: str | None = None) -> bool:
+        """Whether a file has the columns of probabilities that `save` writes."""
+        from partlabel.data.readers import _columns
+
+        path = Path(path)
+        if not path.is_file() or path.suffix not in _columns.TABLES:
+            return False
+        names = set(_columns.header(path, separator))
+        return any(f"{name}:p" in names for name in names)
 
     @classmethod
     def load(cls, path: str | Path, images: str | Path | None = None, **options: Any) -> "FilledTable":
@@ -110,15 +128,14 @@ class FilledTable:
 
     def frame(self) -> pl.DataFrame:
         """What `save` writes: three columns a class."""
-        plain = wide.frame(self.table).get_columns()
+        plain = wide.frame(self.table.with_origins(None)).get_columns()
         head, classes = (
             plain[: -len(self.table.classes) or len(plain)],
             plain[len(plain) - len(self.table.classes) :],
         )
-        sources = pl.Series([name or None for name in self.sources], dtype=pl.Enum(self.sources[1:]))
+        sources = wide.sources(self.table.classes, self.source, self.sources)
         columns = list(head)
-        for position, labels in enumerate(classes):
-            said = sources.gather(self.source[:, position].astype(np.uint32)).alias(f"{labels.name}:source")
+        for position, (labels, said) in enumerate(zip(classes, sources, strict=True)):
             p = pl.Series(
                 f"{labels.name}:p", np.ascontiguousarray(self.probability[:, position]), nan_to_null=True
             )
@@ -143,8 +160,8 @@ class FilledTable:
 def fill(
     table: LabelTable | FilledTable,
     probability: Float[np.ndarray, "image class"],
-    accept: float | None = None,
-    reject: float | None = None,
+    accept: float | Sequence[float] | None = None,
+    reject: float | Sequence[float] | None = None,
     model: str = "model@run",
 ) -> FilledTable:
     """Give every blank a probability, and a label where it is sure. Known labels stay, whatever the model says.
@@ -152,8 +169,8 @@ def fill(
     Args:
         table: What is known; of a table that was filled before, sources stay, and its blanks are filled anew.
         probability: The model's, that the class is present; only what it says of blanks is looked at.
-        accept: Blanks from this probability on become PRESENT; None makes none.
-        reject: Blanks up to this probability become ABSENT; None makes none.
+        accept: Blanks from this probability on become PRESENT, one for all classes or one a class; None makes none.
+        reject: Blanks up to this probability become ABSENT, as `accept`; None makes none.
         model: Who says so: `<model>@<run>`.
 
     Raises:
@@ -163,27 +180,42 @@ def fill(
     before = table if isinstance(table, FilledTable) else FilledTable.of(table)
     labels = before.table.labels
     blank = labels == UNKNOWN
-    _check_thresholds(accept, reject)
+    from_, up_to = _thresholds(before.table.classes, accept, reject)
     _check_probability(before.table, probability, blank)
     if not model.strip() or model == HUMAN:
         raise ValueError(
             f"model={model!r} does not tell a model's labels from a person's: name it <model>@<run>"
         )
-    sure = np.where(blank & (probability >= (2 if accept is None else accept)), np.int8(PRESENT), labels)
-    sure = np.where(blank & (probability <= (-1 if reject is None else reject)), np.int8(ABSENT), sure)
+    from_, up_to = from_.astype(probability.dtype), up_to.astype(probability.dtype)
+    sure = np.where(blank & (probability >= from_), np.int8(PRESENT), labels)
+    sure = np.where(blank & (probability <= up_to), np.int8(ABSENT), sure)
     sources = before.sources if model in before.sources else (*before.sources, model)
+    source = np.where(blank, np.int16(sources.index(model)), before.source)
     return FilledTable(
-        before.table.with_labels(sure),
+        before.table.with_labels(sure).with_origins(Origins.of_numbers(source, sources)),
         np.where(blank, probability.astype(np.float32), before.probability),
-        np.where(blank, np.int16(sources.index(model)), before.source),
+        source,
         sources,
     )
 
 
-def _check_thresholds(accept: float | None, reject: float | None) -> None:
-    low, high = 0 if reject is None else reject, 1 if accept is None else accept
-    if not 0 <= low <= 1 or not 0 <= high <= 1 or low >= high:
-        raise ValueError(f"accept={accept} and reject={reject}: thresholds are 0 <= reject < accept <= 1")
+def _thresholds(
+    classes: Sequence[str], accept: float | Sequence[float] | None, reject: float | Sequence[float] | None
+) -> tuple[Float64[np.ndarray, " class"], Float64[np.ndarray, " class"]]:
+    """From which probability on and up to which one labels are made of each class; 2 and -1 where none are."""
+    highest, lowest = (1 if accept is None else accept), (0 if reject is None else reject)
+    high, low = (np.broadcast_to(np.asarray(each, np.float64), len(classes)) for each in (highest, lowest))
+    wrong = ~((low >= 0) & (low < high) & (high <= 1))
+    if wrong.any():
+        first = int(wrong.argmax())
+        said = [
+            None if given is None else float(each[first]) for given, each in ((accept, high), (reject, low))
+        ]
+        of = f" for class {classes[first]!r}" if np.ndim(highest) or np.ndim(lowest) else ""
+        raise ValueError(
+            f"accept={said[0]} and reject={said[1]}{of}: thresholds are 0 <= reject < accept <= 1"
+        )
+    return (high if accept is not None else high + 1), (low if reject is not None else low - 1)
 
 
 def _check_probability(table: LabelTable, probability: np.ndarray, blank: np.ndarray) -> None:

@@ -30,6 +30,14 @@ class Class(NamedTuple):
     unknown: int
 
 
+class Origin(NamedTuple):
+    """Where labels come from, and how many of them say what."""
+
+    name: str
+    present: int
+    absent: int
+
+
 class Pair(NamedTuple):
     """Two classes, and how many images would show both if they had nothing to do with each other."""
 
@@ -73,6 +81,8 @@ class Inspection:
         looked: Whether images were looked at.
         broken: Images that cannot be read.
         alike: Groups of near-duplicates; those across parts first.
+        origins: Where known labels come from, the most common first; none where that was not kept. The name is empty
+            for labels of which it is not known.
     """
 
     images: int
@@ -83,6 +93,7 @@ class Inspection:
     looked: bool = False
     broken: tuple[Broken, ...] = ()
     alike: tuple[Alike, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
     @property
     def never_present(self) -> tuple[str, ...]:
@@ -129,7 +140,21 @@ def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: 
     never, apart = _pairs(table)
     broken, alike = _looked_at(table, near_bits, workers) if look else ((), ())
     parts = {name: (table.split or ()).count(name) for name in table.parts}
-    return Inspection(len(table), classes_of(table), never, apart, parts, look, broken, alike)
+    return Inspection(
+        len(table), classes_of(table), never, apart, parts, look, broken, alike, origins_of(table)
+    )
+
+
+def origins_of(table: LabelTable) -> tuple[Origin, ...]:
+    """Where known labels come from, the most common first."""
+    if table.origins is None:
+        return ()
+    columns = []
+    for code in (PRESENT, ABSENT):
+        codes = table.origins.codes[table.labels == code]
+        columns.append([int(np.count_nonzero(codes == number)) for number in range(len(table.origins.names))])
+    found = [Origin(*each) for each in zip(table.origins.names, *columns, strict=True) if any(each[1:])]
+    return tuple(sorted(found, key=lambda each: -each.present - each.absent))
 
 
 def _pairs(table: LabelTable) -> tuple[Pairs, Pairs]:

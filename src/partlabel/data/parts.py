@@ -1,6 +1,7 @@
 """From a label table to what is trained on and what chooses the epoch; and tables put in a model's terms."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -113,7 +114,8 @@ def aligned(table: LabelTable, classes: Sequence[str], what: str = "the table") 
         if name not in classes:
             raise ValueError(f"class {name!r} is in {what} but not in the model{did_you_mean(name, classes)}")
     order = [table.classes.index(name) for name in classes]
-    return LabelTable(table.images, tuple(classes), table.labels[:, order], table.split, table.root)
+    origins = None if table.origins is None else table.origins.columns(order)
+    return replace(table, classes=tuple(classes), labels=table.labels[:, order], origins=origins)
 
 
 def truth_of(table: LabelTable, truth: LabelTable) -> Int8[np.ndarray, "image class"]:

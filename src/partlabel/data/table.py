@@ -15,6 +15,7 @@ from jaxtyping import Int8
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN, Absent
 from partlabel.data import checks
+from partlabel.data.origins import Origins
 from partlabel.text import did_you_mean, some
 
 __all__ = ["Absent", "LabelTable", "Rows", "frozen", "read_only"]
@@ -32,6 +33,7 @@ class LabelTable:
         split: The name of the part each image is in (`train`, `test`); None where there are no parts.
         root: The folder that the paths start from; None where only labels are at hand. Not kept in files, since
             it is a fact about a machine: give `images=` when reading.
+        origins: Where each known label comes from; None where that was not kept.
 
     Raises:
         ValueError: No images, a path that leaves the folder, images or classes named twice, an empty class name,
@@ -44,6 +46,7 @@ class LabelTable:
     labels: np.ndarray  # Int8 "image class": checks.py checks it, with a message that tells of the codes
     split: tuple[str, ...] | None = None
     root: Path | None = None
+    origins: Origins | None = None
 
     def __post_init__(self) -> None:
         checks.check_images(self.images)
@@ -51,6 +54,8 @@ class LabelTable:
         checks.check_labels(self.labels, self.images, self.classes)
         if self.split is not None:
             checks.check_split(self.split, self.images)
+        if self.origins is not None and self.origins.codes.shape != self.labels.shape:
+            raise ValueError(f"origins are {self.origins.codes.shape} for {self.labels.shape} labels")
         object.__setattr__(self, "labels", read_only(self.labels))
 
     def __len__(self) -> int:
@@ -70,7 +75,8 @@ class LabelTable:
             )
         split = None if self.split is None else tuple(self.split[row] for row in chosen)
         images = tuple(self.images[row] for row in chosen)
-        return replace(self, images=images, labels=frozen(self.labels[chosen]), split=split)
+        origins = None if self.origins is None else self.origins.rows(chosen)
+        return replace(self, images=images, labels=frozen(self.labels[chosen]), split=split, origins=origins)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -128,8 +134,14 @@ class LabelTable:
         return tuple(name for name, is_ever in zip(self.classes, ever, strict=True) if not is_ever)
 
     def with_labels(self, labels: Int8[np.ndarray, "image class"]) -> "LabelTable":
-        """The same images and classes with other labels."""
-        return replace(self, labels=labels)
+        """The same images and classes with other labels; where one is another, its origin is not known."""
+        if self.origins is None or labels.shape != self.labels.shape:
+            return replace(self, labels=labels)
+        return replace(self, labels=labels, origins=self.origins.only(labels == self.labels))
+
+    def with_origins(self, origins: Origins | None) -> "LabelTable":
+        """The same table with its labels from elsewhere; blanks come from nowhere."""
+        return replace(self, origins=None if origins is None else origins.only(self.labels != UNKNOWN))
 
     def with_split(self, split: Sequence[str] | None) -> "LabelTable":
         """The same table with its images in other parts."""
@@ -207,6 +219,8 @@ class LabelTable:
 
     def save(self, path: str | Path) -> Path:
         """Write the table as `.csv` (1 / 0 / blank) or `.parquet` (nullable booleans); `read` gives the same back.
+
+        Where origins were kept, each class has a column `<class>:source` after its own.
 
         The file is written aside and renamed, so that readers never meet half of one.
 

@@ -1,5 +1,6 @@
 """Writing wide tables: one row an image, one column a class; 1 / 0 / blank in CSV, nullable booleans in parquet."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,26 @@ if TYPE_CHECKING:
 
 
 def frame(table: "LabelTable") -> pl.DataFrame:
-    """The table as a frame: `image`, `split` if there is one, then a nullable Boolean column a class."""
+    """The table as a frame: `image`, `split` if there is one, then a nullable Boolean column a class.
+
+    Where origins were kept, each class's follow it in `<class>:source`.
+    """
     head = [pl.Series("image", table.images, dtype=pl.String)]
     if table.split is not None:
         head.append(pl.Series("split", table.split, dtype=pl.String))
     columns = np.ascontiguousarray(table.labels.T)
-    return pl.DataFrame(
-        head + [_column(name, column) for name, column in zip(table.classes, columns, strict=True)]
-    )
+    labels = [_column(name, column) for name, column in zip(table.classes, columns, strict=True)]
+    if table.origins is None:
+        return pl.DataFrame(head + labels)
+    said = sources(table.classes, table.origins.codes, table.origins.names)
+    return pl.DataFrame(head + [each for pair in zip(labels, said, strict=True) for each in pair])
+
+
+def sources(classes: Sequence[str], numbers: np.ndarray, names: Sequence[str]) -> Iterator[pl.Series]:
+    """A column `<class>:source` for each class: names by number, null for the first, which is nobody."""
+    words = pl.Series([name or None for name in names], dtype=pl.Enum(names[1:]))
+    for position, name in enumerate(classes):
+        yield words.gather(numbers[:, position].astype(np.uint32)).alias(f"{name}:source")
 
 
 def write(frame: pl.DataFrame, path: Path) -> Path:

@@ -1,15 +1,21 @@
-"""Writers: a label table for other programs. One function is one format; `write` finds it by name or by suffix."""
+"""Writers: a label table for other programs. One function is one format; `write` finds it by name or by suffix.
+
+Of a filled table, what a model said goes along with how sure it is; the blanks that it did not decide stay blank.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
+import numpy as np
+
 from partlabel.codes import ABSENT, PRESENT
 from partlabel.data import wide
 from partlabel.data.aside import written_aside
+from partlabel.data.filled import FilledTable
 from partlabel.data.table import LabelTable
 
 Writer = Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"]
@@ -17,11 +23,11 @@ _SUFFIXES: dict[str, Writer] = {".csv": "csv", ".parquet": "parquet", ".jsonl": 
 LOCAL_FILES = "/data/local-files/?d="
 
 
-def write(table: LabelTable, path: Path, writer: Writer | None = None) -> Path:
+def write(table: LabelTable | FilledTable, path: Path, writer: Writer | None = None) -> Path:
     """Write a table, aside and then renamed.
 
     Args:
-        table: What to write.
+        table: What to write; of a filled one probabilities and sources too.
         path: The file.
         writer: The format; by the suffix where there is none: `.csv`, `.parquet`, `.jsonl`.
 
@@ -38,12 +44,14 @@ def write(table: LabelTable, path: Path, writer: Writer | None = None) -> Path:
     if writer is not None and path.suffix != wanted:
         raise ValueError(f"{path.name!r} is to be in the format {writer}: end the name in {wanted}")
     match writer or of_suffix:
-        case "jsonl":
-            return _lines(path, lines(table))
         case "label_studio":
             return _json(path, label_studio(table))
         case "fiftyone":
             return _json(path, fiftyone(table))
+    if isinstance(table, FilledTable):
+        return table.save(path)
+    if path.suffix == ".jsonl":
+        return _lines(path, lines(table))
     return wide.write(wide.frame(table), path)
 
 
@@ -59,30 +67,57 @@ def lines(table: LabelTable) -> Iterator[dict[str, Any]]:
         }
 
 
-def label_studio(table: LabelTable, prefix: str = LOCAL_FILES) -> list[dict[str, Any]]:
+def label_studio(table: LabelTable | FilledTable, prefix: str = LOCAL_FILES) -> list[dict[str, Any]]:
     """Tasks with predictions: what is present ticked in the choices `classes`, what is absent in `absent`.
 
-    The labelling configuration that fits is `label_studio_config`.
+    The labelling configuration that fits is `label_studio_config`. Of a filled table, a prediction's `score` is how
+    sure the model is of the blanks it was asked about, on average, by which Label Studio can sort tasks; the `score` of
+    choices is how sure it is of the least sure one. What people said is ticked with it, and counts for neither.
 
     Args:
         table: Images and labels.
         prefix: Before every path; that of Label Studio's local files if none.
     """
-    tasks = []
-    for row, image in enumerate(table.images):
-        ticked = {"classes": _named(table, row, PRESENT), "absent": _named(table, row, ABSENT)}
+    filled = table if isinstance(table, FilledTable) else None
+    plain = table.table if isinstance(table, FilledTable) else table
+    tasks, model = [], _model(filled)
+    for row, image in enumerate(plain.images):
         result = [
-            {"from_name": name, "to_name": "image", "type": "choices", "value": {"choices": choices}}
-            for name, choices in ticked.items()
-            if choices
-        ]
-        tasks.append(
             {
-                "data": {"image": prefix + quote(image)},
-                "predictions": [{"model_version": "partlabel", "result": result}],
+                "from_name": name,
+                "to_name": "image",
+                "type": "choices",
+                "value": {"choices": choices},
+                **_score(filled, row, plain.labels[row] == code, np.min),
             }
-        )
+            for name, code in (("classes", PRESENT), ("absent", ABSENT))
+            if (choices := _named(plain, row, code))
+        ]
+        every = np.ones(len(plain.classes), bool)
+        prediction = {
+            "model_version": model,
+            "result": result,
+            **_score(filled, row, every, np.mean),
+        }
+        tasks.append({"data": {"image": prefix + quote(image)}, "predictions": [prediction]})
     return tasks
+
+
+def _model(filled: FilledTable | None) -> str:
+    """The model that filled a table; where there were several, the one that filled most of it."""
+    told = np.zeros(0, np.int16) if filled is None else filled.source[~np.isnan(filled.probability)]
+    return filled.sources[np.bincount(told).argmax()] if filled is not None and told.size else "partlabel"
+
+
+def _score(
+    filled: FilledTable | None, row: int, cells: np.ndarray, over: Callable[[np.ndarray], np.floating]
+) -> dict[str, float]:
+    """How sure a model is of those of an image's cells that it was asked about; nothing if of none."""
+    if filled is None:
+        return {}
+    p = filled.probability[row, cells]
+    p = p[~np.isnan(p)]
+    return {"score": round(float(over(np.maximum(p, 1 - p))), 6)} if p.size else {}
 
 
 def label_studio_config(classes: tuple[str, ...]) -> str:
@@ -96,17 +131,20 @@ def label_studio_config(classes: tuple[str, ...]) -> str:
     return f'<View>\n  <Image name="image" value="$image"/>{controls}\n</View>\n'
 
 
-def fiftyone(table: LabelTable) -> dict[str, Any]:
+def fiftyone(table: LabelTable | FilledTable) -> dict[str, Any]:
     """Samples for `fiftyone.Dataset.from_json(path, rel_dir=<image folder>)`, as its Open Images have them.
 
-    `positive_labels` lists what is present, `negative_labels` what is absent; the split is a tag.
+    `positive_labels` lists what is present, `negative_labels` what is absent; the split is a tag. Of a filled table,
+    what a model said has its `confidence` in that, and the model as a tag; what people said has neither.
     """
+    filled = table if isinstance(table, FilledTable) else None
+    plain = table.table if isinstance(table, FilledTable) else table
     samples = []
-    for row, image in enumerate(table.images):
+    for row, image in enumerate(plain.images):
         fields = {"positive_labels": PRESENT, "negative_labels": ABSENT}
-        labels = {name: _classifications(_named(table, row, code)) for name, code in fields.items()}
+        labels = {name: _classifications(plain, filled, row, code) for name, code in fields.items()}
         samples.append(
-            {"filepath": image, "tags": [] if table.split is None else [table.split[row]], **labels}
+            {"filepath": image, "tags": [] if plain.split is None else [plain.split[row]], **labels}
         )
     return {
         "name": "partlabel",
@@ -136,8 +174,13 @@ _FIELDS = [
 ]
 
 
-def _classifications(names: list[str]) -> dict[str, Any]:
-    listed = [{"_cls": "Classification", "label": name} for name in names]
+def _classifications(table: LabelTable, filled: FilledTable | None, row: int, code: int) -> dict[str, Any]:
+    listed: list[dict[str, Any]] = []
+    for column in (table.labels[row] == code).nonzero()[0].tolist():
+        listed.append({"_cls": "Classification", "label": table.classes[column]})
+        if filled is not None and not np.isnan(p := filled.probability[row, column]):
+            sure = p if code == PRESENT else 1 - p
+            listed[-1] |= {"confidence": round(float(sure), 6), "tags": [filled.source_of(row, column)]}
     return {"_cls": "Classifications", "classifications": listed}
 
 

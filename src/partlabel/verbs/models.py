@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
@@ -127,6 +127,7 @@ def predict(
     photos: Path,
     images: Path | None = None,
     out: Path | None = None,
+    decide: bool = False,
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
@@ -142,6 +143,8 @@ def predict(
         images: The folder that the paths of a table start from.
         out: Table to write: .csv, .parquet or .jsonl; predictions.csv if none. With --engine a folder of parquet
             files; predictions if none.
+        decide: Write for every class whether it is present (1 or 0), by its tuned threshold, as a filled table has it;
+            the probability is beside it.
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out photos that cannot be read.
@@ -156,7 +159,7 @@ def predict(
         from partlabel import shards
 
         found = shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images)
-        job = shards.Job("predict", run, _folder(out, "predictions"), **how)
+        job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("predictions.csv")
@@ -168,7 +171,13 @@ def predict(
         source = read_table(photos, images or photos.parent, missing="keep" if skip_broken else "refuse")
     elif listed:
         source = _lines(photos)
-    predictions = Tagger.load(run).predict(source, **how)
+    tagger = Tagger.load(run)
+    if decide:
+        decided = tagger.decide(source, **how)
+        decided.save(out)
+        print(f"{out}: {decided.table.present:,} of {decided.table.labels.size:,} labels are present")
+        return
+    predictions = tagger.predict(source, **how)
     with written_aside(out) as aside:
         getattr(predictions, writers[out.suffix])(aside)
     print(f"{out}: {predictions.width - 1} probabilities for each of {predictions.height:,} photos")
@@ -179,9 +188,10 @@ def fill(
     table: Path | None = None,
     images: Path | None = None,
     absent: Absent | None = None,
-    accept: float | None = None,
-    reject: float | None = None,
+    accept: float | Literal["tuned"] | None = None,
+    reject: float | Literal["tuned"] | None = None,
     out: Path | None = None,
+    to: Literal["label_studio", "fiftyone"] | None = None,
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
@@ -197,10 +207,13 @@ def fill(
             files or of parquet tables.
         images: Image folder.
         absent: What a class that is not mentioned means, in formats that list only what is there.
-        accept: Blanks from this probability on become present; none if it is not given.
-        reject: Blanks up to this probability become absent; none if it is not given.
+        accept: Blanks from this probability on become present; none if it is not given. `tuned`: from their class's
+            threshold on, which `partlabel tune` finds.
+        reject: Blanks up to this probability become absent; none if it is not given. `tuned`: below their class's
+            threshold.
         out: Table to write: .csv, .parquet or .jsonl; filled.csv if none. With --engine a folder of parquet files;
             filled if none.
+        to: Write for that program instead, as .json: tasks with predictions, or samples with confidences.
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out images that cannot be read.
@@ -209,8 +222,13 @@ def fill(
     """
     import numpy as np
 
+    from partlabel.data import writers
     from partlabel.tagger import Tagger
 
+    if to is not None and (engine["name"] != ONE_FILE or (out is not None and out.suffix != ".json")):
+        raise UsageError(
+            f"--to {to} writes one file: name it with --out, ending in .json, and leave out --engine"
+        )
     how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_broken": skip_broken}
     sure: dict[str, Any] = {"accept": accept, "reject": reject}
     if engine["name"] != ONE_FILE:
@@ -221,11 +239,11 @@ def fill(
         job = shards.Job("fill", run, _folder(out, "filled"), **sure, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
-    out = out or Path("filled.csv")
+    out = out or Path("filled.csv" if to is None else "filled.json")
     tagger = Tagger.load(run)
     given = run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
     filled = tagger.fill(given, **sure, **how)
-    filled.save(out)
+    writers.write(filled, out, to)
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent
     print(f"{out}: {left.unknown:,} blanks, of which {present:,} became present and {gone:,} absent")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
+from partlabel.options import UsageError
 from partlabel.verbs._common import read_table
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from partlabel.data.inspection import Class, Inspection
     from partlabel.data.table import LabelTable
+    from partlabel.suspects import Suspect, Suspects
 
 MOST_CLASSES, MOST_NAMES, MOST_GROUPS, MOST_PHOTOS, MOST_PAIRS = 40, 8, 40, 6, 60
 
@@ -38,6 +40,7 @@ def import_(
         format: Of the source.
     """
     from partlabel.data import inspection, readers, writers
+    from partlabel.data.filled import FilledTable
     from partlabel.data.table import LabelTable
 
     if not source.exists():
@@ -50,7 +53,10 @@ def import_(
     print(f"Rule: {readers.absence(name, absent)}.")
     _show(_classes(inspection.classes_of(table)))
     if out is not None:
-        print(f"written to {writers.write(table, out, to)}")
+        filled = name == "wide_csv" and FilledTable.is_in(source, options.get("separator"))
+        how = {"absent": absent, "missing": missing, **options}
+        given = FilledTable.load(source, images, **how) if filled else table
+        print(f"written to {writers.write(given, out, to)}")
 
 
 def inspect(
@@ -60,6 +66,8 @@ def inspect(
     out: Path | None = None,
     near: int = 6,
     workers: int = 2,
+    run: Path | None = None,
+    suspects: int = 5,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -72,19 +80,27 @@ def inspect(
         out: Page to write, with pictures: a file that ends in .html.
         near: How many of 128 bits of their hash near-duplicates may differ in, 0 to 32.
         workers: Threads that read images.
+        run: Run folder of a model, whose judgement of the known labels is asked for.
+        suspects: With --run, how many labels of each class are named that it contradicts most.
         format: Of the table.
     """
     from partlabel.data import inspection
 
     if out is not None and out.suffix != ".html":
         raise ValueError(f"--out {out}: the page is a file that ends in .html")
+    if run is not None and images is None:
+        raise UsageError(f"--run {run}: the model has to see the images; give --images")
     given = read_table(table, images, absent, format, missing="keep")
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {_extent(given)}")
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
+    doubted = None if run is None else _doubted(run, given, suspects)
+    if doubted is not None:
+        print(_of_suspects(doubted))
+        _show(_suspects(doubted))
     if out is not None:
-        _page(out, f"{table.name}", given, found)
+        _page(out, f"{table.name}", given, found, doubted)
         print(f"page in {out}")
 
 
@@ -163,7 +179,10 @@ def _show(table: "Table") -> None:
 
 def _faults(found: "Inspection") -> list[str]:
     """What a person has to look into, a line each."""
-    lines = []
+    lines = [
+        f"from {each.name or 'where is not known'}: {each.present:,} present, {each.absent:,} absent"
+        for each in found.origins
+    ]
     if found.never_present:
         lines.append(f"never known present, so that nothing can be learned: {_some(found.never_present)}")
     if found.never_absent:
@@ -189,7 +208,48 @@ def _faults(found: "Inspection") -> list[str]:
     return lines
 
 
-def _page(out: Path, title: str, table: "LabelTable", found: "Inspection") -> None:
+def _doubted(run: Path, table: "LabelTable", most: int) -> "Suspects":
+    """The labels of a table that a run's model contradicts."""
+    from partlabel import suspects
+    from partlabel.run import Run
+    from partlabel.tagger import Tagger
+
+    return suspects.find(Tagger.load(run), table, suspects.trained_on(Run(run)), most)
+
+
+def _of_suspects(found: "Suspects") -> str:
+    """How many labels a model contradicts, and how fair that is."""
+    said = f"labels that {found.model} contradicts: {found.number:,} of {found.judged:,} known"
+    if found.seen is None:
+        return f"{said}; which images it was trained on is not known"
+    if found.seen:
+        said += (
+            f"; {found.seen:,} are of images that it was trained on (*), and it contradicts too few of them"
+        )
+    return said
+
+
+def _suspects(found: "Suspects") -> "Table":
+    """The labels that are contradicted most, of each class."""
+    from rich.table import Column, Table
+
+    shown = Table(
+        "class", "table says", Column("p", justify="right"), Column("image", overflow="fold"), box=None
+    )
+    listed = list(found.by_class.items())
+    for name, of_class in listed[:MOST_CLASSES]:
+        for position, each in enumerate(of_class):
+            said = "present" if each.present else "absent"
+            image = f"{each.image} *" if each.seen else each.image
+            shown.add_row("" if position else name, said, f"{each.probability:.3f}", image)
+    if len(listed) > MOST_CLASSES:
+        shown.add_row(f"and {len(listed) - MOST_CLASSES:,} more classes", "", "", "")
+    return shown
+
+
+def _page(
+    out: Path, title: str, table: "LabelTable", found: "Inspection", doubted: "Suspects | None" = None
+) -> None:
     """The page with pictures."""
     from partlabel import pictures, report
 
@@ -204,8 +264,29 @@ def _page(out: Path, title: str, table: "LabelTable", found: "Inspection") -> No
         for each in found.alike[:MOST_GROUPS]
     ]
     counts = report.counts(table) if table.labels.size else []
-    shown = {"title": title, "found": found, "counts": counts, "alike": alike, "most_pairs": MOST_PAIRS}
+    shown = {
+        "title": title,
+        "found": found,
+        "counts": counts,
+        "alike": alike,
+        "most_pairs": MOST_PAIRS,
+        "doubted": doubted,
+        "suspects": [] if doubted is None else _pictured(table, doubted),
+    }
     report.write_page(out, "inspect.html", shown)
+
+
+def _pictured(table: "LabelTable", found: "Suspects") -> list[tuple[str, list[tuple[str | None, "Suspect"]]]]:
+    """The labels that are contradicted, by class, each with its photo; a photo is read once."""
+    from functools import cache
+
+    from partlabel import pictures
+
+    photo = cache(lambda image: pictures.thumbnail(Path(str(table.root)) / image))
+    return [
+        (name, [(photo(each.image), each) for each in of_class])
+        for name, of_class in list(found.by_class.items())[:MOST_CLASSES]
+    ]
 
 
 def _some(names: Sequence[str], of: int | None = None) -> str:

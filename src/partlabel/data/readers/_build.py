@@ -12,6 +12,7 @@ import polars as pl
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.checks import NOT_PLAIN
+from partlabel.data.origins import NOT_MENTIONED, Origins
 from partlabel.data.table import Absent, LabelTable, frozen
 from partlabel.text import some
 
@@ -25,6 +26,7 @@ def build(
     absent: Absent | None = None,
     split: Sequence[str] | None = None,
     root: Path | None = None,
+    origins: Origins | None = None,
 ) -> LabelTable:
     """A label table from what a reader found; rows of the same image are merged where they agree.
 
@@ -36,6 +38,7 @@ def build(
         absent: `negative` turns what is UNKNOWN after the merge into ABSENT.
         split: One name an entry of `images`.
         root: The image folder.
+        origins: Of the labels, one row an entry of `images`.
 
     Raises:
         ValueError: Anything `LabelTable` refuses, or rows of one image that disagree, with the file's name before it.
@@ -47,16 +50,19 @@ def build(
         images = relative(images, root)
         if pl.Series(images, dtype=pl.String).n_unique() < len(images):
             rows = _rows_of(images)
-            labels, split = _merged(rows, classes, labels, split)
+            labels, split, origins = _merged(rows, classes, labels, split, origins)
             warnings.warn(
                 f"{source}: {len(images) - len(rows)} row(s) name an image again and agree with its first row; merged",
                 stacklevel=5,
             )
             images = list(rows)
         if absent == "negative":
+            if origins is not None:
+                origins = _by_rule(origins, labels == UNKNOWN)
             labels[labels == UNKNOWN] = ABSENT
         split = None if split is None else tuple(split)
-        return LabelTable(tuple(images), tuple(classes), frozen(labels), split, root)
+        table = LabelTable(tuple(images), tuple(classes), frozen(labels), split, root)
+        return table if origins is None else table.with_origins(origins)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 
@@ -95,18 +101,33 @@ def _rows_of(images: Sequence[str]) -> dict[str, list[int]]:
     return rows
 
 
+def _by_rule(origins: Origins, cells: np.ndarray) -> Origins:
+    """The origins, where some labels are absent for want of mention."""
+    names = (*origins.names, *({NOT_MENTIONED} - {*origins.names}))
+    return Origins(np.where(cells, np.uint8(names.index(NOT_MENTIONED)), origins.codes), names)
+
+
 def _merged(
-    rows: dict[str, list[int]], classes: Sequence[str], labels: np.ndarray, split: Sequence[str] | None
-) -> tuple[np.ndarray, list[str] | None]:
-    """One row an image: what any of its rows knows."""
+    rows: dict[str, list[int]],
+    classes: Sequence[str],
+    labels: np.ndarray,
+    split: Sequence[str] | None,
+    origins: Origins | None,
+) -> tuple[np.ndarray, list[str] | None, Origins | None]:
+    """One row an image: what any of its rows knows, and where the first that knows it has it from."""
     first = [of_image[0] for of_image in rows.values()]
     merged = labels[first]
+    codes = None if origins is None else origins.codes[first]
     for position, (image, of_image) in enumerate(rows.items()):
         if len(of_image) == 1:
             continue
         _refuse_disagreement(image, of_image, classes, labels, split)
         merged[position] = labels[of_image].max(axis=0)
-    return merged, None if split is None else [split[row] for row in first]
+        if codes is not None and origins is not None:
+            knows = labels[of_image].argmax(axis=0)
+            codes[position] = origins.codes[of_image][knows, np.arange(labels.shape[1])]
+    told = None if codes is None or origins is None else Origins(codes, origins.names)
+    return merged, None if split is None else [split[row] for row in first], told
 
 
 def _refuse_disagreement(

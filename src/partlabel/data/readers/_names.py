@@ -1,13 +1,14 @@
 """For formats that say of each image by name what is present, what is absent, and whether anybody looked."""
 
 import os.path
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.origins import NOT_MENTIONED, Origins
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
 from partlabel.text import did_you_mean, some
@@ -23,6 +24,7 @@ class Found(NamedTuple):
         looked: Whether anybody went through the classes at all: without that, nothing is absent for want of mention.
         unsure: Classes that stay unknown, whatever a missing mention means.
         where: In the file, for messages.
+        origin: Where all of it comes from, or what of each class; empty where the file does not tell things apart.
     """
 
     image: str
@@ -31,6 +33,7 @@ class Found(NamedTuple):
     looked: bool = True
     unsure: Collection[str] = ()
     where: str = ""
+    origin: str | Mapping[str, str] = ""
 
 
 def table(
@@ -71,7 +74,30 @@ def table(
             labels[row, [number[name] for name in each.unsure if name in number]] = UNKNOWN
         labels[row, [number[name] for name in each.absent]] = ABSENT
         labels[row, [number[name] for name in each.present]] = PRESENT
-    return build(source, [each.image for each in found], columns, labels, split=split, root=root)
+    origins = _origins(found, columns, labels)
+    return build(
+        source, [each.image for each in found], columns, labels, split=split, root=root, origins=origins
+    )
+
+
+def _origins(found: Sequence[Found], columns: Sequence[str], labels: np.ndarray) -> Origins | None:
+    """Where labels come from; None where a file does not say."""
+    told = [{each.origin} if isinstance(each.origin, str) else {*each.origin.values()} for each in found]
+    names = sorted(set().union(*told) - {""})
+    if not names:
+        return None
+    names += [] if NOT_MENTIONED in names else [NOT_MENTIONED]
+    code = {name: number for number, name in enumerate(["", *names])}
+    position = {name: number for number, name in enumerate(columns)}
+    codes = np.zeros(labels.shape, np.uint8)
+    for row, each in enumerate(found):
+        if isinstance(each.origin, str):
+            codes[row] = code[each.origin]
+            continue
+        said = [position[name] for name in (*each.present, *each.absent)]
+        codes[row] = code[NOT_MENTIONED]
+        codes[row, said] = [code[each.origin.get(name, "")] for name in (*each.present, *each.absent)]
+    return Origins.of_numbers(np.where(labels == UNKNOWN, np.uint8(0), codes), ("", *names))
 
 
 def in_folder(images: Path | None, path: str) -> str:

@@ -18,6 +18,7 @@ ABSENCE = {
     "negative": "absent is what the field of absent labels lists, and every label that a sample's field does not "
     "mention; all of a sample whose field is empty (null) is unknown",
 }
+HUMAN, MACHINE = "human", "machine"
 _LISTS = {"Classifications": "classifications", "Detections": "detections", "Polylines": "polylines"}
 _PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
@@ -65,6 +66,7 @@ def read(
     if absent_field is None:
         require_absent(file, absent, f"the field {present!r} lists only what is present")
     root = images or file.parent
+    machine = _has_confidences(samples, [present, absent_field])
     found = []
     for position, sample in enumerate(samples):
         where = f"samples[{position}]"
@@ -73,7 +75,15 @@ def read(
             for name in (present, absent_field)
         ]
         image = _names.in_folder(root, sample["filepath"])
-        found.append(_names.Found(image, told[0] or [], told[1] or [], told[0] is not None, where=where))
+        origin = {} if not machine else {
+            name: source for listed in told for name, source in (listed or {}).items()
+        }  # fmt: skip
+        looked = told[0] is not None
+        found.append(
+            _names.Found(
+                image, list(told[0] or ()), list(told[1] or ()), looked, where=where, origin=origin or ""
+            )
+        )
     return _names.table(file, found, classes, absent, root, _split(samples))
 
 
@@ -100,21 +110,36 @@ def _field(file: Path, fields: list[str], wanted: str | None, other: str | None)
     return wanted or there[0]
 
 
-def _labels(file: Path, where: str, value: Any, confidence: float | None) -> list[str] | None:
-    """The names in a field; None where it is empty, so that nobody said anything."""
+def _has_confidences(samples: list[dict[str, Any]], fields: list[str | None]) -> bool:
+    """Whether some labels are a machine's."""
+    values = (sample.get(name) for sample in samples for name in fields if name is not None)
+    lists = (
+        value.get(_LISTS.get(value["_cls"], "")) or [value]
+        for value in values
+        if isinstance(value, dict) and _kind(value)
+    )
+    return any(
+        isinstance(each, dict) and each.get("confidence") is not None for some in lists for each in some
+    )
+
+
+def _labels(file: Path, where: str, value: Any, confidence: float | None) -> dict[str, str] | None:
+    """The names in a field, and who says so; None where it is empty, so that nobody said anything."""
     if value is None:
         return None
     kind = _kind(value)
     if kind is None:
         raise ValueError(f"{file}: {where} is none of Classification, {', '.join(_LISTS)}")
     listed = [value] if kind == "Classification" else _json.keyed(file, where, value, _LISTS[kind], list)
-    names = []
+    names: dict[str, str] = {}
     for position, each in enumerate(listed):
         name = _json.keyed(file, f"{where}[{position}]", each, "label", str)
         sure = each.get("confidence")
         if confidence is None or sure is None or sure >= confidence:
-            names.append(name)
-    return _json.stripped(names)
+            by = HUMAN if sure is None else next(iter(each.get("tags") or ()), MACHINE)
+            if name.strip():
+                names.setdefault(name.strip(), by)
+    return names
 
 
 def _split(samples: list[dict[str, Any]]) -> list[str] | None:

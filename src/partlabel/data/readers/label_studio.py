@@ -1,7 +1,8 @@
 """Label Studio's JSON export of image classification by `<Choices choice="multiple">`.
 
 A task is submitted, skipped (`was_cancelled`) or not yet annotated. Only of submitted ones does an unticked choice
-mean anything, and what it means depends on what annotators were told: hence `absent`. Predictions are left out.
+mean anything, and what it means depends on what annotators were told: hence `absent`. Predictions are left out, unless
+they are asked for: then the ticked choices of tasks that nobody annotated yet are known, and unticked ones are not.
 """
 
 import re
@@ -39,6 +40,7 @@ def read(
     control: str | None = None,
     absent_control: str | None = None,
     disagree: Disagree = "unknown",
+    predictions: bool = False,
 ) -> LabelTable:
     """Read an export of the type "JSON" (not "JSON-MIN", which does not tell skipped tasks from submitted ones).
 
@@ -53,6 +55,7 @@ def read(
         absent_control: The name of the `<Choices>` that lists what is known to be absent.
         disagree: A class that one annotator of a task ticked and another did not, `absent` being negative, is unknown;
             or the file is refused. An annotation marked as ground truth stands for all of its task.
+        predictions: Of tasks without any annotation, take what their last prediction ticks.
 
     Raises:
         ValueError: The file is no such export, a task has no image, or annotators disagree.
@@ -62,18 +65,25 @@ def read(
         raise ValueError(f"{path}: no Label Studio export, which is a list of tasks; export as JSON")
     if absent_control is None:
         require_absent(path, absent, "a choice that is not ticked was denied, or not looked at")
-    ticked = [_ticked(path, f"task {position + 1}", task) for position, task in enumerate(tasks)]
+    ticked, guessed = [], []
+    for position, task in enumerate(tasks):
+        last = _predicted(path, f"task {position + 1}", task) if predictions else None
+        guessed.append(last is not None)
+        ticked.append(_ticked(path, f"task {position + 1}", task) if last is None else [last])
     if absent_control is not None:
         _check_control(path, ticked, absent_control)
     control = _control(path, ticked, control, absent_control)
     found = []
-    for position, (task, annotations) in enumerate(zip(tasks, ticked, strict=True)):
+    for position, (task, annotations, guess) in enumerate(zip(tasks, ticked, guessed, strict=True)):
         where = f"task {position + 1}"
         data = _json.keyed(path, where, task, "data", dict)
         image = path_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
         present = [set(each.get(control, ())) for each in annotations]
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
-        found.append(_together(path, where, image, present, denied, absent, disagree))
+        rule = "unknown" if guess else absent  # a model that does not tick did not look
+        told = _together(path, where, image, present, denied, rule, disagree)
+        origin = ("label_studio:prediction" if guess else "label_studio:submitted") if any(guessed) else ""
+        found.append(told._replace(looked=told.looked and not guess, origin=origin))
     return _names.table(path, found, classes, absent, images)
 
 
@@ -93,6 +103,17 @@ def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[str]]]:
             submitted.append((bool(annotation.get("ground_truth")), _of_result(path, place, result)))
     truths = [found for is_truth, found in submitted if is_truth]
     return truths or [found for _, found in submitted]
+
+
+def _predicted(path: Path, where: str, task: Any) -> dict[str, list[str]] | None:
+    """What the last prediction of a task without annotations ticks in each control; None if there is none."""
+    if not isinstance(task, dict) or task.get("annotations") or task.get("completions"):
+        return None
+    if not task.get("predictions"):
+        return None
+    last = _json.keyed(path, where, task, "predictions", list)[-1]
+    place = f"{where}: predictions[{len(task['predictions']) - 1}]"
+    return _of_result(path, place, _json.keyed(path, place, last, "result", list))
 
 
 def _of_result(path: Path, where: str, result: list[Any]) -> dict[str, list[str]]:

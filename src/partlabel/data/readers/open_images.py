@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.origins import Origins
 from partlabel.data.readers import _columns
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
@@ -82,10 +83,20 @@ def read(
     told = rows.filter(pl.col("label").is_in(list(column_of))).join(listed.select("image", "row"), on="image")
     row = told["row"].cast(pl.Int64).to_numpy()
     column = told["label"].replace_strict(column_of, return_dtype=pl.Int64).to_numpy()
-    _mark(path, labels, row, column, told["confidence"].to_numpy(), told["human"].to_numpy())
+    human = told["human"].to_numpy()
+    _mark(path, labels, row, column, told["confidence"].to_numpy(), human)
+    origins = None if machine_from is None else _origins(labels.shape, row, column, human)
     paths = [f"{image}.jpg" for image in listed["image"].to_list()]
     split = listed["part"].to_list() if path.is_dir() else None
-    return build(path, paths, columns, labels, absent=absent, split=split, root=images)
+    return build(path, paths, columns, labels, absent=absent, split=split, root=images, origins=origins)
+
+
+def _origins(shape: tuple[int, ...], row: np.ndarray, column: np.ndarray, human: np.ndarray) -> Origins:
+    """Whether a machine or a person said it; people win."""
+    codes = np.zeros(shape, np.uint8)
+    codes[row[~human], column[~human]] = 1
+    codes[row[human], column[human]] = 2
+    return Origins(codes, ("", "open_images:machine", "open_images:human"))
 
 
 def _files(path: Path) -> dict[str, Path]:

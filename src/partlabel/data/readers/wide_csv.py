@@ -1,7 +1,7 @@
 """Wide CSV, TSV and parquet: one row an image, one column a class; 1 / 0 / blank, true / false, NaN.
 
-The format `LabelTable.save` writes. A filled table (`FilledTable.save`) is read too: its `<class>:p` and
-`<class>:source` columns are left out, so filled labels become known ones.
+The format `LabelTable.save` writes. A filled table (`FilledTable.save`) is read too: its `<class>:p` columns are left
+out, so filled labels become known ones. Columns `<class>:source` say where known labels come from.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.checks import COMPANIONS
+from partlabel.data.checks import COMPANIONS, SOURCE
+from partlabel.data.origins import MOST, Origins
 from partlabel.data.readers import _columns
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
@@ -73,9 +74,12 @@ def read(
     labels = np.concatenate(
         [block.labels for block in found] or [np.empty((0, len(layout.classes)), np.int8)]
     )
+    codes = [block.codes for block in found if block.codes is not None]
     del found  # half of what is held
+    origins = layout.origins(np.concatenate(codes)) if codes else None
+    root = images or path.parent
     return build(
-        path, listed, layout.class_names, labels, absent=absent, split=split, root=images or path.parent
+        path, listed, layout.class_names, labels, absent=absent, split=split, root=root, origins=origins
     )
 
 
@@ -107,11 +111,21 @@ def tables(
         labels = np.array(block.labels)  # of its own: the rest of the block can go
         split = block.split if layout.split else None
         root = images or path.parent
-        return build(path, block.images, layout.class_names, labels, absent=absent, split=split, root=root)
+        origins = None if block.codes is None else layout.origins(block.codes)
+        return build(
+            path,
+            block.images,
+            layout.class_names,
+            labels,
+            absent=absent,
+            split=split,
+            root=root,
+            origins=origins,
+        )
 
     held = _Block([], [], np.empty((0, len(layout.classes)), np.int8))
     for block in _blocks(path, layout):
-        held = held.joined(block)
+        held = held.joined(block) if held.images else block
         while len(held.images) >= rows:
             yield table(held.part(slice(None, rows)))
             held = held.part(slice(rows, None))
@@ -120,13 +134,19 @@ def tables(
 
 
 class _Layout(NamedTuple):
-    """Which columns of a file are what, by position."""
+    """Which columns of a file are what, by position.
+
+    `sources` has the column that says where a class's labels come from, by the class's place among the classes, and
+    `numbers` the names that were met there so far.
+    """
 
     names: list[str]
     image: int
     split: list[int]
     classes: list[int]
     separator: str | None
+    sources: dict[int, int]
+    numbers: dict[str, int]
 
     @classmethod
     def of(
@@ -137,7 +157,15 @@ class _Layout(NamedTuple):
         image = _columns.image_column(path, names, image_column)
         out = [image, *(_columns.column_at(path, names, name) for name in leave_out)]
         classes = [at for at in range(len(names)) if at not in out and not _is_aside(names, at)]
-        return cls(names, image, [names.index("split")] if "split" in names else [], classes, separator)
+        split = [names.index("split")] if "split" in names else []
+        at = {name: position for position, name in enumerate(names)}
+        said = [at.get(f"{names[position]}{SOURCE}") for position in classes]
+        sources = {position: column for position, column in enumerate(said) if column is not None}
+        return cls(names, image, split, classes, separator, sources, {"": 0})
+
+    def origins(self, codes: np.ndarray) -> Origins:
+        """Where labels come from."""
+        return Origins.of_numbers(codes, list(self.numbers))
 
     @property
     def class_names(self) -> list[str]:
@@ -151,28 +179,51 @@ class _Block(NamedTuple):
     images: list[str]
     split: list[str]
     labels: np.ndarray
+    codes: np.ndarray | None = None
 
     def part(self, rows: slice) -> "_Block":
         """Some of the rows."""
-        return _Block(self.images[rows], self.split[rows], self.labels[rows])
+        codes = None if self.codes is None else self.codes[rows]
+        return _Block(self.images[rows], self.split[rows], self.labels[rows], codes)
 
     def joined(self, other: "_Block") -> "_Block":
         """These rows, and then the others."""
         labels = np.concatenate([self.labels, other.labels])
-        return _Block(self.images + other.images, self.split + other.split, labels)
+        codes = None
+        if self.codes is not None and other.codes is not None:
+            codes = np.concatenate([self.codes, other.codes])
+        return _Block(self.images + other.images, self.split + other.split, labels, codes)
 
 
 def _blocks(path: Path, layout: _Layout) -> Iterator[_Block]:
     """The file, some rows at a time."""
-    wanted = [layout.image, *layout.split, *layout.classes]
+    wanted = [layout.image, *layout.split, *layout.classes, *layout.sources.values()]
     first = 1 + len(layout.split)
+    last = first + len(layout.classes)
     for columns in _columns.blocks(path, wanted, layout.names, layout.separator):
         listed, *split = (_columns.strings(column) for column in columns[:first])
         labels = np.empty((len(layout.classes), len(listed)), np.int8)
-        for position, column in enumerate(columns[first:]):
+        for position, column in enumerate(columns[first:last]):
             labels[position] = codes(column)
         _refuse_unknown_codes(path, layout, labels)
-        yield _Block(listed, split[0] if split else [], np.ascontiguousarray(labels.T))
+        said = _codes_of(layout, columns[last:], len(listed)) if layout.sources else None
+        yield _Block(listed, split[0] if split else [], np.ascontiguousarray(labels.T), said)
+
+
+def _codes_of(layout: _Layout, columns: Sequence[Any], rows: int) -> np.ndarray:
+    """Where the labels of some rows come from, in the layout's numbers, of which there may be more after."""
+    found = np.zeros((len(layout.classes), rows), np.uint8)
+    for position, column in zip(layout.sources, columns, strict=True):
+        words = column.cast(pa.string()).fill_null("").dictionary_encode()
+        names = [name.strip() for name in words.dictionary.to_pylist()]
+        numbers = [layout.numbers.setdefault(name, len(layout.numbers)) for name in names]
+        if len(layout.numbers) > MOST + 1:
+            raise ValueError(
+                f"column {layout.names[layout.sources[position]]!r}: labels come from more than {MOST} origins; merge "
+                "some, or take the columns out that end in :source"
+            )
+        found[position] = np.array(numbers or [0], np.uint8)[words.indices.to_numpy()]
+    return np.ascontiguousarray(found.T)
 
 
 def codes(column: Any) -> np.ndarray:
