@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.origins import Origins
 from partlabel.data.table import LabelTable
 from partlabel.review import merging
 from partlabel.review.decisions import Event, Tally
@@ -34,6 +35,20 @@ def test_decisions_become_known_labels_and_skips_do_not(table):
     assert merged.table.labels.tolist() == [[P, P], [A, U]]
     assert merged.table.split == ("train", "val")
     assert merged[1:] == (1, 1, [], 0)
+
+
+def test_labels_say_who_decided_them_and_those_of_the_table_where_they_came_from(table):
+    before = Origins(np.array([[1, 0], [0, 0]], np.uint8), ("", "human"))
+    said = tally(
+        ("Ada", "a.jpg", "cat", "present"),
+        ("Ada", "b.jpg", "dog", "absent"),
+        ("Bob", "b.jpg", "dog", "present"),
+    )
+    merged = merging.merge(table.with_origins(before), said).table
+    assert merged.origins is not None
+    found = [[merged.origins.of(row, column) for column in (0, 1)] for row in (0, 1)]
+    assert found == [["human", "review:Ada"], ["review:Bob", ""]]
+    assert merging.merge(table, tally()).table.origins is None, "nobody decided anything"
 
 
 @pytest.mark.parametrize(("disputed", "label"), [("later", A), ("blank", U)])

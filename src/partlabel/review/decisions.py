@@ -135,10 +135,15 @@ class Tally:
             found[answer.who] = answer
         return found
 
+    def last(self, cell: Cell) -> Event | None:
+        """Who answered last; None where nobody did, or all skipped."""
+        said = [answer for answer in self.standing(cell).values() if answer.what != "skip"]
+        return said[-1] if said else None
+
     def label(self, cell: Cell) -> int:
         """PRESENT or ABSENT by who answered last; UNKNOWN where nobody did, or all skipped."""
-        said = [answer for answer in self.standing(cell).values() if answer.what != "skip"]
-        return CODES[said[-1].what] if said else UNKNOWN
+        last = self.last(cell)
+        return UNKNOWN if last is None else CODES[last.what]
 
     def disagrees(self, cell: Cell) -> bool:
         """Whether people say different things of it."""

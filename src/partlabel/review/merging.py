@@ -1,16 +1,20 @@
 """Decisions put back into a label table, and what people disagree about.
 
-A decision fills a blank; a label that the table knows stays. Where people say different things, who said it last
-stands, or the blank stays blank, as is asked for; either way the disagreement is listed.
+A decision fills a blank, and `review:<who>` is where the label comes from; a label that the table knows stays. Where
+people say different things, who said it last stands, or the blank stays blank, as is asked for; either way the
+disagreement is listed.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from partlabel.codes import UNKNOWN
 from partlabel.data.aside import written_aside
+from partlabel.data.origins import Origins
 from partlabel.data.table import LabelTable, frozen
 from partlabel.review.decisions import CODES, Tally
 
@@ -73,6 +77,7 @@ def merge(table: LabelTable, tally: Tally, disputed: Disputed = "later") -> Merg
     row = {image: number for number, image in enumerate(table.images)}
     column = {name: number for number, name in enumerate(table.classes)}
     labels = table.labels.copy()
+    deciders: dict[tuple[int, int], str] = {}
     disputes: list[Said] = []
     elsewhere = 0
     for cell in tally.answers:
@@ -80,18 +85,34 @@ def merge(table: LabelTable, tally: Tally, disputed: Disputed = "later") -> Merg
             elsewhere += 1
             continue
         place = row[cell.image], column[cell.cls]
-        label = tally.label(cell)
-        if table.labels[place] == UNKNOWN and not (disputed == "blank" and tally.disagrees(cell)):
-            labels[place] = label
+        last = tally.last(cell)
+        if last and table.labels[place] == UNKNOWN and not (disputed == "blank" and tally.disagrees(cell)):
+            labels[place] = CODES[last.what]
+            deciders[place] = last.who
         before, stands = WORDS[int(table.labels[place])], WORDS[int(labels[place])]
         sides = [said for said in tally.standing(cell).values() if said.what != "skip"]
         if tally.disagrees(cell) or (before != "unknown" and any(said.what != before for said in sides)):
             if before != "unknown":
                 disputes.append(Said(*cell, THE_TABLE, before, "", stands))
             disputes += [Said(*cell, said.who, said.what, said.at, stands) for said in sides]
-    filled = table.with_labels(frozen(labels))
+    filled = table.with_labels(frozen(labels)).with_origins(_origins(table, deciders))
     present = filled.present - table.present
     return Merged(filled, present, filled.known - table.known - present, disputes, elsewhere)
+
+
+def _origins(table: LabelTable, deciders: Mapping[tuple[int, int], str]) -> Origins | None:
+    """The table's, and of each decision who made it; none where there is no decision."""
+    if not deciders:
+        return table.origins
+    old = table.origins
+    numbers = np.zeros(table.labels.shape, np.int64) if old is None else old.codes.astype(np.int64)
+    names = list(("",) if old is None else old.names)
+    for place, who in deciders.items():
+        name = f"review:{who}"
+        if name not in names:
+            names.append(name)
+        numbers[place] = names.index(name)
+    return Origins.of_numbers(numbers, names)
 
 
 def save_disputes(disputes: list[Said], path: Path) -> Path:
