@@ -30,6 +30,7 @@ KINDS = {
     "sst-ssgrl": ("sst", TRANSFER, "ssgrl", TRUNK),
     "bce-residual": ("bce", {}, "residual", {}),
     "bce-average": ("bce", {}, "average", {}),
+    "saliency-average": ("saliency", {}, "average", {}),
 }
 
 

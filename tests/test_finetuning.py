@@ -133,3 +133,8 @@ def test_taggers_that_cannot_be_fine_tuned_say_why(collection, tmp_path):
     )
     with pytest.raises(ValueError, match="logits of the head Residual do not come out of a linear layer"):
         fine_tune(residual, table, table)
+    saliency = Tagger(table.classes, "saliency", **small).fit(
+        table, out=tmp_path / "saliency", epochs=1, val=0.25, accelerator="cpu"
+    )
+    with pytest.raises(ValueError, match="Saliency does not predict by its head alone"):
+        fine_tune(saliency, table, table)

@@ -306,11 +306,12 @@ def examples_of(tagger: "Tagger", table: LabelTable) -> "list[Example]":
     device = next(model.parameters()).device
     batch = next(iter(loader(dataset(model, tagger.view, table), len(table))))
     with torch.inference_mode():
-        out = model.outputs(batch.images.to(device))
+        images = batch.images.to(device)
+        out, judged = model.outputs(images), model(images)
         together = None
         if out.features is not None and hasattr(model, "cooccurrence"):
             together = model.cooccurrence(out.features).float().cpu().numpy()  # type: ignore[operator]
-    sure = out.logits.float().sigmoid().cpu().numpy()
+    sure = judged.float().sigmoid().cpu().numpy()
     attention = None if out.attention is None else out.attention.float().cpu().numpy()
     return [
         Example(

@@ -88,6 +88,20 @@ def from_similarity(
 
 
 @torch.no_grad()
+def from_confidence(logits: Float[Tensor, "batch class"], labels: Labels, threshold: float) -> Targets:
+    """Call an unknown label what the recogniser is sure of: `1[p >= t] - 1[1 - p >= t]`, where 0 says nothing (SR).
+
+    Args:
+        logits: Of the recogniser.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        threshold: The t.
+    """
+    p = logits.float().sigmoid()
+    present, absent = p >= threshold, 1 - p >= threshold
+    return Targets(present.float(), ((present != absent) & (labels == UNKNOWN)).float())
+
+
+@torch.no_grad()
 def from_evidence(
     logits: Float[Tensor, "batch class"], evidence: Float[Tensor, "batch class"], labels: Labels
 ) -> Targets:

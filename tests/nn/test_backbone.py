@@ -58,6 +58,19 @@ def test_stem_and_last_stage_are_together_the_feature_map_of_timm(name):
     assert all(p.grad is not None for p in learned)
 
 
+@pytest.mark.parametrize(
+    ("name", "maps"), [("test_resnet", True), ("test_vit", False), ("test_mambaout", False)]
+)
+def test_it_says_whether_its_stem_gives_maps(name, maps):
+    backbone = create(name, False, image_size=SIZE)
+    assert backbone.takes_maps
+    with backbone.stem_done():
+        assert backbone.takes_maps == maps
+    frozen = create(name, False, "none", image_size=SIZE)
+    with frozen.stem_done():
+        assert frozen.takes_maps
+
+
 def test_statistics_of_the_frozen_part_never_move():
     backbone = create("test_resnet", False, image_size=SIZE).train()
     before = {k: v.clone() for k, v in backbone.state_dict().items() if "running" in k}

@@ -68,6 +68,32 @@ def test_it_learns_from_any_batch_and_map_of_any_size(name, n):
             assert value.grad is not None and value.grad.isfinite().all(), parameter
 
 
+@every_head
+def test_class_maps_turn_with_the_image_or_are_refused(name):
+    head, given = build(heads.get(name)), maps(size=3)
+    if not head.has_class_maps:
+        with pytest.raises(NotImplementedError, match=f"the head {type(head).__name__} gives no class maps"):
+            head.class_maps(given)
+        return
+    found = head.class_maps(given)
+    assert found.shape == (3, CLASSES, 3, 3)
+    torch.testing.assert_close(head.class_maps(given.flip(3)).flip(3), found)
+
+
+@pytest.mark.parametrize("kind", [Average, BoostLU])
+def test_the_mean_of_a_class_map_is_the_logit(kind):
+    head, given = build(kind), maps() * 3 + 1
+    head.standardise.running_mean.normal_()
+    head.standardise.running_var.uniform_(0.5, 2)
+    torch.testing.assert_close(head.class_maps(given).mean((2, 3)), head(given).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_the_attention_of_a_head_is_where_its_class_maps_are_high():
+    head, given = build(ClassAttention, sharpness=2.0), maps()
+    expected = (2 * head.class_maps(given).flatten(2)).softmax(-1)
+    torch.testing.assert_close(head(given).attention.flatten(2), expected)
+
+
 def standardised(head, given):
     """With fresh running moments: as it is, but for the epsilon."""
     return given / (1 + head.standardise.eps) ** 0.5

@@ -68,6 +68,13 @@ def test_images_that_cannot_be_read_are_left_out(fitted, table, tmp_path):
     assert (found.features[5] == 0).all()
 
 
+def test_an_image_looked_into_is_judged_as_everywhere(fitted, table):
+    """By the method, whose logits may be more than its head's."""
+    tagger, _ = fitted
+    seen = examples_of(tagger, table[[3]])[0]
+    assert np.allclose(seen.probability, 1 / (1 + np.exp(-tagger.scores(table[[3]])[0])), atol=1e-5)
+
+
 def test_a_method_with_a_pair_head_has_pairs_and_attention_to_show(fitted, table):
     tagger, _ = fitted
     seen = examples_of(tagger, table[[3]])[0]

@@ -1,6 +1,6 @@
 """Partial BCE: binary cross-entropy over the labels that say something, averaged over the batch.
 
-Normalising by what is known in the batch (not per class, not per image) is the BN-BCE of SR (Ding et al., ICCV 2023),
+Normalising by what is known in the batch (not per class, not per image) is the BN-BCE of SR (Wang et al., ICCV 2023),
 which finds it 9 mAP better on COCO at 10 % known than normalising per class; it is also the classification loss of SST
 (AAAI 2022).
 """

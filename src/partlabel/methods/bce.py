@@ -12,7 +12,7 @@ from partlabel.nn.heads import Head
 
 
 class BCE(Method):
-    """Binary cross-entropy on the known labels (Ding et al., ICCV 2023, doi:10.1109/ICCV51070.2023.00116).
+    """Binary cross-entropy on the known labels (Wang et al., ICCV 2023, doi:10.1109/ICCV51070.2023.00155).
 
     Args:
         backbone: Images to a feature map.

@@ -55,6 +55,12 @@ class Backbone(nn.Module):
         """Whether there is a frozen part that can be computed beforehand."""
         return not isinstance(self.stem, nn.Identity)
 
+    @property
+    def takes_maps(self) -> bool:
+        """Whether what it is given is images or maps: the stems of some models give tokens, or channels last."""
+        layouts = [module.layout for module in self.last.modules() if isinstance(module, _Map)]
+        return not self._stem_done or all(layout == "NCHW" for layout in layouts)
+
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch channel height width"]:
         """The feature map of images, or inside `stem_done` of the stem's outputs."""
         if not self._stem_done:

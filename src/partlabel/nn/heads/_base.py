@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -10,6 +11,7 @@ from partlabel.nn.classes import Classes
 from partlabel.nn.per_class_linear import PerClassLinear
 
 FeatureMap = Float[Tensor, "batch channel height width"]
+ClassMaps = Float[Tensor, "batch class height width"]
 
 
 class ClassOutput(NamedTuple):
@@ -39,11 +41,13 @@ class Head(nn.Module, ABC):
         num_classes: How many classes.
         feature_dim: Length of a class's feature; 0 for a head that has none.
         image_dim: Length of the image's feature; 0 for a head that has none.
+        has_class_maps: Whether it can say how much each place speaks for each class.
         covariance_rank: Components of the `CovariancePooling` it wants between backbone and head; 0 for none.
     """
 
     feature_dim: int = 0
     image_dim: int = 0
+    has_class_maps: ClassVar[bool] = False
     covariance_rank: ClassVar[int] = 0
 
     def __init__(self, channels: int, classes: Classes) -> None:
@@ -63,3 +67,24 @@ class Head(nn.Module, ABC):
     def classify(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
         """Logits from the features of the classes, for who changes them; only heads with features can."""
         raise NotImplementedError(f"the head {type(self).__name__} gives no features of classes")
+
+    def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
+        """How much each place speaks for each class, in units of the logit; only heads with class maps can.
+
+        In training it is asked for after `forward`, which follows the moments that it is standardised by.
+        """
+        raise NotImplementedError(f"the head {type(self).__name__} gives no class maps")
+
+
+def scored_places(
+    feature_map: FeatureMap,
+    weight: Float[Tensor, "class channel"],
+    bias: Float[Tensor, " class"],
+    norm: nn.BatchNorm1d,
+) -> ClassMaps:
+    """`w_c . standardise(x_p) + b_c` by the moments that `norm` has followed so far."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, scaled = norm.running_mean.clone(), weight * torch.rsqrt(norm.running_var + norm.eps)
+    scores = torch.einsum("cd,bdhw->bchw", scaled, feature_map)
+    return scores + (bias - scaled @ mean)[:, None, None]

@@ -1,11 +1,13 @@
 """The plain head: average pooling, standardised, and one linear layer. The baseline that every method has to beat."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.nn.classes import Classes
-from partlabel.nn.heads._base import ClassOutput, FeatureMap, Head
+from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap, Head, scored_places
 
 
 class Average(Head):
@@ -18,6 +20,8 @@ class Average(Head):
         channels: Of the feature map.
         classes: Their prevalence is where the biases start.
     """
+
+    has_class_maps: ClassVar[bool] = True
 
     def __init__(self, channels: int, classes: Classes) -> None:
         super().__init__(channels, classes)
@@ -46,3 +50,7 @@ class Average(Head):
     def pooled(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
         """The mean over the places."""
         return feature_map.float().mean((2, 3))
+
+    def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
+        """The scores of the places, whose mean is the logit; in training but for the moments, which are the batch's."""
+        return scored_places(feature_map.float(), self.linear.weight, self.linear.bias, self.standardise)

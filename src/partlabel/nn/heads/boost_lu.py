@@ -8,7 +8,7 @@ makes up for it, in training and prediction. A head, for it goes with any loss; 
 import torch
 
 from partlabel.nn.classes import Classes
-from partlabel.nn.heads._base import ClassOutput, FeatureMap
+from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap
 from partlabel.nn.heads.residual import Residual
 
 
@@ -31,10 +31,11 @@ class BoostLU(Residual):
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """Logits, and the standardised mean as the image's feature."""
-        places = feature_map.float().flatten(2)
-        pooled = places.mean(2)
+        pooled = feature_map.float().mean((2, 3))
         mean, scale = self._statistics(pooled)
-        x = (places - mean[:, None]) * scale[:, None]
-        score = torch.einsum("cd,bdp->bcp", self.weight, x) + self.bias[:, None]
-        boosted = torch.where(score > 0, self.factor * score, score)
-        return ClassOutput(boosted.mean(2), image=(pooled - mean) * scale)
+        return ClassOutput(self.class_maps(feature_map).mean((2, 3)), image=(pooled - mean) * scale)
+
+    def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
+        """The boosted scores of the places, whose mean is the logit."""
+        score = super().class_maps(feature_map)
+        return torch.where(score > 0, self.factor * score, score)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from partlabel.nn.heads._base import FeatureMap
+from partlabel.nn.heads._base import FeatureMap, Head
 from partlabel.nn.heads.average import Average
 from partlabel.nn.pooling import root
 
@@ -18,6 +18,8 @@ class Covariance(Average):
     """`logits = W standardise(root([mean x ; mean q q^T])) + b`: a linear head on `CovariancePooling`."""
 
     covariance_rank: ClassVar[int] = 48
+    has_class_maps: ClassVar[bool] = False
+    class_maps = Head.class_maps
 
     def pooled(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
         """The signed square root of what the pooling gives."""

@@ -7,12 +7,14 @@ sharpness and not a matrix to learn; the class's feature is what its weights see
 sum is the logit and cosine compares what matters for the class.
 """
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.nn.classes import Classes
-from partlabel.nn.heads._base import ClassOutput, FeatureMap, Head
+from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap, Head, scored_places
 
 
 class Residual(Head):
@@ -29,6 +31,8 @@ class Residual(Head):
         power: Exponent of the feature map; 1 leaves it as it is.
     """
 
+    has_class_maps: ClassVar[bool] = True
+
     def __init__(self, channels: int, classes: Classes, sharpness: float = 0.1, power: float = 0.5) -> None:
         super().__init__(channels, classes)
         self.feature_dim = self.image_dim = channels
@@ -40,9 +44,7 @@ class Residual(Head):
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
         """Logits, the classes' features and attention."""
-        places = feature_map.float().flatten(2)
-        if self.power != 1:
-            places = places.abs().pow(self.power) * places.sign()
+        places = self._powered(feature_map).flatten(2)
         pooled = places.mean(2)
         mean, scale = self._statistics(pooled)
         weight = self.weight * scale
@@ -61,6 +63,16 @@ class Residual(Head):
     def classify(self, features: Float[Tensor, "batch class channel"]) -> Float[Tensor, "batch class"]:
         """A class's feature is what its logit is the sum of."""
         return features.sum(2) + self.bias
+
+    def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
+        """The scores of the places, which the attention is the softmax of."""
+        return scored_places(self._powered(feature_map), self.weight, self.bias, self.standardise)
+
+    def _powered(self, feature_map: FeatureMap) -> FeatureMap:
+        feature_map = feature_map.float()
+        if self.power == 1:
+            return feature_map
+        return feature_map.abs().pow(self.power) * feature_map.sign()
 
     def _statistics(
         self, pooled: Float[Tensor, "batch channel"]

@@ -1,0 +1,142 @@
+"""SR: the places that speak loudest for a class count more, and one view of an image teaches another.
+
+Wang, Wan, Xiang and Zeng, "Saliency Regularization for Self-Training with Partial Annotations", ICCV 2023. The saliency
+is part of the logit, in training and prediction (equation 5), and needs a head that scores places. The consistency of
+two views is FixMatch's (equations 8 and 11); as a batch holds one view of each image, or what frozen stages made of it,
+the other is made of that. What that comes to is in `docs/methods/saliency.md`.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from partlabel import ranks
+from partlabel.labels import Targets
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.nn.heads import Head
+from partlabel.nn.heads._base import ClassMaps
+from partlabel.pseudo_labels import from_confidence
+
+Views = Float[Tensor, "batch channel height width"]
+
+
+class Saliency(Method):
+    """Saliency and consistency regularisation, SR (Wang et al., ICCV 2023, doi:10.1109/ICCV51070.2023.00155).
+
+    `L = BCE(known, both views) + consistency BCE(pseudo-labels of the plain view, other view)` with the logit
+    `a_c + share * mean of the highest scores of c at any place`, a_c the head's.
+
+    Args:
+        backbone: Images to a feature map.
+        head: The feature map to classes; it must give class maps.
+        share: The paper's alpha; 0 leaves the saliency out.
+        places: The paper's k: how many of the highest scores; all there are, if fewer.
+        threshold: The paper's tau: how probable presence or absence has to be for an unknown label to count as that.
+        consistency: Weight of the second term (the paper's 1); 0 leaves it out, and the second view with it.
+        erased: Side of the square erased from the second view, as a share of the view's sides.
+        start_epoch: First epoch (from 0) with the second term; the paper's is 0.
+
+    Raises:
+        ValueError: The head gives no class maps; the message names heads that do.
+    """
+
+    default_head: ClassVar[str] = "average"
+    adds: ClassVar[str] = "the strongest places of each class in its logit; one view teaches another"
+    needs: ClassVar[str] = "labels, a head with class maps"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        share: float = 0.5,
+        places: int = 5,
+        threshold: float = 0.6,
+        consistency: float = 1.0,
+        erased: float = 0.5,
+        start_epoch: int = 0,
+    ) -> None:
+        super().__init__(backbone, head)
+        if not head.has_class_maps:
+            raise ValueError(
+                f"Saliency looks for the places that speak for a class, and the head {type(head).__name__} gives no "
+                "class maps; take one that does, such as 'average', 'class_attention' or 'residual'"
+            )
+        if places < 1 or not 0 <= erased <= 1:
+            raise ValueError(
+                f"places is {places} and erased {erased}; the one has to be 1 or more, the other from 0 to 1"
+            )
+        self.loss = PartialBCE()
+        self.share = share
+        self.places = places
+        self.threshold = threshold
+        self.consistency = consistency
+        self.erased = erased
+        self.start_epoch = start_epoch
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """`bce` of known labels, and from `start_epoch` on `consistency` of pseudo-labels, logged as `consistent`."""
+        if self.consistency == 0 or progress.epoch < self.start_epoch:
+            return Step({"bce": self.loss(self(batch.images), Targets.known(batch.labels))})
+        logits = self(torch.cat([batch.images, self.second_view(batch, progress)]))
+        plain, other = logits.chunk(2)
+        known = Targets.known(torch.cat([batch.labels, batch.labels]))
+        pseudo = from_confidence(plain, batch.labels, self.threshold)
+        terms = {
+            "bce": self.loss(logits, known),
+            "consistency": self.consistency * self.loss(other, pseudo),
+        }
+        return Step(terms, {"consistent": pseudo})
+
+    def second_view(self, batch: Batch, progress: Progress) -> Views:
+        """What the batch holds, mirrored, less a square.
+
+        Raises:
+            ValueError: It holds outputs of a stem that are no maps.
+        """
+        if not getattr(self.backbone, "takes_maps", True):
+            raise ValueError(
+                "Saliency makes its second view of images or feature maps, and the stem of this backbone gives "
+                "neither: train without the feature cache, or with --method.consistency 0"
+            )
+        (labels,) = ranks.gather(batch.labels)
+        generator = progress.generator(labels.device)
+        corner = torch.rand(len(labels), 2, generator=generator, device=labels.device)
+        return erase(batch.images.flip(3), corner[ranks.own(batch.labels)], self.erased)
+
+    def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
+        """Logits: the head's, and a share of the saliency."""
+        feature_map = self.backbone(images)
+        logits = self.head(feature_map).logits
+        return logits + self.share * highest(self.head.class_maps(feature_map), self.places)
+
+
+def highest(maps: ClassMaps, places: int) -> Float[Tensor, "batch class"]:
+    """`s_c`: the mean of the highest scores of a class at any place (equation 3)."""
+    scores = maps.flatten(2)
+    return scores.topk(min(places, scores.shape[2]), -1).values.mean(-1)
+
+
+def erase(views: Views, corner: Float[Tensor, "batch 2"], share: float) -> Views:
+    """Each image or map with a square of its own set to its mean, channel by channel.
+
+    Args:
+        views: What is erased from.
+        corner: Where the squares begin, from 0 for top or left to 1 for as far as they fit.
+        share: Their sides, as a share of the views'; of a view of one place nothing is left out.
+    """
+    rows, columns = (
+        stretch(side, first, round(share * side))
+        for side, first in zip(views.shape[2:], corner.T, strict=True)
+    )
+    erased = rows[:, None, :, None] & columns[:, None, None, :]
+    return torch.where(erased, views.mean((2, 3), keepdim=True), views)
+
+
+def stretch(side: int, first: Float[Tensor, " batch"], length: int) -> Bool[Tensor, "batch side"]:
+    """Whether a place lies in the stretch of this length that begins so far along the side."""
+    begin = (first * (side - length + 1)).floor()[:, None]
+    place = torch.arange(side, device=first.device)
+    return (begin <= place) & (place < begin + length)
