@@ -12,7 +12,9 @@ from partlabel.bench import pages
 
 def main() -> None:
     """Print them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("results")
     parser.add_argument("--baseline", default="linear")
     parser.add_argument("--arms", nargs="+", help="those to show; all if none")
