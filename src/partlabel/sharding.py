@@ -73,7 +73,7 @@ class Sharded(FSDPStrategy):
                 number.register_hook(ranks.average)
         return FullyShardedDataParallel(
             model,
-            cpu_offload=self.cpu_offload,
+            cpu_offload=None if device.type == "cpu" else self.cpu_offload,
             mixed_precision=self.mixed_precision,
             sharding_strategy=self.sharding_strategy,
             device_id=device,
@@ -96,13 +96,17 @@ class Sharded(FSDPStrategy):
         optimizer = getattr(optimizer, "_optimizer", optimizer)
         return numbered(get_optimizer_state_dict(self.model, optimizer, options=self._options()))
 
-    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, checkpoint_path: str | Path, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """Take up weights and what the optimiser remembers, from a run with shards or without."""
-        assert self.model is not None
-        checkpoint: dict[str, Any] = torch.load(checkpoint_path, map_location="cpu", weights_only=weights_only)
+        assert self.model is not None and self.lightning_module is not None
+        checkpoint: dict[str, Any] = torch.load(
+            checkpoint_path, map_location="cpu", weights_only=weights_only
+        )
         options = StateDictOptions(full_state_dict=True)
         set_model_state_dict(self.model, checkpoint["state_dict"], options=options)
-        names = {id(parameter): name for name, parameter in self.model.module.named_parameters()}
+        names = {id(parameter): name for name, parameter in self.lightning_module.named_parameters()}
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             order = [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
             set_optimizer_state_dict(self.model, optimizer, named(state, order), options=options)
@@ -110,7 +114,7 @@ class Sharded(FSDPStrategy):
 
 
 def numbered(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What an optimiser remembers of parameters by name, as torch's optimisers have it: by number, group after group."""
+    """What an optimiser remembers of parameters by name, as torch's own have it: by number, group after group."""
     if not state:
         return {}
     order = list(chain.from_iterable(group["params"] for group in state["param_groups"]))
@@ -152,16 +156,16 @@ def whole(model: nn.Module | None) -> Iterator[None]:
 
 
 def own(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Give a module parameters of its own again, after its own were made shards, and load them.
+    """Give a module whose parameters were made shards whole ones of its own again.
 
     Args:
         module: Changed in place.
-        state: Its whole state.
+        state: What it is to have; its buffers are left to `load_state_dict`.
     """
     made: dict[int, nn.Parameter] = {}
     for prefix, part in module.named_modules():
-        for name, parameter in part.named_parameters(recurse=False):
+        for name, shard in list(part.named_parameters(recurse=False)):
             key = f"{prefix}.{name}" if prefix else name
-            new = nn.Parameter(state[key].clone(), parameter.requires_grad)
-            setattr(part, name, made.setdefault(id(parameter), new))
-    module.load_state_dict(state)
+            setattr(
+                part, name, made.setdefault(id(shard), nn.Parameter(state[key].clone(), shard.requires_grad))
+            )
