@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import together
-from partlabel import methods, ranks
+from partlabel import Tagger, methods, ranks
 from partlabel.config import TrainingConfig
 from partlabel.data.module import Batches
 from partlabel.run import Run
+from partlabel.training import _strategy
 
 HERE = Path(__file__).parent
 SHARED = methods.names()
@@ -27,6 +28,7 @@ SHARED = methods.names()
 def both(collection, tmp_path_factory):
     """Runs by one process, and by two that Lightning brought together."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    together.train("sst", two / "sharded" / "begun_alone", stop=True)
     started = subprocess.Popen(
         [sys.executable, str(HERE / "together.py"), str(collection), str(two), *SHARED],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE)])},
@@ -36,6 +38,7 @@ def both(collection, tmp_path_factory):
     )
     for name in SHARED:
         together.train(name, one / name)
+    together.train("sst", one / "clipped_sst", **together.SHARDED["clipped_sst"])
     together.run(collection, one / "run")
     said = started.communicate(timeout=300)
     assert started.returncode == 0, said[1]
@@ -81,6 +84,61 @@ def test_two_processes_end_as_one_with_the_same_batches(both, name):
     if name == "sst":
         assert all(epoch["pseudo_labels"]["cross"]["count"] > 0 for epoch in history[0][1:])
         assert ends[0]["state_dict"]["method.memory.count"].sum() > 0
+
+
+def same_end(one, other, parts=("state_dict", "current_model_state", "averaging_state", "optimizer_states")):
+    """Two runs came to the same, in the last epoch and the best one."""
+    for path in ("last", "best"):
+        ends = [torch.load(getattr(run, path), weights_only=True) for run in (one, other)]
+        assert ends[0].keys() == ends[1].keys()
+        assert ends[0]["global_step"] == ends[1]["global_step"]
+        for part in parts:
+            near(ends[0].get(part), ends[1].get(part), f"{path}: {part}")
+    near(*[json.loads(run.history.read_text()) for run in (one, other)], "history")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*together.SHARDED, "run"])
+def test_two_processes_that_share_the_parameters_end_as_one(both, name):
+    one, two = Run(both[0].folder / name), Run(both[1].folder / "sharded" / name)
+    same_end(one, two, ("state_dict", "current_model_state", "averaging_state"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stopped", "begun_alone"])
+def test_a_run_goes_on_with_shared_parameters_from_one_with_them_and_without(both, name):
+    whole, resumed = (Run(both[1].folder / "sharded" / run) for run in ("sst", name))
+    same_end(whole, resumed)
+    if name == "stopped":  # by the same processes: the same to the bit
+        ends = [torch.load(run.last, weights_only=True)["state_dict"] for run in (whole, resumed)]
+        assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_without_shared_parameters_from_one_with_them(both):
+    left = both[1].folder / "sharded" / "left"
+    assert len(json.loads(Run(left).history.read_text())) == 1
+    together.train("sst", left, resume=True)
+    same_end(Run(both[0].folder / "sst"), Run(left))
+
+
+@pytest.mark.slow
+def test_shared_parameters_lower_the_precision_of_what_others_do(both):
+    same_end(*[Run(both[1].folder / "bf16" / strategy) for strategy in ("ddp", "fsdp")])
+
+
+def test_one_process_has_nobody_to_share_parameters_with():
+    assert _strategy(TrainingConfig(strategy="fsdp")) == "auto"
+
+
+@pytest.mark.slow
+def test_a_tagger_loads_what_was_trained_with_shared_parameters(both):
+    taggers = [
+        Tagger.load(run.folder) for run in (Run(both[0].folder / "run"), Run(both[1].folder / "sharded/run"))
+    ]
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(*[tagger.model(images) for tagger in taggers], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -101,6 +101,28 @@ def test_a_killed_and_resumed_run_ends_as_an_uninterrupted_one(collection, tmp_p
     assert len({epoch["terms"]["bce"] for epoch in history}) == 4
 
 
+def test_training_in_bf16_is_finite_and_goes_on_to_the_bit(tmp_path):
+    """The method that is trained by default; mixed precision multiplies in bfloat16 and keeps weights in float32."""
+    name, options = "soft_sst", {"epochs": 2, "precision": "bf16-mixed"}
+    together.train(name, tmp_path / "exact", epochs=2)
+    together.train(name, tmp_path / "whole", **options)
+    together.train(name, tmp_path / "broken", stop=True, **options)
+    assert len(json.loads((tmp_path / "broken/history.json").read_text())) == 1
+    together.train(name, tmp_path / "broken", resume=True, **options)
+    exact, whole, broken = (
+        torch.load(tmp_path / run / "checkpoints/last.ckpt", weights_only=True)
+        for run in ("exact", "whole", "broken")
+    )
+    for part in ("state_dict", "optimizer_states", "history"):
+        same(whole[part], broken[part], part)
+    assert all(value.isfinite().all() for value in whole["state_dict"].values() if value.is_floating_point())
+    weight = "method.backbone.layers.0.weight"
+    assert whole["state_dict"][weight].dtype == torch.float32
+    assert not torch.equal(whole["state_dict"][weight], exact["state_dict"][weight]), (
+        "nothing was in bfloat16"
+    )
+
+
 @pytest.fixture(scope="module")
 def forked():
     """Runs training in a process of its own, to be killed at its n-th moment: what it ended with, and its moments."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
 from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.utils.data import Dataset
@@ -72,6 +73,13 @@ class Made(Dataset):
         return Batch(self.images[asked.rows], self.labels[asked.rows], torch.tensor(asked.rows))
 
 
+class Stops(Callback):
+    """Ends training after an epoch, as if the process had ended there."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.should_stop = True
+
+
 class Forgets(BCE):
     """Remembers the images of its own process alone."""
 
@@ -92,6 +100,15 @@ class Breaks(BCE):
         return Step({"bce": term * (math.nan if progress.step == 2 and ranks.place() == (1, 2) else 1)})
 
 
+# Memory; one in half precision; parameters that are single numbers; what is done to gradients, weights and batches.
+SHARDED = {
+    "soft_sst": {},
+    "sarb": {},
+    "sst": {},
+    "clipped_sst": {"clip": 0.05, "ema": 0.9, "accumulate": 2, "optimizer": "adamw", "weight_decay": 0.5},
+}
+
+
 def small(constructor):
     return {k: v for k, v in SMALL.items() if k in inspect.signature(constructor).parameters}
 
@@ -105,8 +122,11 @@ def build(name):
         return kind(Maps(), head(Maps.channels, classes, **small(head)), **small(kind))
 
 
-def train(name, folder, **options):
-    """Train a method, by name or class, on made images; the run's folder has what it came to."""
+def train(name, folder, stop=False, resume=False, **options):
+    """Train a method, by name or class, on made images; the run's folder has what it came to.
+
+    With `stop` only the first epoch, with `resume` what is left.
+    """
     settings = {"epochs": 3, "batch_size": 7, "lr": 0.01, "accelerator": "cpu", "schedule": "constant"}
     config = TrainingConfig(**(settings | options))
     learn, judge = Made(TRAINED, 1), Made(JUDGED, 2)
@@ -118,6 +138,8 @@ def train(name, folder, **options):
         loader(learn, config.batch_size, True, config.seed),
         loader(judge, 4, share=True),
         Run(folder),
+        Run(folder).last if resume else None,
+        [Stops()] if stop else [],
     )
     return learner
 
@@ -162,6 +184,15 @@ if __name__ == "__main__":
         train(method, out / method, devices=2)
     train("bce", out / "own_moments", devices=2, sync_batchnorm=False)
     run(collection, out / "run", devices=2)
+    for name, options in SHARDED.items():
+        train(name.removeprefix("clipped_"), out / "sharded" / name, devices=2, strategy="fsdp", **options)
+    for name, strategy in {"stopped": "fsdp", "left": "fsdp_cpu_offload"}.items():
+        train("sst", out / "sharded" / name, stop=True, devices=2, strategy=strategy)
+    for name in ("stopped", "begun_alone"):
+        train("sst", out / "sharded" / name, resume=True, devices=2, strategy="fsdp")
+    for strategy in ("ddp", "fsdp"):
+        train("sst", out / "bf16" / strategy, devices=2, strategy=strategy, precision="bf16-mixed")
+    run(collection, out / "sharded" / "run", devices=2, strategy="fsdp")
     rank, _ = ranks.place()
     errors = {kind.__name__: stopped(kind, out / kind.__name__) for kind in (Forgets, Breaks)}
     (out / f"told{rank}.json").write_text(json.dumps(told(rank) | errors))

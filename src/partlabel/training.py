@@ -37,6 +37,7 @@ from partlabel.methods import Batch, Method, Progress
 from partlabel.optimisation import optimizer, schedule
 from partlabel.progress import on_terminal
 from partlabel.run import Run
+from partlabel.sharding import Sharded, own, whole
 from partlabel.stopping import stopped_plainly
 from partlabel.text import some
 
@@ -188,9 +189,13 @@ class Learner(LightningModule):
         """Take the history up."""
         self.history = list(checkpoint["history"])
 
+    def setup(self, stage: str) -> None:
+        """Divide the parameters among the optimiser's groups while they have their shapes: shards have none."""
+        self._optimizer = optimizer(self.method, self.config)
+
     def configure_optimizers(self) -> Any:
         """The optimiser, and the learning rate's schedule by step."""
-        made = optimizer(self.method, self.config)
+        made = self._optimizer
         steps = int(self.trainer.estimated_stepping_batches)
         return {
             "optimizer": made,
@@ -227,7 +232,30 @@ class Average(EMAWeightAveraging):
         for kept, now in zip(self._average_model.module.buffers(), pl_module.buffers(), strict=True):
             if kept.shape != now.shape:
                 kept.data = now.detach().clone()
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        with whole(trainer.strategy.model):
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the average in."""
+        with whole(trainer.strategy.model):
+            super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take it out."""
+        with whole(trainer.strategy.model):
+            super().on_validation_epoch_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave it in."""
+        with whole(trainer.strategy.model):
+            super().on_train_end(trainer, pl_module)
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take up the average, and beside it the weights."""
+        with whole(trainer.strategy.model):
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
 class Moments(LayerSync):
@@ -353,12 +381,19 @@ def fit(
             trainer.fit(learner, train, val, ckpt_path=resume, weights_only=True)
             if trainer.is_global_zero:  # one killed after its last checkpoint had not written it
                 run.write_history(learner.history, [flat(epoch) for epoch in learner.history])
-    learner.method.load_state_dict(weights(run.best))
+    state = weights(run.best)
+    if isinstance(trainer.strategy, Sharded):
+        own(learner.method, state)
+    learner.method.load_state_dict(state)
     learner.method.cpu().eval()
 
 
 def _strategy(config: TrainingConfig) -> str | Strategy:
     """Lightning's; buffers need not be sent round at every step, as all processes keep them equal."""
+    if config.strategy == "fsdp" and not config.several:
+        return "auto"  # nobody to share with
+    if config.strategy in ("fsdp", "fsdp_cpu_offload"):
+        return Sharded(config.precision, cpu_offload=config.strategy == "fsdp_cpu_offload")
     several = config.num_nodes > 1 or (isinstance(config.devices, int) and config.devices > 1)
     if not several or config.strategy not in ("auto", "ddp"):
         return config.strategy

@@ -68,6 +68,6 @@ class SSGRL(Head):
 
     def _reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch dim height width"]:
         """`reduce`, its convolution as one product over all places, channels last: PyTorch makes one per image."""
-        weight = self.reduce.get_parameter("0.weight").flatten(1)
+        weight = self.reduce[0].weight.flatten(1)  # type: ignore[operator]  # no parameter while it is gathered of shards
         places = feature_map.permute(0, 2, 3, 1)
         return self.reduce[1](linear(places, weight).permute(0, 3, 1, 2))
