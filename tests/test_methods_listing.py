@@ -5,9 +5,9 @@ import re
 import pytest
 
 from partlabel import methods
+from partlabel.citations import cite
 from partlabel.cli import main
 from partlabel.nn import heads
-from partlabel.verbs.listing import cite
 
 
 @pytest.mark.parametrize("name", methods.names())

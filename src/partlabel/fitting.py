@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from partlabel import completion, ranks
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
-from partlabel.data import features
+from partlabel.data import features, room, statistics, words
 from partlabel.data.aside import written_aside
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
 from partlabel.data.module import ahead, as_it_is, loader
@@ -23,6 +23,7 @@ from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone, Preprocessing
+from partlabel.nn.classes import Classes
 from partlabel.nn.pooling import CovariancePooling
 from partlabel.progress import track
 from partlabel.run import Run
@@ -145,6 +146,50 @@ def train(
     learned = logits(model, plain, cached, share=True)
     votes = completion.fit(learned, parts.train.labels[rows], said, parts.val.labels)
     return Outcome(learner.history, said, votes)
+
+
+def classes_of(table: LabelTable, vectors: str | Path | None = None) -> Classes:
+    """What the known labels of a table say of its classes before training.
+
+    Args:
+        table: The training images.
+        vectors: Where class vectors come from, as `words.vectors` takes it.
+    """
+    found = words.vectors(table.classes, vectors)
+    return Classes(
+        table.classes,
+        None if found is None else torch.from_numpy(found),
+        torch.from_numpy(statistics.cooccurrence(table.labels)),
+        torch.from_numpy(statistics.prevalence(table.labels)),
+    )
+
+
+def frozen(
+    table: LabelTable, covariance_rank: int = 0, name: str = backbones.LITE0, size: int = 224, pool: int = 1
+) -> Backbone:
+    """A backbone that is not trained, its pooling fitted.
+
+    Args:
+        table: What the pooling is fitted on, where there is one to fit.
+        covariance_rank: What the head wants of that.
+        name: As timm knows it.
+        size: Side of the images.
+        pool: Average the feature map over squares of so many places a side.
+    """
+    backbone = backbones.create(
+        name, trainable="none", image_size=size, pool=pool, covariance_rank=covariance_rank
+    )
+    fit_pooling(backbone, (size, backbone.preprocessing), table)
+    return backbone
+
+
+def plain_view(
+    backbone: Backbone, table: LabelTable, size: int = 224, cache_dir: str | Path | None = None
+) -> list[room.View]:
+    """The features of the plain images of a table, computed if nobody did before."""
+    return features.compute(
+        backbone, table, eval_transform(size, backbone.preprocessing), size=size, where=cache_dir
+    )
 
 
 def fit_pooling(backbone: nn.Module, view: View, table: LabelTable) -> None:

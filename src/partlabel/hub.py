@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from partlabel import __version__
+from partlabel.citations import cite
 from partlabel.config import HERE_ONLY
 from partlabel.data.aside import written_aside
 from partlabel.data.table import LabelTable
 from partlabel.evaluation import Evaluation
 from partlabel.run import Run, read_json
+from partlabel.templating import templates
 
 if TYPE_CHECKING:
     from partlabel.tagger import Tagger
@@ -82,18 +82,10 @@ def card(tagger: "Tagger", run: Run | None = None) -> str:
         tagger: Fitted, or loaded.
         run: Its run, for data, training and metrics; sections whose files are missing are left out.
     """
-    from partlabel.verbs.listing import cite
-
     description = {} if run is None or not run.config.exists() else read_json(run.config)
     table = LabelTable.read(run.labels, missing="keep") if run is not None and run.labels.exists() else None
     title, paper, _ = cite(type(tagger.model).__doc__ or "")
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("partlabel"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    pages = templates(autoescape=False, keep_trailing_newline=True)
     pages.filters |= {"cell": _cell, "percent": _percent}
     return pages.get_template("model_card.md").render(
         tagger=tagger,

@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypedDict
 
-import jinja2
 import numpy as np
 from jaxtyping import Float, Int8
 from markupsafe import Markup
@@ -21,6 +20,7 @@ from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.aside import written_aside
 from partlabel.data.table import LabelTable
 from partlabel.metrics import Evaluation, precision_recall
+from partlabel.templating import templates
 
 MOST_NAMES = 40  # classes in a label graph before it shows the most frequent only
 MOST_CURVES = 24  # precision-recall curves before it shows the best and the worst half
@@ -133,13 +133,7 @@ def write_page(out: Path, template: str, shown: Mapping[str, Any]) -> Path:
         template: Its name in `templates/`.
         shown: What the template shows; the script and its hash, for the content policy, are added.
     """
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("partlabel"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = templates()
     script = pages.get_template("report.js").render()
     added = {"script": Markup(script), "script_hash": b64encode(sha256(script.encode()).digest()).decode()}
     with written_aside(out) as aside:

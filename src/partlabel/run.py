@@ -16,6 +16,7 @@ review/                 what people decided (`decisions.sqlite`), and what the m
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -149,6 +150,15 @@ def write_json(path: Path, value: Any) -> None:
         aside.write_text(
             json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
         )
+
+
+def plain(value: Any) -> Any:
+    """As JSON can say it: what is no number, or has no bound, is null."""
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -512,13 +512,10 @@ class Tagger:
 
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
         """The method before training, and the label graph it was given."""
-        from partlabel.data import statistics, words
+        from partlabel.fitting import classes_of
 
-        vectors = words.vectors(self.classes, self.settings["words"])
-        graph = statistics.cooccurrence(parts.train.labels)
-        prevalence = torch.from_numpy(statistics.prevalence(parts.train.labels))
-        given = None if vectors is None else torch.from_numpy(vectors)
-        return self._build(Classes(self.classes, given, torch.from_numpy(graph), prevalence)), graph
+        classes = classes_of(parts.train, self.settings["words"])
+        return self._build(classes), classes.graph_or_identity.numpy()
 
     def _begin_with(self, folder: str | Path) -> None:
         """Take backbone and head of another run, which must be of the same kind."""

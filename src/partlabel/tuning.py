@@ -25,7 +25,7 @@ from partlabel.calibration import calibrate
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.parts import VAL, aligned
 from partlabel.metrics import Decisions, harmonic
-from partlabel.run import read_json, write_json
+from partlabel.run import plain, read_json, write_json
 from partlabel.text import some
 
 if TYPE_CHECKING:
@@ -182,8 +182,8 @@ class Tuning:
 
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
-        values = _plain(asdict(self))
-        write_json(path, {"format": FORMAT, "partlabel": __version__} | values)
+        scales = {name: _numbers(getattr(self, name)) for name in ("scale", "scale_filling")}
+        write_json(path, plain({"format": FORMAT, "partlabel": __version__} | asdict(self) | scales))
 
     @classmethod
     def load(cls, path: Path) -> "Tuning":
@@ -480,15 +480,8 @@ def _sigmoid(logits: Float[np.ndarray, " number"]) -> Float[np.ndarray, " number
     return 1 / (1 + np.exp(-logits))
 
 
-def _plain(value: Any) -> Any:
-    """As JSON has it: lists of numbers, NaN as null."""
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, Scale):
-        return {"slope": value.slope, "offset": value.offset.tolist()}
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _numbers(scale: Scale | None) -> dict[str, Any] | None:
+    return None if scale is None else {"slope": scale.slope, "offset": scale.offset.tolist()}
 
 
 def _scale(value: Mapping[str, Any] | None) -> Scale | None:

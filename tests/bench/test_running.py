@@ -132,11 +132,12 @@ def test_whatever_a_method_fails_with_is_said_of_its_job(photos, table, tmp_path
 
 def test_features_of_every_arm_are_there_before_processes_want_them(photos, table, tmp_path, monkeypatch):
     arms = GRID["arms"] | {"late": GRID["arms"]["late"] | {"pool": 1}}
-    pools = []
-    monkeypatch.setattr(cell, "features_of", lambda data, made, arm: pools.append(arm.pool))
+    made, computed = [], []
+    monkeypatch.setattr(cell, "backbone_of", lambda data, grid, view: made.append(view) or view)
+    monkeypatch.setattr(cell, "features_of", lambda data, grid, backbone: computed.append(backbone))
     monkeypatch.setattr(running, "work", lambda *_: None)
     go(GRID | {"arms": arms}, table, photos, tmp_path)
-    assert sorted(pools) == [1, 2]
+    assert made == computed == [(2, 0), (1, 0)], "each once, however many jobs and arms want it"
 
 
 def test_choosing_does_not_hang_on_how_sure_scores_are():
@@ -154,7 +155,7 @@ def test_a_head_starts_where_present_labels_alone_put_it(photos, table):
     made = grid.parse(GRID)
     data = cell.Data.of(table, str(photos / "cache"))
     train = data.train.hide("positives_only")
-    given = cell.features_of(data, made, made.arms[0])
+    given = cell.features_of(data, made, cell.backbone_of(data, made, cell.view_of(made.arms[0])))
     method = cell._build(given, made.arms[0], train, made.config(made.arms[0], 0, {}))
     share = (train.labels == 1).mean(0)
     np.testing.assert_allclose(method.head.linear.bias.sigmoid().detach(), share, atol=2e-3)

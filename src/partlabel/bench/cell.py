@@ -13,20 +13,19 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int8
 
-from partlabel import metrics
+from partlabel import methods, metrics
 from partlabel.bench.grid import Arm, Cell, Grid
 from partlabel.calibration import calibrate
 from partlabel.codes import UNKNOWN
 from partlabel.config import TrainingConfig
-from partlabel.data import features, statistics, words
-from partlabel.data.images import eval_transform
+from partlabel.data import features, statistics
 from partlabel.data.module import loader
 from partlabel.data.room import View
 from partlabel.data.table import LabelTable
-from partlabel.fitting import fit_pooling, logits
+from partlabel.fitting import classes_of, frozen, logits, plain_view
 from partlabel.methods import Method
-from partlabel.nn import backbone as backbones
-from partlabel.nn.classes import Classes
+from partlabel.nn import heads
+from partlabel.nn.backbone import Backbone
 from partlabel.run import Run
 from partlabel.training import Learner, fit
 
@@ -66,7 +65,7 @@ class Data:
 class Features(NamedTuple):
     """What a backbone makes of the photos, and itself."""
 
-    backbone: backbones.Backbone
+    backbone: Backbone
     train: list[View]
     test: list[View]
 
@@ -99,23 +98,23 @@ class Trained(NamedTuple):
     seconds: float
 
 
-def features_of(data: Data, grid: Grid, arm: Arm) -> Features:
-    """The features an arm learns from, computed if nobody did before."""
-    from partlabel import methods
-    from partlabel.nn import heads
+def view_of(arm: Arm) -> tuple[int, int]:
+    """What an arm's features hang on: how the feature map is averaged, and what pooling the head wants."""
+    return arm.pool, _head(arm).covariance_rank
 
-    head = heads.get(arm.head or methods.get(arm.method).default_head)
-    backbone = backbones.create(
-        grid.backbone, trainable="none", image_size=grid.image_size, pool=arm.pool,
-        covariance_rank=head.covariance_rank,
-    )  # fmt: skip
-    fit_pooling(backbone, (grid.image_size, backbone.preprocessing), data.train)
-    plain = eval_transform(grid.image_size, backbone.preprocessing)
-    views = (
-        features.compute(backbone, table, plain, size=grid.image_size, where=data.cache_dir)
-        for table in (data.train, data.test)
+
+def backbone_of(data: Data, grid: Grid, view: tuple[int, int]) -> Backbone:
+    """The backbone behind some features."""
+    pool, rank = view
+    return frozen(data.train, rank, grid.backbone, grid.image_size, pool)
+
+
+def features_of(data: Data, grid: Grid, backbone: Backbone) -> Features:
+    """The features of both parts, computed if nobody did before."""
+    train, test = (
+        plain_view(backbone, part, grid.image_size, data.cache_dir) for part in (data.train, data.test)
     )
-    return Features(backbone, *views)
+    return Features(backbone, train, test)
 
 
 def hide(data: Data, cell: Cell, val: float) -> Hidden:
@@ -189,20 +188,14 @@ def cost(scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "ima
 
 
 def _build(given: Features, arm: Arm, part: LabelTable, config: TrainingConfig) -> Method:
-    from partlabel import methods
-    from partlabel.nn import heads
-
-    vectors = words.vectors(part.classes, arm.words)
-    classes = Classes(
-        part.classes,
-        None if vectors is None else torch.from_numpy(vectors),
-        torch.from_numpy(statistics.cooccurrence(part.labels)),
-        torch.from_numpy(statistics.prevalence(part.labels)),
-    )
-    kind = methods.get(arm.method)
+    classes = classes_of(part, arm.words)
     torch.manual_seed(config.seed)
-    head = heads.get(arm.head or kind.default_head)(given.backbone.channels, classes, **arm.head_args)
-    return kind(given.backbone, head, **arm.method_args)
+    head = _head(arm)(given.backbone.channels, classes, **arm.head_args)
+    return methods.get(arm.method)(given.backbone, head, **arm.method_args)
+
+
+def _head(arm: Arm) -> type[heads.Head]:
+    return heads.get(arm.head or methods.get(arm.method).default_head)
 
 
 def _scores(data: Data, given: Features, hidden: Hidden, model: Method) -> dict[str, float]:

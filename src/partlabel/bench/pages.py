@@ -14,17 +14,16 @@ DRAWN = 6
 """Arms in a figure, for more no eye can tell apart."""
 
 
-def markdown(results: pl.DataFrame, baseline: str, score: str = summary.SCORE) -> str:
+def markdown(results: pl.DataFrame, baseline: str) -> str:
     """A table for each protocol: score in percent, mean and standard deviation over seeds.
 
     Args:
         results: Rows of `results.parquet`.
         baseline: The arm that the others are compared to.
-        score: The column that is compared.
     """
     parts = []
     for protocol, of_protocol in _by_protocol(results):
-        header, lines = cells(summary.rows(of_protocol, baseline, score), baseline)
+        header, lines = cells(summary.rows(of_protocol, baseline), baseline)
         rule = ["---", *["---:"] * (len(header) - 1)]
         parts += [
             f"### {protocol}",

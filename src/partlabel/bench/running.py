@@ -7,10 +7,9 @@ results.parquet         all of them, a row each
 """
 
 import json
-import math
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import redirect_stderr
 from importlib.metadata import version
@@ -18,14 +17,18 @@ from io import StringIO
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from partlabel.bench.grid import Arm, Cell, Grid, Job
+from partlabel.bench.grid import Cell, Grid, Job
 from partlabel.data.aside import written_aside
 from partlabel.data.table import LabelTable
-from partlabel.run import digest, read_json, write_json
+from partlabel.run import digest, plain, read_json, write_json
+
+if TYPE_CHECKING:
+    from partlabel.bench.cell import Data
+    from partlabel.nn.backbone import Backbone
 
 MADE = 1
 """Of the way a result is made; a change of it makes older ones useless."""
@@ -57,7 +60,7 @@ class Folder:
         """Keep a result."""
         self.cells.mkdir(parents=True, exist_ok=True)
         about = {"made": MADE, "settings": cell.settings(), "versions": _versions()}
-        write_json(self.of(cell), _plain(row | about))
+        write_json(self.of(cell), plain(row | about))
 
     def gather(self, cells: list[Cell]) -> pl.DataFrame:
         """Those of the results that are there, as a table, which is also written."""
@@ -102,18 +105,22 @@ def run(
     Yields:
         Each job that is done, and what went wrong in it, if anything did.
     """
-    from partlabel.bench.cell import Data, features_of
+    from partlabel.bench import cell as cell_
 
     folder, name = Folder(out), digest(table)
-    data = Data.of(table, cache_dir)
+    data = cell_.Data.of(table, cache_dir)
     jobs = [(job, _done(folder, of_job(grid, job, name))) for job in grid.jobs()]
     yield from ((job, None) for job, done in jobs if done)
     todo = [job for job, done in jobs if not done]
-    for arm in _each_view(arm for job in todo for arm in job.arms):
-        features_of(data, grid, arm)  # by one process, before several want them
+    # By one process, before several want them.
+    wanted = dict.fromkeys(cell_.view_of(arm) for job in todo for arm in job.arms)
+    backbones = {view: cell_.backbone_of(data, grid, view) for view in wanted}
+    for backbone in backbones.values():
+        cell_.features_of(data, grid, backbone)
+    given = (data, backbones, name, folder.path)
     if processes == 1:
         for job in todo:
-            yield job, work(grid, job, data, name, folder.path)
+            yield job, work(grid, job, *given)
         return
     threads = max((os.cpu_count() or 1) // processes, 1)
     context = get_context("spawn")
@@ -124,7 +131,7 @@ def run(
             while True:
                 # No more than are at work: a benchmark that is stopped leaves nothing behind that goes on.
                 while len(running) < processes and (ready := next(left, None)) is not None:
-                    running[pool.submit(work, grid, ready, data, name, folder.path)] = ready
+                    running[pool.submit(work, grid, ready, *given)] = ready
                 if not running:
                     return
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -133,25 +140,36 @@ def run(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def work(grid: Grid, job: Job, data: Any, table: str, out: Path) -> str | None:
+def work(
+    grid: Grid, job: Job, data: "Data", backbones: Mapping[tuple[int, int], "Backbone"], table: str, out: Path
+) -> str | None:
     """Run a job's cells that are not there yet; what went wrong, if anything did.
 
     A method that fails leaves the others alone: nobody wants to lose a night's grid to one of them.
+
+    Args:
+        grid: Of the job.
+        job: What to run.
+        data: The photos.
+        backbones: By what features hang on.
+        table: Digest of the table.
+        out: Folder of the results.
     """
     from partlabel.bench import cell as cell_
 
     folder = Folder(out)
     settings: dict[str, dict[str, Any]] = {}
-    views: dict[str, cell_.Features] = {}
+    views: dict[tuple[int, int], cell_.Features] = {}
     for each in of_job(grid, job, table):
         found = settings.get(each.arm.tuned_as or each.arm.name)
         row = _with(found, folder.read(each))
         if row is None:
             try:
-                view = json.dumps(_view(each.arm))
-                given = views.get(view) or views.setdefault(view, cell_.features_of(data, grid, each.arm))
+                view = cell_.view_of(each.arm)
+                if view not in views:
+                    views[view] = cell_.features_of(data, grid, backbones[view])
                 with redirect_stderr(StringIO()):  # one bar, that of the grid
-                    row = cell_.run(data, given, each, found)
+                    row = cell_.run(data, views[view], each, found)
             except Exception as error:  # of a method from anywhere
                 said = str(error) or type(error).__name__
                 return f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {said}"
@@ -172,28 +190,6 @@ def _with(found: dict[str, Any] | None, row: dict[str, Any] | None) -> dict[str,
     Of an arm that takes those of another the key does not say them, and another search finds others.
     """
     return row if found is None or row is None or row["found"] == found else None
-
-
-def _each_view(arms: Iterator[Arm]) -> list[Arm]:
-    """An arm for each kind of features that are needed."""
-    return list({json.dumps(_view(arm)): arm for arm in arms}.values())
-
-
-def _view(arm: Arm) -> list[Any]:
-    """What an arm's features hang on."""
-    from partlabel import methods
-    from partlabel.nn import heads
-
-    return [arm.pool, heads.get(arm.head or methods.get(arm.method).default_head).covariance_rank]
-
-
-def _plain(value: Any) -> Any:
-    """As JSON can say it: what could not be measured is null."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _begin(threads: int) -> None:

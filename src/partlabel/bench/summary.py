@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 SCORE = "map"
+"""The column that is compared."""
 
 
 class Spread(NamedTuple):
@@ -65,27 +66,26 @@ class Row(NamedTuple):
     peak_mb: float
 
 
-def rows(results: pl.DataFrame, baseline: str, score: str = SCORE) -> list[Row]:
+def rows(results: pl.DataFrame, baseline: str) -> list[Row]:
     """The arms of one protocol, the best first; those that are not done come last.
 
     Args:
         results: Rows of `results.parquet` of one protocol.
         baseline: The arm that the others are compared to.
-        score: The column that is compared.
     """
     results = results.with_columns(pl.col("known").fill_null(nan))
-    places = _places(results, score)
+    places = _places(results)
     shares = sorted(results["known"].unique().to_list())
     made = []
     for (arm,), own in results.group_by("arm", maintain_order=True):
-        by_known = {share: Spread.of(own.filter(_same("known", share))[score].to_list()) for share in shares}
+        by_known = {share: Spread.of(own.filter(_same("known", share))[SCORE].to_list()) for share in shares}
         made.append(
             Row(
                 str(arm),
                 by_known,
                 mean(each.mean for each in by_known.values()),
                 places.get(str(arm), nan),
-                difference(results, str(arm), baseline, score),
+                difference(results, str(arm), baseline),
                 float(own["seconds"].mean()),  # type: ignore[arg-type]
                 float(own["peak_mb"].max()),  # type: ignore[arg-type]
             )
@@ -93,17 +93,17 @@ def rows(results: pl.DataFrame, baseline: str, score: str = SCORE) -> list[Row]:
     return sorted(made, key=lambda row: (row.overall != row.overall, -row.overall))
 
 
-def difference(results: pl.DataFrame, arm: str, baseline: str, score: str = SCORE) -> Difference:
+def difference(results: pl.DataFrame, arm: str, baseline: str) -> Difference:
     """An arm less the baseline in the same cells: same labels hidden, same seed.
 
     Shares of one seed are no independent draws, as their masks are nested: they are averaged first, and the interval is
     Student's over the seeds.
     """
     keys = ["known", "seed"]
-    ours, theirs = (results.filter(pl.col("arm") == name).select(*keys, score) for name in (arm, baseline))
+    ours, theirs = (results.filter(pl.col("arm") == name).select(*keys, SCORE) for name in (arm, baseline))
     both = ours.join(theirs, on=keys, suffix="_baseline", nulls_equal=True)
     by_seed = [
-        float((of_seed[score] - of_seed[f"{score}_baseline"]).mean())  # type: ignore[arg-type]
+        float((of_seed[SCORE] - of_seed[f"{SCORE}_baseline"]).mean())  # type: ignore[arg-type]
         for _, of_seed in both.group_by("seed")
     ]
     middle = mean(by_seed) if by_seed else nan
@@ -133,11 +133,11 @@ def pseudo_labels(results: pl.DataFrame) -> dict[str, dict[str, list[Any]]]:
     return found
 
 
-def _places(results: pl.DataFrame, score: str) -> dict[str, float]:
+def _places(results: pl.DataFrame) -> dict[str, float]:
     """The mean place of each arm, over the cells in which all arms are done; equal scores share theirs."""
     arms = results["arm"].n_unique()
     whole = results.filter(pl.len().over("known", "seed") == arms)
-    ranked = whole.with_columns(place=pl.col(score).rank("average", descending=True).over("known", "seed"))
+    ranked = whole.with_columns(place=pl.col(SCORE).rank("average", descending=True).over("known", "seed"))
     return dict(ranked.group_by("arm").agg(pl.col("place").mean()).iter_rows())
 
 

@@ -23,6 +23,7 @@ from partlabel.review.decisions import Answer, new_name
 from partlabel.review.guard import HEADERS, Guard
 from partlabel.review.questions import ORDERS, Order
 from partlabel.review.session import ANYTHING, Question, Session, Wish
+from partlabel.templating import templates
 
 if TYPE_CHECKING:
     from partlabel.report import Example
@@ -113,7 +114,7 @@ def create(
         port: Names the cookies, for those of all ports of a machine are in one jar.
     """
     app = FastAPI(title="partlabel review", docs_url=None, redoc_url=None, openapi_url=None)
-    pages = _pages()
+    pages = templates()
     photos = Photos(session, follow_links)
     cookie = f"partlabel-{port}"
     default_name = None if guard.token is not None else _user()
@@ -286,16 +287,6 @@ def create(
 
     app.mount("/static", StaticFiles(packages=[("partlabel", "static")]))
     return app
-
-
-def _pages() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("partlabel"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _render(pages: jinja2.Environment, name: str, **shown: Any) -> str:

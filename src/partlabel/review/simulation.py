@@ -18,16 +18,14 @@ from torch import Tensor, nn
 from partlabel import metrics
 from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.config import TrainingConfig
-from partlabel.data import features, statistics
+from partlabel.data import statistics
 from partlabel.data.aside import written_aside
-from partlabel.data.images import eval_transform
 from partlabel.data.module import Batches
 from partlabel.data.shards import Sharded
 from partlabel.data.table import LabelTable
-from partlabel.fitting import fit_pooling
+from partlabel.fitting import frozen, plain_view
 from partlabel.methods import Batch, Progress
 from partlabel.methods.bce import BCE
-from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads import Head
@@ -91,14 +89,10 @@ def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path |
             "table in which all is known"
         )
     rank = heads.get(head).covariance_rank
-    backbone = backbones.create(
-        trainable="none", image_size=SIZE, pool=1 if rank else SIZE // 32, covariance_rank=rank
-    )
-    fit_pooling(backbone, (SIZE, backbone.preprocessing), train)
-    plain = eval_transform(SIZE, backbone.preprocessing)
+    backbone = frozen(train, rank, size=SIZE, pool=1 if rank else SIZE // 32)
     both = []
     for part in (train, test):
-        (view,) = features.compute(backbone, part, plain, size=SIZE, where=cache_dir)
+        (view,) = plain_view(backbone, part, SIZE, cache_dir)
         both.append(torch.from_numpy(Sharded(view.path).take(np.arange(len(part)))).float())
     return Given(table.classes, both[0], train.labels, both[1], test.labels)
 
@@ -152,8 +146,7 @@ def fitted(
     config: TrainingConfig,
 ) -> Head:
     """A head trained from the start on features, by BCE on the known labels."""
-    there, absent, _ = statistics.counts(labels)
-    prevalence = torch.from_numpy(there / np.maximum(there + absent, 1))
+    prevalence = torch.from_numpy(statistics.prevalence(labels))
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         made = heads.get(head)(images.shape[1], Classes(tuple(classes), prevalence=prevalence))

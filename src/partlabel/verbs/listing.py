@@ -1,8 +1,5 @@
 """The verb `methods`: what there is to train with."""
 
-import inspect
-import re
-
 
 def methods() -> None:
     """List the methods: paper, what each adds, what it needs."""
@@ -10,6 +7,7 @@ def methods() -> None:
     from rich.table import Column, Table
 
     from partlabel import methods as folder
+    from partlabel.citations import cite, summary
     from partlabel.nn import heads
 
     listing = Table(
@@ -22,21 +20,7 @@ def methods() -> None:
     headings = Table("--head", "what it is", "default of")
     for name in heads.names():
         users = [method for method in folder.names() if folder.get(method).default_head == name]
-        headings.add_row(name, _summary(heads.get(name).__doc__ or ""), ", ".join(users))
+        headings.add_row(name, summary(heads.get(name).__doc__ or ""), ", ".join(users))
     Console().print(
         listing, headings, "Their options: partlabel train --method NAME --head NAME --help", sep="\n"
     )
-
-
-def cite(docstring: str) -> tuple[str, str, str]:
-    """Name, paper and year from a docstring that starts as `Structured transfer (Chen et al., AAAI 2022, ...).`."""
-    first = _summary(docstring)
-    found = re.match(r"(?P<title>[^(]*?)\s*\((?P<paper>.*)\)", first)
-    if not found:
-        return first.rstrip("."), "", ""
-    years = re.findall(r"(?<![\d.])((?:19|20)\d\d)(?![\d.])", found["paper"])
-    return found["title"], found["paper"], years[0] if years else ""
-
-
-def _summary(docstring: str) -> str:
-    return inspect.cleandoc(docstring).split("\n\n")[0].replace("\n", " ")
