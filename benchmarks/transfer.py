@@ -29,14 +29,12 @@ import torch
 
 from partlabel import LabelTable, completion, methods, metrics
 from partlabel.config import TrainingConfig
-from partlabel.data import features, statistics, words
-from partlabel.data.images import eval_transform
+from partlabel.data import features, statistics
 from partlabel.data.module import loader
 from partlabel.data.room import View
-from partlabel.fitting import fit_pooling, logits
+from partlabel.fitting import classes_of, frozen, logits, plain_view
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
-from partlabel.nn.classes import Classes
 from partlabel.run import Run
 from partlabel.training import Learner, fit
 
@@ -111,13 +109,8 @@ def prepare(name: str, wanted: Collection[str], cache: str | None) -> Data:
 def _features(head: str, train: LabelTable, test: LabelTable, cache: str | None) -> Features:
     """Vectors, the mean over the map or what the head's own pooling gives, or the map for a head that attends."""
     rank = heads.get(head).covariance_rank
-    pool = 1 if rank or head in MAPS else SIZE // 32
-    backbone = backbones.create(trainable="none", image_size=SIZE, pool=pool, covariance_rank=rank)
-    fit_pooling(backbone, (SIZE, backbone.preprocessing), train)
-    plain = eval_transform(SIZE, backbone.preprocessing)
-    return Features(
-        backbone, *(features.compute(backbone, t, plain, size=SIZE, where=cache) for t in (train, test))
-    )
+    backbone = frozen(train, rank, size=SIZE, pool=1 if rank or head in MAPS else SIZE // 32)
+    return Features(backbone, *(plain_view(backbone, part, SIZE, cache) for part in (train, test)))
 
 
 class Cell(NamedTuple):
@@ -148,13 +141,7 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
         batch_size=128, lr=2e-3, weight_decay=decay, optimizer="adam",
         schedule="cosine", cache="features", accelerator="cpu", seed=seed, val=VAL,
     )  # fmt: skip
-    vectors = words.vectors(train.classes, arm.vectors)
-    classes = Classes(
-        train.classes,
-        None if vectors is None else torch.from_numpy(vectors),
-        torch.from_numpy(statistics.cooccurrence(train.labels)),
-        torch.from_numpy(statistics.prevalence(train.labels)),
-    )
+    classes = classes_of(train, arm.vectors)
     torch.manual_seed(seed)
     head = heads.get(arm.head)(given.backbone.channels, classes, **(TRUNK if arm.head in MAPS else {}))
     model = methods.get(arm.method)(given.backbone, head, **arm.options)
