@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote, urlencode
 
 import jinja2
-from fastapi import Depends, FastAPI, Form, HTTPException, Query, Request, Response
+from fastapi import FastAPI, Form, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, Field
 
 from partlabel import pictures
 from partlabel.review.decisions import Answer, new_name
@@ -26,6 +27,8 @@ from partlabel.review.session import ANYTHING, Question, Session, Wish
 from partlabel.templating import templates
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from partlabel.report import Example
 
 LARGE, SMALL = 960, 220
@@ -90,6 +93,29 @@ class Photos:
         return path
 
 
+class Asked(BaseModel):
+    """What a request wishes to be asked, in its address or its form; what it leaves out is as the review has it."""
+
+    order: Order | None = None
+    cls: str | None = Field(None, alias="class")
+    low: float | None = Field(None, ge=0, le=100)
+    high: float | None = Field(None, ge=0, le=100)
+    skipped: bool = False
+
+
+class Answered(Asked):
+    """An answer, and what is wished for next."""
+
+    ask: str = Field(min_length=1, max_length=64)
+    row: int
+    column: int
+    what: Answer
+
+
+InAddress = Annotated[Asked, Query()]
+InForm = Annotated[Asked, Form()]
+
+
 def create(
     session: Session,
     guard: Guard,
@@ -114,22 +140,71 @@ def create(
         port: Names the cookies, for those of all ports of a machine are in one jar.
     """
     app = FastAPI(title="partlabel review", docs_url=None, redoc_url=None, openapi_url=None)
-    pages = templates()
-    photos = Photos(session, follow_links)
-    cookie = f"partlabel-{port}"
-    default_name = None if guard.token is not None else _user()
+    answers = Answers(
+        session, guard, Photos(session, follow_links), title, wish, blind, sees and not blind, port
+    )
+    app.middleware("http")(answers.checked)
+    app.get("/")(answers.page)
+    app.get("/who")(answers.ask_who)
+    app.post("/who")(answers.set_who)
+    app.post("/answer")(answers.answer)
+    app.post("/undo")(answers.undo)
+    app.get("/question")(answers.ask_again)
+    app.get("/progress")(answers.progress)
+    app.get("/photo/{row}")(answers.photo)
+    app.get("/attention/{row}/{column}")(answers.attention)
+    app.get("/static/report.css")(answers.colours)
+    app.mount("/static", StaticFiles(packages=[("partlabel", "static")]))
+    return app
 
-    @app.middleware("http")
-    async def checked(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+
+class Answers:
+    """What is answered to each request; arguments as `create`.
+
+    Args:
+        session: The review.
+        guard: Who may talk to it.
+        photos: Of its table.
+        title: What it is called.
+        wish: What is asked where nobody wished for anything.
+        blind: Whether what the model says is kept back.
+        sees: Whether there is attention to show.
+        port: Names the cookies.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        guard: Guard,
+        photos: Photos,
+        title: str,
+        wish: Wish,
+        blind: bool,
+        sees: bool,
+        port: int,
+    ) -> None:
+        self.session = session
+        self.guard = guard
+        self.photos = photos
+        self.title = title
+        self.usual = wish
+        self.blind = blind
+        self.sees = sees
+        self.cookie = f"partlabel-{port}"
+        self.default_name = None if guard.token is not None else _user()
+        self.pages = templates()
+
+    async def checked(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Whatever is asked goes through the guard first."""
         offered = request.query_params.get("token")
-        refused = guard.refusal(request.method, request.headers, request.cookies, offered)
+        refused = self.guard.refusal(request.method, request.headers, request.cookies, offered)
         response: Response
         if refused is not None:
-            response = HTMLResponse(_render(pages, "review_note.html", note=refused.why), refused.status)
-        elif offered is not None and guard.token is not None and guard.admits(offered):
+            response = self._html("review_note.html", refused.status, note=refused.why)
+        elif offered is not None and self.guard.token is not None and self.guard.admits(offered):
             # A page, not a redirect: a browser that comes by a link from elsewhere sends a strict cookie from here on.
-            response = HTMLResponse(_render(pages, "review_note.html", note=None))
-            response.set_cookie(guard.cookie, offered, YEAR, httponly=True, samesite="strict")
+            response = self._html("review_note.html", note=None)
+            response.set_cookie(self.guard.cookie, offered, YEAR, httponly=True, samesite="strict")
         else:
             response = await answer(request)
         for name, value in HEADERS.items():
@@ -137,156 +212,147 @@ def create(
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    def desk_of(request: Request) -> str:
-        return request.cookies.get(f"{cookie}-desk", "")[:64] or new_name()
+    def page(self, request: Request, asked: InAddress) -> Response:
+        """The whole page, with a question."""
+        desk, who, wish = self._desk(request), self._who(request), self._wish(asked)
+        if who is None:
+            return self._with_desk(request, self._html("review_who.html", title=self.title, who=""), desk)
+        return self._shown(request, desk, who, wish, self.session.next(desk, who, wish))
 
-    def who_is(request: Request) -> str | None:
-        return _name(unquote(request.cookies.get(f"{cookie}-who", ""))) or default_name
+    def ask_who(self, request: Request) -> Response:
+        """Where people say who they are."""
+        return self._html("review_who.html", title=self.title, who=self._who(request) or "")
 
-    def with_desk(request: Request, response: Response, desk: str) -> Response:
-        if request.cookies.get(f"{cookie}-desk") != desk:
-            response.set_cookie(f"{cookie}-desk", desk, YEAR, httponly=True, samesite="lax")
-        return response
+    def set_who(
+        self, request: Request, name: Annotated[str, Form(max_length=4 * LONGEST_NAME)] = ""
+    ) -> Response:
+        """They said it."""
+        if not (found := _name(name)):
+            return self._html("review_who.html", 400, title=self.title, who="")
+        response = RedirectResponse("/", 303)
+        response.set_cookie(f"{self.cookie}-who", quote(found), YEAR, httponly=True, samesite="lax")
+        return self._with_desk(request, response, self._desk(request))
 
-    def wished(
-        order: Annotated[Order, Query()] = wish.order,
-        cls: Annotated[str, Query(alias="class")] = wish.cls,
-        low: Annotated[float, Query(ge=0, le=100)] = 100 * wish.low,
-        high: Annotated[float, Query(ge=0, le=100)] = 100 * wish.high,
-        skipped: Annotated[bool, Query()] = False,
-    ) -> Wish:
-        return Wish(order, cls if cls in session.table.classes else "", low / 100, high / 100, skipped)
+    def answer(self, request: Request, given: Annotated[Answered, Form()]) -> Response:
+        """Keep an answer, and ask the next question."""
+        desk, who, wish = self._desk(request), self._known(request), self._wish(given)
+        try:
+            self.session.answer(desk, who, given.ask, given.row, given.column, given.what, hidden=self.blind)
+        except KeyError as error:
+            raise HTTPException(404, str(error.args[0])) from error
+        if not _by_htmx(request):
+            return self._back(request, desk, wish)
+        return self._shown(request, desk, who, wish, self.session.next(desk, who, wish))
 
-    def wished_in_form(
-        order: Annotated[Order, Form()] = wish.order,
-        cls: Annotated[str, Form(alias="class")] = wish.cls,
-        low: Annotated[float, Form(ge=0, le=100)] = 100 * wish.low,
-        high: Annotated[float, Form(ge=0, le=100)] = 100 * wish.high,
-        skipped: Annotated[bool, Form()] = False,
-    ) -> Wish:
-        return wished(order, cls, low, high, skipped)
+    def undo(self, request: Request, asked: InForm) -> Response:
+        """Take the last answer of this browser back, and ask that question again."""
+        desk, who, wish = self._desk(request), self._known(request), self._wish(asked)
+        before = self.session.last(desk)
+        question = self.session.undo(desk, who)
+        if not _by_htmx(request):
+            return self._back(request, desk, wish)
+        word = "Taken back." if before is not None else "There is nothing to take back."
+        question = question or self.session.next(desk, who, wish)
+        return self._shown(request, desk, who, wish, question, word)
 
-    def shown(
-        request: Request, desk: str, who: str, wish: Wish, question: Question | None, word: str = ""
+    def ask_again(self, request: Request, asked: InAddress) -> Response:
+        """Another question, as where the wish has changed."""
+        desk, who, wish = self._desk(request), self._known(request), self._wish(asked)
+        return self._shown(request, desk, who, wish, self.session.next(desk, who, wish, anew=True))
+
+    def progress(self, request: Request, asked: InAddress) -> Response:
+        """How far all are."""
+        who = self._who(request) or ""
+        progress = self.session.progress(who, self._wish(asked))
+        return self._html("review_progress.html", progress=progress, who=who, alone=False)
+
+    def photo(self, row: int, small: bool = False) -> Response:
+        """An image of the table."""
+        image = self._image(row, SMALL if small else LARGE)
+        if image is None:
+            raise HTTPException(404, f"{self.session.table.images[row]} cannot be read")
+        return _jpeg(pictures.jpeg(image, 75 if small else 88))
+
+    def attention(self, row: int, column: int) -> Response:
+        """An image, lit where the head looks for a class."""
+        nothing = HTTPException(404, "there is no attention to show")
+        if self.blind or self.session.gaze is None or not 0 <= column < len(self.session.table.classes):
+            raise nothing
+        image, maps = self._image(row, LARGE), None
+        with suppress(OSError):
+            maps = None if image is None else self.session.gaze(row).attention
+        if image is None or maps is None:
+            raise nothing
+        return _jpeg(pictures.jpeg(pictures.lit(image, maps[column])))
+
+    def colours(self) -> Response:
+        """Those of all pages of this package."""
+        return Response(_render(self.pages, "report.css"), media_type="text/css")
+
+    def _shown(
+        self, request: Request, desk: str, who: str, wish: Wish, question: Question | None, word: str = ""
     ) -> Response:
         """The question: within the page, or alone where htmx asked for it."""
-        last = session.last(desk)
+        session, last = self.session, self.session.last(desk)
         parts: dict[str, Any] = {
-            "title": title, "who": who, "wish": wish, "question": question, "word": word, "blind": blind,
-            "sees": sees and not blind, "progress": session.progress(who, wish), "images": session.table.images,
+            "title": self.title, "who": who, "wish": wish, "question": question, "word": word, "blind": self.blind,
+            "sees": self.sees, "progress": session.progress(who, wish), "images": session.table.images,
             "why": None if question is None else session.why(question.row, question.column),
             "last": last, "last_word": None if last is None else WORDS[last.what],
             "classes": session.table.classes, "orders": {order: ORDER_WORDS[order] for order in ORDERS},
         }  # fmt: skip
-        alone = request.headers.get("hx-request") == "true"
-        name = "review_question.html" if alone else "review.html"
-        response = HTMLResponse(_render(pages, name, alone=alone, **parts))
+        alone = _by_htmx(request)
+        response = self._html("review_question.html" if alone else "review.html", alone=alone, **parts)
         if alone:
             response.headers["HX-Replace-Url"] = f"/?{_query(wish)}"
-        return with_desk(request, response, desk)
+        return self._with_desk(request, response, desk)
 
-    @app.get("/")
-    def page(request: Request, wish: Annotated[Wish, Depends(wished)]) -> Response:
-        desk, who = desk_of(request), who_is(request)
-        if who is None:
-            return with_desk(
-                request, HTMLResponse(_render(pages, "review_who.html", title=title, who="")), desk
-            )
-        return shown(request, desk, who, wish, session.next(desk, who, wish))
-
-    @app.get("/who")
-    def ask_who(request: Request) -> Response:
-        return HTMLResponse(_render(pages, "review_who.html", title=title, who=who_is(request) or ""))
-
-    @app.post("/who")
-    def set_who(request: Request, name: Annotated[str, Form(max_length=4 * LONGEST_NAME)] = "") -> Response:
-        if not (found := _name(name)):
-            return HTMLResponse(_render(pages, "review_who.html", title=title, who=""), 400)
-        response = RedirectResponse("/", 303)
-        response.set_cookie(f"{cookie}-who", quote(found), YEAR, httponly=True, samesite="lax")
-        return with_desk(request, response, desk_of(request))
-
-    def back(request: Request, desk: str, wish: Wish) -> Response:
+    def _back(self, request: Request, desk: str, wish: Wish) -> Response:
         """Without scripts: the whole page again."""
-        return with_desk(request, RedirectResponse(f"/?{_query(wish)}", 303), desk)
+        return self._with_desk(request, RedirectResponse(f"/?{_query(wish)}", 303), desk)
 
-    @app.post("/answer")
-    def answer(
-        request: Request,
-        wish: Annotated[Wish, Depends(wished_in_form)],
-        ask: Annotated[str, Form(min_length=1, max_length=64)],
-        row: Annotated[int, Form()],
-        column: Annotated[int, Form()],
-        what: Annotated[Answer, Form()],
-    ) -> Response:
-        desk, who = desk_of(request), who_is(request)
-        if who is None:
-            raise HTTPException(403, "say who you are first")
-        try:
-            session.answer(desk, who, ask, row, column, what, hidden=blind)
-        except KeyError as error:
-            raise HTTPException(404, str(error.args[0])) from error
-        if request.headers.get("hx-request") != "true":
-            return back(request, desk, wish)
-        return shown(request, desk, who, wish, session.next(desk, who, wish))
-
-    @app.post("/undo")
-    def undo(request: Request, wish: Annotated[Wish, Depends(wished_in_form)]) -> Response:
-        desk, who = desk_of(request), who_is(request)
-        if who is None:
-            raise HTTPException(403, "say who you are first")
-        before = session.last(desk)
-        question = session.undo(desk, who)
-        if request.headers.get("hx-request") != "true":
-            return back(request, desk, wish)
-        word = "Taken back." if before is not None else "There is nothing to take back."
-        return shown(request, desk, who, wish, question or session.next(desk, who, wish), word)
-
-    @app.get("/question")
-    def ask_again(request: Request, wish: Annotated[Wish, Depends(wished)]) -> Response:
-        desk, who = desk_of(request), who_is(request)
-        if who is None:
-            raise HTTPException(403, "say who you are first")
-        return shown(request, desk, who, wish, session.next(desk, who, wish, anew=True))
-
-    @app.get("/progress")
-    def progress(request: Request, wish: Annotated[Wish, Depends(wished)]) -> Response:
-        who = who_is(request) or ""
-        return HTMLResponse(
-            _render(pages, "review_progress.html", progress=session.progress(who, wish), who=who, alone=False)
+    def _wish(self, asked: Asked) -> Wish:
+        usual = self.usual
+        cls = usual.cls if asked.cls is None else asked.cls
+        return Wish(
+            asked.order or usual.order,
+            cls if cls in self.session.table.classes else "",
+            usual.low if asked.low is None else asked.low / 100,
+            usual.high if asked.high is None else asked.high / 100,
+            asked.skipped,
         )
 
-    @app.get("/photo/{row}")
-    def photo(row: int, small: bool = False) -> Response:
+    def _image(self, row: int, side: int) -> "Image | None":
         try:
-            image = pictures.read_small(photos.path(row), SMALL if small else LARGE)
+            return pictures.read_small(self.photos.path(row), side)
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
-        if image is None:
-            raise HTTPException(404, f"{session.table.images[row]} cannot be read")
-        return _jpeg(pictures.jpeg(image, 75 if small else 88))
 
-    @app.get("/attention/{row}/{column}")
-    def attention(row: int, column: int) -> Response:
-        if blind or session.gaze is None or not 0 <= column < len(session.table.classes):
-            raise HTTPException(404, "there is no attention to show")
-        try:
-            image = pictures.read_small(photos.path(row), LARGE)
-        except LookupError as error:
-            raise HTTPException(404, str(error)) from error
-        maps = None
-        with suppress(OSError):
-            maps = None if image is None else session.gaze(row).attention
-        if image is None or maps is None:
-            raise HTTPException(404, "there is no attention to show")
-        return _jpeg(pictures.jpeg(pictures.lit(image, maps[column])))
+    def _desk(self, request: Request) -> str:
+        return request.cookies.get(f"{self.cookie}-desk", "")[:64] or new_name()
 
-    @app.get("/static/report.css")
-    def colours() -> Response:
-        return Response(_render(pages, "report.css"), media_type="text/css")
+    def _with_desk(self, request: Request, response: Response, desk: str) -> Response:
+        if request.cookies.get(f"{self.cookie}-desk") != desk:
+            response.set_cookie(f"{self.cookie}-desk", desk, YEAR, httponly=True, samesite="lax")
+        return response
 
-    app.mount("/static", StaticFiles(packages=[("partlabel", "static")]))
-    return app
+    def _who(self, request: Request) -> str | None:
+        return _name(unquote(request.cookies.get(f"{self.cookie}-who", ""))) or self.default_name
+
+    def _known(self, request: Request) -> str:
+        """Who asks, who must have said it."""
+        who = self._who(request)
+        if who is None:
+            raise HTTPException(403, "say who you are first")
+        return who
+
+    def _html(self, name: str, status: int = 200, **shown: Any) -> Response:
+        return HTMLResponse(_render(self.pages, name, **shown), status)
+
+
+def _by_htmx(request: Request) -> bool:
+    """Whether a script asks for what has changed, and not a browser for a page."""
+    return request.headers.get("hx-request") == "true"
 
 
 def _render(pages: jinja2.Environment, name: str, **shown: Any) -> str:
