@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from partlabel import LabelTable, Tagger, tuning
+from partlabel import LabelTable, Tagger, thresholds, tuning
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.metrics import Decisions
 
@@ -69,19 +69,19 @@ def draw(logits: np.ndarray, labels: np.ndarray, number: int, seed: int) -> Iter
     truth = labels[order[number:]]
     scale = tuning.fit_scale(ours, known)
     sure, judged = scale.logits(ours), scale.logits(theirs)
-    goal = tuning.Goal("f1")
+    goal = thresholds.Goal("f1")
     found = {
         "F1 at 0.5": _f1(theirs >= 0, truth),
         "log loss": tuning._log_loss(theirs, truth),
         "log loss, calibrated": tuning._log_loss(judged, truth),
     }
     for shrink in SHRINK:
-        cut = tuning.thresholds(sure, known, goal, shrink).by_class
+        cut = thresholds.thresholds(sure, known, goal, shrink).by_class
         found[f"F1, k = {shrink:g}"] = _f1(judged >= cut, truth)
-    pooled = tuning.threshold(sure[known != UNKNOWN], known[known != UNKNOWN] == PRESENT, goal)
+    pooled = thresholds.threshold(sure[known != UNKNOWN], known[known != UNKNOWN] == PRESENT, goal)
     found["F1, one for all by F1 over all labels"] = _f1(judged >= pooled, truth)
     kept = tuning.fit(tuple(map(str, range(labels.shape[1]))), ours, known)
-    cut = tuning.thresholds(sure, known, goal, kept.shrink).by_class
+    cut = thresholds.thresholds(sure, known, goal, kept.shrink).by_class
     found["F1 on the images tuned on"] = _f1(sure >= cut, known)
     found["F1, cross-fitted"] = 100 * kept.gain.f1[2]
     found["log loss, calibrated, cross-fitted"] = kept.gain.log_loss[1]

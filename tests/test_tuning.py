@@ -15,7 +15,8 @@ from partlabel.completion import Completion
 from partlabel.finetuning import fine_tune
 from partlabel.run import Run
 from partlabel.tagger import probability
-from partlabel.tuning import Goal, Scale, Tuning, fit, fit_scale, threshold, thresholds
+from partlabel.thresholds import Goal, threshold, thresholds
+from partlabel.tuning import Scale, Tuning, fit, fit_scale
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}

@@ -89,25 +89,6 @@ def token_for(host: str, given: str | None, known_as: str | None = None) -> str 
     return given or (None if is_loopback(host) and not known_as else secrets.token_urlsafe(24))
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket at an address.
-
-    Raises:
-        OSError: It is taken, or no address of this machine; the message says which.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host.strip("[]"), port))
-    except OSError as error:
-        bound.close()
-        raise OSError(
-            f"cannot listen at {host}:{port}: {error.strerror or error}; give another --port or --host"
-        ) from error
-    return bound
-
-
 def address(host: str, port: int, token: str | None) -> str:
     """What to open in a browser."""
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host

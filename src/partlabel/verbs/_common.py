@@ -1,5 +1,6 @@
-"""What verbs share: the label table that their options name, and that of a run."""
+"""What verbs share: the label table that their options name, that of a run, and the address they answer at."""
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,3 +47,23 @@ def of_run(run: Path, images: Path | None) -> tuple[Path, Path]:
     if not folder.labels.exists():
         raise FileNotFoundError(f"{run} holds no label table of its own; name one")
     return folder.labels, images or Path(read_json(folder.config)["data"]["images"])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address, so that who comes early waits.
+
+    Raises:
+        OSError: It is taken, or no address of this machine; the message says which.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), port))
+        bound.listen()
+    except (OSError, OverflowError) as error:
+        bound.close()
+        said = getattr(error, "strerror", None) or error
+        raise OSError(
+            f"cannot listen at {host}, port {port}: {said}; give another --host or --port"
+        ) from error
+    return bound

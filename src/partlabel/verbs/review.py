@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import read_table, run_table
+from partlabel.verbs._common import listen, read_table, run_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
@@ -67,7 +67,7 @@ def review(
     from partlabel.run import Run
 
     needed = serving.token_for(host, token, known_as)
-    with serving.bind(host, port) as bound:
+    with listen(host, port) as bound:
         port = bound.getsockname()[1]
         page, session = serving.build(
             Run(run), given, port=port, host=host, token=needed, known_as=known_as, wish=Wish(order), part=part,

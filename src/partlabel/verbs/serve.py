@@ -1,8 +1,9 @@
 """The verb `serve`: an exported model behind HTTP."""
 
 import logging
-import socket
 from pathlib import Path
+
+from partlabel.verbs._common import listen
 
 
 def serve(
@@ -60,7 +61,7 @@ def serve(
     limits = Limits(max_files, max_megabytes, max_megapixels, max_seconds, max_waiting)
     service = Service(Model.load(model, threads), limits, max_batch, max_wait / 1000, decoders)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    listening = _listen(host, port)
+    listening = listen(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     if host not in ("127.0.0.1", "::1", "localhost"):
         logging.warning("there is no password: anybody who reaches %s may ask", address)
@@ -77,18 +78,3 @@ def serve(
     )
     with listening:
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound.
-
-    Raises:
-        OSError: The port is taken, or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        raise OSError(
-            f"cannot listen at {host}, port {port}: {error}; give another --host or --port"
-        ) from error
