@@ -10,8 +10,8 @@ from pathlib import Path
 from textwrap import dedent
 
 from partlabel import losses, methods, registry
+from partlabel.citations import cite
 from partlabel.nn import heads
-from partlabel.verbs.listing import cite
 
 REFERENCE = {
     "Tagger": ["partlabel.tagger"],
