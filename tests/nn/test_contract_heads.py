@@ -69,6 +69,13 @@ def test_it_learns_from_any_batch_and_map_of_any_size(name, n):
 
 
 @every_head
+def test_what_it_teaches_the_backbone_is_finite_where_a_rectified_map_is_zero(name):
+    head, given = build(heads.get(name)).train(), maps().relu().requires_grad_()
+    head(given).logits.square().sum().backward()
+    assert (given == 0).any() and given.grad.isfinite().all()
+
+
+@every_head
 def test_class_maps_turn_with_the_image_or_are_refused(name):
     head, given = build(heads.get(name)), maps(size=3)
     if not head.has_class_maps:

@@ -59,3 +59,13 @@ def test_one_image_in_training_uses_what_is_known_of_the_channels():
     before = head.standardise.running_mean.clone()
     torch.testing.assert_close(head.train()(maps[:1]).logits, head.eval()(maps[:1]).logits)
     assert torch.equal(head.standardise.running_mean, before)
+
+
+def test_copies_take_what_one_of_them_prepared_and_come_to_the_same():
+    torch.manual_seed(0)
+    maps, head = torch.randn(4, 4, 3, 3), Residual(4, CLASSES).eval()
+    head.weight.data.normal_()
+    prepared = head.prepare(maps)
+    assert head.prepare(prepared) is prepared
+    assert torch.equal(head(prepared).logits, head(maps).logits)
+    assert not prepared.detach().map.requires_grad

@@ -120,7 +120,7 @@ class SoftSST(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """`bce_rehidden` of the copies; of the head `bce`, and later `bce_cross` on soft pseudo-labels too."""
-        feature_map = self.backbone(batch.images)
+        feature_map = self.head.prepare(self.backbone(batch.images))
         out, known = self.head(feature_map), Targets.known(batch.labels)
         assert out.image is not None
         self.memory.add(*ranks.gather(out.image.detach(), batch.labels, batch.index))

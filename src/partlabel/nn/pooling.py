@@ -11,12 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from partlabel.nn.power import root
+
 FeatureMap = Float[Tensor, "batch channel height width"]
-
-
-def root(features: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The signed square root, which tames bursts (power normalisation, Perronnin et al., ECCV 2010)."""
-    return features.sign() * features.abs().sqrt()
 
 
 class CovariancePooling(nn.Module):

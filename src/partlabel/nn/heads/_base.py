@@ -1,7 +1,7 @@
 """What a head is: a feature map in, a `ClassOutput` out."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,15 @@ from partlabel.nn.per_class_linear import PerClassLinear
 
 FeatureMap = Float[Tensor, "batch channel height width"]
 ClassMaps = Float[Tensor, "batch class height width"]
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """What `Head.prepare` makes of a feature map."""
+
+    def detach(self) -> "Prepared":
+        """Without its past."""
+        ...
 
 
 class ClassOutput(NamedTuple):
@@ -59,6 +68,10 @@ class Head(nn.Module, ABC):
     def last_linear(self) -> nn.Linear | PerClassLinear | None:
         """The layer with a row of weights for each class that the logits come out of, if that is how they do."""
         return None
+
+    def prepare(self, feature_map: FeatureMap) -> Prepared:
+        """What of the work hangs on nothing that is learned, so that copies of a head share it: they take it too."""
+        return feature_map
 
     @abstractmethod
     def forward(self, feature_map: FeatureMap) -> ClassOutput:

@@ -8,7 +8,7 @@ makes up for it, in training and prediction. A head, for it goes with any loss; 
 import torch
 
 from partlabel.nn.classes import Classes
-from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap
+from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap, Prepared
 from partlabel.nn.heads.residual import Residual
 
 
@@ -29,11 +29,11 @@ class BoostLU(Residual):
         self.factor = factor
         self.bias.data.copy_(torch.where(self.bias > 0, self.bias / factor, self.bias))
 
-    def forward(self, feature_map: FeatureMap) -> ClassOutput:
+    def forward(self, feature_map: FeatureMap | Prepared) -> ClassOutput:
         """Logits, and the standardised mean as the image's feature."""
-        pooled = feature_map.float().mean((2, 3))
+        plain, pooled = self.prepare(feature_map)
         mean, scale = self._statistics(pooled)
-        return ClassOutput(self.class_maps(feature_map).mean((2, 3)), image=(pooled - mean) * scale)
+        return ClassOutput(self.class_maps(plain).mean((2, 3)), image=(pooled - mean) * scale)
 
     def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
         """The boosted scores of the places, whose mean is the logit."""

@@ -7,7 +7,7 @@ arXiv:2108.02456, with one attention head.
 import torch
 
 from partlabel.nn.classes import Classes
-from partlabel.nn.heads._base import ClassOutput, FeatureMap
+from partlabel.nn.heads._base import ClassOutput, FeatureMap, Prepared
 from partlabel.nn.heads.residual import Residual
 
 
@@ -28,15 +28,15 @@ class ClassAttention(Residual):
         super().__init__(channels, classes, sharpness, power=1.0)
         self.share = share
 
-    def forward(self, feature_map: FeatureMap) -> ClassOutput:
+    def forward(self, feature_map: FeatureMap | Prepared) -> ClassOutput:
         """Logits, the classes' features, whose sum is the logit less its bias, and attention."""
-        places = feature_map.float().flatten(2)
-        pooled = places.mean(2)
+        plain, pooled = self.prepare(feature_map)
+        places = plain.flatten(2)
         mean, scale = self._statistics(pooled)
         image = (pooled - mean) * scale
         x = (places - mean[:, None]) * scale[:, None]
         attention = (self.sharpness * torch.einsum("cd,bdp->bcp", self.weight, x)).softmax(-1)
         features = self.weight * (image[:, None] + self.share * attention @ x.transpose(1, 2))
         return ClassOutput(
-            features.sum(2) + self.bias, features, attention.unflatten(2, feature_map.shape[2:]), image
+            features.sum(2) + self.bias, features, attention.unflatten(2, plain.shape[2:]), image
         )

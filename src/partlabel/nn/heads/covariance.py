@@ -11,7 +11,7 @@ from torch import Tensor
 
 from partlabel.nn.heads._base import FeatureMap, Head
 from partlabel.nn.heads.average import Average
-from partlabel.nn.pooling import root
+from partlabel.nn.power import root
 
 
 class Covariance(Average):

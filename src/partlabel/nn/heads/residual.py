@@ -7,14 +7,31 @@ sharpness and not a matrix to learn; the class's feature is what its weights see
 sum is the logit and cosine compares what matters for the class.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.nn.classes import Classes
-from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap, Head, scored_places
+from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap, Head, Prepared, scored_places
+from partlabel.nn.power import signed_power
+
+
+class Powered(NamedTuple):
+    """A feature map as the head compares it.
+
+    Attributes:
+        map: After the power.
+        pooled: Its mean over the places.
+    """
+
+    map: FeatureMap
+    pooled: Float[Tensor, "batch channel"]
+
+    def detach(self) -> "Powered":
+        """Without its past."""
+        return Powered(self.map.detach(), self.pooled.detach())
 
 
 class Residual(Head):
@@ -42,10 +59,18 @@ class Residual(Head):
         self.weight = nn.Parameter(torch.zeros(len(classes), channels))
         self.bias = nn.Parameter(classes.prior_logits.clone())
 
-    def forward(self, feature_map: FeatureMap) -> ClassOutput:
+    def prepare(self, feature_map: FeatureMap | Prepared) -> Powered:
+        """The map after its power, and its mean."""
+        if isinstance(feature_map, Powered):
+            return feature_map
+        assert isinstance(feature_map, Tensor)
+        powered = signed_power(feature_map.float(), self.power)
+        return Powered(powered, powered.mean((2, 3)))
+
+    def forward(self, feature_map: FeatureMap | Prepared) -> ClassOutput:
         """Logits, the classes' features and attention."""
-        places = self._powered(feature_map).flatten(2)
-        pooled = places.mean(2)
+        powered, pooled = self.prepare(feature_map)
+        places = powered.flatten(2)
         mean, scale = self._statistics(pooled)
         weight = self.weight * scale
         score = torch.einsum(
@@ -56,7 +81,7 @@ class Residual(Head):
         return ClassOutput(
             self.classify(features),
             features,
-            attention.unflatten(2, feature_map.shape[2:]),
+            attention.unflatten(2, powered.shape[2:]),
             (pooled - mean) * scale,
         )
 
@@ -66,13 +91,7 @@ class Residual(Head):
 
     def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
         """The scores of the places, which the attention is the softmax of."""
-        return scored_places(self._powered(feature_map), self.weight, self.bias, self.standardise)
-
-    def _powered(self, feature_map: FeatureMap) -> FeatureMap:
-        feature_map = feature_map.float()
-        if self.power == 1:
-            return feature_map
-        return feature_map.abs().pow(self.power) * feature_map.sign()
+        return scored_places(self.prepare(feature_map).map, self.weight, self.bias, self.standardise)
 
     def _statistics(
         self, pooled: Float[Tensor, "batch channel"]
