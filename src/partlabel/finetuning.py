@@ -7,8 +7,9 @@ features that no longer change. The authors choose each class's best state on th
 """
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -21,9 +22,14 @@ from partlabel.metrics import average_precision
 from partlabel.nn.per_class_linear import PerClassLinear
 
 if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
     from partlabel.data.table import LabelTable
-    from partlabel.methods import Method
+    from partlabel.methods import Batch, Method
+    from partlabel.nn.backbone import Backbone
     from partlabel.tagger import Tagger
+
+    Loader = DataLoader[Batch]
 
 Linear = nn.Linear | PerClassLinear
 ROUNDING = 1e-9
@@ -90,36 +96,58 @@ def fine_tune(
         ValueError: The tagger knows nothing yet, its classes are not the tables', or its logits do not come out of a
             linear layer.
     """
+    from partlabel.data.module import loader
     from partlabel.data.parts import aligned
+    from partlabel.fitting import dataset
 
     model = tagger.model
     if model is None:
         raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
+    learn, judge = (
+        loader(dataset(model, tagger.view, aligned(table, tagger.classes)), batch_size, workers=workers)
+        for table in (train, val)
+    )
+    found = fine_tune_method(model, learn, judge, False, epochs, lr, patience, every, fewest)
+    tagger.tuning = None
+    return found
+
+
+def fine_tune_method(
+    model: "Method", learn: "Loader", judge: "Loader", cached: bool = False, *how: Any, **named: Any
+) -> FineTuned:
+    """Fit the last layer of a method again, class by class; the method is changed in place.
+
+    Args:
+        model: Trained.
+        learn: The images that it was trained on, as they are: the known labels are fitted.
+        judge: Images that choose.
+        cached: Whether batches hold outputs of the backbone's stem.
+        how: As `refit`.
+        named: As `refit`.
+
+    Raises:
+        ValueError: Its logits do not come out of a linear layer.
+    """
     layer = model.head.last_linear
     if layer is None:
         raise ValueError(
             f"the logits of the head {type(model.head).__name__} do not come out of a linear layer; those of "
             "'average', 'max', 'covariance' and 'ssgrl' do"
         )
-    tables = (aligned(table, tagger.classes) for table in (train, val))
-    learn, judge = (_seen(model, layer, tagger, table, batch_size, workers) for table in tables)
-    tagger.tuning = None
-    return refit(layer, learn, judge, epochs, lr, patience, every, fewest)
+    backbone = cast("Backbone", model.backbone)
+    with backbone.stem_done() if cached else nullcontext():
+        seen = _seen(model, layer, learn), _seen(model, layer, judge)
+    return refit(layer, *seen, *how, **named)
 
 
-def _seen(
-    model: "Method", layer: Linear, tagger: "Tagger", table: "LabelTable", batch_size: int, workers: int
-) -> Seen:
-    """What the last layer is given of the plain images of a table."""
-    from partlabel.data.module import loader
-    from partlabel.fitting import dataset
-
+def _seen(model: "Method", layer: Linear, batches: "Loader") -> Seen:
+    """What the last layer is given of images."""
     kept: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, given: kept.append(given[0].float().cpu()))
     labels: list[Labels] = []
     try:
         with torch.inference_mode():
-            for batch in loader(dataset(model, tagger.view, table), batch_size, workers=workers):
+            for batch in batches:
                 images = batch.images.to(next(model.parameters()).device)
                 out = model.outputs(images)
                 if not labels and not torch.equal(out.logits, _last_of(kept, model, images)):

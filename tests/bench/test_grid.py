@@ -111,3 +111,10 @@ def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
 def test_what_makes_no_sense_is_named(content, message):
     with pytest.raises(ValueError, match=message):
         grid.parse(content)
+
+
+def test_fine_tuning_is_another_result_and_its_absence_changes_no_name():
+    made = grid.parse({"arms": {"plain": {"method": "bce"}, "after": {"method": "bce", "fine_tuned": {}}}})
+    plain, *_, after = cells(made, "a table")
+    assert "fine_tuned" not in plain.settings()["arm"] and after.settings()["arm"]["fine_tuned"] == {}
+    assert plain.key != after.key

@@ -240,3 +240,23 @@ def test_mistakes_of_the_verb_are_named(photos, tmp_path, capsys, options, messa
         == 2
     )
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_an_arm_is_fine_tuned_after_training_where_its_logits_come_out_of_a_linear_layer(
+    photos, table, tmp_path
+):
+    mean = {"method": "bce", "head": "average", "pool": 2}
+    options = {"epochs": 40, "lr": 0.05, "fewest": 1}
+    arms = {
+        "plain": mean,
+        "after": mean | {"fine_tuned": options},
+        "refused": {"method": "bce", "head": "residual", "pool": 2, "fine_tuned": {}},
+    }
+    content = GRID | {"arms": arms, "seeds": [0], "search": {"weight_decay": [0.01]}}
+    faults, results = go(content, table, photos, tmp_path)
+    assert [fault for fault in faults if fault] == [
+        "refused, uniform, seed 0: the logits of the head Residual do not come out of a linear layer; those of "
+        "'average', 'max', 'covariance' and 'ssgrl' do"
+    ]
+    plain, after = (results.filter(pl.col("arm") == name) for name in ("plain", "after"))
+    assert plain["history"].item() == after["history"].item() and plain["map"].item() != after["map"].item()

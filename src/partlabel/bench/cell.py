@@ -22,6 +22,7 @@ from partlabel.data import features, statistics
 from partlabel.data.module import loader
 from partlabel.data.room import View
 from partlabel.data.table import LabelTable
+from partlabel.finetuning import fine_tune_method
 from partlabel.fitting import classes_of, frozen, logits, plain_view
 from partlabel.methods import Method
 from partlabel.nn import heads
@@ -169,10 +170,13 @@ def train(data: Data, given: Features, cell: Cell, hidden: Hidden, tried: Mappin
         ran = Run(folder)
         fit(learner, loader(learn, config.batch_size, True, config.seed), loader(judge, 512), ran)
         state = torch.load(ran.last, map_location="cpu", weights_only=True)["state_dict"]
-    seconds = time.perf_counter() - began
     prefix = "method."
     model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     model.eval()
+    if cell.arm.fine_tuned is not None:
+        plain = features.FeatureDataset(given.train, part, rows)
+        fine_tune_method(model, loader(plain, 512), loader(judge, 512), True, **cell.arm.fine_tuned)
+    seconds = time.perf_counter() - began
     said = logits(model, loader(judge, 512), cached=True)
     return Trained(cost(said, val.labels), model, learner.history, seconds)
 

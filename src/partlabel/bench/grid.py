@@ -39,6 +39,7 @@ class Arm:
         training: Fields of `TrainingConfig` that differ from the grid's.
         search: What is tried on validation, in place of the grid's: as many values as for the others.
         tuned_as: Take what was found for that arm, in place of a search.
+        fine_tuned: Fine-tune class by class after training (`finetuning.py`), with these options of `refit`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Arm:
     training: dict[str, Any] = field(default_factory=dict)
     search: dict[str, list[Any]] | None = None
     tuned_as: str | None = None
+    fine_tuned: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ class Cell:
         )
         arm = asdict(self.arm)
         del arm["name"], arm["training"], arm["search"]
+        if self.arm.fine_tuned is None:  # as results were named before there was a choice
+            del arm["fine_tuned"]
         return {
             "table": self.table, "arm": arm, "training": training, "protocol": asdict(self.protocol),
             "known": self.known, "seed": self.seed, **shared, **search,
