@@ -259,6 +259,7 @@ def _check(grid: Grid, where: str) -> None:
                 grid.config(arm, 0, tried)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: arm {arm.name!r}: {error}") from error
+    _check_effort(grid, where)
     for protocol in grid.protocols:
         if protocol.scheme not in SCHEMES:
             raise ValueError(
@@ -267,3 +268,14 @@ def _check(grid: Grid, where: str) -> None:
             )
     if not grid.seeds:
         raise ValueError(f"{where}: there are no seeds")
+
+
+def _check_effort(grid: Grid, where: str) -> None:
+    """See that no arm has more settings to choose from than another: of ten, the luckiest is better than of three."""
+    tries = {arm.name: len(grid.tries(arm)) for arm in grid.arms if arm.tuned_as is None}
+    few, many = min(tries, key=tries.__getitem__), max(tries, key=tries.__getitem__)
+    if tries[few] != tries[many]:
+        raise ValueError(
+            f"{where}: arm {few!r} tries {tries[few]} of its settings on validation and arm {many!r} {tries[many]}: give "
+            "every arm's 'search' as many, or 'tuned_as' another arm"
+        )
