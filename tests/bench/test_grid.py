@@ -122,6 +122,8 @@ def test_fine_tuning_is_another_result_and_its_absence_changes_no_name():
 
 def test_an_arm_that_has_more_to_choose_from_than_others_is_refused():
     wide = {"method": "hill", "search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}}
-    with pytest.raises(ValueError, match="arm 'bce' tries 3 of its settings on validation and arm 'hill' 4: give"):
+    with pytest.raises(
+        ValueError, match="arm 'bce' tries 3 of its settings on validation and arm 'hill' 4: give"
+    ):
         grid.parse({"arms": {"bce": {}, "hill": wide}})
     grid.parse({"arms": {"bce": {}, "hill": wide | {"tuned_as": "bce"}}})

@@ -276,6 +276,6 @@ def _check_effort(grid: Grid, where: str) -> None:
     few, many = min(tries, key=tries.__getitem__), max(tries, key=tries.__getitem__)
     if tries[few] != tries[many]:
         raise ValueError(
-            f"{where}: arm {few!r} tries {tries[few]} of its settings on validation and arm {many!r} {tries[many]}: give "
-            "every arm's 'search' as many, or 'tuned_as' another arm"
+            f"{where}: arm {few!r} tries {tries[few]} of its settings on validation and arm {many!r} {tries[many]}: "
+            "give every arm's 'search' as many, or 'tuned_as' another arm"
         )
