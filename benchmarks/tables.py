@@ -162,11 +162,12 @@ def cut_csv(folder: Path) -> Callable:
 
     from partlabel import shards
     from partlabel.run import write_json
+    from partlabel.shards.cutting import cut
 
     classes = [f"class {c}" for c in range(np.load(folder / "labels.npy", mmap_mode="r").shape[1])]
     write_json(folder / "run" / "config.json", {"classes": classes})
     source = shards.of_path(folder / "labels.csv")
-    return lambda: shards._cut(shards.Job("fill", folder / "run", folder / "cut"), source, 1000)
+    return lambda: cut(shards.Job("fill", folder / "run", folder / "cut"), source, 1000)
 
 
 def check_files(folder: Path) -> Callable:

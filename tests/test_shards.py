@@ -22,6 +22,7 @@ from partlabel.completion import Completion
 from partlabel.data.filled import FilledTable
 from partlabel.engines.local import Local
 from partlabel.nn.classes import Classes
+from partlabel.shards import tars
 
 HERE = Path(__file__).parent
 
@@ -163,9 +164,10 @@ def test_a_tar_file_writes_nowhere_else(saved, collection, tmp_path):
 KILLED = """
 import os, signal, sys
 from partlabel import shards
+from partlabel.data import wide
 from partlabel.engines.local import Local
 
-shard_write, count = shards.wide.write, 0
+shard_write, count = wide.write, 0
 def write(frame, path):
     global count
     if path.parent.name == "out":
@@ -174,7 +176,7 @@ def write(frame, path):
             path.with_name(f".{path.stem}.1.part.parquet").write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
     return shard_write(frame, path)
-shards.wide.write = write
+wide.write = write
 saved, photos, out = sys.argv[1:]
 from pathlib import Path
 shards.run(shards.Job("predict", Path(saved), Path(out)), shards.of_path(Path(photos)), Local(5))
@@ -336,7 +338,7 @@ def test_an_engine_without_its_library_says_how_to_get_it(saved, collection, cap
 
 def test_tar_files_without_their_library_say_how_to_get_it(tmp_path, monkeypatch):
     (tmp_path / "a.tar").touch()
-    monkeypatch.setattr(shards, "find_spec", lambda name: None)
+    monkeypatch.setattr(tars, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"tar files need webdataset: pip install 'partlabel\[ray\]'"):
         shards.of_path(tmp_path)
 

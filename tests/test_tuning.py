@@ -14,6 +14,7 @@ from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.completion import Completion
 from partlabel.finetuning import fine_tune
 from partlabel.run import Run
+from partlabel.shards import request
 from partlabel.tagger import probability
 from partlabel.thresholds import Goal, threshold, thresholds
 from partlabel.tuning import Scale, Tuning, fit, fit_scale
@@ -334,10 +335,10 @@ def test_the_verb_says_what_it_found_and_keeps_it(run, capsys):
 
 def test_shards_of_an_untuned_model_are_not_those_of_a_tuned_one(run, tmp_path):
     job = shards.Job("predict", run, tmp_path / "out")
-    before = shards._asked(job)
-    assert shards._asked(job) == before
+    before = request.of(job)
+    assert request.of(job) == before
     main(["tune", str(run), "--folds", "3"])
-    assert shards._asked(job)["model"] != before["model"]
+    assert request.of(job)["model"] != before["model"]
 
 
 def test_filling_by_tuned_thresholds_decides_each_class_by_its_own(fitted, table):

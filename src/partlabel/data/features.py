@@ -1,9 +1,9 @@
 """The feature cache: what the frozen part of a backbone makes of each image, computed once.
 
 A *view* is one way to look at every image: view 0 the plain one, the others augmented. Each is a folder of float16
-shards (`shards.py`), named by a hash of all that it depends on: weights, transform, image bytes. Runs share it; one
-that is killed leaves its finished shards to the next, and `room.py` keeps the folder of them all in bounds. Labels are
-not in it: one view serves any of them.
+shards (`feature_shards.py`), named by a hash of all that it depends on: weights, transform, image bytes. Runs share it;
+one that is killed leaves its finished shards to the next, and `room.py` keeps the folder of them all in bounds. Labels
+are not in it: one view serves any of them.
 """
 
 import os
@@ -21,11 +21,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from partlabel.data import contents, shards
+from partlabel.data import contents, feature_shards
+from partlabel.data.feature_shards import Layout
 from partlabel.data.images import ImageDataset, Rows
 from partlabel.data.module import ahead, as_it_is
 from partlabel.data.room import View, computing, hold
-from partlabel.data.shards import Layout
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch
 from partlabel.nn.backbone import Backbone
@@ -56,7 +56,7 @@ class FeatureDataset(Dataset[Batch]):
         self, views: Sequence[View], table: LabelTable, rows: Int[np.ndarray, " image"], seed: int = 0
     ) -> None:
         self.held = list(views)
-        self.views = [shards.Sharded(view.path) for view in views]
+        self.views = [feature_shards.Sharded(view.path) for view in views]
         self.labels = torch.from_numpy(np.array(table.labels))
         self.rows = rows
         self.seed = seed
@@ -164,11 +164,11 @@ def _wanted(view: View, layout: Layout) -> list[int]:
     """The shards that are missing or damaged; says which are damaged."""
     wanted = []
     for number in range(layout.shards):
-        if found := shards.fault(view.path, layout, number):
+        if found := feature_shards.fault(view.path, layout, number):
             wanted.append(number)
             if found != "missing":
                 warnings.warn(
-                    f"{shards.path_of(view.path, number)} is damaged ({found}) and is computed again",
+                    f"{feature_shards.path_of(view.path, number)} is damaged ({found}) and is computed again",
                     stacklevel=3,
                 )
     return wanted
@@ -195,8 +195,8 @@ def _write(
     batches = DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=workers, collate_fn=as_it_is)
     made = track(ahead(batches), doing, len(sampler))
     for number, each in asked.items():
-        with shards.written(
-            shards.path_of(view.path, number), (len(layout.of(number)), *layout.shape)
+        with feature_shards.written(
+            feature_shards.path_of(view.path, number), (len(layout.of(number)), *layout.shape)
         ) as append:
             for images, _, _ in islice(made, len(each)):
                 append(_half(backbone.stem_outputs(images.to(device))))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from partlabel.data.shards import DESCRIPTION, Layout
+from partlabel.data.feature_shards import DESCRIPTION, Layout
 from partlabel.progress import on_terminal
 from partlabel.text import shown_bytes
 

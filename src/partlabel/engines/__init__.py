@@ -1,6 +1,6 @@
 """Engines: where the shards of a collection are worked on. One file is one engine, and `--engine <its name>` exists.
 
-An engine is handed work on shards (`shards.py`) and says what came of each; every shard's file is written by the one
+An engine is handed work on shards (`shards/`) and says what came of each; every shard's file is written by the one
 who works on it, so that what is done stays done, whatever becomes of the engine.
 """
 

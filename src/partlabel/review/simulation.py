@@ -20,8 +20,8 @@ from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.config import TrainingConfig
 from partlabel.data import statistics
 from partlabel.data.aside import written_aside
+from partlabel.data.feature_shards import Sharded
 from partlabel.data.module import Batches
-from partlabel.data.shards import Sharded
 from partlabel.data.table import LabelTable
 from partlabel.fitting import frozen, plain_view
 from partlabel.methods import Batch, Progress

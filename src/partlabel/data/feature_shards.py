@@ -1,4 +1,4 @@
-"""Arrays larger than memory: float16 in shards, `.npy` files with a checksum at their end, mapped into memory.
+"""The feature cache's shards: float16 arrays larger than memory, mapped from `.npy` files with a checksum at their end.
 
 A shard is written piece by piece beside its place, then renamed, so that one that is there was whole when it was made.
 Whether it still is, its size and its checksum say: whatever became of it since (a machine that lost its power, a copy

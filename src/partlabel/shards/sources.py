@@ -1,0 +1,117 @@
+"""What there is to work on: rows that are to be cut, or files that are shards as they are; and which a path names."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from partlabel.data.readers import folder as image_folder
+from partlabel.data.readers import wide_csv
+from partlabel.data.readers.folder import SUFFIXES
+from partlabel.data.table import Absent, LabelTable
+from partlabel.shards.tars import TARS, readable
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Input that is to be cut.
+
+    Attributes:
+        root: The image folder.
+        tables: From a number of rows to tables of so many, always the same ones in the same order.
+    """
+
+    root: Path
+    tables: Callable[[int], Iterator[LabelTable]]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Input that comes in shards.
+
+    Attributes:
+        root: The image folder of parquet tables; tar files hold their images.
+        paths: Of the shards, in one folder.
+    """
+
+    root: Path
+    paths: tuple[Path, ...]
+
+
+def of_table(table: LabelTable) -> Rows:
+    """A table that is at hand, to be cut.
+
+    Raises:
+        ValueError: It has no image folder.
+    """
+    table.path(0)
+
+    def cut(rows: int) -> Iterator[LabelTable]:
+        return (table[at : at + rows] for at in range(0, len(table), rows))
+
+    return Rows(Path(table.root or "."), cut)
+
+
+def of_path(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    format: str = "auto",
+    **options: Any,
+) -> Rows | Files:
+    """What a path names: shards, a folder of photos, or a label table, which is read a shard at a time if it is wide.
+
+    Args:
+        path: A folder of parquet tables or tar files, a tar file, a folder of photos, a photo, or what
+            `LabelTable.read` takes.
+        images: The image folder that the paths in tables start from; without it, the table's own.
+        absent: As `LabelTable.read`.
+        format: As `LabelTable.read`.
+        **options: As `LabelTable.read`.
+
+    Raises:
+        ValueError: As `LabelTable.read`, or a folder holds shards of two kinds.
+        FileNotFoundError: There is no such path.
+        ImportError: webdataset, which reads tar files, is not installed.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {path}")
+    if files := _files(path):
+        return Files(images or path, files)
+    if path.name.lower().endswith(SUFFIXES):
+        from partlabel.tagger import table_of
+
+        return of_table(table_of(path))
+    if format in ("auto", "wide_csv") and wide_csv.recognises(path):
+        return Rows(
+            images or path.parent, lambda rows: wide_csv.tables(path, rows, images, absent, **options)
+        )
+    if format in ("auto", "folder") and path.is_dir() and image_folder.recognises(path):
+        return Rows(path, lambda rows: _walked(path, rows))
+    return of_table(LabelTable.read(path, images, format, absent, "keep", **options))
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """The shards that a path names; none if it is something else."""
+    if path.is_file():
+        return readable(path) if path.name.endswith(TARS) else ()
+    if not path.is_dir():
+        return ()
+    there = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+    tars = tuple(each for each in there if each.name.endswith(TARS))
+    tables = tuple(each for each in there if each.suffix == ".parquet")
+    if tars and tables:
+        raise ValueError(
+            f"{path} holds both tar files and parquet tables; keep shards of one kind in a folder"
+        )
+    return readable(*tars) if tars else tables
+
+
+def _walked(folder: Path, rows: int) -> Iterator[LabelTable]:
+    """A folder's photos, so many at a time."""
+    photos = image_folder.walk(folder)
+    while names := tuple(islice(photos, rows)):
+        yield LabelTable(names, (), np.empty((len(names), 0), np.int8), root=folder)

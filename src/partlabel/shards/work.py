@@ -1,0 +1,92 @@
+"""What is done to one shard: it is opened, predicted or filled, and its result written."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from partlabel.codes import UNKNOWN
+from partlabel.data import wide
+from partlabel.data.images import NoneReadable
+from partlabel.data.parts import aligned
+from partlabel.data.readers import wide_csv
+from partlabel.data.table import LabelTable
+from partlabel.shards.job import Job, Outcome
+from partlabel.shards.tars import TARS, unpacked
+
+if TYPE_CHECKING:
+    from partlabel.tagger import Tagger
+
+
+class Worker:
+    """Works on shards; loads the model once.
+
+    Args:
+        job: What to do.
+        device: Where the model is.
+    """
+
+    def __init__(self, job: Job, device: str = "cpu") -> None:
+        from partlabel.tagger import Tagger
+
+        self.job = job
+        self.tagger = Tagger.load(job.run).to(device)
+
+    def __call__(self, shard: str) -> Outcome:
+        """Write the result of a shard.
+
+        Args:
+            shard: Its name.
+
+        Returns:
+            What came of it. Faults of its images or labels are told, and other shards can go on; those of disk,
+            network or program are raised.
+        """
+        try:
+            with _opened(self.job.shards / shard, self.job.root, self.tagger.classes) as table:
+                found = self._found(table)
+        except ValueError as error:
+            return Outcome(shard, 0, str(error))
+        wide.write(found, self.job.result(shard))
+        return Outcome(shard, len(found), "")
+
+    def _found(self, table: LabelTable) -> pl.DataFrame:
+        job, tagger = self.job, self.tagger
+        how = {"batch_size": job.batch_size, "workers": job.workers, "skip_broken": job.skip_broken}
+        try:
+            if job.decide:
+                return tagger.decide(table, **how).frame()  # type: ignore[arg-type]
+            if job.verb == "predict":
+                return tagger.predict(table, **how)  # type: ignore[arg-type]
+            return tagger.fill(table, job.accept, job.reject, **how).frame()  # type: ignore[arg-type]
+        except NoneReadable:
+            return _nothing(job, tagger, table)
+
+
+@contextmanager
+def _opened(shard: Path, root: Path, classes: Sequence[str]) -> Iterator[LabelTable]:
+    """The table that a shard is, its images at hand."""
+    if shard.name.endswith(TARS):
+        with TemporaryDirectory(prefix="partlabel-") as folder:
+            yield unpacked(shard, Path(folder), classes)
+    else:
+        yield wide_csv.read(shard, root)
+
+
+def _nothing(job: Job, tagger: "Tagger", table: LabelTable) -> pl.DataFrame:
+    """The result of a shard of which no image can be read: its columns, and no row."""
+    from partlabel.data import filled
+
+    if job.verb == "predict" and not job.decide:
+        return pl.DataFrame(schema={"image": pl.String} | dict.fromkeys(tagger.classes, pl.Float32))
+    if job.decide:
+        blank = LabelTable(
+            table.images[:1], tagger.classes, np.full((1, len(tagger.classes)), UNKNOWN, np.int8)
+        )
+    else:
+        blank = aligned(table[:1], tagger.classes)
+    return filled.fill(blank, np.zeros(blank.labels.shape, np.float32), model=tagger.name).frame().clear()
