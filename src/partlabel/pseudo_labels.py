@@ -47,16 +47,20 @@ def other_present(labels: Labels) -> Float[Tensor, "batch class"]:
     return present.sum(1, keepdim=True) - present
 
 
-def cooccurrence_with_others(
-    pair_probability: Float[Tensor, "batch pair"], labels: Labels
-) -> Float[Tensor, "batch class"]:
-    """`cooccurrence_score` as a mean over the *other* present classes, so known labels are scored as unknown ones are.
+def as_if_unknown(score: Float[Tensor, "batch class"], labels: Labels) -> Float[Tensor, "batch class"]:
+    """A `cooccurrence_score` as a mean over the *other* present classes: known labels scored as unknown ones are.
 
     The two differ for a class known to be present, of which the former divides by one too many.
     """
     present = (labels == PRESENT).sum(1, keepdim=True)
-    score = cooccurrence_score(pair_probability, labels)
     return score * present.clamp(min=1) / other_present(labels).clamp(min=1)
+
+
+def cooccurrence_with_others(
+    pair_probability: Float[Tensor, "batch pair"], labels: Labels
+) -> Float[Tensor, "batch class"]:
+    """`as_if_unknown` of the `cooccurrence_score`."""
+    return as_if_unknown(cooccurrence_score(pair_probability, labels), labels)
 
 
 def cooccurrence_score_by_rows(

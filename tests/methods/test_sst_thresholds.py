@@ -1,9 +1,10 @@
 """Thresholds of SST calibrated on validation, beside the schedule of the paper."""
 
+import pytest
 import torch
 from torch import nn
 
-from partlabel.labels import UNKNOWN
+from partlabel.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.methods import Batch, Progress
 from partlabel.methods.sst import SST
 from partlabel.nn.classes import Classes
@@ -50,6 +51,22 @@ def test_after_validation_similar_features_count_with_about_the_precision_asked_
     accepted = pseudo.weight > 0
     assert accepted.sum() > 10
     assert truth[accepted].float().mean() > 0.8
+
+
+@pytest.mark.parametrize("pair_rank", [0, 2])
+def test_after_validation_votes_within_an_image_are_judged_as_those_of_unknown_labels(monkeypatch, pair_rank):
+    """Which classes come together is known here: .9 for those that do, .2 for the others, whatever else is known."""
+    model = method(precision=0.9, pair_rank=pair_rank)
+    val, truth = images(200, known=0.5)
+    together = (truth[:, :, None] & truth[:, None]).float() * 0.7 + 0.2
+    first, second = torch.triu_indices(3, 3, 1)
+    monkeypatch.setattr(model.pairs, "forward", lambda features: together[:, first, second].logit())
+    monkeypatch.setattr(model.pairs, "rows", lambda *parts: together[:, parts[-1]].logit())
+    model.eval().validate(val)
+    model.end_validation()
+    assert model.calibrated[0].item() == pytest.approx(0.9, abs=1e-4)
+    lone = (val.labels == PRESENT).sum(1) == 1
+    assert (lone & (val.labels == ABSENT).any(1)).any()
 
 
 def test_without_a_precision_the_schedule_of_the_paper_stands():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from partlabel import pseudo_labels, ranks
-from partlabel.codes import PRESENT
+from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.labels import Labels, Targets
 from partlabel.losses.asymmetric import Asymmetric
 from partlabel.losses.contrastive import Contrastive
@@ -119,7 +119,7 @@ class SST(Method):
         self.known_in_each_term = known_in_each_term
         self.precision = precision
         self.register_buffer("calibrated", torch.full((2,), float("inf")))
-        self._votes: list[tuple[Tensor, Tensor, Labels]] = []
+        self._votes: list[tuple[Tensor, Labels, Tensor, Labels]] = []
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """`bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
@@ -213,23 +213,28 @@ class SST(Method):
         )
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
-        """Logits; where thresholds are calibrated, what both votes say of the known labels is kept."""
+        """Logits; where thresholds are calibrated, what both votes say of the known labels is kept.
+
+        Within an image only labels count beside which another is known to be present: of the others nothing is said.
+        """
         out = self.outputs(batch.images)
         if self.precision is not None:
             assert out.features is not None
             pair_logits = self.pair_logits(out.features) if self.every_pair else None
             intra = self._intra_score(out.features, pair_logits, batch.labels)
+            intra = pseudo_labels.as_if_unknown(intra, batch.labels)
+            spoken_of = batch.labels.where(pseudo_labels.other_present(batch.labels) > 0, UNKNOWN)
             cross = self.memory.similarity(out.features, self.count_empty_slots)
-            self._votes.append((intra, cross, batch.labels))
+            self._votes.append((intra, spoken_of, cross, batch.labels))
         return out.logits
 
     def end_validation(self) -> None:
         """Find the thresholds that keep the precision asked for."""
         if self.precision is not None:
-            intra, cross, labels = ranks.gather(*map(torch.cat, zip(*self._votes, strict=True)))
+            intra, spoken_of, cross, labels = ranks.gather(*map(torch.cat, zip(*self._votes, strict=True)))
             self._votes.clear()
-            for number, votes in enumerate((intra, cross)):
-                self.calibrated[number] = pseudo_labels.threshold_at(votes.float(), labels, self.precision)
+            for number, (votes, said) in enumerate(((intra, spoken_of), (cross, labels))):
+                self.calibrated[number] = pseudo_labels.threshold_at(votes.float(), said, self.precision)
 
     @torch.no_grad()
     def _intra_score(
