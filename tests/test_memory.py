@@ -137,9 +137,39 @@ def test_an_image_is_no_witness_of_its_own_labels():
         kept = rows != image
         others.add(features[kept], labels[kept], rows[kept])
         expected = others.evidence(features[image : image + 1], 5.0).item()
-        # The number of witnesses of its own kind, which both densities are divided by, is the whole memory's.
-        of_its_kind = math.log(2 / 3) * (1 if labels[image] else -1)
-        assert found[image].item() == pytest.approx(expected + of_its_kind, abs=1e-3)
+        assert found[image].item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_only_witness_of_a_class_is_none_for_its_own_image():
+    memory = ImageMemory(1, 10, 2)
+    features, rows = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]), torch.arange(3)
+    memory.add(features, torch.tensor([[1], [0], [0]], dtype=torch.int8), rows)
+    found = memory.evidence(features, 5.0, without=rows)
+    assert found[0].item() == 0
+    assert found[1].item() == pytest.approx(5 * (0.6 - 0.8), abs=0.02)
+
+
+def test_an_image_that_is_remembered_does_not_drown_what_its_neighbours_say():
+    """Its own labels are unknown, so it is no witness, with or without being named."""
+    torch.manual_seed(0)
+    memory = ImageMemory(2, 100, 8)
+    labels = torch.tensor([[1, 0], [0, 1]] * 20, dtype=torch.int8)
+    labels[:5] = -1
+    features, rows = torch.randn(40, 8), torch.arange(40)
+    memory.add(features, labels, rows)
+    named, unnamed = (
+        memory.evidence(features[:5], 50.0, without=rows[:5]),
+        memory.evidence(features[:5], 50.0),
+    )
+    assert named.abs().min() > 0.1
+    torch.testing.assert_close(named, unnamed, rtol=1e-4, atol=1e-4)
+    cosine = torch.nn.functional.normalize(features, dim=1).half().double()
+    cosine = torch.nn.functional.normalize(features[:5].double(), dim=1) @ cosine.T
+    near = (50 * cosine).exp()
+    present = labels.double().T == 1
+    absent = labels.double().T == 0
+    density = [near @ kind.double().T / kind.sum(1) for kind in (present, absent)]
+    torch.testing.assert_close(unnamed.double(), density[0].log() - density[1].log(), rtol=1e-3, atol=1e-3)
 
 
 def test_an_image_memory_comes_back_from_its_state_at_the_size_it_had():

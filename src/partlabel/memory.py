@@ -13,6 +13,10 @@ from torch.nn.functional import normalize
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.labels import Labels
 
+RAISED = 75.0
+"""Log of the nearest's weight in a kernel density: below it single precision has room for the farthest, e^-100 of it at
+a sharpness of 50, and above it for the sum of as many as fit any memory."""
+
 
 def mean_cosine(
     features: Float[Tensor, "batch class feature"],
@@ -157,20 +161,37 @@ class ImageMemory(nn.Module):
         Args:
             features: One per image.
             sharpness: s; the larger, the more the nearest alone count.
-            without: The row of each image itself, if it may be remembered: it is no witness of its own.
+            without: The row of each image itself, if it may be remembered: it is no witness of its own, and does not
+                count among those that are.
         """
         if len(self.row) == 0:
             return features.new_zeros(features.shape[0], self.labels.shape[1], dtype=torch.float32)
-        cosine = normalize(features.float(), dim=-1) @ self.features.T
-        if without is not None:
-            cosine = cosine.masked_fill(without[:, None] == self.row, -1.0)
-        near = (sharpness * (cosine - cosine.amax(1, keepdim=True))).exp()
-        present, absent = (self.labels == PRESENT).float(), (self.labels == ABSENT).float()
-        if without is not None:
-            near = near.masked_fill(without[:, None] == self.row, 0.0)
-        density = [near @ kind / kind.sum(0).clamp(min=1) for kind in (present, absent)]
-        ratio = density[0].clamp(min=1e-20).log() - density[1].clamp(min=1e-20).log()
-        return ratio * (present.any(0) & absent.any(0))
+        with torch.autocast(features.device.type, enabled=False):
+            cosine = normalize(features.float(), dim=-1) @ self.features.T
+            if without is not None:
+                cosine = cosine.masked_fill(without[:, None] == self.row, -1.0)
+            # An image that is remembered itself is its own nearest by far: the others must not vanish beside it.
+            odds = sharpness * (cosine - cosine.amax(1, keepdim=True)) + RAISED
+            near = odds.exp()
+            if without is not None:
+                near = near.masked_fill(without[:, None] == self.row, 0.0)
+            log_density, seen = [], []
+            for kind in (PRESENT, ABSENT):
+                count = (self.labels == kind).sum(0) - self._own(without, kind)
+                density = near @ (self.labels == kind).float() / count.clamp(min=1)
+                log_density.append(density.clamp(min=torch.finfo(torch.float32).tiny).log())
+                seen.append(count > 0)
+            return (log_density[0] - log_density[1]) * (seen[0] & seen[1])
+
+    def _own(
+        self, rows: Int64[Tensor, " batch"] | None, kind: int
+    ) -> Int64[Tensor, "batch class"] | Int64[Tensor, ""]:
+        """Which labels of that kind are remembered of the images themselves."""
+        if rows is None:
+            return self.row.new_zeros(())
+        slot = (rows % self.size).clamp(max=len(self.row) - 1)
+        remembered = self.row[slot] == rows
+        return ((self.labels[slot] == kind) & remembered[:, None]).long()
 
     def _grow(self, size: int) -> None:
         """Make room for the first so many places."""

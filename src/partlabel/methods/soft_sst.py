@@ -39,8 +39,8 @@ WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 """What a vote may be worth: its spread over images, in spreads of the head's logit."""
 LIMIT = 4.0
 """Spreads beyond which evidence is no stronger: where a neighbour is missing its logarithm has no bound."""
-JUDGED = 16384
-"""Images of an epoch that the worth of a vote is read off, at most."""
+JUDGED = 2**21
+"""Cells of an epoch that the worth of a vote is read off, at most: more take minutes and gigabytes."""
 
 
 class _Judged(NamedTuple):
@@ -175,7 +175,7 @@ class SoftSST(Method):
         fold: Int64[Tensor, " batch"],
     ) -> None:
         """Keep what is said of each image by the copy that did not learn from it."""
-        if sum(len(part.fold) for part in self._judged) < JUDGED:
+        if sum(part.labels.numel() for part in self._judged) < JUDGED:
             own = copies[fold, torch.arange(len(fold), device=fold.device)]
             self._judged.append(_Judged(own, evidence, labels, fold, copies.sum(1)))
 
