@@ -9,6 +9,7 @@ import pytest
 
 from partlabel import LabelTable
 from partlabel.data import hiding
+from partlabel.data.lines import listed_in
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 
@@ -289,6 +290,44 @@ def test_a_folder_is_listed_with_nothing_known(tmp_path):
 def test_a_text_file_lists_images(tmp_path):
     (tmp_path / "list.txt").write_text("b.jpg\n\na.jpg\n")
     assert LabelTable.read(tmp_path / "list.txt").images == ("b.jpg", "a.jpg")
+
+
+MARK = b"\xef\xbb\xbf"  # what Windows puts before UTF-8
+
+
+@pytest.mark.filterwarnings("ignore:.*never present")
+def test_lists_may_begin_with_the_mark_of_windows(tmp_path):
+    (tmp_path / "list.txt").write_bytes(MARK + b"b.jpg\r\na.jpg\r\n")
+    assert LabelTable.read(tmp_path / "list.txt").images == ("b.jpg", "a.jpg")
+    assert listed_in(tmp_path / "list.txt") == ["b.jpg", "a.jpg"]
+    for folder, files in (
+        (genome(tmp_path), ("train_list_500.txt", "vg_category_500_labels_index.json")),
+        (devkit(tmp_path / "voc", xml=False), ("ImageSets/Main/test.txt", "ImageSets/Main/dog_test.txt")),
+    ):
+        plain = LabelTable.read(folder, absent="negative")
+        for name in files:
+            (folder / name).write_bytes(MARK + (folder / name).read_bytes())
+        marked = LabelTable.read(folder, absent="negative")
+        assert marked.images == plain.images and np.array_equal(marked.labels, plain.labels)
+
+
+@pytest.mark.parametrize(
+    ("list_of", "name"),
+    [
+        (lambda folder: folder, "list.txt"),
+        (genome, "train_list_500.txt"),
+        (genome, "vg_category_500_labels_index.json"),
+        (lambda folder: devkit(folder, xml=False), "ImageSets/Main/test.txt"),
+        (lambda folder: devkit(folder, xml=False), "ImageSets/Main/dog_test.txt"),
+    ],
+)
+def test_lists_in_other_encodings_are_refused_by_name(tmp_path, list_of, name):
+    folder = list_of(tmp_path)
+    (folder / name).write_bytes("é.jpg".encode("latin-1"))
+    with pytest.raises(
+        ValueError, match=rf"{name}: (not UTF-8 at byte 0; save the file as|no JSON: 'utf-8')"
+    ):
+        LabelTable.read(folder / name if name == "list.txt" else folder, absent="unknown")
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

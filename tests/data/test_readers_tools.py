@@ -106,6 +106,15 @@ def test_people_who_disagree_leave_a_label_open(tmp_path):
         assert known(LabelTable.read(path))["000e4.jpg"] == {"/m/cat": 0}
 
 
+def test_descriptions_in_other_encodings_are_refused_by_name(tmp_path):
+    path = open_images(tmp_path)
+    (tmp_path / "oidv6-class-descriptions.csv").write_bytes("/m/dog,Köter\n".encode("latin-1"))
+    with pytest.raises(
+        ValueError, match=r"class-descriptions.csv: not UTF-8 at byte 8; save the file as UTF-8"
+    ):
+        LabelTable.read(path)
+
+
 @pytest.mark.parametrize(
     ("text", "names", "said"),
     [
@@ -512,6 +521,17 @@ def test_json_lines_say_what_is_present_and_what_is_absent(tmp_path):
     assert readers.recognise(path) == "jsonl"
     assert known(LabelTable.read(path)) == {"a.jpg": {"dog": 1, "cat": 0}, "b.jpg": {}}
     assert known(LabelTable.read(path, absent="negative"))["b.jpg"] == {}
+
+
+def test_a_line_of_json_may_hold_the_line_separator_of_unicode(tmp_path):
+    path = write(tmp_path, "t.jsonl", '{"image": "a\u2028b.jpg", "present": ["x\u2028y"], "absent": []}\n')
+    assert known(LabelTable.read(path)) == {"a\u2028b.jpg": {"x\u2028y": 1}}
+
+
+def test_json_lines_in_other_encodings_are_refused_by_name(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes('{"image": "é.jpg"}'.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"t.jsonl: not UTF-8 at byte 11; save the file as UTF-8"):
+        LabelTable.read(tmp_path / "t.jsonl")
 
 
 @pytest.mark.parametrize(

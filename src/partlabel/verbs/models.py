@@ -251,7 +251,9 @@ def fill(
 
 def _lines(listing: Path) -> list[str]:
     """The paths in a list."""
-    return [line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+    from partlabel.data.lines import listed_in
+
+    return listed_in(listing)
 
 
 def _folder(out: Path | None, default: str) -> Path:

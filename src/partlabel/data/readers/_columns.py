@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from partlabel.data.lines import not_utf8
 from partlabel.text import did_you_mean, some
 
 TABLES = (".csv", ".tsv", ".parquet")
@@ -167,7 +168,7 @@ def _guarded(path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
+        raise not_utf8(path, error) from None
     except pa.ArrowInvalid as error:
         raise ValueError(
             f"{path}: {error}; mend the file: every row has one cell a column, in UTF-8"

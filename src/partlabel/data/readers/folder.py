@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from partlabel.codes import UNKNOWN
+from partlabel.data.lines import listed_in
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
 
@@ -35,7 +36,7 @@ def read(
         classes: The columns, all of them UNKNOWN.
 
     Raises:
-        ValueError: There are no images, or `absent` is `negative`.
+        ValueError: There are no images, a list is not UTF-8, or `absent` is `negative`.
     """
     if absent == "negative":
         raise ValueError(
@@ -46,8 +47,7 @@ def read(
         if not listed:
             raise ValueError(f"{path}: no image in this folder or below; looked for {', '.join(SUFFIXES)}")
     else:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        listed, root = [line.strip() for line in lines if line.strip()], images or path.parent
+        listed, root = listed_in(path), images or path.parent
     labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)
     return build(path, listed, classes, labels, root=root)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from partlabel.data.lines import lines_of
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
@@ -54,7 +55,7 @@ def read(
     """
     found, split, says_absent = [], [], False
     occur: set[str] = set()  # classes, those of which nothing is known among them
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(lines_of(path), start=1):
         if not line.strip():
             continue
         where = f"line {number}"

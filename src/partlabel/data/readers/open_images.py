@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.lines import lines_of
 from partlabel.data.origins import Origins
 from partlabel.data.readers import _columns
 from partlabel.data.readers._build import build
@@ -194,8 +195,7 @@ def _names(path: Path, descriptions: str | Path | None) -> dict[str, str]:
         file = beside[0] if beside else None
     if file is None:
         return {}
-    with file.open(encoding="utf-8-sig", newline="") as lines:  # some names have commas, in quotes
-        pairs = [line for line in csv.reader(lines) if line]
+    pairs = [line for line in csv.reader(lines_of(file)) if line]  # some names have commas, in quotes
     for number, line in enumerate(pairs, start=1):
         if len(line) != 2 or not line[0].strip() or not line[1].strip():
             raise ValueError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from partlabel.data.lines import lines_of
 from partlabel.data.readers import _json, _names, folder
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
@@ -78,11 +79,8 @@ def _found(image: str, file: Path | None, delimiter: str) -> _names.Found:
     if file.suffix == ".json":
         present, absent = _of_json(file, _json.load(file))
         return _names.Found(image, present, absent, where=file.name)
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
-    return _names.Found(image, _json.stripped(name for line in lines for name in line.split(delimiter)))
+    names = (name for line in lines_of(file) for name in line.split(delimiter))
+    return _names.Found(image, _json.stripped(names))
 
 
 def _of_json(file: Path, content: Any) -> tuple[list[str], list[str]]:

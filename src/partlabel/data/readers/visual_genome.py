@@ -4,7 +4,6 @@
 name to the ids of its classes. VG-200 is the ids below 200 of the 500, on the same images.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.data.lines import listed_in
+from partlabel.data.readers import _json
 from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.text import some
@@ -60,7 +61,9 @@ def read(
         raise ValueError(f"{path}: there is no label index {index}; say where it is with index=")
     known = _index(index)
     lists = {part: folder / name for part, name in _LISTS.items() if (folder / name).is_file()}
-    members = {part: _names(file) for part, file in lists.items()} if path.is_dir() else {"": _names(path)}
+    members = (
+        {part: listed_in(file) for part, file in lists.items()} if path.is_dir() else {"": listed_in(path)}
+    )
     listed = [name for names in members.values() for name in names]
     names = _class_names(path, below, classes)
     labels = _labels(index, known, listed, below)
@@ -69,17 +72,10 @@ def read(
 
 
 def _index(file: Path) -> dict[str, list[Any]]:
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: no JSON: {error}") from None
+    known = _json.load(file)
     if not isinstance(known, dict) or not all(isinstance(ids, list) for ids in known.values()):
         raise ValueError(f"{file}: no label index: it maps every image name to a list of class ids")
     return known
-
-
-def _names(file: Path) -> list[str]:
-    return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _class_names(path: Path, below: int, classes: Sequence[str] | None) -> list[str]:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.lines import lines_of, listed_in
 from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.text import did_you_mean, some
@@ -86,7 +87,7 @@ def _members(main: Path, name: str) -> list[str]:
         raise ValueError(
             f"{main}: there is no set {name!r}{did_you_mean(name, known)}; it would be {file.name}"
         )
-    return [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
+    return [line.split()[0] for line in listed_in(file)]
 
 
 def _files(ids: list[str], root: Path | None) -> list[str]:
@@ -160,7 +161,7 @@ def _class_files(main: Path, name: str, ids: list[str], classes: Sequence[str], 
         file = main / f"{of_class}_{name}.txt"
         if not file.is_file():
             raise ValueError(f"{file} is missing: no labels of class {of_class!r} in set {name!r}")
-        for line, words in enumerate(map(str.split, file.read_text().splitlines()), start=1):
+        for line, words in enumerate(map(str.split, lines_of(file)), start=1):
             if not words:
                 continue
             if len(words) != 2 or words[0] not in number or words[1] not in meaning:
