@@ -52,6 +52,10 @@ def test_coco_keeps_the_order_of_images_and_category_ids_and_empty_images(tmp_pa
     [
         ({"images": None}, "no COCO instances file: it has no list 'images'"),
         ({"categories": [{"id": 1}]}, r"categories\[0\] has no 'name'"),
+        ({"images": [1]}, r"images\[0\] is 1, not an object"),
+        ({"images": [{"id": [], "file_name": "x.jpg"}]}, r"images\[0\]: 'id' is \[\], not a int"),
+        ({"images": [{"id": 1, "file_name": None}]}, r"images\[0\]: 'file_name' is null, not a str"),
+        ({"annotations": ["x"]}, r'annotations\[0\] is "x", not an object'),
         (
             {"images": [*COCO["images"], {"id": 9, "file_name": "x.jpg"}]},
             "ids that come more than once in 'images': 9",

@@ -177,6 +177,41 @@ def test_files_in_other_encodings_are_refused(tmp_path):
         LabelTable.read(tmp_path / "t.csv")
 
 
+@pytest.mark.parametrize("name", ["boxes", "image", "split"])
+def test_a_column_of_lists_is_named_and_can_be_left_out(tmp_path, name):
+    columns = {"image": ["a.jpg"], "dog": [1], "split": ["train"], name: [[1.0, 2.0]]}
+    pl.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
+    said = (
+        rf"t.parquet: column '{name}' has .*list<.*> in a cell, not one value; .*leave it out with leave_out="
+    )
+    with pytest.raises(ValueError, match=said):
+        LabelTable.read(tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match=said):
+        list(wide_csv.tables(tmp_path / "t.parquet", 10))
+    if name == "boxes":
+        assert LabelTable.read(tmp_path / "t.parquet", leave_out=["boxes"]).classes == ("dog",)
+
+
+def test_lists_of_labels_are_of_the_hub_however_long_they_may_be(tmp_path):
+    pl.DataFrame({"image": ["a.jpg"], "labels": [["dog"]]}).write_parquet(tmp_path / "t.parquet")
+    assert readers.recognise(tmp_path / "t.parquet") == "hugging_face"
+    with pytest.raises(ValueError, match=r"column 'labels' has .*list<.*> in a cell, not one value"):
+        LabelTable.read(tmp_path / "t.parquet", format="long_csv", absent="unknown")
+
+
+def test_a_quote_that_is_never_closed_is_told(tmp_path):
+    with pytest.raises(ValueError, match=r"t.csv: field larger than .*is a quote opened and not closed\?"):
+        read(tmp_path, 'image,"dog\n' + "a.jpg,1\n" * 20_000)
+
+
+@pytest.mark.parametrize("separator", [";;", '"', "é", "\n"])
+def test_one_character_stands_between_cells(tmp_path, separator):
+    with pytest.raises(
+        ValueError, match=r"t.csv: .* cannot stand between cells; give one character, such as"
+    ):
+        read(tmp_path, "image;;dog\na.jpg;;1\n", separator=separator, format="wide_csv")
+
+
 def test_a_csv_that_is_called_parquet_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"t.parquet: .*mend the file"):
         LabelTable.read(file(tmp_path, "image,dog\n", "t.parquet"))

@@ -27,9 +27,9 @@ def header(path: Path, separator: str | None = None) -> list[str]:
         ValueError: The file is empty or not UTF-8, or two columns have one name.
     """
     if path.suffix == ".parquet":
-        names = _guarded(path, lambda: list(pq.read_schema(path).names))
+        names = guarded(path, lambda: list(pq.read_schema(path).names))
     else:
-        names = _guarded(path, lambda: _first_line(path, separator))
+        names = guarded(path, lambda: _first_line(path, separator))
     if not names:
         raise ValueError(f"{path}: the file is empty; its first line has the column names")
     names = [name.strip() for name in names]
@@ -52,10 +52,10 @@ def is_hub(path: Path) -> bool:
     """Whether a file is a Hugging Face data set: parquet with images inside, or with lists of labels."""
     if not path.is_file() or path.suffix != ".parquet":
         return False
-    schema = _guarded(path, lambda: pq.read_schema(path))
+    schema = guarded(path, lambda: pq.read_schema(path))
     kinds = {name.strip(): schema.field(at).type for at, name in enumerate(schema.names)}
     inside = any(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 for kind in kinds.values())
-    return inside or any(pa.types.is_list(kinds.get(name)) for name in ("label", "labels") if name in kinds)
+    return inside or any(pa.types.is_nested(kinds[name]) for name in ("label", "labels") if name in kinds)
 
 
 def columns(
@@ -64,13 +64,15 @@ def columns(
     """Columns of the file as arrow arrays: in CSV as dictionaries of strings, in parquet as they are.
 
     Raises:
-        ValueError: A row has more or fewer cells than the header, or the file is not what its suffix says.
+        ValueError: A row has more or fewer cells than the header, a cell has more than one value, or the file is not
+            what its suffix says.
     """
     if path.suffix == ".parquet":
-        table = _guarded(path, lambda: pq.read_table(path))
+        _refuse_nested(path, guarded(path, lambda: pq.read_schema(path)), positions)
+        table = guarded(path, lambda: pq.read_table(path))
         return [table.column(position) for position in positions]
     options = _csv_options(path, positions, names, separator, pa.dictionary(pa.int32(), pa.string()))
-    return list(_guarded(path, lambda: pyarrow.csv.read_csv(path, **options)).columns)
+    return list(guarded(path, lambda: pyarrow.csv.read_csv(path, **options)).columns)
 
 
 def blocks(
@@ -83,13 +85,14 @@ def blocks(
     """
     if path.suffix == ".parquet":
         rows = max(1, _CELLS // max(len(names), 1))
-        batches = _guarded(path, lambda: pq.ParquetFile(path).iter_batches(batch_size=rows))
+        _refuse_nested(path, guarded(path, lambda: pq.read_schema(path)), positions)
+        batches = guarded(path, lambda: pq.ParquetFile(path).iter_batches(batch_size=rows))
         at = positions
     else:
         options = _csv_options(path, positions, names, separator, pa.string())
-        batches = _guarded(path, lambda: pyarrow.csv.open_csv(path, **options))
+        batches = guarded(path, lambda: pyarrow.csv.open_csv(path, **options))
         at = range(len(positions))
-    while (batch := _guarded(path, lambda: next(batches, None))) is not None:
+    while (batch := guarded(path, lambda: next(batches, None))) is not None:
         yield [batch.column(position) for position in at]
 
 
@@ -154,22 +157,44 @@ def column_at(path: Path, names: Sequence[str], wanted: str) -> int:
     return names.index(wanted)
 
 
+def guarded(path: Path, read: Callable[[], T]) -> T:
+    """What `read` gives; what goes wrong names the file.
+
+    Raises:
+        ValueError: It is not UTF-8, or no table.
+    """
+    try:
+        return read()
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from None
+    except csv.Error as error:
+        raise ValueError(f"{path}: {error}; mend the file: is a quote opened and not closed?") from None
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"{path}: {error}; mend the file: every row has one cell a column, in UTF-8"
+        ) from None
+
+
 def _first_line(path: Path, separator: str | None) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         return next(csv.reader(file, delimiter=_separator(path, separator)), [])
 
 
 def _separator(path: Path, separator: str | None) -> str:
-    return separator or ("\t" if path.suffix == ".tsv" else ",")
+    separator = separator or ("\t" if path.suffix == ".tsv" else ",")
+    if len(separator) != 1 or not separator.isascii() or separator in '"\r\n':
+        raise ValueError(f"{path}: {separator!r} cannot stand between cells; give one character, such as ';'")
+    return separator
 
 
-def _guarded(path: Path, read: Callable[[], T]) -> T:
-    """What `read` gives; what goes wrong names the file."""
-    try:
-        return read()
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from None
-    except pa.ArrowInvalid as error:
-        raise ValueError(
-            f"{path}: {error}; mend the file: every row has one cell a column, in UTF-8"
-        ) from None
+def _refuse_nested(path: Path, schema: pa.Schema, positions: Sequence[int]) -> None:
+    """See that cells have one value each, which can be written as text."""
+    for position in positions:
+        field = schema.field(position)
+        try:
+            pa.nulls(0, field.type).cast(pa.string())
+        except pa.ArrowNotImplementedError:
+            raise ValueError(
+                f"{path}: column {field.name.strip()!r} has {field.type} in a cell, not one value; in a wide table, "
+                "leave it out with leave_out= if it is no class"
+            ) from None

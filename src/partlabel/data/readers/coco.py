@@ -15,10 +15,11 @@ from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.text import some
 
-_KEYS = {
-    "images": ("id", "file_name"),
-    "categories": ("id", "name"),
-    "annotations": ("image_id", "category_id"),
+_ID = (int, float, str)
+_KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "images": {"id": _ID, "file_name": str},
+    "categories": {"id": _ID, "name": (str, int)},
+    "annotations": {"image_id": _ID, "category_id": _ID},
 }
 ABSENCE = {
     "unknown": "COCO lists only what is present; a category without an annotation in an image is unknown",
@@ -46,7 +47,7 @@ def read(path: Path, images: Path | None = None, absent: Absent | None = None) -
     require_absent(path, absent, "COCO lists only what is present")
     content = _content(path)
     rows = numbers(path, "images", content["images"])
-    kinds = sorted(content["categories"], key=lambda category: category["id"])
+    kinds = sorted(content["categories"], key=lambda kind: (isinstance(kind["id"], str), kind["id"]))
     columns = numbers(path, "categories", kinds)
     labels = np.full((len(rows), len(columns)), UNKNOWN, np.int8)
     at = (
@@ -65,9 +66,8 @@ def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise ValueError(f"{path}: no COCO instances file: it has no list {name!r}")
         for position, entry in enumerate(content[name]):
-            lacking = [key for key in keys if key not in entry]
-            if lacking:
-                raise ValueError(f"{path}: {name}[{position}] has no {' and no '.join(map(repr, lacking))}")
+            for key, kind in keys.items():
+                _json.keyed(path, f"{name}[{position}]", entry, key, kind)
     return content
 
 

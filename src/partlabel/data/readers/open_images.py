@@ -195,7 +195,10 @@ def _names(path: Path, descriptions: str | Path | None) -> dict[str, str]:
         file = beside[0] if beside else None
     if file is None:
         return {}
-    pairs = [line for line in csv.reader(lines_of(file)) if line]  # some names have commas, in quotes
+    lines = _columns.guarded(
+        file, lambda: list(csv.reader(lines_of(file)))
+    )  # some names have commas, in quotes
+    pairs = [line for line in lines if line]
     for number, line in enumerate(pairs, start=1):
         if len(line) != 2 or not line[0].strip() or not line[1].strip():
             raise ValueError(

@@ -41,7 +41,7 @@ def recognises(path: Path) -> bool:
     if "labels" not in names:
         return True
     column = _columns.columns(path, [names.index("labels")], names)[0]
-    return not pa.types.is_nested(column.type) and bool((codes(column) != _WRONG).all())
+    return bool((codes(column) != _WRONG).all())
 
 
 def read(
