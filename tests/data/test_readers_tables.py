@@ -295,6 +295,18 @@ def test_a_column_lists_what_is_known_to_be_absent(tmp_path):
     assert table.labels.tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
+def test_null_labels_in_parquet_are_of_images_nobody_looked_at(tmp_path):
+    columns = {"image": ["a", "b", "./b", "c", "c"], "labels": ["dog", None, None, None, "cat"]}
+    pl.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
+    with pytest.warns(UserWarning, match="name an image again"):
+        table = LabelTable.read(tmp_path / "t.parquet", absent="negative")
+    assert table.images == ("a", "b", "c")
+    assert table.labels.tolist() == [[0, 1], [-1, -1], [1, 0]]
+    pl.DataFrame(columns | {"absent": ["", "", "dog", "", ""]}).write_parquet(tmp_path / "t.parquet")
+    with pytest.warns(UserWarning, match="name an image again"):
+        assert LabelTable.read(tmp_path / "t.parquet", absent="negative").labels[1].tolist() == [-1, 0]
+
+
 def test_a_row_for_every_label_is_put_together(tmp_path):
     text = "image,split,labels,other\na.jpg,train,dog,x\nb.jpg,test,cat,y\na.jpg,train,cat,z\n"
     table = read(tmp_path, text, absent="negative")

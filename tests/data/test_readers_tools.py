@@ -106,6 +106,16 @@ def test_people_who_disagree_leave_a_label_open(tmp_path):
         assert known(LabelTable.read(path))["000e4.jpg"] == {"/m/cat": 0}
 
 
+@pytest.mark.filterwarnings("ignore:.*people disagree")
+def test_what_people_disagree_on_stays_open_even_if_the_rest_is_negative(tmp_path):
+    path = open_images(tmp_path, HUMAN + "000e4,crowdsource-verification,/m/dog,0\n", names="")
+    both = {"000e4.jpg": {"/m/cat": 0}, "00102.jpg": {"/m/cat": 0, "/m/dog": 0}}
+    assert known(LabelTable.read(path, absent="negative")) == both
+    table = LabelTable.read(path, absent="negative", machine_from=0.5, classes=["/m/dog", "/m/tree"])
+    assert known(table) == {"000e4.jpg": {"/m/tree": 0}, "00102.jpg": {"/m/dog": 0, "/m/tree": 1}}
+    assert table.origins.of(0, 0) == "" and table.origins.of(0, 1) == "not mentioned"
+
+
 def test_descriptions_in_other_encodings_are_refused_by_name(tmp_path):
     path = open_images(tmp_path)
     (tmp_path / "oidv6-class-descriptions.csv").write_bytes("/m/dog,Köter\n".encode("latin-1"))
@@ -443,6 +453,12 @@ def test_multi_hot_lists_hold_all_three_codes(tmp_path):
     assert known(LabelTable.read(path, coding="multi_hot")) == {"a.jpg": {"cat": 1, "dog": 0}}
 
 
+def test_null_in_multi_hot_lists_stays_open_even_if_the_rest_is_negative(tmp_path):
+    path = hub(tmp_path, image=["a.jpg", "b.jpg"], labels=pa.array([[1, None], None], pa.list_(pa.int8())))
+    table = LabelTable.read(path, coding="multi_hot", absent="negative")
+    assert known(table) == {"a.jpg": {"cat": 1}, "b.jpg": {}}
+
+
 def test_images_inside_are_written_out_once(tmp_path):
     from io import BytesIO
 
@@ -523,6 +539,13 @@ def test_json_lines_say_what_is_present_and_what_is_absent(tmp_path):
     assert known(LabelTable.read(path, absent="negative"))["b.jpg"] == {}
 
 
+def test_null_in_a_line_of_json_stays_open_even_if_the_rest_is_negative(tmp_path):
+    one = '{"image": "a.jpg", "labels": {"dog": 1, "cup": null}}'
+    other = '{"image": "b.jpg", "labels": {"cup": {"label": null}}}'
+    table = LabelTable.read(write(tmp_path, "t.jsonl", f"{one}\n{other}"), absent="negative")
+    assert known(table) == {"a.jpg": {"dog": 1}, "b.jpg": {"dog": 0}}
+
+
 def test_a_line_of_json_may_hold_the_line_separator_of_unicode(tmp_path):
     path = write(tmp_path, "t.jsonl", '{"image": "a\u2028b.jpg", "present": ["x\u2028y"], "absent": []}\n')
     assert known(LabelTable.read(path)) == {"a\u2028b.jpg": {"x\u2028y": 1}}
@@ -570,6 +593,11 @@ def test_files_beside_the_images_hold_their_classes(tmp_path):
     }
     whole = known(LabelTable.read(tmp_path, format="sidecar", absent="negative"))
     assert whole["in/b.png"] == {"cat": 0, "dog": 0, "traffic light": 0} and whole["e.jpg"] == {}
+    assert whole["d.jpg"] == {"dog": 0, "cat": 1} and whole["c.jpg"] == {
+        "cat": 0,
+        "dog": 1,
+        "traffic light": 0,
+    }
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def build(
     split: Sequence[str] | None = None,
     root: Path | None = None,
     origins: Origins | None = None,
+    unsure: np.ndarray | None = None,
 ) -> LabelTable:
     """A label table from what a reader found; rows of the same image are merged where they agree.
 
@@ -39,6 +40,8 @@ def build(
         split: One name an entry of `images`.
         root: The image folder.
         origins: Of the labels, one row an entry of `images`.
+        unsure: Cells that stay UNKNOWN, whatever `absent` says; bool, one row an entry of `images`, and one column or
+            as many as classes. Of rows of one image, what is so in all.
 
     Raises:
         ValueError: Anything `LabelTable` refuses, or rows of one image that disagree, with the file's name before it.
@@ -55,11 +58,16 @@ def build(
                 f"{source}: {len(images) - len(rows)} row(s) name an image again and agree with its first row; merged",
                 stacklevel=5,
             )
+            if unsure is not None:
+                unsure = np.array([unsure[of_image].all(axis=0) for of_image in rows.values()])
             images = list(rows)
         if absent == "negative":
+            blank = labels == UNKNOWN
+            if unsure is not None:
+                blank &= ~unsure
             if origins is not None:
-                origins = _by_rule(origins, labels == UNKNOWN)
-            labels[labels == UNKNOWN] = ABSENT
+                origins = _by_rule(origins, blank)
+            labels[blank] = ABSENT
         split = None if split is None else tuple(split)
         table = LabelTable(tuple(images), tuple(classes), frozen(labels), split, root)
         return table if origins is None else table.with_origins(origins)

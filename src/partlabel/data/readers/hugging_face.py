@@ -21,7 +21,8 @@ Coding = Literal["ids", "multi_hot"]
 ABSENCE = {
     "unknown": "absent is what the column of absent labels lists, or what is 0 in multi_hot lists; what is not "
     "mentioned, or null, is unknown",
-    "negative": "absent is every label that a row's list does not mention; all of a row whose list is null is unknown",
+    "negative": "absent is every label that a row's list does not mention; what is null in "
+    "multi_hot lists, and all of a row whose list is null, is unknown",
 }
 _IMAGES, _LABELS = ("image", "img", "path", "file_name", "filename"), ("labels", "label", "tags")
 _PARTS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
@@ -145,10 +146,10 @@ def _rows(file: Path, layout: _Layout, images: Path | None, folder: Path | None)
         for entry in batch.to_pylist():
             where = f"{file.name}, row {row + 1}"
             image = _image(file, where, entry[layout.image], f"{file.stem}-{row:0{width}}", images, folder)
-            present, gone = _labels(file, where, layout, entry[layout.labels])
+            present, gone, blank = _labels(file, where, layout, entry[layout.labels])
             if layout.absent:
                 gone = [*gone, *(_labels(file, where, layout, entry[layout.absent])[0])]
-            yield _names.Found(image, present, gone, entry[layout.labels] is not None, where=where)
+            yield _names.Found(image, present, gone, entry[layout.labels] is not None, blank, where)
             row += 1
 
 
@@ -169,10 +170,10 @@ def _image(file: Path, where: str, value: Any, name: str, images: Path | None, f
     return _names.in_folder(images, path)
 
 
-def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[str], list[str]]:
-    """What a cell says is present, and what it says is absent."""
+def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[str], list[str], list[str]]:
+    """What a cell says is present, what it says is absent, and what it leaves open."""
     if value is None:
-        return [], []
+        return [], [], []
     listed = value if isinstance(value, list) else [value]
     if layout.coding == "multi_hot":
         if layout.names is None or len(listed) != len(layout.names):
@@ -182,10 +183,9 @@ def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[s
         if wrong:
             raise ValueError(f"{file}: {where}: {wrong[0]!r} is none of 1, 0 and null")
         pairs = list(zip(layout.names, listed, strict=True))
-        return [name for name, is_there in pairs if is_there], [
-            name for name, is_there in pairs if is_there == 0
-        ]
-    return _json.stripped(_name(file, where, layout, each) for each in listed if each is not None), []
+        yes, no, blank = ([name for name, code in pairs if code == each] for each in (1, 0, None))
+        return yes, no, blank
+    return _json.stripped(_name(file, where, layout, each) for each in listed if each is not None), [], []
 
 
 def _name(file: Path, where: str, layout: _Layout, label: Any) -> str:

@@ -18,8 +18,8 @@ from partlabel.data.table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "absent is what a line's list 'absent' names; a class in neither list is unknown",
-    "negative": "absent is what a line's list 'absent' names, and every class that the line does not mention; all of a "
-    "line without a list 'present' is unknown",
+    "negative": "absent is what a line's list 'absent' names, and every class that the line does not mention; a class "
+    "that is null, and all of a line without a list 'present', is unknown",
 }
 
 
@@ -68,9 +68,11 @@ def read(
         if isinstance(entry.get("labels"), dict) and present_key not in entry:
             said = _told(path, where, entry["labels"])
             says_absent, occur = True, occur | said.keys()
-            present, gone = ([name for name in said if said[name] is each] for each in (True, False))
+            present, gone, blank = (
+                [name for name in said if said[name] is each] for each in (True, False, None)
+            )
             sources = _sources(path, where, entry["labels"])
-            found.append(_names.Found(image, present, gone, where=where, origin=sources or ""))
+            found.append(_names.Found(image, present, gone, unsure=blank, where=where, origin=sources or ""))
             continue
         says_absent |= absent_key in entry
         present, gone = (

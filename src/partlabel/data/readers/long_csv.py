@@ -5,6 +5,7 @@ An optional second column lists the classes that are known to be absent.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,8 @@ from partlabel.text import did_you_mean, some
 _DELIMITERS = ("|", ";", ",")
 ABSENCE = {
     "unknown": "absent is what the column of absent classes lists, if there is one; a class in neither is unknown",
-    "negative": "absent is what the column of absent classes lists, and every class that an image's rows do not name",
+    "negative": "absent is what the column of absent classes lists, and every class that an image's rows do not name; "
+    "all of an image whose labels are null (in parquet) is unknown",
 }
 
 
@@ -68,9 +70,8 @@ def read(
             path, absent, "the file lists only what is present, and has no column of absent classes"
         )
     in_split = [names.index("split")] if "split" in names else []
-    found = [
-        _columns.strings(column) for column in _columns.columns(path, [*at, *in_split], names, separator)
-    ]
+    given = _columns.columns(path, [*at, *in_split], names, separator)
+    found = [_columns.strings(column) for column in given]
     delimiter = delimiter or _guess_delimiter(path, found[1 : len(at)])
     rows = _rows(path, found[0], found[len(at)] if in_split else None)
     pairs = [_pairs(rows, column, delimiter) for column in found[1 : len(at)]]
@@ -81,7 +82,16 @@ def read(
     listed = rows.unique("row", keep="first", maintain_order=True)
     split = listed["split"].to_list() if in_split else None
     root = images or path.parent
-    return build(path, listed["image"].to_list(), columns, labels, absent=absent, split=split, root=root)
+    return build(
+        path,
+        listed["image"].to_list(),
+        columns,
+        labels,
+        absent=absent,
+        split=split,
+        root=root,
+        unsure=_nobody_looked(rows, given[1]),
+    )
 
 
 def _rows(path: Path, images: list[str], split: list[str] | None) -> pl.DataFrame:
@@ -134,6 +144,13 @@ def _mark(path: Path, labels: np.ndarray, pairs: pl.DataFrame, classes: Sequence
             f"{path}: image {image!r} has class {name!r} both as present and as absent; take it out of one column"
         )
     labels[row, column] = code
+
+
+def _nobody_looked(rows: pl.DataFrame, column: Any) -> np.ndarray:
+    """The rows of the table whose labels are null in all lines, in one column; in CSV, a blank is an empty list."""
+    nobody = np.ones((rows["row"].n_unique(), 1), bool)
+    nobody[rows["row"].to_numpy()[column.is_valid().to_numpy()]] = False
+    return nobody
 
 
 def _guess_delimiter(path: Path, found: list[list[str]]) -> str:

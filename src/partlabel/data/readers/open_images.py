@@ -25,7 +25,8 @@ from partlabel.text import did_you_mean, some
 HEADER = ("ImageID", "Source", "LabelName", "Confidence")
 ABSENCE = {
     "unknown": "absent is what people were asked about and denied (Confidence 0); a label without a row is unknown",
-    "negative": "absent is what people denied (Confidence 0), and every label without a row, though nobody was asked",
+    "negative": "absent is what people denied (Confidence 0), and every label without a row, though nobody was asked; "
+    "what people disagree on is unknown",
 }
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -85,11 +86,21 @@ def read(
     row = told["row"].cast(pl.Int64).to_numpy()
     column = told["label"].replace_strict(column_of, return_dtype=pl.Int64).to_numpy()
     human = told["human"].to_numpy()
-    _mark(path, labels, row, column, told["confidence"].to_numpy(), human)
+    disputed = _mark(path, labels, row, column, told["confidence"].to_numpy(), human)
     origins = None if machine_from is None else _origins(labels.shape, row, column, human)
     paths = [f"{image}.jpg" for image in listed["image"].to_list()]
     split = listed["part"].to_list() if path.is_dir() else None
-    return build(path, paths, columns, labels, absent=absent, split=split, root=images, origins=origins)
+    return build(
+        path,
+        paths,
+        columns,
+        labels,
+        absent=absent,
+        split=split,
+        root=images,
+        origins=origins,
+        unsure=disputed,
+    )
 
 
 def _origins(shape: tuple[int, ...], row: np.ndarray, column: np.ndarray, human: np.ndarray) -> Origins:
@@ -169,16 +180,20 @@ def _mark(
     column: np.ndarray,
     confidence: np.ndarray,
     human: np.ndarray,
-) -> None:
-    """Write the machine's labels, then people's over them; where people disagree, nothing."""
+) -> np.ndarray | None:
+    """Write the machine's labels, then people's over them; the cells where people disagree, which stay open."""
     labels[row[~human], column[~human]] = PRESENT
     yes, no = human & (confidence == 1), human & (confidence == 0)
     labels[row[no], column[no]] = ABSENT
     labels[row[yes], column[yes]] = PRESENT
     both = np.intersect1d(*(row[those] * labels.shape[1] + column[those] for those in (yes, no)))
-    if len(both):
-        labels.flat[both] = UNKNOWN
-        warnings.warn(f"{path}: people disagree on {len(both)} label(s); they stay unknown", stacklevel=5)
+    if not len(both):
+        return None
+    labels.flat[both] = UNKNOWN
+    warnings.warn(f"{path}: people disagree on {len(both)} label(s); they stay unknown", stacklevel=5)
+    disputed = np.zeros(labels.shape, bool)
+    disputed.flat[both] = True
+    return disputed
 
 
 def _names(path: Path, descriptions: str | Path | None) -> dict[str, str]:

@@ -18,7 +18,7 @@ from partlabel.text import some
 ABSENCE = {
     "unknown": "absent is what a JSON beside an image says is absent; a class that is not mentioned is unknown",
     "negative": "absent is what a JSON beside an image says is absent, and every class that an image's file does not "
-    "mention; all of an image without a file is unknown",
+    "mention; what is null, and all of an image without a file, is unknown",
 }
 _PRESENT = ("present", "labels", "tags")
 
@@ -77,30 +77,31 @@ def _found(image: str, file: Path | None, delimiter: str) -> _names.Found:
     if file is None:
         return _names.Found(image, (), looked=False)
     if file.suffix == ".json":
-        present, absent = _of_json(file, _json.load(file))
-        return _names.Found(image, present, absent, where=file.name)
+        present, absent, unsure = _of_json(file, _json.load(file))
+        return _names.Found(image, present, absent, unsure=unsure, where=file.name)
     names = (name for line in lines_of(file) for name in line.split(delimiter))
     return _names.Found(image, _json.stripped(names))
 
 
-def _of_json(file: Path, content: Any) -> tuple[list[str], list[str]]:
-    """What is present and what is absent."""
+def _of_json(file: Path, content: Any) -> tuple[list[str], list[str], list[str]]:
+    """What is present, what is absent, and what is null."""
     if isinstance(content, list):
-        return _json.names_in(file, "the file", content), []
+        return _json.names_in(file, "the file", content), [], []
     if isinstance(content, dict) and isinstance(content.get("labels"), dict):
         content = content["labels"]  # as in tar files of webdataset
     if isinstance(content, dict) and all(
         value in (True, False, None) for value in content.values() if _plain(value)
     ):
         if content and all(_plain(value) for value in content.values()):
-            yes = [name for name, value in content.items() if value]
-            return _json.stripped(yes), _json.stripped(
-                name for name, value in content.items() if value is not None and not value
+            yes, no, open_ = (
+                _json.stripped(name for name, value in content.items() if value == each)
+                for each in (True, False, None)
             )
+            return yes, no, open_
         key = next((key for key in _PRESENT if key in content), None)
         if key is not None or "absent" in content:
             present = _json.names_in(file, repr(key), content[key]) if key is not None else []
-            return present, _json.names_in(file, "'absent'", content.get("absent", []))
+            return present, _json.names_in(file, "'absent'", content.get("absent", [])), []
     raise ValueError(
         f"{file}: neither a list of names, nor an object with lists 'present' and 'absent', nor one of names to true, "
         "false and null"
