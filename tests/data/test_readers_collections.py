@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from partlabel import LabelTable
-from partlabel.data import hiding
+from partlabel.data import hiding, readers
 from partlabel.data.lines import listed_in
 
 REFERENCE = Path(__file__).parent.parent / "reference"
@@ -146,6 +146,19 @@ def test_voc_by_its_xml_or_its_text_files_is_the_same(tmp_path, source, difficul
     assert table.labels.tolist() == [[0, 1, dog], [1, 0, 0], [0, 0, 1]]
 
 
+@pytest.mark.parametrize("source", ["xml", "txt"])
+@pytest.mark.parametrize(("absent", "dog"), [("unknown", -1), ("negative", 0)])
+def test_what_is_difficult_is_absent_only_by_the_rule_of_the_literature(tmp_path, source, absent, dog):
+    folder = devkit(tmp_path, xml=source == "xml", txt=source == "txt")
+    table = LabelTable.read(folder, absent=absent)
+    assert table.labels[0, table.classes.index("dog")] == dog
+    assert f"difficult objects alone is {absent.replace('negative', 'absent')} too" in readers.absence(
+        "voc", absent
+    )
+    if source == "txt":  # which say what is absent, but not what is difficult
+        assert LabelTable.read(folder).labels[0].tolist() == [0, 1, -1]
+
+
 @pytest.mark.filterwarnings("ignore:.*never present")
 def test_voc_sets_and_classes_can_be_chosen(tmp_path):
     table = LabelTable.read(
@@ -212,7 +225,7 @@ def test_what_is_wrong_with_the_text_files_is_said(tmp_path, spoil, said):
 
 
 def test_the_official_voc_2007_lists_are_the_authors_labels_and_masks(real_data):
-    table = LabelTable.read(real_data / "voc2007_labels")
+    table = LabelTable.read(real_data / "voc2007_labels", absent="negative")
     with np.load(REFERENCE / "voc2007_authors_partial_labels.npz") as authors:
         train = table.part("train").labels
         np.testing.assert_array_equal(np.where(train == 1, 1, -1), authors["train_labels"])

@@ -1,8 +1,8 @@
 """Pascal VOC devkit (Everingham et al., 2010): `ImageSets/Main`, `Annotations/*.xml`, `JPEGImages`.
 
 Labels come from the XML files; where there are none, from `ImageSets/Main/<class>_<set>.txt` (1 present, -1 absent,
-0 difficult). The literature on partial labels skips difficult objects, so that they count as absent; VOC's own
-evaluation leaves them out, which is `difficult="unknown"`.
+0 difficult). Difficult objects are there. The literature on partial labels skips them, so that by its rule, `negative`,
+a class with no other object counts as absent; VOC's own evaluation leaves it out, which is `difficult="unknown"`.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,10 @@ Difficult = Literal["absent", "unknown", "present"]
 _DIFFICULT = {"absent": ABSENT, "unknown": UNKNOWN, "present": PRESENT}
 _TXT = {"1": PRESENT, "-1": ABSENT}
 ABSENCE = {
-    "unknown": "absent is what a text file marks by -1; where XML is read, a class without an object is unknown",
-    "negative": "absent is what a text file marks by -1; where XML is read, a class without an object is absent",
+    "unknown": "absent is what a text file marks by -1; where XML is read, a class without an object is unknown; "
+    "one with difficult objects alone is unknown too, unless difficult says otherwise",
+    "negative": "absent is what a text file marks by -1; where XML is read, a class without an object is absent; "
+    "one with difficult objects alone is absent too, as the literature has it, unless difficult says otherwise",
 }
 
 
@@ -38,7 +40,7 @@ def read(
     absent: Absent | None = None,
     *,
     sets: Sequence[str] | None = None,
-    difficult: Difficult = "absent",
+    difficult: Difficult | None = None,
     classes: Sequence[str] | None = None,
 ) -> LabelTable:
     """Read a devkit, such as `VOCdevkit/VOC2007`.
@@ -47,25 +49,27 @@ def read(
         path: The folder that holds `ImageSets`.
         images: The image folder; without it, `JPEGImages` beside `ImageSets`.
         absent: What a class without an object in the XML means; required for XML, where VOC itself means `negative`.
-            The text files say what is absent, so it is not looked at there.
+            The text files say what is absent; there it matters for `difficult` alone.
         sets: Names in `ImageSets/Main`, in the order of the rows. The split has their names, `trainval` as `train`.
             Without it: trainval, or else train and val; then test, if there is one.
-        difficult: What a class is that has only objects marked difficult.
+        difficult: What a class is that has only objects marked difficult; without it, absent where `absent` is
+            `negative`, as in the literature, and else unknown.
         classes: The columns; without it, all that occur, in alphabetical order.
 
     Raises:
         ValueError: A set, an annotation file or a class is not there; a line or an object cannot be understood.
     """
     main = path / "ImageSets" / "Main"
+    other = ABSENT if absent == "negative" else UNKNOWN
+    doubtful = other if difficult is None else _DIFFICULT[difficult]
     sets = sets or _sets(main)
     members = {name: _members(main, name) for name in sets}
     ids = [image for name in sets for image in members[name]]
     if (path / "Annotations").is_dir():
         require_absent(path, absent, "XML lists only what is present; in VOC's own files all else is absent")
-        other = ABSENT if absent == "negative" else UNKNOWN
-        columns, labels = _from_xml(path / "Annotations", ids, classes, _DIFFICULT[difficult], other)
+        columns, labels = _from_xml(path / "Annotations", ids, classes, doubtful, other)
     else:
-        columns, labels = _from_txt(main, members, classes, _DIFFICULT[difficult])
+        columns, labels = _from_txt(main, members, classes, doubtful)
     split = ["train" if name == "trainval" else name for name in sets for _ in members[name]]
     root = images or (path / "JPEGImages" if (path / "JPEGImages").is_dir() else None)
     return build(path, _files(ids, root), columns, labels, split=split, root=root)
