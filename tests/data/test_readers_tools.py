@@ -389,6 +389,25 @@ def test_fiftyone_labels_may_be_left_out_by_confidence(tmp_path):
     assert LabelTable.read(path, absent="unknown", confidence=0.5).classes == ("dog", "owl")
 
 
+def test_what_fiftyone_is_too_little_sure_of_stays_open_even_if_the_rest_is_negative(tmp_path):
+    boxes = [{"_cls": "Detection", "label": "dog", "confidence": sure} for sure in (0.9, 0.1)]
+    content = samples(
+        {
+            "filepath": "a.jpg",
+            "positive_labels": labels(dog=0.9, cat=0.2),
+            "negative_labels": labels(owl=0.1),
+        },
+        {"filepath": "b.jpg", "positive_labels": labels("cat", "owl"), "negative_labels": labels("fox")},
+        {"filepath": "c.jpg", "positive_labels": {"_cls": "Detections", "detections": boxes}},
+    )
+    path = write(tmp_path, "f.json", content)
+    assert known(LabelTable.read(path, absent="negative", confidence=0.5)) == {
+        "a.jpg": {"dog": 1, "fox": 0},
+        "b.jpg": {"cat": 1, "dog": 0, "fox": 0, "owl": 1},
+        "c.jpg": {"cat": 0, "dog": 1, "fox": 0, "owl": 0},
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "options", "said"),
     [

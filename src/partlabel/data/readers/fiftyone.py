@@ -16,7 +16,7 @@ from partlabel.text import did_you_mean, some
 ABSENCE = {
     "unknown": "absent is what the field of absent labels lists, if there is one; a label in neither field is unknown",
     "negative": "absent is what the field of absent labels lists, and every label that a sample's field does not "
-    "mention; all of a sample whose field is empty (null) is unknown",
+    "mention; what has less than the confidence asked for, and all of a sample whose field is empty (null), is unknown",
 }
 HUMAN, MACHINE = "human", "machine"
 _LISTS = {"Classifications": "classifications", "Detections": "detections", "Polylines": "polylines"}
@@ -48,7 +48,8 @@ def read(
         classes: All labels in their order; without it, those that occur, in alphabetical order.
         field: What lists the present labels; `positive_labels`, or the only field with labels.
         absent_field: What lists the absent ones; `negative_labels` if there is one.
-        confidence: Labels with less are left out. Labels without any are people's.
+        confidence: Labels with less are left out, and are unknown even if `absent` is `negative`. Labels without any
+            are people's.
 
     Raises:
         ValueError: The file has no samples, a field is not there, or has no labels.
@@ -70,20 +71,14 @@ def read(
     found = []
     for position, sample in enumerate(samples):
         where = f"samples[{position}]"
-        told = [
-            None if name is None else _labels(file, f"{where}: {name}", sample.get(name), confidence)
+        (yes, weak_yes), (no, weak_no) = (
+            ({}, set()) if name is None else _labels(file, f"{where}: {name}", sample.get(name), confidence)
             for name in (present, absent_field)
-        ]
-        image = _names.in_folder(root, sample["filepath"])
-        origin = {} if not machine else {
-            name: source for listed in told for name, source in (listed or {}).items()
-        }  # fmt: skip
-        looked = told[0] is not None
-        found.append(
-            _names.Found(
-                image, list(told[0] or ()), list(told[1] or ()), looked, where=where, origin=origin or ""
-            )
         )
+        image = _names.in_folder(root, sample["filepath"])
+        origin = {**yes, **no} if machine else {}
+        looked = sample.get(present) is not None
+        found.append(_names.Found(image, [*yes], [*no], looked, weak_yes | weak_no, where, origin or ""))
     return _names.table(file, found, classes, absent, root, _split(samples))
 
 
@@ -123,23 +118,27 @@ def _has_confidences(samples: list[dict[str, Any]], fields: list[str | None]) ->
     )
 
 
-def _labels(file: Path, where: str, value: Any, confidence: float | None) -> dict[str, str] | None:
-    """The names in a field, and who says so; None where it is empty, so that nobody said anything."""
+def _labels(file: Path, where: str, value: Any, confidence: float | None) -> tuple[dict[str, str], set[str]]:
+    """The names in a field and who says so, and the names that have too little confidence."""
     if value is None:
-        return None
+        return {}, set()
     kind = _kind(value)
     if kind is None:
         raise ValueError(f"{file}: {where} is none of Classification, {', '.join(_LISTS)}")
     listed = [value] if kind == "Classification" else _json.keyed(file, where, value, _LISTS[kind], list)
     names: dict[str, str] = {}
+    weak: set[str] = set()
     for position, each in enumerate(listed):
-        name = _json.keyed(file, f"{where}[{position}]", each, "label", str)
+        name = _json.keyed(file, f"{where}[{position}]", each, "label", str).strip()
         sure = each.get("confidence")
+        if not name:
+            continue
         if confidence is None or sure is None or sure >= confidence:
             by = HUMAN if sure is None else next(iter(each.get("tags") or ()), MACHINE)
-            if name.strip():
-                names.setdefault(name.strip(), by)
-    return names
+            names.setdefault(name, by)
+        else:
+            weak.add(name)
+    return names, weak
 
 
 def _split(samples: list[dict[str, Any]]) -> list[str] | None:
