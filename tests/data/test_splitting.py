@@ -70,6 +70,13 @@ def test_groups_are_a_column_that_is_no_class(tmp_path):
     assert groups.of(path, given, "patient", options) == ["p1", "p2"]
 
 
+def test_spaces_around_the_name_of_a_group_are_not_another_group(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("image,labels,patient\na.jpg,dog,p1\nb.jpg,cat, p1 \na.jpg,cat,p1 \n")
+    given = LabelTable.read(path, absent="unknown")
+    assert groups.of(path, given, "patient", {}) == ["p1", "p1"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -25,7 +25,7 @@ def leaving_out(path: Path, name: str, options: Mapping[str, Any], column: str) 
 
 
 def of(path: Path, table: LabelTable, column: str, options: Mapping[str, Any]) -> list[str]:
-    """The group of each image of a table that was read from a file.
+    """The group of each image of a table that was read from a file, without spaces around it.
 
     Raises:
         ValueError: There is no such column, a row has no group, or an image is in two.
@@ -37,9 +37,10 @@ def of(path: Path, table: LabelTable, column: str, options: Mapping[str, Any]) -
         _columns.column_at(path, names, column),
     ]
     listed, groups = (_columns.strings(each) for each in _columns.columns(path, at, names, separator))
+    groups = [group.strip() for group in groups]
     found: dict[str, str] = {}
     for row, (image, group) in enumerate(zip(relative(listed, table.root), groups, strict=True), start=1):
-        if not group.strip():
+        if not group:
             raise ValueError(f"{path}: row {row} ({image}) has no {column!r}; give every image a group")
         if found.setdefault(image, group) != group:
             raise ValueError(
