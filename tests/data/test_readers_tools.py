@@ -100,6 +100,16 @@ def test_a_folder_of_open_images_files_is_a_split(tmp_path):
         LabelTable.read(tmp_path.parent, format="open_images")
 
 
+def test_two_open_images_files_of_one_part_are_refused(tmp_path):
+    open_images(tmp_path)
+    open_images(tmp_path, name="oidv6-train-annotations-human-imagelabels.csv")
+    said = (
+        r"part 'train' has several files: oidv6-train-annot.*csv, train-annot.*csv; keep one in this folder"
+    )
+    with pytest.raises(ValueError, match=said):
+        LabelTable.read(tmp_path, format="open_images")
+
+
 def test_people_who_disagree_leave_a_label_open(tmp_path):
     path = open_images(tmp_path, HUMAN + "000e4,crowdsource-verification,/m/dog,0\n", names="")
     with pytest.warns(UserWarning, match=r"people disagree on 1 label\(s\); they stay unknown"):

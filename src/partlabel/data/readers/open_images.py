@@ -62,7 +62,7 @@ def read(
 
     Raises:
         ValueError: A row of a person has another confidence than 0 or 1, a confidence is no number from 0 to 1,
-            a class does not exist, or a machine file is given without `machine_from`.
+            a class does not exist, a machine file is given without `machine_from`, or a part of a folder has two files.
 
     Warns:
         UserWarning: People disagree on labels; those stay unknown.
@@ -116,13 +116,15 @@ def _files(path: Path) -> dict[str, Path]:
     if path.is_file():
         return {"": path}
     found = {
-        part: file
-        for name, part in _PARTS.items()
-        for file in sorted(path.glob(f"*{name}-annotations-human-imagelabels.csv"))
+        part: sorted(path.glob(f"*{name}-annotations-human-imagelabels.csv")) for name, part in _PARTS.items()
     }
-    if not found:
+    if not any(found.values()):
         raise ValueError(f"{path}: no file here is called train-annotations-human-imagelabels.csv or alike")
-    return found
+    for part, files in found.items():
+        if len(files) > 1:
+            listed = some(file.name for file in files)
+            raise ValueError(f"{path}: part {part!r} has several files: {listed}; keep one in this folder")
+    return {part: files[0] for part, files in found.items() if files}
 
 
 def _rows(file: Path, part: str, machine_from: float | None, wanted: Collection[str] | None) -> pl.DataFrame:
