@@ -293,6 +293,28 @@ def test_a_second_control_says_what_is_absent(tmp_path):
         LabelTable.read(path, absent_control="gonne")
 
 
+def test_a_control_of_absent_choices_may_wait_for_its_first_tick(tmp_path):
+    path = write(tmp_path, "p.json", [task("a.jpg", submitted(ticked("dog", control="present_tags")))])
+    with pytest.warns(
+        UserWarning, match=r"p.json: no choices were ticked in a control 'gone' so far, .*are: 'present_tags'"
+    ):
+        table = LabelTable.read(path, absent_control="gone", classes=["cat", "dog"])
+    assert known(table) == {"a.jpg": {"dog": 1}}
+    said = r"control 'absent_tags' \(did you mean 'present_tags'\?\); .* If it is right, say with control="
+    with pytest.raises(ValueError, match=said):  # else a mistyped name turns absent into present
+        LabelTable.read(path, absent_control="absent_tags")
+    with pytest.warns(UserWarning, match=r"in a control 'absent_tags' so far"):
+        table = LabelTable.read(path, absent_control="absent_tags", control="present_tags")
+    assert known(table) == {"a.jpg": {"dog": 1}}
+
+
+def test_per_cent_signs_in_the_path_of_a_local_file_stay(tmp_path):
+    path = write(
+        tmp_path, "p.json", [task("/data/local-files/?d=set/50%2525%20off.jpg", submitted(ticked("x")))]
+    )
+    assert LabelTable.read(path, absent="unknown").images == ("set/50%25 off.jpg",)
+
+
 def test_annotators_who_disagree_leave_a_label_open_unless_one_is_the_truth(tmp_path):
     two = [submitted(ticked("dog", "cat")), submitted(ticked("dog"))]
     path = write(tmp_path, "p.json", [task("a.jpg", *two), task("b.jpg", submitted(ticked("owl")))])

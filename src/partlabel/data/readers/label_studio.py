@@ -6,6 +6,7 @@ they are asked for: then the ticked choices of tasks that nobody annotated yet a
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -59,6 +60,9 @@ def read(
 
     Raises:
         ValueError: The file is no such export, a task has no image, or annotators disagree.
+
+    Warns:
+        UserWarning: Nobody ticked anything in `absent_control` so far.
     """
     tasks = _json.load(path)
     if not isinstance(tasks, list):
@@ -71,7 +75,7 @@ def read(
         guessed.append(last is not None)
         ticked.append(_ticked(path, f"task {position + 1}", task) if last is None else [last])
     if absent_control is not None:
-        _check_control(path, ticked, absent_control)
+        _check_absent_control(path, ticked, absent_control, control)
     control = _control(path, ticked, control, absent_control)
     found = []
     for position, (task, annotations, guess) in enumerate(zip(tasks, ticked, guessed, strict=True)):
@@ -132,7 +136,7 @@ def _control(path: Path, ticked: list[Any], control: str | None, absent_control:
     """The control that lists what is present."""
     if control is not None:
         return _check_control(path, ticked, control)
-    there = sorted({name for task in ticked for each in task for name in each} - {absent_control})
+    there = [name for name in _there(ticked) if name != absent_control]
     if len(there) > 1:
         raise ValueError(
             f"{path}: several controls have choices: {some(map(repr, there))}; say with control= which lists what is "
@@ -145,8 +149,31 @@ def _control(path: Path, ticked: list[Any], control: str | None, absent_control:
     return there[0] if there else ""
 
 
+def _there(ticked: list[Any]) -> list[str]:
+    """The controls that have choices; an export does not name the others."""
+    return sorted({control for task in ticked for each in task for control in each})
+
+
+def _check_absent_control(path: Path, ticked: list[Any], name: str, control: str | None) -> None:
+    """Nobody may have ticked it yet; refused is what looks like another control's name, mistyped."""
+    there = _there(ticked)
+    if name in there:
+        return
+    said = f"{path}: no choices were ticked in a control {name!r}"
+    meant = did_you_mean(name, {*there} - {control})
+    listed = some(map(repr, there)) or "none"
+    if meant:
+        raise ValueError(
+            f"{said}{meant}; there are: {listed}. If it is right, say with control= which lists what is present"
+        )
+    warnings.warn(
+        f"{said} so far, so it makes nothing absent; those with ticks, of what is present, are: {listed}",
+        stacklevel=5,
+    )
+
+
 def _check_control(path: Path, ticked: list[Any], name: str) -> str:
-    there = sorted({control for task in ticked for each in task for control in each})
+    there = _there(ticked)
     if name not in there:
         raise ValueError(
             f"{path}: no choices were ticked in a control {name!r}{did_you_mean(name, there)}; "
@@ -188,7 +215,7 @@ def path_of(address: str, images: Path | None) -> str:
     """The path of an image: of local storage what `d=` says, of an upload its name, else the path of the address."""
     parts = urlsplit(address)
     if parts.path.endswith("/data/local-files/"):
-        return _names.in_folder(images, unquote(parse_qs(parts.query).get("d", [""])[0]).lstrip("/"))
+        return _names.in_folder(images, parse_qs(parts.query).get("d", [""])[0].lstrip("/"))
     if not parts.scheme and "/data/upload/" not in parts.path:
         return _names.in_folder(images, address)
     path = unquote(parts.path).lstrip("/")
