@@ -1,6 +1,7 @@
 """Formats of other programs, on tiny files written by hand: what each says is present, absent, and left open."""
 
 import json
+from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
@@ -510,20 +511,80 @@ def test_null_in_multi_hot_lists_stays_open_even_if_the_rest_is_negative(tmp_pat
     assert known(table) == {"a.jpg": {"cat": 1}, "b.jpg": {}}
 
 
-def test_images_inside_are_written_out_once(tmp_path):
-    from io import BytesIO
-
+def png(shade):
     file = BytesIO()
-    Image.new("RGB", (4, 4), "red").save(file, "PNG")
-    path = hub(
-        tmp_path, names=(), image=[{"bytes": file.getvalue(), "path": "../../x.jpg"}], labels=[["dog"]]
+    Image.new("RGB", (4, 4), (shade, 0, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+def inside(folder, name, *shades):
+    """A file with images inside, whose labels are their shades."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images = [{"bytes": png(shade), "path": "../../x.jpg"} for shade in shades]
+    return hub(folder, name, names=(), image=images, labels=[[f"s{shade}"] for shade in shades])
+
+
+def says_its_shades(table):
+    """Whether the photo that each path leads to is the one that the labels are of."""
+    return all(
+        table.path(row).read_bytes() == png(int(table.classes[column][1:]))
+        for row, column in np.argwhere(table.labels == 1).tolist()
     )
+
+
+def test_images_inside_are_written_out_once(tmp_path):
+    path = inside(tmp_path, "train-00000-of-00001.parquet", 9)
     assert readers.recognise(path) == "hugging_face"
     with pytest.raises(ValueError, match=r"row 1: the image is inside the file; say with extract="):
         LabelTable.read(path, absent="unknown")
-    table = LabelTable.read(path, absent="unknown", extract=str(tmp_path / "photos"))
+    for _ in range(2):
+        table = LabelTable.read(path, absent="unknown", extract=str(tmp_path / "photos"))
     assert table.images == ("train-00000-of-00001-0.png",)
-    assert table.path(0).read_bytes() == file.getvalue()
+    assert table.path(0).read_bytes() == png(9)
+
+
+def test_files_of_one_name_in_several_folders_keep_their_images_apart(tmp_path):
+    inside(tmp_path / "conv/default/train", "0000.parquet", 1, 2, 3)
+    inside(tmp_path / "conv/default/test", "0000.parquet", 4, 5, 6)
+    how = {"format": "hugging_face", "absent": "unknown", "extract": tmp_path / "photos"}
+    table = LabelTable.read(tmp_path / "conv", **how)
+    assert table.images[0] == "default/test/0000-0.png" and len(table) == 6
+    assert table.split == ("test",) * 3 + ("train",) * 3
+    assert says_its_shades(table)
+
+
+def test_images_of_two_data_sets_are_not_mixed_in_one_folder(tmp_path):
+    how = {"absent": "unknown", "extract": tmp_path / "photos"}
+    LabelTable.read(inside(tmp_path / "a", "train-00000-of-00001.parquet", 1), **how)
+    other = inside(tmp_path / "b", "train-00000-of-00001.parquet", 2)
+    said = r"b/train-.*row 1: .*photos/train-.*-0.png is another image; .* Give extract= a folder of its own"
+    with pytest.raises(ValueError, match=said):
+        LabelTable.read(other, **how)
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (["dev-0.parquet", "eval-0.parquet"], ("val", "test")),
+        (["partial-train/0.parquet", "validation/0.parquet"], ("train", "val")),
+        (["test/train-0.parquet", "test/x.parquet"], ("train", "test")),
+        (["my_valid_photos.parquet", "train2017.parquet"], ("val", "train")),
+        (["0000.parquet", "0001.parquet"], None),
+        (["contest.parquet", "trains.parquet"], None),
+    ],
+)
+def test_a_word_in_the_name_of_a_hub_file_or_its_folder_is_the_part(tmp_path, names, parts):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        hub(tmp_path, name, image=[f"{name}.jpg"], labels=[[0]])
+    assert LabelTable.read(tmp_path, format="hugging_face", absent="unknown").split == parts
+
+
+def test_a_hub_file_without_a_part_beside_others_that_have_one_is_refused(tmp_path):
+    hub(tmp_path, image=["a.jpg"], labels=[[1]])
+    hub(tmp_path, "0000.parquet", image=["b.jpg"], labels=[[1]])
+    with pytest.raises(ValueError, match=r"of which part is 0000.parquet\? .*; rename it, or take it out"):
+        LabelTable.read(tmp_path, format="hugging_face", absent="unknown")
 
 
 def test_the_files_of_a_hub_folder_are_the_parts(tmp_path):

@@ -5,6 +5,7 @@ Labels are lists of names, lists of ids whose names the file's metadata has (`Cl
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,7 +26,11 @@ ABSENCE = {
     "multi_hot lists, and all of a row whose list is null, is unknown",
 }
 _IMAGES, _LABELS = ("image", "img", "path", "file_name", "filename"), ("labels", "label", "tags")
-_PARTS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
+_PARTS = {  # https://huggingface.co/docs/hub/datasets-file-names-and-splits
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
 _ROWS = 256  # with their images, at a time
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp", b"RIFF": ".webp"}
 
@@ -47,7 +52,10 @@ def read(
     coding: Coding = "ids",
     extract: str | Path | None = None,
 ) -> LabelTable:
-    """Read a parquet file, or a folder of `train-00000-of-00002.parquet` and so on, whose first words are the parts.
+    """Read a parquet file, or a folder of `train-00000-of-00002.parquet`, `default/train/0000.parquet` and so on.
+
+    Of a folder, a word in a file's name, or else in that of the nearest folder that has one, is its part, as the hub
+    has them: `train`; `validation`, `valid`, `val` or `dev`; `test` or `eval`. Without any such word there are none.
 
     Args:
         path: The file or folder.
@@ -58,10 +66,12 @@ def read(
         labels_column: The labels; without it, `labels`, `label` or `tags`.
         absent_column: The labels that are known to be absent, as a list.
         coding: Whether lists of numbers are `ids`, or `multi_hot`: 1, 0 or null for every class.
-        extract: Write images that are inside into this folder, as `<file>-<row>.jpg`, those that are not yet there.
+        extract: Write images that are inside into this folder, as `<file>-<row>.jpg`, in the folders that the file is
+            in below `path`; those that are not yet there.
 
     Raises:
-        ValueError: There is no such column, an id has no name, images are inside and are not to be extracted.
+        ValueError: There is no such column, an id has no name, images are inside and are not to be extracted, another
+            image has the place of one already, or some files of a folder have a part and others none.
     """
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     if not files:
@@ -69,18 +79,41 @@ def read(
     if absent_column is None and coding == "ids":
         require_absent(path, absent, "the labels list only what is present")
     folder = None if extract is None else Path(extract)
+    parts = _parts(path, files) if path.is_dir() else None
     found, split = [], []
-    for file in files:
+    for number, file in enumerate(files):
         layout = _Layout.of(file, image_column, labels_column, absent_column, coding, classes)
-        of_file = list(_rows(file, layout, images, folder))
+        below = Path(file.name) if path.is_file() else file.relative_to(path)
+        of_file = list(_rows(file, below, layout, images, folder))
         found += of_file
-        split += [_PARTS.get(file.name.split("-")[0].removesuffix(".parquet"), "train")] * len(of_file)
+        split += [parts[number]] * len(of_file) if parts else []
     if classes is None:
         classes = _shared(
             [_Layout.of(file, image_column, labels_column, None, coding, None).names for file in files]
         )
     root = folder or images or (path.parent if path.is_file() else path)
-    return _names.table(path, found, classes, absent, root, split if path.is_dir() else None)
+    return _names.table(path, found, classes, absent, root, split if parts else None)
+
+
+def _parts(path: Path, files: Sequence[Path]) -> list[str] | None:
+    """The part of each file of a folder; None where no name says any."""
+    parts = [_part(file.relative_to(path)) for file in files]
+    if not any(parts):
+        return None
+    if not all(parts):
+        odd = files[parts.index("")].relative_to(path).as_posix()
+        raise ValueError(
+            f"{path}: of which part is {odd}? Others have train, validation or test in their names, or in those of "
+            "their folders; rename it, or take it out of this folder"
+        )
+    return parts
+
+
+def _part(below: Path) -> str:
+    """What the name of a file says, or else that of the nearest folder that says anything; empty where none does."""
+    names = (below.stem, *reversed(below.parts[:-1]))
+    words = (word for name in names for word in re.split(r"[-._ 0-9]+", name.lower()))
+    return next((_PARTS[word] for word in words if word in _PARTS), "")
 
 
 class _Layout(NamedTuple):
@@ -137,15 +170,18 @@ def _class_names(file: Path, column: str) -> list[str] | None:
     return None
 
 
-def _rows(file: Path, layout: _Layout, images: Path | None, folder: Path | None) -> Iterator[_names.Found]:
-    """What each row says; images are written out on the way."""
+def _rows(
+    file: Path, below: Path, layout: _Layout, images: Path | None, folder: Path | None
+) -> Iterator[_names.Found]:
+    """What each row says; images are written out on the way, to where `below` has the file in its folder."""
     names = [layout.image, layout.labels, *([layout.absent] if layout.absent else [])]
+    stem = below.with_suffix("").as_posix()
     width = len(str(max(pq.read_metadata(file).num_rows - 1, 0)))
     row = 0
     for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=names):
         for entry in batch.to_pylist():
             where = f"{file.name}, row {row + 1}"
-            image = _image(file, where, entry[layout.image], f"{file.stem}-{row:0{width}}", images, folder)
+            image = _image(file, where, entry[layout.image], f"{stem}-{row:0{width}}", images, folder)
             present, gone, blank = _labels(file, where, layout, entry[layout.labels])
             if layout.absent:
                 gone = [*gone, *(_labels(file, where, layout, entry[layout.absent])[0])]
@@ -160,10 +196,15 @@ def _image(file: Path, where: str, value: Any, name: str, images: Path | None, f
     if inside is not None and folder is not None:
         suffix = next((end for start, end in _SUFFIXES.items() if inside.startswith(start)), ".jpg")
         target = folder / f"{name}{suffix}"
+        if target.is_file() and target.read_bytes() != inside:
+            raise ValueError(
+                f"{file}: {where}: {target} is another image; was another data set extracted there? Give extract= a "
+                "folder of its own"
+            )
         if not target.is_file():
             with written_aside(target) as aside:
                 aside.write_bytes(inside)
-        return target.name
+        return f"{name}{suffix}"
     if not isinstance(path, str) or (inside is not None and images is None):
         said = "the image is inside the file; say with extract= into which folder to write the images"
         raise ValueError(f"{file}: {where}: {said if inside is not None else f'no image: {value!r}'}")
