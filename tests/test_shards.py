@@ -313,6 +313,21 @@ def test_the_command_line_works_in_shards(saved, collection, table, tmp_path, ca
     same(together(tmp_path / "filled"), whole.frame())
 
 
+def test_a_table_whose_format_is_named_is_filled_in_shards_without_the_columns_left_out(
+    saved, collection, table, tmp_path
+):
+    noted = pl.read_csv(table).with_columns(pl.lit("by the window").alias("note"))
+    noted.write_csv(tmp_path / "noted.csv")
+
+    def filled(source, name, *options):
+        words = ["fill", str(saved), str(source), "--images", str(collection / "photos"), "--engine", "local"]
+        return main([*words, "--format", "wide_csv", *options, "--out", str(tmp_path / name)])
+
+    assert filled(table, "plain") == 0
+    assert filled(tmp_path / "noted.csv", "noted", "--format.leave-out", "[note]") == 0
+    same(together(tmp_path / "noted"), together(tmp_path / "plain"))
+
+
 def test_the_command_line_takes_a_list_or_a_photo_too(saved, collection, tmp_path):
     listing = tmp_path / "photos.txt"
     listing.write_text("\n".join(str(collection / "photos" / name) for name in ("03.png", "01.png")))
