@@ -190,6 +190,13 @@ def test_a_page_for_other_machines_makes_a_token():
     assert serving.address("192.168.1.5", 80, "t") == "http://192.168.1.5:80/?token=t"
 
 
+def test_the_link_carries_any_token():
+    from partlabel.review import serving
+
+    token = "a+b/c=d&e#f%41 g"
+    assert httpx.URL(serving.address("192.168.1.5", 80, token)).params["token"] == token
+
+
 @pytest.fixture(scope="module")
 def chromium():
     """A browser without a window."""
