@@ -321,6 +321,28 @@ def test_weights_of_another_model_are_refused(fitted, tmp_path):
         Tagger.load(tmp_path / "a")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "completion.safetensors"])
+@pytest.mark.parametrize("kept", [0, 20, -10])
+def test_a_file_that_was_cut_off_is_named(fitted, tmp_path, name, kept):
+    shutil.copytree(fitted[1], tmp_path / "a")
+    Completion(np.zeros((4, 4), np.float32)).save(tmp_path / "a/completion.safetensors")
+    path = tmp_path / "a" / name
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(
+        ValueError, match=rf"a/{name} is damaged, .*; copy it again from where the model came"
+    ):
+        Tagger.load(tmp_path / "a")
+
+
+def test_votes_of_other_classes_are_refused(fitted, tmp_path):
+    shutil.copytree(fitted[1], tmp_path / "a")
+    Completion(np.zeros((3, 3), np.float32)).save(tmp_path / "a/completion.safetensors")
+    with pytest.raises(
+        ValueError, match=r"completion.safetensors is of other classes than .*config.json; copy"
+    ):
+        Tagger.load(tmp_path / "a")
+
+
 def test_a_photo_of_any_size_and_mode_is_taken(fitted, tmp_path):
     Image.new("L", (3, 500)).save(tmp_path / "thin.png")
     Image.new("RGBA", (1, 1)).save(tmp_path / "tiny.webp")

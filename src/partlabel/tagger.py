@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
-from partlabel import __version__, methods, ranks, registry
+from partlabel import __version__, completion, methods, ranks, registry
 from partlabel.codes import UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
@@ -18,7 +18,7 @@ from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
-from partlabel.run import Run, digest, read_json
+from partlabel.run import Run, digest, read_json, read_tensors
 from partlabel.text import some
 from partlabel.tuning import Tuning
 
@@ -445,7 +445,8 @@ class Tagger:
 
         Raises:
             FileNotFoundError: There is none; the message says whether its run has not ended.
-            ValueError: Its weights are not those of its description, or its tuning is of other classes.
+            ValueError: A file is damaged, its weights are not those of its description, or its votes or its tuning are
+                of other classes.
         """
         from safetensors.torch import load_file
 
@@ -454,12 +455,17 @@ class Tagger:
             raise FileNotFoundError(f"{run.folder} holds no tagger: there is no config.json")
         if not run.weights.exists():
             raise FileNotFoundError(f"the run in {run.folder} has not ended: go on with it by --resume")
+        state = read_tensors(
+            run.weights, load_file, "copy it again from where the model came from, or train again"
+        )
         try:
-            tagger = cls._restored(read_json(run.config), load_file(run.weights))
+            tagger = cls._restored(read_json(run.config), state)
         except RuntimeError as error:
             raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)
+            if tagger.completion.votes.shape != (len(tagger.classes), len(tagger.classes)):
+                raise ValueError(f"{run.completion} is of other classes than {run.config}; {completion.MEND}")
         if run.tuning.exists():
             tagger.tuning = Tuning.load(run.tuning)
             if tagger.tuning.classes != tagger.classes:
