@@ -128,6 +128,17 @@ def test_parquet_tables_in_a_folder_are_shards_as_they_are(saved, collection, ta
     same(together(tmp_path / "out"), Tagger.load(saved).fill(whole).frame())
 
 
+def test_what_filled_the_table_of_a_shard_before_stays_said(saved, collection, table, tmp_path):
+    first = Tagger.load(saved).fill(LabelTable.read(table, collection / "photos"), 0.6)
+    (tmp_path / "in").mkdir()
+    first.save(tmp_path / "in/a.parquet")
+    source = shards.of_path(tmp_path / "in", collection / "photos")
+    shards.run(asked(saved, tmp_path / "out", "fill"), source, Local())
+    second, made = FilledTable.load(tmp_path / "out/a.parquet"), first.table.labels == 1
+    assert (~np.isnan(first.probability[made])).any()
+    np.testing.assert_array_equal(second.probability[made], first.probability[made])
+
+
 def test_tar_files_are_shards_as_they_are(saved, collection, table, tmp_path):
     pytest.importorskip("webdataset", reason="webdataset is not installed")
     whole = LabelTable.read(table, collection / "photos")

@@ -309,7 +309,7 @@ class Tagger:
 
     def fill(
         self,
-        table: LabelTable,
+        table: "LabelTable | FilledTable",
         accept: float | Tuned | None = None,
         reject: float | Tuned | None = None,
         batch_size: int = 64,
@@ -323,7 +323,7 @@ class Tagger:
         probabilities are calibrated.
 
         Args:
-            table: Of the model's classes.
+            table: Of the model's classes; of one that was filled before, what was said and how probable it was stays.
             accept: Unknown labels from this probability on become PRESENT; `tuned`: from their class's threshold on.
             reject: Unknown labels up to this probability become ABSENT; `tuned`: below their class's threshold.
             batch_size: Images at a time.
@@ -336,11 +336,12 @@ class Tagger:
         """
         from partlabel.data import filled
         from partlabel.data.images import find_broken, skip
-        from partlabel.data.parts import aligned
         from partlabel.fitting import scored_readable
 
         ends = self._ends(accept, reject, self.completion is not None)
-        table = aligned(table, self.classes)
+        before = table if isinstance(table, filled.FilledTable) else filled.FilledTable.of(table)
+        before = before.aligned(self.classes)
+        table = before.table
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
             rows, logits = scored_readable(
@@ -350,11 +351,12 @@ class Tagger:
             kept[np.flatnonzero(blank)[rows]] = True
             if not kept.any():
                 skip(table, find_broken(table))
-            table, blank = table[kept], blank[kept]
-        found = np.zeros(table.labels.shape, np.float32)
+            before, blank = before[kept], blank[kept]
+        labels = before.table.labels
+        found = np.zeros(labels.shape, np.float32)
         if blank.any():
-            found[blank] = self._voted(logits, table.labels[blank])
-        return filled.fill(table, found, *ends, self.name)
+            found[blank] = self._voted(logits, labels[blank])
+        return filled.fill(before, found, *ends, self.name)
 
     def judge(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0, skip_broken: bool = False
