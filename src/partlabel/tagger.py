@@ -443,12 +443,12 @@ class Tagger:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Tagger":
-        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled.
+        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled, and no code in the folder is run.
 
         Raises:
             FileNotFoundError: There is none; the message says whether its run has not ended.
-            ValueError: A file is damaged, its weights are not those of its description, or its votes or its tuning are
-                of other classes.
+            ValueError: A file is damaged, its weights are not those of its description, its votes or its tuning are of
+                other classes, or its method or head is in a file that lies in the folder itself.
         """
         from safetensors.torch import load_file
 
@@ -460,8 +460,11 @@ class Tagger:
         state = read_tensors(
             run.weights, load_file, "copy it again from where the model came from, or train again"
         )
+        description = read_json(run.config)
+        named = [description["tagger"].get(name) for name in ("method", "method_args", "head", "head_args")]
+        registry.refuse_code_within(run.folder, named)
         try:
-            tagger = cls._restored(read_json(run.config), state)
+            tagger = cls._restored(description, state)
         except RuntimeError as error:
             raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
         if run.completion.exists():
