@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -392,3 +394,78 @@ def test_the_verb_writes_each_kind(runs, tmp_path, capsys, onnxruntime):
 def test_training_state_and_a_graph_do_not_go_together(runs, capsys):
     assert main(["export", str(runs("bce-average")), "--to", "torch", "--with-training-state"]) == 2
     assert "a graph predicts and does not train" in capsys.readouterr().err
+
+
+CODE = """
+from pathlib import Path
+from partlabel.methods.bce import BCE
+Path({mark!r}).touch()
+class Mine(BCE):
+    pass
+"""
+
+
+@pytest.fixture
+def described(runs, tmp_path, monkeypatch):
+    """Makes a model's folder whose description names other things, and stands in a folder; a mark is left by code."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    mark = tmp_path / "it-ran"
+
+    def write(code):
+        code.parent.mkdir(parents=True, exist_ok=True)
+        code.write_text(CODE.format(mark=str(mark)))
+
+    def make(folder, names, here, code):
+        shutil.copytree(runs("bce-average"), folder)
+        description = json.loads((folder / "config.json").read_text())
+        description["tagger"] |= names
+        (folder / "config.json").write_text(json.dumps(description))
+        write(code)
+        monkeypatch.chdir(here)
+        sys.path.append(str(here))
+        return mark
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        ({"method": "strangers_a.Mine"}, "strangers_a.py"),
+        ({"head": "strangers_b.Mine"}, "strangers_b.py"),
+        ({"method": "strangers_c.deep.Mine"}, "strangers_c/deep.py"),
+        ({"method": "strangers_d.deep.Mine"}, "strangers_d/__init__.py"),
+        ({"method": "strangers-e.Mine"}, "strangers-e.py"),
+        ({"method": "logicmix", "method_args": {"inner": "strangers_f.Mine"}}, "strangers_f.py"),
+        ({"method": "logicmix", "method_args": {"inner": "logicmix", "inner_args": {"inner": "strangers_g.Mine"}}},
+         "strangers_g.py"),
+    ],
+)  # fmt: skip
+def test_code_that_comes_with_a_model_is_not_run(described, collection, tmp_path, capsys, names, code):
+    model = tmp_path / "model"
+    ran = described(model, names, tmp_path, model / code)
+    os.chdir(model)
+    assert main(["predict", ".", str(collection / "photos"), "--out", str(tmp_path / "p.csv")]) == 2
+    said = capsys.readouterr().err
+    assert "config.json names 'strangers" in said and "lies in the model's own folder" in said
+    assert "if you trust it, install its package or move it elsewhere" in said
+    assert not ran.exists()
+
+
+def test_code_of_a_model_is_not_run_by_a_link_to_it_either(described, tmp_path):
+    model = tmp_path / "model"
+    ran = described(model, {"method": "linked_to.Mine"}, tmp_path, model / "code.py")
+    (tmp_path / "linked_to.py").symlink_to(model / "code.py")
+    with pytest.raises(
+        ValueError, match=r"names 'linked_to.Mine', and .*linked_to.py lies in the model's own"
+    ):
+        Tagger.load(model)
+    assert not ran.exists()
+
+
+def test_a_method_of_ones_own_beside_the_run_is_loaded(described, collection, tmp_path):
+    names = {"method": "beside_runs.Mine"}
+    ran = described(tmp_path / "runs/a", names, tmp_path, tmp_path / "beside_runs.py")
+    assert main(["predict", "runs/a", str(collection / "photos"), "--out", "p.csv"]) == 0
+    assert ran.exists()
+    sys.modules.pop("beside_runs")

@@ -128,6 +128,17 @@ def test_parquet_tables_in_a_folder_are_shards_as_they_are(saved, collection, ta
     same(together(tmp_path / "out"), Tagger.load(saved).fill(whole).frame())
 
 
+def test_what_filled_the_table_of_a_shard_before_stays_said(saved, collection, table, tmp_path):
+    first = Tagger.load(saved).fill(LabelTable.read(table, collection / "photos"), 0.6)
+    (tmp_path / "in").mkdir()
+    first.save(tmp_path / "in/a.parquet")
+    source = shards.of_path(tmp_path / "in", collection / "photos")
+    shards.run(asked(saved, tmp_path / "out", "fill"), source, Local())
+    second, made = FilledTable.load(tmp_path / "out/a.parquet"), first.table.labels == 1
+    assert (~np.isnan(first.probability[made])).any()
+    np.testing.assert_array_equal(second.probability[made], first.probability[made])
+
+
 def test_tar_files_are_shards_as_they_are(saved, collection, table, tmp_path):
     pytest.importorskip("webdataset", reason="webdataset is not installed")
     whole = LabelTable.read(table, collection / "photos")
@@ -311,6 +322,21 @@ def test_the_command_line_works_in_shards(saved, collection, table, tmp_path, ca
     assert main([*filled, "--accept", "0.6", "--out", str(tmp_path / "filled")]) == 0
     whole = Tagger.load(saved).fill(LabelTable.read(table, collection / "photos"), 0.6)
     same(together(tmp_path / "filled"), whole.frame())
+
+
+def test_a_table_whose_format_is_named_is_filled_in_shards_without_the_columns_left_out(
+    saved, collection, table, tmp_path
+):
+    noted = pl.read_csv(table).with_columns(pl.lit("by the window").alias("note"))
+    noted.write_csv(tmp_path / "noted.csv")
+
+    def filled(source, name, *options):
+        words = ["fill", str(saved), str(source), "--images", str(collection / "photos"), "--engine", "local"]
+        return main([*words, "--format", "wide_csv", *options, "--out", str(tmp_path / name)])
+
+    assert filled(table, "plain") == 0
+    assert filled(tmp_path / "noted.csv", "noted", "--format.leave-out", "[note]") == 0
+    same(together(tmp_path / "noted"), together(tmp_path / "plain"))
 
 
 def test_the_command_line_takes_a_list_or_a_photo_too(saved, collection, tmp_path):

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from partlabel import UNKNOWN, LabelTable, Tagger
+from partlabel.cli import main
 from partlabel.completion import Completion
 from partlabel.data import images
+from partlabel.data.filled import FilledTable
 from partlabel.metrics import evaluate
 from partlabel.run import Run
 from partlabel.tagger import probability
@@ -152,6 +154,29 @@ def test_what_is_known_of_an_image_votes_when_its_blanks_are_filled(fitted, tabl
     assert {0, UNKNOWN} <= set(told.tolist())
     assert asked[told == 0].max() < 0.01 < asked[told == UNKNOWN].min()
     assert Tagger.load(tagger.save(tmp_path / "saved")).completion.votes[1, 0] == 50.0
+
+
+@pytest.mark.parametrize("name", ["filled.csv", "filled.parquet"])
+def test_what_the_first_fill_accepted_stays_the_models_in_the_second(fitted, collection, tmp_path, name):
+    run, photos = str(fitted[1]), str(collection / "photos")
+    first, second = tmp_path / name, tmp_path / "again.csv"
+    source = [str(collection / "labels.csv"), "--images", photos, "--accept", "0.5", "--reject", "0.3"]
+    assert main(["fill", run, *source, "--out", str(first)]) == 0
+    assert main(["fill", run, str(first), "--images", photos, "--out", str(second)]) == 0
+    before, after = FilledTable.load(first), FilledTable.load(second)
+    blank = LabelTable.read(collection / "labels.csv").labels == UNKNOWN
+    made = blank & (before.table.labels != UNKNOWN)
+    assert made.any() and np.array_equal(after.probability[made], before.probability[made])
+    assert np.isnan(after.probability[~blank]).all()
+
+    out = tmp_path / "r.json"
+    assert main(["fill", run, str(first), "--images", photos, "--to", "fiftyone", "--out", str(out)]) == 0
+    samples = json.loads(out.read_text())["samples"]
+    for row, column in np.argwhere(made).tolist():
+        listed = [each for field in ("positive_labels", "negative_labels") for each in
+                  samples[row][field]["classifications"]]  # fmt: skip
+        (said,) = [each for each in listed if each["label"] == after.table.classes[column]]
+        assert said["tags"] == ["bce@plain"] and said["confidence"] >= 0.5
 
 
 def test_a_run_of_another_seed_finds_the_cache_of_the_one_before(table, tmp_path):
@@ -318,6 +343,28 @@ def test_weights_of_another_model_are_refused(fitted, tmp_path):
     description["classes"].append("pink")
     (tmp_path / "a/config.json").write_text(json.dumps(description))
     with pytest.raises(ValueError, match=r"model.safetensors does not fit .*config.json"):
+        Tagger.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "completion.safetensors"])
+@pytest.mark.parametrize("kept", [0, 20, -10])
+def test_a_file_that_was_cut_off_is_named(fitted, tmp_path, name, kept):
+    shutil.copytree(fitted[1], tmp_path / "a")
+    Completion(np.zeros((4, 4), np.float32)).save(tmp_path / "a/completion.safetensors")
+    path = tmp_path / "a" / name
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(
+        ValueError, match=rf"a/{name} is damaged, .*; copy it again from where the model came"
+    ):
+        Tagger.load(tmp_path / "a")
+
+
+def test_votes_of_other_classes_are_refused(fitted, tmp_path):
+    shutil.copytree(fitted[1], tmp_path / "a")
+    Completion(np.zeros((3, 3), np.float32)).save(tmp_path / "a/completion.safetensors")
+    with pytest.raises(
+        ValueError, match=r"completion.safetensors is of other classes than .*config.json; copy"
+    ):
         Tagger.load(tmp_path / "a")
 
 

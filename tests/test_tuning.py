@@ -220,6 +220,26 @@ def test_files_of_another_kind_are_refused(tmp_path):
         Tuning.load(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda values: values["thresholds"].pop(), "thresholds has 2 entries for 3 classes"),
+        (lambda values: values["thresholds_filling"].pop(), "thresholds_filling has 2 entries for 3 classes"),
+        (lambda values: values["scale"]["offset"].pop(), "scale has 2 entries for 3 classes"),
+        (lambda values: values["gain"]["class_f1"].pop(), "gain.class_f1 has 2 entries for 3 classes"),
+    ],
+)
+def test_a_tuning_has_one_of_everything_for_each_class(change, said, tmp_path):
+    logits, labels = drawn(slope=0.4)
+    path = tmp_path / "tuning.json"
+    fit(names(labels), logits, labels, voted=logits * 2).save(path)
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=rf"tuning.json is not what .*: {said}; run partlabel tune again"):
+        Tuning.load(path)
+
+
 # Taggers
 
 

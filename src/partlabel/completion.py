@@ -23,8 +23,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.data.aside import written_aside
+from partlabel.run import read_tensors
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+MEND = "copy it again from where the model came from; without the file nothing votes when tables are filled"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +54,17 @@ class Completion:
 
     @classmethod
     def load(cls, path: Path) -> "Completion":
-        """Read what `save` wrote."""
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: It is damaged, or something else.
+        """
         from safetensors.numpy import load_file
 
-        return cls(load_file(path)["votes"])
+        found = read_tensors(path, load_file, MEND)
+        if "votes" not in found:
+            raise ValueError(f"{path} holds no votes; {MEND}")
+        return cls(found["votes"])
 
 
 def fit(

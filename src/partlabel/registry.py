@@ -6,8 +6,13 @@ in lower case, is the module's without underscores.
 
 import inspect
 import pkgutil
+import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from partlabel.text import did_you_mean
@@ -67,3 +72,60 @@ def choose(package: str, name: str, base: type, options: Mapping[str, Any], give
         if option not in known:
             raise TypeError(f"{kind.__name__} has no option {option!r}{did_you_mean(option, known)}")
     return kind
+
+
+def refuse_code_within(folder: Path, description: Any) -> None:
+    """See that no dotted path in a description leads to a file in a folder; nothing is imported for that.
+
+    Whoever gives a model away fills its folder: what lies there is not run because a working directory is there too.
+    Modules that were imported already, and installed packages, are as their user wants them.
+
+    Args:
+        folder: Of the model.
+        description: What is said of its method and head; anything in it may be a name.
+
+    Raises:
+        ValueError: One does; the message names it and the mend.
+    """
+    if isinstance(description, Mapping):
+        description = list(description.values())
+    if isinstance(description, list | tuple):
+        for each in description:
+            refuse_code_within(folder, each)
+    elif isinstance(description, str) and "." in description:
+        module = description.rpartition(".")[0]
+        if within := [place for place in _places(module) if _is_within(place, folder)]:
+            raise ValueError(
+                f"{folder / 'config.json'} names {description!r}, and {within[0]} lies in the model's own folder: code "
+                "that comes with a model is not run; read it, and if you trust it, install its package or move it "
+                "elsewhere"
+            )
+
+
+def _places(module: str) -> list[Path]:
+    """The files and folders that would be run or looked through to import a module; none if it was imported before."""
+    places: list[Path] = []
+    if module in sys.modules:
+        return places
+    path: Sequence[str] | None = None
+    home = ""
+    for part in module.split("."):
+        home = f"{home}.{part}" if home else part
+        try:
+            spec = find_spec(home) if path is None else PathFinder.find_spec(home, path)
+        except ValueError:  # of a module without a specification, such as __main__
+            break
+        if spec is None:
+            break
+        path = list(spec.submodule_search_locations or ())
+        places += [Path(each) for each in ([spec.origin] if spec.has_location and spec.origin else []) + path]
+    return places
+
+
+def _is_within(place: Path, folder: Path) -> bool:
+    """Whether a file or folder lies in a folder, by its own name or by what it links to, and is not installed."""
+    names = (place.parent.resolve() / place.name, place.resolve())
+    installed = [Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib")]
+    if any(name.is_relative_to(home) for name in names for home in installed):
+        return False
+    return any(name.is_relative_to(folder.resolve()) for name in names)

@@ -17,7 +17,7 @@ review/                 what people decided (`decisions.sqlite`), and what the m
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -142,6 +142,25 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], mend: str) -> Mapping[str, Any]:
+    """What a safetensors file holds.
+
+    Args:
+        path: The file.
+        load: `load_file` of safetensors, as arrays or as tensors.
+        mend: What to do where it is damaged.
+
+    Raises:
+        ValueError: It is cut off, or something else.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        return load(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged, or no safetensors file: {error}; {mend}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

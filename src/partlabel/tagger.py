@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
-from partlabel import __version__, methods, ranks, registry
+from partlabel import __version__, completion, methods, ranks, registry
 from partlabel.codes import UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
@@ -18,7 +18,7 @@ from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
-from partlabel.run import Run, digest, read_json
+from partlabel.run import Run, digest, read_json, read_tensors
 from partlabel.text import some
 from partlabel.tuning import Tuning
 
@@ -309,7 +309,7 @@ class Tagger:
 
     def fill(
         self,
-        table: LabelTable,
+        table: "LabelTable | FilledTable",
         accept: float | Tuned | None = None,
         reject: float | Tuned | None = None,
         batch_size: int = 64,
@@ -323,7 +323,7 @@ class Tagger:
         probabilities are calibrated.
 
         Args:
-            table: Of the model's classes.
+            table: Of the model's classes; of one that was filled before, what was said and how probable it was stays.
             accept: Unknown labels from this probability on become PRESENT; `tuned`: from their class's threshold on.
             reject: Unknown labels up to this probability become ABSENT; `tuned`: below their class's threshold.
             batch_size: Images at a time.
@@ -336,11 +336,12 @@ class Tagger:
         """
         from partlabel.data import filled
         from partlabel.data.images import find_broken, skip
-        from partlabel.data.parts import aligned
         from partlabel.fitting import scored_readable
 
         ends = self._ends(accept, reject, self.completion is not None)
-        table = aligned(table, self.classes)
+        before = table if isinstance(table, filled.FilledTable) else filled.FilledTable.of(table)
+        before = before.aligned(self.classes)
+        table = before.table
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
             rows, logits = scored_readable(
@@ -350,11 +351,12 @@ class Tagger:
             kept[np.flatnonzero(blank)[rows]] = True
             if not kept.any():
                 skip(table, find_broken(table))
-            table, blank = table[kept], blank[kept]
-        found = np.zeros(table.labels.shape, np.float32)
+            before, blank = before[kept], blank[kept]
+        labels = before.table.labels
+        found = np.zeros(labels.shape, np.float32)
         if blank.any():
-            found[blank] = self._voted(logits, table.labels[blank])
-        return filled.fill(table, found, *ends, self.name)
+            found[blank] = self._voted(logits, labels[blank])
+        return filled.fill(before, found, *ends, self.name)
 
     def judge(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0, skip_broken: bool = False
@@ -441,11 +443,12 @@ class Tagger:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Tagger":
-        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled.
+        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled, and no code in the folder is run.
 
         Raises:
             FileNotFoundError: There is none; the message says whether its run has not ended.
-            ValueError: Its weights are not those of its description, or its tuning is of other classes.
+            ValueError: A file is damaged, its weights are not those of its description, its votes or its tuning are of
+                other classes, or its method or head is in a file that lies in the folder itself.
         """
         from safetensors.torch import load_file
 
@@ -454,12 +457,20 @@ class Tagger:
             raise FileNotFoundError(f"{run.folder} holds no tagger: there is no config.json")
         if not run.weights.exists():
             raise FileNotFoundError(f"the run in {run.folder} has not ended: go on with it by --resume")
+        state = read_tensors(
+            run.weights, load_file, "copy it again from where the model came from, or train again"
+        )
+        description = read_json(run.config)
+        named = [description["tagger"].get(name) for name in ("method", "method_args", "head", "head_args")]
+        registry.refuse_code_within(run.folder, named)
         try:
-            tagger = cls._restored(read_json(run.config), load_file(run.weights))
+            tagger = cls._restored(description, state)
         except RuntimeError as error:
             raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)
+            if tagger.completion.votes.shape != (len(tagger.classes), len(tagger.classes)):
+                raise ValueError(f"{run.completion} is of other classes than {run.config}; {completion.MEND}")
         if run.tuning.exists():
             tagger.tuning = Tuning.load(run.tuning)
             if tagger.tuning.classes != tagger.classes:

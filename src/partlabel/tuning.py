@@ -130,7 +130,7 @@ class Tuning:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: It is of a later version, or not what `save` writes.
+            ValueError: It is of a later version, or not what `save` writes, such as one threshold too few.
         """
         values = read_json(path)
         version = values.pop("format", None) if isinstance(values, dict) else None
@@ -147,9 +147,34 @@ class Tuning:
                 values[name] = _scale(values[name])
             if values.get("thresholds_filling") is not None:
                 values["thresholds_filling"] = tuple(values["thresholds_filling"])
-            return cls(**values | {"gain": _gain(values["gain"])})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not what partlabel tune writes: {error}") from error
+            found = cls(**values | {"gain": _gain(values["gain"])})
+            found._check_lengths()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is not what partlabel tune writes: {error}; run partlabel tune again"
+            ) from error
+        return found
+
+    def _check_lengths(self) -> None:
+        """See that there is one of everything for each class.
+
+        Raises:
+            ValueError: There is not.
+        """
+        by_class = {
+            "present": self.present,
+            "absent": self.absent,
+            "thresholds": self.thresholds,
+            "thresholds_filling": self.thresholds_filling,
+            "scale": None if self.scale is None else self.scale.offset,
+            "scale_filling": None if self.scale_filling is None else self.scale_filling.offset,
+            "gain.class_f1": self.gain.class_f1,
+            "gain.class_precision": self.gain.class_precision,
+            "gain.class_recall": self.gain.class_recall,
+        }
+        for name, values in by_class.items():
+            if values is not None and len(values) != len(self.classes):
+                raise ValueError(f"{name} has {len(values)} entries for {len(self.classes)} classes")
 
     def __rich__(self) -> "Group":
         """As tables for the terminal: `rich.print(tuning)`."""

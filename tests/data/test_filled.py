@@ -153,3 +153,22 @@ def test_filling_changes_neither_the_table_nor_the_probabilities():
     np.testing.assert_array_equal(before.labels, LABELS)
     np.testing.assert_array_equal(probability, PROBABILITY)
     assert probability.flags.writeable
+
+
+def test_rows_and_columns_keep_what_was_said_of_them():
+    filled = fill(table(), PROBABILITY, accept=0.98, model="a@1")
+    some = filled[[1]].aligned(("c", "a", "b"))
+    assert some.table.images == ("1.jpg",) and some.table.labels.tolist() == [[1, -1, 0]]
+    np.testing.assert_array_equal(some.probability, np.float32([[0.98, 0.01, np.nan]]))
+    assert [some.source_of(0, column) for column in range(3)] == ["a@1", "a@1", "human"]
+
+
+def test_blanks_that_the_rule_makes_absent_are_not_laid_to_the_model(tmp_path):
+    path = fill(table(), PROBABILITY, accept=0.98, model="a@1").save(tmp_path / "t.csv")
+    loaded = FilledTable.load(path, absent="negative")
+    assert loaded.table.labels.tolist() == [[1, 1, 0], [0, 0, 1]]
+    said = [[loaded.source_of(row, column) for column in range(3)] for row in range(2)]
+    assert said == [["human", "a@1", "not mentioned"], ["not mentioned", "human", "a@1"]]
+    np.testing.assert_array_equal(
+        loaded.probability, np.float32([[np.nan, 0.99, np.nan], [np.nan, np.nan, 0.98]])
+    )

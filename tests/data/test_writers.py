@@ -9,6 +9,7 @@ from partlabel import LabelTable
 from partlabel.cli import main
 from partlabel.data import writers
 from partlabel.data.filled import FilledTable, fill
+from partlabel.data.origins import Origins
 
 TABLE = LabelTable(
     ("a.jpg", "in/b c.jpg", "d.jpg"),
@@ -123,6 +124,20 @@ def test_fiftyone_gets_confidences_of_the_model_and_none_of_people(tmp_path):
         {"_cls": "Classification", "label": "traffic <light>"},
     ]
     assert samples[2]["negative_labels"]["classifications"][1]["confidence"] == pytest.approx(0.97)
+
+
+def test_fiftyone_gets_the_origin_of_what_people_did_not_say_though_nobody_kept_how_sure():
+    codes = np.array([[1, 2], [0, 3], [4, 0]], np.uint8)
+    names = ("", "human", "sst@a", "review:Ada", "open_images:machine")
+    samples = writers.fiftyone(TABLE.with_origins(Origins(codes, names)))["samples"]
+
+    def tags(row, field):
+        return [each.get("tags") for each in samples[row][field]["classifications"]]
+
+    assert tags(0, "positive_labels") == [None] and tags(0, "negative_labels") == [["sst@a"]]
+    assert tags(1, "positive_labels") == [None], "decided in a review"
+    assert tags(2, "negative_labels") == [["open_images:machine"]]
+    assert "confidence" not in samples[0]["negative_labels"]["classifications"][0]
 
 
 @pytest.mark.parametrize("format", ["label_studio", "fiftyone", "jsonl", "csv", "parquet"])

@@ -1,6 +1,7 @@
 """The page, asked as a browser asks it."""
 
 import re
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from io import BytesIO
@@ -84,6 +85,38 @@ def test_reloading_keeps_the_question(session):
 def test_two_browsers_get_different_questions(session):
     asked = [fields(client(session).get("/").text) for _ in range(2)]
     assert (asked[0]["row"], asked[0]["column"]) != (asked[1]["row"], asked[1]["column"])
+
+
+LOADED = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+OPENED = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+def test_other_sites_take_no_questions_away(session):
+    first = fields(client(session).get("/").text)
+    leased = len(leases(session))
+    for path in ("/", "/question"):
+        assert client(session).get(path, headers=LOADED).status_code == 403
+        opened = client(session).get(path, headers=OPENED)  # a window of a browser that was never here
+        assert opened.status_code == 200 and '<form class="answers"' not in opened.text
+    assert len(leases(session)) == leased == 1
+    other = fields(client(session).get("/").text)
+    assert (other["row"], other["column"]) != (first["row"], first["column"])
+
+
+def test_a_link_from_another_site_leads_to_a_question(session):
+    browser = client(session)
+    welcome = browser.get("/?order=surest", headers=OPENED).text
+    to = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', welcome)[1].replace("&amp;", "&")
+    assert to.startswith("/?order=surest")
+    assert fields(browser.get(to).text)["order"] == "surest"
+    assert fields(browser.get("/", headers=OPENED).text), "a desk that is known is asked at once"
+    assert len(leases(session)) == 1
+
+
+def leases(session):
+    """The questions that somebody has."""
+    with sqlite3.connect(session.decisions.path) as base:
+        return base.execute("SELECT image, class FROM leases").fetchall()
 
 
 def test_people_who_answer_at_once_lose_nothing_and_are_asked_nothing_twice(session):

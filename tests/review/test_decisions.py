@@ -149,6 +149,12 @@ def test_a_file_that_is_something_else_is_refused(tmp_path):
         Decisions(tmp_path / "notes.txt")
 
 
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "decisions.sqlite").mkdir()
+    with pytest.raises(ValueError, match=r"decisions.sqlite cannot be opened as decisions: .*; see that it"):
+        Decisions(tmp_path / "decisions.sqlite")
+
+
 def test_threads_that_answer_at_once_lose_nothing_and_never_meet(tmp_path):
     """Four desks, each with a connection of its own, go through 120 questions."""
     cells = [Cell(f"{number}.jpg", "dog") for number in range(120)]

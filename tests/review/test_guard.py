@@ -74,6 +74,27 @@ def test_answers_come_from_this_page_alone():
     assert refused(guard, "POST", POST | {"sec-fetch-site": "same-origin"}) is None
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_other_sites_may_link_here_and_load_nothing(site):
+    guard = Guard("127.0.0.1", None, "t")
+
+    def asked(mode, dest, site=site):
+        told = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
+        return refused(guard, headers=HERE | told)
+
+    assert asked("navigate", "document") is None
+    for mode, dest in (
+        ("no-cors", "image"),
+        ("navigate", "iframe"),
+        ("cors", "empty"),
+        ("no-cors", "script"),
+    ):
+        assert asked(mode, dest) == 403
+        assert asked(mode, dest, "same-origin") is None
+    assert refused(guard, headers=HERE | {"sec-fetch-site": site}) == 403
+    assert asked("navigate", "document", "none") is None
+
+
 def test_forms_are_small_and_say_how_small():
     guard = Guard("127.0.0.1", None, "t")
     for length in (str(MOST_BYTES + 1), "", "-1", "many"):

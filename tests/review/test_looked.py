@@ -58,6 +58,18 @@ def test_it_is_computed_once_and_anew_with_other_weights(fitted, table, monkeypa
             looked.look(tagger, run, table)
 
 
+def test_what_was_kept_and_is_damaged_is_looked_at_again(fitted, table, tmp_path):
+    tagger, run = fitted
+    run = Run(shutil.copytree(run.folder, tmp_path / "run"))
+    first = looked.look(tagger, run, table)
+    (kept,) = run.review.glob("looked-*")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-10])
+    again = looked.look(tagger, run, table)
+    assert np.array_equal(first.logits, again.logits)
+    assert kept.read_bytes() == whole
+
+
 def test_images_that_cannot_be_read_are_left_out(fitted, table, tmp_path):
     tagger, run = fitted
     photos = shutil.copytree(table.root, tmp_path / "photos")

@@ -159,6 +159,65 @@ def test_disputes_are_said_and_listed(run, tmp_path, capsys):
     assert pl.read_csv(tmp_path / "t.disputes.csv")["who"].to_list() == ["Ada", "Bob"]
 
 
+def decided(run, *cells):
+    """The run, with what somebody decided."""
+    from partlabel.review.decisions import Cell, Decisions
+    from partlabel.run import Run
+
+    log = Decisions(Run(run).decisions)
+    for number, (image, cls, what) in enumerate(cells):
+        log.answer(f"{number}", f"{number}", "Ada", Cell(image, cls), what)
+    log.close()
+    return run
+
+
+def test_decisions_come_back_to_a_table_of_absolute_paths(run, collection, tmp_path, capsys):
+    photos = collection / "photos"
+    table = pl.read_csv(collection / "labels.csv").with_columns(
+        pl.lit(None, pl.Int8).alias("red"), pl.concat_str(pl.lit(f"{photos}/"), "image").alias("image")
+    )
+    table.write_csv(tmp_path / "absolute.csv")
+    decided(run, ("00.png", "red", "present"), ("30.png", "red", "absent"))
+    words = ["review", str(run), str(tmp_path / "absolute.csv"), "--images", str(photos)]
+    assert main([*words, "--export", str(tmp_path / "t.csv")]) == 0
+    assert "1 blanks became present and 1 absent" in capsys.readouterr().out
+    red = LabelTable.read(tmp_path / "t.csv").labels[:, 0]
+    assert (red[0], red[30]) == (1, 0) and (red == UNKNOWN).sum() == 30
+
+    assert main([*words, "--part", "test", "--export", str(tmp_path / "test.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "0 blanks became present and 1 absent" in said
+    assert "1 decisions are about other parts than test, and are left out" in said
+    assert main([*words, "--part", "tset", "--export", str(tmp_path / "no.csv")]) == 2
+    assert "there is no part 'tset' (did you mean 'test'?)" in capsys.readouterr().err
+
+
+def test_decisions_come_back_to_a_table_whose_images_are_named_by_the_image_folder(
+    run, collection, tmp_path, capsys
+):
+    tasks = [{"data": {"image": "/data/local-files/?d=elsewhere/photos/00.png"}, "annotations": []}]
+    tasks[0]["annotations"].append(
+        {
+            "was_cancelled": False,
+            "result": [
+                {"from_name": "c", "to_name": "i", "type": "choices", "value": {"choices": ["green"]}}
+            ],
+        }
+    )
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    decided(run, ("00.png", "red", "present"))
+    words = ["review", str(run), str(tmp_path / "tasks.json"), "--absent", "unknown"]
+    words += ["--format", "label_studio", "--format.classes", "[red,green]"]
+    out = tmp_path / "t.csv"
+    assert main([*words, "--export", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "decisions.sqlite: none of 1 decisions is about an image and a class of this table" in said
+    assert "as about '00.png'; name the table, --images and --format that the review had" in said
+    assert not out.exists()
+    assert main([*words, "--images", str(collection / "photos"), "--export", str(out)]) == 0
+    assert "1 blanks became present and 0 absent" in capsys.readouterr().out
+
+
 def test_without_decisions_there_is_nothing_to_export(run, tmp_path, capsys):
     assert main(["review", str(run), "--export", str(tmp_path / "t.csv")]) == 2
     assert "nothing was decided yet: there is no" in capsys.readouterr().err
@@ -188,6 +247,13 @@ def test_a_page_for_other_machines_makes_a_token():
     assert serving.token_for("0.0.0.0", None) != serving.token_for("0.0.0.0", None)
     assert serving.address("::1", 80, None) == "http://[::1]:80/"
     assert serving.address("192.168.1.5", 80, "t") == "http://192.168.1.5:80/?token=t"
+
+
+def test_the_link_carries_any_token():
+    from partlabel.review import serving
+
+    token = "a+b/c=d&e#f%41 g"
+    assert httpx.URL(serving.address("192.168.1.5", 80, token)).params["token"] == token
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from jaxtyping import Float, Float32, Float64, Int16
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import wide
 from partlabel.data.aside import written_aside
-from partlabel.data.origins import Origins
-from partlabel.data.table import LabelTable, read_only
+from partlabel.data.origins import HUMAN, NOT_MENTIONED, Origins
+from partlabel.data.table import LabelTable, Rows, read_only
 
-NOBODY, HUMAN = "", "human"
+NOBODY = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,6 +64,24 @@ class FilledTable:
             told = number[table.origins.codes]
             source = np.where(told > 0, told, source)
         return cls(table, np.full(table.labels.shape, np.nan, np.float32), source, sources)
+
+    def __getitem__(self, rows: Rows) -> "FilledTable":
+        """Some rows, as of a `LabelTable`."""
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows)
+        table = self.table[rows]
+        return FilledTable(table, self.probability[chosen], self.source[chosen], self.sources)
+
+    def aligned(self, classes: Sequence[str]) -> "FilledTable":
+        """With its columns in the order of a model's classes.
+
+        Raises:
+            ValueError: A class is in one and not in the other.
+        """
+        from partlabel.data.parts import aligned
+
+        table = aligned(self.table, classes)
+        order = [self.table.classes.index(name) for name in table.classes]
+        return FilledTable(table, self.probability[:, order], self.source[:, order], self.sources)
 
     def source_of(self, row: int, column: int) -> str:
         """Who said the label of an image and a class."""
@@ -124,6 +142,9 @@ class FilledTable:
             if f"{name}:source" in names:
                 said = _columns.strings(found[names.index(f"{name}:source")])
                 source[:, position] = _numbered(said, sources, source[:, position])
+        if NOT_MENTIONED in blank.sources:  # absent by the rule, whatever was said of the blank
+            by_rule = blank.source == blank.sources.index(NOT_MENTIONED)
+            probability[by_rule], source[by_rule] = np.nan, blank.source[by_rule]
         return cls(table, probability, source, tuple(sources))
 
     def frame(self) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from jaxtyping import Bool
 
 NOT_MENTIONED = "not mentioned"
 """Of a label that is absent by the rule `absent="negative"` alone."""
+HUMAN = "human"
 MOST = 255
 
 
@@ -68,3 +69,8 @@ class Origins:
         if len(kept) > MOST + 1:
             raise ValueError(f"labels come from {len(kept) - 1} origins; a table tells {MOST} apart")
         return cls((np.cumsum(there) - 1).astype(np.uint8)[numbers], kept)
+
+
+def is_persons(name: str) -> bool:
+    """Whether people said what comes from there; of what has no origin nobody says otherwise."""
+    return name in ("", HUMAN) or name.startswith("review:") or name.endswith((":human", ":submitted"))

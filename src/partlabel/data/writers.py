@@ -16,6 +16,7 @@ from partlabel.codes import ABSENT, PRESENT
 from partlabel.data import wide
 from partlabel.data.aside import written_aside
 from partlabel.data.filled import FilledTable
+from partlabel.data.origins import is_persons
 from partlabel.data.table import LabelTable
 
 Writer = Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"]
@@ -134,15 +135,15 @@ def label_studio_config(classes: tuple[str, ...]) -> str:
 def fiftyone(table: LabelTable | FilledTable) -> dict[str, Any]:
     """Samples for `fiftyone.Dataset.from_json(path, rel_dir=<image folder>)`, as its Open Images have them.
 
-    `positive_labels` lists what is present, `negative_labels` what is absent; the split is a tag. Of a filled table,
-    what a model said has its `confidence` in that, and the model as a tag; what people said has neither.
+    `positive_labels` lists what is present, `negative_labels` what is absent; the split is a tag. What a model said has
+    its `confidence` in that, where it is known, and the model as a tag; what people said has neither.
     """
-    filled = table if isinstance(table, FilledTable) else None
-    plain = table.table if isinstance(table, FilledTable) else table
+    filled = table if isinstance(table, FilledTable) else FilledTable.of(table)
+    plain = filled.table
     samples = []
     for row, image in enumerate(plain.images):
         fields = {"positive_labels": PRESENT, "negative_labels": ABSENT}
-        labels = {name: _classifications(plain, filled, row, code) for name, code in fields.items()}
+        labels = {name: _classifications(filled, row, code) for name, code in fields.items()}
         samples.append(
             {"filepath": image, "tags": [] if plain.split is None else [plain.split[row]], **labels}
         )
@@ -174,13 +175,15 @@ _FIELDS = [
 ]
 
 
-def _classifications(table: LabelTable, filled: FilledTable | None, row: int, code: int) -> dict[str, Any]:
+def _classifications(filled: FilledTable, row: int, code: int) -> dict[str, Any]:
     listed: list[dict[str, Any]] = []
-    for column in (table.labels[row] == code).nonzero()[0].tolist():
-        listed.append({"_cls": "Classification", "label": table.classes[column]})
-        if filled is not None and not np.isnan(p := filled.probability[row, column]):
-            sure = p if code == PRESENT else 1 - p
-            listed[-1] |= {"confidence": round(float(sure), 6), "tags": [filled.source_of(row, column)]}
+    for column in (filled.table.labels[row] == code).nonzero()[0].tolist():
+        listed.append({"_cls": "Classification", "label": filled.table.classes[column]})
+        source = filled.source_of(row, column)
+        if not np.isnan(p := filled.probability[row, column]):
+            listed[-1]["confidence"] = round(float(p if code == PRESENT else 1 - p), 6)
+        if not is_persons(source):
+            listed[-1]["tags"] = [source]
     return {"_cls": "Classifications", "classifications": listed}
 
 

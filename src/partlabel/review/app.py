@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 
 from partlabel import pictures
 from partlabel.review.decisions import Answer, new_name
-from partlabel.review.guard import HEADERS, Guard
+from partlabel.review.guard import HEADERS, Guard, from_elsewhere
 from partlabel.review.questions import ORDERS, Order
 from partlabel.review.session import ANYTHING, Question, Session, Wish
 from partlabel.templating import templates
@@ -203,7 +203,7 @@ class Answers:
             response = self._html("review_note.html", refused.status, note=refused.why)
         elif offered is not None and self.guard.token is not None and self.guard.admits(offered):
             # A page, not a redirect: a browser that comes by a link from elsewhere sends a strict cookie from here on.
-            response = self._html("review_note.html", note=None)
+            response = self._html("review_note.html", note=None, to="/")
             response.set_cookie(self.guard.cookie, offered, YEAR, httponly=True, samesite="strict")
         else:
             response = await answer(request)
@@ -217,6 +217,8 @@ class Answers:
         desk, who, wish = self._desk(request), self._who(request), self._wish(asked)
         if who is None:
             return self._with_desk(request, self._html("review_who.html", title=self.title, who=""), desk)
+        if self._is_led_here(request):
+            return self._welcome(request, desk, wish)
         return self._shown(request, desk, who, wish, self.session.next(desk, who, wish))
 
     def ask_who(self, request: Request) -> Response:
@@ -258,6 +260,8 @@ class Answers:
     def ask_again(self, request: Request, asked: InAddress) -> Response:
         """Another question, as where the wish has changed."""
         desk, who, wish = self._desk(request), self._known(request), self._wish(asked)
+        if self._is_led_here(request):
+            return self._welcome(request, desk, wish)
         return self._shown(request, desk, who, wish, self.session.next(desk, who, wish, anew=True))
 
     def progress(self, request: Request, asked: InAddress) -> Response:
@@ -306,6 +310,15 @@ class Answers:
         if alone:
             response.headers["HX-Replace-Url"] = f"/?{_query(wish)}"
         return self._with_desk(request, response, desk)
+
+    def _is_led_here(self, request: Request) -> bool:
+        """Whether another site opened this, in a browser that has no desk yet: nothing is leased for that."""
+        return from_elsewhere(request.headers) and f"{self.cookie}-desk" not in request.cookies
+
+    def _welcome(self, request: Request, desk: str, wish: Wish) -> Response:
+        """A page that goes on to the question by itself, from here and with its desk."""
+        to = f"/?{_query(wish)}"
+        return self._with_desk(request, self._html("review_note.html", note=None, to=to), desk)
 
     def _back(self, request: Request, desk: str, wish: Wish) -> Response:
         """Without scripts: the whole page again."""

@@ -168,21 +168,21 @@ class Decisions:
         clock: Tells the time, in seconds since 1970.
 
     Raises:
-        ValueError: The file is something else.
+        ValueError: The file is something else, or cannot be opened.
     """
 
     def __init__(self, path: Path, lease: float = LEASE, clock: Callable[[], float] = time.time) -> None:
         self.path, self.lease, self.clock = path, lease, clock
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
-            self._base.execute("PRAGMA journal_mode = WAL")
-            self._base.execute("PRAGMA synchronous = FULL")
-            self._base.execute("PRAGMA foreign_keys = ON")
-            self._base.executescript(SCHEMA)
+            self._base = _opened(path)
+        except sqlite3.OperationalError as error:
+            raise ValueError(
+                f"{path} cannot be opened as decisions: {error}; see that it and its folder may be written, or move it "
+                "away to begin anew"
+            ) from error
         except sqlite3.DatabaseError as error:
-            self._base.close()
             raise ValueError(f"{path} holds no decisions: {error}") from error
 
     def close(self) -> None:
@@ -288,6 +288,20 @@ class Decisions:
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The file, with what decisions need in it."""
+    base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        base.execute("PRAGMA journal_mode = WAL")
+        base.execute("PRAGMA synchronous = FULL")
+        base.execute("PRAGMA foreign_keys = ON")
+        base.executescript(SCHEMA)
+    except sqlite3.DatabaseError:
+        base.close()
+        raise
+    return base
 
 
 def new_name() -> str:

@@ -4,7 +4,7 @@
 - *Token*: where the page can be reached from other machines, the link with `?token=` opens it once and leaves a cookie;
   compared in constant time.
 - *Origin*: what changes something is a POST from a page of this very address, or is refused; cookies go to this site
-  alone.
+  alone. Nor may other sites load pages and pictures, for a page takes a question away from others; they may link here.
 - *Content policy*: scripts, styles and images from here, nothing from anywhere else, nothing inline.
 """
 
@@ -57,6 +57,16 @@ def names_of(host: str) -> frozenset[str]:
     return frozenset({"localhost", host, own, own.partition(".")[0], f"{own.partition('.')[0]}.local"})
 
 
+def from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether another site's page is behind a request; browsers that do not tell are taken to come by themselves."""
+    return headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")
+
+
+def _is_visit(headers: Mapping[str, str]) -> bool:
+    """Whether a browser comes here with a whole window."""
+    return (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+
+
 class Guard:
     """The checks.
 
@@ -95,6 +105,8 @@ class Guard:
             return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "this page takes GET and POST")
         if method == "POST":
             return self._of_post(headers, host)
+        if from_elsewhere(headers) and not _is_visit(headers):
+            return Refusal(HTTPStatus.FORBIDDEN, "other sites may link here, and not load what is here")
         return None
 
     def admits(self, token: str | None) -> bool:

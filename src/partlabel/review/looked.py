@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +39,8 @@ class Looked(NamedTuple):
 def look(tagger: "Tagger", run: Run, table: LabelTable, batch_size: int = 64, workers: int = 0) -> Looked:
     """Look at every image of a table, or take up what was seen before. Images that cannot be read are left out.
 
+    What was kept and is damaged is looked at again.
+
     Args:
         tagger: Of the run.
         run: Keeps what was seen.
@@ -45,10 +48,11 @@ def look(tagger: "Tagger", run: Run, table: LabelTable, batch_size: int = 64, wo
         batch_size: Images at a time.
         workers: Processes that read images.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file, save_file
 
     kept = run.review / f"looked-{_name(run, table)}.safetensors"
-    if kept.exists():
+    with suppress(SafetensorError, FileNotFoundError):
         return Looked(**load_file(kept))
     found = _look(tagger, table, batch_size, workers)
     with written_aside(kept) as aside:

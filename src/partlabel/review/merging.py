@@ -52,6 +52,7 @@ class Merged(NamedTuple):
         absent: Blanks that became absent.
         disputes: All sides of all disagreements.
         elsewhere: Decisions about images or classes that the table does not have.
+        other_parts: Decisions about parts of the table that were not asked for.
     """
 
     table: LabelTable
@@ -59,6 +60,7 @@ class Merged(NamedTuple):
     absent: int
     disputes: list[Said]
     elsewhere: int
+    other_parts: int
 
     @property
     def disputed(self) -> int:
@@ -66,23 +68,31 @@ class Merged(NamedTuple):
         return len({(said.image, said.cls) for said in self.disputes})
 
 
-def merge(table: LabelTable, tally: Tally, disputed: Disputed = "later") -> Merged:
+def merge(table: LabelTable, tally: Tally, disputed: Disputed = "later", part: str | None = None) -> Merged:
     """Fill the blanks of a table with what was decided.
 
     Args:
         table: What is known besides.
         tally: What people said.
         disputed: What becomes of a blank that people disagree about: who said it last stands, or it stays blank.
+        part: Take decisions about this part of the split alone.
+
+    Raises:
+        ValueError: There is no such part.
     """
+    asked = set(table.images if part is None else table.part(part).images)
     row = {image: number for number, image in enumerate(table.images)}
     column = {name: number for number, name in enumerate(table.classes)}
     labels = table.labels.copy()
     deciders: dict[tuple[int, int], str] = {}
     disputes: list[Said] = []
-    elsewhere = 0
+    elsewhere = other_parts = 0
     for cell in tally.answers:
         if cell.image not in row or cell.cls not in column:
             elsewhere += 1
+            continue
+        if cell.image not in asked:
+            other_parts += 1
             continue
         place = row[cell.image], column[cell.cls]
         last = tally.last(cell)
@@ -97,7 +107,7 @@ def merge(table: LabelTable, tally: Tally, disputed: Disputed = "later") -> Merg
             disputes += [Said(*cell, said.who, said.what, said.at, stands) for said in sides]
     filled = table.with_labels(frozen(labels)).with_origins(_origins(table, deciders))
     present = filled.present - table.present
-    return Merged(filled, present, filled.known - table.known - present, disputes, elsewhere)
+    return Merged(filled, present, filled.known - table.known - present, disputes, elsewhere, other_parts)
 
 
 def _origins(table: LabelTable, deciders: Mapping[tuple[int, int], str]) -> Origins | None:

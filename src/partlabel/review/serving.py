@@ -4,6 +4,7 @@ import secrets
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 
@@ -92,4 +93,4 @@ def token_for(host: str, given: str | None, known_as: str | None = None) -> str 
 def address(host: str, port: int, token: str | None) -> str:
     """What to open in a browser."""
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")

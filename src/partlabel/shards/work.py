@@ -11,6 +11,7 @@ import polars as pl
 
 from partlabel.codes import UNKNOWN
 from partlabel.data import wide
+from partlabel.data.filled import FilledTable
 from partlabel.data.images import NoneReadable
 from partlabel.data.parts import aligned
 from partlabel.data.readers import wide_csv
@@ -47,14 +48,15 @@ class Worker:
             network or program are raised.
         """
         try:
-            with _opened(self.job.shards / shard, self.job.root, self.tagger.classes) as table:
+            with _opened(self.job, shard, self.tagger.classes) as table:
                 found = self._found(table)
         except ValueError as error:
             return Outcome(shard, 0, str(error))
         wide.write(found, self.job.result(shard))
         return Outcome(shard, len(found), "")
 
-    def _found(self, table: LabelTable) -> pl.DataFrame:
+    def _found(self, given: LabelTable | FilledTable) -> pl.DataFrame:
+        table = given.table if isinstance(given, FilledTable) else given
         job, tagger = self.job, self.tagger
         how = {"batch_size": job.batch_size, "workers": job.workers, "skip_broken": job.skip_broken}
         try:
@@ -62,19 +64,22 @@ class Worker:
                 return tagger.decide(table, **how).frame()  # type: ignore[arg-type]
             if job.verb == "predict":
                 return tagger.predict(table, **how)  # type: ignore[arg-type]
-            return tagger.fill(table, job.accept, job.reject, **how).frame()  # type: ignore[arg-type]
+            return tagger.fill(given, job.accept, job.reject, **how).frame()  # type: ignore[arg-type]
         except NoneReadable:
             return _nothing(job, tagger, table)
 
 
 @contextmanager
-def _opened(shard: Path, root: Path, classes: Sequence[str]) -> Iterator[LabelTable]:
-    """The table that a shard is, its images at hand."""
-    if shard.name.endswith(TARS):
+def _opened(job: Job, shard: str, classes: Sequence[str]) -> Iterator[LabelTable | FilledTable]:
+    """The table that a shard is, its images at hand; to be filled, with what was said of it before."""
+    path = job.shards / shard
+    if path.name.endswith(TARS):
         with TemporaryDirectory(prefix="partlabel-") as folder:
-            yield unpacked(shard, Path(folder), classes)
+            yield unpacked(path, Path(folder), classes)
+    elif job.verb == "fill" and FilledTable.is_in(path):
+        yield FilledTable.load(path, job.root, missing="keep")
     else:
-        yield wide_csv.read(shard, root)
+        yield wide_csv.read(path, job.root)
 
 
 def _nothing(job: Job, tagger: "Tagger", table: LabelTable) -> pl.DataFrame:

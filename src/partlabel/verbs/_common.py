@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from partlabel.codes import Absent
 
 if TYPE_CHECKING:
+    from partlabel.data.filled import FilledTable
     from partlabel.data.table import LabelTable
 
 
@@ -23,6 +24,25 @@ def read_table(
 
     options = dict(format or {"name": "auto"})
     return LabelTable.read(table, images, options.pop("name"), absent, missing, **options)
+
+
+def read_filled(
+    table: Path,
+    images: Path | None,
+    absent: Absent | None = None,
+    format: Mapping[str, Any] | None = None,
+    missing: Literal["refuse", "keep"] = "refuse",
+) -> "LabelTable | FilledTable":
+    """As `read_table`; a table that was filled before comes with its probabilities and sources."""
+    from partlabel.data import readers
+    from partlabel.data.filled import FilledTable
+
+    options = dict(format or {"name": "auto"})
+    name = options.pop("name")
+    filled = name in ("auto", "wide_csv") and FilledTable.is_in(table, options.get("separator"))
+    if filled and (name == "wide_csv" or readers.recognise(table) == "wide_csv"):
+        return FilledTable.load(table, images, absent=absent, missing=missing, **options)
+    return read_table(table, images, absent, format, missing)
 
 
 def run_table(

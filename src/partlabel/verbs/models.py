@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import of_run, read_table, run_table
+from partlabel.verbs._common import of_run, read_filled, read_table, run_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
@@ -223,6 +223,7 @@ def fill(
     import numpy as np
 
     from partlabel.data import writers
+    from partlabel.data.filled import FilledTable
     from partlabel.tagger import Tagger
 
     if to is not None and (engine["name"] != ONE_FILE or (out is not None and out.suffix != ".json")):
@@ -241,9 +242,15 @@ def fill(
         return
     out = out or Path("filled.csv" if to is None else "filled.json")
     tagger = Tagger.load(run)
-    given = run_table(run, table, images, absent, format, missing="keep" if skip_broken else "refuse")
-    filled = tagger.fill(given, **sure, **how)
+    missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
+    before: LabelTable | FilledTable
+    if table is None:
+        before = read_table(*of_run(run, images), missing=missing)
+    else:
+        before = read_filled(table, images, absent, format, missing)
+    filled = tagger.fill(before, **sure, **how)
     writers.write(filled, out, to)
+    given = before.table if isinstance(before, FilledTable) else before
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent
     print(f"{out}: {left.unknown:,} blanks, of which {present:,} became present and {gone:,} absent")

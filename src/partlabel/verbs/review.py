@@ -41,7 +41,7 @@ def review(
         absent: What a class that is not mentioned means, in formats that list only what is there.
         order: What is asked first, until changed on the page: `class` (classes take turns, the most probable blanks of
             each), `uncertain`, `surest` (the most probable) or `random`.
-        part: Ask about this part of the split alone, such as train.
+        part: Ask about this part of the split alone, such as train; with --export, take decisions about it alone.
         blind: Keep what the model says to itself, so that it sways nobody.
         export: Open no page; write the table with all decisions so far, .csv or .parquet, for `train` to read.
         disputed: In that table, of a label that people disagree about: the `later` answer, or it stays `blank`.
@@ -56,7 +56,7 @@ def review(
         format: Of the table.
     """
     if export is not None:
-        _export(run, _run_labels(run, table, absent, format), export, disputed)
+        _export(run, _known(run, table, images, absent, format), part, export, disputed)
         return
     given = run_table(run, table, images, absent, format, missing="keep")
     _need_fastapi()
@@ -87,18 +87,32 @@ def review(
             pass
         finally:
             session.decisions.close()
-    print(f"write what was decided: partlabel review {run} --export reviewed.csv")
+    again = (
+        f"partlabel review {run}" if table is None else "the same command with the same table and images and"
+    )
+    print(f"write what was decided: {again} --export reviewed.csv")
 
 
-def _run_labels(run: Path, table: Path | None, absent: Absent | None, format: dict[str, Any]) -> "LabelTable":
-    """The label table that is named, or else the run's own; its images need not be at hand."""
+def _known(
+    run: Path, table: Path | None, images: Path | None, absent: Absent | None, format: dict[str, Any]
+) -> "LabelTable":
+    """The table as the page has it, its images by the same names; those of the run's own need not be at hand."""
     from partlabel.run import Run
 
-    return read_table(Run(run).labels, None) if table is None else read_table(table, None, absent, format)
+    if table is None and images is None:
+        return read_table(Run(run).labels, None)
+    return run_table(run, table, images, absent, format, missing="keep")
 
 
-def _export(run: Path, table: "LabelTable", out: Path, disputed: Literal["later", "blank"]) -> None:
-    """Write the table with what was decided."""
+def _export(
+    run: Path, table: "LabelTable", part: str | None, out: Path, disputed: Literal["later", "blank"]
+) -> None:
+    """Write the table with what was decided.
+
+    Raises:
+        FileNotFoundError: There are no decisions.
+        ValueError: None of them is about this table, or there is no such part.
+    """
     from partlabel.review import merging
     from partlabel.review.decisions import Decisions
     from partlabel.run import Run
@@ -108,13 +122,21 @@ def _export(run: Path, table: "LabelTable", out: Path, disputed: Literal["later"
         raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
     decisions = Decisions(file)
     try:
-        merged = merging.merge(table, decisions.tally(), disputed)
+        tally = decisions.tally()
     finally:
         decisions.close()
+    merged = merging.merge(table, tally, disputed, part)
+    if tally.answers and merged.elsewhere == len(tally.answers):
+        raise ValueError(
+            f"{file}: none of {merged.elsewhere:,} decisions is about an image and a class of this table, as about "
+            f"{next(iter(tally.answers)).image!r}; name the table, --images and --format that the review had"
+        )
     merged.table.save(out)
     print(f"{out}: {merged.present:,} blanks became present and {merged.absent:,} absent")
     if merged.elsewhere:
         print(f"{merged.elsewhere:,} decisions are about images or classes that this table does not have")
+    if merged.other_parts:
+        print(f"{merged.other_parts:,} decisions are about other parts than {part}, and are left out")
     if merged.disputes:
         listed = merging.save_disputes(merged.disputes, out.with_suffix(".disputes.csv"))
         print(f"{merged.disputed:,} labels are disputed: {listed}")

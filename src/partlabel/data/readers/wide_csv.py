@@ -91,6 +91,7 @@ def tables(
     *,
     image_column: str | None = None,
     separator: str | None = None,
+    leave_out: Sequence[str] = (),
 ) -> Iterator[LabelTable]:
     """The table some rows at a time, for files larger than memory.
 
@@ -101,11 +102,12 @@ def tables(
         absent: As `read`.
         image_column: As `read`.
         separator: As `read`.
+        leave_out: As `read`.
 
     Raises:
         ValueError: As `read`; that an image has several rows is seen within each table alone.
     """
-    layout = _Layout.of(path, image_column, separator)
+    layout = _Layout.of(path, image_column, separator, leave_out)
 
     def table(block: _Block) -> LabelTable:
         labels = np.array(block.labels)  # of its own: the rest of the block can go
