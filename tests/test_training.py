@@ -254,6 +254,23 @@ def test_what_is_found_at_the_end_of_an_epoch_is_kept_beside_averaged_weights(tm
         assert last[state]["method.agreed"] == 3 and last[state]["method.found"] == (3 if val else 0)
 
 
+def test_accumulated_gradients_are_the_mean_over_batches_of_means_over_their_own_labels(tmp_path):
+    gradients, shares = [], []
+
+    class Counts(Learns):
+        def step(self, batch, progress):
+            known = (batch.labels != UNKNOWN).float()
+            shares.append((batch.index.float() * known.sum(1)).sum().item() / known.sum().item())
+            return Step({"mean": self.backbone.conv.bias[0] * shares[-1]})
+
+    method = Counts()
+    bias = method.backbone.conv.bias
+    bias.register_post_accumulate_grad_hook(lambda p: gradients.append(p.grad[0].item()))
+    train(method, LABELS, tmp_path, accumulate=2, epochs=1)
+    # Three batches: a step after two, and one after the third, whose gradient is halved all the same.
+    assert gradients == pytest.approx([shares[0] / 2, (shares[0] + shares[1]) / 2, shares[2] / 2])
+
+
 def test_large_gradients_are_clipped(tmp_path):
     norms = []
 
