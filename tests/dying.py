@@ -17,7 +17,7 @@ import torch
 
 from partlabel import LabelTable, Tagger, methods
 from partlabel.nn.heads import ClassOutput
-from partlabel.nn.heads.residual import Residual
+from partlabel.nn.heads.residual import Powered, Residual
 from partlabel.nn.heads.ssgrl import SSGRL
 
 
@@ -84,9 +84,11 @@ class Fading(Residual):
         classes: What is told apart.
     """
 
-    def forward(self, feature_map):
+    def prepare(self, feature_map):
+        if isinstance(feature_map, Powered):
+            return feature_map
         Moments.tick()
-        return super().forward(torch.nn.functional.dropout(feature_map, 0.3, self.training))
+        return super().prepare(torch.nn.functional.dropout(feature_map, 0.3, self.training))
 
 
 TRANSFER = {"start_epoch": 1, "intra_threshold": 0.4, "cross_threshold": 0.2, "threshold_step": 0.1,

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from partlabel import completion
@@ -50,6 +51,25 @@ def test_where_labels_say_nothing_of_each_other_there_are_no_votes():
     others = random.integers(-1, 2, (4000, 5)).astype(np.int8)
     zeros = np.zeros((60, 5), np.float32)
     assert completion.fit(zeros, labels, np.zeros((4000, 5), np.float32), others, penalties=[0.3]) is None
+
+
+def test_of_too_many_classes_no_votes_are_looked_for(monkeypatch):
+    monkeypatch.setattr(completion, "MOST_CLASSES", 3)
+    logits, labels, _ = twins(40, 0)
+    with pytest.warns(UserWarning, match=r"no votes .*: 4 classes are more than 3, and all pairs"):
+        assert completion.fit(logits, labels, logits, labels) is None
+
+
+def test_little_is_remembered_while_votes_are_found(monkeypatch):
+    """Of the optimiser's two lists of past steps each entry is a vote for every pair of classes."""
+    made, kind = [], torch.optim.LBFGS
+    monkeypatch.setattr(
+        torch.optim, "LBFGS", lambda *given, **more: made.append(kind(*given, **more)) or made[-1]
+    )
+    logits, labels, _ = twins(60, 0)
+    completion.fit(logits, labels, logits, labels, penalties=[0.001])
+    (state,) = made[0].state.values()
+    assert 0 < len(state["old_dirs"]) <= 10 and len(state["old_dirs"]) == len(state["old_stps"])
 
 
 def test_an_image_with_nothing_known_keeps_its_logits():

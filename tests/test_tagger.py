@@ -49,6 +49,22 @@ def test_a_run_leaves_what_it_promises(fitted, table):
     assert kept.part("test").images == table.part("test").images, "what was kept for testing stays so"
 
 
+def test_a_run_killed_while_known_labels_are_looked_into_leaves_its_tagger(table, tmp_path, monkeypatch):
+    def killed(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("partlabel.completion.fit", killed)
+    tagger, out = Tagger(table.classes, "bce", **SMALL), tmp_path / "run"
+    tagger.completion = Completion(np.ones((len(table.classes),) * 2, np.float32))  # of what it was before
+    with pytest.raises(MemoryError):
+        tagger.fit(table, out=out, **QUICK)
+    left = Tagger.load(out)
+    assert left.completion is None and np.array_equal(left.scores(table), tagger.scores(table))
+    monkeypatch.undo()
+    tagger.fit(table, out=out, resume=True, **QUICK)
+    assert np.array_equal(Tagger.load(out).scores(table), left.scores(table))
+
+
 def test_a_loaded_tagger_says_the_same(fitted, table, tmp_path):
     tagger, out = fitted
     expected = tagger.scores(table)

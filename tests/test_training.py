@@ -227,6 +227,50 @@ def test_a_memory_that_grows_does_so_beside_averaged_weights(tmp_path):
     assert torch.equal(saved["memory.features"].float(), method.memory.features)
 
 
+@pytest.mark.parametrize("val", [VAL, None], ids=["validation", "none"])
+def test_what_is_found_at_the_end_of_an_epoch_is_kept_beside_averaged_weights(tmp_path, monkeypatch, val):
+    """By the method at the end of validation, and before that by the processes, of batch normalisation's moments."""
+
+    class Finds(Learns):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("found", torch.tensor(0.0))
+            self.register_buffer("agreed", torch.tensor(0.0))
+            self.met = []
+
+        def validate(self, batch):
+            self.met.append((self.agreed.item(), self.found.item()))
+            return super().validate(batch)
+
+        def end_validation(self):
+            self.found += 1
+
+    method = Finds()
+    monkeypatch.setattr("partlabel.ranks.average_moments", lambda model: model.agreed.add_(1))
+    train(method, LABELS, tmp_path, val=val, ema=0.5, epochs=3, sync_batchnorm=False)
+    assert method.met == ([(1, 0), (1, 0), (2, 1), (2, 1), (3, 2), (3, 2)] if val else [])
+    last = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    for state in ("state_dict", "current_model_state"):
+        assert last[state]["method.agreed"] == 3 and last[state]["method.found"] == (3 if val else 0)
+
+
+def test_accumulated_gradients_are_the_mean_over_batches_of_means_over_their_own_labels(tmp_path):
+    gradients, shares = [], []
+
+    class Counts(Learns):
+        def step(self, batch, progress):
+            known = (batch.labels != UNKNOWN).float()
+            shares.append((batch.index.float() * known.sum(1)).sum().item() / known.sum().item())
+            return Step({"mean": self.backbone.conv.bias[0] * shares[-1]})
+
+    method = Counts()
+    bias = method.backbone.conv.bias
+    bias.register_post_accumulate_grad_hook(lambda p: gradients.append(p.grad[0].item()))
+    train(method, LABELS, tmp_path, accumulate=2, epochs=1)
+    # Three batches: a step after two, and one after the third, whose gradient is halved all the same.
+    assert gradients == pytest.approx([shares[0] / 2, (shares[0] + shares[1]) / 2, shares[2] / 2])
+
+
 def test_large_gradients_are_clipped(tmp_path):
     norms = []
 

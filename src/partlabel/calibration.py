@@ -4,6 +4,7 @@ Platt, "Probabilistic Outputs for Support Vector Machines", 1999; one slope for 
 et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.labels import Labels
+
+LEAST = 0.1
+"""The slope, at least: logits that say the opposite of what is so are made weak, not turned round."""
 
 
 class Calibration(NamedTuple):
@@ -32,7 +36,7 @@ class Calibration(NamedTuple):
 def calibrate(
     logits: Float[Tensor, "image class"], anchor: Float[Tensor, " class"], labels: Labels
 ) -> Calibration:
-    """The common slope, and the offset of each class, at which the cross-entropy of the known labels is least.
+    """The common slope, of `LEAST` or more, and the offset of each class at which known labels' cross-entropy is least.
 
     A vote repeats some of what the head says, and their sum is too sure of itself: without the slope what ranks better
     would look worse. One slope for all, and offsets that a few labels do not move: a class has twenty known ones.
@@ -40,24 +44,35 @@ def calibrate(
     at, start = logits.double(), anchor.double()
     known, truth = (labels != UNKNOWN).double(), (labels == PRESENT).double()
     slope, offset = at.new_ones(()).requires_grad_(), torch.zeros_like(start).requires_grad_()
+
+    def cost() -> Tensor:
+        odds = start + offset + slope * (at - start)
+        return binary_cross_entropy_with_logits(odds, truth, known, reduction="sum")
+
+    def penalised() -> Tensor:
+        return cost() + (slope - 1).square() + offset.square().sum()
+
+    _minimise(penalised, [slope, offset])
+    if slope < LEAST:
+        slope = slope.detach().fill_(LEAST)
+        _minimise(penalised, [offset])
+    return Calibration(float(cost().detach()), slope.detach().float(), offset.detach().float())
+
+
+def _minimise(function: Callable[[], Tensor], variables: list[Tensor]) -> None:
     optimiser = torch.optim.LBFGS(
-        [slope, offset],
+        variables,
         max_iter=60,
         tolerance_grad=1e-6,
         tolerance_change=1e-10,
         line_search_fn="strong_wolfe",
     )
 
-    def cost() -> Tensor:
-        odds = start + offset + slope * (at - start)
-        return binary_cross_entropy_with_logits(odds, truth, known, reduction="sum")
-
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = cost() + (slope - 1).square() + offset.square().sum()
+        loss = function()
         loss.backward()
         return loss
 
     with torch.enable_grad():
         optimiser.step(closure)
-    return Calibration(float(cost().detach()), slope.detach().clamp(min=0.1).float(), offset.detach().float())

@@ -11,6 +11,7 @@ the others of its image. The penalty is chosen on validation images; where no vo
 none. Works on the logits of any method. docs/log.md has what it does on real photos.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from partlabel.run import read_tensors
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 MEND = "copy it again from where the model came from; without the file nothing votes when tables are filled"
+MOST_CLASSES = 4_000
+"""Beyond which there are no votes: a vote for every pair, about thirty times over while they are found, are 2 GB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,8 @@ def fit(
 ) -> Completion | None:
     """The votes that explain the known labels of training images best, if they help on validation images.
 
+    Memory and time go by the square of the number of classes; of more than `MOST_CLASSES` none are looked for.
+
     Args:
         logits: The recogniser's, of training images.
         labels: Theirs.
@@ -84,8 +89,14 @@ def fit(
         penalties: To choose from, on the squares of the votes.
 
     Returns:
-        The votes; None if the recogniser alone explains the known validation labels at least as well.
+        The votes; None if the recogniser alone explains the known validation labels at least as well, or if there are
+        too many classes.
+
+    Warns:
+        UserWarning: There are.
     """
+    if too_many(logits.shape[1]):
+        return None
     z, y = _tensors(logits, labels)
     val_z, val_y = _tensors(val_logits, val_labels)
     nothing = z.new_zeros(z.shape[1], z.shape[1])
@@ -97,13 +108,24 @@ def fit(
     return None if best is None else Completion(best.numpy())
 
 
+def too_many(classes: int) -> bool:
+    """Whether there are more classes than votes are looked for; says so."""
+    if classes > MOST_CLASSES:
+        warnings.warn(
+            f"no votes of known labels are learned (completion): {classes:,} classes are more than {MOST_CLASSES:,}, "
+            "and all pairs of them take too much memory",
+            stacklevel=3,
+        )
+    return classes > MOST_CLASSES
+
+
 def _regress(
     z: Float[Tensor, "image class"], y: Int8[Tensor, "image class"], penalty: float
 ) -> Float[Tensor, "class class"]:
     votes = z.new_zeros(z.shape[1], z.shape[1]).requires_grad_()
     others = 1 - torch.eye(z.shape[1])
     surprise, known, truth = _surprise(z, y), (y != UNKNOWN).float(), (y == PRESENT).float()
-    optimiser = torch.optim.LBFGS([votes], max_iter=60, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([votes], max_iter=60, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()

@@ -30,7 +30,9 @@ class TrainingConfig:
             `step_epochs` epochs, as the authors of SST.
         step_epochs: Epochs between the drops of `step`.
         clip: Largest norm of the gradient; 0 does not clip.
-        accumulate: Batches whose gradients are summed up before a step.
+        accumulate: Batches whose gradients are averaged before a step. Each batch's loss is divided by its own count,
+            as of its known labels, which is not the loss of one batch so many times as large; and an epoch's last step
+            may have fewer batches, divided by `accumulate` all the same.
         ema: Decay of a moving average of the weights, which then is what is validated and kept; 0 for none.
         val: Share of the training images set apart to choose the best epoch; 0 keeps the last one.
         augment: `paper`: squares of five sizes, flip; `light`: random resized crop, flip; `none`.

@@ -1,5 +1,6 @@
 """Puts a run together: datasets, cache, learner; afterwards what the run leaves in its folder."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,6 +100,7 @@ def train(
     run: Run,
     checkpoint: Path | None,
     pooled: bool = False,
+    trained: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train a method on the parts of a table.
 
@@ -111,6 +113,7 @@ def train(
         run: Where.
         checkpoint: What to go on from.
         pooled: Whether the backbone's pooling, if it has one to fit, is fitted already.
+        trained: Called as soon as the best epoch's weights are in the method: what follows may take long, or fail.
 
     Returns:
         The history, and the logits of the validation images; the best epoch's weights are in the method.
@@ -131,10 +134,11 @@ def train(
         None if judge is None else loader(judge, 2 * config.batch_size, workers=workers, pin=pin, share=True)
     )
     fit(learner, batches, judged, run, checkpoint)
+    trained()
     if judged is None or parts.val is None:
         return Outcome(learner.history, None)
     said = logits(model, judged, cached, share=True)
-    if not config.completion:
+    if not config.completion or completion.too_many(said.shape[1]):
         return Outcome(learner.history, said)
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(parts.train))[:COMPLETED_FROM])
     rank, processes = ranks.place()

@@ -2,8 +2,8 @@
 
 ======================  ==========================================================================
 config.json             all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
-model.safetensors       its weights, written last
-completion.safetensors  what known labels of an image say of its unknown ones, where that helps
+model.safetensors       its weights, written as soon as training has ended
+completion.safetensors  what known labels of an image say of its unknown ones, where that helps; looked for after that
 tuning.json             thresholds and calibration, once they were looked for (`tuning.py`)
 labels.parquet          the table, with the split that was used
 skipped.csv             images that were left out, and why

@@ -158,7 +158,7 @@ class Tagger:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.model, graph = self._start(parts)
-        self.tuning, self.lean = None, False
+        self.completion, self.tuning, self.lean = None, None, False
         if start_from is not None:
             self._begin_with(start_from)
         about = {"images": str(Path(table.root or ".").resolve()), "table": digest(parts.table)}
@@ -169,12 +169,19 @@ class Tagger:
         checkpoint = run.start(description, resume) if writes else run.join(resume)
         if writes:
             fitting.write_parts(run, parts)
+
+        def keep() -> None:
+            if writes:
+                self.save(run.folder, description)
+
+        pooled = start_from is not None
         outcome = fitting.train(
-            self.model, self.view, config, parts, truth, run, checkpoint, pooled=start_from is not None
+            self.model, self.view, config, parts, truth, run, checkpoint, pooled, trained=keep
         )
         self.completion = outcome.completion
         if writes:
-            self.save(run.folder, description)
+            if self.completion is not None:
+                self.completion.save(run.completion)
             fitting.write_results(self, run, parts, outcome, graph)
         return self
 

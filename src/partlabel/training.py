@@ -219,7 +219,7 @@ def _known(value: float) -> float | None:
 
 
 class Average(EMAWeightAveraging):
-    """An exponential moving average of the weights; buffers (memories, statistics) are those of the last step."""
+    """An exponential moving average of the weights; buffers (memories, statistics) are the model's, those of now."""
 
     def __init__(self, decay: float) -> None:
         super().__init__(use_buffers=False, decay=decay)
@@ -228,22 +228,28 @@ class Average(EMAWeightAveraging):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Follow the weights; a memory that has grown in the step grows here first."""
-        assert self._average_model is not None
-        for kept, now in zip(self._average_model.module.buffers(), pl_module.buffers(), strict=True):
+        for kept, now in self._buffers(pl_module):
             if kept.shape != now.shape:
                 kept.data = now.detach().clone()
         with whole(trainer.strategy.model):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the average in."""
+        """Put the average in, with what was remembered after the last batch's callbacks."""
+        self._remember(pl_module)
         with whole(trainer.strategy.model):
             super().on_validation_epoch_start(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take it out."""
+        self._remember(pl_module)
         with whole(trainer.strategy.model):
             super().on_validation_epoch_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take what the method found at the end of validation, when the average was out already; then it is kept."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._remember(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave it in."""
@@ -256,6 +262,16 @@ class Average(EMAWeightAveraging):
         """Take up the average, and beside it the weights."""
         with whole(trainer.strategy.model):
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+    def _remember(self, pl_module: LightningModule) -> None:
+        """Give the average the buffers of the model."""
+        for kept, now in self._buffers(pl_module):
+            kept.data = now.detach().clone()
+
+    def _buffers(self, pl_module: LightningModule) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each buffer of the average, and that of the model."""
+        assert self._average_model is not None
+        return zip(self._average_model.module.buffers(), pl_module.buffers(), strict=True)
 
 
 class Moments(LayerSync):

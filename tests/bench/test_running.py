@@ -2,15 +2,19 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
+import types
+import weakref
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from drawings import COLOURS, draw_photos
 from partlabel import cli
@@ -91,6 +95,88 @@ def test_another_search_runs_those_anew_that_take_what_it_finds(photos, table, t
         small = GRID | {"arms": arms, "seeds": [0], "search": {"weight_decay": [decay]}}
         found = go(small, table, photos, tmp_path)[1]["found"]
         assert [json.loads(each)["weight_decay"] for each in found] == [decay, decay]
+
+
+def test_what_was_made_with_settings_of_another_search_is_not_gathered(photos, table, tmp_path):
+    arms = {name: GRID["arms"][name] for name in ("plain", "late")}
+    small = GRID | {"arms": arms, "seeds": [0]}
+    for decay in (0.01, 0.5):
+        go(small | {"search": {"weight_decay": [decay]}}, table, photos, tmp_path)
+    again = grid.parse(small | {"search": {"weight_decay": [0.01]}})
+    left = running.Folder(tmp_path).gather(running.cells(again, digest(table)))
+    assert left.select("arm", "found").rows() == [("plain", '{"weight_decay": 0.01}')], "late is of 0.5"
+
+
+def fake_row(monkeypatch):
+    """Runs that take no time."""
+    row = {"arm": "plain", "seed": 0, "known": 0.6, "found": {}, "map": 0.5}
+    monkeypatch.setattr(cell, "run", lambda *_: row)
+    monkeypatch.setattr(cell, "backbone_of", lambda *_: None)
+    monkeypatch.setattr(cell, "features_of", lambda *_: None)
+
+
+def test_other_photos_of_the_same_names_are_refused_by_the_folder_of_the_results(
+    photos, table, tmp_path, monkeypatch
+):
+    fake_row(monkeypatch)
+    out = tmp_path / "out"
+    go(GRID, table, photos, out)
+    key = running.Folder(out).contents.read_text()
+    copy, other = tmp_path / "copy", tmp_path / "other"
+    for folder in (copy, other):
+        shutil.copytree(photos / "photos", folder)
+    go(GRID, LabelTable(table.images, table.classes, table.labels, table.split, copy), photos, out)
+    assert running.Folder(out).contents.read_text() == key, "a copy is the same"
+    draw_photos(other, 48, seed=1)
+    moved = LabelTable(table.images, table.classes, table.labels, table.split, other)
+    with pytest.raises(
+        ValueError, match=r"out holds results of other photos of table \w+, .*another out \(--out\)"
+    ):
+        go(GRID, moved, photos, out)
+    assert go(GRID, moved, photos, tmp_path / "elsewhere")[0] == [None, None]
+
+
+def test_other_class_vectors_in_the_same_file_are_refused(photos, table, tmp_path, monkeypatch):
+    fake_row(monkeypatch)
+    file = tmp_path / "words.txt"
+    content = GRID | {"arms": {"plain": GRID["arms"]["plain"] | {"words": str(file)}}}
+    assert running._word_files(grid.parse(content)) == {}, "its arm fails, and no other"
+    for said, refused in (("red 1 0", False), ("red 1 0", False), ("red 0 1", True)):
+        file.write_text(said)
+        with (
+            pytest.raises(ValueError, match=r"other class vectors of .*words\.txt")
+            if refused
+            else nullcontext()
+        ):
+            go(content, table, photos, tmp_path / "out")
+
+
+def test_of_the_methods_that_are_tried_the_best_is_alive_and_each_has_its_own_peak(table, monkeypatch):
+    costs, peaks, alive, events = iter([3.0, 1.0, 2.0, 1.0]), iter([10.0, 40.0, 20.0, 5.0]), [], []
+    made = weakref.WeakSet()
+
+    def train(*_):
+        alive.append(len(made))
+        method = torch.nn.Linear(1, 1)
+        method.trainer = types.SimpleNamespace(method=method)  # as a learner and its trainer know each other
+        made.add(method)
+        return cell.Trained(next(costs), method, [{"epoch": len(alive)}], 1.0)
+
+    def scores(data, given, hidden, method):
+        return {"scored": method is not None}
+
+    forget = cell._forget_peak
+    monkeypatch.setattr(cell, "train", train)
+    monkeypatch.setattr(cell, "_scores", scores)
+    monkeypatch.setattr(cell, "_forget_peak", lambda: (events.append("forget"), forget()))
+    monkeypatch.setattr(cell, "_peak_mb", lambda: events.append("peak") or next(peaks))
+    made_of = grid.parse(GRID | {"search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}})
+    first = running.of_job(made_of, next(made_of.jobs()), digest(table))[0]
+    row = cell.run(cell.Data.of(table), cell.Features(None, [], []), first, None)
+    assert alive == [0, 1, 1, 1] and events == ["forget", "peak"] * 4
+    assert row["found"] == {"weight_decay": 0.2} and row["history"] == [{"epoch": 2}], "of equals the first"
+    assert row["peak_mb"] == 40.0 and row["seconds"] == 1.0
+    assert [tried["cost"] for tried in row["tries"]] == [3.0, 1.0, 2.0, 1.0]
 
 
 def test_several_processes_in_another_folder_come_to_what_one_does(photos, table, done, tmp_path):

@@ -8,12 +8,14 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel import methods, mixing
+from partlabel.config import TrainingConfig
 from partlabel.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.methods import Progress
 from partlabel.methods.bce import BCE
 from partlabel.methods.logicmix import LogicMix
 from partlabel.methods.mixup_pme import MixUpPME
 from partlabel.methods.sst import SST
+from partlabel.optimisation import optimizer
 from trunk import CLASSES, Same, batch, residual
 
 LATE = Progress(epoch=8, step=40, batch=0, batches=8, epochs=20)
@@ -73,13 +75,13 @@ def test_without_mixing_the_other_method_is_as_it_was():
     assert torch.equal(wrapped(given.images), plain(given.images))
 
 
-OF_SINGLE_IMAGES = ("curriculum", "em_apl", "epr", "ll_cp", "role", "soft_sst")
+OF_SINGLE_IMAGES = ("csl", "curriculum", "em_apl", "epr", "ll_cp", "role", "soft_sst")
 
 
 @pytest.mark.parametrize("name", OF_SINGLE_IMAGES)
 def test_methods_that_keep_something_of_every_image_or_count_its_classes_are_refused(name):
     """A mixture lies in no row of the table, and shows more classes than an image."""
-    with pytest.raises(ValueError, match=r"single images show .*, and a mixture is none of them"):
+    with pytest.raises(ValueError, match=r"single images show.*, and a mixture is none of them"):
         LogicMix(Same(), residual(), name)
 
 
@@ -96,6 +98,20 @@ def test_weights_are_there_once():
     wrapped = LogicMix(Same(), residual())
     assert {name for name, _ in wrapped.named_parameters()} == {"inner.head.weight", "inner.head.bias"}
     assert all(name.startswith("inner.") for name in wrapped.state_dict())
+
+
+class Groups(BCE):
+    """Says itself what learns how."""
+
+    def parameter_groups(self, lr, weight_decay):
+        return [{"params": self.head.parameters(), "lr": 3 * lr, "weight_decay": weight_decay}]
+
+
+def test_the_other_method_says_what_learns_how_if_it_does():
+    wrapped = LogicMix(Same(), residual(), f"{__name__}.Groups")
+    (group,) = optimizer(wrapped, TrainingConfig(lr=0.1)).param_groups
+    assert group["lr"] == pytest.approx(0.3)
+    assert not hasattr(LogicMix(Same(), residual()), "parameter_groups")
 
 
 def test_what_is_no_method_or_no_option_is_refused():

@@ -1,11 +1,13 @@
 """One run of the benchmark: labels hidden, a method trained on cached features, scored once on the test part."""
 
+import gc
 import resource
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ from partlabel.bench.grid import Arm, Cell, Grid
 from partlabel.calibration import calibrate
 from partlabel.codes import UNKNOWN
 from partlabel.config import TrainingConfig
-from partlabel.data import features, statistics
+from partlabel.data import contents, features, statistics
 from partlabel.data.module import loader
 from partlabel.data.room import View
 from partlabel.data.table import LabelTable
@@ -61,6 +63,13 @@ class Data:
                     "them"
                 )
         return cls(table.part(TRAIN), table.part(TEST), cache_dir)
+
+    @property
+    def photo_hash(self) -> str:
+        """A hash of the bytes of the photos, each of which is read once."""
+        memory = features.folder(self.cache_dir) / "contents"
+        each = [image for part in (self.train, self.test) for image in contents.hashes(part, memory)]
+        return blake2b("".join(each).encode(), digest_size=16).hexdigest()
 
 
 class Features(NamedTuple):
@@ -134,12 +143,20 @@ def run(data: Data, given: Features, cell: Cell, found: Mapping[str, Any] | None
         cell: What to run.
         found: Settings that were found with the first seed; None to look for them.
     """
-    _forget_peak()
     tries = cell.grid.tries(cell.arm) if found is None else [dict(found)]
     hidden = hide(data, cell, cell.grid.config(cell.arm, cell.seed, {}).val)
-    trained = [train(data, given, cell, hidden, tried) for tried in tries]
-    best = min(range(len(tries)), key=lambda number: trained[number].cost)
-    scores = _scores(data, given, hidden, trained[best].method)
+    best, costs, seconds, peaks = None, [], [], []
+    for tried in tries:
+        _forget_peak()
+        trained = train(data, given, cell, hidden, tried)
+        peaks.append(_peak_mb())
+        costs.append(trained.cost)
+        seconds.append(trained.seconds)
+        if best is None or trained.cost < best.cost:
+            best, found = trained, tried
+        del trained  # before the next one
+    assert best is not None
+    scores = _scores(data, given, hidden, best.method)
     return {
         "arm": cell.arm.name,
         "method": cell.arm.method,
@@ -147,12 +164,12 @@ def run(data: Data, given: Features, cell: Cell, found: Mapping[str, Any] | None
         "known": cell.known,
         "seed": cell.seed,
         "known_share": hidden.table.known / hidden.table.labels.size,
-        "found": tries[best],
-        "tries": [{**tried, "cost": each.cost} for tried, each in zip(tries, trained, strict=True)],
+        "found": found,
+        "tries": [{**tried, "cost": cost} for tried, cost in zip(tries, costs, strict=True)],
         **scores,
-        "seconds": sum(each.seconds for each in trained) / len(trained),
-        "peak_mb": _peak_mb(),
-        "history": trained[best].history,
+        "seconds": sum(seconds) / len(seconds),
+        "peak_mb": max(peaks),
+        "history": best.history,
     }
 
 
@@ -217,7 +234,8 @@ def _scores(data: Data, given: Features, hidden: Hidden, model: Method) -> dict[
 
 
 def _forget_peak() -> None:
-    """Count the peak of memory from here on, where the system can."""
+    """Count the peak of memory from here on, where the system can; what is left of trainers goes first."""
+    gc.collect()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

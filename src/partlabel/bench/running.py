@@ -3,6 +3,7 @@
 ======================  ==========================================================================
 cells/<key>.json        one result, and all that it hangs on; the key is a hash of that
 results.parquet         all of them, a row each
+contents.json           hashes of the photos of each table, and of files of class vectors, that results were made of
 ======================  ==========================================================================
 """
 
@@ -12,6 +13,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import redirect_stderr
+from hashlib import blake2b
 from importlib.metadata import version
 from io import StringIO
 from multiprocessing import get_context, parent_process
@@ -25,6 +27,7 @@ from partlabel.bench.grid import Cell, Grid, Job
 from partlabel.data.aside import written_aside
 from partlabel.data.table import LabelTable
 from partlabel.run import digest, plain, read_json, write_json
+from partlabel.text import some
 
 if TYPE_CHECKING:
     from partlabel.bench.cell import Data
@@ -45,6 +48,7 @@ class Folder:
         self.path = Path(path)
         self.cells = self.path / "cells"
         self.results = self.path / "results.parquet"
+        self.contents = self.path / "contents.json"
 
     def of(self, cell: Cell) -> Path:
         """The file of a result."""
@@ -62,9 +66,34 @@ class Folder:
         about = {"made": MADE, "settings": cell.settings(), "versions": _versions()}
         write_json(self.of(cell), plain(row | about))
 
+    def check_made_of(self, contents: Mapping[str, str]) -> None:
+        """Remember what results are made of that their settings only name; the first use of a name counts.
+
+        Args:
+            contents: The hash of the bytes behind each name.
+
+        Raises:
+            ValueError: Results here were made of others.
+        """
+        before: dict[str, str] = read_json(self.contents) if self.contents.exists() else {}
+        changed = [name for name, now in contents.items() if before.get(name, now) != now]
+        if changed:
+            raise ValueError(
+                f"{self.path} holds results of other {some(changed)}, under the same names: give another out (--out)"
+            )
+        if contents.keys() - before.keys():
+            write_json(self.contents, {**before, **contents})
+
     def gather(self, cells: list[Cell]) -> pl.DataFrame:
-        """Those of the results that are there, as a table, which is also written."""
-        rows = [row for cell in cells if (row := self.read(cell)) is not None]
+        """Those of the results that are there, as a table, which is also written; the cells of a job in its order."""
+        rows: list[dict[str, Any]] = []
+        settings: dict[tuple[str, float | None, str], dict[str, Any]] = {}
+        for cell in cells:
+            job = cell.protocol.name, cell.known
+            row = _with(settings.get((*job, cell.arm.tuned_as or cell.arm.name)), self.read(cell))
+            if row is not None:
+                rows.append(row)
+                settings.setdefault((*job, cell.arm.name), row["found"])
         nested = ("found", "tries", "history", "settings", "versions")
         flat = [
             {k: json.dumps(v) if k in nested else v for k, v in row.items() if k != "made"} for row in rows
@@ -104,11 +133,15 @@ def run(
 
     Yields:
         Each job that is done, and what went wrong in it, if anything did.
+
+    Raises:
+        ValueError: The table lacks a part, or results in the folder are of other photos or class vectors.
     """
     from partlabel.bench import cell as cell_
 
     folder, name = Folder(out), digest(table)
     data = cell_.Data.of(table, cache_dir)
+    folder.check_made_of({f"photos of table {name}": data.photo_hash} | _word_files(grid))
     jobs = [(job, _done(folder, of_job(grid, job, name))) for job in grid.jobs()]
     yield from ((job, None) for job, done in jobs if done)
     todo = [job for job, done in jobs if not done]
@@ -190,6 +223,18 @@ def _with(found: dict[str, Any] | None, row: dict[str, Any] | None) -> dict[str,
     Of an arm that takes those of another the key does not say them, and another search finds others.
     """
     return row if found is None or row is None or row["found"] == found else None
+
+
+def _word_files(grid: Grid) -> dict[str, str]:
+    """The hashes of the files that class vectors come from; one that is not there fails its own arm."""
+    from partlabel.data.words import EMBEDDERS, LEARNED
+
+    files = {arm.words for arm in grid.arms if arm.words is not None} - {LEARNED, *EMBEDDERS}
+    return {
+        f"class vectors of {file}": blake2b(Path(file).read_bytes(), digest_size=16).hexdigest()
+        for file in sorted(files)
+        if Path(file).is_file()
+    }
 
 
 def _begin(threads: int) -> None:

@@ -30,6 +30,11 @@ class Asymmetric(Loss):
         """Focal cross-entropy, that of absent labels with a margin."""
         p = logits.sigmoid()
         kept = (1 - p + self.margin).clamp(max=1)
-        present = (1 - p) ** self.gamma_present * p.clamp(min=1e-8).log()
-        absent = (1 - kept) ** self.gamma_absent * kept.clamp(min=1e-8).log()
+        present = _focal((-logits).sigmoid(), self.gamma_present) * p.clamp(min=1e-8).log()
+        absent = _focal(1 - kept, self.gamma_absent) * kept.clamp(min=1e-8).log()
         return -(value * present + (1 - value) * absent)
+
+
+def _focal(easy: Float[Tensor, "*shape"], gamma: float) -> Float[Tensor, "*shape"]:
+    """A power of what is left to learn; of an exponent below 1 the slope at 0 has no bound, so it ends short of it."""
+    return (easy.clamp(min=1e-8) if 0 < gamma < 1 else easy) ** gamma

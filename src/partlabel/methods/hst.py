@@ -81,7 +81,7 @@ class HST(Method):
         self.pairs = PairHead(head.num_classes, head.feature_dim, pair_dim, pair_hidden_dim, pair_block)
         self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
         self.prototypes = Prototypes(head.num_classes, prototypes, head.feature_dim)
-        # How far the thresholds moved from where they start, in units of `pace`: decay takes them back there.
+        # How far the thresholds moved from where they start, in units of `pace`: decay, if any, takes them back there.
         self.moved = nn.Parameter(torch.zeros(2))
         self.bce = PartialBCE()
         self.pair_loss = Asymmetric(gamma_present=1.0, gamma_absent=2.0, margin=0.05)

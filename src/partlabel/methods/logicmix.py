@@ -4,6 +4,7 @@ Chong et al., "LogicMix: Sample Mixing Data Augmentation for Multi-Label Image C
 2024, arXiv:2405.15860. What is composed with what, and how: `docs/methods/logicmix.md`.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -14,11 +15,13 @@ from partlabel import methods, mixing, ranks, registry
 from partlabel.image_table import ImageTable
 from partlabel.memory import ImageMemory
 from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods.csl import CSL
 from partlabel.methods.epr import ExpectedPositives
 from partlabel.nn.heads import ClassOutput, Head
 
-OF_SINGLE_IMAGES = (ImageTable, ImageMemory, ExpectedPositives)
-"""Parts of methods that hold of the images of the table alone: of its rows, or of how many classes one shows."""
+OF_SINGLE_IMAGES = (ImageTable, ImageMemory, ExpectedPositives, CSL)
+"""What holds of the images of the table alone, methods and parts of them: their rows, how many classes one shows, what
+share of them shows a class."""
 
 
 class LogicMix(Method):
@@ -34,7 +37,7 @@ class LogicMix(Method):
 
     Raises:
         ValueError: `most` makes no mixture, or the other method keeps something of every image, or counts on how many
-            classes one shows.
+            classes one shows or how many show a class.
     """
 
     default_head: ClassVar[str] = "residual"
@@ -59,9 +62,10 @@ class LogicMix(Method):
         )
         for part in self.inner.modules():
             if isinstance(part, OF_SINGLE_IMAGES):
+                which = "" if part is self.inner else f" (its {type(part).__name__})"
                 raise ValueError(
-                    f"{type(self.inner).__name__} goes by what single images show (its {type(part).__name__}), and a "
-                    "mixture is none of them: LogicMix does not go with it"
+                    f"{type(self.inner).__name__} goes by what single images show{which}, and a mixture is none of "
+                    "them: LogicMix does not go with it"
                 )
         self.probability = probability
         self.most = most
@@ -75,6 +79,11 @@ class LogicMix(Method):
     def head(self) -> Head:  # type: ignore[override]
         """The inner method's."""
         return self.inner.head
+
+    @property
+    def parameter_groups(self) -> Callable[[float, float], Iterable[dict[str, Any]]]:
+        """The inner method's; an AttributeError, as of any method, where it has none."""
+        return self.inner.parameter_groups  # type: ignore[return-value]
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """The terms of the inner method; not its pseudo-labels, of mixtures, of which no table knows the truth."""
