@@ -32,6 +32,8 @@ def test_it_answers_and_ends_when_told_having_answered_what_it_had_taken_in(file
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell has those it runs in the background ignore Ctrl-C, tests and all.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         said = server.stdout.readline()
