@@ -28,6 +28,34 @@ def test_anchors_and_merge_keys_keep_a_file_short(tmp_path):
     )
 
 
+def test_a_grid_says_what_it_has_other_than_its_base_which_lies_beside_it(tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "common: {map: &map {head: residual, pool: 2}}\n"
+        "known: [0.1, 0.5]\nsearch: {weight_decay: [0.1, 0.3]}\n"
+        "arms:\n  linear: {method: bce}\n  sst: {method_args: {precision: 0.8, start_epoch: 7}, <<: *map}\n"
+    )
+    (tmp_path / "grid.yaml").write_text(
+        "base: base.yaml\nknown: [0.9]\narms:\n  sst: {method_args: {start_epoch: 2}}\n  hill:\n"
+    )
+    made = grid.read(tmp_path / "grid.yaml")
+    linear, sst, hill = made.arms
+    assert made.known == (0.9,)
+    assert made.search == {"weight_decay": [0.1, 0.3]}
+    assert (linear.method, hill.method) == ("bce", "hill")
+    assert (sst.head, sst.pool, sst.method_args) == ("residual", 2, {"precision": 0.8, "start_epoch": 2})
+
+
+def test_a_base_that_is_not_there_or_stands_on_its_own_grid_is_named(tmp_path):
+    (tmp_path / "one.yaml").write_text("base: two.yaml\narms: [bce]\n")
+    with pytest.raises(ValueError, match=r"one.yaml: its base, .*two.yaml, is not there"):
+        grid.read(tmp_path / "one.yaml")
+    (tmp_path / "two.yaml").write_text("base: one.yaml\n")
+    with pytest.raises(ValueError, match=r"two.yaml: its base is .*one.yaml, which stands on it in turn"):
+        grid.read(tmp_path / "one.yaml")
+    with pytest.raises(FileNotFoundError):
+        grid.read(tmp_path / "none.yaml")
+
+
 def test_every_combination_is_a_cell_once_and_protocols_without_a_share_run_once_a_seed():
     made = grid.parse(
         {

@@ -183,20 +183,44 @@ class Cell:
 
 
 def read(path: str | Path) -> Grid:
-    """The grid that a YAML file describes.
+    """The grid that a YAML file describes, over that of the file it names as its `base`.
 
     Raises:
         ValueError: A key or a value makes no sense; the message names it.
     """
-    path = Path(path)
+    return parse(_with_base(Path(path)), str(path))
+
+
+def _with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a file says over what its base says, and that one's."""
+    if path.resolve() in above:
+        raise ValueError(
+            f"{above[-1]}: its base is {path}, which stands on it in turn: give one of them no 'base'"
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
+    except FileNotFoundError as error:
+        if not above:
+            raise
+        raise ValueError(
+            f"{above[-1]}: its base, {path}, is not there; a base is looked for beside its grid"
+        ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} should hold keys such as 'arms', 'known' and 'seeds'")
     content.pop("common", None)  # a place for YAML's anchors
-    return parse(content, str(path))
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    return _over(_with_base(path.parent / str(base), (*above, path.resolve())), content)
+
+
+def _over(base: Any, said: Any) -> Any:
+    """Mappings key by key; what else is said takes the place of what was."""
+    if not isinstance(base, Mapping) or not isinstance(said, Mapping):
+        return said
+    return {**base, **{key: _over(base.get(key), value) for key, value in said.items()}}
 
 
 def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
