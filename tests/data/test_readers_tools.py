@@ -54,7 +54,18 @@ def test_open_images_knows_only_what_people_were_asked(tmp_path):
     table = LabelTable.read(path)
     assert table.classes == ("Cat, domestic", "Dog")  # the quoted comma is part of the name
     assert known(table) == {"000e4.jpg": {"Dog": 1, "Cat, domestic": 0}, "00102.jpg": {"Dog": 0}}
-    assert LabelTable.read(path, absent="negative").unknown == 0
+
+
+def test_a_machine_that_is_not_sure_enough_leaves_a_label_open_even_if_the_rest_is_negative(tmp_path):
+    path = open_images(tmp_path)
+    first = {"000e4.jpg": {"Dog": 1, "Cat, domestic": 0}}
+    read = LabelTable.read(path, absent="negative")
+    assert known(read) == first | {
+        "00102.jpg": {"Dog": 0}
+    }  # a machine says cat, and nobody asked for machines
+    read = LabelTable.read(path, absent="negative", machine_from=0.95, classes=["Dog", "/m/tree", "/m/tree2"])
+    assert known(read)["00102.jpg"] == {"Dog": 0, "Tree (/m/tree2)": 0}  # the machine says tree with .6
+    assert known(read)["000e4.jpg"] == {"Dog": 1, "Tree (/m/tree)": 0, "Tree (/m/tree2)": 0}
 
 
 def test_machine_labels_count_from_a_confidence_on_and_people_win(tmp_path):
@@ -120,7 +131,7 @@ def test_people_who_disagree_leave_a_label_open(tmp_path):
 @pytest.mark.filterwarnings("ignore:.*people disagree")
 def test_what_people_disagree_on_stays_open_even_if_the_rest_is_negative(tmp_path):
     path = open_images(tmp_path, HUMAN + "000e4,crowdsource-verification,/m/dog,0\n", names="")
-    both = {"000e4.jpg": {"/m/cat": 0}, "00102.jpg": {"/m/cat": 0, "/m/dog": 0}}
+    both = {"000e4.jpg": {"/m/cat": 0}, "00102.jpg": {"/m/dog": 0}}
     assert known(LabelTable.read(path, absent="negative")) == both
     table = LabelTable.read(path, absent="negative", machine_from=0.5, classes=["/m/dog", "/m/tree"])
     assert known(table) == {"000e4.jpg": {"/m/tree": 0}, "00102.jpg": {"/m/dog": 0, "/m/tree": 1}}

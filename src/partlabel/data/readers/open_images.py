@@ -26,7 +26,7 @@ HEADER = ("ImageID", "Source", "LabelName", "Confidence")
 ABSENCE = {
     "unknown": "absent is what people were asked about and denied (Confidence 0); a label without a row is unknown",
     "negative": "absent is what people denied (Confidence 0), and every label without a row, though nobody was asked; "
-    "what people disagree on is unknown",
+    "what people disagree on, and what a machine says with less than the confidence asked for, is unknown",
 }
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -73,20 +73,23 @@ def read(
         )
     names = _names(path, descriptions)
     wanted = None if classes is None else {*classes, *(mid for mid, name in names.items() if name in classes)}
-    rows = pl.concat([_rows(file, part, machine_from, wanted) for part, file in _files(path).items()])
+    keep_weak = absent == "negative"
+    rows = pl.concat(
+        [_rows(file, part, machine_from, wanted, keep_weak) for part, file in _files(path).items()]
+    )
     if machine is not None:
-        more = _rows(Path(machine), "", machine_from, wanted)
+        more = _rows(Path(machine), "", machine_from, wanted, keep_weak)
         rows = pl.concat([rows, more.join(rows.select("image").unique(), on="image", how="semi")])
+    weak, rows = rows.filter(~pl.col("counts")), rows.filter("counts")
     column_of, columns = _columns_of(path, rows["label"].unique().to_list(), names, classes)
     listed = (
         rows.unique("image", keep="first", maintain_order=True).select("image", "part").with_row_index("row")
     )
     labels = np.full((len(listed), len(columns)), UNKNOWN, np.int8)
-    told = rows.filter(pl.col("label").is_in(list(column_of))).join(listed.select("image", "row"), on="image")
-    row = told["row"].cast(pl.Int64).to_numpy()
-    column = told["label"].replace_strict(column_of, return_dtype=pl.Int64).to_numpy()
+    told, row, column = _cells(rows, listed, column_of)
     human = told["human"].to_numpy()
-    disputed = _mark(path, labels, row, column, told["confidence"].to_numpy(), human)
+    unsure = _mark(path, labels, row, column, told["confidence"].to_numpy(), human)
+    unsure[_cells(weak, listed, column_of)[1:]] = True
     origins = None if machine_from is None else _origins(labels.shape, row, column, human)
     paths = [f"{image}.jpg" for image in listed["image"].to_list()]
     split = listed["part"].to_list() if path.is_dir() else None
@@ -99,8 +102,17 @@ def read(
         split=split,
         root=images,
         origins=origins,
-        unsure=disputed,
+        unsure=unsure,
     )
+
+
+def _cells(
+    rows: pl.DataFrame, listed: pl.DataFrame, column_of: dict[str, int]
+) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+    """Those of listed images and classes, with the table's row and column of each."""
+    told = rows.filter(pl.col("label").is_in(list(column_of))).join(listed.select("image", "row"), on="image")
+    column = told["label"].replace_strict(column_of, return_dtype=pl.Int64)
+    return told, told["row"].cast(pl.Int64).to_numpy(), column.to_numpy()
 
 
 def _origins(shape: tuple[int, ...], row: np.ndarray, column: np.ndarray, human: np.ndarray) -> Origins:
@@ -127,8 +139,10 @@ def _files(path: Path) -> dict[str, Path]:
     return {part: files[0] for part, files in found.items() if files}
 
 
-def _rows(file: Path, part: str, machine_from: float | None, wanted: Collection[str] | None) -> pl.DataFrame:
-    """The rows that count: image, part, label, whether a person says it, and confidence.
+def _rows(
+    file: Path, part: str, machine_from: float | None, wanted: Collection[str] | None, keep_weak: bool
+) -> pl.DataFrame:
+    """Image, part, label, whether a person says it, confidence, and whether it counts; the weak ones if wanted.
 
     Of labels that are not wanted, one row an image stays, since the image does. There are 57 million rows in the
     largest file: they are looked at some at a time, and never as Python's strings.
@@ -147,9 +161,11 @@ def _rows(file: Path, part: str, machine_from: float | None, wanted: Collection[
         counts = pl.col("human") | (
             pl.lit(False) if machine_from is None else pl.col("confidence") >= machine_from
         )
-        rows = rows.filter(counts).select("image", "label", "human", "confidence")
+        rows = rows.select("image", "label", "human", "confidence", counts=counts)
+        rows = rows if keep_weak else rows.filter("counts")
         if wanted is not None:
-            rows = rows.filter(pl.col("label").is_in(list(wanted)) | pl.col("image").is_first_distinct())
+            first = pl.col("image").is_first_distinct().over("counts")
+            rows = rows.filter(pl.col("label").is_in(list(wanted)) | first)
         kept.append(rows)
     if not kept:
         raise ValueError(f"{file}: no rows")
@@ -182,19 +198,18 @@ def _mark(
     column: np.ndarray,
     confidence: np.ndarray,
     human: np.ndarray,
-) -> np.ndarray | None:
+) -> np.ndarray:
     """Write the machine's labels, then people's over them; the cells where people disagree, which stay open."""
     labels[row[~human], column[~human]] = PRESENT
     yes, no = human & (confidence == 1), human & (confidence == 0)
     labels[row[no], column[no]] = ABSENT
     labels[row[yes], column[yes]] = PRESENT
-    both = np.intersect1d(*(row[those] * labels.shape[1] + column[those] for those in (yes, no)))
-    if not len(both):
-        return None
-    labels.flat[both] = UNKNOWN
-    warnings.warn(f"{path}: people disagree on {len(both)} label(s); they stay unknown", stacklevel=5)
     disputed = np.zeros(labels.shape, bool)
-    disputed.flat[both] = True
+    both = np.intersect1d(*(row[those] * labels.shape[1] + column[those] for those in (yes, no)))
+    if len(both):
+        labels.flat[both] = UNKNOWN
+        disputed.flat[both] = True
+        warnings.warn(f"{path}: people disagree on {len(both)} label(s); they stay unknown", stacklevel=5)
     return disputed
 
 
