@@ -36,12 +36,13 @@ from partlabel.config import TrainingConfig
 from partlabel.data import features
 from partlabel.data.images import ImageDataset, Rows, decode, eval_transform, train_transform
 from partlabel.data.module import loader
+from partlabel.learner import Learner
 from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.run import Run
-from partlabel.training import Learner, fit
+from partlabel.training import fit
 
 SIZE, BATCH = 224, 64
 CPU = ", ms of the processor an image"

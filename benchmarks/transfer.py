@@ -33,10 +33,11 @@ from partlabel.data import features, statistics
 from partlabel.data.module import loader
 from partlabel.data.room import View
 from partlabel.fitting import classes_of, frozen, logits, plain_view
+from partlabel.learner import Learner
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.run import Run
-from partlabel.training import Learner, fit
+from partlabel.training import fit
 
 SIZE = 224
 VAL, DEV = 0.15, 0.2

@@ -12,13 +12,15 @@ from torch.distributed import DistBackendError
 
 import dying
 import together
+from partlabel.callbacks import Keep
 from partlabel.config import TrainingConfig
 from partlabel.data.module import loader
+from partlabel.learner import Learner
 from partlabel.methods.bce import BCE
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
 from partlabel.run import Run
-from partlabel.training import Keep, Learner, fit
+from partlabel.training import fit
 
 GOES_ON = r"; training stopped in epoch 2, after step \d+; resume=True \(--resume\) goes on after its last whole epoch"
 

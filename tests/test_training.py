@@ -12,13 +12,14 @@ from torch.utils.data import Dataset
 from partlabel.config import TrainingConfig
 from partlabel.data.module import loader
 from partlabel.labels import UNKNOWN, Targets
+from partlabel.learner import Learner, flat
 from partlabel.memory import ImageMemory
 from partlabel.methods import Batch, Method, Step
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
 from partlabel.optimisation import optimizer, schedule
 from partlabel.run import Run
-from partlabel.training import Learner, fit, flat, weights
+from partlabel.training import fit, weights
 
 CLASSES = ("cat", "dog")
 

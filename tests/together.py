@@ -19,13 +19,14 @@ from torch.utils.data import Dataset
 from partlabel import LabelTable, Tagger, methods, ranks
 from partlabel.config import TrainingConfig
 from partlabel.data.module import loader
+from partlabel.learner import Learner
 from partlabel.methods import Batch, Step
 from partlabel.methods.bce import BCE
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
 from partlabel.run import Run
-from partlabel.training import Learner, fit
+from partlabel.training import fit
 
 CLASSES = ("cat", "dog", "bird", "fish")
 TRAINED, JUDGED = 26, 9  # batches of 7, 7, 7 and 5 images, so two processes never have equally many

@@ -118,7 +118,8 @@ def train(
     Returns:
         The history, and the logits of the validation images; the best epoch's weights are in the method.
     """
-    from partlabel.training import Learner, fit
+    from partlabel.learner import Learner
+    from partlabel.training import fit
 
     # Another seed divides the same images otherwise, and finds the same components, so the same cache.
     if not pooled:

@@ -26,11 +26,12 @@ from partlabel.data.room import View
 from partlabel.data.table import LabelTable
 from partlabel.finetuning import fine_tune_method
 from partlabel.fitting import classes_of, frozen, logits, plain_view
+from partlabel.learner import Learner
 from partlabel.methods import Method
 from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
 from partlabel.run import Run
-from partlabel.training import Learner, fit
+from partlabel.training import fit
 
 TRAIN, TEST = "train", "test"
 
