@@ -21,6 +21,11 @@ from partlabel.nn.heads.residual import Powered, Residual
 from partlabel.nn.heads.ssgrl import SSGRL
 
 
+def kill_oneself(*_):
+    """As a worker that runs out of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Moments:
     """Counts what happens: passes through the head, and files before and after they are put in place.
 

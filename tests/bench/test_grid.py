@@ -128,6 +128,15 @@ def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
             {"arms": ["bce"], "training": {"epoch": 3}},
             "no training option 'epoch' \\(did you mean 'epochs'\\?\\)",
         ),
+        ({"arms": ["bce"], "known": 0.1}, r"'known' is 0.1; give a list of numbers, as in \[0.1, 0.5\]"),
+        ({"arms": ["bce"], "seeds": [0.5]}, r"'seeds' is \[0.5\]; give a list of numbers, as in \[0, 1, 2\]"),
+        ({"arms": ["bce"], "seeds": [3, 3]}, r"'seeds' is \[3, 3\]; name each once"),
+        ({"arms": ["bce", "hill", "bce"]}, "arm 'bce' is there 2 times; name each once"),
+        (
+            {"arms": {"bce": {"search": {"lr": []}}}},
+            r"arm 'bce': 'search' has \[\] for 'lr'; give a list of what to try, as in",
+        ),
+        ({"arms": ["bce"], "search": {"lr": 0.1}}, "'search' has 0.1 for 'lr'; give a list of what to try"),
         ({"arms": ["bce"], "training": {"epochs": 0}}, "arm 'bce': epochs is 0; it has to be at least 1"),
         (
             {"arms": ["bce"], "protocols": ["unifrom"]},
@@ -146,6 +155,15 @@ def test_fine_tuning_is_another_result_and_its_absence_changes_no_name():
     plain, *_, after = cells(made, "a table")
     assert "fine_tuned" not in plain.settings()["arm"] and after.settings()["arm"]["fine_tuned"] == {}
     assert plain.key != after.key
+
+
+def test_what_stands_empty_is_what_it_would_be_unsaid():
+    said = {
+        "arms": {"a": {"method": "bce", "head": None}},
+        "search": None,
+        "protocols": {"uniform": {"options": None}},
+    }
+    assert grid.parse(said) == grid.parse({"arms": {"a": {"method": "bce"}}})
 
 
 def test_an_arm_that_has_more_to_choose_from_than_others_is_refused():

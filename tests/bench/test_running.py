@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from drawings import COLOURS, draw_photos
+from dying import kill_oneself
 from partlabel import cli
 from partlabel.bench import cell, grid, running
 from partlabel.data.table import LabelTable
@@ -179,6 +180,28 @@ def test_of_the_methods_that_are_tried_the_best_is_alive_and_each_has_its_own_pe
     assert [tried["cost"] for tried in row["tries"]] == [3.0, 1.0, 2.0, 1.0]
 
 
+def test_settings_that_come_to_no_number_are_not_chosen_and_others_are(table, monkeypatch):
+    costs = iter([FloatingPointError("step 3: bce is nan"), float("nan"), 2.0, 3.0])
+    tried = []
+
+    def train(data, given, each, hidden, settings):
+        tried.append(settings["weight_decay"])
+        cost = next(costs)
+        if isinstance(cost, Exception):
+            raise cost
+        return cell.Trained(cost, torch.nn.Linear(1, 1), [], 1.0)
+
+    monkeypatch.setattr(cell, "train", train)
+    monkeypatch.setattr(cell, "_scores", lambda *_: {})
+    made_of = grid.parse(GRID | {"search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}})
+    first = running.of_job(made_of, next(made_of.jobs()), digest(table))[0]
+    row = cell.run(cell.Data.of(table), cell.Features(None, [], []), first, None)
+    assert tried == [0.1, 0.2, 0.3, 0.4] and row["found"] == {"weight_decay": 0.3}
+    costs = iter([FloatingPointError("step 3: bce is nan")])
+    with pytest.raises(FloatingPointError, match="bce is nan"):
+        cell.run(cell.Data.of(table), cell.Features(None, [], []), first, {"weight_decay": 0.1})
+
+
 def test_several_processes_in_another_folder_come_to_what_one_does(photos, table, done, tmp_path):
     columns = ("arm", "seed", "map", "found", "known_share")
     two = go(GRID, table, photos, tmp_path, processes=2)[1].select(columns)
@@ -201,6 +224,47 @@ def test_a_method_that_fails_leaves_the_others_alone(photos, table, tmp_path):
     assert "broken, uniform, seed 0: SST compares features of classes" in faults[0]
     assert faults[1] is None
     assert found["arm"].to_list() == ["plain"]
+
+
+def test_an_arm_that_fails_is_left_and_those_tuned_alike_go_on(photos, table, tmp_path, monkeypatch):
+    arms = {"plain": {}, "wrong": {"tuned_as": "plain"}, "late": {"tuned_as": "plain"}}
+    content = GRID | {"arms": {name: {"method": "bce", "pool": 2} | said for name, said in arms.items()}}
+    ran = []
+
+    def run(data, features, each, found):
+        ran.append((each.arm.name, each.seed))
+        if each.arm.name == failing:
+            raise RuntimeError("no such shape")
+        return {"arm": each.arm.name, "found": found or {"weight_decay": 0.01}}
+
+    monkeypatch.setattr(cell, "run", run)
+    failing = "wrong"
+    assert go(content, table, photos, tmp_path / "one")[0] == ["wrong, uniform, seed 0: no such shape"]
+    assert ran == [("plain", 0), ("plain", 1), ("wrong", 0), ("late", 0), ("late", 1)]
+    failing = "plain"
+    ran.clear()
+    assert go(content, table, photos, tmp_path / "two")[0] == ["plain, uniform, seed 0: no such shape"]
+    assert ran == [("plain", 0)], "the others wait for what it finds"
+
+
+def test_a_process_that_is_killed_is_said_with_the_way_to_go_on(photos, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "work", kill_oneself)
+    with pytest.raises(OSError, match=r"was killed.*what is done is kept; go on with .* fewer --processes"):
+        go(GRID, table, photos, tmp_path, processes=2)
+
+
+def test_results_say_by_what_code_they_were_made(done, monkeypatch, tmp_path):
+    _, _, found = done
+    assert found["versions"].n_unique() == 1
+    source = json.loads(found["versions"][0])["source"]
+    assert source == running._source()
+    package = tmp_path / "package"
+    (package / "bench").mkdir(parents=True)
+    monkeypatch.setattr(running, "__file__", str(package / "bench" / "running.py"))
+    (package / "a.py").write_text("1")
+    before = running._source()
+    (package / "a.py").write_text("2")
+    assert running._source() not in (before, source)
 
 
 @pytest.mark.parametrize(

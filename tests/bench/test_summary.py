@@ -55,6 +55,16 @@ def test_only_cells_that_both_have_are_compared():
     )
 
 
+def test_a_share_that_only_some_seeds_have_is_in_no_difference_and_no_mean():
+    half = {("late", 0.1, 0): 0.52, ("late", 0.1, 1): 0.54, ("late", 0.5, 0): 0.60}
+    compared = summary.difference(table(SCORES | half), "late", "base")
+    assert compared == pytest.approx((0.02, 0.02, 0.02)), "at .1; with .5 of seed 0 it were (.01, .02)"
+    (row,) = (row for row in summary.rows(table(SCORES | half), "base") if row.arm == "late")
+    assert isnan(row.overall)
+    apart = {("late", 0.1, 0): 0.4, ("late", 0.5, 1): 0.5}
+    assert isnan(summary.difference(table(SCORES | apart), "late", "base").mean)
+
+
 def test_ranks_are_of_the_cells_in_which_all_are_done_and_ties_are_shared():
     rows = {row.arm: row.rank for row in summary.rows(table(SCORES), "base")}
     assert rows == {"ours": 1, "base": 2, "late": 3}, "of the one cell that late has"

@@ -1,6 +1,7 @@
 """One run of the benchmark: labels hidden, a method trained on cached features, scored once on the test part."""
 
 import gc
+import math
 import resource
 import tempfile
 import time
@@ -143,20 +144,32 @@ def run(data: Data, given: Features, cell: Cell, found: Mapping[str, Any] | None
         given: Their features, as the arm wants them.
         cell: What to run.
         found: Settings that were found with the first seed; None to look for them.
+
+    Raises:
+        FloatingPointError: A loss is not finite, whatever is tried.
     """
     tries = cell.grid.tries(cell.arm) if found is None else [dict(found)]
     hidden = hide(data, cell, cell.grid.config(cell.arm, cell.seed, {}).val)
-    best, costs, seconds, peaks = None, [], [], []
+    best: Trained | None = None
+    fault: FloatingPointError | None = None
+    costs, seconds, peaks = [], [], []
     for tried in tries:
         _forget_peak()
-        trained = train(data, given, cell, hidden, tried)
+        try:
+            trained = train(data, given, cell, hidden, tried)
+        except FloatingPointError as error:  # another value may do
+            fault = error
+            costs.append(math.inf)
+            continue
         peaks.append(_peak_mb())
-        costs.append(trained.cost)
         seconds.append(trained.seconds)
-        if best is None or trained.cost < best.cost:
+        costs.append(math.inf if math.isnan(trained.cost) else trained.cost)
+        if best is None or costs[-1] < min(costs[:-1]):
             best, found = trained, tried
         del trained  # before the next one
-    assert best is not None
+    if best is None:
+        assert fault is not None
+        raise fault
     scores = _scores(data, given, hidden, best.method)
     return {
         "arm": cell.arm.name,

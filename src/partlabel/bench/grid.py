@@ -4,6 +4,7 @@ A grid is a YAML file; `benchmarks/grids/` holds those behind the published tabl
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
@@ -239,23 +240,50 @@ def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
     arms = _named(content["arms"], Arm, "method", f"{where}: arm")
     protocols = _named(content.get("protocols", ["uniform"]), Protocol, "scheme", f"{where}: protocol")
     rest = {name: content[name] for name in content if name not in ("arms", "protocols")}
-    for name in ("known", "seeds"):
+    rest = {name: said for name, said in rest.items() if said is not None}
+    for name, kind, example in (("known", float, "[0.1, 0.5]"), ("seeds", int, "[0, 1, 2]")):
         if name in rest:
-            rest[name] = tuple(rest[name])
+            rest[name] = _numbers(rest[name], kind, f"{where}: {name!r}", example)
+    _check_search(rest.get("search"), where)
     grid = Grid(tuple(arms), protocols=tuple(protocols), **rest)
     _check(grid, where)
     return grid
 
 
+def _numbers(said: Any, kind: type, what: str, example: str) -> tuple[Any, ...]:
+    kinds = (int, float) if kind is float else (int,)
+    if not isinstance(said, list | tuple) or not all(
+        isinstance(each, kinds) and not isinstance(each, bool) for each in said
+    ):
+        raise ValueError(f"{what} is {said!r}; give a list of numbers, as in {example}")
+    if len(set(said)) < len(said):
+        raise ValueError(f"{what} is {said!r}; name each once")
+    return tuple(said)
+
+
 def _named(said: Any, kind: type, what: str, where: str) -> list[Any]:
     """Arms or protocols, from a list of names or a mapping."""
-    entries = said.items() if isinstance(said, Mapping) else ((name, {}) for name in said)
+    entries = list(said.items()) if isinstance(said, Mapping) else [(name, {}) for name in said]
+    for name, often in Counter(name for name, _ in entries).items():
+        if often > 1:
+            raise ValueError(f"{where} {name!r} is there {often} times; name each once")
     made = []
     for name, options in entries:
-        options = {what: name} | dict(options or {})
+        options = {what: name} | {
+            key: value for key, value in dict(options or {}).items() if value is not None
+        }
         _check_keys(options, [each.name for each in fields(kind)], f"{where} {name!r}")
+        _check_search(options.get("search"), f"{where} {name!r}")
         made.append(kind(name=name, **options))
     return made
+
+
+def _check_search(said: Any, where: str) -> None:
+    for name, values in (said or {}).items():
+        if not isinstance(values, list) or not values:
+            raise ValueError(
+                f"{where}: 'search' has {values!r} for {name!r}; give a list of what to try, as in [0.01, 0.1]"
+            )
 
 
 def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:

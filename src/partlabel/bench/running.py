@@ -12,7 +12,9 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr
+from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
 from io import StringIO
@@ -168,7 +170,7 @@ def run(
                 if not running:
                     return
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(done), done.result()
+                    yield running.pop(done), _result(done)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -178,7 +180,8 @@ def work(
 ) -> str | None:
     """Run a job's cells that are not there yet; what went wrong, if anything did.
 
-    A method that fails leaves the others alone: nobody wants to lose a night's grid to one of them.
+    An arm that fails is left with its other seeds, and with the arms that wait for what it finds; the rest goes on:
+    nobody wants to lose a night's grid to one of them.
 
     Args:
         grid: Of the job.
@@ -192,9 +195,13 @@ def work(
 
     folder = Folder(out)
     settings: dict[str, dict[str, Any]] = {}
+    faults: dict[str, str] = {}
     views: dict[tuple[int, int], cell_.Features] = {}
     for each in of_job(grid, job, table):
-        found = settings.get(each.arm.tuned_as or each.arm.name)
+        leader = each.arm.tuned_as or each.arm.name
+        if each.arm.name in faults or (leader in faults and leader not in settings):
+            continue
+        found = settings.get(leader)
         row = _with(found, folder.read(each))
         if row is None:
             try:
@@ -205,10 +212,21 @@ def work(
                     row = cell_.run(data, views[view], each, found)
             except Exception as error:  # of a method from anywhere
                 said = str(error) or type(error).__name__
-                return f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {said}"
+                faults[each.arm.name] = f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {said}"
+                continue
             folder.write(each, row)
         settings.setdefault(each.arm.name, row["found"])
-    return None
+    return "; ".join(faults.values()) or None
+
+
+def _result(done: Future[str | None]) -> str | None:
+    try:
+        return done.result()
+    except BrokenProcessPool as error:
+        raise OSError(
+            "a process of the benchmark was killed, perhaps for want of memory: what is done is kept; go on with the "
+            "same command and fewer --processes"
+        ) from error
 
 
 def _done(folder: Folder, runs: list[Cell]) -> bool:
@@ -252,8 +270,19 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
+@cache
 def _versions() -> dict[str, Any]:
     names = ("partlabel", "torch", "torchvision", "timm", "lightning", "numpy")
     return {name: version(name) for name in names} | {
-        "python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count(),
+        "source": _source(), "python": platform.python_version(),
+        "machine": platform.machine(), "cores": os.cpu_count(),
     }  # fmt: skip
+
+
+def _source() -> str:
+    """A digest of this package's code, which between two releases has one version."""
+    root = Path(__file__).parents[1]
+    said = blake2b(digest_size=6)
+    for file in sorted(root.rglob("*.py")):
+        said.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return said.hexdigest()

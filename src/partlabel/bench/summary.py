@@ -50,7 +50,7 @@ class Row(NamedTuple):
     Attributes:
         arm: Its name.
         by_known: Its score for each share of known labels.
-        overall: The mean of those means; NaN where one is missing.
+        overall: The mean of those means; NaN where a share lacks a seed that another has.
         rank: Mean place among the arms, over the cells that all have; NaN where there are none.
         difference: To the baseline.
         seconds: Of a training, on average.
@@ -79,11 +79,12 @@ def rows(results: pl.DataFrame, baseline: str) -> list[Row]:
     made = []
     for (arm,), own in results.group_by("arm", maintain_order=True):
         by_known = {share: Spread.of(own.filter(_same("known", share))[SCORE].to_list()) for share in shares}
+        whole = len(own) == len(shares) * own["seed"].n_unique()
         made.append(
             Row(
                 str(arm),
                 by_known,
-                mean(each.mean for each in by_known.values()),
+                mean(each.mean for each in by_known.values()) if whole else nan,
                 places.get(str(arm), nan),
                 difference(results, str(arm), baseline),
                 float(own["seconds"].mean()),  # type: ignore[arg-type]
@@ -94,7 +95,7 @@ def rows(results: pl.DataFrame, baseline: str) -> list[Row]:
 
 
 def difference(results: pl.DataFrame, arm: str, baseline: str) -> Difference:
-    """An arm less the baseline in the same cells: same labels hidden, same seed.
+    """An arm less the baseline in the same cells: same labels hidden, same seed; at the shares that every seed has.
 
     Shares of one seed are no independent draws, as their masks are nested: they are averaged first, and the interval is
     Student's over the seeds.
@@ -102,6 +103,7 @@ def difference(results: pl.DataFrame, arm: str, baseline: str) -> Difference:
     keys = ["known", "seed"]
     ours, theirs = (results.filter(pl.col("arm") == name).select(*keys, SCORE) for name in (arm, baseline))
     both = ours.join(theirs, on=keys, suffix="_baseline", nulls_equal=True)
+    both = both.filter(pl.len().over("known") == both["seed"].n_unique())
     by_seed = [
         float((of_seed[SCORE] - of_seed[f"{SCORE}_baseline"]).mean())  # type: ignore[arg-type]
         for _, of_seed in both.group_by("seed")

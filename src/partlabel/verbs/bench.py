@@ -84,6 +84,12 @@ def bench(
         pages.write(results, baseline, out, table.parent.name or table.stem)
         Console().print(Markdown(pages.markdown(results, baseline)))
         print(f"{len(results):,} results in {out / 'results.parquet'}; as pages: results.md, results.html")
+        if (made_by := results["versions"].n_unique()) > 1:
+            print(
+                f"partlabel: these results were made by {made_by} versions of partlabel or of the libraries below it "
+                "(column 'versions'); to have them of one, give another --out",
+                file=sys.stderr,
+            )
     if failed:
         print(f"partlabel: {len(failed)} of {jobs} jobs failed, and are run again next time", file=sys.stderr)
 
