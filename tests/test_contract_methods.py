@@ -99,6 +99,18 @@ def test_terms_and_gradients_are_finite_scalars(name, progress, given):
 
 
 @every_method
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_terms_and_gradients_are_finite_in_mixed_precision_too(name, dtype):
+    method = build(name)
+    for progress in (EARLY, LATE):
+        with torch.autocast("cpu", dtype):
+            terms = method.step(batch(), progress).terms
+        sum(terms.values()).backward()
+        assert all(term.isfinite() for term in terms.values()), terms
+    assert all(p.grad.isfinite().all() for p in method.parameters() if p.grad is not None)
+
+
+@every_method
 def test_unknown_cells_move_no_supervised_term(name):
     """With nothing known, the loss on known labels is zero and pushes nothing."""
     method = build(name)

@@ -63,6 +63,17 @@ def test_similarity_is_the_mean_cosine_to_what_is_kept(seed, count_empty_slots):
             )
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_changes_no_similarity(dtype):
+    """Thresholds lie where bfloat16 has steps of .004; and an empty slot's inverse length is no number of float16."""
+    memory = FeatureMemory(2, 4, 8)
+    near = torch.ones(3, 2, 8) + 0.05 * torch.randn(3, 2, 8, generator=torch.Generator().manual_seed(0))
+    memory.add(near, torch.full((3, 2), PRESENT, dtype=torch.int8))
+    exact = memory.similarity(near)
+    with torch.autocast("cpu", dtype):
+        assert torch.equal(memory.similarity(near), exact)
+
+
 def test_it_remembers_values_and_not_the_graph_that_made_them():
     memory = FeatureMemory(1, 2, 3)
     features = torch.ones(1, 1, 3, requires_grad=True)

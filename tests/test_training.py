@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from partlabel import fitting
 from partlabel.config import TrainingConfig
 from partlabel.data.module import loader
 from partlabel.labels import UNKNOWN, Targets
@@ -378,3 +380,16 @@ def test_numbers_of_an_epoch_are_named_by_their_path():
 def test_a_cache_size_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"'lots' is no size; write it as 20GB"):
         TrainingConfig(cache_size="lots")
+
+
+def test_a_run_that_ends_before_its_method_begins_says_so():
+    method = Fake()
+    method.start_epoch = 5
+    with pytest.warns(
+        UserWarning, match=r"in epoch 5 \(from 0\), and there are 5: give more epochs \(--epochs\)"
+    ):
+        fitting._warn_of_late_start(method, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitting._warn_of_late_start(method, 6)
+        fitting._warn_of_late_start(Fake(), 1)

@@ -41,7 +41,7 @@ def calibrate(
     A vote repeats some of what the head says, and their sum is too sure of itself: without the slope what ranks better
     would look worse. One slope for all, and offsets that a few labels do not move: a class has twenty known ones.
     """
-    at, start = logits.double(), anchor.double()
+    at, start, labels = logits.cpu().double(), anchor.cpu().double(), labels.cpu()  # MPS has no doubles
     known, truth = (labels != UNKNOWN).double(), (labels == PRESENT).double()
     slope, offset = at.new_ones(()).requires_grad_(), torch.zeros_like(start).requires_grad_()
 
@@ -56,7 +56,8 @@ def calibrate(
     if slope < LEAST:
         slope = slope.detach().fill_(LEAST)
         _minimise(penalised, [offset])
-    return Calibration(float(cost().detach()), slope.detach().float(), offset.detach().float())
+    found = (each.detach().to(logits.device, torch.float32) for each in (slope, offset))
+    return Calibration(float(cost().detach()), *found)
 
 
 def _minimise(function: Callable[[], Tensor], variables: list[Tensor]) -> None:

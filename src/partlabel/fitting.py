@@ -1,5 +1,6 @@
 """Puts a run together: datasets, cache, learner; afterwards what the run leaves in its folder."""
 
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -121,6 +122,7 @@ def train(
     from partlabel.learner import Learner
     from partlabel.training import fit
 
+    _warn_of_late_start(model, config.epochs)
     # Another seed divides the same images otherwise, and finds the same components, so the same cache.
     if not pooled:
         fit_pooling(_backbone(model), view, _in_use(parts))
@@ -151,6 +153,16 @@ def train(
     learned = logits(model, plain, cached, share=True)
     votes = completion.fit(learned, parts.train.labels[rows], said, parts.val.labels)
     return Outcome(learner.history, said, votes)
+
+
+def _warn_of_late_start(model: Method, epochs: int) -> None:
+    start = getattr(model, "start_epoch", None)
+    if isinstance(start, int) and start >= epochs:
+        warnings.warn(
+            f"{type(model).__name__} begins with what is its own in epoch {start} (from 0), and there are {epochs}: "
+            "give more epochs (--epochs), or an earlier start_epoch (--method.start_epoch)",
+            stacklevel=4,
+        )
 
 
 def classes_of(table: LabelTable, vectors: str | Path | None = None) -> Classes:

@@ -25,15 +25,19 @@ def mean_cosine(
 ) -> Float[Tensor, "batch class"]:
     """Mean cosine of every feature to those of its class in a bank: a dot product with the mean of the unit ones.
 
+    In the bank's precision under autocast too: thresholds lie close to 1, where bfloat16 has steps of .004, and the
+    inverse length of an empty slot has no bound in float16.
+
     Args:
         features: One per image and class.
         bank: Zeros count as dissimilar to everything.
         by: What the sum over the slots of each class is divided by; 0 gives 0.
     """
-    inverse = torch.linalg.vector_norm(bank, dim=-1).clamp(min=1e-12).reciprocal()
-    # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
-    mean = torch.bmm(inverse[:, None], bank).squeeze(1) / by.clamp(min=1)[:, None]
-    return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
+    with torch.autocast(features.device.type, enabled=False):
+        inverse = torch.linalg.vector_norm(bank, dim=-1).clamp(min=1e-12).reciprocal()
+        # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
+        mean = torch.bmm(inverse[:, None], bank).squeeze(1) / by.clamp(min=1)[:, None]
+        return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
 
 
 class FeatureMemory(nn.Module):

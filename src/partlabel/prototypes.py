@@ -47,7 +47,8 @@ class Prototypes(nn.Module):
             generator: Starts the k-means; the same in all processes.
         """
         if due or not self.filled.any():
-            self.centres.copy_(kmeans(memory.features, memory.filled, self.size, generator))
+            with torch.autocast(self.centres.device.type, enabled=False):
+                self.centres.copy_(kmeans(memory.features, memory.filled, self.size, generator))
             self.filled.copy_(memory.filled.clamp(max=self.size))
 
     def similarity(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
@@ -99,7 +100,8 @@ def _spread(
 ) -> Float[Tensor, "class centre feature"]:
     """Points drawn one by one, with a chance as the square of the distance to the nearest of those drawn before."""
     drawn = torch.rand(size, generator=generator, device=points.device)
-    chance = there.double()
+    exact = torch.float32 if points.device.type == "mps" else torch.float64  # which MPS does not have
+    chance = there.to(exact)
     nearest = torch.full_like(points[..., 0], float("inf"))
     centres = []
     for number in range(size):
@@ -109,7 +111,7 @@ def _spread(
         ]  # the first if there is no choice
         centre = points.take_along_dim(slot[:, None, None], 1)
         nearest = nearest.minimum((points - centre).square().sum(2))
-        chance = nearest.double() * there
+        chance = nearest.to(exact) * there
         centres.append(centre)
     return torch.cat(centres, 1)
 
@@ -156,6 +158,7 @@ class RunningMeans(nn.Module):
         """
         arriving = where.sum(0)
         self.count += arriving
-        batch = torch.einsum("bcd,bck->ckd", features.to(self.mean), where.to(self.mean))
+        with torch.autocast(features.device.type, enabled=False):
+            batch = torch.einsum("bcd,bck->ckd", features.to(self.mean), where.to(self.mean))
         pace = (arriving / self.count.clamp(min=1, max=self.horizon)).clamp(max=1)[..., None]
         self.mean.lerp_(batch / arriving.clamp(min=1)[..., None], pace)

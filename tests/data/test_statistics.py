@@ -47,6 +47,21 @@ def test_of_present_labels_alone_prevalence_is_the_share_of_images():
     np.testing.assert_allclose(statistics.prevalence(labels), [1 / 4, 1 / 2, 0])
 
 
+def test_a_few_absent_labels_among_present_ones_change_little():
+    labels = np.full((100, 4), -1, np.int8)
+    labels[:40, 0] = labels[20:30, 1] = labels[50:55, 2] = labels[:2, 3] = 1
+    least = [0.4, 0.1, 0.05, 0.02]
+    np.testing.assert_allclose(statistics.prevalence(labels), least)
+    labels[99, 0] = 0
+    np.testing.assert_allclose(statistics.prevalence(labels), least)
+    assert statistics.cooccurrence(labels)[0, 1] == np.float32(10 / 40), (
+        "of 10 images with 0 that know 1, 10 show it"
+    )
+    labels[60:90, 1] = 0  # now 57 of 88 are present, and known labels speak for images
+    np.testing.assert_allclose(statistics.prevalence(labels), [40 / 41, 0.25, 1, 1])
+    assert statistics.cooccurrence(labels)[0, 1] == 1
+
+
 def test_a_class_never_present_is_on_its_own():
     graph = statistics.cooccurrence(np.array([[1, 0, -1], [1, 0, 1]], np.int8))
     assert graph.tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]

@@ -1,5 +1,7 @@
 """EPR and ROLE: the number of positives, and the table's gradient against autograd."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -29,6 +31,20 @@ def test_where_not_given_the_number_is_read_off_the_known_labels():
     expected.see(labels[:100])
     expected.see(labels[100:])
     assert expected.number() == pytest.approx(1.4, abs=0.05)
+
+
+def test_of_present_labels_alone_the_number_cannot_be_read_off_and_that_is_said():
+    expected = ExpectedPositives(10)
+    expected.see(torch.where(torch.eye(10, dtype=torch.bool).repeat(20, 1), P, U).to(torch.int8))
+    with pytest.warns(
+        UserWarning, match=r"none of 200 known labels is absent.*all 10 classes.*--method.positives"
+    ):
+        assert expected.number() == pytest.approx(10)
+    given = ExpectedPositives(10, positives=1.5)
+    given.see(torch.full((20, 10), P, dtype=torch.int8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert given.number() == 1.5
 
 
 def test_a_class_never_known_counts_as_the_others_do():

@@ -103,3 +103,14 @@ def test_the_average_head_is_a_linear_map_of_the_standardised_mean():
     pooled = maps.mean((2, 3))
     standard = (pooled - pooled.mean(0)) / (pooled.var(0, unbiased=False) + 1e-5).sqrt()
     torch.testing.assert_close(head(maps).logits, standard @ head.linear.weight.T, rtol=1e-4, atol=1e-5)
+
+
+def test_a_graph_without_steps_changes_nothing_and_has_gradients_of_zero():
+    """CALDNR's trunk; what was not filled was whatever lay in memory."""
+    graph = GatedGraph(8, torch.eye(3), steps=0)
+    state = torch.randn(2, 3, 8, requires_grad=True)
+    out = graph(state)
+    assert torch.equal(out, state)
+    out.sum().backward()
+    assert torch.equal(state.grad, torch.ones_like(state))
+    assert all(p.grad is None or not p.grad.any() for p in graph.parameters())

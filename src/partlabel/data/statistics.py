@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int8, Int64
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 
+MOSTLY = 0.75
 _BLOCK = 1 << 24  # labels at a time
 _MANY_ROWS = 20_000
 _COMMON = 2_000  # a column with so many entries is split evenly enough by chance
@@ -32,15 +33,24 @@ def counts(labels: Int8[np.ndarray, "image class"]) -> Counts:
 def prevalence(labels: Int8[np.ndarray, "image class"]) -> Float64[np.ndarray, " class"]:
     """P(class present), from known labels; 0 where none is known.
 
-    Where no label at all is known absent, known labels are present whatever images show. Then it is the share of all
-    images that are known to show the class, the least it can be.
+    Of a table that tells what is there, and little of what is not (`tells_presence`), it is the share of all images
+    that are known to show the class, the least it can be.
     """
     present, absent, _ = counts(labels)
-    return present / np.maximum(present + absent if absent.any() else len(labels), 1)
+    return present / np.maximum(len(labels) if tells_presence(labels) else present + absent, 1)
+
+
+def tells_presence(labels: Int8[np.ndarray, "image class"]) -> bool:
+    """Whether labels are known mostly because they are present: more than three of four known ones are.
+
+    How often such a class is among the known labels says nothing of how often images show it.
+    """
+    present, absent, _ = counts(labels)
+    return bool(present.sum() > MOSTLY * (present.sum() + absent.sum()))
 
 
 def cooccurrence(
-    labels: Int8[np.ndarray, "image class"], unknown: Literal["left_out", "absent"] = "left_out"
+    labels: Int8[np.ndarray, "image class"], unknown: Literal["left_out", "absent"] | None = None
 ) -> Float32[np.ndarray, "class class"]:
     """P(column class present | row class present), from known labels; the label graph.
 
@@ -48,13 +58,15 @@ def cooccurrence(
         labels: Of the training images.
         unknown: `left_out` asks only images where both classes are known: `#(i, j present) / #(i present, j known)`.
             `absent` is `#(i, j present) / #(i present)` as the authors' graph has it, where an unknown j counts as
-            not there, so that a graph from a share p of the labels is p times too weak.
+            not there, so that a graph from a share p of the labels is p times too weak. None is `absent` for a table
+            that `tells_presence`, where j is known because it is there and the graph would be all ones, and else
+            `left_out`.
 
     Returns:
         1 on the diagonal; 0 where nothing is known, so a class that is never present is on its own.
     """
     together, asked = present_with(labels)
-    if unknown == "absent":
+    if unknown == "absent" or (unknown is None and tells_presence(labels)):
         asked = np.broadcast_to(np.diag(together)[:, None], together.shape)
     graph = np.divide(together, asked, out=np.zeros_like(together), where=asked > 0)
     np.fill_diagonal(graph, 1)

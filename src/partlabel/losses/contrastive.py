@@ -34,9 +34,10 @@ class Contrastive(nn.Module):
             labels: PRESENT, ABSENT or UNKNOWN.
             generator: Draws the pairs.
         """
-        unit = normalize(features.float(), dim=-1)
         first, second = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
-        cosine = torch.einsum("bcd,ecd->bec", unit, unit)[first, second]
+        with torch.autocast(features.device.type, enabled=False):
+            unit = normalize(features.float(), dim=-1)
+            cosine = torch.einsum("bcd,ecd->bec", unit, unit)[first, second]
         i, j = labels[first], labels[second]
         known = (i != UNKNOWN) & (j != UNKNOWN)
         presents = (i == PRESENT).int() + (j == PRESENT).int()

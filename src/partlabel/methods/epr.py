@@ -1,5 +1,6 @@
 """EPR: of unknown labels it is known only how many are present in an image on average."""
 
+import warnings
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,9 @@ from partlabel.labels import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Batch, Method, Progress, Step
 from partlabel.nn.heads import Head
+
+MANY = 100
+"""Known labels from which on it is no chance that none is absent."""
 
 
 class EPR(Method):
@@ -73,8 +77,15 @@ class ExpectedPositives(nn.Module):
         """
         if self.positives is not None or not self.known.any():
             return self.positives
-        overall = self.present.sum().double() / self.known.sum()
-        return float(((self.present + overall) / (self.known + 1)).sum())
+        present, known = self.present.cpu(), self.known.cpu()
+        if known.sum() >= MANY and present.equal(known):
+            warnings.warn(
+                f"none of {int(known.sum())} known labels is absent, so that by them every image shows all "
+                f"{len(known)} classes: say how many it does with positives (--method.positives)",
+                stacklevel=2,
+            )
+        overall = present.sum().double() / known.sum()
+        return float(((present + overall) / (known + 1)).sum())
 
     def excess(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
         """How many classes more than k are found per image, over all processes; 0 where k is not known."""

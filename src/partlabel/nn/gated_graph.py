@@ -87,7 +87,8 @@ class _Pass(Function):
         graph, w, bias, u, u3 = weights
         steps = len(kept) // 3 if ctx.keep else len(kept)
         dim = d_state.shape[2]
-        d_w, d_u, d_u3 = map(torch.empty_like, (w, u, u3))
+        # Filled by the last step, the first to come; without a step there is no gradient.
+        d_w, d_u, d_u3 = map(torch.empty_like if steps else torch.zeros_like, (w, u, u3))
         d_bias = torch.zeros_like(bias)
         d_h = d_state.reshape(-1, dim).clone()
         d_gates = d_h.new_empty(len(d_h), 3 * dim)
