@@ -7,6 +7,7 @@ python benchmarks/methods_plot.py benchmarks/results/bench-coco18.parquet benchm
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ def draw(sets: dict[str, pl.DataFrame], baseline: str, path: Path) -> None:
     """A panel a set, a line an arm, a mark a share; the arms in the order of their mean gain on the first set."""
     shown = {name: {share: gains(rows, share, baseline) for share in COLOURS} for name, rows in sets.items()}
     first = next(iter(shown.values()))
-    means = {arm: _mean([of[arm].mean for of in first.values() if arm in of]) for arm in first[0.1]}
+    means = {arm: mean([of[arm].mean for of in first.values() if arm in of]) for arm in first[0.1]}
     arms = sorted(means, key=means.__getitem__)
     figure = Figure(figsize=(9, 0.235 * len(arms) + 0.9), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
@@ -76,10 +77,6 @@ def _marks(
                 f"{gain.mean:.1f}", (LEAST, y), (4, 0), textcoords="offset points", va="center", fontsize=6
             )
     axes.plot([], [], "o", color=COLOURS[share], markersize=3.5, label=f"{share:.0%}")
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ class Moments:
     @classmethod
     def tick(cls):
         if cls.passed == cls.last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill_oneself()
         cls.passed += 1
 
     @classmethod
@@ -75,7 +75,7 @@ class Dying(SSGRL):
         Moments.tick()
         if self.training:
             if self.steps_taken == self.step:
-                os.kill(os.getpid(), signal.SIGKILL)
+                kill_oneself()
             self.steps_taken += 1
         out = super().forward(torch.nn.functional.dropout(feature_map, 0.3, self.training))
         return ClassOutput(*out)

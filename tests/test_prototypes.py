@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from partlabel.exact import exact
 from partlabel.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.memory import FeatureMemory
 from partlabel.prototypes import Prototypes, RunningMeans, kmeans, prototype_loss
@@ -118,3 +119,8 @@ def test_running_means_are_means_until_the_horizon_and_then_forget():
                     expected[c, k] += pace * (torch.stack(arrived).mean(0) - expected[c, k])
         torch.testing.assert_close(means.mean, expected)
     assert torch.equal(means.count, seen) and (seen > 8).all()
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", torch.float64), ("mps", torch.float32)])
+def test_double_precision_is_for_devices_that_have_it(device, kind):
+    assert exact(torch.device(device)) == kind

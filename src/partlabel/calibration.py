@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.exact import exact
 from partlabel.labels import Labels
 
 LEAST = 0.1
@@ -41,8 +42,9 @@ def calibrate(
     A vote repeats some of what the head says, and their sum is too sure of itself: without the slope what ranks better
     would look worse. One slope for all, and offsets that a few labels do not move: a class has twenty known ones.
     """
-    at, start, labels = logits.cpu().double(), anchor.cpu().double(), labels.cpu()  # MPS has no doubles
-    known, truth = (labels != UNKNOWN).double(), (labels == PRESENT).double()
+    kind = exact(logits.device)
+    at, start = logits.to(kind), anchor.to(kind)
+    known, truth = (labels != UNKNOWN).to(kind), (labels == PRESENT).to(kind)
     slope, offset = at.new_ones(()).requires_grad_(), torch.zeros_like(start).requires_grad_()
 
     def cost() -> Tensor:
@@ -56,8 +58,7 @@ def calibrate(
     if slope < LEAST:
         slope = slope.detach().fill_(LEAST)
         _minimise(penalised, [offset])
-    found = (each.detach().to(logits.device, torch.float32) for each in (slope, offset))
-    return Calibration(float(cost().detach()), *found)
+    return Calibration(float(cost().detach()), slope.detach().float(), offset.detach().float())
 
 
 def _minimise(function: Callable[[], Tensor], variables: list[Tensor]) -> None:

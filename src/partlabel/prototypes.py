@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from partlabel import ranks
 from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.exact import exact
 from partlabel.labels import Labels
 from partlabel.memory import FeatureMemory, mean_cosine
 
@@ -100,8 +101,8 @@ def _spread(
 ) -> Float[Tensor, "class centre feature"]:
     """Points drawn one by one, with a chance as the square of the distance to the nearest of those drawn before."""
     drawn = torch.rand(size, generator=generator, device=points.device)
-    exact = torch.float32 if points.device.type == "mps" else torch.float64  # which MPS does not have
-    chance = there.to(exact)
+    kind = exact(points.device)
+    chance = there.to(kind)
     nearest = torch.full_like(points[..., 0], float("inf"))
     centres = []
     for number in range(size):
@@ -111,7 +112,7 @@ def _spread(
         ]  # the first if there is no choice
         centre = points.take_along_dim(slot[:, None, None], 1)
         nearest = nearest.minimum((points - centre).square().sum(2))
-        chance = nearest.to(exact) * there
+        chance = nearest.to(kind) * there
         centres.append(centre)
     return torch.cat(centres, 1)
 

@@ -66,6 +66,12 @@ def test_a_machine_that_is_not_sure_enough_leaves_a_label_open_even_if_the_rest_
     read = LabelTable.read(path, absent="negative", machine_from=0.95, classes=["Dog", "/m/tree", "/m/tree2"])
     assert known(read)["00102.jpg"] == {"Dog": 0, "Tree (/m/tree2)": 0}  # the machine says tree with .6
     assert known(read)["000e4.jpg"] == {"Dog": 1, "Tree (/m/tree)": 0, "Tree (/m/tree2)": 0}
+    more = HUMAN + "weak,machine,/m/dog,0.3\n"
+    machine = write(tmp_path, "machine.csv", "ImageID,Source,LabelName,Confidence\nweak,machine,/m/dog,1\n")
+    read = LabelTable.read(
+        open_images(tmp_path, more), absent="negative", machine=str(machine), machine_from=0.5
+    )
+    assert read.images == ("000e4.jpg", "00102.jpg"), "an image of which no label counts is none of the table"
 
 
 def test_machine_labels_count_from_a_confidence_on_and_people_win(tmp_path):

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from inspect import signature
 from itertools import product
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import yaml
@@ -241,7 +242,7 @@ def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
     protocols = _named(content.get("protocols", ["uniform"]), Protocol, "scheme", f"{where}: protocol")
     rest = {name: content[name] for name in content if name not in ("arms", "protocols")}
     rest = {name: said for name, said in rest.items() if said is not None}
-    for name, kind, example in (("known", float, "[0.1, 0.5]"), ("seeds", int, "[0, 1, 2]")):
+    for name, kind, example in (("known", int | float, "[0.1, 0.5]"), ("seeds", int, "[0, 1, 2]")):
         if name in rest:
             rest[name] = _numbers(rest[name], kind, f"{where}: {name!r}", example)
     _check_search(rest.get("search"), where)
@@ -250,11 +251,8 @@ def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
     return grid
 
 
-def _numbers(said: Any, kind: type, what: str, example: str) -> tuple[Any, ...]:
-    kinds = (int, float) if kind is float else (int,)
-    if not isinstance(said, list | tuple) or not all(
-        isinstance(each, kinds) and not isinstance(each, bool) for each in said
-    ):
+def _numbers(said: Any, kind: type | UnionType, what: str, example: str) -> tuple[Any, ...]:
+    if not isinstance(said, list | tuple) or not all(isinstance(each, kind) for each in said):
         raise ValueError(f"{what} is {said!r}; give a list of numbers, as in {example}")
     if len(set(said)) < len(said):
         raise ValueError(f"{what} is {said!r}; name each once")

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Float64, Int8, Int64
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 
 MOSTLY = 0.75
+"""Of the known labels: where more are present, labels are known because they are."""
 _BLOCK = 1 << 24  # labels at a time
 _MANY_ROWS = 20_000
 _COMMON = 2_000  # a column with so many entries is split evenly enough by chance
@@ -20,6 +21,14 @@ class Counts(NamedTuple):
     present: Int64[np.ndarray, "class"]
     absent: Int64[np.ndarray, "class"]
     unknown: Int64[np.ndarray, "class"]
+
+    @property
+    def tells_presence(self) -> bool:
+        """Whether labels are known mostly because they are present (`MOSTLY`).
+
+        How often such a class is among the known labels says nothing of how often images show it.
+        """
+        return bool(self.present.sum() > MOSTLY * (self.present.sum() + self.absent.sum()))
 
 
 def counts(labels: Int8[np.ndarray, "image class"]) -> Counts:
@@ -33,20 +42,12 @@ def counts(labels: Int8[np.ndarray, "image class"]) -> Counts:
 def prevalence(labels: Int8[np.ndarray, "image class"]) -> Float64[np.ndarray, " class"]:
     """P(class present), from known labels; 0 where none is known.
 
-    Of a table that tells what is there, and little of what is not (`tells_presence`), it is the share of all images
-    that are known to show the class, the least it can be.
+    Of a table that tells what is there, and little of what is not (`Counts.tells_presence`), it is the share of all
+    images that are known to show the class, the least it can be.
     """
-    present, absent, _ = counts(labels)
-    return present / np.maximum(len(labels) if tells_presence(labels) else present + absent, 1)
-
-
-def tells_presence(labels: Int8[np.ndarray, "image class"]) -> bool:
-    """Whether labels are known mostly because they are present: more than three of four known ones are.
-
-    How often such a class is among the known labels says nothing of how often images show it.
-    """
-    present, absent, _ = counts(labels)
-    return bool(present.sum() > MOSTLY * (present.sum() + absent.sum()))
+    found = counts(labels)
+    asked = len(labels) if found.tells_presence else found.present + found.absent
+    return found.present / np.maximum(asked, 1)
 
 
 def cooccurrence(
@@ -59,14 +60,14 @@ def cooccurrence(
         unknown: `left_out` asks only images where both classes are known: `#(i, j present) / #(i present, j known)`.
             `absent` is `#(i, j present) / #(i present)` as the authors' graph has it, where an unknown j counts as
             not there, so that a graph from a share p of the labels is p times too weak. None is `absent` for a table
-            that `tells_presence`, where j is known because it is there and the graph would be all ones, and else
-            `left_out`.
+            that tells presence (`Counts`), where j is known because it is there and the graph would be all ones, and
+            else `left_out`.
 
     Returns:
         1 on the diagonal; 0 where nothing is known, so a class that is never present is on its own.
     """
     together, asked = present_with(labels)
-    if unknown == "absent" or (unknown is None and tells_presence(labels)):
+    if unknown == "absent" or (unknown is None and counts(labels).tells_presence):
         asked = np.broadcast_to(np.diag(together)[:, None], together.shape)
     graph = np.divide(together, asked, out=np.zeros_like(together), where=asked > 0)
     np.fill_diagonal(graph, 1)

@@ -75,9 +75,11 @@ class ExpectedPositives(nn.Module):
         It is the sum over classes of the share of known labels that are present; a class counts as if one more of its
         labels were known, which is as likely present as those of all classes.
         """
-        if self.positives is not None or not self.known.any():
+        if self.positives is not None:
             return self.positives
-        present, known = self.present.cpu(), self.known.cpu()
+        present, known = torch.stack([self.present, self.known]).cpu()  # wait for the device once
+        if not known.any():
+            return None
         if known.sum() >= MANY and present.equal(known):
             warnings.warn(
                 f"none of {int(known.sum())} known labels is absent, so that by them every image shows all "

@@ -1,5 +1,6 @@
 """The verb `bench`: methods compared on the same photos."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,8 +50,6 @@ def bench(
         out: Folder of the results.
         format: Of the table.
     """
-    import sys
-
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -84,14 +83,18 @@ def bench(
         pages.write(results, baseline, out, table.parent.name or table.stem)
         Console().print(Markdown(pages.markdown(results, baseline)))
         print(f"{len(results):,} results in {out / 'results.parquet'}; as pages: results.md, results.html")
-        if (made_by := results["versions"].n_unique()) > 1:
-            print(
-                f"partlabel: these results were made by {made_by} versions of partlabel or of the libraries below it "
-                "(column 'versions'); to have them of one, give another --out",
-                file=sys.stderr,
-            )
+        _say_if_mixed(results["versions"].n_unique())
     if failed:
         print(f"partlabel: {len(failed)} of {jobs} jobs failed, and are run again next time", file=sys.stderr)
+
+
+def _say_if_mixed(versions: int) -> None:
+    if versions > 1:
+        print(
+            f"partlabel: these results were made by {versions} versions of partlabel or of the libraries below it "
+            "(column 'versions'); to have them of one, give another --out",
+            file=sys.stderr,
+        )
 
 
 def _list(option: str, said: str | None, kind: Callable[[str], T]) -> list[T] | None:

@@ -73,14 +73,7 @@ def read(
         )
     names = _names(path, descriptions)
     wanted = None if classes is None else {*classes, *(mid for mid, name in names.items() if name in classes)}
-    keep_weak = absent == "negative"
-    rows = pl.concat(
-        [_rows(file, part, machine_from, wanted, keep_weak) for part, file in _files(path).items()]
-    )
-    if machine is not None:
-        more = _rows(Path(machine), "", machine_from, wanted, keep_weak)
-        rows = pl.concat([rows, more.join(rows.select("image").unique(), on="image", how="semi")])
-    weak, rows = rows.filter(~pl.col("counts")), rows.filter("counts")
+    rows, weak = _all_rows(path, machine, machine_from, wanted, keep_weak=absent == "negative")
     column_of, columns = _columns_of(path, rows["label"].unique().to_list(), names, classes)
     listed = (
         rows.unique("image", keep="first", maintain_order=True).select("image", "part").with_row_index("row")
@@ -104,6 +97,23 @@ def read(
         origins=origins,
         unsure=unsure,
     )
+
+
+def _all_rows(
+    path: Path,
+    machine: str | Path | None,
+    machine_from: float | None,
+    wanted: Collection[str] | None,
+    keep_weak: bool,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that count, of all files, and those that are too weak to, if they are wanted."""
+    rows = pl.concat(
+        [_rows(file, part, machine_from, wanted, keep_weak) for part, file in _files(path).items()]
+    )
+    if machine is not None:
+        more = _rows(Path(machine), "", machine_from, wanted, keep_weak)
+        rows = pl.concat([rows, more.join(rows.filter("counts"), on="image", how="semi")])
+    return rows.filter("counts"), rows.filter(~pl.col("counts"))
 
 
 def _cells(
