@@ -21,8 +21,10 @@ from partlabel.selection.criteria import Criterion, relative_cross_entropy
 from partlabel.selection.cross_validation import (
     FINAL_TOLERANCE,
     INNER_FOLDS,
+    LEVELLED_BY,
     fold_weights,
     folds,
+    levelled,
     out_of_fold,
     predict,
 )
@@ -181,12 +183,16 @@ class _Lab:
         data = self.data
         whole = data.problem(head, self.design(head), decay)
         logits = torch.empty(data.labels.shape)
+        level = torch.empty(data.folds, data.labels.shape[1])
+        some = torch.linspace(0, len(logits) - 1, min(len(logits), LEVELLED_BY)).round().long()
         for number in range(data.folds):
             outside = data.fold != number
             inner = folds(data.labels[outside], INNER_FOLDS, number)
             method = build(data, rule, head, self.head_args)
             method.fit_full_batch(whole.part(outside, inner))
             logits[~outside] = predict(method, whole.maps[~outside])
+            level[number] = predict(method, whole.maps[some]).mean(0)
+        logits = levelled(logits, level, data.fold)
         return self.criterion(logits, data.labels), logits
 
     def refit(self, best: Candidate) -> Method:
