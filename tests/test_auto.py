@@ -18,6 +18,14 @@ SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 TYPED = ["--backbone", "test_resnet", "--pretrained", "false", "--image-size", "32"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Without the rules that learn from predictions, which tests/selection searches too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("partlabel.selecting.TEACHING", ())
+        yield
+
+
 @pytest.fixture(scope="module")
 def table(collection):
     return LabelTable.read(collection / "labels.csv", collection / "photos")
