@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int8
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -29,6 +29,8 @@ from partlabel.nn.classes import Classes
 from partlabel.nn.pooling import CovariancePooling
 from partlabel.progress import track
 from partlabel.run import Run
+from partlabel.selection.result import Selection, save_out_of_fold
+from partlabel.selection.table import OUT_OF_FOLD, VALIDATION
 from partlabel.text import in_bytes
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ View = tuple[int, Preprocessing]
 EXAMPLES = 6
 COMPLETED_FROM = 20_000
 """Training images that `completion.py` learns from, at most."""
+JUDGING = 5
+"""One in so many of them judges the votes, where there is no validation set."""
 POOLED_FROM, POOLED_AT_ONCE = 512, 8
 """Images that a pooling is fitted on, and how many at a time."""
 
@@ -50,11 +54,13 @@ class Outcome(NamedTuple):
         history: What was measured in each epoch.
         val_logits: Of the validation images, by the best epoch; None without validation.
         completion: What known labels of an image say of its unknown ones; None where that does not help.
+        selection: What a search of settings found.
     """
 
     history: list[dict[str, Any]]
     val_logits: Float[np.ndarray, "image class"] | None
     completion: Completion | None = None
+    selection: Selection | None = None
 
 
 def dataset(
@@ -125,7 +131,7 @@ def train(
     _warn_of_late_start(model, config.epochs)
     # Another seed divides the same images otherwise, and finds the same components, so the same cache.
     if not pooled:
-        fit_pooling(_backbone(model), view, _in_use(parts))
+        fit_pooling(_backbone(model), view, in_use(parts))
     cached = config.cache is not None
     learn, judge = _datasets(model, view, config, parts)
     workers = 0 if cached else config.workers
@@ -153,6 +159,52 @@ def train(
     learned = logits(model, plain, cached, share=True)
     votes = completion.fit(learned, parts.train.labels[rows], said, parts.val.labels)
     return Outcome(learner.history, said, votes)
+
+
+def without_steps(
+    model: Method,
+    view: View,
+    config: TrainingConfig,
+    parts: Parts,
+    run: Run,
+    selection: Selection,
+    trained: Callable[[], None],
+) -> Outcome:
+    """Keep what a search found, and look at what follows from its out-of-fold predictions.
+
+    Args:
+        model: The winner, fitted.
+        view: Side of the images, and what the backbone expects.
+        config: How.
+        parts: The images.
+        run: Where.
+        selection: What was found.
+        trained: Called first: what follows may take long, or fail.
+    """
+    trained()
+    selection.save(run.selection, OUT_OF_FOLD if parts.val is None else VALIDATION)
+    save_out_of_fold(run.out_of_fold, selection.logits)
+    said = None
+    if parts.val is not None:
+        where = (config.cache, config.cache_dir, config.workers, config.cache_size)
+        said = logits(
+            model,
+            loader(dataset(model, view, parts.val, *where), config.batch_size),
+            config.cache is not None,
+        )
+    votes = completed(selection.logits, parts.train.labels, config)
+    return Outcome([], said, votes, selection)
+
+
+def completed(
+    logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], config: TrainingConfig
+) -> Completion | None:
+    """What known labels of an image say of its unknown ones, from out-of-fold logits: a fifth of the images judge."""
+    if not config.completion or completion.too_many(logits.shape[1]) or len(logits) < 2:
+        return None
+    order = np.random.default_rng(config.seed).permutation(len(logits))[:COMPLETED_FROM]
+    judge, learn = np.split(order, [max(len(order) // JUDGING, 1)])
+    return completion.fit(logits[learn], labels[learn], logits[judge], labels[judge])
 
 
 def _warn_of_late_start(model: Method, epochs: int) -> None:
@@ -217,12 +269,17 @@ def fit_pooling(backbone: nn.Module, view: View, table: LabelTable) -> None:
         view: Side of the images, and what the backbone expects.
         table: The images; their labels do not matter.
     """
-    if not any(isinstance(module, CovariancePooling) for module in backbone.modules()):
+    if pooling_of(backbone) is None:
         return
     rows = np.unique(np.linspace(0, len(table) - 1, min(len(table), POOLED_FROM)).round().astype(int))
     images = ImageDataset(table[rows], eval_transform(*view), size=view[0])
     batches = track(loader(images, POOLED_AT_ONCE), "Finding components")
     backbones.fit_pooling(backbone, (batch.images for batch in batches))
+
+
+def pooling_of(backbone: nn.Module) -> CovariancePooling | None:
+    """The pooling of a backbone that is to be fitted, if it has one."""
+    return next((module for module in backbone.modules() if isinstance(module, CovariancePooling)), None)
 
 
 def logits(
@@ -298,13 +355,16 @@ def write_results(
     evaluation, predictions, examples = None, None, []
     if parts.val is not None and outcome.val_logits is not None:
         predictions = (outcome.val_logits, parts.val.labels)
+    elif outcome.selection is not None:
+        predictions = (outcome.selection.logits, parts.train.labels)
+    if predictions is not None:
         evaluation = metrics.evaluate(*predictions, tagger.classes)
         evaluation.save(run.validation)
-        examples = examples_of(tagger, parts.val[:EXAMPLES])
+        examples = examples_of(tagger, (parts.train if parts.val is None else parts.val)[:EXAMPLES])
     report.build(
         run.report,
         title=tagger.name,
-        settings=tagger.settings,
+        settings=tagger.settings | (_searched(outcome.selection) if outcome.selection else {}),
         evaluation=evaluation,
         predictions=predictions,
         history=outcome.history,  # type: ignore[arg-type]
@@ -312,6 +372,16 @@ def write_results(
         graph=graph,
         examples=examples,
     )
+
+
+def _searched(selection: Selection) -> dict[str, Any]:
+    """What the report says of a search."""
+    best = selection.winner
+    return {
+        "weight_decay": best.weight_decay,
+        "selected_by": f"{selection.folds}-fold cross-validation of {len(selection.candidates)} candidates, by "
+        f"{selection.criterion.replace('_', ' ')} ({best.cost:.4f})",
+    }
 
 
 def _datasets(
@@ -326,7 +396,7 @@ def _datasets(
         return learn, None if parts.val is None else ImageDataset(parts.val, plain, size=size)
     views = features.compute(
         _backbone(model),
-        whole := _in_use(parts),
+        whole := in_use(parts),
         plain,
         augment,
         config.cache_views,
@@ -349,7 +419,7 @@ def _datasets(
     )
 
 
-def _in_use(parts: Parts) -> LabelTable:
+def in_use(parts: Parts) -> LabelTable:
     """Training and validation images together: another seed divides the same ones otherwise."""
     return parts.table[[row for row, part in enumerate(parts.table.split or ()) if part in (TRAIN, VAL)]]
 

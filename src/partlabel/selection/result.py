@@ -11,6 +11,7 @@ from partlabel.data.aside import written_aside
 from partlabel.methods import Method
 from partlabel.run import read_tensors, write_json
 from partlabel.selection.candidates import Candidate
+from partlabel.selection.table import candidates_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,28 +61,13 @@ class Selection:
             "candidates": [_plain(each) for each in self.candidates],
         }
 
-    def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        write_json(path, self.to_dict())
+    def save(self, path: Path, evaluated_on: str) -> None:
+        """Write it as JSON, with what the run's evaluation is about."""
+        write_json(path, self.to_dict() | {"evaluated_on": evaluated_on})
 
     def __rich__(self) -> "Table":
         """As a table for the terminal."""
-        from rich import box
-        from rich.table import Table
-
-        title = (
-            f"Settings compared by {self.folds}-fold cross-validation on {self.known:,} known labels of "
-            f"{self.images:,} images ({self.seconds:.0f} s)"
-        )
-        table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-        table.add_column("method")
-        table.add_column("head")
-        for heading in ("weight decay", self.criterion.replace("_", " "), "seconds"):
-            table.add_column(heading, justify="right")
-        for number, each in enumerate(self.candidates):
-            row = (f"{each.weight_decay:.3g}", f"{each.cost:.4f}", f"{each.seconds:.1f}")
-            table.add_row(str(each.rule), each.head, *row, style=None if number else "bold")
-        return table
+        return candidates_table(self.to_dict())
 
 
 def _plain(candidate: Candidate) -> dict[str, Any]:

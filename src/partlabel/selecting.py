@@ -1,0 +1,218 @@
+"""Puts a search of settings together: features of the training images in, a fitted tagger out (docs/selection.md).
+
+`--method auto` compares methods, heads and weight decays by cross-validation. A method that is named has its weight
+decay searched: by the same solver where it can be fitted full batch, else by training on part of the images.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from partlabel import fitting, methods
+from partlabel.config import AUTO, TrainingConfig
+from partlabel.data.module import ahead, loader
+from partlabel.data.parts import Parts
+from partlabel.data.table import LabelTable
+from partlabel.methods import Method
+from partlabel.nn import backbone as backbones
+from partlabel.nn import heads
+from partlabel.nn.backbone import Backbone
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads.average import Average
+from partlabel.progress import track
+from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Rule, TrainingSet, linear_head
+from partlabel.selection.cross_validation import folds
+from partlabel.selection.result import Selection
+from partlabel.selection.search import fold_count, search
+
+if TYPE_CHECKING:
+    from partlabel.tagger import Tagger
+
+UNUSED = (
+    *(
+        "epochs",
+        "lr",
+        "backbone_lr",
+        "decay_biases",
+        "optimizer",
+        "schedule",
+        "step_epochs",
+        "clip",
+        "accumulate",
+    ),
+    *("ema", "val", "augment", "cache_views", "precision", "strategy", "sync_batchnorm", "weight_decay"),
+)
+"""Options of training by steps, which the full-batch solver does not use."""
+
+
+def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
+    """See that `auto` can do what is asked.
+
+    Raises:
+        ValueError: The backbone is to be trained, or several devices are to be used; the message says what to do.
+    """
+    if settings["method"] != AUTO:
+        return
+    if settings["trainable"] != "none":
+        raise ValueError(
+            f"--method auto fits linear heads on a frozen backbone, and --trainable is {settings['trainable']}: leave "
+            f"--trainable out, or name a method, as in --method soft_sst --trainable {settings['trainable']}"
+        )
+    if config.several:
+        raise ValueError(
+            "--method auto searches in one process on the CPU: leave out --devices and --num-nodes, or name a method, "
+            "as in --method soft_sst --devices 2"
+        )
+
+
+def fits_full_batch(settings: Mapping[str, Any], config: TrainingConfig) -> bool:
+    """Whether the full-batch solver fits the tagger: `auto`, or a method it can fit whose weight decay is not given."""
+    if settings["method"] == AUTO:
+        return True
+    frozen = settings["trainable"] == "none" and not config.several
+    return (
+        config.weight_decay is None
+        and frozen
+        and methods.get(settings["method"]).has_full_batch_fit()
+        and issubclass(heads.get(settings["head"]), Average)
+    )
+
+
+def warn_of_unused(settings: Mapping[str, Any], config: TrainingConfig) -> None:
+    """Name the options that were given and that the full-batch solver does not use."""
+    default = TrainingConfig()
+    names = [name for name in UNUSED if getattr(config, name) != getattr(default, name)]
+    if names:
+        typed = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+        way = (
+            "name a method to use them, as in --method soft_sst --weight-decay 0.02"
+            if settings["method"] == AUTO
+            else "give --weight-decay, too, to train by steps"
+        )
+        warnings.warn(f"--method {settings['method']} does not use {typed}: {way}", stacklevel=3)
+
+
+def heads_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The heads that are compared: the one given, or all of `HEADS`."""
+    return HEADS if settings["head"] is None else (settings["head"],)
+
+
+def rules_of(settings: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """The rules that are compared: the method given, or all."""
+    if settings["method"] != AUTO:
+        return (Rule(settings["method"], settings["method_args"]),)
+    return (*FIXED, *TEACHING)
+
+
+def backbone_of(
+    settings: Mapping[str, Any], pretrained: bool | str, start: "Tagger | None", parts: Parts
+) -> Backbone:
+    """The frozen backbone whose features are compared, its pooling fitted.
+
+    Args:
+        settings: Of the tagger.
+        pretrained: As `Tagger`.
+        start: The tagger whose backbone is begun with, if any.
+        parts: The images that a pooling is fitted on.
+    """
+    rank = max(linear_head(head).covariance_rank for head in heads_of(settings))
+    size = settings["image_size"]
+    body = backbones.create(settings["backbone"], pretrained, "none", size, settings["pool"], rank)  # type: ignore[arg-type]
+    fitted = False
+    if start is not None:
+        theirs = plain_state(start)
+        body.load_state_dict(theirs, strict=False)
+        fitted = any(name.endswith(".basis") for name in theirs)
+    if not fitted:
+        fitting.fit_pooling(body, (size, body.preprocessing), fitting.in_use(parts))
+    return body.eval()
+
+
+def plain_state(tagger: "Tagger") -> dict[str, Tensor]:
+    """The state of a tagger's backbone.
+
+    Raises:
+        ValueError: It is divided into frozen and trained parts otherwise than a frozen backbone is.
+    """
+    if tagger.settings["trainable"] != "none":
+        raise ValueError(
+            f"--start-from names a run with --trainable {tagger.settings['trainable']}, and the search needs a frozen "
+            "backbone: name the method of that run and a --weight-decay, or leave --start-from out"
+        )
+    assert tagger.model is not None
+    return dict(tagger.model.backbone.state_dict())
+
+
+def pooled_maps(
+    backbone: Backbone,
+    table: LabelTable,
+    settings: Mapping[str, Any],
+    config: TrainingConfig,
+    classes: Classes,
+) -> Float[Tensor, "image channel"]:
+    """The pooled feature map of every image of a table."""
+    head = linear_head(heads_of(settings)[0])(backbone.channels, classes)
+    model = methods.get("bce")(backbone, head).eval()
+    cached = config.cache is not None
+    view = (settings["image_size"], backbone.preprocessing)
+    images = fitting.dataset(
+        model, view, table, config.cache, config.cache_dir, config.workers, config.cache_size
+    )
+    batches = loader(images, config.batch_size, workers=0 if cached else config.workers)
+    found = []
+    with torch.no_grad():
+        for batch in track(ahead(batches), "Pooling features", len(batches)):
+            features = batch.images if cached else backbone(batch.images)
+            found.append(head.reduced(features).float())
+    return torch.cat(found)
+
+
+def select(
+    backbone: Backbone,
+    table: LabelTable,
+    classes: Classes,
+    settings: Mapping[str, Any],
+    config: TrainingConfig,
+    groups: Sequence[str] | None = None,
+) -> Selection:
+    """Find the settings for the training images.
+
+    Args:
+        backbone: Frozen, its pooling fitted.
+        table: The training images.
+        classes: What is known of the classes.
+        settings: Of the tagger.
+        config: How to train.
+        groups: A name per training image; images of one group share a fold.
+    """
+    labels = torch.from_numpy(np.array(table.labels))
+    fold = folds(labels, min(fold_count(len(table)), _units(table, groups)), config.seed, groups)
+    maps = pooled_maps(backbone, table, settings, config, classes)
+    plain = _plain_channels(backbone)
+    data = TrainingSet(maps, plain, labels, classes, fold)
+    return search(data, rules_of(settings), heads_of(settings), settings["head_args"])
+
+
+def _units(table: LabelTable, groups: Sequence[str] | None) -> int:
+    """Images, or groups, at least two of which make folds."""
+    return max(len(table) if groups is None else len(set(groups)), 2)
+
+
+def _plain_channels(backbone: Backbone) -> int:
+    """Channels of the feature map before any covariance pooling."""
+    pooling = fitting.pooling_of(backbone)
+    return backbone.channels if pooling is None else len(pooling.mean)
+
+
+def take_over(model: Method, selected: Method, backbone: Backbone) -> None:
+    """Give a tagger's model the backbone that was searched on, and all that the winner has fitted."""
+    own = model.backbone.state_dict()
+    model.backbone.load_state_dict({k: v for k, v in backbone.state_dict().items() if k in own}, strict=False)
+    state = {f"backbone.{name}": value for name, value in model.backbone.state_dict().items()}
+    model.load_state_dict(state | selected.state_dict())
+    model.eval()
