@@ -4,8 +4,11 @@
 decay searched: by the same solver where it can be fitted full batch, else by training on part of the images.
 """
 
+import shutil
+import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from partlabel import fitting, methods
-from partlabel.config import AUTO, TrainingConfig
+from partlabel.config import AUTO, WEIGHT_DECAY, TrainingConfig
 from partlabel.data.module import ahead, loader
 from partlabel.data.parts import Parts
 from partlabel.data.table import LabelTable
@@ -25,10 +28,13 @@ from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
 from partlabel.progress import track
+from partlabel.run import Run, read_json, write_json
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Rule, TrainingSet, linear_head
+from partlabel.selection.criteria import relative_cross_entropy
 from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
+from partlabel.selection.table import VALIDATION
 
 if TYPE_CHECKING:
     from partlabel.tagger import Tagger
@@ -48,6 +54,11 @@ UNUSED = (
     *("ema", "val", "augment", "cache_views", "precision", "strategy", "sync_batchnorm", "weight_decay"),
 )
 """Options of training by steps, which the full-batch solver does not use."""
+
+TRIALS = "search"
+"""Folder in the run's, of trainings with one weight decay each."""
+DECAY_STEP, MOST_STEPS = 4.0, 4
+"""Factor between the weight decays that are tried by training, and steps in either direction, at most."""
 
 
 def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
@@ -216,3 +227,111 @@ def take_over(model: Method, selected: Method, backbone: Backbone) -> None:
     state = {f"backbone.{name}": value for name, value in model.backbone.state_dict().items()}
     model.load_state_dict(state | selected.state_dict())
     model.eval()
+
+
+def searches_by_steps(settings: Mapping[str, Any], config: TrainingConfig, parts: Parts) -> bool:
+    """Whether the weight decay of a method that is trained by steps is searched; says so where it is not.
+
+    Every value costs a training: it is searched where the backbone is frozen, or its frozen part cached.
+    """
+    if config.weight_decay is not None:
+        return False
+    if config.several:
+        reason = "several processes train"
+    elif settings["trainable"] != "none" and config.cache is None:
+        reason = "part of the backbone is trained"
+    elif parts.val is None:
+        reason = "there is no validation set"
+    else:
+        return True
+    warnings.warn(
+        f"the weight decay is {WEIGHT_DECAY}, and is not searched because {reason}: give --weight-decay to set it",
+        stacklevel=4,
+    )
+    return False
+
+
+def decay_by_steps(
+    start: Callable[[], Method],
+    view: fitting.View,
+    config: TrainingConfig,
+    parts: Parts,
+    truth: LabelTable | None,
+    run: Run,
+) -> float:
+    """Find the weight decay of a method that is trained by steps, by training with each of a few.
+
+    A geometric path around the default is extended while its last value is best. The training with the best value is
+    left in the run's folder as if it alone had taken place; a search that was stopped goes on where it was.
+
+    Args:
+        start: Gives the method before training, its backbone's pooling fitted.
+        view: Side of the images, and what the backbone expects.
+        config: How to train.
+        parts: The images; what is judged is the validation set.
+        truth: What is true of the training images.
+        run: Where.
+    """
+    began, tried = time.monotonic(), dict[float, float]()
+
+    def cost(decay: float) -> float:
+        if decay not in tried:
+            here = _trial(run, decay)
+            options = replace(config, weight_decay=decay, completion=False)
+            checkpoint = here.last if here.last.exists() else None
+            outcome = fitting.train(start(), view, options, parts, truth, here, checkpoint, pooled=True)
+            assert outcome.val_logits is not None and parts.val is not None
+            said, labels = torch.from_numpy(outcome.val_logits), torch.from_numpy(np.array(parts.val.labels))
+            tried[decay] = relative_cross_entropy(said, labels)
+        return tried[decay]
+
+    if run.selection.exists():
+        return float(read_json(run.selection)["winner"]["weight_decay"])
+    best = _descend(cost)
+    for path in sorted(_trial(run, best).folder.iterdir()):
+        path.rename(run.folder / path.name)
+    _write_tried(run, tried, parts, time.monotonic() - began)
+    shutil.rmtree(run.folder / TRIALS)
+    return best
+
+
+def _trial(run: Run, decay: float) -> Run:
+    """Where the training with a weight decay goes."""
+    return Run(run.folder / TRIALS / f"{decay:g}")
+
+
+def _descend(cost: Callable[[float], float]) -> float:
+    """The weight decay of least cost, on a path around the default that is extended while its end is best."""
+    best = WEIGHT_DECAY
+    for factor in (DECAY_STEP, 1 / DECAY_STEP):
+        for _ in range(MOST_STEPS):
+            if cost(_round(best * factor)) >= cost(best):
+                break
+            best = _round(best * factor)
+    return best
+
+
+def _round(decay: float) -> float:
+    return float(f"{decay:.3g}")
+
+
+def _write_tried(run: Run, tried: Mapping[float, float], parts: Parts, seconds: float) -> None:
+    """Write what was tried, as `selection.json` holds it."""
+    settings = read_json(run.config)["tagger"]
+    shared = {"method": settings["method"], "method_args": settings["method_args"], "head": settings["head"]}
+    candidates = [
+        shared | {"weight_decay": decay, "cost": cost, "seconds": round(seconds / len(tried), 2)}
+        for decay, cost in sorted(tried.items(), key=lambda each: each[1])
+    ]
+    assert parts.val is not None
+    found = {
+        "criterion": relative_cross_entropy.__name__,
+        "images": len(parts.val),
+        "known": parts.val.known,
+        "folds": 0,
+        "seconds": round(seconds, 2),
+        "winner": candidates[0],
+        "candidates": candidates,
+        "evaluated_on": VALIDATION,
+    }
+    write_json(run.selection, found)

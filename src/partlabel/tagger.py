@@ -1,5 +1,6 @@
 """The door for a user's code: a tagger is fitted to a label table, evaluated, asked, saved and loaded."""
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -144,9 +145,9 @@ class Tagger:
     ) -> "Tagger":
         """Train on the known labels of a table, from the start.
 
-        With `method="auto"`, and for a method whose weight decay is not given and that can be fitted full batch, settings
-        are found by cross-validation and no image is set apart (docs/selection.md). Other methods are trained by steps,
-        and keep the epoch that is best on validation.
+        With `method="auto"`, and for a method that can be fitted full batch and whose weight decay is not given,
+        settings are found by cross-validation and no image is set apart (docs/selection.md). Other methods are trained
+        by steps, and keep the epoch that is best on validation.
 
         Args:
             table: If it has a split, its part `train` is trained on and its part `val`, if any, chooses the epoch.
@@ -224,6 +225,18 @@ class Tagger:
             )
         else:
             pooled = start_from is not None
+            if selecting.searches_by_steps(self.settings, config, parts):
+                assert self.model is not None
+                if not pooled:
+                    fitting.fit_pooling(self.model.backbone, self.view, fitting.in_use(parts))
+                pooled = True
+                fresh = copy.deepcopy(self.model)
+                decay = selecting.decay_by_steps(
+                    lambda: copy.deepcopy(fresh), self.view, config, parts, truth, run
+                )
+                config = config.with_options(weight_decay=decay)
+                checkpoint = run.last
+                description |= {"selection": {"weight_decay": decay}}
             outcome = fitting.train(
                 self.model, self.view, config, parts, truth, run, checkpoint, pooled, trained=keep
             )

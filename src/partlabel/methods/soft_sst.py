@@ -43,6 +43,8 @@ JUDGED = 2**21
 """Cells of an epoch that the worth of a vote is read off, at most: more take minutes and gigabytes."""
 
 
+FEWEST = 5
+"""Known present labels of a class, for its AP to take part in a decision."""
 MAPS_AT_ONCE = 1024
 """Images compared with the memory at once in a full-batch fit."""
 
@@ -290,13 +292,14 @@ def ranks_better(
 ) -> bool:
     """Whether the mean AP over the classes is higher by more than its standard error.
 
-    Cross-entropy is a matter of the common classes, and a mean AP of the rare ones as much.
+    Cross-entropy is a matter of the common classes, and a mean AP of the rare ones as much; those with fewer than
+    `FEWEST` present labels are left out.
     """
     known = labels.cpu().numpy()
     gains = [
         average_precision(ours[:, c].cpu().numpy(), known[:, c])
         - average_precision(theirs[:, c].cpu().numpy(), known[:, c])
         for c in range(labels.shape[1])
-        if (known[:, c] == PRESENT).any()
+        if (known[:, c] == PRESENT).sum() >= FEWEST
     ]
     return len(gains) > 1 and mean(gains) > stdev(gains) / len(gains) ** 0.5

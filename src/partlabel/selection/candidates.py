@@ -61,6 +61,7 @@ class TrainingSet:
         labels: PRESENT, ABSENT or UNKNOWN.
         classes: What is known of the classes.
         fold: The fold of each image in cross-validation.
+        designs: Of each head and its options, computed once.
     """
 
     maps: Float[Tensor, "image channel"]
@@ -68,6 +69,7 @@ class TrainingSet:
     labels: Labels
     classes: Classes
     fold: Int64[Tensor, " image"]
+    designs: dict[str, Design] = field(default_factory=dict)
 
     @property
     def folds(self) -> int:
@@ -81,10 +83,13 @@ class TrainingSet:
 
     def design(self, head: str, options: Mapping[str, Any]) -> Design:
         """The head's features, standardised and rotated."""
-        kind = linear_head(head)
-        maps = self.maps_of(kind)
-        with torch.no_grad():
-            return Design.of(kind(maps.shape[1], self.classes, **options).pooled(maps))
+        key = f"{head} {dict(options)}"
+        if key not in self.designs:
+            kind = linear_head(head)
+            maps = self.maps_of(kind)
+            with torch.no_grad():
+                self.designs[key] = Design.of(kind(maps.shape[1], self.classes, **options).pooled(maps))
+        return self.designs[key]
 
     def problem(self, head: str, design: Design, decay: float, tolerance: float = 1e-6) -> Problem:
         """The problem of all images."""

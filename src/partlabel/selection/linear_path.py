@@ -1,7 +1,7 @@
 """Fit regularised logistic regressions of many columns at once, over a path of penalties.
 
-A *column* is one binary problem: a class, under a rule for its unknown labels, in a fold. All columns share the features,
-so that one matrix product serves them all. Of each column the objective is
+A *column* is one binary problem: a class, under a rule for its unknown labels, in a fold. All columns share the
+features, so that one matrix product serves them all. The objective of a column is
 
     J(a, b) = sum_i w_i BCE(x_i . a + b, v_i) + penalty / 2 |a|^2
 
@@ -54,11 +54,7 @@ class Design:
         """Standardise and rotate features; labels take no part in it."""
         mean, variance = features.mean(0), features.var(0, unbiased=False)
         standard = (features - mean) * torch.rsqrt(variance + EPSILON)
-        spread, vectors = torch.linalg.eigh(standard.T @ standard)
-        spread, vectors = spread.flip(0), vectors.flip(1)
-        most = max(min(len(features) - 1, features.shape[1]), 1)
-        kept = spread[:most] > NEGLIGIBLE * spread[0].clamp(min=1e-12)
-        rotation = vectors[:, :most][:, kept]
+        rotation = _principal(standard)
         rotated = torch.cat([standard @ rotation, torch.ones(len(features), 1)], 1)
         return cls(mean, variance, rotation, rotated, rotated.square().sum(0))
 
@@ -79,6 +75,20 @@ class Design:
     ) -> tuple[Float[Tensor, "column feature"], Float[Tensor, " column"]]:
         """Weights on the standardised features, and intercepts."""
         return (self.rotation @ fitted[:-1]).T, fitted[-1]
+
+
+def _principal(standard: Float[Tensor, "image feature"]) -> Float[Tensor, "feature component"]:
+    """Principal components, by the smaller of the two Gram matrices; those of rounding errors are left out."""
+    images, features = standard.shape
+    few = images < features
+    wide = standard.double() if few else standard
+    spread, vectors = torch.linalg.eigh(wide @ wide.T if few else wide.T @ wide)
+    most = max(min(images - 1, features), 1)
+    spread, vectors = spread.flip(0)[:most], vectors.flip(1)[:, :most]
+    kept = spread > NEGLIGIBLE * spread[0].clamp(min=1e-12)
+    if few:
+        return (wide.T @ vectors[:, kept] * spread[kept].rsqrt()).float()
+    return vectors[:, kept]
 
 
 def path(

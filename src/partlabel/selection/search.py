@@ -17,7 +17,7 @@ from partlabel.codes import UNKNOWN
 from partlabel.methods import Method
 from partlabel.progress import track
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
-from partlabel.selection.criteria import Criterion, calibrated_cross_entropy
+from partlabel.selection.criteria import Criterion, relative_cross_entropy
 from partlabel.selection.cross_validation import (
     FINAL_TOLERANCE,
     INNER_FOLDS,
@@ -32,7 +32,7 @@ from partlabel.selection.result import Selection
 STEP = 10**0.5
 """Between weight decays of a path."""
 STRONGEST, WEAKEST = 100.0, 1.0
-"""Where a path begins and where it may end: penalty per label of a class that counts. Extended where the best is last."""
+"""Where a path begins and where it may end: penalty per label that counts in a class; extended where the best is last."""
 FURTHER = 8
 """Steps that a path may be extended by on either side."""
 RISING = 2
@@ -53,7 +53,7 @@ def search(
     rules: Sequence[Rule] = (*FIXED, *TEACHING),
     heads: Sequence[str] = HEADS,
     head_args: Mapping[str, Any] | None = None,
-    criterion: Criterion = calibrated_cross_entropy,
+    criterion: Criterion = relative_cross_entropy,
 ) -> Selection:
     """Find the rule, the head and the weight decay with the lowest criterion, and fit them to all images.
 
@@ -101,19 +101,16 @@ def _plan(
 
 
 class _Lab:
-    """Scores candidates on one training set; keeps the design of each head."""
+    """Scores candidates on one training set."""
 
     def __init__(self, data: TrainingSet, head_args: Mapping[str, Any], criterion: Criterion) -> None:
         self.data = data
         self.head_args = head_args
         self.criterion = criterion
-        self.designs: dict[str, Design] = {}
 
     def design(self, head: str) -> Design:
-        """Computed once."""
-        if head not in self.designs:
-            self.designs[head] = self.data.design(head, self.head_args)
-        return self.designs[head]
+        """The features of a head."""
+        return self.data.design(head, self.head_args)
 
     def is_fixed(self, rule: Rule) -> bool:
         """Whether targets of a rule do not depend on predictions."""
@@ -146,6 +143,7 @@ class _Lab:
         def score(decay: float, start: Tensor | None) -> Tensor:
             fitted = solve(design, columns, decay * spoken, start)
             logits = out_of_fold(design, fitted, data.fold, data.folds)
+            decay = float(f"{decay:.4g}")
             tried[decay] = self.criterion(logits, data.labels), logits
             return fitted
 
