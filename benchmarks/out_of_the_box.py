@@ -32,15 +32,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel import LabelTable, metrics, scenes
 from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.data import feature_shards
 from partlabel.fitting import classes_of, frozen, plain_view
-from partlabel.labels import Labels
 from partlabel.nn.heads.covariance import Covariance
 from partlabel.selection.candidates import Rule, TrainingSet
+from partlabel.selection.criteria import cross_entropy
 from partlabel.selection.cross_validation import folds, predict
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
@@ -71,12 +70,6 @@ OWN = {
 }
 REGRESSIONS = {"lr_ignored": Rule("bce"), "lr_absent": Rule("assume_negative")}
 ARMS = ("auto", *REGRESSIONS, *OWN)
-
-
-def cross_entropy(logits: Float[torch.Tensor, "image class"], labels: Labels) -> float:
-    """Mean cross-entropy of the known labels: what the two regressions choose C by."""
-    known = labels != UNKNOWN
-    return float(binary_cross_entropy_with_logits(logits[known], (labels[known] == PRESENT).float()))
 
 
 class Collection(NamedTuple):
