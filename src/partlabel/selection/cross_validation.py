@@ -105,13 +105,28 @@ def spoken(targets: Targets) -> Float[Tensor, ""]:
 def out_of_fold(
     design: Design, fitted: Float[Tensor, "coordinate column"], fold: Int64[Tensor, " image"], count: int
 ) -> Float[Tensor, "image class"]:
-    """Logits of each image by the model that was fitted without its fold."""
+    """Compute the logits of each image by the model that was fitted without its fold, the models' means made equal.
+
+    A model without the few presences of its fold has a lower mean logit there, so that pooled over folds known labels
+    would look worse ranked than by any of the models (docs/log.md, 2026-11-30).
+    """
     by_fold = fitted.unflatten(1, (count, -1))
+    level = torch.einsum("d,dkc->kc", design.rotated.mean(0), by_fold)
     logits = torch.empty(len(design), by_fold.shape[2])
     for number in range(count):
         inside = fold == number
-        logits[inside] = design.rotated[inside] @ by_fold[:, number]
+        logits[inside] = design.rotated[inside] @ by_fold[:, number] + level.mean(0) - level[number]
     return logits
+
+
+def level_folds(
+    logits: Float[Tensor, "image class"], fold: Int64[Tensor, " image"]
+) -> Float[Tensor, "image class"]:
+    """Make the mean logit of each class equal in all folds, where only the logits of held-out images are at hand."""
+    levelled = logits + logits.mean(0)
+    for number in range(int(fold.max()) + 1):
+        levelled[fold == number] -= logits[fold == number].mean(0)
+    return levelled
 
 
 @dataclass(eq=False)

@@ -23,6 +23,7 @@ from partlabel.selection.cross_validation import (
     INNER_FOLDS,
     fold_weights,
     folds,
+    level_folds,
     out_of_fold,
     predict,
 )
@@ -187,6 +188,7 @@ class _Lab:
             method = build(data, rule, head, self.head_args)
             method.fit_full_batch(whole.part(outside, inner))
             logits[~outside] = predict(method, whole.maps[~outside])
+        logits = level_folds(logits, data.fold)
         return self.criterion(logits, data.labels), logits
 
     def refit(self, best: Candidate) -> Method:
