@@ -7,14 +7,15 @@ A cell is a collection, a number of training images, a way to hide their labels 
 hidden and of the folds). In every cell all arms see the same labels and the same features of the frozen backbone, each
 arm chooses its settings on the known labels alone, and is scored once on the test images:
 
-auto             what `partlabel train` does without options: the same call, `partlabel.selection.search`
-lr_ignored       logistic regression on average features, unknown labels ignored
-lr_absent        the same, unknown labels taken for absent
-METHOD/HEAD      one of our methods on one head: what `partlabel train --method METHOD --head HEAD` searches
+auto         what `partlabel train` does without options: the same call, `partlabel.selection.search.search`
+lr_ignored   logistic regression on average features, unknown labels ignored
+lr_absent    the same, unknown labels taken for absent
+METHOD/HEAD  one of our methods on one linear head, at the weight decay that its own search finds: those that `auto`
+             compares, and (`rest`) the other heads of the methods that do not learn from predictions
 
 The two regressions choose C by the cross-entropy of the known labels in 3 folds, as scikit-learn's `LogisticRegression`
-with one C for all classes would (the solver is compared with scikit-learn's in tests/selection). Finished rows are not
-computed again; `--again ARM` computes those of an arm anew.
+with one C for all classes would (the solver is compared with scikit-learn's in the tests). Finished rows are not
+computed again; with `--again`, those of `auto` and what it compares are, where they are of another commit.
 """
 
 import argparse
@@ -23,9 +24,10 @@ import json
 import os
 import platform
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import astuple, dataclass, fields
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,11 +39,11 @@ from partlabel import LabelTable, metrics, scenes
 from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.data import feature_shards
 from partlabel.fitting import classes_of, frozen, plain_view
+from partlabel.methods import Method
 from partlabel.nn.heads.covariance import Covariance
-from partlabel.selection.candidates import Rule, TrainingSet
+from partlabel.selection.candidates import FIXED, HEADS, Candidate, Rule, TrainingSet, build
 from partlabel.selection.criteria import cross_entropy
 from partlabel.selection.cross_validation import folds, predict
-from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
 
 PHOTO_SIZE, SCENE_SIZE, SCENES = 224, 128, 3_000
@@ -60,19 +62,11 @@ PROTOCOLS = {
     "by source": ("by_source", {"known": 0.1}),
     "by prevalence": ("by_prevalence", {"known": 0.1}),
 }
-FIXED = ("bce", "weak_negatives", "assume_negative", "label_smoothing")
-OWN = {
-    **{f"{method}/average": (Rule(method), "average") for method in FIXED},
-    **{f"{method}/covariance": (Rule(method), "covariance") for method in FIXED},
-    "soft_sst/covariance": (Rule("soft_sst"), "covariance"),
-    "curriculum/average": (Rule("curriculum"), "average"),
-    "curriculum/covariance": (Rule("curriculum"), "covariance"),
-}
 REGRESSIONS = {"lr_ignored": Rule("bce"), "lr_absent": Rule("assume_negative")}
-ARMS = ("auto", *REGRESSIONS, *OWN)
+GROUPS = ("auto", "regressions", "rest")
 
 
-class Collection(NamedTuple):
+class Images(NamedTuple):
     """Images with complete labels, and their features.
 
     Attributes:
@@ -110,24 +104,24 @@ class Row:
         return self.collection, self.images, self.protocol, self.seed, self.arm
 
 
-def collection(name: str, cache: str | None) -> Collection:
+def collection(name: str, folder: str | None) -> Images:
     """A collection by name; features are computed once, and kept in the feature cache."""
     if name == "scenes":
-        root, size = Path(cache or "runs/out-of-the-box") / "scenes", SCENE_SIZE
+        root, size = Path(folder or "runs/out-of-the-box") / "scenes", SCENE_SIZE
         table = scenes.draw(root, SCENES, seed=0, size=size)
     else:
         root, size = Path(os.environ["PARTLABEL_DATA"]) / name, PHOTO_SIZE
         table = LabelTable.read(root / "labels.csv", images=root)
     backbone = frozen(table.part("train"), Covariance.covariance_rank, size=size)
-    (view,) = plain_view(backbone, table, size, cache)
+    (view,) = plain_view(backbone, table, size, folder)
     found = feature_shards.Sharded(view.path).take(np.arange(len(table)))
-    return Collection(table, torch.as_tensor(np.asarray(found)).float().reshape(len(table), -1))
+    return Images(table, torch.as_tensor(np.asarray(found)).float().reshape(len(table), -1))
 
 
 class Cell:
     """What the arms of a cell share: hidden labels and features of the training images."""
 
-    def __init__(self, given: Collection, images: int, protocol: str, seed: int) -> None:
+    def __init__(self, given: Images, images: int, protocol: str, seed: int) -> None:
         split = np.array(given.table.split)
         rows = np.flatnonzero(split == "train")
         if images < len(rows):
@@ -150,41 +144,61 @@ class Cell:
             )
         return self._sets[count]
 
-    def find(self, arm: str) -> Selection:
-        """Choose an arm's settings on the known labels, and fit it."""
-        if arm in REGRESSIONS:
-            data = self.training_set(REGRESSION_FOLDS)
-            return search(data, (REGRESSIONS[arm],), ("average",), criterion=cross_entropy)
-        data = self.training_set(fold_count(len(self.maps)))
-        if arm == "auto":
-            return search(data)
-        rule, head = OWN[arm]
-        return search(data, (rule,), (head,))
-
-    def map(self, found: Selection) -> float:
-        """Mean AP on the test images in percent."""
-        wide = found.model.head.covariance_rank > 0
-        maps = self.test if wide else self.test[:, :CHANNELS]
-        logits = predict(found.model, maps[..., None, None])
+    def map(self, model: Method) -> float:
+        """Mean AP of a fitted method on the test images in percent."""
+        maps = self.test if model.head.covariance_rank else self.test[:, :CHANNELS]
+        logits = predict(model, maps[..., None, None])
         return 100 * metrics.evaluate(logits.numpy(), self.truth, self.table.classes).map
 
 
-def run(
-    given: Collection, key: tuple[str, int, str, int], arms: list[str], stamp: tuple[str, str]
-) -> Iterator[Row]:
-    """The rows of a cell, one arm after the other."""
+class Arm(NamedTuple):
+    """An arm fitted in a cell: its name, what was chosen, and that fitted to all training images."""
+
+    name: str
+    chosen: Candidate
+    model: Method
+    seconds: float
+
+
+def fitted(cell: Cell, groups: Collection[str], done: Collection[str]) -> Iterator[Arm]:
+    """Choose the settings of each arm on the known labels of a cell, and fit it; arms that are done are left out."""
+    data = cell.training_set(fold_count(len(cell.maps)))
+    seen = set(done)
+    if "auto" in groups and "auto" not in seen:
+        found = search(data)
+        yield Arm("auto", found.winner, found.model, found.seconds)
+        for each in found.candidates:
+            name = f"{each.rule}/{each.head}"
+            seen.add(name)
+            yield Arm(name, each, refit(data, each), each.seconds)
+    if "regressions" in groups:
+        few = cell.training_set(REGRESSION_FOLDS)
+        for name in REGRESSIONS.keys() - seen:
+            found = search(few, (REGRESSIONS[name],), ("average",), criterion=cross_entropy)
+            yield Arm(name, found.winner, found.model, found.seconds)
+    if "rest" in groups:
+        for rule, head in product(FIXED, HEADS):
+            if f"{rule}/{head}" not in seen:
+                found = search(data, (rule,), (head,))
+                yield Arm(f"{rule}/{head}", found.winner, found.model, found.seconds)
+
+
+def refit(data: TrainingSet, chosen: Candidate) -> Method:
+    """Fit a candidate of a search to all its training images."""
+    method = build(data, chosen.rule, chosen.head, {})
+    method.fit_full_batch(data.problem(chosen.head, data.design(chosen.head, {}), chosen.weight_decay))
+    return method
+
+
+def run(given: Images, key: tuple[str, int, str, int], groups: list[str], done: set[str]) -> Iterator[Row]:
+    """Compute the rows of a cell that are not done, one arm after the other."""
     cell = Cell(given, *key[1:])
     labels = cell.table.labels
     known = labels != UNKNOWN
-    for arm in arms:
-        began = time.monotonic()
-        found = cell.find(arm)
-        best = found.candidates[0]
-        yield Row(
-            *key, arm, round(cell.map(found), 3), str(best.rule), best.head, best.weight_decay, best.cost,
-            round(float(known.mean()), 5), round(float((labels[known] == PRESENT).mean()), 5),
-            round(time.monotonic() - began, 1), *stamp,
-        )  # fmt: skip
+    shares = round(float(known.mean()), 5), round(float((labels[known] == PRESENT).mean()), 5)
+    for name, chosen, model, seconds in fitted(cell, groups, done):
+        settings = str(chosen.rule), chosen.head, float(f"{chosen.weight_decay:.4g}"), round(chosen.cost, 5)
+        yield Row(*key, name, round(cell.map(model), 3), *settings, *shares, round(seconds, 1), *stamp())
 
 
 def read(path: Path) -> list[Row]:
@@ -208,6 +222,7 @@ def write(path: Path, rows: list[Row]) -> None:
     aside.replace(path)
 
 
+@cache
 def stamp() -> tuple[str, str]:
     """The commit, and the versions of what computes."""
     commit = subprocess.run(
@@ -280,10 +295,8 @@ def main() -> None:
     )
     asked.add_argument("--protocols", nargs="+", default=list(PROTOCOLS), choices=list(PROTOCOLS))
     asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
-    asked.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
-    asked.add_argument(
-        "--again", nargs="+", default=[], choices=ARMS, help="arms whose rows are computed anew"
-    )
+    asked.add_argument("--arms", nargs="+", default=list(GROUPS), choices=GROUPS)
+    asked.add_argument("--again", action="store_true", help="search anew where rows are of another commit")
     asked.add_argument("--cache", help="folder of the feature cache")
     asked.add_argument("--out", type=Path, default=Path("benchmarks/results/out-of-the-box.csv"))
     asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
@@ -291,25 +304,24 @@ def main() -> None:
     if args.table:
         print(table(read(args.table)))
         return
-    this = stamp()
     for name in args.collections:
         given = collection(name, args.cache)
         whole = sum(part == "train" for part in given.table.split or ())
         for images in sorted({min(size, whole) for size in args.images}):
-            for seed in args.seeds:
-                for protocol in args.protocols:
-                    _cell(args, given, (name, images, protocol, seed), this)
+            for seed, protocol in product(args.seeds, args.protocols):
+                _cell(args, given, (name, images, protocol, seed))
 
 
-def _cell(
-    args: argparse.Namespace, given: Collection, key: tuple[str, int, str, int], this: tuple[str, str]
-) -> None:
+def _cell(args: argparse.Namespace, given: Images, key: tuple[str, int, str, int]) -> None:
     rows = read(args.out)
-    done = {
-        row.arm for row in rows if row.key[:4] == key and (row.arm not in args.again or row.commit == this[0])
-    }
-    for row in run(given, key, [arm for arm in args.arms if arm not in done], this):
-        rows = [each for each in rows if each.key != row.key] + [row]
+    done = {row.arm for row in rows if row.key[:4] == key}
+    if args.again and any(
+        row.arm == "auto" and row.commit != stamp()[0] for row in rows if row.key[:4] == key
+    ):
+        done &= set(REGRESSIONS)
+        rows = [row for row in rows if row.key[:4] != key or row.arm in REGRESSIONS]
+    for row in run(given, key, args.arms, done):
+        rows.append(row)
         write(args.out, rows)
         print(
             *row.key, row.map, row.method, row.head, f"{row.weight_decay:.3g}", f"{row.seconds} s", flush=True
