@@ -2,7 +2,7 @@
 
 import torch
 
-from partlabel.selection.cross_validation import level_folds, out_of_fold
+from partlabel.selection.cross_validation import out_of_fold
 from partlabel.selection.linear_path import Design
 
 
@@ -14,9 +14,3 @@ def test_models_that_differ_by_their_intercepts_alone_give_the_same_out_of_fold_
     for model, shift in zip(models, (-4.0, 1.0, 3.0), strict=True):  # of mean 0
         model[-1] += shift
     torch.testing.assert_close(out_of_fold(design, torch.cat(models, 1), fold, 3), design.rotated @ one)
-
-
-def test_levelled_folds_have_the_same_mean_and_the_same_order_within():
-    logits, fold = torch.tensor([[1.0], [3.0], [10.0], [14.0]]), torch.tensor([0, 0, 1, 1])
-    # means 2 and 12 become 7
-    torch.testing.assert_close(level_folds(logits, fold), torch.tensor([[6.0], [8.0], [5.0], [9.0]]))

@@ -15,6 +15,8 @@ from partlabel.nn.heads import Head
 from partlabel.nn.heads.average import Average
 from partlabel.selection.linear_path import Design, solve
 
+LEVELLED_BY = 500
+"""Images by which models that are not linear are put on one level."""
 AT_ONCE = 1024
 """Images that a method predicts at once."""
 INNER_FOLDS = 3
@@ -68,9 +70,9 @@ def _deal(amounts: np.ndarray, count: int, seed: int) -> np.ndarray:
     size = np.zeros(count, np.int64)
     total = amounts.sum(0)
     for kind in np.argsort(total, kind="stable"):
-        for row in order[(fold[order] < 0) & (amounts[order, kind] > 0)]:
-            _place(row, np.lexsort((size, held[:, kind]))[0], fold, held, size, amounts)
-    for row in order[fold[order] < 0]:
+        for row in order[(fold[order] < 0) & (amounts[order, kind] > 0)].tolist():
+            _place(row, int(np.lexsort((size, held[:, kind]))[0]), fold, held, size, amounts)
+    for row in order[fold[order] < 0].tolist():
         _place(row, int(size.argmin()), fold, held, size, amounts)
     return fold
 
@@ -105,28 +107,30 @@ def spoken(targets: Targets) -> Float[Tensor, ""]:
 def out_of_fold(
     design: Design, fitted: Float[Tensor, "coordinate column"], fold: Int64[Tensor, " image"], count: int
 ) -> Float[Tensor, "image class"]:
-    """Compute the logits of each image by the model that was fitted without its fold, the models' means made equal.
-
-    A model without the few presences of its fold has a lower mean logit there, so that pooled over folds known labels
-    would look worse ranked than by any of the models (docs/log.md, 2026-11-30).
-    """
+    """Logits of each image by the model that was fitted without its fold; the models put on one level (`levelled`)."""
     by_fold = fitted.unflatten(1, (count, -1))
-    level = torch.einsum("d,dkc->kc", design.rotated.mean(0), by_fold)
     logits = torch.empty(len(design), by_fold.shape[2])
     for number in range(count):
         inside = fold == number
-        logits[inside] = design.rotated[inside] @ by_fold[:, number] + level.mean(0) - level[number]
-    return logits
+        logits[inside] = design.rotated[inside] @ by_fold[:, number]
+    level = torch.einsum("d,dkc->kc", design.rotated.mean(0), by_fold)
+    return levelled(logits, level, fold)
 
 
-def level_folds(
-    logits: Float[Tensor, "image class"], fold: Int64[Tensor, " image"]
+def levelled(
+    logits: Float[Tensor, "image class"], level: Float[Tensor, "fold class"], fold: Int64[Tensor, " image"]
 ) -> Float[Tensor, "image class"]:
-    """Make the mean logit of each class equal in all folds, where only the logits of held-out images are at hand."""
-    levelled = logits + logits.mean(0)
-    for number in range(int(fold.max()) + 1):
-        levelled[fold == number] -= logits[fold == number].mean(0)
-    return levelled
+    """Out-of-fold logits, each class raised so that the models of all folds have the same mean.
+
+    A model's mean logit of a class depends on how many images that it learned from show the class, and those that it
+    did not learn from then are fewer or more. Without this, scores of rare classes look worse than they are.
+
+    Args:
+        logits: Of each image by the model that did not learn from it.
+        level: Each model's mean over one set of images.
+        fold: The fold of each image.
+    """
+    return logits + (level.mean(0) - level)[fold]
 
 
 @dataclass(eq=False)
@@ -168,7 +172,7 @@ class Problem:
     def _penalty(self, targets: Targets, strength: float) -> float:
         return self.decay * strength * self.scale * float(spoken(targets))
 
-    def part(self, rows: Bool[Tensor, " image"], inner: Int64[Tensor, " image"]) -> "Problem":
+    def part(self, rows: Bool[Tensor, " image"], inner: Int64[Tensor, " inside"]) -> "Problem":
         """The problem of some of the images: the same penalty on fewer labels."""
         return Problem(
             self.maps[rows],

@@ -21,9 +21,10 @@ from partlabel.selection.criteria import Criterion, relative_cross_entropy
 from partlabel.selection.cross_validation import (
     FINAL_TOLERANCE,
     INNER_FOLDS,
+    LEVELLED_BY,
     fold_weights,
     folds,
-    level_folds,
+    levelled,
     out_of_fold,
     predict,
 )
@@ -33,7 +34,7 @@ from partlabel.selection.result import Selection
 STEP = 10**0.5
 """Between weight decays of a path."""
 STRONGEST, WEAKEST = 100.0, 1.0
-"""Where a path begins and where it may end: penalty per label that counts in a class; extended where the best is last."""
+"""Where a path begins and where it may end: penalty per label of a class. Extended where the best is the last."""
 FURTHER = 8
 """Steps that a path may be extended by on either side."""
 RISING = 2
@@ -182,13 +183,16 @@ class _Lab:
         data = self.data
         whole = data.problem(head, self.design(head), decay)
         logits = torch.empty(data.labels.shape)
+        level = torch.empty(data.folds, data.labels.shape[1])
+        some = torch.linspace(0, len(logits) - 1, min(len(logits), LEVELLED_BY)).round().long()
         for number in range(data.folds):
             outside = data.fold != number
             inner = folds(data.labels[outside], INNER_FOLDS, number)
             method = build(data, rule, head, self.head_args)
             method.fit_full_batch(whole.part(outside, inner))
             logits[~outside] = predict(method, whole.maps[~outside])
-        logits = level_folds(logits, data.fold)
+            level[number] = predict(method, whole.maps[some]).mean(0)
+        logits = levelled(logits, level, data.fold)
         return self.criterion(logits, data.labels), logits
 
     def refit(self, best: Candidate) -> Method:
