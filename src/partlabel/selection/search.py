@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from partlabel import methods
-from partlabel.codes import UNKNOWN
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.methods import Method
 from partlabel.progress import track
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
@@ -97,8 +97,11 @@ def _plan(
     ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
     yield from ((rule, head) for head in heads[1:] for rule in ahead)
     best = min(found, key=lambda each: each.cost).head if found else None
+    labels = lab.data.labels
+    both = ((labels == PRESENT).any(0) & (labels == ABSENT).any(0)).any()
     for rule in rules:
-        if not lab.is_fixed(rule):
+        # Predictions learned from labels of one kind say nothing to learn from.
+        if not lab.is_fixed(rule) and (both or not fixed):
             yield from ((rule, head) for head in ([best] if best else heads))
 
 
@@ -109,6 +112,7 @@ class _Lab:
         self.data = data
         self.head_args = head_args
         self.criterion = criterion
+        self.starts: dict[str, float] = {}
 
     def design(self, head: str) -> Design:
         """The features of a head."""
@@ -124,13 +128,18 @@ class _Lab:
         if self.is_fixed(rule):
             tried = self._sweep(rule, head)
         else:
-            near = next(
-                (each for each in found if (each.rule, each.head) == (Rule("bce"), head)), None
-            ) or self.candidate(Rule("bce"), head, found)
-            tried = self._climb(rule, head, near.weight_decay)
+            tried = self._climb(rule, head, self._start(head, found))
         decay = min(tried, key=lambda each: tried[each][0])
         costs = {each: cost for each, (cost, _) in sorted(tried.items())}
         return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])
+
+    def _start(self, head: str, found: Sequence[Candidate]) -> float:
+        """The best weight decay of a fit to the known labels, from where the search for other rules starts."""
+        known = Rule("bce")
+        if head not in self.starts:
+            same = [each.weight_decay for each in found if (each.rule, each.head) == (known, head)]
+            self.starts[head] = (same or [self.candidate(known, head, found).weight_decay])[0]
+        return self.starts[head]
 
     def _sweep(self, rule: Rule, head: str) -> dict[float, tuple[float, Tensor]]:
         """Cost and out-of-fold logits at each weight decay, from strong to weak, until the best lies behind."""
