@@ -13,7 +13,8 @@ import numpy as np
 
 from partlabel.codes import ABSENT, PRESENT
 from partlabel.data import near, statistics
-from partlabel.data.images import Broken, decode
+from partlabel.data.broken import Broken
+from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.progress import track
 

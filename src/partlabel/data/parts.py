@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int8
 
 from partlabel.data import statistics
-from partlabel.data.images import Broken, find_broken, skip
+from partlabel.data.broken import Broken, find_broken, skip
 from partlabel.data.table import LabelTable
 from partlabel.text import did_you_mean, some
 
