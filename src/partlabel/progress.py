@@ -1,9 +1,9 @@
 """Progress of work that takes a while: a bar on a terminal, plain lines elsewhere, on standard error.
 
-On a terminal a bar shows rate and time left. Elsewhere (a log file, a notebook's shell, a cluster's output) a stage that
-takes longer than a second says that it began, then how far it is every ten seconds, and at last how long it took. All
-times are those of the monotonic clock. `PARTLABEL_QUIET=1`, or `--quiet` on the command line, keeps all of it silent;
-of processes that train together the first one alone speaks.
+On a terminal a bar shows rate and time left. Elsewhere (a log file, a cluster's output) a stage that takes longer than
+a second says that it began, then how far it is every ten seconds, and at last how long it took. All times are those of
+the monotonic clock. `PARTLABEL_QUIET=1`, or `--quiet` on the command line, keeps all of it silent; of processes that
+train together only the first one prints.
 """
 
 import os

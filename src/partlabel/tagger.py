@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int8
 
 from partlabel import __version__, completion, methods, ranks, registry
+from partlabel.caching import Where
 from partlabel.codes import UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
@@ -62,6 +63,7 @@ class Tagger:
         tuning: Thresholds, and the calibration that `predict` and `fill` apply; None until it was looked for.
         lean: Whether it holds only what prediction needs, and not what training kept besides.
         settings: The arguments that rebuild it.
+        cache: The feature cache that training left, and that scoring looks into.
         name: Method and run, as in `sst@a`: the source of the labels it fills in.
     """
 
@@ -104,6 +106,7 @@ class Tagger:
         self.tuning: Tuning | None = None
         self.lean = False
         self.view = (image_size, backbones.Preprocessing())
+        self.cache = Where()
         self.name = f"{method}@unnamed"
 
     def fit(
@@ -141,7 +144,7 @@ class Tagger:
             OSError: An image vanished, a process that reads images died, or a file cannot be written.
             KeyboardInterrupt: By Ctrl-C; the message says how to go on.
         """
-        from partlabel import fitting
+        from partlabel import caching, fitting
         from partlabel.data.parts import aligned, divide
 
         if isinstance(val, int | float):
@@ -154,7 +157,9 @@ class Tagger:
         truth = None if truth is None else aligned(truth, self.classes, "the truth")
         run = Run(out)
         self.name = f"{self.settings['method']}@{run.folder.resolve().name}"
-        parts = divide(table, val, config.val, config.seed, skip_broken)
+        self.cache = caching.Where(config.cache != "none", config.cache_dir)
+        find = caching.finder(self, config, start_from)
+        parts = divide(table, val, config.val, config.seed, skip_broken, find)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.model, graph = self._start(parts)
@@ -182,7 +187,7 @@ class Tagger:
         if writes:
             if self.completion is not None:
                 self.completion.save(run.completion)
-            fitting.write_results(self, run, parts, outcome, graph)
+            fitting.write_results(self, run, parts, outcome, graph, config)
         return self
 
     def scores(
@@ -199,18 +204,17 @@ class Tagger:
             table: With a root; its labels do not matter.
             batch_size: Images at a time.
             workers: Processes that read images.
-            cache: `features` keeps what the frozen part of the backbone makes of the images.
+            cache: `features` keeps what the frozen part of the backbone makes of the images; `none` decodes all of
+                them; by default those are decoded that training, or a call with `features`, did not leave in the cache.
             cache_dir: Where caches are.
 
         Raises:
             OSError: An image cannot be read.
         """
-        from partlabel.data.module import loader
-        from partlabel.fitting import dataset, logits
+        from partlabel.fitting import scores
 
-        model = self._fitted()
-        images = dataset(model, self.view, table, cache, cache_dir, workers)
-        return logits(model, loader(images, batch_size, workers=0 if cache else workers), cache is not None)
+        where = Where(cache != "none" and self.cache.used, cache_dir or self.cache.folder)
+        return scores(self._fitted(), self.view, table, batch_size, workers, cache == "features", where)
 
     def evaluate(
         self,
@@ -352,7 +356,7 @@ class Tagger:
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
             rows, logits = scored_readable(
-                self._fitted(), self.view, table[blank], batch_size, workers, skip_broken
+                self._fitted(), self.view, table[blank], batch_size, workers, skip_broken, self.cache
             )
             kept = ~blank
             kept[np.flatnonzero(blank)[rows]] = True
@@ -474,6 +478,7 @@ class Tagger:
             tagger = cls._restored(description, state)
         except RuntimeError as error:
             raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
+        tagger.cache = cache_of(description.get("training", {}))
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)
             if tagger.completion.votes.shape != (len(tagger.classes), len(tagger.classes)):
@@ -527,6 +532,11 @@ class Tagger:
             raise RuntimeError(f"it lacks {some(lacking)}")
         tagger.model, tagger.name = model.eval(), description["name"]
         return tagger
+
+    @property
+    def covariance_rank(self) -> int:
+        """Components of the pooling that the head wants; 0 for none."""
+        return self._head.covariance_rank
 
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
         """The method before training, and the label graph it was given."""
@@ -591,7 +601,9 @@ class Tagger:
         from partlabel.data.images import find_broken, skip
         from partlabel.fitting import scored_readable
 
-        rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
+        rows, logits = scored_readable(
+            self._fitted(), self.view, table, batch_size, workers, skip_broken, self.cache
+        )
         if len(rows) < len(table):
             table = table[rows] if len(rows) else skip(table, find_broken(table))
         return table, logits
@@ -611,6 +623,11 @@ class Tagger:
         if self.model is None:
             raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
         return self.model
+
+
+def cache_of(training: Mapping[str, Any]) -> Where:
+    """The feature cache that a run used, by what `config.json` says of its training."""
+    return Where(training.get("cache") != "none", training.get("cache_dir"))
 
 
 def _is_of(name: str, model: Method) -> bool:

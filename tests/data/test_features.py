@@ -131,7 +131,9 @@ def test_only_what_changed_is_computed_again(backbone, table, tmp_path):
     assert first == COUNT and len(paths) == 1
     Image.fromarray(np.full((20, 24, 3), 7, np.uint8)).save(table.path(2))
     changed, both = seen(table)
-    assert changed == 1 and both[0] == paths[0] and len(both) == 2, "the photo that changed, in a view of its own"
+    assert changed == 1 and both[0] == paths[0] and len(both) == 2, (
+        "the photo that changed, in a view of its own"
+    )
     assert seen(table[:2]) == (0, paths) and seen(table[[5, 3, 2]]) == (0, both)
     smaller, other = seen(table, size=8, plain=eval_transform(8, Preprocessing()))
     assert smaller == COUNT and not set(other) & set(both)
@@ -187,7 +189,9 @@ def test_photos_that_cannot_be_read_are_found_in_the_pass_and_the_others_kept(ba
     assert Counted.seen == 1
 
 
-def test_a_photo_that_could_not_be_read_for_a_moment_is_computed_later(backbone, table, tmp_path, monkeypatch):
+def test_a_photo_that_could_not_be_read_for_a_moment_is_computed_later(
+    backbone, table, tmp_path, monkeypatch
+):
     def fail(self, row, before=ImageDataset.pixels):
         if row == 2:
             raise OSError(f"{self.paths[row]}: too many open files")
@@ -205,7 +209,9 @@ def test_a_photo_that_could_not_be_read_for_a_moment_is_computed_later(backbone,
 def test_each_photo_is_decoded_once_for_all_its_views(backbone, table, tmp_path, monkeypatch):
     decoded = []
     decode = images.decode
-    monkeypatch.setattr(images, "decode", lambda path, *more: decoded.append(path.name) or decode(path, *more))
+    monkeypatch.setattr(
+        images, "decode", lambda path, *more: decoded.append(path.name) or decode(path, *more)
+    )
     compute(backbone, table, PLAIN, LIGHT, 4, SIZE, tmp_path / "c")
     assert sorted(decoded) == sorted(table.images)
 

@@ -42,7 +42,7 @@ def hashes(table: LabelTable, memory: Path) -> list[str]:
 
 
 def hashes_or_faults(table: LabelTable, memory: Path) -> list[str | OSError]:
-    """Find the hash of each image's bytes, or the error that says why its file cannot be read; arguments as `hashes`."""
+    """Find the hash of each image's bytes, or the error of reading its file; arguments as `hashes`."""
     book = _book(table, memory)
     remembered = _read(book)
     keys = _keys(table)

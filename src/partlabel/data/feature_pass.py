@@ -279,7 +279,9 @@ class _Writer:
 
     def __init__(self, want: Want) -> None:
         self.want = want
-        self._rows = {int(row) for positions in want.wanted() for row in want.rows[positions.start : positions.stop]}
+        self._rows = {
+            int(row) for positions in want.wanted() for row in want.rows[positions.start : positions.stop]
+        }
         self._shards = iter(want.shards)
         self._left = 0
         self._open = ExitStack()

@@ -145,7 +145,9 @@ class _Asked:
         """Where the pooling is that was fitted on images."""
         body, pooling = self.backbone.stem[:-1], self.backbone.pooling  # type: ignore[index]
         assert pooling is not None
-        return pooling_store.path_of(self.home, body, pooling, f"{MADE} {self.size} {self.transforms[0]}", images)
+        return pooling_store.path_of(
+            self.home, body, pooling, f"{MADE} {self.size} {self.transforms[0]}", images
+        )
 
     def looks(self) -> Looks:
         """The photos; draws of augmentations depend on their bytes, so that all tables find the same."""
@@ -228,7 +230,9 @@ def look(
     faults |= _fill(asked, found, held)
     listed = [broken(table, row, error) for row, error in sorted(faults.items())]
     if listed and backbone.pooling is not None:
-        kept = dict.fromkeys(each for row, each in enumerate(hashes) if row not in faults and each is not None)
+        kept = dict.fromkeys(
+            each for row, each in enumerate(hashes) if row not in faults and each is not None
+        )
         pooling_store.save(asked.pooling_file(list(kept)), backbone.pooling)
     return [feature_store.stored(each, hashes) for each in found], listed
 
@@ -268,7 +272,9 @@ def _fit_pooling(asked: _Asked) -> Held:
             return Held()
         _announce(asked, len(asked.transforms) * asked.layout(len(asked.images)).bytes, len(asked.images))
         rows = np.array(list(asked.images.values()))
-        spaced = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), feature_pass.FITTED_ON)).round().astype(int))
+        spaced = np.unique(
+            np.linspace(0, len(rows) - 1, min(len(rows), feature_pass.FITTED_ON)).round().astype(int)
+        )
         views = len(asked.transforms)
         held = feature_pass.fit_pooling(
             asked.backbone, asked.looks(), rows[spaced], views, asked.workers, asked.home

@@ -22,7 +22,16 @@ from partlabel.data.table import LabelTable
 from partlabel.methods import Batch
 from partlabel.nn.backbone import Preprocessing
 
-__all__ = ["Augment", "Broken", "ImageDataset", "NoneReadable", "Rows", "draw_seed", "eval_transform", "find_broken"]
+__all__ = [
+    "Augment",
+    "Broken",
+    "ImageDataset",
+    "NoneReadable",
+    "Rows",
+    "draw_seed",
+    "eval_transform",
+    "find_broken",
+]
 __all__ += ["skip", "train_transform"]
 
 Augment = Literal["light", "paper", "none"]

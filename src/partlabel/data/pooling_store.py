@@ -15,7 +15,9 @@ from partlabel.nn.pooling import CovariancePooling
 FOLDER = "pooling"
 
 
-def path_of(home: Path, body: nn.Module, pooling: CovariancePooling, about: str, images: Sequence[str]) -> Path:
+def path_of(
+    home: Path, body: nn.Module, pooling: CovariancePooling, about: str, images: Sequence[str]
+) -> Path:
     """The file of a fitted pooling.
 
     Args:

@@ -82,7 +82,7 @@ def hold(home: Path, layouts: Mapping[str, Layout], limit: int | None = None) ->
         if needed - there > free:
             raise OSError(
                 f"{needs}, and the disk of {home} has {shown_bytes(free)} left: give a --cache-dir on another disk, "
-                "fewer --cache-views, or a --cache-size, for which older views are deleted"
+                "fewer --cache-views, a --cache-size, for which older views are deleted, or --cache none"
             )
         for name, layout in layouts.items():
             if not (home / name / DESCRIPTION).exists():

@@ -56,6 +56,11 @@ class Backbone(nn.Module):
         return not isinstance(self.stem, nn.Identity)
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether none of it is trained."""
+        return self.has_stem and not any(True for _ in self.last.parameters())
+
+    @property
     def takes_maps(self) -> bool:
         """Whether what it is given is images or maps: the stems of some models give tokens, or channels last."""
         layouts = [module.layout for module in self.last.modules() if isinstance(module, _Map)]

@@ -11,7 +11,7 @@ from partlabel.verbs._common import read_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from partlabel.data.inspection import Class, Inspection
+    from partlabel.data.inspection import Class, Inspection, Part
     from partlabel.data.table import LabelTable
     from partlabel.suspects import Suspect, Suspects
 
@@ -93,6 +93,8 @@ def inspect(
     given = read_table(table, images, absent, format, missing="keep")
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {_extent(given)}")
+    if found.parts:
+        _show(_parts(found.parts))
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
     doubted = None if run is None else _doubted(run, given, suspects)
@@ -168,6 +170,19 @@ def _classes(classes: Sequence["Class"]) -> "Table":
     shown.columns[0].footer = f"all {len(classes):,}" + (f" ({more:,} not shown)" if more > 0 else "")
     for at, column in enumerate(shown.columns[1:], start=1):
         column.footer = f"{sum(int(each[at]) for each in classes):,}"
+    return shown
+
+
+def _parts(parts: Sequence["Part"]) -> "Table":
+    """The counts of each part of the split."""
+    from rich.table import Column, Table
+
+    names = ("images", "present", "absent", "unknown", "fully labelled")
+    shown = Table(
+        Column("part", overflow="fold"), *(Column(name, justify="right") for name in names), box=None
+    )
+    for each in parts:
+        shown.add_row(each.name or "no part", *(f"{count:,}" for count in each[1:]))
     return shown
 
 
