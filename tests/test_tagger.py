@@ -19,7 +19,7 @@ from partlabel.run import Run
 from partlabel.tagger import probability
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
-QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
+QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_a_run_of_another_seed_finds_the_cache_of_the_one_before(table, tmp_path
     cache = {"cache": "features", "cache_views": 1, "cache_dir": str(tmp_path / "cache")}
     parts = []
     for seed in (0, 1):
-        tagger = Tagger(table.classes, image_size=32)
+        tagger = Tagger(table.classes, "soft_sst", image_size=32)
         tagger.fit(table, out=tmp_path / f"{seed}", **QUICK | cache | {"seed": seed})
         assert tagger.model.backbone.stem[-1].basis.abs().sum() > 0
         parts.append(LabelTable.read(tmp_path / f"{seed}" / "labels.parquet", missing="keep").split)

@@ -17,8 +17,10 @@ from partlabel.data.broken import Broken, find_broken
 from partlabel.data.feature_store import Stored
 from partlabel.data.images import eval_transform, train_transform
 from partlabel.data.table import LabelTable
+from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone, Preprocessing
+from partlabel.nn.heads.average import Average
 from partlabel.text import in_bytes
 
 if TYPE_CHECKING:
@@ -45,6 +47,17 @@ def uses_cache(frozen: bool, config: TrainingConfig) -> bool:
         config: How it trains.
     """
     return config.cache == "features" or (config.cache is None and frozen)
+
+
+def if_used(model: Method, config: TrainingConfig) -> TrainingConfig | None:
+    """How a run trains, if it trains on cached features; None if not."""
+    assert isinstance(model.backbone, Backbone)
+    return config if uses_cache(model.backbone.is_frozen, config) else None
+
+
+def where_of(config: TrainingConfig) -> Where:
+    """The cache that a run uses."""
+    return Where(config.cache != "none", config.cache_dir)
 
 
 def look(
@@ -76,7 +89,10 @@ def look(
 
 
 def finder(
-    tagger: "Tagger", config: TrainingConfig, start_from: str | Path | None = None
+    tagger: "Tagger",
+    config: TrainingConfig,
+    start_from: str | Path | None = None,
+    views: int | None = None,
 ) -> Callable[[LabelTable], list[Broken]]:
     """What finds the images that cannot be read: where features are cached, the pass that computes them.
 
@@ -84,6 +100,7 @@ def finder(
         tagger: Before it is fitted.
         config: How it will be trained.
         start_from: A run whose backbone it begins with.
+        views: Ways to look at each image; those that `config` asks for if none.
     """
     if not uses_cache(tagger.settings["trainable"] == "none", config):
         return find_broken
@@ -92,21 +109,17 @@ def finder(
     def find(table: LabelTable) -> list[Broken]:
         if not made:
             made.append(_backbone(tagger, config.seed, start_from))
-        return look(made[0], tagger.settings["image_size"], table, config)[1]
+        return look(made[0], tagger.settings["image_size"], table, config, views)[1]
 
     return find
 
 
 def _backbone(tagger: "Tagger", seed: int, start_from: str | Path | None) -> Backbone:
     """The backbone that training will begin with, to the last weight."""
-    if start_from is not None:
-        model = type(tagger).load(start_from).model
-        assert model is not None and isinstance(model.backbone, Backbone)
-        return model.backbone
     known = tagger.settings
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return backbones.create(
+        backbone = backbones.create(
             known["backbone"],
             tagger.pretrained,
             known["trainable"],
@@ -114,19 +127,25 @@ def _backbone(tagger: "Tagger", seed: int, start_from: str | Path | None) -> Bac
             known["pool"],
             tagger.covariance_rank,
         )
+    if start_from is not None:
+        model = type(tagger).load(start_from).model
+        assert model is not None
+        backbone.load_state_dict(model.backbone.state_dict(), strict=False)
+    return backbone
 
 
-def there(
-    backbone: Backbone, view: tuple[int, Preprocessing], table: LabelTable, where: Where
-) -> Stored | None:
+def there(model: Method, view: tuple[int, Preprocessing], table: LabelTable, where: Where) -> Stored | None:
     """What earlier runs left of the plain images of a table; None if nothing. Reads no image.
 
     Args:
-        backbone: Whose features.
+        model: Its backbone's features, or for a head that takes the mean of the map alone, those means.
         view: Side of the images, and what the backbone expects.
         table: The images.
         where: The cache.
     """
     if not where.used or table.root is None:
         return None
-    return features.stored(backbone, table, eval_transform(*view), view[0], where.folder)
+    assert isinstance(model.backbone, Backbone)
+    head = type(model.head)
+    means = isinstance(model.head, Average) and head.reduced is Average.reduced and not head.covariance_rank
+    return features.stored(model.backbone, table, eval_transform(*view), view[0], where.folder, means)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from partlabel import ranks
 from partlabel.data.aside import written_aside
-from partlabel.learner import MAP, Learner, flat
+from partlabel.learner import COST, MAP, Learner, flat
 from partlabel.progress import Stage
 from partlabel.run import Run
 from partlabel.sharding import whole
@@ -126,19 +126,22 @@ class Told(Callback):
 class Keep(Checkpoint):
     """Keeps the last epoch, the best one and the history, each replaced as a whole, by the first process alone.
 
+    The best has the lowest cross-entropy of known validation labels after calibration: a mean AP would be decided by
+    classes with a few present labels.
+
     Args:
         run: Where.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.best = -math.inf
+        self.best = math.inf
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write them; of equal epochs the first is best, and without validation the last."""
-        score = float(trainer.callback_metrics.get(MAP, math.nan))
-        is_best = MAP not in trainer.callback_metrics or score > self.best or self.best == -math.inf
-        self.best = score if is_best and not math.isnan(score) else self.best
+        cost = float(trainer.callback_metrics.get(COST, math.nan))
+        is_best = COST not in trainer.callback_metrics or cost < self.best or self.best == math.inf
+        self.best = cost if is_best and not math.isnan(cost) else self.best
         # The best first: a run killed in between repeats the epoch, and comes to the same.
         if is_best:
             self._write(trainer, self.run.best)
@@ -161,7 +164,7 @@ class Keep(Checkpoint):
             raise OSError(f"cannot write {path}: {error.strerror or error}") from error
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score."""
+        """The lowest cost."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -109,20 +109,28 @@ def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> 
 def _train_options(parser: Parser, function: Callable) -> None:
     """The verb's own, those of its method and head, of `Tagger` and of `TrainingConfig`."""
     from partlabel import methods
-    from partlabel.config import TrainingConfig
+    from partlabel.config import AUTO, TrainingConfig
     from partlabel.nn import heads
     from partlabel.tagger import Tagger
 
     own = ("method", "method_args", "head", "head_args")
     _options(parser, function, skip=own)
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
+
+    def auto() -> None:
+        """Found by cross-validation."""
+
     method = parser.add_choice(
-        "method", methods.get, "soft_sst", f"How to learn: {names}", skip=("backbone", "head")
+        "method",
+        lambda name: auto if name == AUTO else methods.get(name),
+        AUTO,
+        f"How to learn: {AUTO} (method, head and weight decay are found), {names}",
+        skip=("backbone", "head"),
     )
     parser.add_choice(
         "head",
-        heads.get,
-        str(getattr(method, "default_head", "ssgrl")),
+        lambda name: auto if method is auto and name == AUTO else heads.get(name),
+        AUTO if method is auto else str(getattr(method, "default_head", "ssgrl")),
         f"From feature map to classes: {', '.join(heads.names())}, or a dotted path",
         skip=("channels", "classes"),
     )

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 from jaxtyping import Float, Int, Int8
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from partlabel import caching, completion, ranks
@@ -17,11 +18,10 @@ from partlabel.completion import Completion
 from partlabel.config import TrainingConfig
 from partlabel.data import features, statistics, words
 from partlabel.data.aside import written_aside
-from partlabel.data.broken import find_broken
 from partlabel.data.feature_store import Stored
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
 from partlabel.data.module import ahead, as_it_is, loader
-from partlabel.data.parts import TEST, TRAIN, VAL, Parts, readable, truth_of
+from partlabel.data.parts import TEST, TRAIN, VAL, Find, Parts, readable, truth_of
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
 from partlabel.nn import backbone as backbones
@@ -30,6 +30,8 @@ from partlabel.nn.classes import Classes
 from partlabel.nn.pooling import CovariancePooling
 from partlabel.progress import progress, track
 from partlabel.run import Run
+from partlabel.selection.result import Selection, save_out_of_fold
+from partlabel.selection.table import OUT_OF_FOLD, VALIDATION
 from partlabel.text import some
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ View = tuple[int, Preprocessing]
 EXAMPLES = 6
 COMPLETED_FROM = 20_000
 """Training images that `completion.py` learns from, at most."""
+JUDGING = 5
+"""One in so many of them judges the votes, where there is no validation set."""
 POOLED_FROM, POOLED_AT_ONCE = 512, 8
 """Images that a pooling is fitted on, and how many at a time."""
 
@@ -51,11 +55,13 @@ class Outcome(NamedTuple):
         history: What was measured in each epoch.
         val_logits: Of the validation images, by the best epoch; None without validation.
         completion: What known labels of an image say of its unknown ones; None where that does not help.
+        selection: What a search of settings found.
     """
 
     history: list[dict[str, Any]]
     val_logits: Float[np.ndarray, "image class"] | None
     completion: Completion | None = None
+    selection: Selection | None = None
 
 
 def train(
@@ -92,7 +98,7 @@ def train(
     # Another seed divides the same images otherwise, and finds the same components, so the same cache.
     cached = caching.uses_cache(_backbone(model).is_frozen, config)
     if not pooled:
-        fit_pooling(_backbone(model), view, _in_use(parts), config if cached else None)
+        fit_pooling(_backbone(model), view, in_use(parts), config if cached else None)
     learn, judge = _datasets(model, view, config, parts)
     workers = 0 if cached else config.workers
     pin = config.accelerator != "cpu" and torch.cuda.is_available()
@@ -119,6 +125,49 @@ def train(
     learned = logits(model, plain, cached, share=True)
     votes = completion.fit(learned, parts.train.labels[rows], said, parts.val.labels)
     return Outcome(learner.history, said, votes)
+
+
+def without_steps(
+    model: Method,
+    view: View,
+    config: TrainingConfig,
+    parts: Parts,
+    run: Run,
+    selection: Selection,
+    trained: Callable[[], None],
+) -> Outcome:
+    """Keep what a search found, and look at what follows from its out-of-fold predictions.
+
+    Args:
+        model: The winner, fitted.
+        view: Side of the images, and what the backbone expects.
+        config: How.
+        parts: The images.
+        run: Where.
+        selection: What was found.
+        trained: Called first: what follows may take long, or fail.
+    """
+    trained()
+    selection.save(run.selection, OUT_OF_FOLD if parts.val is None else VALIDATION)
+    save_out_of_fold(run.out_of_fold, selection.logits)
+    said = None
+    if parts.val is not None:
+        said = scores(
+            model, view, parts.val, config.batch_size, config.workers, False, caching.where_of(config)
+        )
+    votes = completed(selection.logits, parts.train.labels, config)
+    return Outcome([], said, votes, selection)
+
+
+def completed(
+    logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], config: TrainingConfig
+) -> Completion | None:
+    """What known labels of an image say of its unknown ones, from out-of-fold logits: a fifth of the images judge."""
+    if not config.completion or completion.too_many(logits.shape[1]) or len(logits) < 2:
+        return None
+    order = np.random.default_rng(config.seed).permutation(len(logits))[:COMPLETED_FROM]
+    judge, learn = np.split(order, [max(len(order) // JUDGING, 1)])
+    return completion.fit(logits[learn], labels[learn], logits[judge], labels[judge])
 
 
 def _warn_of_late_start(model: Method, epochs: int) -> None:
@@ -193,7 +242,7 @@ def fit_pooling(
         table: The images; their labels do not matter.
         cached: How a run trains that caches features; None where nothing is cached.
     """
-    if not any(isinstance(module, CovariancePooling) for module in backbone.modules()):
+    if pooling_of(backbone) is None:
         return
     if cached is not None:
         (stored,), _ = caching.look(backbone, view[0], table, cached, views=1)
@@ -210,6 +259,11 @@ def fit_pooling(
             loader(images, POOLED_AT_ONCE), "Fitting the pooling", len(rows), "photos", POOLED_AT_ONCE
         )
         backbones.fit_pooling(backbone, (batch.images for batch in batches))
+
+
+def pooling_of(backbone: nn.Module) -> CovariancePooling | None:
+    """The pooling of a backbone that is to be fitted, if it has one."""
+    return next((module for module in backbone.modules() if isinstance(module, CovariancePooling)), None)
 
 
 def logits(
@@ -330,7 +384,7 @@ def _scored(
     where: caching.Where,
 ) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
     """Which images were scored, and their logits: of cached features where there are any."""
-    stored = caching.there(_backbone(model), view, table, where)
+    stored = caching.there(model, view, table, where)
     cached = np.zeros(len(table), bool) if stored is None else stored.there
     rows, found = [], []
     if stored is not None and cached.any():
@@ -365,7 +419,7 @@ def write_results(
     parts: Parts,
     outcome: Outcome,
     graph: Float[np.ndarray, "class class"],
-    config: TrainingConfig,
+    find: Find,
 ) -> None:
     """Write what the run came to: the evaluation on validation, that on a labelled part `test`, and the report."""
     from partlabel import metrics, report
@@ -373,16 +427,19 @@ def write_results(
     evaluation, predictions, examples = None, None, []
     if parts.val is not None and outcome.val_logits is not None:
         predictions = (outcome.val_logits, parts.val.labels)
+    elif outcome.selection is not None:
+        predictions = (outcome.selection.logits, parts.train.labels)
+    if predictions is not None:
         evaluation = metrics.evaluate(*predictions, tagger.classes)
         evaluation.save(run.validation)
-        examples = examples_of(tagger, parts.val[:EXAMPLES])
-    tested = score_test(tagger, parts, config)
+        examples = examples_of(tagger, (parts.train if parts.val is None else parts.val)[:EXAMPLES])
+    tested = score_test(tagger, parts, find)
     if tested is not None:
         metrics.evaluate(*tested, tagger.classes).save(run.test)
     report.build(
         run.report,
         title=tagger.name,
-        settings=tagger.settings,
+        settings=tagger.settings | (_searched(outcome.selection) if outcome.selection else {}),
         evaluation=evaluation,
         predictions=predictions,
         history=outcome.history,  # type: ignore[arg-type]
@@ -393,35 +450,46 @@ def write_results(
 
 
 def score_test(
-    tagger: "Tagger", parts: Parts, config: TrainingConfig
+    tagger: "Tagger", parts: Parts, find: Find
 ) -> tuple[Float[np.ndarray, "image class"], Int8[np.ndarray, "image class"]] | None:
     """Logits and labels of the part `test`; None where there is none, or none of its labels is known.
 
     Images that cannot be read are left out with a warning: a training that has ended does not fail because of them.
+
+    Args:
+        tagger: Fitted.
+        parts: Of the table.
+        find: Finds the images that cannot be read, and caches the features of the others if the run does.
     """
     if TEST not in parts.table.parts:
         return None
     table, model = parts.table.part(TEST), tagger.model
     if not table.known or model is None:
         return None
-    backbone, view = _backbone(model), tagger.view
-    if caching.uses_cache(backbone.is_frozen, config):
-        (stored,), broken = caching.look(backbone, view[0], table, config, views=1)
-        rows = np.flatnonzero(stored.there)
-    else:
-        broken = find_broken(table)
-        out = {each.image for each in broken}
-        rows = np.array([row for row, image in enumerate(table.images) if image not in out], np.int64)
+    broken = find(table)
+    out = {each.image for each in broken}
+    kept = (
+        table[[row for row, image in enumerate(table.images) if image not in out]]
+        if len(out) < len(table)
+        else None
+    )
     if broken:
         listed = some((f"{image} ({reason})" for image, reason in broken), most=3)
         warnings.warn(
             f"{len(broken)} of {len(table)} images of the part 'test' cannot be read and are not scored: {listed}",
             stacklevel=2,
         )
-    if not len(rows) or not table[rows].known:
-        return None
-    said = scores(model, view, table[rows], 2 * config.batch_size, config.workers, False, tagger.cache)
-    return said, table.labels[rows]
+    return None if kept is None or not kept.known else (tagger.scores(kept), kept.labels)
+
+
+def _searched(selection: Selection) -> dict[str, Any]:
+    """What the report says of a search."""
+    best = selection.winner
+    return {
+        "weight_decay": best.weight_decay,
+        "selected_by": f"{selection.folds}-fold cross-validation of {len(selection.candidates)} candidates, by "
+        f"{selection.criterion.replace('_', ' ')} ({best.cost:.4f})",
+    }
 
 
 def _datasets(
@@ -434,7 +502,7 @@ def _datasets(
     if not caching.uses_cache(_backbone(model).is_frozen, config):
         learn: Dataset[Batch] = ImageDataset(parts.train, plain, augment, size, config.seed)
         return learn, None if parts.val is None else ImageDataset(parts.val, plain, size=size)
-    views = _views(model, size, whole := _in_use(parts), config)
+    views = _views(_backbone(model), size, whole := in_use(parts), config)
     row = {image: number for number, image in enumerate(whole.images)}
     rows = np.array([row[image] for image in parts.train.images])
     learn = features.FeatureDataset(views, parts.train, rows, config.seed)
@@ -444,25 +512,31 @@ def _datasets(
         return learn, features.FeatureDataset(
             views[:1], parts.val, np.array([row[i] for i in parts.val.images])
         )
-    judged = _views(model, size, parts.val, config, 1)
-    return learn, features.FeatureDataset(judged, parts.val, np.arange(len(parts.val)))
+    return learn, plain_images(_backbone(model), view, parts.val, config)
+
+
+def plain_images(backbone: Backbone, view: View, table: LabelTable, config: TrainingConfig) -> Dataset[Batch]:
+    """The plain images of a table whose images can all be read, or their cached features if the run caches them."""
+    if not caching.uses_cache(backbone.is_frozen, config):
+        return ImageDataset(table, eval_transform(*view), size=view[0])
+    return features.FeatureDataset(_views(backbone, view[0], table, config, 1), table, np.arange(len(table)))
 
 
 def _views(
-    model: Method, size: int, table: LabelTable, config: TrainingConfig, views: int | None = None
+    backbone: Backbone, size: int, table: LabelTable, config: TrainingConfig, views: int | None = None
 ) -> list[Stored]:
     """The features of a table whose images can all be read.
 
     Raises:
         OSError: One cannot, after all.
     """
-    found, broken = caching.look(_backbone(model), size, table, config, views)
+    found, broken = caching.look(backbone, size, table, config, views)
     if broken:
         raise OSError(f"{Path(table.root or '.') / broken[0].image}: {broken[0].reason}")
     return found
 
 
-def _in_use(parts: Parts) -> LabelTable:
+def in_use(parts: Parts) -> LabelTable:
     """Training and validation images together: another seed divides the same ones otherwise."""
     return parts.table[[row for row, part in enumerate(parts.table.split or ()) if part in (TRAIN, VAL)]]
 
@@ -479,7 +553,7 @@ def examples_of(tagger: "Tagger", table: LabelTable) -> "list[Example]":
     model = tagger.model
     assert model is not None
     device = next(model.parameters()).device
-    stored = caching.there(_backbone(model), tagger.view, table, tagger.cache)
+    stored = caching.there(model, tagger.view, table, tagger.cache)
     cached = stored is not None and bool(stored.there.all())
     images = (
         features.FeatureDataset([stored], table, np.arange(len(table)))

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float16, Int
@@ -33,6 +34,7 @@ class Stored:
         views: That hold them; in use, and so kept, as long as this lives.
         which: Of each image, the number of its view; -1 where the image has no features.
         row: Of each image, its row there.
+        channels: How many of the features are taken, the first ones; all if none.
 
     Attributes:
         shape: Of an image's features.
@@ -43,12 +45,14 @@ class Stored:
         views: Sequence[View],
         which: Int[np.ndarray, " image"],
         row: Int[np.ndarray, " image"],
+        channels: int | None = None,
     ) -> None:
         self.held = list(views)
         self.which = which
         self.row = row
         self._shards = [Sharded(view.path) for view in views]
-        self.shape = self._shards[0].layout.shape if self._shards else ()
+        shape = self._shards[0].layout.shape if self._shards else (0,)
+        self.shape: tuple[int, ...] = (channels or shape[0], *shape[1:])
 
     @property
     def there(self) -> np.ndarray:
@@ -65,7 +69,8 @@ class Stored:
         if (which < 0).any():
             raise ValueError(f"{int((which < 0).sum())} of {len(rows)} images have no features in the cache")
         for number in np.unique(which):
-            found[which == number] = self._shards[number].take(self.row[rows][which == number])
+            taken = self._shards[number].take(self.row[rows][which == number])
+            found[which == number] = taken[:, : self.shape[0]]
         return found
 
 
@@ -91,15 +96,15 @@ def name_of(maker: str, hashes: Sequence[str], layout: Layout) -> str:
     return blake2b(f"{maker} {layout} {' '.join(hashes)}".encode(), digest_size=DIGEST).hexdigest()
 
 
-def describe(folder: Path, maker: str, hashes: Sequence[str], layout: Layout) -> None:
-    """Write what made a view and of which images, for `look_up`."""
+def describe(folder: Path, maker: str, hashes: Sequence[str], layout: Layout, **more: Any) -> None:
+    """Write what made a view and of which images, for `look_up`, and what else is to be known of it."""
     if not (folder / IMAGES).exists():
         with written_aside(folder / IMAGES) as aside:
             aside.write_bytes(bytes.fromhex("".join(hashes)))
-    layout.describe(folder, maker=maker)
+    layout.describe(folder, maker=maker, **more)
 
 
-def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "") -> Known:
+def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "", key: str = "maker") -> Known:
     """Find images in the views of a maker. What is found was compared with its checksum.
 
     Args:
@@ -108,9 +113,10 @@ def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "") ->
         wanted: Hashes of the images.
         exact: The folder name of the view of exactly these images; if it lacks shards, it is to be completed, and
             nothing else is looked for.
+        key: What of a view's description is compared with `maker`.
     """
     known, wanted = Known(), set(wanted)
-    for folder in sorted(_views_of(home, maker), key=lambda folder: folder.name != exact):
+    for folder in sorted(_views_of(home, maker, key), key=lambda folder: folder.name != exact):
         layout, images = _layout(folder), _images(folder)
         left = wanted - known.places.keys()
         rows = [row for row, image in enumerate(images) if image in left]
@@ -163,8 +169,8 @@ def _warn_of(folder: Path, faults: Mapping[int, str | None]) -> None:
             warnings.warn(f"{path} is damaged ({found}); what is in its folder is not used", stacklevel=3)
 
 
-def stored(known: Known, hashes: Sequence[str | None]) -> Stored:
-    """The features of images, by their hashes; of those that are in no view there are none."""
+def stored(known: Known, hashes: Sequence[str | None], channels: int | None = None) -> Stored:
+    """The features of images, by their hashes, or the first channels of them; of those in no view there are none."""
     folders = list(dict.fromkeys(known.places[each][0] for each in hashes if each in known.places))
     number = {folder: at for at, folder in enumerate(folders)}
     which, row = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
@@ -172,16 +178,16 @@ def stored(known: Known, hashes: Sequence[str | None]) -> Stored:
         if each is not None and each in known.places:
             folder, row[at] = known.places[each]
             which[at] = number[folder]
-    return Stored([known.held[folder] for folder in folders], which, row)
+    return Stored([known.held[folder] for folder in folders], which, row, channels)
 
 
-def _views_of(home: Path, maker: str) -> list[Path]:
+def _views_of(home: Path, maker: str, key: str) -> list[Path]:
     """The views that a maker made, the largest first."""
     found = []
     for file in home.glob(f"*/{DESCRIPTION}"):
         try:
             known = json.loads(file.read_text())
-            if known.get("maker") == maker:
+            if known.get(key) == maker:
                 found.append((-int(known["rows"]), file.parent))
         except (OSError, ValueError, KeyError, AttributeError):  # one that is being deleted, or no view
             continue

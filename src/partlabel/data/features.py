@@ -16,10 +16,12 @@ from functools import cached_property
 from hashlib import blake2b
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import nn
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
@@ -128,11 +130,23 @@ class _Asked:
     @cached_property
     def makers(self) -> list[str]:
         """Of each view, a hash of all that its features depend on but the images."""
-        stem = self.backbone.stem
+        return self._makers(self.backbone.stem)
+
+    @cached_property
+    def bodies(self) -> list[dict[str, Any]]:
+        """Of each view of pooled features, the maker of the maps before, and how many of the features are their means."""
+        pooling = self.backbone.pooling
+        if pooling is None:
+            return [{} for _ in self.transforms]
+        makers = self._makers(self.backbone.stem[:-1])  # type: ignore[index]
+        return [{"maker_of_maps": maker, "means": len(pooling.mean)} for maker in makers]
+
+    def _makers(self, stem: nn.Module) -> list[str]:
         weights = pooling_store.weights_digest(stem).hex()
-        common = f"{MADE} {self.size} {stem} {weights}"
         return [
-            blake2b(f"{common} {number} {transform}".encode(), digest_size=16).hexdigest()
+            blake2b(
+                f"{MADE} {self.size} {stem} {weights} {number} {transform}".encode(), digest_size=16
+            ).hexdigest()
             for number, transform in enumerate(self.transforms)
         ]
 
@@ -238,11 +252,24 @@ def look(
 
 
 def stored(
-    backbone: Backbone, table: LabelTable, plain: v2.Transform, size: int, where: str | Path | None = None
+    backbone: Backbone,
+    table: LabelTable,
+    plain: v2.Transform,
+    size: int,
+    where: str | Path | None = None,
+    means: bool = False,
 ) -> Stored | None:
     """Find what the cache has of a table's plain images, without reading or computing any; None if it has nothing.
 
     An image counts if its file's hash is remembered, from an earlier run on the same folder.
+
+    Args:
+        backbone: Whose features.
+        table: The images.
+        plain: Their transform.
+        size: Side of the images.
+        where: The folder of the cache.
+        means: Take the means of feature maps, as maps of one place, where those are there and the maps are not.
     """
     home = folder(where)
     if not backbone.has_stem or not any(home.glob(f"*/{feature_store.IMAGES}")):
@@ -251,8 +278,12 @@ def stored(
     asked = _Asked(backbone, table, [plain], size, home, 0, None, (), None, hashes)
     if not asked.images:
         return None
-    known = feature_store.look_up(home, asked.makers[0], asked.images)
-    return feature_store.stored(known, hashes) if known.places else None
+    known, channels = feature_store.look_up(home, asked.makers[0], asked.images), None
+    if means and len(known.places) < len(asked.images):
+        pooled = feature_store.look_up(home, asked.makers[0], asked.images, key="maker_of_maps")
+        if len(pooled.places) > len(known.places):
+            known, channels = pooled, backbone.channels
+    return feature_store.stored(known, hashes, channels) if known.places else None
 
 
 def _exact(asked: _Asked, maker: str) -> str:
@@ -324,7 +355,9 @@ def _compute(
     }
     views = hold(asked.home, {names[number]: layout for number, layout in layouts.items()}, asked.limit)
     for number, view in zip(images, views, strict=True):
-        feature_store.describe(view.path, asked.makers[number], images[number], layouts[number])
+        feature_store.describe(
+            view.path, asked.makers[number], images[number], layouts[number], **asked.bodies[number]
+        )
     with ExitStack() as stack:
         wants = []
         for number, view in zip(images, views, strict=True):

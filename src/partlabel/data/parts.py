@@ -75,6 +75,11 @@ def divide(
     return Parts(table, train, val, skipped)
 
 
+def with_val(parts: Parts) -> Parts:
+    """The parts, with the table's own part `val` for a validation set, where it has one."""
+    return parts._replace(val=parts.table.part(VAL)) if VAL in parts.table.parts else parts
+
+
 def readable(
     table: LabelTable, used: np.ndarray, skip_broken: bool, find: Find = find_broken
 ) -> tuple[LabelTable, list[Broken]]:

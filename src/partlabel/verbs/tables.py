@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import read_table
+from partlabel.verbs._common import read_grouped, read_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -131,16 +131,13 @@ def split(
         seed: Of the draw.
         format: Of the table.
     """
-    from partlabel.data import groups as grouped
     from partlabel.data import inspection, splitting
-    from partlabel.data.table import LabelTable
 
-    options = dict(format)
-    name = options.pop("name")
-    if group is not None:
-        name, options = grouped.leaving_out(table, name, options, group)
-    given = LabelTable.read(table, images, name, absent, **options)
-    groups = None if group is None else grouped.of(table, given, group, options)
+    groups = None
+    if group is None:
+        given = read_table(table, images, absent, format)
+    else:
+        given, groups = read_grouped(table, images, absent, format, group)
     divided = splitting.divide(given, {"test": test, "val": val}, seed, groups)
     divided.save(out)
     print(f"{out}: {_extent(divided)}" + (f"; {len(set(groups)):,} groups kept whole" if groups else ""))
