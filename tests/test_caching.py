@@ -20,7 +20,7 @@ from partlabel.nn import backbone as backbones
 from partlabel.tagger import Tagger
 
 SMALL = {"image_size": 32}
-QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu"}
+QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "weight_decay": 0.02}
 
 
 @pytest.fixture
@@ -56,15 +56,16 @@ def test_what_trains_on_cached_features_by_itself():
 @pytest.mark.parametrize(
     ("method", "head", "options"),
     [
-        ("bce", "covariance", {"augment": "none"}),
-        ("bce", "covariance", {"cache_views": 3}),
-        ("sst", "ssgrl", {"cache_views": 2}),
+        ("auto", None, {}),
+        ("bce", "average", {}),
+        ("bce", "covariance", {"cache_views": 3, "weight_decay": 0.02}),
+        ("sst", "ssgrl", {"cache_views": 2, "weight_decay": 0.02}),
     ],
 )
 def test_a_photo_is_decoded_once_in_a_training_and_never_in_the_next(
     photos, tmp_path, decoded, method, head, options
 ):
-    cache = {"cache_dir": str(tmp_path / "cache")} | options
+    cache = {"cache_dir": str(tmp_path / "cache"), "weight_decay": None} | options
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         Tagger(photos.classes, method, head=head, **SMALL).fit(photos, out=tmp_path / "a", **QUICK | cache)

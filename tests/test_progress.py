@@ -77,10 +77,14 @@ def test_durations_are_said_as_people_say_them(seconds, said):
 
 
 def test_an_error_in_a_stage_ends_it(heard, capsys):
-    with pytest.raises(RuntimeError), progress.progress("Fitting", 3) as advance:
-        time.sleep(0.1)
-        advance(1)
-        raise RuntimeError
+    def fail():
+        with progress.progress("Fitting", 3) as advance:
+            time.sleep(0.1)
+            advance(1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     said = capsys.readouterr().err.splitlines()
     time.sleep(0.25)
     assert said[-1].startswith("Fitting: 1 in") and capsys.readouterr().err == ""
