@@ -209,8 +209,8 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
 
 def small_tagger(table: LabelTable, folder: Path) -> Tagger:
     """One that has been trained just enough to predict."""
-    return Tagger(table.classes, image_size=SIZE).fit(
-        table, out=folder / "run", epochs=1, val=0.0, completion=False, accelerator="cpu"
+    return Tagger(table.classes, "soft_sst", image_size=SIZE).fit(
+        table, out=folder / "run", epochs=1, weight_decay=0.02, val=0.0, completion=False, accelerator="cpu"
     )
 
 

@@ -68,9 +68,9 @@ def _deal(amounts: np.ndarray, count: int, seed: int) -> np.ndarray:
     size = np.zeros(count, np.int64)
     total = amounts.sum(0)
     for kind in np.argsort(total, kind="stable"):
-        for row in order[(fold[order] < 0) & (amounts[order, kind] > 0)]:
-            _place(row, np.lexsort((size, held[:, kind]))[0], fold, held, size, amounts)
-    for row in order[fold[order] < 0]:
+        for row in order[(fold[order] < 0) & (amounts[order, kind] > 0)].tolist():
+            _place(row, int(np.lexsort((size, held[:, kind]))[0]), fold, held, size, amounts)
+    for row in order[fold[order] < 0].tolist():
         _place(row, int(size.argmin()), fold, held, size, amounts)
     return fold
 
@@ -153,7 +153,7 @@ class Problem:
     def _penalty(self, targets: Targets, strength: float) -> float:
         return self.decay * strength * self.scale * float(spoken(targets))
 
-    def part(self, rows: Bool[Tensor, " image"], inner: Int64[Tensor, " image"]) -> "Problem":
+    def part(self, rows: Bool[Tensor, " image"], inner: Int64[Tensor, " inside"]) -> "Problem":
         """The problem of some of the images: the same penalty on fewer labels."""
         return Problem(
             self.maps[rows],

@@ -32,7 +32,7 @@ from partlabel.selection.result import Selection
 STEP = 10**0.5
 """Between weight decays of a path."""
 STRONGEST, WEAKEST = 100.0, 1.0
-"""Where a path begins and where it may end: penalty per label that counts in a class; extended where the best is last."""
+"""Where a path begins and where it may end: penalty per label of a class. Extended where the best is the last."""
 FURTHER = 8
 """Steps that a path may be extended by on either side."""
 RISING = 2
