@@ -231,7 +231,7 @@ def headline(
     }
 
     def named(chosen: Bool[np.ndarray, " class"]) -> tuple[str, ...]:
-        return tuple(classes[c] for c in np.flatnonzero(chosen))
+        return tuple(classes[int(c)] for c in np.flatnonzero(chosen))
 
     total = int(present.sum())
     return Headline(
