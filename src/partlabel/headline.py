@@ -223,7 +223,9 @@ def headline(
     present, absent = (labels == PRESENT).sum(0), (labels == ABSENT).sum(0)
     enough, scorable = present >= FEWEST, (present > 0) & (absent > 0)
     draws = _draws(len(labels), resamples, seed)
-    among_known = {c: _scores(logits[:, c], labels[:, c], True, draws) for c in np.flatnonzero(scorable)}
+    among_known = {
+        c: _scores(logits[:, c], labels[:, c], True, draws) for c in np.flatnonzero(scorable).tolist()
+    }
     among_all = {
         c: among_known[c] if known else _scores(logits[:, c], labels[:, c], False, draws)
         for c, known in enumerate(present + absent == len(labels))
@@ -231,7 +233,7 @@ def headline(
     }
 
     def named(chosen: Bool[np.ndarray, " class"]) -> tuple[str, ...]:
-        return tuple(classes[int(c)] for c in np.flatnonzero(chosen))
+        return tuple(classes[c] for c in np.flatnonzero(chosen).tolist())
 
     total = int(present.sum())
     return Headline(
