@@ -111,10 +111,9 @@ def test_the_pooling_is_that_of_the_photos_whether_kept_or_fitted(photos, tmp_pa
     direct = backbones.create(trainable="none", image_size=32, covariance_rank=2)
     dataset = images.ImageDataset(photos, eval_transform(32, direct.preprocessing), size=32)
     stacked = torch.stack([dataset.image(-1, row) for row in range(len(photos))])
-    backbones.fit_pooling(direct, [stacked])
-    for backbone in (loaded, fresh):
+    backbones.fit_pooling(direct, stacked.split(8))
+    for backbone in (loaded, fresh, direct):
         assert torch.equal(fitted.pooling.basis, backbone.pooling.basis)
-    torch.testing.assert_close(fitted.pooling.basis, direct.pooling.basis, rtol=1e-2, atol=1e-3)
     assert np.array_equal(one, other) and np.array_equal(one, third)
     expected = fitted.stem_outputs(stacked).numpy()
     np.testing.assert_allclose(one, expected, rtol=2e-3, atol=2e-3)

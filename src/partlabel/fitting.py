@@ -23,6 +23,7 @@ from partlabel.data.images import ImageDataset, Rows, eval_transform, train_tran
 from partlabel.data.module import ahead, as_it_is, loader
 from partlabel.data.parts import TEST, TRAIN, VAL, Find, Parts, readable, truth_of
 from partlabel.data.table import LabelTable
+from partlabel.headline import Kind
 from partlabel.methods import Batch, Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone, Preprocessing
@@ -422,7 +423,7 @@ def write_results(
     find: Find,
 ) -> None:
     """Write what the run came to: the evaluation on validation, that on a labelled part `test`, and the report."""
-    from partlabel import metrics, report
+    from partlabel import metrics, report, run_report
 
     evaluation, predictions, examples = None, None, []
     if parts.val is not None and outcome.val_logits is not None:
@@ -432,20 +433,23 @@ def write_results(
     if predictions is not None:
         evaluation = metrics.evaluate(*predictions, tagger.classes)
         evaluation.save(run.validation)
+        kind: Kind = "cross-validation" if parts.val is None else "validation"
+        run_report.announce(run, kind, predictions, tagger.classes)
         examples = examples_of(tagger, (parts.train if parts.val is None else parts.val)[:EXAMPLES])
     tested = score_test(tagger, parts, find)
     if tested is not None:
         metrics.evaluate(*tested, tagger.classes).save(run.test)
+        run_report.announce(run, "test", tested, tagger.classes)
     report.build(
         run.report,
         title=tagger.name,
-        settings=tagger.settings | (_searched(outcome.selection) if outcome.selection else {}),
         evaluation=evaluation,
         predictions=predictions,
         history=outcome.history,  # type: ignore[arg-type]
         table=parts.train,
         graph=graph,
         examples=examples,
+        **run_report.shown(run),
     )
 
 
@@ -480,16 +484,6 @@ def score_test(
             stacklevel=2,
         )
     return None if kept is None or not kept.known else (tagger.scores(kept), kept.labels)
-
-
-def _searched(selection: Selection) -> dict[str, Any]:
-    """What the report says of a search."""
-    best = selection.winner
-    return {
-        "weight_decay": best.weight_decay,
-        "selected_by": f"{selection.folds}-fold cross-validation of {len(selection.candidates)} candidates, by "
-        f"{selection.criterion.replace('_', ' ')} ({best.cost:.4f})",
-    }
 
 
 def _datasets(
