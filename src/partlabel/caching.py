@@ -147,5 +147,5 @@ def there(model: Method, view: tuple[int, Preprocessing], table: LabelTable, whe
         return None
     assert isinstance(model.backbone, Backbone)
     head = type(model.head)
-    means = isinstance(model.head, Average) and head.reduced is Average.reduced and not head.covariance_rank
+    means = issubclass(head, Average) and head.reduced is Average.reduced and not head.covariance_rank
     return features.stored(model.backbone, table, eval_transform(*view), view[0], where.folder, means)

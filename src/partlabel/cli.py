@@ -15,7 +15,7 @@ from typing import Any
 
 from partlabel import __version__
 from partlabel.options import Parser, UsageError
-from partlabel.progress import QUIET
+from partlabel.progress import QUIET, say
 from partlabel.text import did_you_mean
 from partlabel.verbs import after, bench, hiding, listing, models, review, serve, tables
 from partlabel.verbs.models import ONE_FILE
@@ -61,6 +61,8 @@ def _run(argv: list[str]) -> None:
             f"there is no verb {verb!r}{did_you_mean(verb, VERBS)}; there are: {', '.join(VERBS)} (partlabel --help)"
         )
     function = VERBS[verb]
+    if verb in WITH_MODEL and not {"-h", "--help"} & set(rest):
+        say("Loading PyTorch")  # which takes seconds
     description = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
     parser = Parser(f"partlabel {verb}", rest, description, config=verb == "train")
     OPTIONS.get(verb, _options)(parser, function)
@@ -207,7 +209,7 @@ def _plain_warnings() -> Iterator[None]:
         said.add(text)
         return text
 
-    warnings.formatwarning = once  # type: ignore[assignment]
+    warnings.formatwarning = once
     try:
         yield
     finally:
@@ -229,6 +231,8 @@ def _quietly(asked: bool) -> Iterator[None]:
             os.environ[QUIET] = before
 
 
+WITH_MODEL = frozenset({"train", "evaluate", "predict", "fill", "tune", "review", "export"})
+"""Verbs that train a model or run one."""
 OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {
     "train": _train_options,
     "hide": _hide_options,

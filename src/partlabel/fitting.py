@@ -233,7 +233,7 @@ def plain_view(
 
 
 def fit_pooling(
-    backbone: Backbone, view: View, table: LabelTable, cached: TrainingConfig | None = None
+    backbone: nn.Module, view: View, table: LabelTable, cached: TrainingConfig | None = None
 ) -> None:
     """Fit a backbone's pooling, where it has one to fit, on plain images of a table, evenly spaced.
 
@@ -245,6 +245,7 @@ def fit_pooling(
     """
     if pooling_of(backbone) is None:
         return
+    assert isinstance(backbone, Backbone)
     if cached is not None:
         (stored,), _ = caching.look(backbone, view[0], table, cached, views=1)
         if backbone.pooling is not None:  # fitted in that pass, or loaded

@@ -117,7 +117,7 @@ class Looks(Dataset[Seen]):
         self, asked: Sequence[Mapping[int, Sequence[int]]], workers: int
     ) -> Iterator[tuple[Mapping[int, Sequence[int]], Seen]]:
         """Batches of rows and what was seen of them, the next ones read while one is worked on."""
-        read = DataLoader(self, None, sampler=asked, num_workers=workers, collate_fn=as_it_is)  # type: ignore[arg-type]
+        read = DataLoader(self, None, sampler=asked, num_workers=workers, collate_fn=as_it_is)
         return zip(asked, ahead(read), strict=True)
 
 

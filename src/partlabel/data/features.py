@@ -134,7 +134,7 @@ class _Asked:
 
     @cached_property
     def bodies(self) -> list[dict[str, Any]]:
-        """Of each view of pooled features, the maker of the maps before, and how many of the features are their means."""
+        """Of each view of pooled features, the maker of the maps before, and how many features are their means."""
         pooling = self.backbone.pooling
         if pooling is None:
             return [{} for _ in self.transforms]

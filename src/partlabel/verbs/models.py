@@ -58,6 +58,11 @@ def train(
         head: From feature map to classes.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
+    from partlabel import ranks
+    from partlabel.config import AUTO, TrainingConfig
+    from partlabel.run import Run
+    from partlabel.tagger import Tagger
+
     say(f"Reading {table}")
     missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
     groups = None
@@ -65,13 +70,6 @@ def train(
         whole = read_table(table, images, absent, format, missing)
     else:
         whole, groups = read_grouped(table, images, absent, format, group, missing)
-    say(f"{len(whole):,} images, {len(whole.classes):,} classes; loading PyTorch")
-
-    from partlabel import ranks
-    from partlabel.config import AUTO, TrainingConfig
-    from partlabel.run import Run
-    from partlabel.tagger import Tagger
-
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
     names = {"method": method.pop("name"), "head": head.pop("name")}
@@ -135,7 +133,6 @@ def evaluate(
     from partlabel.headline import Kind, headline
     from partlabel.tagger import Tagger
 
-    say(f"Loading the model in {run}")
     tagger = Tagger.load(run)
     whole = run_table(run, table, images, absent, format)
     part = aligned(whole.part(split) if whole.split else whole, tagger.classes)
