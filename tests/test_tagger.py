@@ -39,7 +39,7 @@ def test_a_run_leaves_what_it_promises(fitted, table):
     left = {path.name for path in out.iterdir()}
     assert left - {"completion.safetensors"} == {  # which is there where it helps
         *("config.json", "model.safetensors", "labels.parquet", "checkpoints", "history.json", "metrics.csv"),
-        *("tensorboard", "validation.json", "report.html"),
+        *("tensorboard", "validation.json", "test.json", "report.html"),
     }
     kept = Run(out).table()
     assert (
@@ -205,7 +205,7 @@ def test_a_run_of_another_seed_finds_the_cache_of_the_one_before(table, tmp_path
         assert tagger.model.backbone.stem[-1].basis.abs().sum() > 0
         parts.append(LabelTable.read(tmp_path / f"{seed}" / "labels.parquet", missing="keep").split)
     assert parts[0] != parts[1]
-    assert len(list((tmp_path / "cache").glob("*/view.json"))) == 1
+    assert len(list((tmp_path / "cache").glob("*/view.json"))) == 2, "of train and val together, and of test"
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, Checkpoint, EMAWeightAveraging
 from lightning.pytorch.plugins import LayerSync
 from torch import Tensor, nn
 
 from partlabel import ranks
 from partlabel.data.aside import written_aside
-from partlabel.learner import COST, Learner, flat
+from partlabel.learner import COST, MAP, Learner, flat
+from partlabel.progress import Stage
 from partlabel.run import Run
 from partlabel.sharding import whole
 
@@ -85,6 +86,41 @@ class Moments(LayerSync):
         """End."""
         ranks.own_moments(model)
         return model
+
+
+class Told(Callback):
+    """Progress of training in lines, where there is no terminal for a bar.
+
+    Args:
+        epochs: Of the whole training.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.stage: Stage | None = None
+        self.epochs = epochs
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin, after the epochs of a run that is resumed."""
+        self.stage = Stage("Training", self.epochs - trainer.current_epoch, "epochs")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count an epoch."""
+        if self.stage is not None:
+            score = float(trainer.callback_metrics.get(MAP, math.nan))
+            self.stage.advance(1, "" if math.isnan(score) else f"validation mAP {100 * score:.1f} %")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """End, as where a person stops it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self.stage is not None:
+            self.stage.close()
+            self.stage = None
 
 
 class Keep(Checkpoint):

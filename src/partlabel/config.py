@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from partlabel.text import did_you_mean, in_bytes
 
-Cache = Literal["features"]
+Cache = Literal["features", "none"]
 AUTO = "auto"
 """The method that is no method: a search of settings (`selecting.py`)."""
 WEIGHT_DECAY = 0.02
@@ -42,7 +42,8 @@ class TrainingConfig:
         val: Share of the training images set apart to choose the best epoch; 0 keeps the last one.
         augment: `paper`: squares of five sizes, flip; `light`: random resized crop, flip; `none`.
         completion: Learn after training what known labels of an image say of its unknown ones, for `fill`.
-        cache: `features` computes the frozen part of the backbone once per image and view, and trains on that.
+        cache: `features` computes the frozen part of the backbone once per image and view, and trains on that; `none`
+            decodes the images in every epoch. By default `features` where the whole backbone is frozen.
         cache_views: Views of each image in the cache: the plain one, and the others augmented.
         cache_dir: Where caches are; by default `partlabel` in the user's cache folder.
         cache_size: What caches may take together, as in `20GB`; those least recently used are deleted for that.

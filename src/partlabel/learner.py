@@ -136,7 +136,8 @@ class Learner(LightningModule):
         cost = calibrated_cross_entropy(logits, labels) if (labels != UNKNOWN).any() else math.nan
         self.log(COST, cost, logger=False)
         for name in ("mAP", "mAP interpolated", "OF1", "CF1"):
-            self.log(f"val/{name}", evaluation.numbers[name], prog_bar=name == "mAP", logger=False)
+            value = evaluation.numbers[name]
+            self.log(f"val/{name}", value, prog_bar=name == "mAP" and not math.isnan(value), logger=False)
 
     def on_train_epoch_end(self) -> None:
         """Write the epoch down, once all processes are seen to remember the same."""

@@ -1,5 +1,20 @@
 """A run's folder: what is in it, and when a run may be gone on with.
 
+config.json             all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
+model.safetensors       its weights, written as soon as training has ended
+completion.safetensors  what known labels of an image say of its unknown ones, where that helps; looked for after that
+tuning.json             thresholds and calibration, once they were looked for (`tuning.py`)
+labels.parquet          the table, with the split that was used
+skipped.csv             images that were left out, and why
+checkpoints/            `last.ckpt` to go on from, `best.ckpt`
+history.json            what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
+validation.json         the best epoch on validation
+test.json               the evaluation of the part `test`, where the table has one with known labels
+headlines.json          one sentence's worth of figures for each evaluation (`headline.py`)
+report.html             all of it on a page
+review/                 what people decided (`decisions.sqlite`), and what the model said of the images they were shown
+======================  ==========================================================================
+=======
 =======================  ==========================================================================
 config.json              all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
 model.safetensors        its weights, written as soon as training has ended
@@ -12,6 +27,7 @@ history.json             what was measured in each epoch; metrics.csv has the sa
 selection.json           the settings that were compared, and the ones chosen, where they were searched
 out_of_fold.safetensors  logits of the training images by models that did not learn from them, after a search
 validation.json          the best epoch on validation, or out-of-fold predictions where no validation set was used
+test.json                the same model on the part `test` of the table, where that has known labels
 report.html              all of it on a page
 review/                  what people decided (`decisions.sqlite`), and what the model said of the images they were shown
 =======================  ==========================================================================
@@ -49,6 +65,8 @@ class Run:
         self.history = self.folder / "history.json"
         self.metrics = self.folder / "metrics.csv"
         self.validation = self.folder / "validation.json"
+        self.test = self.folder / "test.json"
+        self.headlines = self.folder / "headlines.json"
         self.report = self.folder / "report.html"
         self.review = self.folder / "review"
         self.decisions = self.review / "decisions.sqlite"

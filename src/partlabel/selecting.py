@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from partlabel import fitting, methods
+from partlabel import caching, fitting, methods, registry
 from partlabel.config import AUTO, WEIGHT_DECAY, TrainingConfig
 from partlabel.data.module import ahead, loader
 from partlabel.data.parts import Parts
@@ -120,8 +120,22 @@ def rules_of(settings: Mapping[str, Any]) -> tuple[Rule, ...]:
     return (*FIXED, *TEACHING)
 
 
+def covariance_rank(settings: Mapping[str, Any]) -> int:
+    """Components of the pooling that the head wants, or the one of the searched heads that wants most."""
+    if settings["method"] == AUTO:
+        return max(linear_head(head).covariance_rank for head in heads_of(settings))
+    kind = registry.choose(
+        heads.__name__, settings["head"], heads.Head, settings["head_args"], ("channels", "classes")
+    )
+    return kind.covariance_rank
+
+
 def backbone_of(
-    settings: Mapping[str, Any], pretrained: bool | str, start: "Tagger | None", parts: Parts
+    settings: Mapping[str, Any],
+    pretrained: bool | str,
+    start: "Tagger | None",
+    parts: Parts,
+    config: TrainingConfig,
 ) -> Backbone:
     """The frozen backbone whose features are compared, its pooling fitted.
 
@@ -130,8 +144,9 @@ def backbone_of(
         pretrained: As `Tagger`.
         start: The tagger whose backbone is begun with, if any.
         parts: The images that a pooling is fitted on.
+        config: How to train.
     """
-    rank = max(linear_head(head).covariance_rank for head in heads_of(settings))
+    rank = covariance_rank(settings)
     size = settings["image_size"]
     body = backbones.create(settings["backbone"], pretrained, "none", size, settings["pool"], rank)  # type: ignore[arg-type]
     fitted = False
@@ -140,7 +155,8 @@ def backbone_of(
         body.load_state_dict(theirs, strict=False)
         fitted = any(name.endswith(".basis") for name in theirs)
     if not fitted:
-        fitting.fit_pooling(body, (size, body.preprocessing), fitting.in_use(parts))
+        cached = config if caching.uses_cache(body.is_frozen, config) else None
+        fitting.fit_pooling(body, (size, body.preprocessing), fitting.in_use(parts), cached)
     return body.eval()
 
 
@@ -168,16 +184,12 @@ def pooled_maps(
 ) -> Float[Tensor, "image channel"]:
     """The pooled feature map of every image of a table."""
     head = linear_head(heads_of(settings)[0])(backbone.channels, classes)
-    model = methods.get("bce")(backbone, head).eval()
-    cached = config.cache is not None
-    view = (settings["image_size"], backbone.preprocessing)
-    images = fitting.dataset(
-        model, view, table, config.cache, config.cache_dir, config.workers, config.cache_size
-    )
+    cached = caching.uses_cache(backbone.is_frozen, config)
+    images = fitting.plain_images(backbone, (settings["image_size"], backbone.preprocessing), table, config)
     batches = loader(images, config.batch_size, workers=0 if cached else config.workers)
     found = []
     with torch.no_grad():
-        for batch in track(ahead(batches), "Pooling features", len(batches)):
+        for batch in track(ahead(batches), "Pooling features", len(table), "photos", config.batch_size):
             features = batch.images if cached else backbone(batch.images)
             found.append(head.reduced(features).float())
     return torch.cat(found)
@@ -238,7 +250,7 @@ def searches_by_steps(settings: Mapping[str, Any], config: TrainingConfig, parts
         return False
     if config.several:
         reason = "several processes train"
-    elif settings["trainable"] != "none" and config.cache is None:
+    elif settings["trainable"] != "none" and config.cache != "features":
         reason = "part of the backbone is trained"
     elif parts.val is None:
         reason = "there is no validation set"

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int8
 
 from partlabel import __version__, completion, methods, ranks, registry
+from partlabel.caching import Where
 from partlabel.codes import UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import AUTO, Cache, TrainingConfig
@@ -67,6 +68,7 @@ class Tagger:
         lean: Whether it holds only what prediction needs, and not what training kept besides.
         settings: The arguments that rebuild it; after a search, with the method and the head that were found.
         selection: What the search of the last `fit` found; None without one.
+        cache: The feature cache that training left, and that scoring looks into.
         name: Method and run, as in `sst@a`: the source of the labels it fills in.
     """
 
@@ -105,6 +107,7 @@ class Tagger:
         self.tuning: Tuning | None = None
         self.lean = False
         self.view = (image_size, backbones.Preprocessing())
+        self.cache = Where()
         self._word_dim: int | None = None
         self.name = f"{method}@unnamed"
 
@@ -170,7 +173,7 @@ class Tagger:
             OSError: An image vanished, a process that reads images died, or a file cannot be written.
             KeyboardInterrupt: By Ctrl-C; the message says how to go on.
         """
-        from partlabel import fitting, selecting
+        from partlabel import caching, fitting, selecting
         from partlabel.data.parts import aligned, divide, with_val
 
         if isinstance(val, int | float):
@@ -187,14 +190,16 @@ class Tagger:
         run = Run(out)
         self.name = f"{self.settings['method']}@{run.folder.resolve().name}"
         group_of = None if groups is None else dict(zip(table.images, groups, strict=True))
-        parts = divide(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken)
+        self.cache = caching.where_of(config)
+        find = caching.finder(self, config, start_from, 1 if full_batch else None)
+        parts = divide(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken, find)
         self.completion, self.tuning, self.lean = None, None, False
         if full_batch:
             selecting.warn_of_unused(self.settings, config)
             parts = parts if val is not None else with_val(parts)
             with torch.random.fork_rng():
                 torch.manual_seed(config.seed)
-                backbone = self._search_on(parts, start_from)
+                backbone = self._search_on(parts, start_from, config)
         else:
             with torch.random.fork_rng():
                 torch.manual_seed(config.seed)
@@ -230,7 +235,12 @@ class Tagger:
             if selecting.searches_by_steps(self.settings, config, parts):
                 assert self.model is not None
                 if not pooled:
-                    fitting.fit_pooling(self.model.backbone, self.view, fitting.in_use(parts))
+                    fitting.fit_pooling(
+                        self.model.backbone,
+                        self.view,
+                        fitting.in_use(parts),
+                        caching.if_used(self.model, config),
+                    )
                 pooled = True
                 fresh = copy.deepcopy(self.model)
                 decay = selecting.decay_by_steps(
@@ -246,7 +256,7 @@ class Tagger:
         if writes:
             if self.completion is not None:
                 self.completion.save(run.completion)
-            fitting.write_results(self, run, parts, outcome, graph)
+            fitting.write_results(self, run, parts, outcome, graph, find)
         return self
 
     def scores(
@@ -263,18 +273,17 @@ class Tagger:
             table: With a root; its labels do not matter.
             batch_size: Images at a time.
             workers: Processes that read images.
-            cache: `features` keeps what the frozen part of the backbone makes of the images.
+            cache: `features` keeps what the frozen part of the backbone makes of the images; `none` decodes all of
+                them; by default those are decoded that training, or a call with `features`, did not leave in the cache.
             cache_dir: Where caches are.
 
         Raises:
             OSError: An image cannot be read.
         """
-        from partlabel.data.module import loader
-        from partlabel.fitting import dataset, logits
+        from partlabel.fitting import scores
 
-        model = self._fitted()
-        images = dataset(model, self.view, table, cache, cache_dir, workers)
-        return logits(model, loader(images, batch_size, workers=0 if cache else workers), cache is not None)
+        where = Where(cache != "none" and self.cache.used, cache_dir or self.cache.folder)
+        return scores(self._fitted(), self.view, table, batch_size, workers, cache == "features", where)
 
     def evaluate(
         self,
@@ -416,7 +425,7 @@ class Tagger:
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
             rows, logits = scored_readable(
-                self._fitted(), self.view, table[blank], batch_size, workers, skip_broken
+                self._fitted(), self.view, table[blank], batch_size, workers, skip_broken, self.cache
             )
             kept = ~blank
             kept[np.flatnonzero(blank)[rows]] = True
@@ -538,6 +547,7 @@ class Tagger:
             tagger = cls._restored(description, state)
         except RuntimeError as error:
             raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
+        tagger.cache = cache_of(description.get("training", {}))
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)
             if tagger.completion.votes.shape != (len(tagger.classes), len(tagger.classes)):
@@ -592,6 +602,13 @@ class Tagger:
         tagger.model, tagger.name = model.eval(), description["name"]
         return tagger
 
+    @property
+    def covariance_rank(self) -> int:
+        """Components of the pooling that the head wants, or one of those that are searched; 0 for none."""
+        from partlabel import selecting
+
+        return selecting.covariance_rank(self.settings)
+
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
         """The method before training, and the label graph it was given."""
         from partlabel.fitting import classes_of
@@ -603,12 +620,14 @@ class Tagger:
         """Forget what an earlier search found."""
         self.settings, self.selection = dict(self._asked), None
 
-    def _search_on(self, parts: "Parts", start_from: str | Path | None) -> backbones.Backbone:
+    def _search_on(
+        self, parts: "Parts", start_from: str | Path | None, config: TrainingConfig
+    ) -> backbones.Backbone:
         """The frozen backbone whose features a search compares."""
         from partlabel import selecting
 
         start = None if start_from is None else self._same_backbone(start_from)
-        backbone = selecting.backbone_of(self.settings, self.pretrained, start, parts)
+        backbone = selecting.backbone_of(self.settings, self.pretrained, start, parts, config)
         self.view = (self.settings["image_size"], backbone.preprocessing)
         return backbone
 
@@ -703,7 +722,9 @@ class Tagger:
         from partlabel.data.images import find_broken, skip
         from partlabel.fitting import scored_readable
 
-        rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
+        rows, logits = scored_readable(
+            self._fitted(), self.view, table, batch_size, workers, skip_broken, self.cache
+        )
         if len(rows) < len(table):
             table = table[rows] if len(rows) else skip(table, find_broken(table))
         return table, logits
@@ -723,6 +744,11 @@ class Tagger:
         if self.model is None:
             raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
         return self.model
+
+
+def cache_of(training: Mapping[str, Any]) -> Where:
+    """The feature cache that a run used, by what `config.json` says of its training."""
+    return Where(training.get("cache") != "none", training.get("cache_dir"))
 
 
 def _is_of(name: str, model: Method) -> bool:

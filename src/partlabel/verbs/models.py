@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
+from partlabel.progress import say
 from partlabel.verbs._common import of_run, read_filled, read_grouped, read_table, run_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
     from partlabel.engines import Engine
+    from partlabel.headline import Headline
     from partlabel.run import Run
     from partlabel.shards import Done
 
@@ -61,6 +63,7 @@ def train(
     from partlabel.run import Run
     from partlabel.tagger import Tagger
 
+    say(f"Reading {table}")
     missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
     groups = None
     if group is None:
@@ -73,6 +76,8 @@ def train(
     if names["head"] == AUTO:
         names["head"] = None
     tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
+    if ranks.is_first():
+        _say_advice(given.part("train") if "train" in given.parts else given)
     try:
         tagger.fit(
             given,
@@ -123,13 +128,21 @@ def evaluate(
     """
     from rich import print as show
 
+    from partlabel import metrics
+    from partlabel.data.parts import TRAIN, VAL, aligned
+    from partlabel.headline import Kind, headline
     from partlabel.tagger import Tagger
 
     tagger = Tagger.load(run)
     whole = run_table(run, table, images, absent, format)
-    evaluation = tagger.evaluate(whole.part(split) if whole.split else whole, batch_size, workers)
+    part = aligned(whole.part(split) if whole.split else whole, tagger.classes)
+    logits = tagger.scores(part, batch_size, workers)
+    evaluation = metrics.evaluate(logits, part.labels, tagger.classes)
     evaluation.save(run / "evaluation.json")
     show(evaluation)
+    if not whole.split or split != TRAIN:  # of images that were trained on, nothing is announced
+        kind: Kind = "validation" if whole.split and split == VAL else "test"
+        _print_lines(headline(kind, logits, part.labels, tagger.classes))
     print(f"written to {run / 'evaluation.json'}")
 
 
@@ -295,21 +308,34 @@ def _say_done(done: "Done") -> None:
 
 
 def _say_trained(run: "Run") -> None:
-    """What a person wants to know after training."""
+    """What a person wants to know after training: test first, where the table has a labelled part of that name."""
     from rich import print as show
 
-    from partlabel.evaluation import Evaluation
+    from partlabel import headline
     from partlabel.run import read_json
-    from partlabel.selection.table import OUT_OF_FOLD, candidates_table
+    from partlabel.selection.table import candidates_table
 
-    searched = read_json(run.selection) if run.selection.exists() else None
-    if searched is not None:
-        show(candidates_table(searched))
-    if run.validation.exists():
-        best = Evaluation.load(run.validation)
-        how = "cross-validated" if searched and searched["evaluated_on"] == OUT_OF_FOLD else "best validation"
-        print(f"{how} mAP {best.map:.1%} ({len(best.scored)} of {len(best.classes)} classes scored)")
+    if run.selection.exists():
+        show(candidates_table(read_json(run.selection)))
+    for each in headline.load(run.headlines):
+        _print_lines(each)
     print(f"model in {run.folder}, report in {run.report}")
+
+
+def _print_lines(found: "Headline") -> None:
+    """A headline: the sentence, and what has to be known to read it rightly below it."""
+    first, *others = found.lines
+    print("\n".join([first, *(f"  {line}" for line in others)]))
+
+
+def _say_advice(table: "LabelTable") -> None:
+    """The line about which method suits the labels that are known."""
+    from importlib.util import find_spec
+
+    if find_spec("partlabel.selection.advice") is not None:
+        from importlib import import_module
+
+        print(import_module("partlabel.selection.advice").advice(table.labels))
 
 
 def _part(table: "LabelTable", name: str) -> str | None:

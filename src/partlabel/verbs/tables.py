@@ -11,8 +11,9 @@ from partlabel.verbs._common import read_grouped, read_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from partlabel.data.inspection import Class, Inspection
+    from partlabel.data.inspection import Class, Inspection, Part
     from partlabel.data.table import LabelTable
+    from partlabel.pictures import Picture
     from partlabel.suspects import Suspect, Suspects
 
 MOST_CLASSES, MOST_NAMES, MOST_GROUPS, MOST_PHOTOS, MOST_PAIRS = 40, 8, 40, 6, 60
@@ -93,6 +94,8 @@ def inspect(
     given = read_table(table, images, absent, format, missing="keep")
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {_extent(given)}")
+    if found.parts:
+        _show(_parts(found.parts))
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
     doubted = None if run is None else _doubted(run, given, suspects)
@@ -165,6 +168,19 @@ def _classes(classes: Sequence["Class"]) -> "Table":
     shown.columns[0].footer = f"all {len(classes):,}" + (f" ({more:,} not shown)" if more > 0 else "")
     for at, column in enumerate(shown.columns[1:], start=1):
         column.footer = f"{sum(int(each[at]) for each in classes):,}"
+    return shown
+
+
+def _parts(parts: Sequence["Part"]) -> "Table":
+    """The counts of each part of the split."""
+    from rich.table import Column, Table
+
+    names = ("images", "present", "absent", "unknown", "fully labelled")
+    shown = Table(
+        Column("part", overflow="fold"), *(Column(name, justify="right") for name in names), box=None
+    )
+    for each in parts:
+        shown.add_row(each.name or "no part", *(f"{count:,}" for count in each[1:]))
     return shown
 
 
@@ -273,7 +289,9 @@ def _page(
     report.write_page(out, "inspect.html", shown)
 
 
-def _pictured(table: "LabelTable", found: "Suspects") -> list[tuple[str, list[tuple[str | None, "Suspect"]]]]:
+def _pictured(
+    table: "LabelTable", found: "Suspects"
+) -> list[tuple[str, list[tuple["Picture | None", "Suspect"]]]]:
     """The labels that are contradicted, by class, each with its photo; a photo is read once."""
     from functools import cache
 
