@@ -239,7 +239,9 @@ def test_classes_that_cannot_be_scored_are_named_with_the_reason(tmp_path: Path)
 
 def test_where_nothing_can_be_scored_the_page_still_stands(tmp_path: Path) -> None:
     nothing = evaluate(np.zeros((2, 1), np.float32), np.full((2, 1), UNKNOWN, np.int8), ["moon"])
-    assert "–" in read(build(tmp_path / "r.html", title="t", evaluation=nothing)).text
+    page = build(tmp_path / "r.html", title="t", evaluation=nothing).read_text("utf-8")
+    assert "moon (no label is known)" in page
+    assert "nan" not in page and "–" not in page  # nothing is promised that cannot be measured
 
 
 def test_a_curve_goes_through_the_points_counted_by_hand(tmp_path: Path) -> None:
@@ -290,19 +292,20 @@ def test_thumbnails_are_small_jpegs_turned_upright(tmp_path: Path) -> None:
     orientation = photo.getexif()
     orientation[0x0112] = 6
     photo.save(tmp_path / "turned.jpg", exif=orientation)
-    address = pictures.thumbnail(tmp_path / "turned.jpg")
-    assert address is not None
-    thumbnail = Image.open(BytesIO(b64decode(address.removeprefix("data:image/jpeg;base64,"))))
+    picture = pictures.thumbnail(tmp_path / "turned.jpg")
+    assert picture is not None
+    thumbnail = Image.open(BytesIO(b64decode(picture.address.removeprefix("data:image/jpeg;base64,"))))
     assert (thumbnail.format, thumbnail.size) == ("JPEG", (80, 160))
+    assert (picture.width, picture.height) == (80, 160)
 
 
 def test_a_spotlight_lights_where_the_class_looks_and_leaves_the_rest_dim(tmp_path: Path) -> None:
     Image.new("RGB", (160, 160), (250, 180, 40)).save(tmp_path / "photo.png")
 
     def pixels(attention: np.ndarray) -> np.ndarray:
-        address = pictures.spotlight(tmp_path / "photo.png", attention)
-        assert address is not None
-        return np.asarray(Image.open(BytesIO(b64decode(address.split(",")[1]))), dtype=float)
+        picture = pictures.spotlight(tmp_path / "photo.png", attention)
+        assert picture is not None
+        return np.asarray(Image.open(BytesIO(b64decode(picture.address.split(",")[1]))), dtype=float)
 
     left = np.zeros((4, 4))
     left[:, 0] = 0.02

@@ -183,20 +183,24 @@ def _report(
     truth: "LabelTable",
 ) -> Path:
     """SST's run, against the trunk without transfer, and what it filled in."""
-    from partlabel import report
+    from partlabel import report, run_report
     from partlabel.data import statistics
     from partlabel.fitting import examples_of
+    from partlabel.headline import headline
     from partlabel.run import Run, read_json
 
     test = truth.part("test")
     fullest = np.argsort(-(test.labels == PRESENT).sum(axis=1), kind="stable")[:6]
+    predictions = (tagger.scores(test, cache="features", cache_dir=out / "cache"), test.labels)
     return report.build(
         out / "report.html",
         title="partlabel demo",
-        settings=tagger.settings,
+        settings=run_report.settings(read_json(Run(out / "sst").config)),
+        kind="test",
+        headlines=[headline("test", *predictions, tagger.classes)],
         evaluation=evaluations["sst"],
         baseline=(METHODS["ssgrl"][0], evaluations["ssgrl"]),
-        predictions=(tagger.scores(test, cache="features", cache_dir=out / "cache"), test.labels),
+        predictions=predictions,
         history=read_json(Run(out / "sst").history),
         table=train,
         filled=filled.probability,

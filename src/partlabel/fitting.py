@@ -293,7 +293,7 @@ def write_results(
     tagger: "Tagger", run: Run, parts: Parts, outcome: Outcome, graph: Float[np.ndarray, "class class"]
 ) -> None:
     """Write what the run came to: the evaluation on validation, and the report."""
-    from partlabel import metrics, report
+    from partlabel import metrics, report, run_report
 
     evaluation, predictions, examples = None, None, []
     if parts.val is not None and outcome.val_logits is not None:
@@ -301,16 +301,17 @@ def write_results(
         evaluation = metrics.evaluate(*predictions, tagger.classes)
         evaluation.save(run.validation)
         examples = examples_of(tagger, parts.val[:EXAMPLES])
+        run_report.announce(run, "validation", predictions, tagger.classes)
     report.build(
         run.report,
         title=tagger.name,
-        settings=tagger.settings,
         evaluation=evaluation,
         predictions=predictions,
         history=outcome.history,  # type: ignore[arg-type]
         table=parts.train,
         graph=graph,
         examples=examples,
+        **run_report.shown(run),
     )
 
 

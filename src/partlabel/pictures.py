@@ -3,6 +3,7 @@
 from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -34,19 +35,33 @@ def jpeg(image: Image.Image, quality: int = 80) -> bytes:
     return file.getvalue()
 
 
-def encode(image: Image.Image, quality: int = 80) -> str:
-    """The `data:` address of an image as JPEG."""
-    return "data:image/jpeg;base64," + b64encode(jpeg(image, quality)).decode()
+class Picture(NamedTuple):
+    """A picture inside a page; with its size, so that a browser leaves room for it and links land where they point.
+
+    Attributes:
+        address: The JPEG as a `data:` address.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    address: str
+    width: int
+    height: int
 
 
-def thumbnail(path: Path | None, size: int = 160) -> str | None:
+def encode(image: Image.Image, quality: int = 80) -> Picture:
+    """An image as a picture inside a page."""
+    return Picture("data:image/jpeg;base64," + b64encode(jpeg(image, quality)).decode(), *image.size)
+
+
+def thumbnail(path: Path | None, size: int = 160) -> Picture | None:
     """An image file as a small JPEG; None if there is none or it cannot be read."""
     image = None if path is None else read_small(path, size)
     return None if image is None else encode(image)
 
 
-def spotlight(path: Path | None, attention: Float[np.ndarray, "h w"], size: int = 160) -> str | None:
-    """The `data:` address of an image file lit where a class looks; None if there is none or it cannot be read."""
+def spotlight(path: Path | None, attention: Float[np.ndarray, "h w"], size: int = 160) -> Picture | None:
+    """An image file lit where a class looks; None if there is none or it cannot be read."""
     image = None if path is None else read_small(path, size)
     return None if image is None else encode(lit(image, attention))
 

@@ -19,6 +19,7 @@ from partlabel import pictures, plots
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.aside import written_aside
 from partlabel.data.table import LabelTable
+from partlabel.headline import FEWEST, KINDS, Headline, Kind
 from partlabel.metrics import Evaluation, precision_recall
 from partlabel.templating import templates
 
@@ -26,6 +27,7 @@ MOST_NAMES = 40  # classes in a label graph before it shows the most frequent on
 MOST_CURVES = 24  # precision-recall curves before it shows the best and the worst half
 MOST_PAIRS = 12  # classes in the co-occurrence of one image
 MOST_MAPS = 5  # attention maps of one image
+MOST_CANDIDATES = 12  # settings that a search compared
 
 
 class Epoch(TypedDict, total=False):
@@ -82,6 +84,10 @@ def build(
     graph: Float[np.ndarray, "class class"] | None = None,
     examples: Sequence[Example] = (),
     thumbnails: int = 14,
+    kind: Kind = "validation",
+    headlines: Sequence[Headline] = (),
+    test: Evaluation | None = None,
+    selection: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of a run.
 
@@ -99,6 +105,10 @@ def build(
         graph: Label graph, P(column present | row present).
         examples: Images to look into: attention maps and co-occurrence.
         thumbnails: Most filled labels shown of each kind.
+        kind: What `evaluation` was measured on.
+        headlines: What is said first, of each evaluation.
+        test: How well the model does on the part `test`; shown before `evaluation`.
+        selection: What a search of settings found, as `selection.json` has it.
 
     Returns:
         The file.
@@ -110,6 +120,11 @@ def build(
     shown = {
         "title": title,
         "settings": _flat(settings or {}),
+        "headlines": sorted(headlines, key=lambda each: KINDS.index(each.kind)),
+        "evaluations": _evaluations(test, evaluation, kind),
+        "kind_of_baseline": kind,
+        "fewest": FEWEST,
+        "selection": _selection(selection),
         "evaluation": evaluation,
         "baseline": baseline,
         "baseline_ap": {c.name: c.ap for c in baseline[1].scored} if baseline else {},
@@ -123,6 +138,34 @@ def build(
         "examples": _examples(examples, names),
     }
     return write_page(Path(out), "report.html", shown)
+
+
+def _evaluations(test: Evaluation | None, other: Evaluation | None, kind: Kind) -> list[dict[str, Any]]:
+    """Each evaluation with its name and the classes that count in its headline, test first."""
+    found = [("test", test)] if test is not None else []
+    found += [(kind, other)] if other is not None else []
+    return [
+        {"kind": name, "of": each, "few": {c.name for c in each.classes if c.present < FEWEST}}
+        for name, each in found
+    ]
+
+
+def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The compared settings, the best first, the first `MOST_CANDIDATES` of them."""
+    if not selection or not selection.get("candidates"):
+        return None
+    candidates = sorted(selection["candidates"], key=lambda each: each.get("cost", 0.0))
+    rows = [
+        {name: each.get(name) for name in ("method", "head", "weight_decay", "cost", "seconds")}
+        for each in candidates
+    ]
+    criterion = str(selection.get("criterion", "")).replace("_", " ")
+    return {
+        "rows": rows[:MOST_CANDIDATES],
+        "of": len(rows),
+        "criterion": criterion,
+        "folds": selection.get("folds"),
+    }
 
 
 def write_page(out: Path, template: str, shown: Mapping[str, Any]) -> Path:

@@ -10,6 +10,8 @@ skipped.csv             images that were left out, and why
 checkpoints/            `last.ckpt` to go on from, `best.ckpt`
 history.json            what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
 validation.json         the best epoch on validation
+test.json               the evaluation of the part `test`, where the table has one with known labels
+headlines.json          one sentence's worth of figures for each evaluation (`headline.py`)
 report.html             all of it on a page
 review/                 what people decided (`decisions.sqlite`), and what the model said of the images they were shown
 ======================  ==========================================================================
@@ -45,6 +47,8 @@ class Run:
         self.history = self.folder / "history.json"
         self.metrics = self.folder / "metrics.csv"
         self.validation = self.folder / "validation.json"
+        self.test = self.folder / "test.json"
+        self.headlines = self.folder / "headlines.json"
         self.report = self.folder / "report.html"
         self.review = self.folder / "review"
         self.decisions = self.review / "decisions.sqlite"

@@ -41,7 +41,18 @@ def take(cells):
 def test_an_answer_says_who_when_what_and_of_what(log):
     assert log.answer("q1", "desk", "Ada", DOG, "present", 0.75)
     (event,) = log.since()
-    assert event == (1, "1970-01-12T13:46:40.000+00:00", "Ada", "desk", "a.jpg", "dog", "present", None, 0.75)
+    assert event == (
+        1,
+        "1970-01-12T13:46:40.000+00:00",
+        "Ada",
+        "desk",
+        "a.jpg",
+        "dog",
+        "present",
+        None,
+        0.75,
+        None,
+    )
     assert log.tally().label(DOG) == PRESENT
     assert log.tally().label(CAT) == UNKNOWN
 

@@ -10,7 +10,8 @@ import polars as pl
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.text import some
 
-RESERVED = ("image", "split")
+CALIBRATION = "calibration"
+RESERVED = ("image", "split", CALIBRATION)
 SOURCE = ":source"
 COMPANIONS = (":p", SOURCE)
 CODES = f"{PRESENT} present, {ABSENT} absent, {UNKNOWN} unknown"

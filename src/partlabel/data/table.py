@@ -34,6 +34,8 @@ class LabelTable:
         root: The folder that the paths start from; None where only labels are at hand. Not kept in files, since
             it is a fact about a machine: give `images=` when reading.
         origins: Where each known label comes from; None where that was not kept.
+        calibration: Whether each image is of the calibration set: drawn at random and labelled completely; None where
+            there is no such set.
 
     Raises:
         ValueError: No images, a path that leaves the folder, images or classes named twice, an empty class name,
@@ -47,6 +49,7 @@ class LabelTable:
     split: tuple[str, ...] | None = None
     root: Path | None = None
     origins: Origins | None = None
+    calibration: tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
         checks.check_images(self.images)
@@ -54,6 +57,8 @@ class LabelTable:
         checks.check_labels(self.labels, self.images, self.classes)
         if self.split is not None:
             checks.check_split(self.split, self.images)
+        if self.calibration is not None and len(self.calibration) != len(self.images):
+            raise ValueError(f"{len(self.calibration)} calibration marks for {len(self.images)} images")
         if self.origins is not None and self.origins.codes.shape != self.labels.shape:
             raise ValueError(f"origins are {self.origins.codes.shape} for {self.labels.shape} labels")
         object.__setattr__(self, "labels", read_only(self.labels))
@@ -76,7 +81,9 @@ class LabelTable:
         split = None if self.split is None else tuple(self.split[row] for row in chosen)
         images = tuple(self.images[row] for row in chosen)
         origins = None if self.origins is None else self.origins.rows(chosen)
-        return replace(self, images=images, labels=frozen(self.labels[chosen]), split=split, origins=origins)
+        marks = None if self.calibration is None else tuple(self.calibration[row] for row in chosen)
+        labels = frozen(self.labels[chosen])
+        return replace(self, images=images, labels=labels, split=split, origins=origins, calibration=marks)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -146,6 +153,10 @@ class LabelTable:
     def with_split(self, split: Sequence[str] | None) -> "LabelTable":
         """The same table with its images in other parts."""
         return replace(self, split=None if split is None else tuple(split))
+
+    def with_calibration(self, marks: Sequence[bool] | None) -> "LabelTable":
+        """The same table with other images as its calibration set."""
+        return replace(self, calibration=None if marks is None else tuple(map(bool, marks)))
 
     def hide(
         self, scheme: str = "uniform", *, part: str | None = None, seed: int = 0, **options: Any
@@ -220,7 +231,8 @@ class LabelTable:
     def save(self, path: str | Path) -> Path:
         """Write the table as `.csv` (1 / 0 / blank) or `.parquet` (nullable booleans); `read` gives the same back.
 
-        Where origins were kept, each class has a column `<class>:source` after its own.
+        Where origins were kept, each class has a column `<class>:source` after its own; where there is a calibration
+        set, the column `calibration` is 1 for its images and 0 for the others.
 
         The file is written aside and renamed, so that readers never meet half of one.
 

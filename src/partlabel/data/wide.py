@@ -9,19 +9,22 @@ import polars as pl
 
 from partlabel.codes import UNKNOWN
 from partlabel.data.aside import written_aside
+from partlabel.data.checks import CALIBRATION
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
 
 
 def frame(table: "LabelTable") -> pl.DataFrame:
-    """The table as a frame: `image`, `split` if there is one, then a nullable Boolean column a class.
+    """The table as a frame: `image`, `split` and `calibration` if there are any, then a Boolean column a class.
 
     Where origins were kept, each class's follow it in `<class>:source`.
     """
     head = [pl.Series("image", table.images, dtype=pl.String)]
     if table.split is not None:
         head.append(pl.Series("split", table.split, dtype=pl.String))
+    if table.calibration is not None:
+        head.append(pl.Series(CALIBRATION, table.calibration, dtype=pl.Boolean))
     columns = np.ascontiguousarray(table.labels.T)
     labels = [_column(name, column) for name, column in zip(table.classes, columns, strict=True)]
     if table.origins is None:

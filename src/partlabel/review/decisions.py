@@ -1,9 +1,12 @@
 """What people decided: a log of events that only grows, in one SQLite file, and who is being asked what.
 
 Every answer is an event with who, when, image, class and what; taking one back is an event too. What stands is what
-the events add up to (`Tally`), so nothing that anybody ever said is lost, and it can be told how a label came about.
+the events add up to (`events.Tally`), so nothing that anybody ever said is lost.
 SQLite's write-ahead log lets many read while one writes; an answer is on the disk before the page hears of it, so that
 a killed server, or a machine without power, forgets nothing.
+
+A photo of a calibration set is answered as a whole: a *sheet*, which says that the photo was drawn at random and that
+every class was answered, with one event for each class. Sheets only grow, too, and are taken back as a whole.
 
 A question is *leased*: while one desk (a browser) has it, no other gets it, until the lease runs out. Leases keep work
 from being done twice; an answer that comes after its lease is an answer all the same.
@@ -13,16 +16,15 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from types import MappingProxyType
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.review.events import Answer, Cell, Event, Outcome, Sheet, Tally
 
-Answer = Literal["present", "absent", "skip"]
-CODES = {"present": PRESENT, "absent": ABSENT}
+EMPTY: Mapping[str, Answer] = MappingProxyType({})
 LEASE = 120.0
 """Seconds that a question is one desk's alone."""
 PATIENCE = 30.0
@@ -42,11 +44,26 @@ CREATE TABLE IF NOT EXISTS events (
     probability REAL,
     CHECK ((what = 'undo') = (undoes IS NOT NULL))
 );
+CREATE TABLE IF NOT EXISTS sheets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    who TEXT NOT NULL,
+    desk TEXT NOT NULL,
+    image TEXT NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('complete', 'known', 'skip', 'undo')),
+    undoes INTEGER UNIQUE REFERENCES sheets (id),
+    ask TEXT UNIQUE,
+    CHECK ((outcome = 'undo') = (undoes IS NOT NULL))
+);
 CREATE INDEX IF NOT EXISTS of_desk ON events (desk, id);
 CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON events
     BEGIN SELECT RAISE(ABORT, 'events are never changed: take one back by an undo'); END;
 CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON events
     BEGIN SELECT RAISE(ABORT, 'events are never deleted: take one back by an undo'); END;
+CREATE TRIGGER IF NOT EXISTS sheets_never_changed BEFORE UPDATE ON sheets
+    BEGIN SELECT RAISE(ABORT, 'sheets are never changed: take one back by an undo'); END;
+CREATE TRIGGER IF NOT EXISTS sheets_never_deleted BEFORE DELETE ON sheets
+    BEGIN SELECT RAISE(ABORT, 'sheets are never deleted: take one back by an undo'); END;
 CREATE TABLE IF NOT EXISTS leases (
     image TEXT NOT NULL,
     class TEXT NOT NULL,
@@ -57,106 +74,8 @@ CREATE TABLE IF NOT EXISTS leases (
 """
 
 
-class Cell(NamedTuple):
-    """A label, by the names of its image and class."""
-
-    image: str
-    cls: str
-
-
-class Event(NamedTuple):
-    """Something that somebody decided.
-
-    Attributes:
-        id: In the order of time.
-        at: When, in UTC, as ISO 8601.
-        who: Their name.
-        desk: Their browser.
-        image: As the table names it.
-        cls: The class.
-        what: `present`, `absent`, `skip` or `undo`.
-        undoes: The id of the event that is taken back.
-        probability: What the page said of it; None where it hid that.
-    """
-
-    id: int
-    at: str
-    who: str
-    desk: str
-    image: str
-    cls: str
-    what: str
-    undoes: int | None
-    probability: float | None
-
-    @property
-    def cell(self) -> Cell:
-        """What it is about."""
-        return Cell(self.image, self.cls)
-
-
-COLUMNS = "id, at, who, desk, image, class, what, undoes, probability"
-
-
-class Tally:
-    """What events add up to: of each person the last answer not taken back, of each label the last of those."""
-
-    def __init__(self) -> None:
-        self.answers: dict[Cell, list[Event]] = {}
-        self._skipped: dict[str, set[Cell]] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, event: Event) -> None:
-        """Count one more event; they come in their order."""
-        before = self.standing(event.cell)
-        answers = self.answers.setdefault(event.cell, [])
-        if event.what == "undo":
-            answers[:] = [answer for answer in answers if answer.id != event.undoes]
-        else:
-            answers.append(event)
-        if not answers:
-            del self.answers[event.cell]
-        after = self.standing(event.cell)
-        for standing, sign in ((before, -1), (after, 1)):
-            for who, answer in standing.items():
-                if answer.what != "skip":
-                    self._counts[who] = self._counts.get(who, 0) + sign
-        for who in before.keys() | after.keys():
-            skipped = self._skipped.setdefault(who, set())
-            skipped.discard(event.cell)
-            if who in after and after[who].what == "skip":
-                skipped.add(event.cell)
-
-    def standing(self, cell: Cell) -> dict[str, Event]:
-        """The last answer of each person, who answered last coming last."""
-        found: dict[str, Event] = {}
-        for answer in self.answers.get(cell, ()):
-            found.pop(answer.who, None)
-            found[answer.who] = answer
-        return found
-
-    def last(self, cell: Cell) -> Event | None:
-        """Who answered last; None where nobody did, or all skipped."""
-        said = [answer for answer in self.standing(cell).values() if answer.what != "skip"]
-        return said[-1] if said else None
-
-    def label(self, cell: Cell) -> int:
-        """PRESENT or ABSENT by who answered last; UNKNOWN where nobody did, or all skipped."""
-        last = self.last(cell)
-        return UNKNOWN if last is None else CODES[last.what]
-
-    def disagrees(self, cell: Cell) -> bool:
-        """Whether people say different things of it."""
-        return len({answer.what for answer in self.standing(cell).values()} - {"skip"}) > 1
-
-    def skipped(self, who: str) -> frozenset[Cell]:
-        """What a person could not tell, as it stands."""
-        return frozenset(self._skipped.get(who, ()))
-
-    def counts(self) -> dict[str, int]:
-        """How many answers of each person stand, skips aside, the most first."""
-        standing = ((who, count) for who, count in self._counts.items() if count)
-        return dict(sorted(standing, key=lambda item: (-item[1], item[0])))
+COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet"
+SHEET_COLUMNS = "id, at, who, desk, image, outcome, undoes"
 
 
 class Decisions:
@@ -214,16 +133,23 @@ class Decisions:
             tally.add(event)
         return tally
 
-    def claim(self, desk: str, choose: Callable[[frozenset[Cell], Cell | None], Cell | None]) -> Cell | None:
+    def claim(
+        self,
+        desk: str,
+        choose: Callable[[frozenset[Cell], Cell | None], Cell | None],
+        seconds: float | None = None,
+    ) -> Cell | None:
         """Lease a question to a desk, which lets go of the one it had.
 
         Args:
             desk: Whose it will be.
             choose: From what is leased to others, and what this desk has, to what it gets. No other desk gets or
                 answers anything meanwhile.
+            seconds: How long; as the review has it if None.
         """
         with self._writing() as base:
             now = self.clock()
+            until = now + (self.lease if seconds is None else seconds)
             base.execute("DELETE FROM leases WHERE until <= ?", (now,))
             rows = base.execute("SELECT image, class, desk FROM leases").fetchall()
             others = frozenset(Cell(image, cls) for image, cls, owner in rows if owner != desk)
@@ -231,7 +157,7 @@ class Decisions:
             cell = choose(others, own)
             base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
             if cell is not None and cell not in others:
-                base.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", (*cell, desk, now + self.lease))
+                base.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", (*cell, desk, until))
             return cell
 
     def answer(
@@ -260,6 +186,86 @@ class Decisions:
             base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
             return written.rowcount == 1
 
+    def sheets(self) -> list[Sheet]:
+        """The sheets that stand, in their order: those not taken back."""
+        with self._lock:
+            found = self._base.execute(
+                f"SELECT {SHEET_COLUMNS} FROM sheets WHERE outcome != 'undo' "
+                "AND id NOT IN (SELECT undoes FROM sheets WHERE undoes IS NOT NULL) ORDER BY id"
+            )
+            return [Sheet(*row) for row in found]
+
+    def add_sheet(
+        self,
+        ask: str,
+        desk: str,
+        who: str,
+        image: str,
+        outcome: Outcome,
+        answers: Mapping[str, Answer] = EMPTY,
+    ) -> bool:
+        """Write a whole photo down: all its answers or none.
+
+        Args:
+            ask: Of the photo as it was shown: sent twice, it counts once.
+            desk: The browser.
+            who: The person.
+            image: The photo.
+            outcome: `complete` with answers, `known` or `skip` without.
+            answers: One for each class.
+
+        Returns:
+            Whether it is new.
+        """
+        with self._writing() as base:
+            written = base.execute(
+                "INSERT INTO sheets (at, who, desk, image, outcome, ask) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (ask) DO NOTHING",
+                (self._now(), who, desk, image, outcome, ask),
+            )
+            if outcome != "known":
+                base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
+            if written.rowcount != 1:
+                return False
+            base.executemany(
+                "INSERT INTO events (at, who, desk, image, class, what, sheet) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (self._now(), who, desk, image, cls, what, written.lastrowid)
+                    for cls, what in answers.items()
+                ],
+            )
+            return True
+
+    def last_sheet(self, desk: str) -> Sheet | None:
+        """The last sheet of a desk that it has not taken back."""
+        mine = [sheet for sheet in self.sheets() if sheet.desk == desk and sheet.outcome != "known"]
+        return mine[-1] if mine else None
+
+    def undo_sheet(self, desk: str, who: str) -> Sheet | None:
+        """Take a desk's last sheet back, with all its answers.
+
+        Returns:
+            The sheet; None if there is none.
+        """
+        with self._writing() as base:
+            last = self.last_sheet(desk)
+            if last is not None:
+                self._take_back(base, last.id, desk, who)
+            return last
+
+    def _take_back(self, base: sqlite3.Connection, sheet: int, desk: str, who: str) -> None:
+        now = self._now()
+        base.execute(
+            "INSERT INTO sheets (at, who, desk, image, outcome, undoes) "
+            "SELECT ?, ?, ?, image, 'undo', id FROM sheets WHERE id = ?",
+            (now, who, desk, sheet),
+        )
+        base.execute(
+            "INSERT INTO events (at, who, desk, image, class, what, undoes, sheet) "
+            "SELECT ?, ?, ?, image, class, 'undo', id, sheet FROM events WHERE sheet = ? AND what != 'undo'",
+            (now, who, desk, sheet),
+        )
+
     def last(self, desk: str) -> Event | None:
         """What a desk can take back: its last answer that it has not taken back."""
         with self._lock:
@@ -271,14 +277,16 @@ class Decisions:
             return None if row is None else Event(*row)
 
     def undo(self, desk: str, who: str) -> Event | None:
-        """Take a desk's last answer back.
+        """Take a desk's last answer back; where it is part of a sheet, the sheet.
 
         Returns:
             The answer; None if there is none.
         """
         with self._writing() as base:
             last = self.last(desk)
-            if last is not None:
+            if last is not None and last.sheet is not None:
+                self._take_back(base, last.sheet, desk, who)
+            elif last is not None:
                 base.execute(
                     "INSERT INTO events (at, who, desk, image, class, what, undoes) "
                     "VALUES (?, ?, ?, ?, ?, 'undo', ?)",
@@ -298,10 +306,21 @@ def _opened(path: Path) -> sqlite3.Connection:
         base.execute("PRAGMA synchronous = FULL")
         base.execute("PRAGMA foreign_keys = ON")
         base.executescript(SCHEMA)
+        if "sheet" not in {row[1] for row in base.execute("PRAGMA table_info(events)")}:
+            _add_sheets(base)
     except sqlite3.DatabaseError:
         base.close()
         raise
     return base
+
+
+def _add_sheets(base: sqlite3.Connection) -> None:
+    """Give events their sheet, in a file that is new or from before there were sheets."""
+    try:
+        base.execute("ALTER TABLE events ADD COLUMN sheet INTEGER REFERENCES sheets (id)")
+    except sqlite3.OperationalError as error:
+        if "duplicate column" not in str(error):  # another process was first
+            raise
 
 
 def new_name() -> str:

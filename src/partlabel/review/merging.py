@@ -5,7 +5,7 @@ people say different things, who said it last stands, or the blank stays blank, 
 disagreement is listed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,7 +16,7 @@ from partlabel.codes import UNKNOWN
 from partlabel.data.aside import written_aside
 from partlabel.data.origins import Origins
 from partlabel.data.table import LabelTable, frozen
-from partlabel.review.decisions import CODES, Tally
+from partlabel.review.events import CODES, Tally
 
 Disputed = Literal["later", "blank"]
 WORDS = {code: word for word, code in CODES.items()} | {UNKNOWN: "unknown"}
@@ -53,6 +53,7 @@ class Merged(NamedTuple):
         disputes: All sides of all disagreements.
         elsewhere: Decisions about images or classes that the table does not have.
         other_parts: Decisions about parts of the table that were not asked for.
+        calibration: Images of the calibration set, those that the table marked already included.
     """
 
     table: LabelTable
@@ -61,6 +62,7 @@ class Merged(NamedTuple):
     disputes: list[Said]
     elsewhere: int
     other_parts: int
+    calibration: int
 
     @property
     def disputed(self) -> int:
@@ -68,14 +70,21 @@ class Merged(NamedTuple):
         return len({(said.image, said.cls) for said in self.disputes})
 
 
-def merge(table: LabelTable, tally: Tally, disputed: Disputed = "later", part: str | None = None) -> Merged:
-    """Fill the blanks of a table with what was decided.
+def merge(
+    table: LabelTable,
+    tally: Tally,
+    disputed: Disputed = "later",
+    part: str | None = None,
+    complete: Set[str] = frozenset(),
+) -> Merged:
+    """Fill the blanks of a table with what was decided, and mark its calibration set.
 
     Args:
         table: What is known besides.
         tally: What people said.
         disputed: What becomes of a blank that people disagree about: who said it last stands, or it stays blank.
         part: Take decisions about this part of the split alone.
+        complete: Images that were drawn at random and answered completely.
 
     Raises:
         ValueError: There is no such part.
@@ -106,8 +115,16 @@ def merge(table: LabelTable, tally: Tally, disputed: Disputed = "later", part: s
                 disputes.append(Said(*cell, THE_TABLE, before, "", stands))
             disputes += [Said(*cell, said.who, said.what, said.at, stands) for said in sides]
     filled = table.with_labels(frozen(labels)).with_origins(_origins(table, deciders))
+    marked = table.calibration or (False,) * len(table)
+    marks = [
+        mark or (image in complete and image in asked)
+        for mark, image in zip(marked, table.images, strict=True)
+    ]
+    if any(marks) or table.calibration is not None:
+        filled = filled.with_calibration(marks)
     present = filled.present - table.present
-    return Merged(filled, present, filled.known - table.known - present, disputes, elsewhere, other_parts)
+    absent = filled.known - table.known - present
+    return Merged(filled, present, absent, disputes, elsewhere, other_parts, sum(marks))
 
 
 def _origins(table: LabelTable, deciders: Mapping[tuple[int, int], str]) -> Origins | None:

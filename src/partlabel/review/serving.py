@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import numpy as np
-
 from partlabel.data.table import LabelTable
-from partlabel.fitting import examples_of
-from partlabel.report import Example
-from partlabel.review import app, looked
 from partlabel.review.decisions import LEASE, Decisions
 from partlabel.review.guard import Guard, is_loopback
-from partlabel.review.session import ANYTHING, Session, Wish
-from partlabel.run import Run
-from partlabel.tagger import Tagger
+from partlabel.review.questions import Order
+from partlabel.review.sheets import Sheets
+from partlabel.run import Run, read_json
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from partlabel.review.session import Session
 
 PORT = 8765
 
@@ -32,7 +29,7 @@ def build(
     host: str = "127.0.0.1",
     token: str | None = None,
     known_as: str | None = None,
-    wish: Wish = ANYTHING,
+    order: Order = "class",
     part: str | None = None,
     blind: bool = False,
     follow_links: bool = False,
@@ -49,7 +46,7 @@ def build(
         host: The address that it is bound to.
         token: Who comes needs it; None where everybody may.
         known_as: Another name that it goes by, as of a proxy before it.
-        wish: What is asked where nobody wished for anything.
+        order: What is asked first where nobody wished for anything else.
         part: Ask about this part of the split alone.
         blind: Keep what the model says to itself.
         follow_links: Show images that links in the image folder lead out of it to.
@@ -60,7 +57,14 @@ def build(
     Raises:
         ValueError: The classes differ, there is no such part, or the file of decisions is something else.
     """
+    import numpy as np
+
     from partlabel.data.parts import aligned
+    from partlabel.fitting import examples_of
+    from partlabel.report import Example
+    from partlabel.review import app, looked
+    from partlabel.review.session import Session, Wish
+    from partlabel.tagger import Tagger
 
     tagger = Tagger.load(run.folder)
     table = aligned(table, tagger.classes)
@@ -76,13 +80,59 @@ def build(
         session,
         Guard(host, token, f"partlabel-{port}-token", known_as),
         title=tagger.name,
-        wish=wish,
+        wish=Wish(order),
         blind=blind,
         follow_links=follow_links,
         sees=first.attention is not None,
         port=port,
     )
     return page, session
+
+
+def build_sheets(
+    run: Run,
+    table: LabelTable,
+    *,
+    typed: str,
+    wanted: int,
+    seed: int = 0,
+    port: int,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    known_as: str | None = None,
+    part: str | None = None,
+    follow_links: bool = False,
+) -> "tuple[FastAPI, Sheets]":
+    """The page that collects a calibration set, and the set behind it. The model is not asked anything.
+
+    Args:
+        run: The run.
+        table: Images are drawn from it.
+        typed: The run folder as it was typed.
+        wanted: Number of photos.
+        seed: Of the draw.
+        port: That the page is at.
+        host: The address that it is bound to.
+        token: Who comes needs it; None where everybody may.
+        known_as: Another name that it goes by, as of a proxy before it.
+        part: Draw from this part of the split alone.
+        follow_links: Show images that links in the image folder lead out of it to.
+
+    Raises:
+        ValueError: The classes differ, there is no such part, no image to draw, or the file of decisions is something
+            else.
+    """
+    from partlabel.data.parts import aligned
+    from partlabel.review import sheet_pages
+
+    description = read_json(run.config)
+    table = aligned(table, description["classes"])
+    sheets = Sheets(table, Decisions(run.decisions), wanted, part=part, seed=seed)
+    guard = Guard(host, token, f"partlabel-{port}-token", known_as)
+    page = sheet_pages.create(
+        sheets, guard, title=description.get("name", typed), run=typed, follow_links=follow_links, port=port
+    )
+    return page, sheets
 
 
 def token_for(host: str, given: str | None, known_as: str | None = None) -> str | None:

@@ -17,7 +17,8 @@ from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.completion import Completion
 from partlabel.data.table import LabelTable
 from partlabel.review import questions, reasons
-from partlabel.review.decisions import Answer, Cell, Decisions, Event, Tally, new_name
+from partlabel.review.decisions import Decisions, new_name
+from partlabel.review.events import Answer, Cell, Event, Tally
 from partlabel.review.looked import Looked
 from partlabel.review.questions import Key, Order
 from partlabel.review.reasons import Alike, Company, Habits, Vote

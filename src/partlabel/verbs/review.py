@@ -9,6 +9,8 @@ from partlabel.verbs._common import listen, read_table, run_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
+    from partlabel.review.session import Session
+    from partlabel.review.sheets import Sheets
 
 
 def review(
@@ -19,6 +21,8 @@ def review(
     order: Literal["uncertain", "surest", "class", "random"] = "class",
     part: str | None = None,
     blind: bool = False,
+    calibrate: int | None = None,
+    draw_seed: int = 0,
     export: Path | None = None,
     disputed: Literal["later", "blank"] = "later",
     host: str = "127.0.0.1",
@@ -43,6 +47,10 @@ def review(
             each), `uncertain`, `surest` (the most probable) or `random`.
         part: Ask about this part of the split alone, such as train; with --export, take decisions about it alone.
         blind: Keep what the model says to itself, so that it sways nobody.
+        calibrate: Collect a calibration set in place of answering blanks: this many photos, such as 40, are drawn at
+            random, and all tags of a photo are answered on one page; --export marks them in a column `calibration`.
+            Photos of the part test are not drawn unless --part names it.
+        draw_seed: Of that draw.
         export: Open no page; write the table with all decisions so far, .csv or .parquet, for `train` to read.
         disputed: In that table, of a label that people disagree about: the `later` answer, or it stays `blank`.
         host: Address to be reached at. Other than this machine alone, visitors need a token.
@@ -58,39 +66,73 @@ def review(
     if export is not None:
         _export(run, _known(run, table, images, absent, format), part, export, disputed)
         return
+    if calibrate is not None and calibrate < 1:
+        raise UsageError(f"--calibrate {calibrate}: name the number of photos to draw, for example 40")
     given = run_table(run, table, images, absent, format, missing="keep")
     _need_fastapi()
     import uvicorn
 
     from partlabel.review import serving
-    from partlabel.review.session import Wish
     from partlabel.run import Run
 
     needed = serving.token_for(host, token, known_as)
     with listen(host, port) as bound:
-        port = bound.getsockname()[1]
-        page, session = serving.build(
-            Run(run), given, port=port, host=host, token=needed, known_as=known_as, wish=Wish(order), part=part,
-            blind=blind, follow_links=follow_links, lease=lease, batch_size=batch_size, workers=workers,
-        )  # fmt: skip
-        if session.unreadable:
-            print(f"{session.unreadable:,} images cannot be read, and are not asked about")
-        so_far = session.progress("", Wish())
-        print(
-            f"{so_far.blanks:,} blanks, of which {so_far.decided:,} are decided; every answer is kept at once"
-        )
-        print(f"open {serving.address(host, port, needed)} (Ctrl-C ends)", flush=True)
+        where: dict[str, Any] = {
+            "port": bound.getsockname()[1], "host": host, "token": needed, "known_as": known_as, "part": part,
+            "follow_links": follow_links,
+        }  # fmt: skip
+        if calibrate is not None:
+            page, sheets = serving.build_sheets(
+                Run(run), given, typed=str(run), wanted=calibrate, seed=draw_seed, **where
+            )
+            decisions, words = sheets.decisions, _sheets_so_far(sheets, calibrate)
+        else:
+            page, session = serving.build(
+                Run(run), given, order=order, blind=blind, lease=lease, batch_size=batch_size, workers=workers,
+                **where,
+            )  # fmt: skip
+            decisions, words = session.decisions, _so_far(session)
+        print("\n".join(words))
+        print(f"open {serving.address(host, where['port'], needed)} (Ctrl-C ends)", flush=True)
         server = uvicorn.Server(uvicorn.Config(page, log_level="warning", server_header=False))
         try:
             server.run(sockets=[bound])
         except KeyboardInterrupt:
             pass
         finally:
-            session.decisions.close()
+            decisions.close()
     again = (
         f"partlabel review {run}" if table is None else "the same command with the same table and images and"
     )
     print(f"write what was decided: {again} --export reviewed.csv")
+
+
+def _so_far(session: "Session") -> list[str]:
+    """What is said of a review before its page opens."""
+    from partlabel.review.session import ANYTHING
+
+    words = []
+    if session.unreadable:
+        words.append(f"{session.unreadable:,} images cannot be read, and are not asked about")
+    so_far = session.progress("", ANYTHING)
+    return [
+        *words,
+        f"{so_far.blanks:,} blanks, of which {so_far.decided:,} are decided; every answer is kept at once",
+    ]
+
+
+def _sheets_so_far(sheets: "Sheets", wanted: int) -> list[str]:
+    """What is said of a calibration set before its page opens."""
+    so_far = sheets.progress()
+    words = [
+        f"{so_far.wanted:,} photos drawn at random from {len(sheets.order):,}, of which {so_far.done:,} are complete; "
+        "every photo is kept at once"
+    ]
+    if so_far.wanted < wanted:
+        words.insert(
+            0, f"there are only {so_far.wanted:,} images to draw from, fewer than --calibrate {wanted:,}"
+        )
+    return words
 
 
 def _known(
@@ -113,7 +155,7 @@ def _export(
         FileNotFoundError: There are no decisions.
         ValueError: None of them is about this table, or there is no such part.
     """
-    from partlabel.review import merging
+    from partlabel.review import merging, sheets
     from partlabel.review.decisions import Decisions
     from partlabel.run import Run
 
@@ -122,10 +164,10 @@ def _export(
         raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
     decisions = Decisions(file)
     try:
-        tally = decisions.tally()
+        tally, complete = decisions.tally(), sheets.complete(decisions)
     finally:
         decisions.close()
-    merged = merging.merge(table, tally, disputed, part)
+    merged = merging.merge(table, tally, disputed, part, complete)
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(
             f"{file}: none of {merged.elsewhere:,} decisions is about an image and a class of this table, as about "
@@ -133,6 +175,11 @@ def _export(
         )
     merged.table.save(out)
     print(f"{out}: {merged.present:,} blanks became present and {merged.absent:,} absent")
+    if merged.calibration:
+        print(
+            f"{merged.calibration:,} images are marked in the column calibration: drawn at random and labelled "
+            "completely"
+        )
     if merged.elsewhere:
         print(f"{merged.elsewhere:,} decisions are about images or classes that this table does not have")
     if merged.other_parts:

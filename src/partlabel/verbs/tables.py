@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from partlabel.data.inspection import Class, Inspection
     from partlabel.data.table import LabelTable
+    from partlabel.pictures import Picture
     from partlabel.suspects import Suspect, Suspects
 
 MOST_CLASSES, MOST_NAMES, MOST_GROUPS, MOST_PHOTOS, MOST_PAIRS = 40, 8, 40, 6, 60
@@ -277,7 +278,9 @@ def _page(
     report.write_page(out, "inspect.html", shown)
 
 
-def _pictured(table: "LabelTable", found: "Suspects") -> list[tuple[str, list[tuple[str | None, "Suspect"]]]]:
+def _pictured(
+    table: "LabelTable", found: "Suspects"
+) -> list[tuple[str, list[tuple["Picture | None", "Suspect"]]]]:
     """The labels that are contradicted, by class, each with its photo; a photo is read once."""
     from functools import cache
 

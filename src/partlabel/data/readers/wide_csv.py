@@ -1,10 +1,12 @@
 """Wide CSV, TSV and parquet: one row an image, one column a class; 1 / 0 / blank, true / false, NaN.
 
 The format `LabelTable.save` writes. A filled table (`FilledTable.save`) is read too: its `<class>:p` columns are left
-out, so filled labels become known ones. Columns `<class>:source` say where known labels come from.
+out, so filled labels become known ones. Columns `<class>:source` say where known labels come from. A column
+`calibration` is no class: it is 1 for the images of the calibration set.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.checks import COMPANIONS, SOURCE
+from partlabel.data.checks import CALIBRATION, COMPANIONS, SOURCE
 from partlabel.data.origins import MOST, Origins
 from partlabel.data.readers import _columns
 from partlabel.data.readers._build import build
@@ -23,6 +25,8 @@ from partlabel.text import some
 _CODES = {"1": PRESENT, "1.0": PRESENT, "true": PRESENT, "0": ABSENT, "0.0": ABSENT, "false": ABSENT}
 _CODES |= dict.fromkeys(("", "nan", "na", "null"), UNKNOWN)
 _WRONG = -128
+_MARKS = f"{CALIBRATION}:marks"
+"""Name of the column `calibration` while it is read along with the classes."""
 _USUAL = pa.array(list(_CODES))
 _MEANING = np.array([*_CODES.values(), _WRONG], np.int8)
 ABSENCE = {
@@ -78,8 +82,10 @@ def read(
     del found  # half of what is held
     origins = layout.origins(np.concatenate(codes)) if codes else None
     root = images or path.parent
-    return build(
-        path, listed, layout.class_names, labels, absent=absent, split=split, root=root, origins=origins
+    return _marked(
+        build(
+            path, listed, layout.class_names, labels, absent=absent, split=split, root=root, origins=origins
+        )
     )
 
 
@@ -114,15 +120,17 @@ def tables(
         split = block.split if layout.split else None
         root = images or path.parent
         origins = None if block.codes is None else layout.origins(block.codes)
-        return build(
-            path,
-            block.images,
-            layout.class_names,
-            labels,
-            absent=absent,
-            split=split,
-            root=root,
-            origins=origins,
+        return _marked(
+            build(
+                path,
+                block.images,
+                layout.class_names,
+                labels,
+                absent=absent,
+                split=split,
+                root=root,
+                origins=origins,
+            )
         )
 
     held = _Block([], [], np.empty((0, len(layout.classes)), np.int8))
@@ -171,8 +179,8 @@ class _Layout(NamedTuple):
 
     @property
     def class_names(self) -> list[str]:
-        """The names of the columns that are classes."""
-        return [self.names[at] for at in self.classes]
+        """The names of the columns that are classes, and `_MARKS` for the calibration marks."""
+        return [_MARKS if self.names[at] == CALIBRATION else self.names[at] for at in self.classes]
 
 
 class _Block(NamedTuple):
@@ -210,6 +218,22 @@ def _blocks(path: Path, layout: _Layout) -> Iterator[_Block]:
         _refuse_unknown_codes(path, layout, labels)
         said = _codes_of(layout, columns[last:], len(listed)) if layout.sources else None
         yield _Block(listed, split[0] if split else [], np.ascontiguousarray(labels.T), said)
+
+
+def _marked(table: LabelTable) -> LabelTable:
+    """The table with its calibration marks, which were read as if they were a class, where they belong."""
+    if _MARKS not in table.classes:
+        return table
+    at = table.classes.index(_MARKS)
+    kept = [position for position in range(len(table.classes)) if position != at]
+    origins = None if table.origins is None else table.origins.columns(kept)
+    return replace(
+        table,
+        classes=tuple(table.classes[position] for position in kept),
+        labels=table.labels[:, kept],
+        origins=origins,
+        calibration=tuple((table.labels[:, at] == PRESENT).tolist()),
+    )
 
 
 def _codes_of(layout: _Layout, columns: Sequence[Any], rows: int) -> np.ndarray:

@@ -1,0 +1,196 @@
+"""What all pages of a review share: who talks to it (`guard.py`), who answers, and the photos of the table.
+
+Photos are asked for by their row in the table, never by a path, and go out as JPEGs made anew.
+"""
+
+import getpass
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote, unquote
+
+import jinja2
+from fastapi import FastAPI, Form, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+
+from partlabel import pictures
+from partlabel.data.table import LabelTable
+from partlabel.review.decisions import new_name
+from partlabel.review.guard import HEADERS, Guard, from_elsewhere
+from partlabel.templating import templates
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LARGE, SMALL = 960, 220
+LONGEST_NAME = 60
+YEAR = 365 * 24 * 3600
+
+
+class Photos:
+    """The images of a table, by row, and none besides.
+
+    Args:
+        table: Whose images.
+        follow_links: Show images that links in the image folder lead out of it to.
+    """
+
+    def __init__(self, table: LabelTable, follow_links: bool = False) -> None:
+        self.table, self.follow_links = table, follow_links
+        self.root = Path(self.table.root or ".").resolve()
+
+    def path(self, row: int) -> Path:
+        """Where an image is.
+
+        Raises:
+            LookupError: There is no such row, or its file is not inside the image folder.
+        """
+        if not 0 <= row < len(self.table):
+            raise LookupError(f"there is no row {row}")
+        path = self.table.path(row)
+        if not self.follow_links and not path.resolve().is_relative_to(self.root):
+            raise LookupError(f"{self.table.images[row]} leads out of the image folder")
+        return path
+
+
+class Pages:
+    """What is answered to requests that every kind of review gets.
+
+    Args:
+        guard: Who may talk to it.
+        photos: Of its table.
+        title: What it is called.
+        port: Names the cookies, for those of all ports of a machine are in one jar.
+    """
+
+    def __init__(self, guard: Guard, photos: Photos, title: str, port: int) -> None:
+        self.guard = guard
+        self.photos = photos
+        self.title = title
+        self.cookie = f"partlabel-{port}"
+        self.default_name = None if guard.token is not None else user_name()
+        self.pages = templates()
+
+    def app(self) -> FastAPI:
+        """An application that knows these requests."""
+        app = FastAPI(title="partlabel review", docs_url=None, redoc_url=None, openapi_url=None)
+        app.middleware("http")(self.checked)
+        app.get("/who")(self.ask_who)
+        app.post("/who")(self.set_who)
+        app.get("/photo/{row}")(self.photo)
+        app.get("/static/report.css")(self.colours)
+        app.mount("/static", StaticFiles(packages=[("partlabel", "static")]))
+        return app
+
+    async def checked(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Whatever is asked goes through the guard first."""
+        offered = request.query_params.get("token")
+        refused = self.guard.refusal(request.method, request.headers, request.cookies, offered)
+        response: Response
+        if refused is not None:
+            response = self.html("review_note.html", refused.status, note=refused.why)
+        elif offered is not None and self.guard.token is not None and self.guard.admits(offered):
+            # A page, not a redirect: a browser that comes by a link from elsewhere sends a strict cookie from here on.
+            response = self.html("review_note.html", note=None, to="/")
+            response.set_cookie(self.guard.cookie, offered, YEAR, httponly=True, samesite="strict")
+        else:
+            response = await answer(request)
+        for name, value in HEADERS.items():
+            response.headers[name] = value
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def ask_who(self, request: Request) -> Response:
+        """Where people say who they are."""
+        return self.html("review_who.html", title=self.title, who=self.who(request) or "")
+
+    def set_who(
+        self, request: Request, name: Annotated[str, Form(max_length=4 * LONGEST_NAME)] = ""
+    ) -> Response:
+        """They said it."""
+        if not (found := clean_name(name)):
+            return self.html("review_who.html", 400, title=self.title, who="")
+        response = RedirectResponse("/", 303)
+        response.set_cookie(f"{self.cookie}-who", quote(found), YEAR, httponly=True, samesite="lax")
+        return self.with_desk(request, response, self.desk(request))
+
+    def photo(self, row: int, small: bool = False) -> Response:
+        """An image of the table."""
+        image = self.image(row, SMALL if small else LARGE)
+        if image is None:
+            raise HTTPException(404, f"{self.photos.table.images[row]} cannot be read")
+        return jpeg_response(pictures.jpeg(image, 75 if small else 88))
+
+    def colours(self) -> Response:
+        """Those of all pages of this package."""
+        return Response(render(self.pages, "report.css"), media_type="text/css")
+
+    def image(self, row: int, side: int) -> "Image | None":
+        """An image of the table, its longer side at most `side` pixels; None if it cannot be read."""
+        try:
+            return pictures.read_small(self.photos.path(row), side)
+        except LookupError as error:
+            raise HTTPException(404, str(error)) from error
+
+    def is_led_here(self, request: Request) -> bool:
+        """Whether another site opened this, in a browser that has no desk yet: nothing is leased for that."""
+        return from_elsewhere(request.headers) and f"{self.cookie}-desk" not in request.cookies
+
+    def welcome(self, request: Request, desk: str, to: str) -> Response:
+        """A page that goes on to an address by itself, from here and with its desk."""
+        return self.with_desk(request, self.html("review_note.html", note=None, to=to), desk)
+
+    def desk(self, request: Request) -> str:
+        """The name of the browser; a new one where it has none."""
+        return request.cookies.get(f"{self.cookie}-desk", "")[:64] or new_name()
+
+    def with_desk(self, request: Request, response: Response, desk: str) -> Response:
+        """A response that leaves the browser its name."""
+        if request.cookies.get(f"{self.cookie}-desk") != desk:
+            response.set_cookie(f"{self.cookie}-desk", desk, YEAR, httponly=True, samesite="lax")
+        return response
+
+    def who(self, request: Request) -> str | None:
+        """The person, if they said who they are."""
+        return clean_name(unquote(request.cookies.get(f"{self.cookie}-who", ""))) or self.default_name
+
+    def known(self, request: Request) -> str:
+        """Who asks, who must have said it."""
+        who = self.who(request)
+        if who is None:
+            raise HTTPException(403, "say who you are first")
+        return who
+
+    def html(self, name: str, status: int = 200, **shown: Any) -> Response:
+        """A template as a response."""
+        return HTMLResponse(render(self.pages, name, **shown), status)
+
+
+def by_htmx(request: Request) -> bool:
+    """Whether a script asks for what has changed, and not a browser for a page."""
+    return request.headers.get("hx-request") == "true"
+
+
+def render(pages: jinja2.Environment, name: str, **shown: Any) -> str:
+    """A template as text."""
+    return pages.get_template(name).render(shown)
+
+
+def jpeg_response(content: bytes) -> Response:
+    """A JPEG, which this browser may keep for an hour."""
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+
+def clean_name(given: str) -> str:
+    """A name as a person may have one; empty if it is none."""
+    kept = "".join(letter for letter in given if letter.isprintable())
+    return " ".join(kept.split())[:LONGEST_NAME]
+
+
+def user_name() -> str:
+    """The name of who runs this."""
+    try:
+        return clean_name(getpass.getuser()) or "somebody"
+    except (OSError, KeyError):
+        return "somebody"

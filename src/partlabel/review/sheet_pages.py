@@ -1,0 +1,170 @@
+"""The page that collects a calibration set: one photo at a time, and all tags of it.
+
+Nothing is set beforehand and the model is not asked, so that no suggestion leads the answers.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from partlabel.review.events import Answer
+from partlabel.review.guard import Guard
+from partlabel.review.pages import Pages, Photos, by_htmx
+from partlabel.review.sheets import Photo, Sheets
+
+ANSWERS: tuple[Answer, ...] = ("present", "absent", "skip")
+NAMES_APART = 3
+"""Tags without an answer that a message names."""
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form: one a tag and a few more."""
+    most = 100 + request.app.state.tags
+    return {
+        name: value for name, value in (await request.form(max_fields=most)).items() if isinstance(value, str)
+    }
+
+
+Form = Annotated[dict[str, str], Depends(form_of)]
+
+
+def create(
+    sheets: Sheets, guard: Guard, *, title: str, run: str, follow_links: bool = False, port: int = 0
+) -> FastAPI:
+    """The page.
+
+    Args:
+        sheets: The calibration set.
+        guard: Who may talk to it.
+        title: What it is called.
+        run: The run folder as it was typed, for the command that goes on.
+        follow_links: Show images that links in the image folder lead out of it to.
+        port: Names the cookies.
+    """
+    answers = SheetPages(sheets, guard, Photos(sheets.table, follow_links), title, run, port)
+    app = answers.app()
+    app.state.tags = len(sheets.table.classes)
+    app.get("/")(answers.page)
+    app.post("/sheet")(answers.answer)
+    app.post("/undo")(answers.undo)
+    app.get("/progress")(answers.progress)
+    return app
+
+
+class SheetPages(Pages):
+    """What is answered to each request; arguments as `create`.
+
+    Args:
+        sheets: The calibration set.
+        guard: Who may talk to it.
+        photos: Of its table.
+        title: What it is called.
+        run: The run folder as it was typed.
+        port: Names the cookies.
+    """
+
+    def __init__(self, sheets: Sheets, guard: Guard, photos: Photos, title: str, run: str, port: int) -> None:
+        super().__init__(guard, photos, title, port)
+        self.sheets, self.run = sheets, run
+        sheets.readable = self._is_readable
+
+    def page(self, request: Request) -> Response:
+        """The whole page, with a photo."""
+        desk, who = self.desk(request), self.who(request)
+        if who is None:
+            return self.with_desk(request, self.html("review_who.html", title=self.title, who=""), desk)
+        if self.is_led_here(request):
+            return self.welcome(request, desk, "/")
+        return self._shown(request, desk, who, self.sheets.next(desk))
+
+    def answer(self, request: Request, form: Form) -> Response:
+        """Keep all answers of a photo, or replace it, and show the next one."""
+        desk, who = self.desk(request), self.known(request)
+        ask, row, what = form.get("ask", ""), form.get("row", ""), form.get("what", "complete")
+        if (
+            not 0 < len(ask) <= 64
+            or not row.isascii()
+            or not row.isdigit()
+            or what not in ("complete", "skip")
+        ):
+            raise HTTPException(422, "this is no answer to a photo")
+        photo = Photo(ask, int(row), "")
+        try:
+            if what == "skip":
+                self.sheets.skip(desk, who, ask, photo.row)
+            else:
+                given = self._given(form)
+                if lacking := [name for name in self.sheets.table.classes if name not in given]:
+                    photo = photo._replace(image=self.sheets.table.images[photo.row])
+                    return self._shown(request, desk, who, photo, _lacking(lacking), given)
+                self.sheets.answer(desk, who, ask, photo.row, given)
+        except (KeyError, IndexError) as error:
+            raise HTTPException(404, "there is no such photo in the draw") from error
+        return self._on(request, desk, who, self.sheets.next(desk))
+
+    def undo(self, request: Request) -> Response:
+        """Take the last photo of this browser back, and show it again with what was answered."""
+        desk, who = self.desk(request), self.known(request)
+        found = self.sheets.undo(desk, who)
+        if found is None:
+            return self._on(request, desk, who, self.sheets.next(desk), "There is nothing to take back.")
+        sheet, photo = found
+        if not by_htmx(request):
+            return self._on(request, desk, who, photo)
+        return self._shown(
+            request, desk, who, photo or self.sheets.next(desk), "Taken back.", self.sheets.given(sheet)
+        )
+
+    def progress(self, request: Request) -> Response:
+        """How far all are."""
+        return self.html(
+            "sheet_progress.html", progress=self.sheets.progress(), who=self.who(request), alone=False
+        )
+
+    def _on(self, request: Request, desk: str, who: str, photo: Photo | None, word: str = "") -> Response:
+        """The next photo; without scripts the whole page again."""
+        if not by_htmx(request):
+            return self.with_desk(request, RedirectResponse("/", 303), desk)
+        return self._shown(request, desk, who, photo, word)
+
+    def _shown(
+        self,
+        request: Request,
+        desk: str,
+        who: str,
+        photo: Photo | None,
+        word: str = "",
+        given: Mapping[str, str] | None = None,
+    ) -> Response:
+        """The photo: within the page, or alone where htmx asked for it."""
+        last = self.sheets.decisions.last_sheet(desk)
+        parts: dict[str, Any] = {
+            "title": self.title, "run": self.run, "who": who, "photo": photo, "word": word, "given": given or {},
+            "progress": self.sheets.progress(), "classes": self.sheets.table.classes, "last": last,
+        }  # fmt: skip
+        alone = by_htmx(request)
+        response = self.html("sheet_photo.html" if alone else "sheet.html", alone=alone, **parts)
+        return self.with_desk(request, response, desk)
+
+    def _given(self, form: Mapping[str, str]) -> dict[str, Answer]:
+        """The answers in a form, by class."""
+        return {
+            name: answer
+            for column, name in enumerate(self.sheets.table.classes)
+            for answer in ANSWERS
+            if form.get(f"t{column}") == answer
+        }
+
+    def _is_readable(self, row: int) -> bool:
+        try:
+            return self.image(row, 64) is not None
+        except HTTPException:
+            return False
+
+
+def _lacking(names: list[str]) -> str:
+    """Say which tags have no answer."""
+    more = f" and {len(names) - NAMES_APART} more" if len(names) > NAMES_APART else ""
+    return f"Not saved yet, no answer for: {', '.join(names[:NAMES_APART])}{more}."
