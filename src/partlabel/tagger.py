@@ -188,6 +188,7 @@ class Tagger:
             if self.completion is not None:
                 self.completion.save(run.completion)
             fitting.write_results(self, run, parts, outcome, graph)
+            self.out_of_fold = OutOfFold.of(run)
         return self
 
     def scores(

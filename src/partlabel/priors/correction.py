@@ -22,10 +22,11 @@ from partlabel.priors.selection_model import SelectionModel
 Source = Literal["calibration set", "prevalence", "estimate", "fair sample"]
 SIGNIFICANT = 10.0
 """Nats of log-likelihood by which rates that differ have to be better than equal ones, for a sample to be unfair."""
-DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOPE, DOUBT_CLASS = 0.1, 0.25, 0.2, 0.15, 0.4
-"""Standard deviations, in log-odds, that are added where no calibration set tells: of the common shift for a fair
-sample, for an estimate with known absent labels and for a given prevalence; of the slope; of each class's own shift.
-They are of the size of the errors in benchmarks/probabilities.py."""
+DOUBT_ASKED, DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOPE, DOUBT_CLASS = 0.2, 0.1, 0.25, 0.2, 0.15, 0.4
+"""Standard deviations, in log-odds, that are added to those of the fits: of the common shift for a calibration set (the
+labels of an image are not independent), a fair sample, an estimate with known absent labels and a given prevalence; and
+without a calibration set, of the slope and of each class's own shift. They are of the size of the errors in
+benchmarks/probabilities.py."""
 NINETY = 1.645
 """Standard deviations to either end of a 90 % interval of a normal distribution."""
 
@@ -155,7 +156,7 @@ def correct(
     if absent:
         covariance[1, 1] += (DOUBT_FAIR if fair else DOUBT_ABSENT) ** 2
     else:
-        covariance[1, 1] += (_log_bound(model) / NINETY) ** 2
+        covariance[1, 1] += DOUBT_ABSENT**2 + (_log_bound(model) / NINETY) ** 2
     return _build(
         "fair sample" if fair else "estimate",
         len(labels),
@@ -236,7 +237,7 @@ def _doubt(
 
 
 def _log_bound(model: SelectionModel) -> float:
-    """Half the distance between the bounds of the share of present labels that are known, in logs (`bounded`)."""
+    """How far the share of present labels that are known is from 1, its upper bound, in logs (`bounded`)."""
     share = float(np.average(model.rate_present, weights=model.prevalence + 1e-12))
     return -float(np.log(max(share, 1e-3)))
 
@@ -262,12 +263,13 @@ def _asked(
         base = Scale(first.slope, first.offset + selection_model.shift(*rates))
         of_blank = found
     filling = _recalibrated(base, of_blank)
+    covariance = of_blank.covariance + np.diag([0.0, DOUBT_ASKED**2])
     prevalence = probability.mean(0)
     overall = overall_rates(prevalence, labels)
     unknown = _share(filling.slope * asked.voted + filling.offset, asked.blank, prevalence)
     return Correction(
         "calibration set", len(truth), prevalence, unknown, *overall, scale, filling, of_blank.centre,
-        of_blank.covariance, of_blank.deviation,
+        covariance, of_blank.deviation,
     )  # fmt: skip
 
 

@@ -130,14 +130,12 @@ def implied_tags(labels: Int8[np.ndarray, "image class"]) -> float:
 def _from_sources(known: Bool[np.ndarray, "image class"]) -> bool:
     """Whether the same few sets of classes are known again and again, each with several classes."""
     rows = known[known.any(1)]
-    if known.shape[1] < 3 or len(rows) < 20:
+    if len(rows) < 20:
         return False
     patterns, counts = np.unique(np.packbits(rows, axis=1), axis=0, return_counts=True)
-    often = counts >= 3
+    few = len(patterns) <= max(PATTERNS * len(rows), 2) and len(patterns) < 2.0 ** known.shape[1] / 4
     several = rows.sum(1).mean() >= 1.5
-    return bool(
-        several and len(patterns) <= max(PATTERNS * len(rows), 2) and counts[often].sum() >= 0.9 * len(rows)
-    )
+    return bool(few and several and counts[counts >= 3].sum() >= 0.9 * len(rows))
 
 
 def _by_model(labels: np.ndarray, origins: Origins | None) -> float:
@@ -186,5 +184,6 @@ def _warning(values: dict, classes: int) -> str:
         f"{values['positive']:.0%} of the known labels are present: were they a fair sample, an image would show "
         f"{implied:.2g} of {classes} classes on average{instead}. If that is implausible, present labels are known "
         "more often than absent ones, and probabilities come out too high: collect a calibration set (partlabel "
-        "review RUN --calibrate 40), or give the mean number of present classes per image (--prevalence NUMBER) to tune and fill"
+        "review RUN --calibrate 40), or give the mean number of present classes per image (--prevalence NUMBER) to "
+        "tune and fill"
     )

@@ -30,8 +30,8 @@ def read(given: str | Path | float, classes: Sequence[str]) -> Prevalence:
         FileNotFoundError: There is no such file.
     """
     try:
-        number = float(given)
-    except ValueError:
+        number = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
         return _of_file(Path(given), classes)
     if not 0 < number < len(classes):
         raise ValueError(

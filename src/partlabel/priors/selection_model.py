@@ -42,7 +42,7 @@ class Spread(NamedTuple):
 
     offset: float = 0.7
     absent: float = 1.5
-    ratio: float = 0.5
+    ratio: float = 1.0
 
 
 SPREAD = Spread()

@@ -78,12 +78,35 @@ def calibration_set(
     run: Path, tagger: "Tagger", given: Path | None, images: Path | None
 ) -> "LabelTable | None":
     """The calibration set that is named, or else the one that the run's review collected; None where there is none."""
+    from partlabel.data.parts import aligned
     from partlabel.priors import calibration_set as reading
-    from partlabel.run import Run
 
     if given is not None:
         return reading.read(given, images, tagger.classes)
-    return reading.of_review(Run(run), images, tagger.classes)
+    found = _reviewed(run, images)
+    if found is None or found.calibration is None or not any(found.calibration):
+        return None
+    name = f"the calibration set that the review of {run} collected"
+    return reading.check(aligned(reading.marked(found, name), tagger.classes, name), name)
+
+
+def _reviewed(run: Path, images: Path | None) -> "LabelTable | None":
+    """The table of a run with what its review decided; None where the run keeps no table."""
+    from partlabel.review import merging, sheets
+    from partlabel.review.decisions import Decisions
+    from partlabel.run import Run
+
+    folder = Run(run)
+    if not folder.labels.exists():
+        return None
+    table = read_table(*of_run(run, images), missing="keep")
+    if not folder.decisions.exists():
+        return table
+    decisions = Decisions(folder.decisions)
+    try:
+        return merging.merge(table, decisions.tally(), complete=sheets.complete(decisions)).table
+    finally:
+        decisions.close()
 
 
 def say_how_known(
