@@ -212,8 +212,8 @@ def test_a_tuning_is_loaded_as_it_was_saved(known, tmp_path):
 
 def test_files_of_another_kind_are_refused(tmp_path):
     path = tmp_path / "tuning.json"
-    path.write_text('{"format": 2}')
-    with pytest.raises(ValueError, match="is of format 2, and this version of partlabel reads 1"):
+    path.write_text('{"format": 3}')
+    with pytest.raises(ValueError, match="is of format 3, and this version of partlabel reads 1, 2: install"):
         Tuning.load(path)
     path.write_text('{"format": 1, "classes": []}')
     with pytest.raises(ValueError, match="is not what partlabel tune writes: "):
@@ -260,10 +260,10 @@ def run(fitted, tmp_path):
     return shutil.copytree(fitted[1], tmp_path / "run")
 
 
-def with_scales(tagger, table):
+def with_scales(tagger, table, aim="f1"):
     """A tuned copy whose calibrations are known."""
     tagger = copy.copy(tagger)
-    found = fit(tagger.classes, tagger.scores(table), table.labels)
+    found = fit(tagger.classes, tagger.scores(table), table.labels, aim=aim)
     object.__setattr__(found, "scale", Scale(0.5, np.array([1.0, 0, 0, -1])))
     object.__setattr__(found, "scale_filling", Scale(0.25, np.array([2.0, 0, 0, -2])))
     tagger.tuning = found
@@ -362,7 +362,7 @@ def test_shards_of_an_untuned_model_are_not_those_of_a_tuned_one(run, tmp_path):
 
 
 def test_filling_by_tuned_thresholds_decides_each_class_by_its_own(fitted, table):
-    tagger = with_scales(fitted[0], table)
+    tagger = with_scales(fitted[0], table, "precision")
     tagger.completion = None
     cuts = np.float32(tagger.tuning.thresholds)
     filled = tagger.fill(table, accept="tuned", reject="tuned")
@@ -414,6 +414,12 @@ def test_the_verbs_go_by_tuned_thresholds_and_say_when_there_are_none(run, colle
             "bce@plain has no thresholds of its own: run partlabel tune RUN first" in capsys.readouterr().err
         )
     assert main(["tune", str(run), "--folds", "3"]) == 0
+    for side in ("accept", "reject"):
+        assert main(["fill", str(run), f"--{side}", "tuned", "--out", out]) == 2
+        said = capsys.readouterr().err
+        assert f"--{side} tuned: the thresholds of bce@plain are those of the largest F1" in said
+        assert "fill at a stated precision instead (--precision 0.95)" in said
+    assert main(["tune", str(run), "--folds", "3", "--aim", "precision"]) == 0
     assert main(["predict", str(run), photos, "--decide", "--out", out]) == 0
     table = LabelTable.read(out, photos)
     assert f"{table.present:,} of 128 labels are present" in capsys.readouterr().out

@@ -109,7 +109,7 @@ def fine_tune(
         for table in (train, val)
     )
     found = fine_tune_method(model, learn, judge, False, epochs, lr, patience, every, fewest)
-    tagger.tuning = None
+    tagger.tuning, tagger.out_of_fold = None, None
     return found
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int8
 
 from partlabel import __version__, completion, methods, ranks, registry
 from partlabel.caching import Where
-from partlabel.codes import UNKNOWN
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import AUTO, Cache, TrainingConfig
 from partlabel.data.table import LabelTable, frozen
@@ -20,6 +20,8 @@ from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
+from partlabel.priors.expected import PrecisionOf
+from partlabel.priors.out_of_fold import OutOfFold
 from partlabel.run import Run, digest, read_json, read_tensors
 from partlabel.selection.candidates import linear_head
 from partlabel.text import some
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from partlabel.data.filled import FilledTable
     from partlabel.data.parts import Parts
     from partlabel.metrics import Evaluation
+    from partlabel.priors.expected import Expected
     from partlabel.selection.result import Selection
 
 Tuned = Literal["tuned"]
@@ -65,6 +68,7 @@ class Tagger:
         view: Side of the images, and what the backbone expects of them.
         completion: What known labels of an image say of its unknown ones; None where that does not help.
         tuning: Thresholds, and the calibration that `predict` and `fill` apply; None until it was looked for.
+        out_of_fold: Logits of the training images by models that did not see them; None where none were kept.
         lean: Whether it holds only what prediction needs, and not what training kept besides.
         settings: The arguments that rebuild it; after a search, with the method and the head that were found.
         selection: What the search of the last `fit` found; None without one.
@@ -105,6 +109,7 @@ class Tagger:
         self.model: Method | None = None
         self.completion: Completion | None = None
         self.tuning: Tuning | None = None
+        self.out_of_fold: OutOfFold | None = None
         self.lean = False
         self.view = (image_size, backbones.Preprocessing())
         self.cache = Where()
@@ -193,7 +198,7 @@ class Tagger:
         self.cache = caching.where_of(config)
         find = caching.finder(self, config, start_from, 1 if full_batch else None)
         parts = divide(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken, find)
-        self.completion, self.tuning, self.lean = None, None, False
+        self.completion, self.tuning, self.out_of_fold, self.lean = None, None, None, False
         if full_batch:
             selecting.warn_of_unused(self.settings, config)
             parts = parts if val is not None else with_val(parts)
@@ -257,6 +262,7 @@ class Tagger:
             if self.completion is not None:
                 self.completion.save(run.completion)
             fitting.write_results(self, run, parts, outcome, graph, find)
+            self.out_of_fold = OutOfFold.of(run)
         return self
 
     def scores(
@@ -284,6 +290,27 @@ class Tagger:
 
         where = Where(cache != "none" and self.cache.used, cache_dir or self.cache.folder)
         return scores(self._fitted(), self.view, table, batch_size, workers, cache == "features", where)
+
+    def logits_unseen(
+        self, table: LabelTable, batch_size: int = 64, workers: int = 0
+    ) -> Float[np.ndarray, "image class"]:
+        """Logits of every image of a table; of training images those of models that did not see them, where kept.
+
+        Args:
+            table: With a root.
+            batch_size: Images at a time.
+            workers: Processes that read images.
+
+        Raises:
+            OSError: An image cannot be read.
+        """
+        found = np.zeros((len(table), len(self.classes)), np.float32)
+        rows = np.full(len(table), -1) if self.out_of_fold is None else self.out_of_fold.rows(table)
+        if self.out_of_fold is not None:
+            found[rows >= 0] = self.out_of_fold.logits[rows[rows >= 0]]
+        if (rows < 0).any():
+            found[rows < 0] = self.scores(table[rows < 0], batch_size, workers)
+        return found
 
     def evaluate(
         self,
@@ -372,6 +399,34 @@ class Tagger:
             )
         return self.tuning
 
+    def refuse_to_fill_by(
+        self, accept: float | Tuned | None, reject: float | Tuned | None, precision: float | None = None
+    ) -> None:
+        """See that thresholds are fit for filling.
+
+        Raises:
+            ValueError: The tagger was not tuned and is to go by that, its thresholds are those of the largest F1, or
+                both `accept` and `precision` are given.
+        """
+        if precision is not None:
+            if accept is not None:
+                raise ValueError(
+                    "accept (--accept) and precision (--precision) both say which labels become present; give one"
+                )
+            if self.tuning is None or self.tuning.correction is None:
+                raise ValueError(
+                    f"precision (--precision) needs calibrated probabilities, and {self.name} has none: run partlabel "
+                    "tune RUN first, or give a calibration set (--calibration FILE) or the mean number of present "
+                    "classes per image (--prevalence NUMBER)"
+                )
+        for name, given in (("accept", accept), ("reject", reject)):
+            if given == "tuned" and self.tuned().aim == "f1":
+                raise ValueError(
+                    f"--{name} tuned: the thresholds of {self.name} are those of the largest F1, at which many labels "
+                    "are wrong, and are not for filling; fill at a stated precision instead (--precision 0.95), or "
+                    "tune for one (partlabel tune RUN --aim precision --at 0.95)"
+                )
+
     def _ends(
         self, accept: float | Tuned | None, reject: float | Tuned | None, voted: bool
     ) -> tuple[float | list[float] | None, float | list[float] | None]:
@@ -379,7 +434,11 @@ class Tagger:
         if "tuned" not in (accept, reject):
             return accept, reject  # type: ignore[return-value]
         tuning = self.tuned()
-        cuts = tuning.thresholds_filling if voted and tuning.thresholds_filling else tuning.thresholds
+        cuts = (
+            tuning.thresholds_filling
+            if voted and self._votes and tuning.thresholds_filling
+            else tuning.thresholds
+        )
         found = np.array(cuts, np.float32)
         below = np.nextafter(found, np.float32(0))
         return (
@@ -395,6 +454,8 @@ class Tagger:
         batch_size: int = 64,
         workers: int = 0,
         skip_broken: bool = False,
+        precision: float | None = None,
+        precision_of: PrecisionOf = "overall",
     ) -> "FilledTable":
         """The table with a probability for every unknown label; known labels stay untouched.
 
@@ -409,24 +470,25 @@ class Tagger:
             batch_size: Images at a time.
             workers: Processes that read images.
             skip_broken: Leave out images that cannot be read.
+            precision: Expected share of the new present labels that is right; as many labels become PRESENT as that
+                allows, instead of by `accept`.
+            precision_of: Whether that is of all new present labels (`overall`), or of those of each class (`class`).
 
         Raises:
-            ValueError: Thresholds are not 0 <= reject < accept <= 1 for a class, or the tagger was not tuned and is to
-                go by that; or as `predict`.
+            ValueError: Thresholds are not 0 <= reject < accept <= 1 for a class, the tagger was not tuned and is to
+                go by that, or was tuned for F1, which is no way to fill; or as `predict`.
         """
         from partlabel.data import filled
         from partlabel.data.images import find_broken, skip
-        from partlabel.fitting import scored_readable
+        from partlabel.priors import expected
 
-        ends = self._ends(accept, reject, self.completion is not None)
+        self.refuse_to_fill_by(accept, reject, precision)
         before = table if isinstance(table, filled.FilledTable) else filled.FilledTable.of(table)
         before = before.aligned(self.classes)
         table = before.table
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
-            rows, logits = scored_readable(
-                self._fitted(), self.view, table[blank], batch_size, workers, skip_broken, self.cache
-            )
+            rows, logits = self._readable(table[blank], batch_size, workers, skip_broken)
             kept = ~blank
             kept[np.flatnonzero(blank)[rows]] = True
             if not kept.any():
@@ -435,8 +497,33 @@ class Tagger:
         labels = before.table.labels
         found = np.zeros(labels.shape, np.float32)
         if blank.any():
-            found[blank] = self._voted(logits, labels[blank])
-        return filled.fill(before, found, *ends, self.name)
+            found[blank] = self._voted(logits, labels[blank], bool((labels != UNKNOWN).any()))
+        unknown = labels == UNKNOWN
+        if precision is not None:
+            _, below = self._ends(None, reject, True)
+            correction = self.tuned().correction
+            from_ = expected.accepted(found, unknown, precision, precision_of, correction)
+            return filled.fill(before, found, from_.tolist(), below, self.name)
+        return filled.fill(before, found, *self._ends(accept, reject, True), self.name)
+
+    def expected_right(self, before: LabelTable, after: "FilledTable") -> "Expected":
+        """How many of the labels that `fill` made are right, by the probabilities that it gave them.
+
+        Args:
+            before: What was known, with the images of `after` among its own.
+            after: What `fill` returned.
+        """
+        from partlabel.data.parts import aligned
+        from partlabel.priors import expected
+
+        before = aligned(before, self.classes)
+        row = {image: number for number, image in enumerate(before.images)}
+        unknown = before.labels[[row[image] for image in after.table.images]] == UNKNOWN
+        labels = after.table.labels
+        correction = None if self.tuning is None else self.tuning.correction
+        return expected.expected_right(
+            after.probability, unknown & (labels == PRESENT), unknown & (labels == ABSENT), correction
+        )
 
     def judge(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0, skip_broken: bool = False
@@ -558,6 +645,7 @@ class Tagger:
                 raise ValueError(
                     f"{run.tuning} is of other classes than {run.config}: run partlabel tune again"
                 )
+        tagger.out_of_fold = OutOfFold.of(run)
         return tagger
 
     def for_prediction(self) -> "Tagger":
@@ -729,16 +817,48 @@ class Tagger:
             table = table[rows] if len(rows) else skip(table, find_broken(table))
         return table, logits
 
+    @property
+    def _votes(self) -> bool:
+        """Whether unknown labels have a calibration of their own: known ones vote, or were no fair sample."""
+        return self.completion is not None or (self.tuning is not None and not self.tuning.fair)
+
     def _voted(
-        self, logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]
+        self,
+        logits: Float[np.ndarray, "image class"],
+        labels: Int8[np.ndarray, "image class"],
+        some_known: bool = True,
     ) -> Float[np.ndarray, "image class"]:
-        """Calibrated probabilities after the vote of each image's known labels, of which none votes for itself."""
+        """Calibrated probabilities after the vote of each image's known labels, of which none votes for itself.
+
+        Where nothing at all is known of a table, its labels are those of random images.
+        """
         if self.completion is not None:
             logits = self.completion.logits(logits, labels)
         if self.tuning is not None:
-            voted = self.completion is not None
-            logits = self.tuning.logits_filling(logits) if voted else self.tuning.logits(logits)
+            filling = self._votes and (some_known or self.tuning.fair)
+            logits = self.tuning.logits_filling(logits) if filling else self.tuning.logits(logits)
         return probability(logits)
+
+    def _readable(
+        self, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
+    ) -> tuple[np.ndarray, Float[np.ndarray, "image class"]]:
+        """Rows of the images that can be read, and their logits; of training images as `logits_unseen`."""
+        from partlabel.fitting import scored_readable
+
+        if self.out_of_fold is None:
+            return scored_readable(
+                self._fitted(), self.view, table, batch_size, workers, skip_broken, self.cache
+            )
+        kept = self.out_of_fold.rows(table)
+        logits, readable = np.zeros((len(table), len(self.classes)), np.float32), kept >= 0
+        logits[readable] = self.out_of_fold.logits[kept[readable]]
+        others = np.flatnonzero(~readable)
+        if len(others):
+            rows, found = scored_readable(
+                self._fitted(), self.view, table[others], batch_size, workers, skip_broken, self.cache
+            )
+            logits[others[rows]], readable[others[rows]] = found, True
+        return np.flatnonzero(readable), logits[readable]
 
     def _fitted(self) -> Method:
         if self.model is None:

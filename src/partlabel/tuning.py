@@ -8,22 +8,28 @@ has few known labels, and what is best on few is chance; so neither is found cla
 - thresholds: each class's own is drawn to the one that is best for all (`thresholds.py`).
 
 The figures given are cross-fitted: every image is judged by what was found without it (docs/tuning.md).
+
+Known labels are often no fair sample. Where they are not, probabilities are corrected for it (`priors/correction.py`,
+docs/probabilities.md), and thresholds are found on all labels, the unknown ones drawn from corrected probabilities.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int8
+from jaxtyping import Bool, Float, Int8
 
 from partlabel import __version__
 from partlabel.calibration import calibrate
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.parts import VAL, aligned
 from partlabel.metrics import Decisions, harmonic
+from partlabel.priors.correction import Asked, Correction, correct
+from partlabel.priors.prevalence import Prevalence
+from partlabel.priors.scale import Scale
 from partlabel.run import plain, read_json, write_json
 from partlabel.text import some
 from partlabel.thresholds import Aim, Goal, thresholds
@@ -34,20 +40,13 @@ if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
     from partlabel.tagger import Tagger
 
-FORMAT = 1
+FORMAT = 2
 """Of `tuning.json`."""
+READABLE = (1, 2)
+"""Formats that are read: 1 has no `correction`."""
+ENOUGH = 50
+"""Labels known to be present from which on it is estimated how labels became known."""
 NAN = float("nan")
-
-
-class Scale(NamedTuple):
-    """How sure logits may be: `slope * logit_c + offset_c`. The slope is above 0, so that nothing ranks otherwise."""
-
-    slope: float
-    offset: Float[np.ndarray, " class"]
-
-    def logits(self, logits: Float[np.ndarray, "image class"]) -> Float32[np.ndarray, "image class"]:
-        """Logits that are as sure as they are right."""
-        return (self.slope * logits + self.offset).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,8 @@ class Tuning:
         gain: What changed, cross-fitted.
         thresholds_filling: Of each class, for the probabilities that `fill` has after the vote; None where nothing
             votes.
+        correction: For how labels became known, which `scale` and `scale_filling` then are those of; None where
+            nothing was found out about that.
     """
 
     classes: tuple[str, ...]
@@ -111,6 +112,12 @@ class Tuning:
     scale_filling: Scale | None
     gain: Gain
     thresholds_filling: tuple[float, ...] | None = None
+    correction: Correction | None = None
+
+    @property
+    def fair(self) -> bool:
+        """Whether known labels are taken for a fair sample."""
+        return self.correction is None or self.correction.source == "fair sample"
 
     def logits(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
         """Calibrated logits, from those of the model."""
@@ -122,8 +129,10 @@ class Tuning:
 
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
-        scales = {name: _numbers(getattr(self, name)) for name in ("scale", "scale_filling")}
-        write_json(path, plain({"format": FORMAT, "partlabel": __version__} | asdict(self) | scales))
+        values = asdict(self) | {
+            name: _json(getattr(self, name)) for name in ("scale", "scale_filling", "correction")
+        }
+        write_json(path, plain({"format": FORMAT, "partlabel": __version__} | values))
 
     @classmethod
     def load(cls, path: Path) -> "Tuning":
@@ -134,17 +143,19 @@ class Tuning:
         """
         values = read_json(path)
         version = values.pop("format", None) if isinstance(values, dict) else None
-        if version != FORMAT:
+        if version not in READABLE:
             raise ValueError(
-                f"{path} is of format {version}, and this version of partlabel reads {FORMAT}: install the one that "
-                "wrote it, or run partlabel tune again"
+                f"{path} is of format {version}, and this version of partlabel reads {some(READABLE)}: install the one "
+                "that wrote it, or run partlabel tune again"
             )
         values.pop("partlabel", None)
         try:
             for name in ("classes", "present", "absent", "thresholds"):
                 values[name] = tuple(values[name])
             for name in ("scale", "scale_filling"):
-                values[name] = _scale(values[name])
+                values[name] = None if values[name] is None else Scale.from_json(values[name])
+            if values.get("correction") is not None:
+                values["correction"] = Correction.from_json(values["correction"])
             if values.get("thresholds_filling") is not None:
                 values["thresholds_filling"] = tuple(values["thresholds_filling"])
             found = cls(**values | {"gain": _gain(values["gain"])})
@@ -168,6 +179,8 @@ class Tuning:
             "thresholds_filling": self.thresholds_filling,
             "scale": None if self.scale is None else self.scale.offset,
             "scale_filling": None if self.scale_filling is None else self.scale_filling.offset,
+            "correction.prevalence": None if self.correction is None else self.correction.prevalence,
+            "correction.scale": None if self.correction is None else self.correction.scale.offset,
             "gain.class_f1": self.gain.class_f1,
             "gain.class_precision": self.gain.class_precision,
             "gain.class_recall": self.gain.class_recall,
@@ -185,10 +198,12 @@ class Tuning:
 
 def tune(
     tagger: "Tagger",
-    table: "LabelTable",
+    table: "LabelTable | None" = None,
     aim: Aim = "f1",
     at: float = 0.9,
     *,
+    calibration: "LabelTable | None" = None,
+    prevalence: Prevalence | None = None,
     shrink: float = 5.0,
     folds: int = 5,
     seed: int = 0,
@@ -199,9 +214,13 @@ def tune(
 
     Args:
         tagger: Fitted, or loaded.
-        table: Images that were not trained on; of a table with a split its part `val`, and never another.
+        table: Images that were not trained on; of a table with a split its part `val`, and never another. None takes
+            the training images, judged by models that did not see them, where training kept those logits.
         aim: What thresholds are to be best for.
         at: The precision or recall aimed at.
+        calibration: Images drawn at random and labelled completely.
+        prevalence: Share of all images that show each class, or the mean number of present classes per image; used
+            where there is no calibration set.
         shrink: Images known to show a class from which on its own threshold counts for half.
         folds: For the figures: each share of the images is judged by what was found on the others.
         seed: Of the shares.
@@ -209,14 +228,61 @@ def tune(
         workers: Processes that read images.
 
     Raises:
-        ValueError: The tagger knows nothing yet, the classes differ, the table has parts and none is `val`, or too
-            little of it is known.
+        ValueError: The tagger knows nothing yet, the classes differ, the table has parts and none is `val`, there is
+            no table and no logits were kept, or too little of it is known.
     """
-    table = validation_part(aligned(table, tagger.classes))
-    logits = tagger.scores(table, batch_size, workers)
+    how = {"batch_size": batch_size, "workers": workers}
+    kept = tagger.out_of_fold
+    if table is not None:
+        table = validation_part(aligned(table, tagger.classes))
+        logits = tagger.scores(table, **how)
+    elif kept is not None:
+        table, logits = kept.table, kept.logits
+    else:
+        raise ValueError(
+            f"{tagger.name} kept no logits of its training images by models that did not see them: name a table of "
+            "images that were not trained on"
+        )
     voted = None if tagger.completion is None else tagger.completion.logits(logits, table.labels)
-    tagger.tuning = fit(tagger.classes, logits, table.labels, voted, aim, at, shrink, folds, seed)
+    asked = (
+        None if calibration is None else asked_of(tagger, aligned(calibration, tagger.classes), table, **how)
+    )
+    tagger.tuning = fit(
+        tagger.classes,
+        logits,
+        table.labels,
+        voted,
+        aim,
+        at,
+        shrink,
+        folds,
+        seed,
+        asked=asked,
+        prevalence=prevalence,
+    )
     return tagger.tuning
+
+
+def asked_of(
+    tagger: "Tagger", calibration: "LabelTable", table: "LabelTable", batch_size: int = 64, workers: int = 0
+) -> Asked:
+    """A calibration set as a tagger sees it: images that it was trained on are judged by models that did not see them.
+
+    Args:
+        tagger: Fitted, or loaded.
+        calibration: Complete labels, in the order of its classes.
+        table: What is known of these and other images besides; those that are not in it have nothing known.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+    """
+    logits = tagger.logits_unseen(calibration, batch_size, workers)
+    row = {image: number for number, image in enumerate(table.images)}
+    before = np.full(calibration.labels.shape, UNKNOWN, np.int8)
+    for number, image in enumerate(calibration.images):
+        if image in row:
+            before[number] = table.labels[row[image]]
+    voted = logits if tagger.completion is None else tagger.completion.logits(logits, before)
+    return Asked(logits, voted, calibration.labels, before == UNKNOWN)
 
 
 def validation_part(table: "LabelTable") -> "LabelTable":
@@ -245,6 +311,8 @@ def fit(
     shrink: float = 5.0,
     folds: int = 5,
     seed: int = 0,
+    asked: Asked | None = None,
+    prevalence: Prevalence | None = None,
 ) -> Tuning:
     """Thresholds and calibration from logits and known labels.
 
@@ -258,11 +326,42 @@ def fit(
         shrink: As `tune`.
         folds: As `tune`.
         seed: As `tune`.
+        asked: The calibration set.
+        prevalence: As `tune`.
 
     Raises:
         ValueError: Too little is known, or an option makes no sense.
     """
     _check(labels, at, shrink, folds)
+    _check_known(labels, asked is not None or prevalence is not None)
+    judged = voted if voted is not None else logits
+    correction = (
+        correct(logits, judged, labels, asked, prevalence) if _tells(labels, asked, prevalence) else None
+    )
+    if correction is not None and correction.source != "fair sample":
+        return _fit_corrected(classes, logits, judged, labels, correction, Goal(aim, at), shrink, folds, seed)
+    found = _fit_fair(classes, logits, labels, voted, aim, at, shrink, folds, seed)
+    if correction is None:
+        return found
+    same = Scale(1.0, np.zeros(labels.shape[1]))
+    kept = replace(
+        correction, scale=found.scale or same, scale_filling=found.scale_filling or found.scale or same
+    )
+    return replace(found, correction=kept)
+
+
+def _fit_fair(
+    classes: tuple[str, ...],
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    voted: Float[np.ndarray, "image class"] | None,
+    aim: Aim,
+    at: float,
+    shrink: float,
+    folds: int,
+    seed: int,
+) -> Tuning:
+    """From known labels that are a fair sample."""
     shares = np.random.default_rng(seed).permutation(len(labels)) % folds
     scale, sure = _helping(logits, labels, shares)
     filling, cuts = None, None
@@ -293,6 +392,56 @@ def fit(
     )
 
 
+def _fit_corrected(
+    classes: tuple[str, ...],
+    logits: Float[np.ndarray, "image class"],
+    judged: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    correction: Correction,
+    goal: Goal,
+    shrink: float,
+    folds: int,
+    seed: int,
+) -> Tuning:
+    """From known labels that are no fair sample: unknown ones are drawn from the corrected probabilities."""
+    random = np.random.default_rng(seed)
+    shares = random.permutation(len(labels)) % folds
+    sure, sure_blank = correction.scale.logits(logits), correction.scale_filling.logits(judged)
+    blank = labels == UNKNOWN
+    drawn = random.random(labels.shape) < _sigmoid(sure_blank.astype(np.float64))
+    whole = np.where(blank, np.where(drawn, PRESENT, ABSENT), labels).astype(np.int8)
+    found = thresholds(sure, whole, goal, shrink)
+    common, *by_class = _sigmoid(np.append(found.common, found.by_class)).tolist()
+    drawn_only = np.where(blank, whole, UNKNOWN).astype(np.int8)
+    cuts = found.by_class if not blank.any() else thresholds(sure_blank, drawn_only, goal, shrink).by_class
+    decided = _decided(sure, whole, shares, False, goal, shrink)
+    present, absent = ((labels == code).sum(0) for code in (PRESENT, ABSENT))
+    return Tuning(
+        tuple(classes),
+        goal.aim,
+        goal.at,
+        shrink,
+        len(labels),
+        tuple(present.tolist()),
+        tuple(absent.tolist()),
+        common,
+        tuple(by_class),
+        correction.scale,
+        correction.scale_filling,
+        _gained(logits, sure, decided, whole),
+        tuple(_sigmoid(cuts).tolist()),
+        correction,
+    )
+
+
+def _tells(
+    labels: Int8[np.ndarray, "image class"], asked: Asked | None, prevalence: Prevalence | None
+) -> bool:
+    """Whether there is anything to correct probabilities by: enough known labels, or what the user gives."""
+    present = int((labels == PRESENT).sum())
+    return present > 0 and (asked is not None or prevalence is not None or present >= ENOUGH)
+
+
 def fit_scale(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> Scale:
     """The slope and offsets at which the known labels' cross-entropy is least.
 
@@ -317,11 +466,22 @@ def _check(labels: np.ndarray, at: float, shrink: float, folds: int) -> None:
         raise ValueError(f"folds is {folds}; it has to be at least 2, for each share is judged by the others")
     if len(labels) < folds:
         raise ValueError(f"{len(labels)} images cannot be cut into {folds} shares; tuning needs more images")
-    if not (labels == PRESENT).any() or not (labels == ABSENT).any():
-        raise ValueError(
-            f"of {len(labels)} images {int((labels == PRESENT).sum())} labels are known to be present and "
-            f"{int((labels == ABSENT).sum())} absent; tuning needs both"
+
+
+def _check_known(labels: np.ndarray, given: bool) -> None:
+    """See that enough is known to tune by; of labels that are all present, that they are enough to estimate by."""
+    present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
+    if present and (absent or given or present >= ENOUGH):
+        return
+    needs = f"tuning needs both, or {ENOUGH} present ones"
+    if present:
+        needs += (
+            ", or to be told how common classes are: a calibration set (--calibration FILE) or the mean number of "
+            "present classes per image (--prevalence NUMBER)"
         )
+    raise ValueError(
+        f"of {len(labels)} images {present} labels are known to be present and {absent} absent; {needs}"
+    )
 
 
 def _cross(
@@ -411,12 +571,8 @@ def _sigmoid(logits: Float[np.ndarray, " number"]) -> Float[np.ndarray, " number
     return 1 / (1 + np.exp(-logits))
 
 
-def _numbers(scale: Scale | None) -> dict[str, Any] | None:
-    return None if scale is None else {"slope": scale.slope, "offset": scale.offset.tolist()}
-
-
-def _scale(value: Mapping[str, Any] | None) -> Scale | None:
-    return None if value is None else Scale(float(value["slope"]), np.array(value["offset"], np.float64))
+def _json(value: Scale | Correction | None) -> dict[str, Any] | None:
+    return None if value is None else value.to_json()
 
 
 def _gain(value: Mapping[str, Any]) -> Gain:

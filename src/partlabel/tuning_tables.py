@@ -43,6 +43,11 @@ def percent(share: float) -> str:
 
 def _title(tuning: Tuning) -> str:
     aim = "the largest F1" if tuning.aim == "f1" else f"{tuning.aim} {tuning.at:g}"
+    if not tuning.fair:
+        return (
+            f"Thresholds for {aim}, from {tuning.images:,} images. Known labels are no fair sample: unknown ones "
+            "were drawn from corrected probabilities, and F1, precision and recall are what these lead to expect."
+        )
     return (
         f"Thresholds for {aim}, from {tuning.images:,} images. F1, precision, recall and log loss are of images that "
         "took no part in finding what they are judged by."
@@ -50,6 +55,8 @@ def _title(tuning: Tuning) -> str:
 
 
 def _calibration(tuning: Tuning) -> list[str]:
+    if not tuning.fair and tuning.correction is not None:
+        return [tuning.correction.sentence, f"slope {tuning.correction.scale.slope:.3f}"]
     before, after = tuning.gain.log_loss
     lines = [f"log loss {before:.4f}: calibration does not lower it, and is left out"]
     if tuning.scale is not None:

@@ -190,7 +190,8 @@ def fill(
     Args:
         table: What is known; of a table that was filled before, sources stay, and its blanks are filled anew.
         probability: The model's, that the class is present; only what it says of blanks is looked at.
-        accept: Blanks from this probability on become PRESENT, one for all classes or one a class; None makes none.
+        accept: Blanks from this probability on become PRESENT, one for all classes or one a class; None makes none,
+            and infinity none of a class.
         reject: Blanks up to this probability become ABSENT, as `accept`; None makes none.
         model: Who says so: `<model>@<run>`.
 
@@ -226,7 +227,7 @@ def _thresholds(
     """From which probability on and up to which one labels are made of each class; 2 and -1 where none are."""
     highest, lowest = (1 if accept is None else accept), (0 if reject is None else reject)
     high, low = (np.broadcast_to(np.asarray(each, np.float64), len(classes)) for each in (highest, lowest))
-    wrong = ~((low >= 0) & (low < high) & (high <= 1))
+    wrong = ~((low >= 0) & (low < high) & ((high <= 1) | np.isinf(high)))
     if wrong.any():
         first = int(wrong.argmax())
         said = [

@@ -19,6 +19,8 @@ class Job:
         shards: The folder of the shards.
         accept: As `Tagger.fill`.
         reject: As `Tagger.fill`.
+        precision: As `Tagger.fill`, in each shard.
+        precision_of: As `Tagger.fill`.
         decide: Whether to predict as `Tagger.decide` does.
         batch_size: Images at a time.
         workers: Processes that read images, for each that predicts.
@@ -32,6 +34,8 @@ class Job:
     shards: Path = Path()
     accept: float | Literal["tuned"] | None = None
     reject: float | Literal["tuned"] | None = None
+    precision: float | None = None
+    precision_of: Literal["overall", "class"] = "overall"
     decide: bool = False
     batch_size: int = 64
     workers: int = 0

@@ -21,6 +21,8 @@ def of(job: Job) -> dict[str, Any]:
     for path in (run.config, run.weights, run.completion, run.tuning):
         state.update(path.read_bytes() if path.exists() else b"")
     asked = {"verb": job.verb, "model": state.hexdigest(), "accept": job.accept, "reject": job.reject}
+    if job.precision is not None:
+        asked |= {"precision": job.precision, "precision_of": job.precision_of}
     return asked | ({"decide": True} if job.decide else {})
 
 

@@ -31,6 +31,8 @@ def run(job: Job, source: Rows | Files, engine: Engine) -> Done:
     tagger = Tagger.load(job.run)  # that there is one is seen before anything is cut
     if job.decide or "tuned" in (job.accept, job.reject):
         tagger.tuned()
+    if job.verb == "fill":
+        tagger.refuse_to_fill_by(job.accept, job.reject, job.precision)
     out = job.out
     names = cut(job, source, engine.shard_size) if isinstance(source, Rows) else listed(job, source)
     folder = out / "input" if isinstance(source, Rows) else source.paths[0].parent

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -58,13 +58,18 @@ class Worker:
     def _found(self, given: LabelTable | FilledTable) -> pl.DataFrame:
         table = given.table if isinstance(given, FilledTable) else given
         job, tagger = self.job, self.tagger
-        how = {"batch_size": job.batch_size, "workers": job.workers, "skip_broken": job.skip_broken}
+        how: dict[str, Any] = {
+            "batch_size": job.batch_size,
+            "workers": job.workers,
+            "skip_broken": job.skip_broken,
+        }
         try:
             if job.decide:
-                return tagger.decide(table, **how).frame()  # type: ignore[arg-type]
+                return tagger.decide(table, **how).frame()
             if job.verb == "predict":
-                return tagger.predict(table, **how)  # type: ignore[arg-type]
-            return tagger.fill(given, job.accept, job.reject, **how).frame()  # type: ignore[arg-type]
+                return tagger.predict(table, **how)
+            how |= {"precision": job.precision, "precision_of": job.precision_of}
+            return tagger.fill(given, job.accept, job.reject, **how).frame()
         except NoneReadable:
             return _nothing(job, tagger, table)
 

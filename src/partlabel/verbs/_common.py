@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from partlabel.codes import Absent
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from partlabel.data.filled import FilledTable
+    from partlabel.data.origins import Origins
     from partlabel.data.table import LabelTable
+    from partlabel.priors.prevalence import Prevalence
+    from partlabel.tagger import Tagger
 
 
 def read_table(
@@ -85,6 +90,64 @@ def of_run(run: Path, images: Path | None) -> tuple[Path, Path]:
     if not folder.labels.exists():
         raise FileNotFoundError(f"{run} holds no label table of its own; name one")
     return folder.labels, images or Path(read_json(folder.config)["data"]["images"])
+
+
+def calibration_set(
+    run: Path, tagger: "Tagger", given: Path | None, images: Path | None
+) -> "LabelTable | None":
+    """The calibration set that is named, or else the one that the run's review collected; None where there is none."""
+    from partlabel.data.parts import aligned
+    from partlabel.priors import calibration_set as reading
+
+    if given is not None:
+        return reading.read(given, images, tagger.classes)
+    found = _reviewed(run, images)
+    if found is None or found.calibration is None or not any(found.calibration):
+        return None
+    name = f"the calibration set that the review of {run} collected"
+    return reading.check(aligned(reading.marked(found, name), tagger.classes, name), name)
+
+
+def _reviewed(run: Path, images: Path | None) -> "LabelTable | None":
+    """The table of a run with what its review decided; None where the run keeps no table."""
+    from partlabel.review import merging, sheets
+    from partlabel.review.decisions import Decisions
+    from partlabel.run import Run
+
+    folder = Run(run)
+    if not folder.labels.exists():
+        return None
+    table = read_table(*of_run(run, images), missing="keep")
+    if not folder.decisions.exists():
+        return table
+    decisions = Decisions(folder.decisions)
+    try:
+        return merging.merge(table, decisions.tally(), complete=sheets.complete(decisions)).table
+    finally:
+        decisions.close()
+
+
+def say_how_known(
+    labels: "np.ndarray", origins: "Origins | None" = None, scores: "np.ndarray | None" = None
+) -> None:
+    """Print how labels became known, in one sentence; warn where that is implausible."""
+    import warnings
+
+    from partlabel.priors import label_selection
+
+    if not labels.size:
+        return
+    found = label_selection.describe(labels, origins, scores)
+    print(found.sentence)
+    if found.warning:
+        warnings.warn(found.warning, stacklevel=2)
+
+
+def prevalence_of(tagger: "Tagger", given: str | None) -> "Prevalence | None":
+    """The prevalence that is given, a number or a file."""
+    from partlabel.priors import prevalence
+
+    return None if given is None else prevalence.read(given, tagger.classes)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from partlabel.codes import Absent
-from partlabel.verbs._common import run_table
+from partlabel.verbs._common import calibration_set, prevalence_of, run_table
 
 
 def tune(
@@ -14,6 +14,8 @@ def tune(
     absent: Absent | None = None,
     aim: Literal["f1", "precision", "recall"] = "f1",
     at: float = 0.9,
+    calibration: Path | None = None,
+    prevalence: str | None = None,
     shrink: float = 5.0,
     folds: int = 5,
     seed: int = 0,
@@ -27,11 +29,16 @@ def tune(
     Args:
         run: Run folder; `tuning.json` is written there.
         table: Label table of images that were not trained on; the one the run was trained on if none. Of a table with a
-            split, its part `val` is used.
+            split, its part `val` is used; of the run's own the part `train`, where training kept what models say of its
+            images that did not see them.
         images: Image folder.
         absent: What a class that is not mentioned means, in formats that list only what is there.
         aim: What thresholds are to be best for: the largest F1, or the most of the other at a precision or a recall.
         at: The precision or recall aimed at.
+        calibration: Calibration set: a table of about 40 images that were drawn at random and labelled completely, or
+            one whose column `calibration` is 1 for those, as `review --export` writes it.
+        prevalence: How common classes are, where there is no calibration set: the mean number of present classes per
+            image, or a CSV file with the columns class,share.
         shrink: Images known to show a class from which on its own threshold counts for half, against that of all.
         folds: For the figures: each share of the images is judged by what was found on the others.
         seed: Of the shares.
@@ -46,9 +53,20 @@ def tune(
     from partlabel.tagger import Tagger
 
     tagger = Tagger.load(run)
-    given = run_table(run, table, images, absent, format)
+    kept = table is None and tagger.out_of_fold is not None
+    given = None if kept else run_table(run, table, images, absent, format)
     found = tuning.tune(
-        tagger, given, aim, at, shrink=shrink, folds=folds, seed=seed, batch_size=batch_size, workers=workers
+        tagger,
+        given,
+        aim,
+        at,
+        calibration=calibration_set(run, tagger, calibration, images),
+        prevalence=prevalence_of(tagger, prevalence),
+        shrink=shrink,
+        folds=folds,
+        seed=seed,
+        batch_size=batch_size,
+        workers=workers,
     )
     found.save(Run(run).tuning)
     show(found)

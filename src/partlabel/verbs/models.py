@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from partlabel.codes import Absent
 from partlabel.options import UsageError
 from partlabel.progress import say
-from partlabel.verbs._common import of_run, read_filled, read_grouped, read_table, run_table
+from partlabel.verbs._common import (
+    calibration_set,
+    of_run,
+    prevalence_of,
+    read_filled,
+    read_grouped,
+    read_table,
+    run_table,
+    say_how_known,
+)
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
     from partlabel.headline import Headline
     from partlabel.run import Run
     from partlabel.shards import Done
+    from partlabel.tagger import Tagger
 
 ONE_FILE = "none"
 
@@ -214,6 +224,10 @@ def fill(
     absent: Absent | None = None,
     accept: float | Literal["tuned"] | None = None,
     reject: float | Literal["tuned"] | None = None,
+    precision: float | None = None,
+    precision_of: Literal["overall", "class"] = "overall",
+    calibration: Path | None = None,
+    prevalence: str | None = None,
     out: Path | None = None,
     to: Literal["label_studio", "fiftyone"] | None = None,
     batch_size: int = 64,
@@ -232,9 +246,17 @@ def fill(
         images: Image folder.
         absent: What a class that is not mentioned means, in formats that list only what is there.
         accept: Blanks from this probability on become present; none if it is not given. `tuned`: from their class's
-            threshold on, which `partlabel tune` finds.
+            threshold on, which `partlabel tune --aim precision` finds.
         reject: Blanks up to this probability become absent; none if it is not given. `tuned`: below their class's
             threshold.
+        precision: As many blanks become present as are expected to be right in this share, such as 0.95. Recommended
+            instead of --accept.
+        precision_of: Whether that share is of all new present labels (`overall`), or of those of each class (`class`);
+            with --engine, of each shard's.
+        calibration: Calibration set: a table of about 40 images that were drawn at random and labelled completely, or
+            one whose column `calibration` is 1 for those, as `review --export` writes it. What `tune` found if none.
+        prevalence: How common classes are, where there is no calibration set: the mean number of present classes per
+            image, or a CSV file with the columns class,share.
         out: Table to write: .csv, .parquet or .jsonl; filled.csv if none. With --engine a folder of parquet files;
             filled if none.
         to: Write for that program instead, as .json: tasks with predictions, or samples with confidences.
@@ -255,7 +277,13 @@ def fill(
             f"--to {to} writes one file: name it with --out, ending in .json, and leave out --engine"
         )
     how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_broken": skip_broken}
-    sure: dict[str, Any] = {"accept": accept, "reject": reject}
+    sure: dict[str, Any] = {
+        "accept": accept, "reject": reject, "precision": precision, "precision_of": precision_of
+    }  # fmt: skip
+    if engine["name"] != ONE_FILE and (calibration or prevalence):
+        raise UsageError(
+            "--engine: shards go by what tune found; give --calibration or --prevalence to partlabel tune first"
+        )
     if engine["name"] != ONE_FILE:
         from partlabel import shards
 
@@ -266,6 +294,7 @@ def fill(
         return
     out = out or Path("filled.csv" if to is None else "filled.json")
     tagger = Tagger.load(run)
+    _correct(tagger, run, images, calibration, prevalence, batch_size, workers)
     missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
     before: LabelTable | FilledTable
     if table is None:
@@ -278,6 +307,51 @@ def fill(
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent
     print(f"{out}: {left.unknown:,} blanks, of which {present:,} became present and {gone:,} absent")
+    if right := tagger.expected_right(left, filled).sentence:
+        print(f"of the new labels, {right}")
+    print(_assumption(tagger))
+
+
+def _correct(
+    tagger: "Tagger",
+    run: Path,
+    images: Path | None,
+    calibration: Path | None,
+    prevalence: str | None,
+    batch_size: int,
+    workers: int,
+) -> None:
+    """Correct probabilities by what the options give, or what the run kept, where `tune` has not."""
+    from partlabel import tuning
+
+    given = calibration is not None or prevalence is not None
+    if not given and (tagger.tuning is not None or tagger.out_of_fold is None):
+        return
+    table = None if tagger.out_of_fold is not None else read_table(*of_run(run, images), missing="keep")
+    before = tagger.tuning
+    aim: dict[str, Any] = (
+        {} if before is None else {"aim": before.aim, "at": before.at, "shrink": before.shrink}
+    )
+    asked, common = calibration_set(run, tagger, calibration, images), prevalence_of(tagger, prevalence)
+    try:
+        tuning.tune(
+            tagger, table, **aim, calibration=asked, prevalence=common, batch_size=batch_size, workers=workers
+        )
+    except ValueError:
+        if given:
+            raise
+
+
+def _assumption(tagger: "Tagger") -> str:
+    """What the probabilities rest on."""
+    correction = None if tagger.tuning is None else tagger.tuning.correction
+    if correction is not None:
+        return correction.sentence
+    calibrated = "" if tagger.tuning is not None else " and are not calibrated"
+    return (
+        f"Probabilities assume that known labels are a fair sample{calibrated}: partlabel tune RUN corrects them, best "
+        "with a calibration set (partlabel review RUN --calibrate 40)."
+    )
 
 
 def _lines(listing: Path) -> list[str]:
@@ -312,9 +386,17 @@ def _say_trained(run: "Run") -> None:
     from rich import print as show
 
     from partlabel import headline
+    from partlabel.data.table import LabelTable
+    from partlabel.priors.out_of_fold import OutOfFold
     from partlabel.run import read_json
     from partlabel.selection.table import candidates_table
 
+    kept = OutOfFold.of(run)
+    if kept is not None:
+        say_how_known(kept.table.labels, kept.table.origins, kept.logits)
+    else:
+        table = LabelTable.read(run.labels).part("train")
+        say_how_known(table.labels, table.origins)
     if run.selection.exists():
         show(candidates_table(read_json(run.selection)))
     for each in headline.load(run.headlines):

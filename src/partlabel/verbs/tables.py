@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import read_grouped, read_table
+from partlabel.verbs._common import read_grouped, read_table, say_how_known
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,6 +98,7 @@ def inspect(
         _show(_parts(found.parts))
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
+    say_how_known(given.labels, given.origins)
     doubted = None if run is None else _doubted(run, given, suspects)
     if doubted is not None:
         print(_of_suspects(doubted))

@@ -1,0 +1,96 @@
+r"""Recalibration of log-odds by few labels of randomly drawn cells: a slope, a common shift, a shrunk shift by class.
+
+With log-odds l_ic that are a first guess, and their mean m over all cells,
+
+    log-odds = m + slope * (l_ic - m) + common + shift_c
+    slope ~ N(1, SLOPE^2),  common ~ N(0, COMMON^2),  shift_c ~ N(0, CLASS^2)
+
+at the maximum of the posterior (Platt scaling with normal priors). The problem is convex, and Newton's method solves it
+in a few steps; the Hessian is an arrow (two dense rows, the rest diagonal), so that a step costs two passes over the
+cells however many classes there are. The inverse Hessian is the uncertainty (Laplace approximation).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+SLOPE, COMMON, CLASS = 0.1, 3.0, 0.4
+"""Standard deviations of the priors, in log-odds (the slope has no unit). The first guess has a slope from thousands of
+cells; a calibration set of 40 images moves it little, or else labels at a precision are fewer right than announced."""
+
+
+class Recalibration(NamedTuple):
+    """What turns first log-odds into recalibrated ones.
+
+    Attributes:
+        centre: m, which the slope turns about.
+        slope: Above 0.
+        shift: Of each class, the common one included.
+        covariance: Of (slope, common shift).
+        deviation: Standard deviation of each class's own shift, given the other two.
+    """
+
+    centre: float
+    slope: float
+    shift: Float[np.ndarray, " class"]
+    covariance: Float[np.ndarray, "2 2"]
+    deviation: Float[np.ndarray, " class"]
+
+    def __call__(self, log_odds: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+        """Recalibrated log-odds."""
+        return self.centre + self.slope * (log_odds - self.centre) + self.shift
+
+
+def fit(
+    log_odds: Float[np.ndarray, "image class"],
+    present: Bool[np.ndarray, "image class"],
+    asked: Bool[np.ndarray, "image class"],
+    steps: int = 50,
+) -> Recalibration:
+    """Fit slope and shifts to the cells that are asked.
+
+    Args:
+        log_odds: First guess.
+        present: The truth.
+        asked: Cells whose truth is known, drawn regardless of it.
+        steps: Of Newton's method, at most.
+
+    Raises:
+        ValueError: No cell is asked.
+    """
+    if not asked.any():
+        raise ValueError("recalibration needs at least one known label")
+    rows, columns = np.nonzero(asked)
+    centre = float(log_odds[asked].mean())
+    x, y = log_odds[rows, columns].astype(np.float64) - centre, present[rows, columns].astype(np.float64)
+    classes = log_odds.shape[1]
+    dense, own = np.array([1.0, 0.0]), np.zeros(classes)
+    prior, centre_of = np.array([SLOPE**-2, COMMON**-2]), np.array([1.0, 0.0])
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return np.bincount(columns, values, classes)
+
+    def cost(dense: np.ndarray, own: np.ndarray) -> float:
+        eta = centre + dense[0] * x + dense[1] + own[columns]
+        penalty = (prior * np.square(dense - centre_of)).sum() + np.square(own).sum() / CLASS**2
+        return float(np.logaddexp(0, np.where(y > 0, -eta, eta)).sum() + penalty / 2)
+
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-(centre + dense[0] * x + dense[1] + own[columns]).clip(-30, 30)))
+        g, w = p - y, p * (1 - p)
+        of_dense = np.array([g @ x, g.sum()]) + prior * (dense - centre_of)
+        of_own = summed(g) + own / CLASS**2
+        corner = np.array([[w @ (x * x), w @ x], [w @ x, w.sum()]]) + np.diag(prior)
+        arms, diagonal = np.stack([summed(w * x), summed(w)]), summed(w) + CLASS**-2
+        schur = corner - (arms / diagonal) @ arms.T
+        step = np.linalg.solve(schur, of_dense - arms @ (of_own / diagonal))
+        own_step = (of_own - arms.T @ step) / diagonal
+        size, now = 1.0, cost(dense, own)
+        while size > 1e-4 and cost(dense - size * step, own - size * own_step) > now:
+            size /= 2
+        dense, own = dense - size * step, own - size * own_step
+        if max(np.abs(step).max(), np.abs(own_step).max(initial=0)) < 1e-8:
+            break
+    slope = max(float(dense[0]), 0.1)  # never turned round
+    return Recalibration(centre, slope, dense[1] + own, np.linalg.inv(schur), diagonal**-0.5)

@@ -1,0 +1,235 @@
+r"""Maximum likelihood of how labels became known: one logistic model of the truth, one of what is told of it.
+
+For image i and class c with score z_ic, of a model that did not see the image,
+
+    P(present)           = sigmoid(slope * z_ic + offset_c)
+    P(known | present)   = rate_present_c
+    P(known | absent)    = rate_absent_c
+
+so that a cell is known to be present with probability `rate_present * p`, known to be absent with
+`rate_absent * (1 - p)`, and unknown with what is left. All three kinds of cells enter the likelihood. Assumptions:
+given the truth, whether a label is known does not depend on the image ("selected completely at random given the
+label", Elkan & Noto 2008, for each of the two labels), and the log-odds of the truth are linear in the score.
+
+With known absents this is label shift estimated by maximum likelihood (Saerens, Latinne & Decaestecker, Neural
+Computation 2002): the odds ratio comes from known cells, the share of present cells from unknown ones. Without, it is
+logistic regression on positive and unlabelled data with an unknown share (Lancaster & Imbens, Journal of
+Econometrics 1996; Ward et al., Biometrics 2009), which the linearity alone identifies. That is weak for a single
+class, so classes share the slope, and their offsets and rates are drawn to common ones (normal priors, `Spread`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int8
+
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+
+MOST_CELLS = 2_000_000
+"""Cells that the likelihood is computed from; of larger tables a random share of the images."""
+LIMIT = 30.0
+"""Log-odds beyond which a probability is not told from 0 or 1."""
+
+
+class Spread(NamedTuple):
+    """Standard deviations, over classes, of the normal priors in log-odds.
+
+    Attributes:
+        offset: Of the offsets about the common one.
+        absent: Of the log-odds of `rate_absent` about the common one.
+        ratio: Of the log odds ratio of `rate_present` to `rate_absent` about the common one.
+    """
+
+    offset: float = 0.7
+    absent: float = 1.5
+    ratio: float = 1.0
+
+
+SPREAD = Spread()
+
+
+class SelectionModel(NamedTuple):
+    """How labels became known.
+
+    Attributes:
+        slope: Of the scores, above 0.
+        offset: Of each class, in log-odds, for a random image.
+        rate_present: Share of the present labels of each class that are known.
+        rate_absent: Share of the absent labels of each class that are known; 0 where the table has no absent label.
+        prevalence: Share of all images that show each class.
+        unknown: Share of the unknown labels of each class that are present.
+        log_likelihood: Of all cells, with the priors, in nats.
+    """
+
+    slope: float
+    offset: Float[np.ndarray, " class"]
+    rate_present: Float[np.ndarray, " class"]
+    rate_absent: Float[np.ndarray, " class"]
+    prevalence: Float[np.ndarray, " class"]
+    unknown: Float[np.ndarray, " class"]
+    log_likelihood: float
+
+    @property
+    def shift(self) -> Float[np.ndarray, " class"]:
+        """Log-odds that an unknown label has beyond those of a random image's: the known ones are gone from it."""
+        return shift(self.rate_present, self.rate_absent)
+
+
+def shift(
+    rate_present: Float[np.ndarray, " class"], rate_absent: Float[np.ndarray, " class"]
+) -> Float[np.ndarray, " class"]:
+    """`log((1 - rate_present) / (1 - rate_absent))`, by Bayes' rule."""
+    return np.log1p(-rate_present.clip(0, 0.999)) - np.log1p(-rate_absent.clip(0, 0.999))
+
+
+def fit(
+    scores: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    spread: Spread = SPREAD,
+    fair: bool = False,
+    rate_present: Float[np.ndarray, " class"] | None = None,
+    seed: int = 0,
+) -> SelectionModel:
+    """Fit the model by penalised maximum likelihood (L-BFGS).
+
+    Args:
+        scores: Logits of images that the model did not learn from.
+        labels: What is known of them.
+        spread: Of the priors.
+        fair: Whether present and absent labels of a class are known at the same rate.
+        rate_present: Share of the present labels of each class that are known, where it is given and not estimated.
+        seed: Of the choice of images, where there are more than `MOST_CELLS` cells.
+
+    Raises:
+        ValueError: No label is known to be present, or `fair` is asked for and none is known to be absent.
+    """
+    from scipy.optimize import minimize
+
+    if not (labels == PRESENT).any() or (fair and not (labels == ABSENT).any()):
+        raise ValueError(
+            "how labels became known needs known present labels, and for a fair sample known absent ones"
+        )
+    problem = _Problem(*_some_images(scores, labels, seed), spread, fair, rate_present)
+    found = minimize(problem, problem.start(), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    slope, offset, rate_present, rate_absent = problem.unpacked(found.x)
+    p = _sigmoid(slope * scores + offset)
+    blank = labels == UNKNOWN
+    odds = _sigmoid(slope * scores + offset + shift(rate_present, rate_absent))
+    unknown = np.where(blank, odds, 0).sum(0) / np.maximum(blank.sum(0), 1)
+    return SelectionModel(
+        float(slope), offset, rate_present, rate_absent, p.mean(0), unknown, -float(found.fun)
+    )
+
+
+def rates_given(
+    probability: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], rounds: int = 200
+) -> tuple[Float[np.ndarray, " class"], Float[np.ndarray, " class"]]:
+    """The rates at which present and absent labels are known, where the probabilities of random images are given.
+
+    The fixed point of `rate_present = P / (P + sum over unknown cells of P(present | unknown))`, and likewise for
+    absent labels, by expectation maximisation.
+
+    Args:
+        probability: That the class is present, for a random image with this score.
+        labels: What is known.
+        rounds: Of expectation maximisation, at most.
+
+    Returns:
+        `rate_present` and `rate_absent` of each class.
+    """
+    present, absent, blank = (labels == PRESENT).sum(0), (labels == ABSENT).sum(0), labels == UNKNOWN
+    logit = np.log(probability.clip(1e-9, 1 - 1e-9)) - np.log1p(-probability.clip(1e-9, 1 - 1e-9))
+    known = (present + absent) / max(len(labels), 1)
+    rate_present, rate_absent = np.where(present > 0, known, 0.0), np.where(absent > 0, known, 0.0)
+    for _ in range(rounds):
+        expected = np.where(blank, _sigmoid(logit + shift(rate_present, rate_absent)), 0).sum(0)
+        others = blank.sum(0) - expected
+        now = present / np.maximum(present + expected, 1e-9), absent / np.maximum(absent + others, 1e-9)
+        moved = max(np.abs(now[0] - rate_present).max(initial=0), np.abs(now[1] - rate_absent).max(initial=0))
+        rate_present, rate_absent = now
+        if moved < 1e-6:
+            break
+    return rate_present, rate_absent
+
+
+class _Problem:
+    """Minus the log-likelihood with priors, and its gradient.
+
+    Parameters: log slope; common offset, log odds ratio and log-odds of `rate_absent`; then each class's deviation
+    from these three, in units of their `Spread`.
+    """
+
+    def __init__(
+        self, scores: np.ndarray, labels: np.ndarray, spread: Spread, fair: bool, given: np.ndarray | None
+    ) -> None:
+        self.z = scores.astype(np.float64)
+        self.present, self.absent = labels == PRESENT, labels == ABSENT
+        self.blank = labels == UNKNOWN
+        self.spread, self.fair, self.given = spread, fair, given
+        self.has_absent = bool(self.absent.any())
+        self.classes = labels.shape[1]
+
+    def start(self) -> Float[np.ndarray, " parameter"]:
+        """A fair sample, or half of the present labels known."""
+        known = (self.present.sum() + self.absent.sum()) / self.z.size
+        rate = float(np.log(known) - np.log1p(-known)) if self.has_absent and known < 1 else 0.0
+        return np.concatenate([[0.0, 0.0, 0.0, rate], np.zeros(3 * self.classes)])
+
+    def unpacked(self, at: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        """Slope, offsets, `rate_present` and `rate_absent`."""
+        offset, ratio, absent = at[4:].reshape(3, self.classes)
+        base = at[3] + self.spread.absent * absent if self.has_absent else np.zeros(self.classes)
+        ratios = np.zeros(self.classes) if self.fair else at[2] + self.spread.ratio * ratio
+        return (
+            float(np.exp(at[0])),
+            at[1] + self.spread.offset * offset,
+            _sigmoid(base + ratios) if self.given is None else self.given,
+            _sigmoid(base) if self.has_absent else np.zeros(self.classes),
+        )
+
+    def __call__(self, at: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient."""
+        slope, offset, a, d = self.unpacked(at)
+        eta = (slope * self.z + offset).clip(-LIMIT, LIMIT)
+        p = _sigmoid(eta)
+        q = (1 - a) * p + (1 - d) * (1 - p)
+        tiny = 1e-300
+        value = -(
+            np.where(self.present, np.log(a + tiny) + np.log(p + tiny), 0).sum()
+            + np.where(self.absent, np.log(d + tiny) + np.log1p(-p), 0).sum()
+            + np.where(self.blank, np.log(q + tiny), 0).sum()
+        )
+        of_eta = np.where(self.present, 1 - p, np.where(self.absent, -p, (d - a) * p * (1 - p) / q))
+        of_a = (self.present.sum(0) * (1 - a)) - a * (1 - a) * np.where(self.blank, p / q, 0).sum(0)
+        of_d = np.zeros_like(a)
+        if self.has_absent:
+            of_d = (self.absent.sum(0) * (1 - d)) - d * (1 - d) * np.where(self.blank, (1 - p) / q, 0).sum(0)
+        if self.given is not None:
+            of_a = np.zeros_like(a)
+        of_offset = of_eta.sum(0)
+        of_absent, of_ratio = (of_a + of_d) * self.has_absent, of_a * (not self.fair)
+        gradient = -np.concatenate(
+            [
+                [slope * (of_eta * self.z).sum(), of_offset.sum(), of_ratio.sum(), of_absent.sum()],
+                self.spread.offset * of_offset,
+                self.spread.ratio * of_ratio,
+                self.spread.absent * of_absent,
+            ]
+        )
+        weak = np.array([1.0, 0.05, 0.05, 0.05]) * at[:4]  # so that nothing runs away
+        value += 0.5 * np.square(at[4:]).sum() + 0.5 * (weak * at[:4]).sum()
+        gradient[4:] += at[4:]
+        gradient[:4] += weak
+        return float(value), gradient
+
+
+def _some_images(scores: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    most = max(MOST_CELLS // max(labels.shape[1], 1), 1)
+    if len(labels) <= most:
+        return scores, labels
+    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:most])
+    return scores[rows], labels[rows]
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -LIMIT, LIMIT)))
