@@ -10,6 +10,7 @@ from partlabel.codes import UNKNOWN
 from partlabel.data.lines import listed_in
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import Argument, InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ABSENCE = {
@@ -39,8 +40,10 @@ def read(
         ValueError: There are no images, a list is not UTF-8, or `absent` is `negative`.
     """
     if absent == "negative":
-        raise ValueError(
-            f"{path}: a folder names no class, so absent='negative' would make every label ABSENT"
+        raise InputError(
+            f"{path}: a folder names no class, so ",
+            Argument("absent", "negative"),
+            " would make every label ABSENT",
         )
     if path.is_dir():
         listed, root = sorted(walk(path)), path
