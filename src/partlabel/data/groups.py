@@ -15,7 +15,7 @@ def leaving_out(path: Path, name: str, options: Mapping[str, Any], column: str) 
     Raises:
         ValueError: The file is no table with columns.
     """
-    name = recognise(path) if name == "auto" else name
+    name = recognise(path, options) if name == "auto" else name
     if name not in ("wide_csv", "long_csv"):
         raise ValueError(f"{path}: groups are a column of a CSV or parquet table; this is read as {name}")
     given = dict(options)

@@ -11,6 +11,7 @@ from partlabel.data import statistics
 from partlabel.data.images import Broken, find_broken, skip
 from partlabel.data.part_names import TRAIN, VAL, part_names, warn_of_other_parts
 from partlabel.data.table import LabelTable
+from partlabel.fixes import Argument, InputError
 from partlabel.text import did_you_mean, some
 
 
@@ -91,9 +92,10 @@ def readable(table: LabelTable, used: np.ndarray, skip_broken: bool) -> tuple[La
     broken = find_broken(table[used])
     if broken and not skip_broken:
         listed = "\n".join(f"  {image}: {reason}" for image, reason in broken)
-        raise ValueError(
-            f"{len(broken)} of {int(used.sum())} images cannot be read; mend them, or leave them out by "
-            f"skip_broken=True (--skip-broken):\n{listed}"
+        raise InputError(
+            f"{len(broken)} of {int(used.sum())} images cannot be read; mend them, or leave them out by ",
+            Argument("skip_broken", True),
+            f":\n{listed}",
         )
     return (skip(table, broken) if broken else table), broken
 

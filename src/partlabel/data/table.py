@@ -18,6 +18,7 @@ from partlabel.data import checks
 from partlabel.data.origins import Origins
 from partlabel.data.part_names import part_name
 from partlabel.data.paths import alike
+from partlabel.fixes import Argument, InputError
 from partlabel.text import did_you_mean, some
 
 __all__ = ["Absent", "LabelTable", "Rows", "frozen", "read_only"]
@@ -101,8 +102,9 @@ class LabelTable:
             ValueError: The table has no root.
         """
         if self.root is None:
-            raise ValueError(
-                f"where is {self.images[row]!r}? the table has no image folder: read it with images="
+            raise InputError(
+                f"where is {self.images[row]!r}? The table has no image folder: give it by ",
+                Argument("images", placeholder="FOLDER"),
             )
         return self.root / self.images[row]
 

@@ -47,7 +47,7 @@ def import_(
         raise FileNotFoundError(f"there is no {source}")
     options = dict(format)
     name = options.pop("name")
-    name = readers.recognise(source) if name == "auto" else name
+    name = readers.recognise(source, options) if name == "auto" else name
     table = LabelTable.read(source, images, name, absent, missing, **options)
     print(f"{source}, read as {name}: {_extent(table)}")
     print(f"Rule: {readers.absence(name, absent)}.")

@@ -13,6 +13,7 @@ from partlabel.data.origins import NOT_MENTIONED, Origins
 from partlabel.data.part_names import part_names
 from partlabel.data.paths import resolve
 from partlabel.data.table import Absent, LabelTable, frozen
+from partlabel.fixes import Argument, InputError
 from partlabel.text import some
 
 
@@ -73,6 +74,8 @@ def build(
         split = None if split is None else tuple(split)
         table = LabelTable(tuple(images), tuple(classes), frozen(labels), split, root)
         return table if origins is None else table.with_origins(origins)
+    except InputError as error:
+        raise error.after(f"{source}: ") from None
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 
@@ -84,9 +87,12 @@ def require_absent(source: Path, absent: Absent | None, why: str) -> None:
         ValueError: `absent` is None.
     """
     if absent is None:
-        raise ValueError(
-            f"{source}: {why}. Say what it means that a class is not mentioned: absent='unknown' (nobody said) or "
-            "absent='negative' (somebody looked, and it is not there)"
+        raise InputError(
+            f"{source}: {why}. Say what it means that a class is not mentioned: ",
+            Argument("absent", "unknown"),
+            " (nobody said) or ",
+            Argument("absent", "negative"),
+            " (somebody looked, and it is not there)",
         )
 
 

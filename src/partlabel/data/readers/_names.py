@@ -10,6 +10,7 @@ from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.origins import NOT_MENTIONED, Origins
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 
@@ -106,9 +107,10 @@ def _refuse_strangers(source: Path, found: Sequence[Found], columns: Sequence[st
     }
     if strange:
         name = sorted(strange)[0]
-        raise ValueError(
+        raise InputError(
             f"{source}: {len(strange)} name(s) are not among the classes: {some(map(repr, sorted(strange)))}"
-            f"{did_you_mean(name, columns)}, the first in {_place(strange[name])}; mend them or add them to classes="
+            f"{did_you_mean(name, columns)}, the first in {_place(strange[name])}; mend them or add them to ",
+            ReaderArgument("classes", placeholder="'[...]'"),
         )
 
 

@@ -12,6 +12,7 @@ from partlabel.data.part_names import PARTS, part_names
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 ABSENCE = {
@@ -98,9 +99,11 @@ def _field(file: Path, fields: list[str], wanted: str | None, other: str | None)
         )
     there = [name for name in fields if name not in (other, "negative_labels")]
     if wanted is None and len(there) != 1:
-        raise ValueError(
+        raise InputError(
             f"{file}: {'several fields have labels: ' if there else 'no field has labels'}{some(map(repr, there))}; "
-            "say with field= which lists what is present"
+            "say with ",
+            ReaderArgument("field", placeholder="NAME"),
+            " which lists what is present",
         )
     return wanted or there[0]
 

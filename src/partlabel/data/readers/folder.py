@@ -10,6 +10,7 @@ from partlabel.data.lines import listed_in
 from partlabel.data.listing import images_in
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import Argument, InputError
 
 ABSENCE = {
     "unknown": "a folder of images says nothing of any class; all is unknown",
@@ -47,8 +48,10 @@ def read(
         UserWarning: The folder has files that are no images.
     """
     if absent == "negative":
-        raise ValueError(
-            f"{path}: a folder names no class, so absent='negative' would make every label ABSENT"
+        raise InputError(
+            f"{path}: a folder names no class, so ",
+            Argument("absent", "negative"),
+            " would make every label ABSENT",
         )
     if path.is_dir():
         listed, root = images_in(path, skip_broken=skip_broken), path

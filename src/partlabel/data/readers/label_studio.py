@@ -16,6 +16,7 @@ from partlabel.data.paths import in_folder
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 Disagree = Literal["unknown", "refuse"]
@@ -139,9 +140,12 @@ def _control(path: Path, ticked: list[Any], control: str | None, absent_control:
         return _check_control(path, ticked, control)
     there = [name for name in _there(ticked) if name != absent_control]
     if len(there) > 1:
-        raise ValueError(
-            f"{path}: several controls have choices: {some(map(repr, there))}; say with control= which lists what is "
-            "present (and with absent_control= which lists what is absent)"
+        raise InputError(
+            f"{path}: several controls have choices: {some(map(repr, there))}; say with ",
+            ReaderArgument("control", placeholder="NAME"),
+            " which lists what is present (and with ",
+            ReaderArgument("absent_control", placeholder="NAME"),
+            " which lists what is absent)",
         )
     if not there and absent_control is None:
         raise ValueError(
@@ -164,8 +168,10 @@ def _check_absent_control(path: Path, ticked: list[Any], name: str, control: str
     meant = did_you_mean(name, {*there} - {control})
     listed = some(map(repr, there)) or "none"
     if meant:
-        raise ValueError(
-            f"{said}{meant}; there are: {listed}. If it is right, say with control= which lists what is present"
+        raise InputError(
+            f"{said}{meant}; there are: {listed}. If it is right, say with ",
+            ReaderArgument("control", placeholder="NAME"),
+            " which lists what is present",
         )
     warnings.warn(
         f"{said} so far, so it makes nothing absent; those with ticks, of what is present, are: {listed}",

@@ -16,6 +16,7 @@ from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.lines import lines_of, listed_in
 from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 Difficult = Literal["absent", "unknown", "present"]
@@ -80,7 +81,10 @@ def _sets(main: Path) -> list[str]:
     if "trainval" in there:
         there = [name for name in there if name not in ("train", "val")]
     if not there:
-        raise ValueError(f"{main}: no trainval.txt, train.txt, val.txt or test.txt; say the names with sets=")
+        raise InputError(
+            f"{main}: no trainval.txt, train.txt, val.txt or test.txt; say the names with ",
+            ReaderArgument("sets", placeholder="'[NAME]'"),
+        )
     return there
 
 
