@@ -9,11 +9,10 @@ from jaxtyping import Int8
 
 from partlabel.data import statistics
 from partlabel.data.images import Broken, find_broken, skip
+from partlabel.data.part_names import TRAIN, VAL, part_names, warn_of_other_parts
 from partlabel.data.table import LabelTable
 from partlabel.fixes import Argument, InputError
 from partlabel.text import did_you_mean, some
-
-TRAIN, VAL = "train", "val"
 
 
 class Parts(NamedTuple):
@@ -38,7 +37,8 @@ def divide(
     """Find what to train on and what chooses the epoch, and see that all images can be read.
 
     Args:
-        table: With a split, its part `train` is trained on and `val` chooses the epoch; others are left alone.
+        table: With a split, its part `train` is trained on and `val` chooses the epoch, by these names or those that
+            `part_name` takes for them; others are left alone.
         val: Chooses the epoch instead.
         share: Of the training images, set apart for that where there is neither; 0 sets none apart.
         seed: Of that draw.
@@ -46,7 +46,13 @@ def divide(
 
     Raises:
         ValueError: The table has parts and none is `train`, nothing is known in it, or images cannot be read.
+
+    Warns:
+        UserWarning: A part is none of train, val and test.
     """
+    if table.split is not None:
+        warn_of_other_parts(table.split)
+        table = table.with_split(part_names(table.split))
     if table.split is not None and TRAIN not in table.parts:
         raise ValueError(
             f"the table has the parts {some(map(repr, table.parts))} and none is 'train'; "

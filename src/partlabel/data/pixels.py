@@ -2,10 +2,19 @@
 
 import os
 import warnings
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
+
+PHOTO_FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG"),
+    *("JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
+)
+"""The formats that photos have, by Pillow's names; no other is decoded. HEIF is pillow-heif's."""
+HEIC = (".heic", ".heif", ".hif")
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -17,6 +26,26 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What brings a photo upright, by the orientation that its camera noted (EXIF)."""
+
+
+@cache
+def photo_formats() -> tuple[str, ...]:
+    """Return the `PHOTO_FORMATS` that the installed Pillow decodes; HEIF where pillow-heif is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    Image.init()
+    return tuple(name for name in PHOTO_FORMATS if name in Image.OPEN)
+
+
+@cache
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of files in these formats, in lower case, the usual ones first."""
+    readable = {*photo_formats(), "MPO"}  # which Pillow opens as a JPEG
+    found = sorted(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
+    usual = [suffix for suffix in (".jpg", ".jpeg", ".png", ".webp") if suffix in found]
+    return (*usual, *(suffix for suffix in found if suffix not in usual))
 
 
 def decode(path: Path, at_least: int | None = None) -> Image.Image:
@@ -33,7 +62,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
+            with Image.open(path, formats=photo_formats()) as file:
                 return in_rgb(file, at_least)
     except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
         raise OSError(f"{path}: {reason(error, _is_empty(path))}") from error

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from partlabel.data.listing import LeftOut, is_photo, walk
 from partlabel.data.readers import folder as image_folder
 from partlabel.data.readers import wide_csv
-from partlabel.data.readers.folder import SUFFIXES
 from partlabel.data.table import Absent, LabelTable
 from partlabel.shards.tars import TARS, readable
 
@@ -81,7 +81,7 @@ def of_path(
         raise FileNotFoundError(f"there is no {path}")
     if files := _files(path):
         return Files(images or path, files)
-    if path.name.lower().endswith(SUFFIXES):
+    if is_photo(path.name):
         from partlabel.tagger import table_of
 
         return of_table(table_of(path))
@@ -112,6 +112,8 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 def _walked(folder: Path, rows: int) -> Iterator[LabelTable]:
     """A folder's photos, so many at a time."""
-    photos = image_folder.walk(folder)
+    left_out = LeftOut()
+    photos = walk(folder, left_out)
     while names := tuple(islice(photos, rows)):
         yield LabelTable(names, (), np.empty((len(names), 0), np.int8), root=folder)
+    left_out.warn(folder)

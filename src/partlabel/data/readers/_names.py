@@ -1,8 +1,7 @@
 """For formats that say of each image by name what is present, what is absent, and whether anybody looked."""
 
-import os.path
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -99,20 +98,6 @@ def _origins(found: Sequence[Found], columns: Sequence[str], labels: np.ndarray)
         codes[row] = code[NOT_MENTIONED]
         codes[row, said] = [code[each.origin.get(name, "")] for name in (*each.present, *each.absent)]
     return Origins.of_numbers(np.where(labels == UNKNOWN, np.uint8(0), codes), ("", *names))
-
-
-def in_folder(images: Path | None, path: str) -> str:
-    """A path as the image folder has it: its longest tail that is a file there; without that, the path itself.
-
-    Annotations are often written on another machine, where more or other folders came first.
-    """
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    if images is not None:
-        for start in range(len(parts)):
-            tail = "/".join(parts[start:])
-            if not tail.startswith("/") and os.path.isfile(f"{images}/{tail}"):
-                return tail
-    return path
 
 
 def _refuse_strangers(source: Path, found: Sequence[Found], columns: Sequence[str]) -> None:

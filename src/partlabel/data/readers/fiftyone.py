@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from partlabel.data.part_names import PARTS, part_names
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
@@ -21,7 +22,6 @@ ABSENCE = {
 }
 HUMAN, MACHINE = "human", "machine"
 _LISTS = {"Classifications": "classifications", "Detections": "detections", "Polylines": "polylines"}
-_PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
 def recognises(path: Path) -> bool:
@@ -76,7 +76,7 @@ def read(
             ({}, set()) if name is None else _labels(file, f"{where}: {name}", sample.get(name), confidence)
             for name in (present, absent_field)
         )
-        image = _names.in_folder(root, sample["filepath"])
+        image = sample["filepath"]
         origin = {**yes, **no} if machine else {}
         looked = sample.get(present) is not None
         found.append(_names.Found(image, [*yes], [*no], looked, weak_yes | weak_no, where, origin or ""))
@@ -145,5 +145,6 @@ def _labels(file: Path, where: str, value: Any, confidence: float | None) -> tup
 
 
 def _split(samples: list[dict[str, Any]]) -> list[str] | None:
-    parts = [[_PARTS[tag] for tag in sample.get("tags") or () if tag in _PARTS] for sample in samples]
+    tags = [part_names(sample.get("tags") or ()) for sample in samples]
+    parts = [[tag for tag in of_sample if tag in PARTS] for of_sample in tags]
     return [of[0] for of in parts] if parts and all(len(of) == 1 for of in parts) else None

@@ -1,18 +1,17 @@
 """A plain folder of images, or a text file that lists them: nothing is known of any class. For prediction."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from partlabel.codes import UNKNOWN
 from partlabel.data.lines import listed_in
+from partlabel.data.listing import images_in
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import Argument, InputError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ABSENCE = {
     "unknown": "a folder of images says nothing of any class; all is unknown",
     "negative": "a folder of images says nothing of any class",
@@ -26,7 +25,12 @@ def recognises(path: Path) -> bool:
 
 
 def read(
-    path: Path, images: Path | None = None, absent: Absent | None = None, *, classes: Sequence[str] = ()
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    classes: Sequence[str] = (),
+    skip_broken: bool = False,
 ) -> LabelTable:
     """List the images of a folder and of the folders in it, in alphabetical order; hidden ones are left out.
 
@@ -35,9 +39,13 @@ def read(
         images: The folder that a list's paths start from; without it, the folder of the list. A folder is its own.
         absent: `unknown` or nothing: a folder says nothing of absence.
         classes: The columns, all of them UNKNOWN.
+        skip_broken: Leave out images whose names are not UTF-8, rather than refuse them.
 
     Raises:
-        ValueError: There are no images, a list is not UTF-8, or `absent` is `negative`.
+        ValueError: There are no images, a list or the name of an image is not UTF-8, or `absent` is `negative`.
+
+    Warns:
+        UserWarning: The folder has files that are no images.
     """
     if absent == "negative":
         raise InputError(
@@ -46,23 +54,8 @@ def read(
             " would make every label ABSENT",
         )
     if path.is_dir():
-        listed, root = sorted(walk(path)), path
-        if not listed:
-            raise ValueError(f"{path}: no image in this folder or below; looked for {', '.join(SUFFIXES)}")
+        listed, root = images_in(path, skip_broken=skip_broken), path
     else:
         listed, root = listed_in(path), images or path.parent
     labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)
     return build(path, listed, classes, labels, root=root)
-
-
-def walk(folder: Path) -> Iterator[str]:
-    """The images of a folder and of those in it, one after the other: no more than a folder's names are held.
-
-    The order is always the same: a folder's images by name, then the folders in it by name.
-    """
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        start = Path(here).relative_to(folder).as_posix()
-        for name in sorted(files):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield name if start == "." else f"{start}/{name}"

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow.parquet as pq
 
 from partlabel.data.aside import written_aside
+from partlabel.data.part_names import PARTS, part_name
 from partlabel.data.readers import _columns, _json, _names, _roles
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
@@ -26,11 +27,6 @@ ABSENCE = {
     "multi_hot lists, and all of a row whose list is null, is unknown",
 }
 _IMAGES, _LABELS = ("image", "img", "path", "file_name", "filename"), ("labels", "label", "tags")
-_PARTS = {  # https://huggingface.co/docs/hub/datasets-file-names-and-splits
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
 _ROWS = 256  # with their images, at a time
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp", b"RIFF": ".webp"}
 
@@ -113,7 +109,7 @@ def _part(below: Path) -> str:
     """What the name of a file says, or else that of the nearest folder that says anything; empty where none does."""
     names = (below.stem, *reversed(below.parts[:-1]))
     words = (word for name in names for word in re.split(r"[-._ 0-9]+", name.lower()))
-    return next((_PARTS[word] for word in words if word in _PARTS), "")
+    return next((part for word in words if (part := part_name(word)) in PARTS), "")
 
 
 class _Layout(NamedTuple):
@@ -208,7 +204,7 @@ def _image(file: Path, where: str, value: Any, name: str, images: Path | None, f
     if not isinstance(path, str) or (inside is not None and images is None):
         said = "the image is inside the file; say with extract= into which folder to write the images"
         raise ValueError(f"{file}: {where}: {said if inside is not None else f'no image: {value!r}'}")
-    return _names.in_folder(images, path)
+    return path
 
 
 def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[str], list[str], list[str]]:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from partlabel.data.paths import in_folder
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
@@ -82,7 +83,7 @@ def read(
     for position, (task, annotations, guess) in enumerate(zip(tasks, ticked, guessed, strict=True)):
         where = f"task {position + 1}"
         data = _json.keyed(path, where, task, "data", dict)
-        image = path_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
+        image = _image_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
         present = [set(each.get(control, ())) for each in annotations]
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         rule = "unknown" if guess else absent  # a model that does not tick did not look
@@ -217,16 +218,21 @@ def _together(
     return _names.Found(image, yes - disputed, no - disputed, bool(present), disputed, where)
 
 
+def _image_of(address: str, images: Path | None) -> str:
+    """The address as `build` resolves it; of an upload, which has letters before its name, the path."""
+    return address if images is not None and "/data/upload/" not in address else path_of(address, images)
+
+
 def path_of(address: str, images: Path | None) -> str:
     """The path of an image: of local storage what `d=` says, of an upload its name, else the path of the address."""
     parts = urlsplit(address)
     if parts.path.endswith("/data/local-files/"):
-        return _names.in_folder(images, parse_qs(parts.query).get("d", [""])[0].lstrip("/"))
+        return in_folder(images, parse_qs(parts.query).get("d", [""])[0].lstrip("/"))
     if not parts.scheme and "/data/upload/" not in parts.path:
-        return _names.in_folder(images, address)
+        return in_folder(images, address)
     path = unquote(parts.path).lstrip("/")
     if "data/upload/" in path:
         name = PurePosixPath(path).name
         plain = re.sub(r"^[0-9a-f]{8}-", "", name)
         return name if images is not None and (images / name).is_file() else plain
-    return _names.in_folder(images, path)
+    return in_folder(images, path)

@@ -86,11 +86,10 @@ def read(
     unsure = _mark(path, labels, row, column, told["confidence"].to_numpy(), human)
     unsure[_cells(weak, listed, column_of)[1:]] = True
     origins = None if machine_from is None else _origins(labels.shape, row, column, human)
-    paths = [f"{image}.jpg" for image in listed["image"].to_list()]
     split = listed["part"].to_list() if path.is_dir() else None
     return build(
         path,
-        paths,
+        listed["image"].to_list(),
         columns,
         labels,
         absent=absent,
@@ -98,6 +97,7 @@ def read(
         root=images,
         origins=origins,
         unsure=unsure,
+        suffix=".jpg",
     )
 
 

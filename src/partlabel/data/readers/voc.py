@@ -73,7 +73,7 @@ def read(
         columns, labels = _from_txt(main, members, classes, doubtful)
     split = ["train" if name == "trainval" else name for name in sets for _ in members[name]]
     root = images or (path / "JPEGImages" if (path / "JPEGImages").is_dir() else None)
-    return build(path, _files(ids, root), columns, labels, split=split, root=root)
+    return build(path, ids, columns, labels, split=split, root=root, suffix=".jpg")
 
 
 def _sets(main: Path) -> list[str]:
@@ -96,12 +96,6 @@ def _members(main: Path, name: str) -> list[str]:
             f"{main}: there is no set {name!r}{did_you_mean(name, known)}; it would be {file.name}"
         )
     return [line.split()[0] for line in listed_in(file)]
-
-
-def _files(ids: list[str], root: Path | None) -> list[str]:
-    """File names in the image folder: `<id>.jpg` unless another suffix is there."""
-    there = {file.stem: file.name for file in root.iterdir()} if root is not None else {}
-    return [there.get(image, f"{image}.jpg") for image in ids]
 
 
 def _from_xml(
