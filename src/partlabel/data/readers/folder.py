@@ -8,6 +8,7 @@ import numpy as np
 from partlabel.codes import UNKNOWN
 from partlabel.data.lines import listed_in
 from partlabel.data.listing import images_in
+from partlabel.data.readers import celeba
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import Argument, InputError
@@ -19,9 +20,11 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A folder without the lists of VOC or Visual Genome; a text file."""
+    """A folder without the lists of VOC or Visual Genome; a text file but CelebA's."""
     lists = path / "ImageSets" / "Main", path / "train_list_500.txt", path / "test_list_500.txt"
-    return path.suffix == ".txt" if path.is_file() else not any(there.exists() for there in lists)
+    if path.is_file():
+        return path.suffix.lower() == ".txt" and not celeba.recognises(path)
+    return not any(there.exists() for there in lists)
 
 
 def read(
