@@ -8,9 +8,10 @@ import numpy as np
 from partlabel.codes import UNKNOWN
 from partlabel.data.lines import listed_in
 from partlabel.data.listing import images_in
+from partlabel.data.readers import _folders
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import Argument, InputError
+from partlabel.fixes import Argument, InputError, ReaderArgument
 
 ABSENCE = {
     "unknown": "a folder of images says nothing of any class; all is unknown",
@@ -19,9 +20,8 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A folder without the lists of VOC or Visual Genome; a text file."""
-    lists = path / "ImageSets" / "Main", path / "train_list_500.txt", path / "test_list_500.txt"
-    return path.suffix == ".txt" if path.is_file() else not any(there.exists() for there in lists)
+    """Return whether a path is a text file, or a folder without label files that another reader takes."""
+    return path.suffix.lower() == ".txt" if path.is_file() else not _folders.kinds(path)
 
 
 def read(
@@ -54,7 +54,7 @@ def read(
             " would make every label ABSENT",
         )
     if path.is_dir():
-        listed, root = images_in(path, skip_broken=skip_broken), path
+        listed, root = images_in(path, (), skip_broken, ReaderArgument("skip_broken", True)), path
     else:
         listed, root = listed_in(path), images or path.parent
     labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)
