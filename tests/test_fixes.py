@@ -38,7 +38,8 @@ def test_an_argument_is_written_for_python_and_for_the_command_line(argument, py
 
 
 @pytest.mark.parametrize(
-    "names", [["a"], ["null", "true", "no"], ["a,b", "[x]", "it's", 'a "b"'], ["0", "1.5", "", " a "], ["- x", "ä"]]
+    "names",
+    [["a"], ["null", "true", "no"], ["a,b", "[x]", "it's", 'a "b"'], ["0", "1.5", "", " a "], ["- x", "ä"]],
 )
 def test_a_list_that_is_typed_reads_back_as_the_same_names(names):
     option, value = shlex.split(typed(InputError(ReaderArgument("leave_out", names))))
@@ -67,18 +68,14 @@ def test_the_command_line_shows_options_and_python_shows_arguments(tmp_path, cap
     assert "--absent unknown (nobody said) or --absent negative" in capsys.readouterr().err
 
 
-def test_a_warning_is_written_for_the_command_line_too(capsys, monkeypatch):
+def test_a_warning_is_written_for_the_command_line_too():
     from partlabel import cli
 
-    def warn():
-        """Warn."""
-        warnings.warn(InputWarning("say ", ReaderArgument("classes", ["a"])), stacklevel=1)
-
-    monkeypatch.setitem(cli.VERBS, "methods", warn)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        assert main(["methods"]) == 0
-    assert capsys.readouterr().err == "partlabel: warning: say --format.classes '[a]'\n"
+    message = InputWarning("say ", ReaderArgument("classes", ["a"]))
+    with cli._plain_warnings():
+        shown = warnings.formatwarning(message, InputWarning, "file.py", 1)
+    assert shown == "partlabel: warning: say --format.classes '[a]'\n"
+    assert str(message) == "say classes=['a']"
 
 
 def test_an_option_of_the_reader_works_without_its_name(tmp_path, capsys):

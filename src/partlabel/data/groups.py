@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from partlabel.data.readers import _columns, recognise
+from partlabel.data.readers import _columns, _roles, recognise
 from partlabel.data.readers._build import relative
 from partlabel.data.table import LabelTable
 
@@ -33,7 +33,7 @@ def of(path: Path, table: LabelTable, column: str, options: Mapping[str, Any]) -
     separator = options.get("separator")
     names = _columns.header(path, separator)
     at = [
-        _columns.image_column(path, names, options.get("image_column")),
+        _roles.image_column(path, names, options.get("image_column"), separator, table.root),
         _columns.column_at(path, names, column),
     ]
     listed, groups = (_columns.strings(each) for each in _columns.columns(path, at, names, separator))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from partlabel.data.aside import written_aside
 from partlabel.data.part_names import PARTS, part_name
-from partlabel.data.readers import _columns, _json, _names
+from partlabel.data.readers import _columns, _json, _names, _roles
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.text import some
@@ -33,7 +33,7 @@ _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".
 
 def recognises(path: Path) -> bool:
     """A parquet file with images inside, or with lists of labels."""
-    return _columns.is_hub(path)
+    return _roles.kind(path) == "hugging_face"
 
 
 def read(
