@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from partlabel.data.pixels import HEIC, photo_suffixes
+from partlabel.fixes import Argument, InputError
 from partlabel.text import some
 
 MOST = 5  # names that a message shows
@@ -28,6 +29,7 @@ class LeftOut:
         named: The first of them, relative to the folder.
         links: Linked folders that were not entered.
         unreadable: Images whose names are not UTF-8, escaped.
+        fix: The argument that leaves those out, for messages.
     """
 
     skip_broken: bool = False
@@ -35,6 +37,7 @@ class LeftOut:
     named: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    fix: Argument | None = None
 
     def add(self, name: str) -> None:
         """Count a file that is no image."""
@@ -82,19 +85,24 @@ def walk(folder: Path, left_out: LeftOut | None = None, beside: Collection[str] 
     top = os.path.realpath(folder)
     yield from _walk(str(folder), "", top, {top}, left_out, (*beside,))
     if left_out.unreadable and not left_out.skip_broken:
-        raise ValueError(
-            f"{folder}: the name of {_number(left_out.unreadable, 'image')} is not UTF-8: "
-            f"{some(left_out.unreadable)}; rename the file"
+        number = _number(left_out.unreadable, "image")
+        or_skip = () if left_out.fix is None else (", or leave it out with ", left_out.fix)
+        raise InputError(
+            f"{folder}: the name of {number} is not UTF-8: {some(left_out.unreadable)}; rename the file",
+            *or_skip,
         )
 
 
-def images_in(folder: Path, beside: Collection[str] = (), skip_broken: bool = False) -> list[str]:
+def images_in(
+    folder: Path, beside: Collection[str] = (), skip_broken: bool = False, fix: Argument | None = None
+) -> list[str]:
     """Return all images of a folder and of the folders in it, in alphabetical order, and say what was left out.
 
     Args:
         folder: The folder.
         beside: As `walk`.
         skip_broken: Leave out images whose names are not UTF-8, rather than refuse them.
+        fix: The argument that does so, for the message; None where the caller has none.
 
     Raises:
         ValueError: There are none, or names of images are not UTF-8.
@@ -102,7 +110,7 @@ def images_in(folder: Path, beside: Collection[str] = (), skip_broken: bool = Fa
     Warns:
         UserWarning: Files or linked folders were left out.
     """
-    left_out = LeftOut(skip_broken)
+    left_out = LeftOut(skip_broken, fix=fix)
     images = sorted(walk(folder, left_out, beside))
     if not images:
         others = f"; it has {some(left_out.named)}" if left_out.named else ""
@@ -119,7 +127,7 @@ def is_photo(name: str) -> bool:
 
 
 def escaped(name: str) -> str:
-    """Return a file name as it can be printed, bytes that are not UTF-8 as `\\xe9`."""
+    """Return a file name as it can be printed, bytes that are not UTF-8 as escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -28,11 +28,13 @@ import polars as pl
 
 from partlabel.data.checks import NOT_PLAIN
 from partlabel.data.listing import LeftOut, is_photo, walk
+from partlabel.fixes import Argument, InputError
 from partlabel.text import some
 
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _LOCAL_FILES = "/data/local-files/"
+_IMAGES = Argument("images", placeholder="FOLDER")
 _MOST_WALKED = 100_000  # images, in a folder that nobody named
 
 
@@ -80,9 +82,10 @@ def resolve(source: Path, images: Sequence[str], root: Path | None, suffix: str 
     for path, row in lacking.items() if lacking and folder.index.of_name else ():
         match folder.find(images[row]):
             case Ambiguous(candidates) if folder.named:
-                raise ValueError(
+                raise InputError(
                     f"row {row + 1}, image {images[row]!r} may be {' or '.join(map(repr, candidates[:3]))} "
-                    f"of {root}; write the path from there, or name the folder that it starts from (--images)"
+                    f"of {root}; write the path from there, or name the folder that it starts from with ",
+                    _IMAGES,
                 )
             case _Match() as match:
                 found[path] = match
@@ -255,9 +258,10 @@ def _forget_shared(listed: Sequence[str], found: dict[str, _Match], folder: _Fol
             continue
         (one, first), (other, second) = list(rows.items())[:2]
         if folder.named:
-            raise ValueError(
+            raise InputError(
                 f"rows {first + 1} and {second + 1} name different images, {one!r} and {other!r}, and "
-                f"{folder.root} has only {image!r} for both; name the folder that their paths start from (--images)"
+                f"{folder.root} has only {image!r} for both; name the folder that their paths start from with ",
+                _IMAGES,
             )
         for path in [path for path, match in found.items() if match.image == image]:
             del found[path]

@@ -12,6 +12,7 @@ from partlabel.data.listing import LeftOut, is_photo, walk
 from partlabel.data.readers import folder as image_folder
 from partlabel.data.readers import wide_csv
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import Argument
 from partlabel.shards.tars import TARS, readable
 
 
@@ -89,8 +90,9 @@ def of_path(
         return Rows(
             images or path.parent, lambda rows: wide_csv.tables(path, rows, images, absent, **options)
         )
-    if format in ("auto", "folder") and path.is_dir() and image_folder.recognises(path):
-        return Rows(path, lambda rows: _walked(path, rows))
+    if path.is_dir() and (format == "folder" or (format == "auto" and image_folder.recognises(path))):
+        skip_broken = bool(options.get("skip_broken", False))
+        return Rows(path, lambda rows: _walked(path, rows, skip_broken))
     return of_table(LabelTable.read(path, images, format, absent, "keep", **options))
 
 
@@ -110,9 +112,9 @@ def _files(path: Path) -> tuple[Path, ...]:
     return readable(*tars) if tars else tables
 
 
-def _walked(folder: Path, rows: int) -> Iterator[LabelTable]:
+def _walked(folder: Path, rows: int, skip_broken: bool) -> Iterator[LabelTable]:
     """A folder's photos, so many at a time."""
-    left_out = LeftOut()
+    left_out = LeftOut(skip_broken, fix=Argument("skip_broken", True))
     photos = walk(folder, left_out)
     while names := tuple(islice(photos, rows)):
         yield LabelTable(names, (), np.empty((len(names), 0), np.int8), root=folder)

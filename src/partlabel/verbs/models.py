@@ -158,7 +158,10 @@ def predict(
     if engine["name"] != ONE_FILE:
         from partlabel import shards
 
-        found = shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images)
+        what: dict[str, Any] = {"format": "folder", "skip_broken": skip_broken} if photos.is_dir() else {}
+        found = (
+            shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images, **what)
+        )
         job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return

@@ -71,12 +71,19 @@ def recognise(path: Path, options: Mapping[str, Any] | None = None) -> str:
 
     Raises:
         ValueError: None, or several.
+
+    Warns:
+        UserWarning: A folder is taken for images without labels, and has what looks like labels.
     """
+    from partlabel.data.readers import _folders
+
     options = options or {}
     able = [name for name in names() if options.keys() <= {each.name for each in _options_of(get(name))}]
     found = [name for name in able if _looks_like(name, path, options)]
     found = found or [name for name in names() if name not in able and _looks_like(name, path, options)]
     if len(found) == 1:
+        if found == ["folder"] and path.is_dir():
+            _folders.tell(path)
         return found[0]
     said = f"may be {' or '.join(found)}" if found else "is of no format that is known"
     sheet = ". Save a spreadsheet as CSV in UTF-8" if path.suffix.lower() in _SHEETS else ""

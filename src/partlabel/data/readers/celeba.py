@@ -55,7 +55,7 @@ def read(
     codes = {"1": PRESENT, "0": ABSENT, "-1": UNKNOWN if minus_one == "unknown" else ABSENT}
     if len(lines) != int(count):
         raise ValueError(
-            f"{path}: the first line says {count.strip()} images, and there are {len(lines)}; is it cut off?"
+            f"{path}: line 1 says {count.strip()} images, and {len(lines)} follow; is it cut off?"
         )
     images_listed, labels = [], np.empty((len(lines), len(classes)), np.int8)
     for row, line in enumerate(lines):

@@ -8,10 +8,10 @@ import numpy as np
 from partlabel.codes import UNKNOWN
 from partlabel.data.lines import listed_in
 from partlabel.data.listing import images_in
-from partlabel.data.readers import celeba
+from partlabel.data.readers import _folders, celeba
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import Argument, InputError
+from partlabel.fixes import Argument, InputError, ReaderArgument
 
 ABSENCE = {
     "unknown": "a folder of images says nothing of any class; all is unknown",
@@ -20,11 +20,10 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A folder without the lists of VOC or Visual Genome; a text file but CelebA's."""
-    lists = path / "ImageSets" / "Main", path / "train_list_500.txt", path / "test_list_500.txt"
+    """Return whether a path is a text file but CelebA's, or a folder without label files that another reader takes."""
     if path.is_file():
         return path.suffix.lower() == ".txt" and not celeba.recognises(path)
-    return not any(there.exists() for there in lists)
+    return not _folders.kinds(path)
 
 
 def read(
@@ -57,7 +56,7 @@ def read(
             " would make every label ABSENT",
         )
     if path.is_dir():
-        listed, root = images_in(path, skip_broken=skip_broken), path
+        listed, root = images_in(path, (), skip_broken, ReaderArgument("skip_broken", True)), path
     else:
         listed, root = listed_in(path), images or path.parent
     labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)

@@ -1,7 +1,7 @@
 """Records: a JSON list of objects, one an image, or a JSON object from image paths to labels.
 
-`[{"image": "a.jpg", "labels": ["dog"]}, ...]`, as pandas (`orient="records"`) and many scripts write it; labels are lists
-of names, a text with marks between names, or a key for each class with 1, 0, true, false or null. Or
+`[{"image": "a.jpg", "labels": ["dog"]}, ...]`, as pandas (`orient="records"`) and many scripts write it. Labels are
+lists of names, a text with marks between names, or a key for each class with 1, 0, true, false or null. Or
 `{"a.jpg": ["dog"], "b.jpg": []}`.
 """
 
@@ -14,8 +14,8 @@ from partlabel.fixes import InputError
 
 ABSENCE = {
     "unknown": "absent is what an object's list 'absent' names, or a class that is 0; what is not mentioned is unknown",
-    "negative": "absent is what an object's list 'absent' names, a class that is 0, and every class that the object does "
-    "not mention; what is null is unknown",
+    "negative": "absent is what an object's list 'absent' names, a class that is 0, and every class that the object "
+    "does not mention; what is null is unknown",
 }
 
 
