@@ -341,8 +341,9 @@ def _image(file: Path, where: str, value: Any, name: str, images: Path | None, f
         if inside is None:
             raise ValueError(f"{file}: {where}: no image: {value!r}")
         raise InputError(
-            f"{file}: {where}: the image is inside the file; say into which folder to write the images with ",
+            f"{file}: {where}: the image is inside the file; say with ",
             ReaderArgument("extract", placeholder="FOLDER"),
+            " into which folder to write the images",
         )
     return path
 
