@@ -137,7 +137,7 @@ def _tell_unused(path: Path, root: Path, files: list[str], found: list[Pair]) ->
 
 def _key(path: str) -> str:
     folders, _, name = path.rpartition("/")
-    kept = [folder for folder in folders.split("/") if folder.lower() not in _ONLY_KIND]
+    kept = [folder for folder in folders.split("/") if folder and folder.lower() not in _ONLY_KIND]
     return "/".join([*kept, name])
 
 
