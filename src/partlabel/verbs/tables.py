@@ -198,6 +198,10 @@ def _faults(found: "Inspection") -> list[str]:
         return [*lines, "images were not looked at: give --images"]
     lines.append(f"broken images: {len(found.broken):,}")
     lines += [f"  {each.image}: {each.reason}" for each in found.broken[:MOST_CLASSES]]
+    lines += [
+        f"images with {each.what}, scaled to 8 bits: {len(each.images):,}: {_some(each.images)}"
+        for each in found.scaled
+    ]
     lines.append(
         f"groups of near-duplicates: {len(found.alike):,}, of which across parts: {len(found.leaks):,}"
     )

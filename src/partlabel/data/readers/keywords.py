@@ -1,8 +1,8 @@
 """Keywords inside image files, as photo managers write them: XMP `dc:subject`, IPTC keywords, Windows' XPKeywords.
 
 Hierarchical keywords (`animal|dog` of Lightroom, `animal/dog` of digiKam and Windows) are read besides; by default the
-last name counts, as these programs write it into `dc:subject`. `.xmp` files beside the images (darktable, Lightroom) are read too. A photo without any
-keyword was not looked at.
+last name counts, as these programs write it into `dc:subject`. `.xmp` files beside the images (darktable, Lightroom)
+are read too. A photo without any keyword was not looked at.
 """
 
 from collections.abc import Sequence
