@@ -516,11 +516,11 @@ def test_a_name_that_is_not_utf8_is_named_or_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("labels.csv", "image,dog\na.jpg,1\n", "labels.csv looks like a label file: name it instead"),
-        ("_annotations.coco.json", {"images": [], "categories": [], "annotations": []}, "--format coco"),
-        ("annotations.xml", CVAT, "--format cvat"),
-        ("a.txt", "dog, cat\n", "a.txt lies beside an image: --format sidecar"),
-        ("a.json", ["dog"], "a.json lies beside an image: --format sidecar"),
+        ("labels.csv", "image,dog\na.jpg,1\n", "labels.csv may have labels: name it instead"),
+        ("_annotations.coco.json", {"images": [], "categories": [], "annotations": []}, "and format='coco'"),
+        ("annotations.xml", CVAT, "and format='cvat'"),
+        ("a.txt", "dog, cat\n", "a.txt lies beside an image: such files are read with format='sidecar'"),
+        ("a.json", ["dog"], "a.json lies beside an image: such files are read with format='sidecar'"),
     ],
 )
 def test_labels_that_lie_in_a_folder_of_images_are_named(tmp_path, name, content, said):
@@ -535,3 +535,39 @@ def test_a_plain_folder_is_read_without_a_word(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert LabelTable.read(tmp_path).images == ("2023/b.jpg", "a.jpg")
+
+
+def test_parts_are_not_taken_for_classes(tmp_path):
+    photos(tmp_path, "train/a.jpg", "val/b.jpg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LabelTable.read(tmp_path)
+    photos(tmp_path, "train/dog/a.jpg", "val/cat/b.jpg")
+    (tmp_path / "train/a.jpg").unlink()
+    (tmp_path / "val/b.jpg").unlink()
+    with pytest.warns(UserWarning, match=r"lie in 2 folders \(cat, dog\)"):
+        LabelTable.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.xml", voc_xml("dog")), ("a.json", {"shapes": [{"label": "dog"}]})]
+)
+def test_the_label_file_of_one_image_names_its_folder(tmp_path, name, content):
+    path = write(photos(tmp_path, "a.jpg"), name, content)
+    with pytest.raises(ValueError, match=rf"{name}: the labels of one image; name the folder"):
+        LabelTable.read(path, absent="negative")
+
+
+def test_a_text_of_boxes_is_no_list_of_images(tmp_path):
+    with pytest.raises(ValueError, match=r"a.txt: a list of boxes of YOLO, not of images"):
+        LabelTable.read(write(tmp_path, "a.txt", BOX + POLYGON))
+
+
+def test_a_folder_of_many_images_is_not_searched_for_labels_without_end(tmp_path, monkeypatch):
+    from partlabel.data.readers import _folders
+
+    monkeypatch.setattr(_folders, "_OF_FOLDER", 3)
+    for number in range(10):
+        (tmp_path / f"{number}.jpg").touch()
+    assert len(_folders._sample(tmp_path)) == 3
+    assert _folders.kinds(tmp_path) == []

@@ -41,6 +41,7 @@ def import_(
     """
     from partlabel.data import inspection, readers, writers
     from partlabel.data.filled import FilledTable
+    from partlabel.data.part_names import warn_of_other_parts
     from partlabel.data.table import LabelTable
 
     if not source.exists():
@@ -50,6 +51,7 @@ def import_(
     name = readers.recognise(source, options) if name == "auto" else name
     table = LabelTable.read(source, images, name, absent, missing, **options)
     print(f"{source}, read as {name}: {_extent(table)}")
+    warn_of_other_parts(table.split or ())
     print(f"Rule: {readers.absence(name, absent)}.")
     _show(_classes(inspection.classes_of(table)))
     if out is not None:
@@ -85,6 +87,7 @@ def inspect(
         format: Of the table.
     """
     from partlabel.data import inspection
+    from partlabel.data.part_names import warn_of_other_parts
 
     if out is not None and out.suffix != ".html":
         raise ValueError(f"--out {out}: the page is a file that ends in .html")
@@ -93,6 +96,7 @@ def inspect(
     given = read_table(table, images, absent, format, missing="keep")
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {_extent(given)}")
+    warn_of_other_parts(given.split or ())
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
     doubted = None if run is None else _doubted(run, given, suspects)

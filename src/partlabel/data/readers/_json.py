@@ -23,6 +23,8 @@ def kind(path: Path) -> str | None:
         start = file.read(_START).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"["):
         return "label_studio"
+    if b'"shapes"' in start[: 1 << 14] and b'"samples"' not in start:
+        return "labelme"
     if b'"samples"' in start and b'"annotations"' not in start:
         return "fiftyone"
     return "lvis" if start and _mentions(path, b'"neg_category_ids"') else "coco"

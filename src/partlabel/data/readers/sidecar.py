@@ -5,14 +5,13 @@ A text has names on lines, or with commas between. A JSON is a list of names; or
 image without either file was not looked at.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from partlabel.data.lines import lines_of
 from partlabel.data.listing import images_in
-from partlabel.data.readers import _json, _names
+from partlabel.data.readers import _folders, _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import Argument, InputError
@@ -23,7 +22,6 @@ ABSENCE = {
     "negative": "absent is what a JSON beside an image says is absent, and every class that an image's file does not "
     "mention; what is null, and all of an image without a file, is unknown",
 }
-_BOX = re.compile(r"\d+([\s,]+[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){4,}")
 _PRESENT = ("present", "labels", "tags")
 
 
@@ -101,7 +99,7 @@ def _found(image: str, file: Path | None, delimiter: str) -> _names.Found:
 def _refuse_boxes(file: Path, lines: Sequence[str]) -> None:
     """Refuse the text files of YOLO, whose lines are a class number and coordinates."""
     for number, line in enumerate(lines, start=1):
-        if _BOX.fullmatch(line.strip()):
+        if _folders.is_box(line.replace(",", " ")):
             raise InputError(
                 f"{file}, line {number}: {line.strip()!r} is a box of YOLO, not a name; such folders are read with ",
                 Argument("format", "yolo"),
