@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from partlabel.data.paths import resolve
 from partlabel.data.readers import _columns, _roles, recognise
-from partlabel.data.readers._build import relative
 from partlabel.data.table import LabelTable
 
 
@@ -39,7 +39,8 @@ def of(path: Path, table: LabelTable, column: str, options: Mapping[str, Any]) -
     listed, groups = (_columns.strings(each) for each in _columns.columns(path, at, names, separator))
     groups = [group.strip() for group in groups]
     found: dict[str, str] = {}
-    for row, (image, group) in enumerate(zip(relative(listed, table.root), groups, strict=True), start=1):
+    paths = resolve(path, listed, table.root, options.get("suffix"))
+    for row, (image, group) in enumerate(zip(paths, groups, strict=True), start=1):
         if not group:
             raise ValueError(f"{path}: row {row} ({image}) has no {column!r}; give every image a group")
         if found.setdefault(image, group) != group:

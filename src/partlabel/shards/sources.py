@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from partlabel.data import readers
 from partlabel.data.listing import LeftOut, is_photo, walk
 from partlabel.data.readers import folder as image_folder
 from partlabel.data.readers import wide_csv
@@ -86,7 +87,7 @@ def of_path(
         from partlabel.tagger import table_of
 
         return of_table(table_of(path))
-    if format in ("auto", "wide_csv") and wide_csv.recognises(path):
+    if path.is_file() and (readers.recognise(path, options) if format == "auto" else format) == "wide_csv":
         return Rows(
             images or path.parent, lambda rows: wide_csv.tables(path, rows, images, absent, **options)
         )
@@ -104,7 +105,7 @@ def _files(path: Path) -> tuple[Path, ...]:
         return ()
     there = sorted(each for each in path.iterdir() if not each.name.startswith("."))
     tars = tuple(each for each in there if each.name.endswith(TARS))
-    tables = tuple(each for each in there if each.suffix == ".parquet")
+    tables = tuple(each for each in there if each.suffix.lower() == ".parquet")
     if tars and tables:
         raise ValueError(
             f"{path} holds both tar files and parquet tables; keep shards of one kind in a folder"

@@ -6,6 +6,8 @@ Every public module of this folder has `ABSENCE`, a sentence for each rule that 
   may take options of `read` that it needs for that (`separator`);
 - `read(path, images=None, absent=None, *, <options>) -> LabelTable`.
 
+A reader of tables also has `understood(path, images, **options) -> Understood`: what it took the columns for.
+
 `absent` says what a class that is not mentioned means: `unknown` (nobody said) or `negative` (somebody looked, and it
 is not there). A format that lists only what is there requires it. Other codes (VOC's 1 / -1 / 0, NaN) are turned into
 PRESENT, ABSENT and UNKNOWN here and nowhere else.
@@ -20,11 +22,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from partlabel.data.readers._roles import Understood
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import Argument, InputError, MissingError
 from partlabel.text import did_you_mean, some
 
-__all__ = ["absence", "all_options", "get", "names", "read", "recognise"]
+__all__ = ["absence", "all_options", "get", "names", "read", "recognise", "understood"]
 
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
@@ -60,6 +63,19 @@ def all_options() -> dict[str, inspect.Parameter]:
         for option in _options_of(get(name)):
             found.setdefault(option.name, option)
     return found
+
+
+def understood(name: str, path: Path, images: Path | None, options: Mapping[str, Any]) -> Understood | None:
+    """What the columns of a table were taken for; None for formats without columns.
+
+    Args:
+        name: Of the format.
+        path: The file, which was read before.
+        images: The image folder.
+        options: Those of the reader.
+    """
+    told = getattr(_module(name), "understood", None)
+    return None if told is None else told(path, images, **options)
 
 
 def recognise(path: Path, options: Mapping[str, Any] | None = None) -> str:

@@ -203,10 +203,14 @@ class Reading(NamedTuple):
 def looks_multi_hot(lists: Sequence[Sequence[object]]) -> bool:
     """Whether lists of numbers are vectors of zeros and ones, one for each class, rather than numbers of classes.
 
-    They are all as long, longer than one, and have no other number. Lists of ids rarely do.
+    They are all of one length, longer than one, and have no other number (null is unknown). Lists of ids rarely are.
     """
     lengths = {len(each) for each in lists}
-    return len(lengths) == 1 and lengths.pop() > 1 and all(code in (0, 1) for each in lists for code in each)
+    return (
+        len(lengths) == 1
+        and lengths.pop() > 1
+        and all(code in (0, 1, None) for each in lists for code in each)
+    )
 
 
 def _is_nothing(cell: str, known: Collection[str]) -> bool:

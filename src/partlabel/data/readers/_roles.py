@@ -26,7 +26,7 @@ IMAGES = (
         "imagename",
         "imagefilename",
     ),
-    *("img", "imgpath", "imgname", "imgfile", "fname", "fpath", "imageindex", "imageid", "photo", "picture"),
+    *("img", "imgpath", "imgname", "imgfile", "fname", "fpath", "imageindex", "imageid"),
     *("relativepath", "imageurl", "id", "name"),
 )
 """Names of image columns, without spaces, `_` and `-` and in lower case; the first that a table has is taken."""
@@ -50,7 +50,19 @@ SPLITS = ("split", "subset", "partition", "part", "set", "phase", "fold", "usage
 VALIDATION = ("isvalid", "isval", "isvalidation")
 METADATA = (
     *("width", "height", "channels", "depth", "size", "area", "url", "source", "license", "date", "datetime"),
-    *("timestamp", "camera", "patientid", "patient", "md5", "sha256", "hash", "fold", "index", "rownumber"),
+    *(
+        "timestamp",
+        "camera",
+        "patientid",
+        "patient",
+        "md5",
+        "sha256",
+        "hash",
+        "id",
+        "index",
+        "idx",
+        "rownumber",
+    ),
     *(
         *SPLITS,
         *VALIDATION,
@@ -251,7 +263,8 @@ def row_numbers(
 ) -> list[int]:
     """Find columns that only number the rows, as pandas writes them: `Unnamed: 0`, `index`, or without a name.
 
-    They have each whole number at most once. A single row has to be number 0, which is where pandas starts.
+    They have each whole number at most once. Of few rows, only columns without a name of their own are certain, and a
+    single row has to be number 0, which is where pandas starts.
     """
     asked = [at for at in among if _ROW_NUMBER.fullmatch(names[at])]
     if not asked:
@@ -260,7 +273,9 @@ def row_numbers(
     for at, column in zip(asked, _columns.columns(path, asked, names, separator), strict=True):
         cells = [cell.strip().removesuffix(".0") for cell in _columns.strings(column)]
         whole = all(cell.isascii() and cell.isdigit() for cell in cells)
-        if whole and len(set(cells)) == len(cells) and (len(cells) > 1 or cells == ["0"]):
+        unnamed = not names[at] or names[at].startswith("Unnamed")
+        enough = len(cells) > 2 or (unnamed and (len(cells) == 2 or cells == ["0"]))  # 0 and 1 may be labels
+        if whole and enough and len(set(cells)) == len(cells):
             found.append(at)
     return found
 
@@ -298,7 +313,7 @@ def _refuse_ambiguous_numbers(path: Path, names: Sequence[str], separator: str |
         )
 
 
-def _is_file(images: Path, cell: str) -> bool:
+def is_image(images: Path, cell: str) -> bool:
     """Whether a cell names a file of the image folder, perhaps by a path of another machine or without its suffix."""
     if not cell or "\0" in cell:
         return False
@@ -308,7 +323,7 @@ def _is_file(images: Path, cell: str) -> bool:
 
 def _are_files(path: Path, at: int, names: Sequence[str], separator: str | None, images: Path) -> bool:
     """Whether at least one of the first cells of a column is a file of the image folder."""
-    return any(_is_file(images, cell) for cell in _columns.head(path, [at], names, separator)[0])
+    return any(is_image(images, cell) for cell in _columns.head(path, [at], names, separator)[0])
 
 
 def _with_files(
@@ -319,7 +334,7 @@ def _with_files(
     nested = _columns.nested(path)
     looked = [at for at in looked if names[at] not in nested]
     for at, cells in zip(looked, _columns.head(path, looked, names, separator), strict=True):
-        if cells and all(_is_file(images, cell) for cell in cells):
+        if cells and all(is_image(images, cell) for cell in cells):
             return at
     return None
 

@@ -8,7 +8,7 @@ import numpy as np
 from partlabel.codes import UNKNOWN
 from partlabel.data.lines import listed_in
 from partlabel.data.listing import images_in
-from partlabel.data.readers import _folders
+from partlabel.data.readers import _folders, celeba
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import Argument, InputError, ReaderArgument
@@ -20,8 +20,10 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a path is a text file, or a folder without label files that another reader takes."""
-    return path.suffix.lower() == ".txt" if path.is_file() else not _folders.kinds(path)
+    """Return whether a path is a text file but CelebA's, or a folder without label files that another reader takes."""
+    if path.is_file():
+        return path.suffix.lower() == ".txt" and not celeba.recognises(path)
+    return not _folders.kinds(path)
 
 
 def read(

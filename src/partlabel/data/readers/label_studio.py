@@ -71,7 +71,10 @@ def read(
     """
     tasks = _json.load(path)
     if not isinstance(tasks, list):
-        raise ValueError(f"{path}: no Label Studio export, which is a list of tasks; export as JSON")
+        raise InputError(
+            f"{path}: no Label Studio export, which is a list of tasks; export as JSON",
+            *_json.other_format(tasks),
+        )
     if absent_control is None:
         require_absent(path, absent, "a choice that is not ticked was denied, or not looked at")
     ticked, guessed = [], []
