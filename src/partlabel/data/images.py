@@ -4,6 +4,7 @@ What an augmentation draws depends on the run's seed, the epoch and the image al
 with any number of workers, and after an interruption, an image is seen as it would have been.
 """
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -17,11 +18,13 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from partlabel.data.depth import SCALED
 from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch
 from partlabel.nn.backbone import Preprocessing
 from partlabel.progress import track
+from partlabel.text import some
 
 Augment = Literal["light", "paper", "none"]
 BICUBIC = v2.InterpolationMode.BICUBIC
@@ -54,19 +57,31 @@ def find_broken(table: LabelTable, workers: int = 4) -> list[Broken]:
     Args:
         table: With a root.
         workers: Threads.
+
+    Warns:
+        UserWarning: Images have float values, or 12 bits in 16, and were scaled (see `depth`).
     """
+    scaled: dict[str, list[str]] = {}
 
     def look(row: int) -> Broken | None:
         path = table.path(row)
         try:
-            decode(path, at_least=32)
+            what = decode(path, at_least=32).info.get(SCALED)
         except OSError as error:
             return Broken(table.images[row], str(error).removeprefix(f"{path}: "))
+        if what:
+            scaled.setdefault(what, []).append(table.images[row])
         return None
 
     with ThreadPoolExecutor(workers) as pool:
         looked = track(pool.map(look, range(len(table))), "Looking for broken images", len(table))
-        return [broken for broken in looked if broken]
+        broken = [each for each in looked if each]
+    for what, images in scaled.items():
+        warnings.warn(
+            f"{len(images)} of {len(table)} images have {what}, and were scaled to 8 bits: {some(sorted(images))}",
+            stacklevel=2,
+        )
+    return broken
 
 
 def eval_transform(size: int, preprocessing: Preprocessing) -> v2.Transform:

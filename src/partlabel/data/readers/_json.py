@@ -44,6 +44,8 @@ def kind(path: Path) -> str | None:
     keys = [key.decode("utf-8", "replace") for key in _KEY.findall(start)]
     if start.startswith(b"["):
         return "records" if keys and not _TASKS & set(keys) else "label_studio"
+    if "shapes" in keys and "samples" not in keys:
+        return "labelme"
     first, _, second = start.partition(b"\n")
     if first.rstrip().endswith(b"}") and second.lstrip().startswith(b"{"):
         return "jsonl"

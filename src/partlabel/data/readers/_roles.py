@@ -96,7 +96,7 @@ _ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".tif", ".webp")
 _MOST = 200  # columns that are looked at for file names
 _WEAK = ("id", "name")
 
-Kind = Literal["wide_csv", "long_csv", "hugging_face", "open_images"]
+Kind = Literal["wide_csv", "long_csv", "hugging_face", "open_images", "label_studio_csv"]
 
 
 def plain(name: str) -> str:
@@ -118,6 +118,8 @@ def kind(path: Path, separator: str | None = None) -> Kind | None:
     if any(nested.values()) or any(plain(name) in LABELS for name in nested):
         return "hugging_face"
     names = _columns.header(path, separator)
+    if {"annotation_id", "annotator", "lead_time"} <= {*names}:
+        return "label_studio_csv"
     words = [at for at in label_columns(names) if not _is_codes(path, at, names, separator)]
     if words:
         return "long_csv"

@@ -59,5 +59,9 @@ def read(
         listed, root = images_in(path, (), skip_broken, ReaderArgument("skip_broken", True)), path
     else:
         listed, root = listed_in(path), images or path.parent
+        if listed and all(map(_folders.is_box, listed)):
+            raise ValueError(
+                f"{path}: a list of boxes of YOLO, not of images; name the folder of the data set"
+            )
     labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)
     return build(path, listed, classes, labels, root=root)
