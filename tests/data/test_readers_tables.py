@@ -158,7 +158,7 @@ def test_an_image_is_in_one_part(tmp_path):
         ("image,dog\na.jpg,1\n,1\n", "t.csv: row 2 has no image"),
         ("image,dog\na.jpg,1,0\n", "t.csv: .*mend the file: every row has one cell a column"),
         ("image,dog\na.jpg\n", "t.csv: .*mend the file: every row has one cell a column"),
-        ("img,dog\na.jpg,1\n", r"t.csv: no column holds the image paths; .* There are: 'img', 'dog'"),
+        ("shown,dog\n7,1\n", r"t.csv: no column holds the image paths; .* There are: 'shown', 'dog'"),
         ("image;dog\na.jpg;1\n", "is the separator another"),
         ("path,file,dog\na,b,1\n", "t.csv: both 'path' and 'file' may hold the image paths"),
     ],
@@ -247,7 +247,7 @@ def test_classes_that_are_never_present_are_a_warning(tmp_path):
 def test_formats_and_options_are_checked_by_name(tmp_path):
     path = file(tmp_path, "image,dog\na.jpg,1\n")
     with pytest.raises(
-        ValueError, match=r"no format 'wide_cvs' \(did you mean 'wide_csv'\?\); there are: coco"
+        ValueError, match=r"no format 'wide_cvs' \(did you mean 'wide_csv'\?\); there are: celeba"
     ):
         LabelTable.read(path, format="wide_cvs")
     with pytest.raises(
@@ -257,7 +257,7 @@ def test_formats_and_options_are_checked_by_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no .*u.csv"):
         LabelTable.read(tmp_path / "u.csv")
     with pytest.raises(
-        ValueError, match=r"t.xlsx is of no format that is known; say which with format=: coco"
+        ValueError, match=r"t.xlsx is of no format that is known; say which with format=: celeba"
     ):
         LabelTable.read(file(tmp_path, "", "t.xlsx"))
     with pytest.raises(ValueError, match=r"image 'a.jpg'|image path"):
@@ -339,9 +339,9 @@ def test_a_row_for_every_label_is_put_together(tmp_path):
             "image 'a' is both in split 'x' and 'y'",
         ),
         (
-            "image,tags\na,dog\n",
+            "image,words\na,dog\n",
             {"absent": "negative", "format": "long_csv"},
-            r"there is no column 'labels'.*there are: 'image', 'tags'",
+            r"no column is called labels, label.*there are: 'image', 'words'. Say which .* with labels_column=",
         ),
         ("image,labels\n", {"absent": "negative"}, "t.csv: a label table without images"),
     ],

@@ -2,10 +2,20 @@
 
 import os
 import warnings
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
-import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
+
+from partlabel.data import depth
+
+PHOTO_FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG"),
+    *("JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
+)
+"""The formats that photos have, by Pillow's names; no other is decoded. HEIF is pillow-heif's."""
+HEIC = (".heic", ".heif", ".hif")
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -17,6 +27,26 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What brings a photo upright, by the orientation that its camera noted (EXIF)."""
+
+
+@cache
+def photo_formats() -> tuple[str, ...]:
+    """Return the `PHOTO_FORMATS` that the installed Pillow decodes; HEIF where pillow-heif is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    Image.init()
+    return tuple(name for name in PHOTO_FORMATS if name in Image.OPEN)
+
+
+@cache
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of files in these formats, in lower case, the usual ones first."""
+    readable = {*photo_formats(), "MPO"}  # which Pillow opens as a JPEG
+    found = sorted(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
+    usual = [suffix for suffix in (".jpg", ".jpeg", ".png", ".webp") if suffix in found]
+    return (*usual, *(suffix for suffix in found if suffix not in usual))
 
 
 def decode(path: Path, at_least: int | None = None) -> Image.Image:
@@ -33,7 +63,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
+            with Image.open(path, formats=photo_formats()) as file:
                 return in_rgb(file, at_least)
     except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
         raise OSError(f"{path}: {reason(error, _is_empty(path))}") from error
@@ -43,10 +73,10 @@ def in_rgb(image: Image.Image, at_least: int | None) -> Image.Image:
     """What `decode` says, of an image just opened; copied only once it is small."""
     if at_least is not None:
         image.draft("RGB", (at_least, at_least))
+    deep_colours = depth.has_deep_colours(image)
     image.load()
     orientation = image.getexif().get(ExifTags.Base.Orientation)
-    if image.mode.startswith("I"):  # 16 bits, of which a plain conversion keeps the darkest 256 values
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    image = depth.in_eight_bits(image, deep_colours)  # a plain conversion keeps the darkest 256 values
     if image.mode not in ("RGB", "L"):
         image = image.convert("RGB")
     if at_least is not None and (times := min(image.size) // at_least) > 1:
@@ -63,6 +93,8 @@ def reason(error: Exception, empty: bool = False) -> str:
         error: What Pillow, or the file system, raised.
         empty: Whether there is nothing in the file.
     """
+    if isinstance(error, depth.Unscaled):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return "missing"
     if isinstance(error, IsADirectoryError):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from partlabel.data.inspection import Class, Inspection, Part
+    from partlabel.data.readers import Understood
     from partlabel.data.table import LabelTable
     from partlabel.pictures import Picture
     from partlabel.suspects import Suspect, Suspects
@@ -42,15 +43,18 @@ def import_(
     """
     from partlabel.data import inspection, readers, writers
     from partlabel.data.filled import FilledTable
+    from partlabel.data.part_names import warn_of_other_parts
     from partlabel.data.table import LabelTable
 
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}")
     options = dict(format)
     name = options.pop("name")
-    name = readers.recognise(source) if name == "auto" else name
+    name = readers.recognise(source, options) if name == "auto" else name
     table = LabelTable.read(source, images, name, absent, missing, **options)
     print(f"{source}, read as {name}: {_extent(table)}")
+    warn_of_other_parts(table.split or ())
+    print(_understood(table, readers.understood(name, source, images, options)))
     print(f"Rule: {readers.absence(name, absent)}.")
     _show(_classes(inspection.classes_of(table)))
     if out is not None:
@@ -86,6 +90,7 @@ def inspect(
         format: Of the table.
     """
     from partlabel.data import inspection
+    from partlabel.data.part_names import warn_of_other_parts
 
     if out is not None and out.suffix != ".html":
         raise ValueError(f"--out {out}: the page is a file that ends in .html")
@@ -96,6 +101,7 @@ def inspect(
     print(f"{table}: {_extent(given)}")
     if found.parts:
         _show(_parts(found.parts))
+    warn_of_other_parts(given.split or ())
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
     say_how_known(given.labels, given.origins)
@@ -156,6 +162,23 @@ def _extent(table: "LabelTable") -> str:
     return f"{said}; {parts}" if parts else said
 
 
+def _understood(table: "LabelTable", told: "Understood | None") -> str:
+    """What the columns were taken for, the first classes, the counts, and what was left out."""
+    said = []
+    if told is not None:
+        columns = [f"images in column {told.image!r}"]
+        columns += [f"class names in column {_some([*map(repr, told.labels)])}"] if told.labels else []
+        columns += [f"parts in column {told.split!r}"] if told.split is not None else []
+        said.append(f"{', '.join(columns)[:1].upper()}{', '.join(columns)[1:]}")
+    said.append(f"Classes: {_some(table.classes) or 'none'}")
+    said.append(f"Labels: {table.present:,} present, {table.absent:,} absent, {table.unknown:,} unknown")
+    if told is not None:
+        said.append(
+            f"Left out: {'column ' + _some([*map(repr, told.left_out)]) if told.left_out else 'nothing'}"
+        )
+    return f"{'. '.join(said)}."
+
+
 def _classes(classes: Sequence["Class"]) -> "Table":
     """The counts of each class; of many, the most often present."""
     from rich.table import Column, Table
@@ -212,6 +235,10 @@ def _faults(found: "Inspection") -> list[str]:
         return [*lines, "images were not looked at: give --images"]
     lines.append(f"broken images: {len(found.broken):,}")
     lines += [f"  {each.image}: {each.reason}" for each in found.broken[:MOST_CLASSES]]
+    lines += [
+        f"images with {each.what}, scaled to 8 bits: {len(each.images):,}: {_some(each.images)}"
+        for each in found.scaled
+    ]
     lines.append(
         f"groups of near-duplicates: {len(found.alike):,}, of which across parts: {len(found.leaks):,}"
     )

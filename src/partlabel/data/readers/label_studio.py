@@ -1,4 +1,4 @@
-"""Label Studio's JSON export of image classification by `<Choices choice="multiple">`.
+"""Label Studio's JSON export of image classification by `<Choices choice="multiple">` or `<Taxonomy>`.
 
 A task is submitted, skipped (`was_cancelled`) or not yet annotated. Only of submitted ones does an unticked choice
 mean anything, and what it means depends on what annotators were told: hence `absent`. Predictions are left out, unless
@@ -12,9 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from partlabel.data.readers import _json, _names
+from partlabel.data.paths import in_folder
+from partlabel.data.readers import _hierarchy, _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 Disagree = Literal["unknown", "refuse"]
@@ -42,6 +44,7 @@ def read(
     absent_control: str | None = None,
     disagree: Disagree = "unknown",
     predictions: bool = False,
+    hierarchy: _hierarchy.Hierarchy = "leaf",
 ) -> LabelTable:
     """Read an export of the type "JSON" (not "JSON-MIN", which does not tell skipped tasks from submitted ones).
 
@@ -57,6 +60,8 @@ def read(
         disagree: A class that one annotator of a task ticked and another did not, `absent` being negative, is unknown;
             or the file is refused. An annotation marked as ground truth stands for all of its task.
         predictions: Of tasks without any annotation, take what their last prediction ticks.
+        hierarchy: Which names of a taxonomy, or of nested choices, are classes: the `leaf`, the leaf and its `parents`,
+            or the whole `path`.
 
     Raises:
         ValueError: The file is no such export, a task has no image, or annotators disagree.
@@ -66,7 +71,10 @@ def read(
     """
     tasks = _json.load(path)
     if not isinstance(tasks, list):
-        raise ValueError(f"{path}: no Label Studio export, which is a list of tasks; export as JSON")
+        raise InputError(
+            f"{path}: no Label Studio export, which is a list of tasks; export as JSON",
+            *_json.other_format(tasks),
+        )
     if absent_control is None:
         require_absent(path, absent, "a choice that is not ticked was denied, or not looked at")
     ticked, guessed = [], []
@@ -74,6 +82,7 @@ def read(
         last = _predicted(path, f"task {position + 1}", task) if predictions else None
         guessed.append(last is not None)
         ticked.append(_ticked(path, f"task {position + 1}", task) if last is None else [last])
+    ticked = _named(path, ticked, hierarchy)
     if absent_control is not None:
         _check_absent_control(path, ticked, absent_control, control)
     control = _control(path, ticked, control, absent_control)
@@ -81,17 +90,26 @@ def read(
     for position, (task, annotations, guess) in enumerate(zip(tasks, ticked, guessed, strict=True)):
         where = f"task {position + 1}"
         data = _json.keyed(path, where, task, "data", dict)
-        image = path_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
+        image = _image_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
         present = [set(each.get(control, ())) for each in annotations]
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         rule = "unknown" if guess else absent  # a model that does not tick did not look
-        told = _together(path, where, image, present, denied, rule, disagree)
+        told = together(path, where, image, present, denied, rule, disagree)
         origin = ("label_studio:prediction" if guess else "label_studio:submitted") if any(guessed) else ""
         found.append(told._replace(looked=told.looked and not guess, origin=origin))
     return _names.table(path, found, classes, absent, images)
 
 
-def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[str]]]:
+def _named(
+    path: Path, ticked: list[Any], hierarchy: _hierarchy.Hierarchy
+) -> list[list[dict[str, list[str]]]]:
+    """Paths turned into names of classes, those of all tasks together."""
+    paths = [of_control for task in ticked for each in task for of_control in each.values()]
+    names = iter(_hierarchy.classes_of(path, paths, hierarchy))
+    return [[{control: next(names) for control in each} for each in task] for task in ticked]
+
+
+def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[_hierarchy.Levels]]]:
     """Of each submitted annotation, what is ticked in each control; of the ground truth alone, if there is one."""
     if isinstance(task, dict) and "annotations" not in task and "completions" not in task:
         raise ValueError(
@@ -109,7 +127,7 @@ def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[str]]]:
     return truths or [found for _, found in submitted]
 
 
-def _predicted(path: Path, where: str, task: Any) -> dict[str, list[str]] | None:
+def _predicted(path: Path, where: str, task: Any) -> dict[str, list[_hierarchy.Levels]] | None:
     """What the last prediction of a task without annotations ticks in each control; None if there is none."""
     if not isinstance(task, dict) or task.get("annotations") or task.get("completions"):
         return None
@@ -120,16 +138,26 @@ def _predicted(path: Path, where: str, task: Any) -> dict[str, list[str]] | None
     return _of_result(path, place, _json.keyed(path, place, last, "result", list))
 
 
-def _of_result(path: Path, where: str, result: list[Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _of_result(path: Path, where: str, result: list[Any]) -> dict[str, list[_hierarchy.Levels]]:
+    found: dict[str, list[_hierarchy.Levels]] = {}
     for position, each in enumerate(result):
-        if isinstance(each, dict) and each.get("type") == "choices":
+        if isinstance(each, dict) and each.get("type") in ("choices", "taxonomy"):
             place = f"{where}: result[{position}]"
             value = _json.keyed(path, place, each, "value", dict)
             name = _json.keyed(path, place, each, "from_name", str)
-            choices = _json.keyed(path, f"{place}: value", value, "choices", list)
-            found.setdefault(name, []).extend(_json.names_in(path, f"{place}: choices", choices))
+            kind = each["type"]
+            listed = _json.keyed(path, f"{place}: value", value, kind, list)
+            found.setdefault(name, []).extend(_paths_in(path, f"{place}: {kind}", listed))
     return found
+
+
+def _paths_in(path: Path, where: str, listed: list[Any]) -> list[_hierarchy.Levels]:
+    """Choices, which may be nested, and the items of taxonomies, as paths from the top to the leaf."""
+    found = []
+    for each in listed:
+        names = each if isinstance(each, list) else [each]
+        found.append(_hierarchy.levels(_json.names_in(path, where, names)))
+    return [levels for levels in found if levels]
 
 
 def _control(path: Path, ticked: list[Any], control: str | None, absent_control: str | None) -> str:
@@ -138,13 +166,16 @@ def _control(path: Path, ticked: list[Any], control: str | None, absent_control:
         return _check_control(path, ticked, control)
     there = [name for name in _there(ticked) if name != absent_control]
     if len(there) > 1:
-        raise ValueError(
-            f"{path}: several controls have choices: {some(map(repr, there))}; say with control= which lists what is "
-            "present (and with absent_control= which lists what is absent)"
+        raise InputError(
+            f"{path}: several controls have choices: {some(map(repr, there))}; say with ",
+            ReaderArgument("control", placeholder="NAME"),
+            " which lists what is present (and with ",
+            ReaderArgument("absent_control", placeholder="NAME"),
+            " which lists what is absent)",
         )
     if not there and absent_control is None:
         raise ValueError(
-            f"{path}: no submitted annotation has choices; this reader is for <Choices>, not for regions or taxonomies"
+            f"{path}: no submitted annotation has choices; this reader is for <Choices> and <Taxonomy>, not for regions"
         )
     return there[0] if there else ""
 
@@ -163,8 +194,10 @@ def _check_absent_control(path: Path, ticked: list[Any], name: str, control: str
     meant = did_you_mean(name, {*there} - {control})
     listed = some(map(repr, there)) or "none"
     if meant:
-        raise ValueError(
-            f"{said}{meant}; there are: {listed}. If it is right, say with control= which lists what is present"
+        raise InputError(
+            f"{said}{meant}; there are: {listed}. If it is right, say with ",
+            ReaderArgument("control", placeholder="NAME"),
+            " which lists what is present",
         )
     warnings.warn(
         f"{said} so far, so it makes nothing absent; those with ticks, of what is present, are: {listed}",
@@ -182,7 +215,7 @@ def _check_control(path: Path, ticked: list[Any], name: str) -> str:
     return name
 
 
-def _together(
+def together(
     path: Path,
     where: str,
     image: str,
@@ -211,16 +244,21 @@ def _together(
     return _names.Found(image, yes - disputed, no - disputed, bool(present), disputed, where)
 
 
+def _image_of(address: str, images: Path | None) -> str:
+    """The address as `build` resolves it; of an upload, which has letters before its name, the path."""
+    return address if images is not None and "/data/upload/" not in address else path_of(address, images)
+
+
 def path_of(address: str, images: Path | None) -> str:
     """The path of an image: of local storage what `d=` says, of an upload its name, else the path of the address."""
     parts = urlsplit(address)
     if parts.path.endswith("/data/local-files/"):
-        return _names.in_folder(images, parse_qs(parts.query).get("d", [""])[0].lstrip("/"))
+        return in_folder(images, parse_qs(parts.query).get("d", [""])[0].lstrip("/"))
     if not parts.scheme and "/data/upload/" not in parts.path:
-        return _names.in_folder(images, address)
+        return in_folder(images, address)
     path = unquote(parts.path).lstrip("/")
     if "data/upload/" in path:
         name = PurePosixPath(path).name
         plain = re.sub(r"^[0-9a-f]{8}-", "", name)
         return name if images is not None and (images / name).is_file() else plain
-    return _names.in_folder(images, path)
+    return in_folder(images, path)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from partlabel.data.lines import lines_of
-from partlabel.data.readers import _json, _names, folder
+from partlabel.data.listing import images_in
+from partlabel.data.readers import _folders, _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import Argument, InputError
 from partlabel.text import some
 
 ABSENCE = {
@@ -51,10 +53,10 @@ def read(
     if not path.is_dir():
         raise ValueError(f"{path}: no folder; name the one that has the texts")
     root = images or path
-    listed = sorted(folder.walk(root))
-    if not listed:
-        raise ValueError(f"{root}: no image in this folder or below; looked for {', '.join(folder.SUFFIXES)}")
-    found = [_found(image, _file_of(path, image), delimiter) for image in listed]
+    listed = images_in(root, (".txt", ".json"))
+    files = {image: _file_of(path, image) for image in listed}
+    _refuse_shared(path, files)
+    found = [_found(image, file, delimiter) for image, file in files.items()]
     if not any(each.looked for each in found):
         raise ValueError(
             f"{path}: no image has a .txt or .json of its name beside it, such as {listed[0]}.txt"
@@ -73,14 +75,35 @@ def _file_of(path: Path, image: str) -> Path | None:
     return there[0] if there else None
 
 
+def _refuse_shared(path: Path, files: dict[str, Path | None]) -> None:
+    """Refuse a file that may belong to several images, such as `a.txt` beside `a.jpg` and `a.png`."""
+    of_file: dict[Path, str] = {}
+    for image, file in files.items():
+        if file is not None and of_file.setdefault(file, image) != image:
+            name = file.relative_to(path).as_posix()
+            raise ValueError(f"{path}: {name} may belong to {of_file[file]} or {image}; keep one")
+
+
 def _found(image: str, file: Path | None, delimiter: str) -> _names.Found:
     if file is None:
         return _names.Found(image, (), looked=False)
     if file.suffix == ".json":
         present, absent, unsure = _of_json(file, _json.load(file))
         return _names.Found(image, present, absent, unsure=unsure, where=file.name)
-    names = (name for line in lines_of(file) for name in line.split(delimiter))
+    lines = lines_of(file)
+    _refuse_boxes(file, lines)
+    names = (name for line in lines for name in line.split(delimiter))
     return _names.Found(image, _json.stripped(names))
+
+
+def _refuse_boxes(file: Path, lines: Sequence[str]) -> None:
+    """Refuse the text files of YOLO, whose lines are a class number and coordinates."""
+    for number, line in enumerate(lines, start=1):
+        if _folders.is_box(line.replace(",", " ")):
+            raise InputError(
+                f"{file}, line {number}: {line.strip()!r} is a box of YOLO, not a name; such folders are read with ",
+                Argument("format", "yolo"),
+            )
 
 
 def _of_json(file: Path, content: Any) -> tuple[list[str], list[str], list[str]]:
