@@ -1,8 +1,12 @@
 """`python -m partlabel`: the command line."""
 
+import os
 import sys
 
-from partlabel.cli import main
+if not sys.flags.safe_path and sys.path[:1] in ([""], [os.getcwd()]):
+    del sys.path[0]  # `python -m` looks for all modules in the working directory first, whoever filled that
+
+from partlabel.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -140,8 +140,10 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not UTF-8 among them
         raise ValueError(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is not JSON of ours: its brackets are nested too deep") from error
 
 
 def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], mend: str) -> Mapping[str, Any]:

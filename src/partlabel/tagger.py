@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
-from partlabel import __version__, completion, methods, ranks, registry
+from partlabel import __version__, completion, errors, methods, ranks, registry
 from partlabel.codes import UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import Cache, TrainingConfig
 from partlabel.data.table import LabelTable, frozen
+from partlabel.description import read_description
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
-from partlabel.run import Run, digest, read_json, read_tensors
+from partlabel.run import Run, digest, read_tensors
 from partlabel.text import some
 from partlabel.tuning import Tuning
 
@@ -449,13 +450,21 @@ class Tagger:
         return cls.load(hub.fetch(name, **options))
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Tagger":
-        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled, and no code in the folder is run.
+    def load(cls, folder: str | Path, trust: bool = False) -> "Tagger":
+        """The tagger that `save`, or a run, left in a folder.
+
+        Nothing is unpickled, no network is asked, and no code is run but that of installed packages.
+
+        Args:
+            folder: Of the model.
+            trust: Import its method and head also from the working directory and from the folder itself, and take a
+                backbone that timm has from elsewhere (`hf-hub:owner/name`).
 
         Raises:
             FileNotFoundError: There is none; the message says whether its run has not ended.
             ValueError: A file is damaged, its weights are not those of its description, its votes or its tuning are of
-                other classes, or its method or head is in a file that lies in the folder itself.
+                other classes; or it is not trusted, and its method or head is in no installed package, or its backbone
+                is no plain name of timm's.
         """
         from safetensors.torch import load_file
 
@@ -467,13 +476,20 @@ class Tagger:
         state = read_tensors(
             run.weights, load_file, "copy it again from where the model came from, or train again"
         )
-        description = read_json(run.config)
+        description = read_description(run.config, cls)
         named = [description["tagger"].get(name) for name in ("method", "method_args", "head", "head_args")]
-        registry.refuse_code_within(run.folder, named)
-        try:
-            tagger = cls._restored(description, state)
-        except RuntimeError as error:
-            raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
+        if trust:
+            registry.import_typed(named, [Path.cwd(), run.folder])
+        else:
+            registry.refuse_uninstalled(run.config, named)
+            backbones.refuse_elsewhere(run.config, description["tagger"].get("backbone"))
+        with errors.naming(run.config, "no tagger can be made of it"):
+            try:
+                tagger = cls._restored(description, state)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{run.weights} does not fit {run.config}: {errors.on_one_line(error)}"
+                ) from error
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)
             if tagger.completion.votes.shape != (len(tagger.classes), len(tagger.classes)):

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from partlabel.data.aside import written_aside
+from partlabel.data.opening import regular
 from partlabel.data.table import LabelTable
 from partlabel.progress import track
 
@@ -54,7 +55,8 @@ def _hash_all(paths: Sequence[Path]) -> list[str]:
 
 
 def _hash(path: Path) -> str:
-    return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    with open(regular(path), "rb") as file:
+        return blake2b(file.read(), digest_size=16).hexdigest()
 
 
 def _read(book: Path) -> dict[tuple[str, int, int], str]:

@@ -139,7 +139,7 @@ def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: 
         raise ValueError(f"near_bits is {near_bits}; near-duplicates differ in 0 to 32 of 128 bits")
     never, apart = _pairs(table)
     broken, alike = _looked_at(table, near_bits, workers) if look else ((), ())
-    parts = {name: (table.split or ()).count(name) for name in table.parts}
+    parts = table.part_sizes
     return Inspection(
         len(table), classes_of(table), never, apart, parts, look, broken, alike, origins_of(table)
     )

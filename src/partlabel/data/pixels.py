@@ -2,11 +2,20 @@
 
 import os
 import warnings
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from partlabel.data.opening import Unsafe, opened
+
+PHOTO_FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG"),
+    *("JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
+)
+"""The formats that photos have, by Pillow's names; no other is decoded. HEIF is pillow-heif's."""
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -17,6 +26,17 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What brings a photo upright, by the orientation that its camera noted (EXIF)."""
+
+
+@cache
+def photo_formats() -> tuple[str, ...]:
+    """Return the `PHOTO_FORMATS` that the installed Pillow decodes; HEIF where pillow-heif is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    Image.init()
+    return tuple(name for name in PHOTO_FORMATS if name in Image.OPEN)
 
 
 def decode(path: Path, at_least: int | None = None) -> Image.Image:
@@ -33,7 +53,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
+            with opened(path, photo_formats()) as file:
                 return in_rgb(file, at_least)
     except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
         raise OSError(f"{path}: {reason(error, _is_empty(path))}") from error
@@ -63,6 +83,8 @@ def reason(error: Exception, empty: bool = False) -> str:
         error: What Pillow, or the file system, raised.
         empty: Whether there is nothing in the file.
     """
+    if isinstance(error, Unsafe):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return "missing"
     if isinstance(error, IsADirectoryError):

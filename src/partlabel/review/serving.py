@@ -39,6 +39,7 @@ def build(
     lease: float = LEASE,
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
 ) -> "tuple[FastAPI, Session]":
     """The page of a run, and the review behind it.
 
@@ -56,13 +57,14 @@ def build(
         lease: Seconds that a question is one person's alone.
         batch_size: Images at a time, when they are first looked at.
         workers: Processes that read images.
+        trust: As `Tagger.load`.
 
     Raises:
         ValueError: The classes differ, there is no such part, or the file of decisions is something else.
     """
     from partlabel.data.parts import aligned
 
-    tagger = Tagger.load(run.folder)
+    tagger = Tagger.load(run.folder, trust)
     table = aligned(table, tagger.classes)
     seen = looked.look(tagger, run, table, batch_size, workers)
     gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from partlabel.data import pixels
+from partlabel.data.opening import opened
 from partlabel.serving.model import Model
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -74,7 +75,7 @@ def read(file: BinaryIO, model: Model, megapixels: float) -> UInt8[np.ndarray, "
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as picture:
+            with opened(file, FORMATS) as picture:
                 _check_size(picture.size, megapixels)
                 return model.squash(pixels.in_rgb(picture, 2 * model.description.image_size))
     except Refused:

@@ -29,6 +29,7 @@ def train(
     resume: bool = False,
     start_from: Path | None = None,
     skip_broken: bool = False,
+    trust: bool = False,
     *,
     format: dict[str, Any],
     method: dict[str, Any],
@@ -48,12 +49,13 @@ def train(
         resume: Go on where the run in `out` stopped.
         start_from: Run folder; begin with its backbone and head, as after a review made more labels known.
         skip_broken: Leave out images that cannot be read, and list them in the run folder.
+        trust: With --start-from: import that model's method and head also from its own folder.
         format: Of the table.
         method: How to learn.
         head: From feature map to classes.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
-    from partlabel import ranks
+    from partlabel import ranks, registry
     from partlabel.config import TrainingConfig
     from partlabel.run import Run
     from partlabel.tagger import Tagger
@@ -61,6 +63,9 @@ def train(
     whole = read_table(table, images, absent, format, missing="keep" if skip_broken else "refuse")
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
+    registry.import_typed([method, head], [Path.cwd()])
+    if start_from is not None and trust:
+        Tagger.load(start_from, trust)  # imports what it names
     names = {"method": method.pop("name"), "head": head.pop("name")}
     tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
     try:
@@ -95,6 +100,7 @@ def evaluate(
     split: str = "test",
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -108,13 +114,15 @@ def evaluate(
         split: The part of the split to score; all images where the table has no split.
         batch_size: Images at a time.
         workers: Processes that read images.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
     """
     from rich import print as show
 
     from partlabel.tagger import Tagger
 
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     whole = run_table(run, table, images, absent, format)
     evaluation = tagger.evaluate(whole.part(split) if whole.split else whole, batch_size, workers)
     evaluation.save(run / "evaluation.json")
@@ -131,6 +139,7 @@ def predict(
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
+    trust: bool = False,
     *,
     engine: dict[str, Any],
 ) -> None:
@@ -148,6 +157,8 @@ def predict(
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out photos that cannot be read.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         engine: Who does it.
     """
     from partlabel.data.aside import written_aside
@@ -159,7 +170,7 @@ def predict(
         from partlabel import shards
 
         found = shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images)
-        job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, **how)
+        job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, trust=trust, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("predictions.csv")
@@ -171,7 +182,7 @@ def predict(
         source = read_table(photos, images or photos.parent, missing="keep" if skip_broken else "refuse")
     elif listed:
         source = _lines(photos)
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     if decide:
         decided = tagger.decide(source, **how)
         decided.save(out)
@@ -195,6 +206,7 @@ def fill(
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
+    trust: bool = False,
     *,
     format: dict[str, Any],
     engine: dict[str, Any],
@@ -217,6 +229,8 @@ def fill(
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out images that cannot be read.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
         engine: Who does it.
     """
@@ -237,11 +251,11 @@ def fill(
 
         path, images, options = (table, images, format) if table else (*of_run(run, images), {"name": "auto"})
         found = shards.of_path(path, images, absent, options.pop("name"), **options)
-        job = shards.Job("fill", run, _folder(out, "filled"), **sure, **how)
+        job = shards.Job("fill", run, _folder(out, "filled"), trust=trust, **sure, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("filled.csv" if to is None else "filled.json")
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
     before: LabelTable | FilledTable
     if table is None:

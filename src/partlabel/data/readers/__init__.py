@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from partlabel.data.table import Absent, LabelTable
+from partlabel.errors import naming
 from partlabel.text import did_you_mean, some
 
 __all__ = ["absence", "get", "names", "read", "recognise"]
@@ -55,7 +56,9 @@ def recognise(path: Path) -> str:
     Raises:
         ValueError: None, or several.
     """
-    found = [name for name in names() if _module(name).recognises(path)]
+    refuse_pipe(path)
+    with naming(path):
+        found = [name for name in names() if _module(name).recognises(path)]
     if len(found) != 1:
         said = f"may be {' or '.join(found)}" if found else "is of no format that is known"
         raise ValueError(f"{path} {said}; say which with format=: {', '.join(names())}")
@@ -75,7 +78,9 @@ def read(
     name = recognise(path) if format == "auto" else format
     reader = get(name)
     _check_options(name, reader, options)
-    table = reader(path, images, absent, **options)
+    refuse_pipe(path)
+    with naming(path, f"cannot be read as {name}"):
+        table = reader(path, images, absent, **options)
     never = table.never_present()
     if never and table.known:
         warnings.warn(
@@ -84,6 +89,16 @@ def read(
             stacklevel=3,
         )
     return table
+
+
+def refuse_pipe(path: Path) -> None:
+    """See that a path names a file or a folder, for what is read from a pipe or a device may have no end.
+
+    Raises:
+        ValueError: It names something else.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is a pipe or a device; write what it gives to a file first")
 
 
 def _module(name: str) -> ModuleType:

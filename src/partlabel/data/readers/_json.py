@@ -9,6 +9,7 @@ from typing import Any
 from partlabel.text import did_you_mean, some
 
 _START = 1 << 16  # bytes
+TOO_DEEP = "its brackets are nested too deep"
 
 
 def kind(path: Path) -> str | None:
@@ -38,6 +39,8 @@ def load(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path}: no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: no JSON of labels: {TOO_DEEP}") from None
 
 
 def keyed(path: Path, where: str, entry: Any, key: str, kind: type | tuple[type, ...]) -> Any:

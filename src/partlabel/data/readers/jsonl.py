@@ -63,6 +63,8 @@ def read(
             entry = json.loads(line)
         except ValueError as error:
             raise ValueError(f"{path}: {where}: no JSON: {error}") from None
+        except RecursionError:
+            raise ValueError(f"{path}: {where}: no JSON of labels: {_json.TOO_DEEP}") from None
         image = _json.keyed(path, where, entry, image_key, str)
         split.append(entry.get("split"))
         if isinstance(entry.get("labels"), dict) and present_key not in entry:
