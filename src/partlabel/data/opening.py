@@ -15,8 +15,10 @@ from typing import BinaryIO
 
 from PIL import Image, ImageFile
 
-MOST_SCANS = 32
-"""Scans of a JPEG that are decoded at most."""
+MOST_SCANS, USUAL_SCANS = 32, 16
+"""Scans of a JPEG that are decoded at most; of a large one, as many as encoders write."""
+SCANNED_PIXELS = 640_000_000
+"""Pixels times scans, beyond which a JPEG is large: about two seconds of work."""
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SOS, _EOI = 0xDA, 0xD9
@@ -46,7 +48,7 @@ def opened(source: Path | BinaryIO, formats: Sequence[str]) -> Iterator[ImageFil
         return
     with Image.open(source, formats=formats) as image:
         if image.format in ("JPEG", "MPO"):
-            _check_scans(source)
+            _check_scans(source, image.size)
         yield image
 
 
@@ -97,19 +99,20 @@ def scans(content: bytes | mmap.mmap, most: int = MOST_SCANS) -> int:
     return found
 
 
-def _check_scans(file: BinaryIO) -> None:
+def _check_scans(file: BinaryIO, size: tuple[int, int]) -> None:
     """See that a JPEG has no more scans than are decoded; the file is where it was afterwards.
 
     Raises:
         Unsafe: It has more.
     """
+    most = max(USUAL_SCANS, min(MOST_SCANS, SCANNED_PIXELS // max(1, size[0] * size[1])))
     before = file.tell()
     try:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            found = scans(content)
+            found = scans(content, most)
     except (OSError, ValueError, AttributeError):  # in memory, or on a drive that cannot be mapped
         file.seek(0)
-        found = scans(file.read())
+        found = scans(file.read(), most)
     file.seek(before)
-    if found > MOST_SCANS:
-        raise Unsafe(f"a JPEG of more than {MOST_SCANS} scans, which may be made to keep a reader busy")
+    if found > most:
+        raise Unsafe(f"a JPEG of more than {most} scans, which may be made to keep a reader busy")

@@ -74,12 +74,12 @@ class Guard:
         host: The address that the page is bound to.
         token: Who comes needs it; None where everybody may.
         cookie: The name of the token's cookie.
-        known_as: Another name that the page goes by, as of a proxy before it.
+        known_as: Another name that the page goes by, as of a proxy before it; several with commas between.
     """
 
-    def __init__(self, host: str, token: str | None, cookie: str, known_as: str | None = None) -> None:
+    def __init__(self, host: str, token: str | None, cookie: str = "", known_as: str | None = None) -> None:
         self.open_wide = not is_loopback(host)
-        self.names = names_of(host) | ({known_as} if known_as else set())
+        self.names = names_of(host) | {name for name in (known_as or "").split(",") if name}
         self.token = token
         self.cookie = cookie
 
@@ -107,6 +107,21 @@ class Guard:
             return self._of_post(headers, host)
         if from_elsewhere(headers) and not _is_visit(headers):
             return Refusal(HTTPStatus.FORBIDDEN, "other sites may link here, and not load what is here")
+        return None
+
+    def refusal_of_call(self, headers: Mapping[str, str]) -> Refusal | None:
+        """Why a program's request is not answered, which has no token and no page; None if it is.
+
+        Programs send no `Origin`; where there is one, a browser asks for a page, and that has to be of this address.
+
+        Args:
+            headers: Of the request, by names in lower case.
+        """
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self._knows(host):
+            return Refusal(HTTPStatus.BAD_REQUEST, f"this server does not go by the name {host[:100]!r}")
+        if from_elsewhere(headers) or (origin is not None and urlsplit(origin).netloc.lower() != host.lower()):
+            return Refusal(HTTPStatus.FORBIDDEN, "pages of other sites are not answered")
         return None
 
     def admits(self, token: str | None) -> bool:
