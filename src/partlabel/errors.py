@@ -39,8 +39,10 @@ def sentence(error: BaseException) -> str:
     if _is_memory(error):
         return f"out of memory ({first_line(error)}); {_MEMORY}"
     library = _library(error)
-    if isinstance(error, EXPECTED) and (library is None or isinstance(error, OSError)):
-        return _of_file(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror is not None and not _has_own_class(error):
+        return _of_file(error)
+    if isinstance(error, EXPECTED) and library is None:
+        return first_line(error) if _from_elsewhere(error) else _said(error) or type(error).__name__
     if isinstance(error, EXPECTED) or _has_own_class(error):
         return f"{library}: {first_line(error)} ({DEBUG})"
     return f"this is a defect in partlabel ({type(error).__name__}: {first_line(error)}); {DEBUG}, and report it"
@@ -51,14 +53,11 @@ def first_line(error: BaseException) -> str:
 
     An error that came out of another process carries that process's traceback; the last line then says most.
     """
-    try:
-        said = str(error).strip()
-    except Exception:  # a library's class whose message cannot be made
-        said = ""
+    said = _said(error)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    return _LAST_LINE.sub("", lines[-1]) if "Traceback (most recent call last)" in said else lines[0]
+    return _LAST_LINE.sub("", lines[-1]) if _from_elsewhere(error) else lines[0]
 
 
 def on_one_line(error: BaseException, most: int = 400) -> str:
@@ -68,7 +67,7 @@ def on_one_line(error: BaseException, most: int = 400) -> str:
         error: As it was caught.
         most: Characters.
     """
-    said = " ".join(str(error).split())
+    said = " ".join(_said(error).split())
     return said if len(said) <= most else f"{said[:most]}..."
 
 
@@ -122,20 +121,30 @@ def naming(path: str | Path, doing: str = "cannot be read") -> Iterator[None]:
 
 
 def _of_file(error: OSError) -> str:
-    """Of an error of the system: the file, and why, without its number; of ours as it is written."""
-    if error.errno is None or error.strerror is None:
-        return first_line(error) if "Traceback (most recent" in str(error) else str(error) or type(error).__name__
+    """Of an error of the system: the file, and why, without its number."""
     if error.filename is None:
         return f"reading or writing failed: {error.strerror} ({DEBUG})"
     return f"{os.fsdecode(error.filename)}: {error.strerror}"
 
 
+def _said(error: BaseException) -> str:
+    """An error's message; nothing where its class cannot make one."""
+    try:
+        return str(error).strip()
+    except Exception:
+        return ""
+
+
+def _from_elsewhere(error: BaseException) -> bool:
+    """Whether an error came out of another process, with its traceback as text."""
+    return "Traceback (most recent call last)" in _said(error)
+
+
 def _is_memory(error: BaseException) -> bool:
-    said = str(error)
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in said
+        or "can't allocate memory" in _said(error)
     )
 
 

@@ -99,7 +99,7 @@ def import_typed(description: Any, folders: Sequence[Path]) -> None:
         sys.path[:] = before
 
 
-def refuse_uninstalled(file: Path, description: Any) -> None:
+def refuse_uninstalled(file: Path, description: Any, folders: Sequence[Path] = ()) -> None:
     """See that dotted paths in a description lead to installed packages; nothing is imported for that.
 
     Whoever gives a model away fills its folder, and may fill others: the archive it came in, the working directory.
@@ -108,6 +108,7 @@ def refuse_uninstalled(file: Path, description: Any) -> None:
     Args:
         file: That the description is from.
         description: What is said of a model's method and head; anything in it may be a name.
+        folders: Looked in last, to say what lies there; nothing in them is imported either.
 
     Raises:
         ValueError: One leads elsewhere; the message names it, the file, and how to trust it.
@@ -120,7 +121,7 @@ def refuse_uninstalled(file: Path, description: Any) -> None:
             raise ValueError(f"{file} names {name!r}, which is a module of Python and no method or head")
         if _is_editable(home):
             continue
-        if strange := [place for place in _places(home) if not _is_installed(place)]:
+        if strange := [place for place in _places(home, folders) if not _is_installed(place)]:
             raise ValueError(
                 f"{file} names {name!r}, and {strange[0]} is of no installed package: code that may have come with a "
                 "model is not run. Read it, and if you trust it, give --trust (trust=True), or install its package"
@@ -140,7 +141,7 @@ def _dotted(description: Any) -> Iterator[str]:
             yield each
 
 
-def _places(module: str) -> list[Path]:
+def _places(module: str, folders: Sequence[Path] = ()) -> list[Path]:
     """The files and folders that would be run or looked through to import a module; none if there is no such one."""
     places: list[Path] = []
     path: Sequence[str] | None = None
@@ -149,6 +150,8 @@ def _places(module: str) -> list[Path]:
         home = f"{home}.{part}" if home else part
         try:
             spec = find_spec(home) if path is None else PathFinder.find_spec(home, path)
+            if spec is None and path is None:
+                spec = PathFinder.find_spec(home, [str(folder.resolve()) for folder in folders])
         except (ValueError, ImportError):  # of a module without a specification, such as __main__
             break
         if spec is None:

@@ -481,7 +481,7 @@ class Tagger:
         if trust:
             registry.import_typed(named, [Path.cwd(), run.folder])
         else:
-            registry.refuse_uninstalled(run.config, named)
+            registry.refuse_uninstalled(run.config, named, [Path.cwd(), run.folder])
             backbones.refuse_elsewhere(run.config, description["tagger"].get("backbone"))
         with errors.naming(run.config, "no tagger can be made of it"):
             try:
