@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import of_run, read_filled, read_table, run_table
+from partlabel.verbs._common import of_run, read_filled, read_grouped, read_table, run_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
@@ -30,6 +30,7 @@ def train(
     start_from: Path | None = None,
     skip_broken: bool = False,
     trust: bool = False,
+    group: str | None = None,
     *,
     format: dict[str, Any],
     method: dict[str, Any],
@@ -50,23 +51,32 @@ def train(
         start_from: Run folder; begin with its backbone and head, as after a review made more labels known.
         skip_broken: Leave out images that cannot be read, and list them in the run folder.
         trust: With --start-from: import that model's method and head also from its own folder.
+        group: Column of a CSV or parquet table that names the group of each image (a patient, a scene, a day); in
+            cross-validation, images of one group stay together.
         format: Of the table.
         method: How to learn.
         head: From feature map to classes.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
     from partlabel import ranks, registry
-    from partlabel.config import TrainingConfig
+    from partlabel.config import AUTO, TrainingConfig
     from partlabel.run import Run
     from partlabel.tagger import Tagger
 
-    whole = read_table(table, images, absent, format, missing="keep" if skip_broken else "refuse")
+    missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
+    groups = None
+    if group is None:
+        whole = read_table(table, images, absent, format, missing)
+    else:
+        whole, groups = read_grouped(table, images, absent, format, group, missing)
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
     registry.import_typed([method, head], [Path.cwd()])
     if start_from is not None and trust:
         Tagger.load(start_from, trust)  # imports what it names
     names = {"method": method.pop("name"), "head": head.pop("name")}
+    if names["head"] == AUTO:
+        names["head"] = None
     tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
     try:
         tagger.fit(
@@ -76,6 +86,7 @@ def train(
             resume=resume,
             start_from=start_from,
             skip_broken=skip_broken,
+            groups=groups,
             config=config,
         )
     except (KeyboardInterrupt, SystemExit) as stop:  # where it was not training that was interrupted
@@ -299,13 +310,19 @@ def _say_done(done: "Done") -> None:
 
 def _say_trained(run: "Run") -> None:
     """What a person wants to know after training."""
-    from partlabel.evaluation import Evaluation
+    from rich import print as show
 
+    from partlabel.evaluation import Evaluation
+    from partlabel.run import read_json
+    from partlabel.selection.table import OUT_OF_FOLD, candidates_table
+
+    searched = read_json(run.selection) if run.selection.exists() else None
+    if searched is not None:
+        show(candidates_table(searched))
     if run.validation.exists():
         best = Evaluation.load(run.validation)
-        print(
-            f"best validation mAP {best.map:.1%} ({len(best.scored)} of {len(best.classes)} classes scored)"
-        )
+        how = "cross-validated" if searched and searched["evaluated_on"] == OUT_OF_FOLD else "best validation"
+        print(f"{how} mAP {best.map:.1%} ({len(best.scored)} of {len(best.classes)} classes scored)")
     print(f"model in {run.folder}, report in {run.report}")
 
 
