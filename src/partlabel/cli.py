@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from partlabel import __version__, errors
+from partlabel.fixes import typed
 from partlabel.options import Parser, UsageError
 from partlabel.progress import QUIET
 from partlabel.text import did_you_mean
@@ -156,12 +157,20 @@ def _train_options(parser: Parser, function: Callable) -> None:
 
 
 def _format_options(parser: Parser) -> None:
-    """`--format`, and the options of the reader it names."""
+    """`--format`, and the options of the reader it names; of a reader found by itself, the options that are given."""
     from partlabel.data import readers
 
     def auto() -> None:
         """Found by looking at the file."""
 
+    takes = readers.all_options()
+    given = parser.given_arguments("format")
+    if unknown := [name for name in given if name not in takes]:
+        raise UsageError(
+            f"there is no option --format.{unknown[0]}{did_you_mean(unknown[0], takes)}; "
+            "partlabel import --format NAME --help lists those of a format"
+        )
+    auto.__signature__ = inspect.Signature([takes[name] for name in given])  # type: ignore[attr-defined]
     parser.add_choice(
         "format",
         lambda name: auto if name == "auto" else readers.get(name),
@@ -169,6 +178,7 @@ def _format_options(parser: Parser) -> None:
         help=f"Of the table: auto, {', '.join(readers.names())}",
         skip=("path", "images", "absent"),
     )
+    parser.elsewhere |= {name: f"--format.{name}" for name in takes}
 
 
 def _engine_options(parser: Parser) -> None:
@@ -218,7 +228,7 @@ def _plain_warnings() -> Iterator[None]:
     before = warnings.formatwarning
 
     def once(message: Warning | str, *place: Any, **more: Any) -> str:
-        text = f"partlabel: warning: {message}\n"
+        text = f"partlabel: warning: {typed(message)}\n"
         if text in said:
             return ""
         said.add(text)

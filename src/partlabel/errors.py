@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
 
+from partlabel.fixes import InputError, MissingError
+
 
 class UsageError(Exception):
     """What was typed, or what a configuration file says, makes no sense; the message says what would."""
@@ -38,6 +40,8 @@ def sentence(error: BaseException) -> str:
     """
     if _is_memory(error):
         return f"out of memory ({first_line(error)}); {_MEMORY}"
+    if isinstance(error, InputError | MissingError):
+        return error.typed()
     library = _library(error)
     if isinstance(error, OSError) and error.strerror is not None and not _has_own_class(error):
         return _of_file(error)
@@ -104,6 +108,10 @@ def naming(path: str | Path, doing: str = "cannot be read") -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, ImportError, UsageError):
         raise
+    except (InputError, MissingError) as error:
+        if str(path) in str(error):
+            raise
+        raise error.after(f"{path}: ") from error
     except OSError as error:
         if str(path) in str(error):
             raise

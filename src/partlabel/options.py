@@ -38,12 +38,16 @@ class Parser(ArgumentParser):
         argv: What was typed after it.
         description: Above the options in the help.
         config: Whether options may also come from `--config`, a YAML file or a recipe.
+
+    Attributes:
+        elsewhere: The full options of arguments that people may type by their bare name, for messages.
     """
 
     def __init__(self, prog: str, argv: Sequence[str], description: str = "", config: bool = False) -> None:
         super().__init__(prog=prog, description=description, formatter_class=_Formatter)
         self.argv = list(argv)
         self.chosen: dict[str, str] = {}
+        self.elsewhere: dict[str, str] = {}
         self.configurations: list[tuple[str, dict[str, Any]]] = []
         if config:
             self.add_argument(
@@ -160,6 +164,18 @@ class Parser(ArgumentParser):
         names = [value.get("name") if isinstance(value, dict) else str(value) for value in written]
         return next((name for name in reversed(names) if name), None)
 
+    def given_arguments(self, key: str) -> list[str]:
+        """The arguments of a choice that are typed or configured, before anything is parsed."""
+        start = f"--{key}."
+        typed = [option.removeprefix(start) for option, _ in self._options() if option.startswith(start)]
+        configured = [
+            name
+            for _, content in self.configurations
+            if isinstance(content.get(key), dict)
+            for name in content[key]
+        ]
+        return [name for name in dict.fromkeys([*configured, *typed]) if name != "name"]
+
     def _options(self) -> Iterator[tuple[str, str]]:
         """Each option in `argv`, and what follows it."""
         for word, following in pairwise([*self.argv, ""]):
@@ -212,8 +228,9 @@ class Parser(ArgumentParser):
     def _no_such_option(self, word: str) -> NoReturn:
         actions = self._option_string_actions.items()
         known = [_shown(option) for option, action in actions if action.help != argparse.SUPPRESS]
-        option = word.partition("=")[0]
-        raise UsageError(f"there is no option {option}{did_you_mean(option, known)}")
+        option, name = word.partition("=")[0], _canonical(word)[0].removeprefix("--")
+        hint = f" (did you mean {self.elsewhere[name]!r}?)" if name in self.elsewhere else ""
+        raise UsageError(f"there is no option {option}{hint or did_you_mean(option, known)}")
 
 
 def recipes() -> list[str]:

@@ -17,6 +17,7 @@ from partlabel.completion import Completion
 from partlabel.config import AUTO, Cache, TrainingConfig
 from partlabel.data.table import LabelTable, frozen
 from partlabel.description import read_description
+from partlabel.fixes import Argument
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
@@ -326,7 +327,7 @@ class Tagger:
         """
         import polars as pl
 
-        table, logits = self._scored(table_of(source), batch_size, workers, skip_broken)
+        table, logits = self._scored(table_of(source, skip_broken), batch_size, workers, skip_broken)
         found = probability(logits if self.tuning is None else self.tuning.logits(logits))
         columns = {name: found[:, number] for number, name in enumerate(self.classes)}
         return pl.DataFrame({"image": table.images} | columns)
@@ -775,13 +776,16 @@ def probability(logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "
     return torch.from_numpy(logits).sigmoid().numpy()
 
 
-def table_of(source: LabelTable | str | Path | Sequence[str | Path]) -> LabelTable:
+def table_of(source: LabelTable | str | Path | Sequence[str | Path], skip_broken: bool = False) -> LabelTable:
     """A table without classes of a folder's images, of one, or of several; a table is itself."""
     if isinstance(source, LabelTable):
         return source
     if isinstance(source, str | Path):
         if Path(source).is_dir():
-            return LabelTable.read(source, format="folder")
+            from partlabel.data.listing import images_in
+
+            listed = images_in(Path(source), (), skip_broken, Argument("skip_broken", True))
+            return LabelTable(tuple(listed), (), np.zeros((len(listed), 0), np.int8), root=Path(source))
         source = [source]
     paths = [os.path.abspath(path) for path in source]
     root = Path(os.path.commonpath([os.path.dirname(path) for path in paths]))

@@ -95,7 +95,7 @@ class FilledTable:
             ValueError: Another suffix.
         """
         path = Path(path)
-        if path.suffix != ".jsonl":
+        if path.suffix.lower() != ".jsonl":
             return wide.write(self.frame(), path)
         with written_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines())
@@ -107,7 +107,7 @@ class FilledTable:
         from partlabel.data.readers import _columns
 
         path = Path(path)
-        if not path.is_file() or path.suffix not in _columns.TABLES:
+        if not path.is_file() or path.suffix.lower() not in _columns.TABLES:
             return False
         names = set(_columns.header(path, separator))
         return any(f"{name}:p" in names for name in names)

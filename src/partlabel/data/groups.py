@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from partlabel.data.readers import _columns, recognise
-from partlabel.data.readers._build import relative
+from partlabel.data.paths import resolve
+from partlabel.data.readers import _columns, _roles, recognise
 from partlabel.data.table import LabelTable
 
 
@@ -15,7 +15,7 @@ def leaving_out(path: Path, name: str, options: Mapping[str, Any], column: str) 
     Raises:
         ValueError: The file is no table with columns.
     """
-    name = recognise(path) if name == "auto" else name
+    name = recognise(path, options) if name == "auto" else name
     if name not in ("wide_csv", "long_csv"):
         raise ValueError(f"{path}: groups are a column of a CSV or parquet table; this is read as {name}")
     given = dict(options)
@@ -33,13 +33,14 @@ def of(path: Path, table: LabelTable, column: str, options: Mapping[str, Any]) -
     separator = options.get("separator")
     names = _columns.header(path, separator)
     at = [
-        _columns.image_column(path, names, options.get("image_column")),
+        _roles.image_column(path, names, options.get("image_column"), separator, table.root),
         _columns.column_at(path, names, column),
     ]
     listed, groups = (_columns.strings(each) for each in _columns.columns(path, at, names, separator))
     groups = [group.strip() for group in groups]
     found: dict[str, str] = {}
-    for row, (image, group) in enumerate(zip(relative(listed, table.root), groups, strict=True), start=1):
+    paths = resolve(path, listed, table.root, options.get("suffix"))
+    for row, (image, group) in enumerate(zip(paths, groups, strict=True), start=1):
         if not group:
             raise ValueError(f"{path}: row {row} ({image}) has no {column!r}; give every image a group")
         if found.setdefault(image, group) != group:

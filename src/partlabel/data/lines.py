@@ -1,4 +1,4 @@
-"""Text files by lines: UTF-8, with or without the mark that Windows puts first, and errors that name the file."""
+"""Text files by lines: UTF-8, with or without the mark that Windows puts first, or UTF-16 with it."""
 
 from pathlib import Path
 
@@ -9,10 +9,12 @@ def lines_of(path: Path) -> list[str]:
     They end at line feeds and carriage returns alone: U+2028 and its like are text, as in JSON.
 
     Raises:
-        ValueError: The file is not UTF-8.
+        ValueError: The file is neither.
     """
     try:
-        text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+        content = path.read_bytes()
+        coding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+        text = content.decode(coding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from None
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

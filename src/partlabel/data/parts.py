@@ -9,10 +9,11 @@ from jaxtyping import Int8
 
 from partlabel.data import statistics
 from partlabel.data.broken import Broken, find_broken, skip
+from partlabel.data.part_names import TRAIN, VAL, part_names, warn_of_other_parts
 from partlabel.data.table import LabelTable
+from partlabel.fixes import Argument, InputError
 from partlabel.text import did_you_mean, some
 
-TRAIN, VAL, TEST = "train", "val", "test"
 Find = Callable[[LabelTable], list[Broken]]
 
 
@@ -43,7 +44,8 @@ def divide(
     """Find what to train on and what chooses the epoch, and see that all images can be read.
 
     Args:
-        table: With a split, its part `train` is trained on and `val` chooses the epoch; others are left alone.
+        table: With a split, its part `train` is trained on and `val` chooses the epoch, by these names or those that
+            `part_name` takes for them; others are left alone.
         val: Chooses the epoch instead.
         share: Of the training images, set apart for that where there is neither; 0 sets none apart.
         seed: Of that draw.
@@ -52,7 +54,13 @@ def divide(
 
     Raises:
         ValueError: The table has parts and none is `train`, nothing is known in it, or images cannot be read.
+
+    Warns:
+        UserWarning: A part is none of train, val and test.
     """
+    if table.split is not None:
+        warn_of_other_parts(table.split)
+        table = table.with_split(part_names(table.split))
     if table.split is not None and TRAIN not in table.parts:
         raise ValueError(
             f"the table has the parts {some(map(repr, table.parts))} and none is 'train'; "
@@ -100,9 +108,10 @@ def readable(
     broken = find(table[used])
     if broken and not skip_broken:
         listed = "\n".join(f"  {image}: {reason}" for image, reason in broken)
-        raise ValueError(
-            f"{len(broken)} of {int(used.sum())} images cannot be read; mend them, or leave them out by "
-            f"skip_broken=True (--skip-broken):\n{listed}"
+        raise InputError(
+            f"{len(broken)} of {int(used.sum())} images cannot be read; mend them, or leave them out by ",
+            Argument("skip_broken", True),
+            f":\n{listed}",
         )
     return (skip(table, broken) if broken else table), broken
 

@@ -16,6 +16,8 @@ PHOTO_FORMATS = (
     *("JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
 )
 """The formats that photos have, by Pillow's names; no other is decoded. HEIF is pillow-heif's."""
+HEIC = (".heic", ".heif", ".hif")
+
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,6 +39,15 @@ def photo_formats() -> tuple[str, ...]:
         register_heif_opener()
     Image.init()
     return tuple(name for name in PHOTO_FORMATS if name in Image.OPEN)
+
+
+@cache
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of files in these formats, in lower case, the usual ones first."""
+    readable = {*photo_formats(), "MPO"}  # which Pillow opens as a JPEG
+    found = sorted(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
+    usual = [suffix for suffix in (".jpg", ".jpeg", ".png", ".webp") if suffix in found]
+    return (*usual, *(suffix for suffix in found if suffix not in usual))
 
 
 def decode(path: Path, at_least: int | None = None) -> Image.Image:

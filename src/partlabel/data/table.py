@@ -17,9 +17,13 @@ from jaxtyping import Int8
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN, Absent
 from partlabel.data import checks
 from partlabel.data.origins import Origins
+from partlabel.data.part_names import part_name
+from partlabel.data.paths import alike
+from partlabel.fixes import Argument, InputError
 from partlabel.text import did_you_mean, some
 
 __all__ = ["Absent", "LabelTable", "Rows", "frozen", "read_only"]
+MOST_ALIKE = 1000
 Rows = slice | Sequence[int] | np.ndarray
 MOST_PARTS = 20
 """Parts that are named in a message."""
@@ -94,7 +98,7 @@ class LabelTable:
         return dict(Counter(self.split or ()))
 
     def part(self, name: str) -> "LabelTable":
-        """The images whose split is `name`.
+        """The images whose split is `name`, or what `part_name` takes it for.
 
         Raises:
             ValueError: There is no split, or no such part; the message names the parts.
@@ -108,8 +112,9 @@ class LabelTable:
             ValueError: The table has no root.
         """
         if self.root is None:
-            raise ValueError(
-                f"where is {self.images[row]!r}? the table has no image folder: read it with images="
+            raise InputError(
+                f"where is {self.images[row]!r}? The table has no image folder: give it by ",
+                Argument("images", placeholder="FOLDER"),
             )
         return self.root / self.images[row]
 
@@ -222,6 +227,7 @@ class LabelTable:
         gone = self.missing()
         if gone:
             hint = "; paths have / between folders, not \\" if any("\\" in name for name in gone) else ""
+            hint += alike(self.root, gone[:MOST_ALIKE]) if self.root else ""
             raise FileNotFoundError(
                 f"{source}: {len(gone)} of {len(self)} images are not in {self.root}: {some(gone)}; "
                 f"check the image folder{hint}"
@@ -246,6 +252,7 @@ class LabelTable:
             raise ValueError(
                 f"there is no part {name!r}: the table has no split column; with_split() adds one"
             )
+        name = name if name in self.parts else part_name(name)
         if name not in self.parts:
             hint = did_you_mean(name, self.parts)
             raise ValueError(

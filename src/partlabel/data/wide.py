@@ -43,14 +43,14 @@ def write(frame: pl.DataFrame, path: Path) -> Path:
     Raises:
         ValueError: Another suffix.
     """
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         with written_aside(path) as aside:
             # Series by series: in an expression, a class called "*" would be all columns.
             numbers = [
                 each.cast(pl.Int8) if each.dtype == pl.Boolean else each for each in frame.get_columns()
             ]
             pl.DataFrame(numbers).write_csv(aside)
-    elif path.suffix == ".parquet":
+    elif path.suffix.lower() == ".parquet":
         with written_aside(path) as aside:
             frame.write_parquet(aside)
     else:

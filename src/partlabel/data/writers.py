@@ -35,14 +35,14 @@ def write(table: LabelTable | FilledTable, path: Path, writer: Writer | None = N
     Raises:
         ValueError: The suffix says no format, or another one than `writer`.
     """
-    of_suffix = _SUFFIXES.get(path.suffix)
+    of_suffix = _SUFFIXES.get(path.suffix.lower())
     if writer is None and of_suffix is None:
         raise ValueError(
             f"what format is {path.name!r} to be in? end the name in {', '.join(_SUFFIXES)}, or say it with --to: "
             f"{', '.join(get_args(Writer))}"
         )
     wanted = {"csv": ".csv", "parquet": ".parquet", "jsonl": ".jsonl"}.get(writer or "", ".json")
-    if writer is not None and path.suffix != wanted:
+    if writer is not None and path.suffix.lower() != wanted:
         raise ValueError(f"{path.name!r} is to be in the format {writer}: end the name in {wanted}")
     match writer or of_suffix:
         case "label_studio":
@@ -51,7 +51,7 @@ def write(table: LabelTable | FilledTable, path: Path, writer: Writer | None = N
             return _json(path, fiftyone(table))
     if isinstance(table, FilledTable):
         return table.save(path)
-    if path.suffix == ".jsonl":
+    if path.suffix.lower() == ".jsonl":
         return _lines(path, lines(table))
     return wide.write(wide.frame(table), path)
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from partlabel.data import readers
+from partlabel.data.listing import LeftOut, is_photo, walk
 from partlabel.data.readers import folder as image_folder
 from partlabel.data.readers import wide_csv
-from partlabel.data.readers.folder import SUFFIXES
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import Argument
 from partlabel.shards.tars import TARS, readable
 
 
@@ -81,16 +83,17 @@ def of_path(
         raise FileNotFoundError(f"there is no {path}")
     if files := _files(path):
         return Files(images or path, files)
-    if path.name.lower().endswith(SUFFIXES):
+    if is_photo(path.name):
         from partlabel.tagger import table_of
 
         return of_table(table_of(path))
-    if format in ("auto", "wide_csv") and wide_csv.recognises(path):
+    if path.is_file() and (readers.recognise(path, options) if format == "auto" else format) == "wide_csv":
         return Rows(
             images or path.parent, lambda rows: wide_csv.tables(path, rows, images, absent, **options)
         )
-    if format in ("auto", "folder") and path.is_dir() and image_folder.recognises(path):
-        return Rows(path, lambda rows: _walked(path, rows))
+    if path.is_dir() and (format == "folder" or (format == "auto" and image_folder.recognises(path))):
+        skip_broken = bool(options.get("skip_broken", False))
+        return Rows(path, lambda rows: _walked(path, rows, skip_broken))
     return of_table(LabelTable.read(path, images, format, absent, "keep", **options))
 
 
@@ -102,7 +105,7 @@ def _files(path: Path) -> tuple[Path, ...]:
         return ()
     there = sorted(each for each in path.iterdir() if not each.name.startswith("."))
     tars = tuple(each for each in there if each.name.endswith(TARS))
-    tables = tuple(each for each in there if each.suffix == ".parquet")
+    tables = tuple(each for each in there if each.suffix.lower() == ".parquet")
     if tars and tables:
         raise ValueError(
             f"{path} holds both tar files and parquet tables; keep shards of one kind in a folder"
@@ -110,8 +113,10 @@ def _files(path: Path) -> tuple[Path, ...]:
     return readable(*tars) if tars else tables
 
 
-def _walked(folder: Path, rows: int) -> Iterator[LabelTable]:
+def _walked(folder: Path, rows: int, skip_broken: bool) -> Iterator[LabelTable]:
     """A folder's photos, so many at a time."""
-    photos = image_folder.walk(folder)
+    left_out = LeftOut(skip_broken, fix=Argument("skip_broken", True))
+    photos = walk(folder, left_out)
     while names := tuple(islice(photos, rows)):
         yield LabelTable(names, (), np.empty((len(names), 0), np.int8), root=folder)
+    left_out.warn(folder)

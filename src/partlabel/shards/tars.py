@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.readers.folder import SUFFIXES
+from partlabel.data.listing import MOST
+from partlabel.data.pixels import photo_suffixes
 from partlabel.data.table import LabelTable, frozen
-from partlabel.text import did_you_mean
+from partlabel.text import did_you_mean, some
 
 TARS = (".tar", ".tar.gz", ".tgz")
 
@@ -38,11 +40,13 @@ def unpacked(shard: Path, folder: Path, classes: Sequence[str]) -> LabelTable:
     """
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
-    images, labels = [], []
+    images, labels, suffixes = [], [], photo_suffixes()
+    others: list[str] = []
     with shard.open("rb") as file:
         for sample in group_by_keys(tar_file_expander([{"url": str(shard), "stream": file}]), lcase=False):
-            suffix = next((name for name in sample if f".{name}".lower().endswith(SUFFIXES)), None)
+            suffix = next((name for name in sample if f".{name}".lower().endswith(suffixes)), None)
             if suffix is None:
+                others += [f"{sample['__key__']}.{name}" for name in sample if not name.startswith("__")]
                 continue
             image = f"{shard.name}/{sample['__key__']}.{suffix}"
             if not os.path.realpath(folder / image).startswith(os.path.realpath(folder) + os.sep):
@@ -51,8 +55,12 @@ def unpacked(shard: Path, folder: Path, classes: Sequence[str]) -> LabelTable:
             (folder / image).write_bytes(sample[suffix])
             images.append(image)
             labels.append(_known(f"{shard}: {sample['__key__']}.json", sample.get("json"), classes))
+    if others:
+        warnings.warn(
+            f"{shard}: {len(others)} file(s) without an image left out: {some(others, MOST)}", stacklevel=2
+        )
     if not images:
-        raise ValueError(f"{shard}: no image in it; looked for {', '.join(SUFFIXES)}")
+        raise ValueError(f"{shard}: no image in it; looked for {', '.join(suffixes)}")
     return LabelTable(tuple(images), tuple(classes), frozen(np.array(labels, np.int8)), root=folder)
 
 

@@ -58,7 +58,7 @@ def read_filled(
     options = dict(format or {"name": "auto"})
     name = options.pop("name")
     filled = name in ("auto", "wide_csv") and FilledTable.is_in(table, options.get("separator"))
-    if filled and (name == "wide_csv" or readers.recognise(table) == "wide_csv"):
+    if filled and (name == "wide_csv" or readers.recognise(table, options) == "wide_csv"):
         return FilledTable.load(table, images, absent=absent, missing=missing, **options)
     return read_table(table, images, absent, format, missing)
 

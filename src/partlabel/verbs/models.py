@@ -152,6 +152,7 @@ def predict(
     skip_broken: bool = False,
     trust: bool = False,
     *,
+    format: dict[str, Any],
     engine: dict[str, Any],
 ) -> None:
     """Give every photo a probability for every class.
@@ -170,27 +171,35 @@ def predict(
         skip_broken: Leave out photos that cannot be read.
         trust: Import the model's method and head also from the working directory and its own folder; without it, only
             installed packages are.
+        format: Of a table; its labels do not matter.
         engine: Who does it.
     """
     from partlabel.data.aside import written_aside
     from partlabel.tagger import Tagger, table_of
 
     how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_broken": skip_broken}
-    listed = photos.suffix == ".txt"
+    listed = photos.suffix.lower() == ".txt"
     if engine["name"] != ONE_FILE:
         from partlabel import shards
 
-        found = shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images)
+        what: dict[str, Any] = {"format": "folder", "skip_broken": skip_broken}
+        if photos.is_file():
+            options = dict(format)
+            what = {"absent": "unknown", "format": options.pop("name"), **options}
+        found = (
+            shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images, **what)
+        )
         job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, trust=trust, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("predictions.csv")
     writers = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}
-    if out.suffix not in writers:
+    if out.suffix.lower() not in writers:
         raise UsageError(f"--out {out}: predictions are written as {', '.join(writers)}")
     source: LabelTable | Path | list[str] = photos
-    if photos.suffix in (".csv", ".tsv", ".parquet"):
-        source = read_table(photos, images or photos.parent, missing="keep" if skip_broken else "refuse")
+    if photos.suffix.lower() in (".csv", ".tsv", ".parquet"):
+        missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
+        source = read_table(photos, images or photos.parent, "unknown", format, missing)
     elif listed:
         source = _lines(photos)
     tagger = Tagger.load(run, trust)
@@ -201,7 +210,7 @@ def predict(
         return
     predictions = tagger.predict(source, **how)
     with written_aside(out) as aside:
-        getattr(predictions, writers[out.suffix])(aside)
+        getattr(predictions, writers[out.suffix.lower()])(aside)
     print(f"{out}: {predictions.width - 1} probabilities for each of {predictions.height:,} photos")
 
 

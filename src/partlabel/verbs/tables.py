@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from partlabel.data.inspection import Class, Inspection, Part
+    from partlabel.data.readers import Understood
     from partlabel.data.table import LabelTable
     from partlabel.suspects import Suspect, Suspects
 
@@ -47,9 +48,10 @@ def import_(
         raise FileNotFoundError(f"there is no {source}")
     options = dict(format)
     name = options.pop("name")
-    name = readers.recognise(source) if name == "auto" else name
+    name = readers.recognise(source, options) if name == "auto" else name
     table = LabelTable.read(source, images, name, absent, missing, **options)
     print(f"{source}, read as {name}: {_extent(table)}")
+    print(_understood(table, readers.understood(name, source, images, options)))
     print(f"Rule: {readers.absence(name, absent)}.")
     _show(_classes(inspection.classes_of(table)))
     if out is not None:
@@ -156,6 +158,23 @@ def _extent(table: "LabelTable") -> str:
 
     parts = some((f"{name or 'no part'} {size:,}" for name, size in table.part_sizes.items()), MOST_GROUPS)
     return f"{said}; {parts}" if parts else said
+
+
+def _understood(table: "LabelTable", told: "Understood | None") -> str:
+    """What the columns were taken for, the first classes, the counts, and what was left out."""
+    said = []
+    if told is not None:
+        columns = [f"images in column {told.image!r}"]
+        columns += [f"class names in column {_some([*map(repr, told.labels)])}"] if told.labels else []
+        columns += [f"parts in column {told.split!r}"] if told.split is not None else []
+        said.append(f"{', '.join(columns)[:1].upper()}{', '.join(columns)[1:]}")
+    said.append(f"Classes: {_some(table.classes) or 'none'}")
+    said.append(f"Labels: {table.present:,} present, {table.absent:,} absent, {table.unknown:,} unknown")
+    if told is not None:
+        said.append(
+            f"Left out: {'column ' + _some([*map(repr, told.left_out)]) if told.left_out else 'nothing'}"
+        )
+    return f"{'. '.join(said)}."
 
 
 def _classes(classes: Sequence["Class"]) -> "Table":

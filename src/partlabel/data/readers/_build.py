@@ -1,7 +1,5 @@
 """What every reader ends with: paths made relative, rows of one image merged, errors that name the file."""
 
-import os.path
-import posixpath
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,9 +9,11 @@ import numpy as np
 import polars as pl
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.checks import NOT_PLAIN
 from partlabel.data.origins import NOT_MENTIONED, Origins
+from partlabel.data.part_names import part_names
+from partlabel.data.paths import resolve
 from partlabel.data.table import Absent, LabelTable, frozen
+from partlabel.fixes import Argument, InputError
 from partlabel.text import some
 
 
@@ -28,6 +28,7 @@ def build(
     root: Path | None = None,
     origins: Origins | None = None,
     unsure: np.ndarray | None = None,
+    suffix: str | None = None,
 ) -> LabelTable:
     """A label table from what a reader found; rows of the same image are merged where they agree.
 
@@ -42,6 +43,7 @@ def build(
         origins: Of the labels, one row an entry of `images`.
         unsure: Cells that stay UNKNOWN, whatever `absent` says; bool, one row an entry of `images`, and one column or
             as many as classes. Of rows of one image, what is so in all.
+        suffix: For formats that name images by an id: what is added where the image folder has no such image.
 
     Raises:
         ValueError: Anything `LabelTable` refuses, or rows of one image that disagree, with the file's name before it.
@@ -50,7 +52,8 @@ def build(
         UserWarning: Rows were merged.
     """
     try:
-        images = relative(images, root)
+        images = resolve(source, images, root, suffix)
+        split = None if split is None else part_names(split)
         if pl.Series(images, dtype=pl.String).n_unique() < len(images):
             rows = _rows_of(images)
             labels, split, origins = _merged(rows, classes, labels, split, origins)
@@ -71,6 +74,8 @@ def build(
         split = None if split is None else tuple(split)
         table = LabelTable(tuple(images), tuple(classes), frozen(labels), split, root)
         return table if origins is None else table.with_origins(origins)
+    except InputError as error:
+        raise error.after(f"{source}: ") from None
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 
@@ -82,24 +87,13 @@ def require_absent(source: Path, absent: Absent | None, why: str) -> None:
         ValueError: `absent` is None.
     """
     if absent is None:
-        raise ValueError(
-            f"{source}: {why}. Say what it means that a class is not mentioned: absent='unknown' (nobody said) or "
-            "absent='negative' (somebody looked, and it is not there)"
+        raise InputError(
+            f"{source}: {why}. Say what it means that a class is not mentioned: ",
+            Argument("absent", "unknown"),
+            " (nobody said) or ",
+            Argument("absent", "negative"),
+            " (somebody looked, and it is not there)",
         )
-
-
-def relative(images: Sequence[str], root: Path | None) -> list[str]:
-    """The paths relative to the root, without detours; those outside stay as they are, to be refused."""
-    relative = list(images)
-    paths = pl.Series(relative, dtype=pl.String)
-    for row in paths.str.contains(NOT_PLAIN).arg_true().to_list():
-        path = relative[row]
-        if not path.strip():
-            raise ValueError(f"row {row + 1} has no image; write its path")
-        if os.path.isabs(path) and root is not None:
-            path = Path(os.path.relpath(path, root.absolute())).as_posix()
-        relative[row] = posixpath.normpath(path)
-    return relative
 
 
 def _rows_of(images: Sequence[str]) -> dict[str, list[int]]:

@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 from partlabel.data.checks import repeated
 from partlabel.data.lines import not_utf8
 from partlabel.errors import first_line
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 TABLES = (".csv", ".tsv", ".parquet")
-IMAGE_COLUMNS = ("image", "path", "file", "filename")
 T = TypeVar("T")
 
 _BYTES = 1 << 23  # of a CSV at a time
 _CELLS = 1 << 24  # of a parquet file at a time
+_HEAD = 50  # rows that are looked at to find out what a column is
 
 
 def header(path: Path, separator: str | None = None) -> list[str]:
@@ -28,7 +29,7 @@ def header(path: Path, separator: str | None = None) -> list[str]:
     Raises:
         ValueError: The file is empty or not UTF-8, or two columns have one name.
     """
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         names = guarded(path, lambda: list(pq.read_schema(path).names))
     else:
         names = guarded(path, lambda: _first_line(path, separator))
@@ -43,21 +44,34 @@ def header(path: Path, separator: str | None = None) -> list[str]:
     return names
 
 
+def is_table(path: Path) -> bool:
+    """Whether a path is a file with the suffix of a table."""
+    return path.is_file() and path.suffix.lower() in TABLES
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is called a parquet file."""
+    return path.suffix.lower() == ".parquet"
+
+
 def is_open_images(path: Path) -> bool:
     """Whether a file has the columns of Open Images' image-level labels."""
-    if not path.is_file() or path.suffix != ".csv":
+    if not is_table(path) or is_parquet(path):
         return False
     return {"ImageID", "LabelName", "Confidence"} <= set(header(path))
 
 
-def is_hub(path: Path) -> bool:
-    """Whether a file is a Hugging Face data set: parquet with images inside, or with lists of labels."""
-    if not path.is_file() or path.suffix != ".parquet":
-        return False
+def nested(path: Path) -> dict[str, bool]:
+    """The columns of a parquet file with more than one value in a cell, and whether images are inside."""
+    if not is_parquet(path):
+        return {}
     schema = guarded(path, lambda: pq.read_schema(path))
-    kinds = {name.strip(): schema.field(at).type for at, name in enumerate(schema.names)}
-    inside = any(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 for kind in kinds.values())
-    return inside or any(pa.types.is_nested(kinds[name]) for name in ("label", "labels") if name in kinds)
+    kinds = [(name.strip(), schema.field(at).type) for at, name in enumerate(schema.names)]
+    return {
+        name: (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0) or pa.types.is_binary(kind)
+        for name, kind in kinds
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind)
+    }
 
 
 def columns(
@@ -69,7 +83,7 @@ def columns(
         ValueError: A row has more or fewer cells than the header, a cell has more than one value, or the file is not
             what its suffix says.
     """
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         _refuse_nested(path, guarded(path, lambda: pq.read_schema(path)), positions)
         table = guarded(path, lambda: pq.read_table(path))
         return [table.column(position) for position in positions]
@@ -85,7 +99,7 @@ def blocks(
     Raises:
         ValueError: As `columns`.
     """
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         rows = max(1, _CELLS // max(len(names), 1))
         _refuse_nested(path, guarded(path, lambda: pq.read_schema(path)), positions)
         batches = guarded(path, lambda: pq.ParquetFile(path).iter_batches(batch_size=rows))
@@ -106,7 +120,14 @@ def _csv_options(
     wanted = [generic[position] for position in positions]
     parse = pyarrow.csv.ParseOptions(delimiter=_separator(path, separator), newlines_in_values=True)
     return {
-        "read_options": pyarrow.csv.ReadOptions(column_names=generic, skip_rows=1, block_size=_BYTES),
+        "read_options": pyarrow.csv.ReadOptions(
+            column_names=generic,
+            skip_rows=1,
+            block_size=_BYTES,
+            encoding=encoding(path).removesuffix(
+                "-sig"
+            ),  # arrow knows the mark, and is slower by any other name
+        ),
         "parse_options": parse,
         "convert_options": pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, kind),
@@ -122,28 +143,14 @@ def strings(column: Any) -> list[str]:
     return column.cast(pa.string()).fill_null("").to_pylist()
 
 
-def image_column(path: Path, names: Sequence[str], wanted: str | None = None) -> int:
-    """Where the image paths are: in the column asked for, else in `image`, `path`, `file` or `filename`.
-
-    Raises:
-        ValueError: There is no such column, or there are several.
-    """
-    if wanted is not None:
-        return column_at(path, names, wanted)
-    if "image" in names:
-        return names.index("image")
-    found = [position for position, name in enumerate(names) if name.lower() in IMAGE_COLUMNS]
-    if len(found) == 1:
-        return found[0]
-    listed = some(map(repr, names))
-    if found:
-        several = " and ".join(repr(names[position]) for position in found)
-        raise ValueError(f"{path}: both {several} may hold the image paths; say which with image_column=")
-    hint = "; is the separator another? say it with separator=" if len(names) == 1 else ""
-    raise ValueError(
-        f"{path}: no column holds the image paths; call it {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}, "
-        f"or say which it is with image_column=. There are: {listed}{hint}"
-    )
+def head(
+    path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None
+) -> list[list[str]]:
+    """The first cells of columns, as strings without spaces around them."""
+    first = next(blocks(path, positions, names, separator), None)
+    if first is None:
+        return [[] for _ in positions]
+    return [[cell.strip() for cell in strings(column[:_HEAD])] for column in first]
 
 
 def column_at(path: Path, names: Sequence[str], wanted: str) -> int:
@@ -182,12 +189,21 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
 
 
 def _first_line(path: Path, separator: str | None) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding=encoding(path), newline="") as file:
         return next(csv.reader(file, delimiter=_separator(path, separator)), [])
 
 
+def encoding(path: Path) -> str:
+    """The encoding of a text file: UTF-16 where its first bytes say so (as Excel's Unicode text), else UTF-8.
+
+    Files in any other encoding are refused where they are read.
+    """
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
 def _separator(path: Path, separator: str | None) -> str:
-    separator = separator or ("\t" if path.suffix == ".tsv" else ",")
+    separator = separator or ("\t" if path.suffix.lower() == ".tsv" else ",")
     if len(separator) != 1 or not separator.isascii() or separator in '"\r\n':
         raise ValueError(f"{path}: {separator!r} cannot stand between cells; give one character, such as ';'")
     return separator
@@ -200,7 +216,11 @@ def _refuse_nested(path: Path, schema: pa.Schema, positions: Sequence[int]) -> N
         try:
             pa.nulls(0, field.type).cast(pa.string())
         except pa.ArrowNotImplementedError:
-            raise ValueError(
-                f"{path}: column {field.name.strip()!r} has {field.type} in a cell, not one value; in a wide table, "
-                "leave it out with leave_out= if it is no class"
+            name = field.name.strip()
+            raise InputError(
+                f"{path}: column {name!r} has {field.type} in a cell, not one value; in a wide table, "
+                "leave it out with ",
+                ReaderArgument("leave_out", [name]),
+                " if it is no class; a list of class names is read with ",
+                ReaderArgument("labels_column", name, format="hugging_face"),
             ) from None

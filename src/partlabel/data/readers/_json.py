@@ -2,28 +2,54 @@
 
 import json
 import mmap
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from partlabel.fixes import Argument
 from partlabel.text import did_you_mean, some
 
 _START = 1 << 16  # bytes
 TOO_DEEP = "its brackets are nested too deep"
+_KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
+_TASKS = {
+    "data",
+    "annotations",
+    "completions",
+    "predictions",
+    "annotation_id",
+    "annotator",
+}  # of Label Studio
+_PHOTO = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", re.IGNORECASE)
+_HINTS = {
+    "label_studio": "list of tasks with 'data' and 'annotations'",
+    "records": "list of objects, one an image",
+    "fiftyone": "object with 'samples'",
+    "lvis": "object whose images have 'neg_category_ids'",
+    "coco": "object with lists 'images', 'categories' and 'annotations'",
+}
 
 
 def kind(path: Path) -> str | None:
     """Which reader a JSON file is for, or None if it is no JSON file.
 
-    A list is of Label Studio, an object with `samples` near its beginning of FiftyOne, one that mentions
-    `neg_category_ids` anywhere of LVIS, any other of COCO.
+    A list of tasks is of Label Studio, any other list of objects are records, and so is an object whose first key is
+    the path of an image; objects on several lines are JSON lines; an object with `samples` near its beginning is of
+    FiftyOne, one that mentions `neg_category_ids` anywhere of LVIS, any other of COCO.
     """
-    if not path.is_file() or path.suffix != ".json":
+    if not path.is_file() or path.suffix.lower() != ".json":
         return None
     with path.open("rb") as file:
         start = file.read(_START).lstrip(b"\xef\xbb\xbf \t\r\n")
+    keys = [key.decode("utf-8", "replace") for key in _KEY.findall(start)]
     if start.startswith(b"["):
-        return "label_studio"
+        return "records" if keys and not _TASKS & set(keys) else "label_studio"
+    first, _, second = start.partition(b"\n")
+    if first.rstrip().endswith(b"}") and second.lstrip().startswith(b"{"):
+        return "jsonl"
+    if keys and _PHOTO.search(keys[0]):
+        return "records"
     if b'"samples"' in start and b'"annotations"' not in start:
         return "fiftyone"
     return "lvis" if start and _mentions(path, b'"neg_category_ids"') else "coco"
@@ -41,6 +67,31 @@ def load(path: Path) -> Any:
         raise ValueError(f"{path}: no JSON: {error}") from None
     except RecursionError:
         raise ValueError(f"{path}: no JSON of labels: {TOO_DEEP}") from None
+
+
+def other_format(content: Any) -> list[object]:
+    """Say what JSON has, and which reader it looks like it is for, in pieces of a message.
+
+    Args:
+        content: The JSON, which is not what it was taken for.
+    """
+    first = content[0] if isinstance(content, list) and content else content
+    keys = list(first) if isinstance(first, dict) else []
+    what = f"a list of {len(content)}, the first" if isinstance(content, list) else "an object, which"
+    said: list[object] = [
+        f"; it is {what} has {some(map(repr, keys))}" if keys else f"; it is {_shown(content)}"
+    ]
+    if isinstance(content, list) and keys:
+        name = "label_studio" if _TASKS & set(keys) else "records"
+    elif "samples" in keys:
+        name = "fiftyone"
+    elif {"images", "annotations", "categories"} <= set(keys):
+        name = "coco"
+    elif keys and _PHOTO.search(keys[0]):
+        name = "records"
+    else:
+        return [*said, f". JSON that is read: {'; '.join(f'{each}: {has}' for each, has in _HINTS.items())}"]
+    return [*said, "; read it with ", Argument("format", name)]
 
 
 def keyed(path: Path, where: str, entry: Any, key: str, kind: type | tuple[type, ...]) -> Any:

@@ -1,8 +1,8 @@
 """For formats that say of each image by name what is present, what is absent, and whether anybody looked."""
 
-import os.path
+import warnings
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.origins import NOT_MENTIONED, Origins
 from partlabel.data.readers._build import build
+from partlabel.data.readers._cells import is_null, refuse_implausible
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, InputWarning, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 
@@ -57,6 +59,8 @@ def table(
     Raises:
         ValueError: A name is no class, or a class of an image is both present and absent.
     """
+    if classes is None:
+        found = plausible(source, found)
     occur = {name for each in found for name in (*each.present, *each.absent)}
     columns = list(classes) if classes is not None else sorted(occur)
     _refuse_strangers(source, found, columns)
@@ -80,6 +84,48 @@ def table(
     )
 
 
+def plausible(source: Path, found: Sequence[Found]) -> list[Found]:
+    """See that what a file mentions are class names, where nobody listed them; words for a missing value are left out.
+
+    Args:
+        source: The file, for messages.
+        found: One an image.
+
+    Returns:
+        The same; an image that has nothing but missing values was not looked at.
+
+    Raises:
+        ValueError: A name is plausibly no class name.
+
+    Warns:
+        UserWarning: Words for a missing value were left out.
+    """
+    places: dict[str, str] = {}
+    missing: dict[str, int] = {}
+    kept = []
+    for each in found:
+        for name in (*each.present, *each.absent):
+            if is_null(name):
+                missing[name] = missing.get(name, 0) + 1
+            elif name not in places:
+                places[name] = _place(each)
+        present, absent = ([name for name in of if not is_null(name)] for of in (each.present, each.absent))
+        lost = len(present) + len(absent) < len(each.present) + len(each.absent)
+        looked = each.looked and not (lost and not present and not absent)
+        kept.append(each._replace(present=present, absent=absent, looked=looked) if lost else each)
+    refuse_implausible(source, places)
+    if missing:
+        warnings.warn(
+            InputWarning(
+                f"{source}: {some(map(repr, sorted(missing)))} is taken for a missing value, {sum(missing.values())} "
+                "time(s); an image that has nothing else stays unknown. If it is a class, name all classes with ",
+                ReaderArgument("classes", placeholder="'[...]'"),
+            ),
+            stacklevel=5,
+        )
+    return kept
+
+
 def _origins(found: Sequence[Found], columns: Sequence[str], labels: np.ndarray) -> Origins | None:
     """Where labels come from; None where a file does not say."""
     told = [{each.origin} if isinstance(each.origin, str) else {*each.origin.values()} for each in found]
@@ -100,20 +146,6 @@ def _origins(found: Sequence[Found], columns: Sequence[str], labels: np.ndarray)
     return Origins.of_numbers(np.where(labels == UNKNOWN, np.uint8(0), codes), ("", *names))
 
 
-def in_folder(images: Path | None, path: str) -> str:
-    """A path as the image folder has it: its longest tail that is a file there; without that, the path itself.
-
-    Annotations are often written on another machine, where more or other folders came first.
-    """
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    if images is not None:
-        for start in range(len(parts)):
-            tail = "/".join(parts[start:])
-            if not tail.startswith("/") and os.path.isfile(f"{images}/{tail}"):
-                return tail
-    return path
-
-
 def _refuse_strangers(source: Path, found: Sequence[Found], columns: Sequence[str]) -> None:
     known = set(columns)
     strange = {
@@ -121,9 +153,10 @@ def _refuse_strangers(source: Path, found: Sequence[Found], columns: Sequence[st
     }
     if strange:
         name = sorted(strange)[0]
-        raise ValueError(
+        raise InputError(
             f"{source}: {len(strange)} name(s) are not among the classes: {some(map(repr, sorted(strange)))}"
-            f"{did_you_mean(name, columns)}, the first in {_place(strange[name])}; mend them or add them to classes="
+            f"{did_you_mean(name, columns)}, the first in {_place(strange[name])}; mend them or add them to ",
+            ReaderArgument("classes", placeholder="'[...]'"),
         )
 
 

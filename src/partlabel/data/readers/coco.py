@@ -14,6 +14,7 @@ from partlabel.data.checks import repeated
 from partlabel.data.readers import _json
 from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError
 from partlabel.text import some
 
 _ID = (int, float, str)
@@ -65,7 +66,9 @@ def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
     content = _json.load(path)
     for name, keys in _KEYS.items():
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
-            raise ValueError(f"{path}: no COCO instances file: it has no list {name!r}")
+            raise InputError(
+                f"{path}: no COCO instances file: it has no list {name!r}", *_json.other_format(content)
+            )
         for position, entry in enumerate(content[name]):
             for key, kind in keys.items():
                 _json.keyed(path, f"{name}[{position}]", entry, key, kind)

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from partlabel.data.part_names import PARTS, part_names
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 ABSENCE = {
@@ -20,7 +22,6 @@ ABSENCE = {
 }
 HUMAN, MACHINE = "human", "machine"
 _LISTS = {"Classifications": "classifications", "Detections": "detections", "Polylines": "polylines"}
-_PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
 def recognises(path: Path) -> bool:
@@ -75,7 +76,7 @@ def read(
             ({}, set()) if name is None else _labels(file, f"{where}: {name}", sample.get(name), confidence)
             for name in (present, absent_field)
         )
-        image = _names.in_folder(root, sample["filepath"])
+        image = sample["filepath"]
         origin = {**yes, **no} if machine else {}
         looked = sample.get(present) is not None
         found.append(_names.Found(image, [*yes], [*no], looked, weak_yes | weak_no, where, origin or ""))
@@ -98,9 +99,11 @@ def _field(file: Path, fields: list[str], wanted: str | None, other: str | None)
         )
     there = [name for name in fields if name not in (other, "negative_labels")]
     if wanted is None and len(there) != 1:
-        raise ValueError(
+        raise InputError(
             f"{file}: {'several fields have labels: ' if there else 'no field has labels'}{some(map(repr, there))}; "
-            "say with field= which lists what is present"
+            "say with ",
+            ReaderArgument("field", placeholder="NAME"),
+            " which lists what is present",
         )
     return wanted or there[0]
 
@@ -142,5 +145,6 @@ def _labels(file: Path, where: str, value: Any, confidence: float | None) -> tup
 
 
 def _split(samples: list[dict[str, Any]]) -> list[str] | None:
-    parts = [[_PARTS[tag] for tag in sample.get("tags") or () if tag in _PARTS] for sample in samples]
+    tags = [part_names(sample.get("tags") or ()) for sample in samples]
+    parts = [[tag for tag in of_sample if tag in PARTS] for of_sample in tags]
     return [of[0] for of in parts] if parts and all(len(of) == 1 for of in parts) else None

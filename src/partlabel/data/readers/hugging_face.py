@@ -1,7 +1,7 @@
 """A Hugging Face image data set as parquet: a column of images (paths, or files inside) and one of labels.
 
 Labels are lists of names, lists of ids whose names the file's metadata has (`ClassLabel`), one name or id, or
-`multi_hot`: one value a class, 1, 0 or null.
+`multi_hot`: one value a class, 1, 0 or null. Without a column of labels, each class is a column, as in a wide table.
 """
 
 import json
@@ -10,12 +10,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.aside import written_aside
-from partlabel.data.readers import _columns, _json, _names
+from partlabel.data.part_names import PARTS, part_name
+from partlabel.data.readers import _columns, _json, _names, _roles
 from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._cells import looks_multi_hot
+from partlabel.data.readers._wide import WRONG, MinusOne, codes
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import some
 
 Coding = Literal["ids", "multi_hot"]
@@ -25,19 +32,13 @@ ABSENCE = {
     "negative": "absent is every label that a row's list does not mention; what is null in "
     "multi_hot lists, and all of a row whose list is null, is unknown",
 }
-_IMAGES, _LABELS = ("image", "img", "path", "file_name", "filename"), ("labels", "label", "tags")
-_PARTS = {  # https://huggingface.co/docs/hub/datasets-file-names-and-splits
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
 _ROWS = 256  # with their images, at a time
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp", b"RIFF": ".webp"}
 
 
 def recognises(path: Path) -> bool:
     """A parquet file with images inside, or with lists of labels."""
-    return _columns.is_hub(path)
+    return _roles.kind(path) == "hugging_face"
 
 
 def read(
@@ -49,8 +50,10 @@ def read(
     image_column: str | None = None,
     labels_column: str | None = None,
     absent_column: str | None = None,
-    coding: Coding = "ids",
+    coding: Coding | None = None,
     extract: str | Path | None = None,
+    leave_out: Sequence[str] = (),
+    minus_one: MinusOne | None = None,
 ) -> LabelTable:
     """Read a parquet file, or a folder of `train-00000-of-00002.parquet`, `default/train/0000.parquet` and so on.
 
@@ -62,12 +65,16 @@ def read(
         images: The image folder, where images are not inside.
         absent: What a label that a row does not list means; required unless the file says what is absent.
         classes: All labels in their order; the names of ids where the file does not have them.
-        image_column: The images; without it, `image`, `img`, `path`, `file_name` or `filename`.
-        labels_column: The labels; without it, `labels`, `label` or `tags`.
+        image_column: The images; without it, the column with images inside, or `image`, `path`, `file_name`, ....
+        labels_column: The labels; without it, `labels`, `label`, `tags`, ...; where there is none, every column of
+            numbers or booleans is a class.
         absent_column: The labels that are known to be absent, as a list.
-        coding: Whether lists of numbers are `ids`, or `multi_hot`: 1, 0 or null for every class.
+        coding: Whether lists of numbers are `ids`, or `multi_hot`: 1, 0 or null for every class; without it, ids,
+            unless all lists are zeros and ones and have one for each class.
         extract: Write images that are inside into this folder, as `<file>-<row>.jpg`, in the folders that the file is
             in below `path`; those that are not yet there.
+        leave_out: Columns that are no classes, where each class is a column.
+        minus_one: What -1 means, where each class is a column; see `wide_csv`.
 
     Raises:
         ValueError: There is no such column, an id has no name, images are inside and are not to be extracted, another
@@ -76,21 +83,20 @@ def read(
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     if not files:
         raise ValueError(f"{path}: no parquet file in this folder or below")
-    if absent_column is None and coding == "ids":
+    options = _Options(image_column, labels_column, absent_column, coding, classes, leave_out, minus_one)
+    layouts = [_Layout.of(file, options) for file in files]
+    if absent_column is None and any(layout.coding == "ids" for layout in layouts):
         require_absent(path, absent, "the labels list only what is present")
     folder = None if extract is None else Path(extract)
     parts = _parts(path, files) if path.is_dir() else None
     found, split = [], []
-    for number, file in enumerate(files):
-        layout = _Layout.of(file, image_column, labels_column, absent_column, coding, classes)
+    for number, (file, layout) in enumerate(zip(files, layouts, strict=True)):
         below = Path(file.name) if path.is_file() else file.relative_to(path)
         of_file = list(_rows(file, below, layout, images, folder))
         found += of_file
         split += [parts[number]] * len(of_file) if parts else []
     if classes is None:
-        classes = _shared(
-            [_Layout.of(file, image_column, labels_column, None, coding, None).names for file in files]
-        )
+        classes = _shared([layout.names for layout in layouts])
     root = folder or images or (path.parent if path.is_file() else path)
     return _names.table(path, found, classes, absent, root, split if parts else None)
 
@@ -113,48 +119,132 @@ def _part(below: Path) -> str:
     """What the name of a file says, or else that of the nearest folder that says anything; empty where none does."""
     names = (below.stem, *reversed(below.parts[:-1]))
     words = (word for name in names for word in re.split(r"[-._ 0-9]+", name.lower()))
-    return next((_PARTS[word] for word in words if word in _PARTS), "")
+    return next((part for word in words if (part := part_name(word)) in PARTS), "")
+
+
+class _Options(NamedTuple):
+    """What `read` was told of the columns."""
+
+    image: str | None
+    labels: str | None
+    absent: str | None
+    coding: Coding | None
+    classes: Sequence[str] | None
+    leave_out: Sequence[str]
+    minus_one: MinusOne | None
 
 
 class _Layout(NamedTuple):
-    """Which columns of a file are what, and the names of ids."""
+    """Which columns of a file are what, and the names of ids.
+
+    Attributes:
+        image: The column of images.
+        labels: The column of labels; None where each class is a column.
+        absent: The column of absent labels, if there is one.
+        coding: What lists of numbers are; `columns` where each class is a column.
+        names: The names of ids, or of the columns.
+        minus_one: What -1 in a column means.
+        left_out: The columns that are no classes.
+    """
 
     image: str
-    labels: str
+    labels: str | None
     absent: str | None
-    coding: Coding
+    coding: Coding | Literal["columns"]
     names: list[str] | None
+    minus_one: MinusOne | None = None
+    left_out: Sequence[str] = ()
 
     @classmethod
-    def of(
-        cls,
-        file: Path,
-        image: str | None,
-        labels: str | None,
-        absent: str | None,
-        coding: Coding,
-        classes: Sequence[str] | None,
-    ) -> "_Layout":
+    def of(cls, file: Path, options: _Options) -> "_Layout":
         there = _columns.header(file)
-        image = _column(file, there, image, _IMAGES, "images", "image_column")
-        labels = _column(file, there, labels, _LABELS, "labels", "labels_column")
-        absent = None if absent is None else there[_columns.column_at(file, there, absent)]
-        own = _class_names(file, labels)
-        return cls(image, labels, absent, coding, own or (None if classes is None else list(classes)))
+        image = _image_column(file, there, options.image)
+        absent = None if options.absent is None else there[_columns.column_at(file, there, options.absent)]
+        if options.labels is not None:
+            labels: str | None = there[_columns.column_at(file, there, options.labels)]
+        else:
+            labels = next(
+                (name for usual in _roles.LABELS for name in there if _roles.plain(name) == usual), None
+            )
+        if labels is None:
+            names = _class_columns(file, [image, *options.leave_out])
+            return cls(image, None, absent, "columns", names, options.minus_one, options.leave_out)
+        own = _class_names(file, labels) or (None if options.classes is None else list(options.classes))
+        coding = options.coding or _coding(file, labels, own)
+        return cls(image, labels, absent, coding, own)
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns that are read."""
+        labels = (self.names or []) if self.labels is None else [self.labels]
+        return [self.image, *labels, *([self.absent] if self.absent else [])]
 
 
-def _column(
-    file: Path, there: Sequence[str], wanted: str | None, usual: Sequence[str], what: str, option: str
-) -> str:
+def _image_column(file: Path, there: Sequence[str], wanted: str | None) -> str:
+    """The column asked for, the one with images inside, or the first of a usual name."""
     if wanted is not None:
         return there[_columns.column_at(file, there, wanted)]
-    found = next((name for name in usual if name in there), None)
-    if found is None:
-        raise ValueError(
-            f"{file}: no column of {what}: none is called {', '.join(usual)}; there are: {some(map(repr, there))}. "
-            f"Say which with {option}="
+    nested = _columns.nested(file)
+    inside = [name for name, has_images in nested.items() if has_images]
+    usual = [name for usual in _roles.IMAGES for name in there if _roles.plain(name) == usual]
+    found = [name for name in usual if name in inside] or inside or usual
+    if not found:
+        raise InputError(
+            f"{file}: no column of images: none is called image, img, path or file_name; there are: "
+            f"{some(map(repr, there))}. Say which with ",
+            ReaderArgument("image_column", placeholder="NAME"),
         )
-    return found
+    return found[0]
+
+
+def _class_columns(file: Path, left_out: Sequence[str]) -> list[str]:
+    """The columns of numbers and booleans, each of them a class."""
+    schema = pq.read_schema(file)
+    nested = _columns.nested(file)
+    names = [
+        name.strip()
+        for name, kind in zip(schema.names, schema.types, strict=True)
+        if (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
+        and name.strip() not in (*left_out, *nested, "split")
+    ]
+    if not names:
+        raise InputError(
+            f"{file}: no column of labels: none is called labels, label or tags, and none has a 1 or 0 for a class; "
+            f"there are: {some(map(repr, _columns.header(file)))}. Say which with ",
+            ReaderArgument("labels_column", placeholder="NAME"),
+        )
+    return names
+
+
+def _coding(file: Path, column: str, names: Sequence[str] | None) -> Coding:
+    """What lists of numbers are, where nobody said: ids, or zeros and ones for every class where that is certain.
+
+    Raises:
+        ValueError: They may be either.
+    """
+    (column,) = _written(file, [column])
+    kind = pq.read_schema(file).field(column).type
+    if not pa.types.is_nested(kind) or pa.types.is_struct(kind) or pa.types.is_map(kind):
+        return "ids"
+    if not (pa.types.is_integer(kind.value_type) or pa.types.is_boolean(kind.value_type)):
+        return "ids"
+    lists = [
+        each for each in pq.read_table(file, columns=[column]).column(column).to_pylist() if each is not None
+    ]
+    if not looks_multi_hot(lists):
+        return "ids"
+    length = len(lists[0])
+    if (names is not None and len(names) == length and length > 2) or pa.types.is_boolean(kind.value_type):
+        return "multi_hot"
+    raise InputError(
+        f"{file}: column {column!r}: all lists, such as {lists[0]}, are {length} zeros and ones. If that is a number "
+        "for each class, give ",
+        ReaderArgument("coding", "multi_hot"),
+        " and ",
+        ReaderArgument("classes", placeholder="'[...]'"),
+        "; if they are the numbers of classes, ",
+        ReaderArgument("coding", "ids"),
+    )
 
 
 def _class_names(file: Path, column: str) -> list[str] | None:
@@ -174,41 +264,88 @@ def _rows(
     file: Path, below: Path, layout: _Layout, images: Path | None, folder: Path | None
 ) -> Iterator[_names.Found]:
     """What each row says; images are written out on the way, to where `below` has the file in its folder."""
-    names = [layout.image, layout.labels, *([layout.absent] if layout.absent else [])]
     stem = below.with_suffix("").as_posix()
     width = len(str(max(pq.read_metadata(file).num_rows - 1, 0)))
     row = 0
-    for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=names):
-        for entry in batch.to_pylist():
+    for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=_written(file, layout.columns)):
+        batch = batch.rename_columns([name.strip() for name in batch.schema.names])
+        columns = _codes_of(file, row, layout, batch) if layout.labels is None else None
+        kept = [layout.image, *(each for each in (layout.labels, layout.absent) if each)]
+        for at, entry in enumerate(batch.select(kept).to_pylist()):
             where = f"{file.name}, row {row + 1}"
             image = _image(file, where, entry[layout.image], f"{stem}-{row:0{width}}", images, folder)
-            present, gone, blank = _labels(file, where, layout, entry[layout.labels])
-            if layout.absent:
-                gone = [*gone, *(_labels(file, where, layout, entry[layout.absent])[0])]
-            yield _names.Found(image, present, gone, entry[layout.labels] is not None, blank, where)
+            if columns is not None:
+                present, gone, blank = _of_codes(layout.names or [], columns[at])
+                yield _names.Found(image, present, gone, True, blank, where)
+            else:
+                present, gone, blank = _labels(file, where, layout, entry[layout.labels])
+                if layout.absent:
+                    gone = [*gone, *(_labels(file, where, layout, entry[layout.absent])[0])]
+                yield _names.Found(image, present, gone, entry[layout.labels] is not None, blank, where)
             row += 1
+
+
+def _written(file: Path, names: Sequence[str]) -> list[str]:
+    """Names of columns as the file has them, perhaps with spaces around."""
+    written = {name.strip(): name for name in pq.read_schema(file).names}
+    return [written[name] for name in names]
+
+
+def _codes_of(file: Path, row: int, layout: _Layout, batch: pa.RecordBatch) -> np.ndarray:
+    """The labels of some rows where each class is a column."""
+    names = layout.names or []
+    found = np.stack([codes(batch.column(name), layout.minus_one) for name in names], axis=1)
+    wrong = [name for name, column in zip(names, found.T, strict=True) if (column == WRONG).any()]
+    if wrong:
+        at = int(np.flatnonzero(found[:, names.index(wrong[0])] == WRONG)[0])
+        cell = batch.column(wrong[0])[at].as_py()
+        told: list[object] = []
+        if cell == -1:
+            told = ["; if -1 is a label, give ", ReaderArgument("minus_one", "unknown"), " or "]
+            told.append(ReaderArgument("minus_one", "absent"))
+        raise InputError(
+            f"{file}: column {' and '.join(map(repr, wrong))} has what is no label: row {row + at + 1} of "
+            f"{wrong[0]!r} is {cell!r}, not 1, 0 or null. If it is no class, leave it out with ",
+            ReaderArgument("leave_out", [*layout.left_out, *wrong]),
+            *told,
+        )
+    return found
+
+
+def _of_codes(names: Sequence[str], labels: np.ndarray) -> tuple[list[str], list[str], list[str]]:
+    """The classes that are present, absent and unknown in a row."""
+    yes, no, blank = (
+        [names[at] for at in np.flatnonzero(labels == code).tolist()] for code in (PRESENT, ABSENT, UNKNOWN)
+    )
+    return yes, no, blank
 
 
 def _image(file: Path, where: str, value: Any, name: str, images: Path | None, folder: Path | None) -> str:
     """The path of a row's image, which is written out if it is inside."""
-    inside = value.get("bytes") if isinstance(value, dict) else None
+    inside = value.get("bytes") if isinstance(value, dict) else value if isinstance(value, bytes) else None
     path = value.get("path") if isinstance(value, dict) else value
     if inside is not None and folder is not None:
         suffix = next((end for start, end in _SUFFIXES.items() if inside.startswith(start)), ".jpg")
         target = folder / f"{name}{suffix}"
         if target.is_file() and target.read_bytes() != inside:
-            raise ValueError(
-                f"{file}: {where}: {target} is another image; was another data set extracted there? Give extract= a "
-                "folder of its own"
+            raise InputError(
+                f"{file}: {where}: {target} is another image; was another data set extracted there? Name a folder of "
+                "its own with ",
+                ReaderArgument("extract", placeholder="FOLDER"),
             )
         if not target.is_file():
             with written_aside(target) as aside:
                 aside.write_bytes(inside)
         return f"{name}{suffix}"
     if not isinstance(path, str) or (inside is not None and images is None):
-        said = "the image is inside the file; say with extract= into which folder to write the images"
-        raise ValueError(f"{file}: {where}: {said if inside is not None else f'no image: {value!r}'}")
-    return _names.in_folder(images, path)
+        if inside is None:
+            raise ValueError(f"{file}: {where}: no image: {value!r}")
+        raise InputError(
+            f"{file}: {where}: the image is inside the file; say with ",
+            ReaderArgument("extract", placeholder="FOLDER"),
+            " into which folder to write the images",
+        )
+    return path
 
 
 def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[str], list[str], list[str]]:
@@ -218,8 +355,12 @@ def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[s
     listed = value if isinstance(value, list) else [value]
     if layout.coding == "multi_hot":
         if layout.names is None or len(listed) != len(layout.names):
-            named = f"{len(layout.names)} classes" if layout.names else "classes without names: give classes="
-            raise ValueError(f"{file}: {where}: {len(listed)} values for {named}")
+            if layout.names:
+                raise ValueError(f"{file}: {where}: {len(listed)} values for {len(layout.names)} classes")
+            raise InputError(
+                f"{file}: {where}: {len(listed)} values for classes without names: give ",
+                ReaderArgument("classes", placeholder="'[...]'"),
+            )
         wrong = [each for each in listed if each not in (0, 1, None)]
         if wrong:
             raise ValueError(f"{file}: {where}: {wrong[0]!r} is none of 1, 0 and null")
@@ -237,8 +378,9 @@ def _name(file: Path, where: str, layout: _Layout, label: Any) -> str:
             f"{file}: {where}: {layout.labels} holds {label!r}, which is neither a name nor an id"
         )
     if layout.names is None:
-        raise ValueError(
-            f"{file}: {where}: what is label {label}? The file has no names of ids: give classes="
+        raise InputError(
+            f"{file}: {where}: what is label {label}? The file has no names of ids: give ",
+            ReaderArgument("classes", placeholder="'[...]'"),
         )
     if not 0 <= label < len(layout.names):
         raise ValueError(

@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 
 from PIL import ExifTags, ImageFile, IptcImagePlugin
 
+from partlabel.data.listing import images_in
 from partlabel.data.opening import opened
 from partlabel.data.pixels import photo_formats
-from partlabel.data.readers import _json, _names, folder
+from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.progress import track
@@ -53,9 +54,9 @@ def read(
         ValueError: There are no images, or none has keywords.
     """
     require_absent(path, absent, "keywords list only what is present")
-    listed = sorted(folder.walk(path)) if path.is_dir() else []
-    if not listed:
-        raise ValueError(f"{path}: no image in this folder or below; looked for {', '.join(folder.SUFFIXES)}")
+    if not path.is_dir():
+        raise ValueError(f"{path}: no folder; name the one that has the photos")
+    listed = images_in(path, (".xmp",))
     found = []
     for image in track(listed, "Reading keywords", unit="photos"):
         names = keywords_of(path / image)

@@ -12,9 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from partlabel.data.paths import in_folder
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 Disagree = Literal["unknown", "refuse"]
@@ -66,7 +68,10 @@ def read(
     """
     tasks = _json.load(path)
     if not isinstance(tasks, list):
-        raise ValueError(f"{path}: no Label Studio export, which is a list of tasks; export as JSON")
+        raise InputError(
+            f"{path}: no Label Studio export, which is a list of tasks; export as JSON",
+            *_json.other_format(tasks),
+        )
     if absent_control is None:
         require_absent(path, absent, "a choice that is not ticked was denied, or not looked at")
     ticked, guessed = [], []
@@ -81,7 +86,7 @@ def read(
     for position, (task, annotations, guess) in enumerate(zip(tasks, ticked, guessed, strict=True)):
         where = f"task {position + 1}"
         data = _json.keyed(path, where, task, "data", dict)
-        image = path_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
+        image = _image_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
         present = [set(each.get(control, ())) for each in annotations]
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         rule = "unknown" if guess else absent  # a model that does not tick did not look
@@ -138,9 +143,12 @@ def _control(path: Path, ticked: list[Any], control: str | None, absent_control:
         return _check_control(path, ticked, control)
     there = [name for name in _there(ticked) if name != absent_control]
     if len(there) > 1:
-        raise ValueError(
-            f"{path}: several controls have choices: {some(map(repr, there))}; say with control= which lists what is "
-            "present (and with absent_control= which lists what is absent)"
+        raise InputError(
+            f"{path}: several controls have choices: {some(map(repr, there))}; say with ",
+            ReaderArgument("control", placeholder="NAME"),
+            " which lists what is present (and with ",
+            ReaderArgument("absent_control", placeholder="NAME"),
+            " which lists what is absent)",
         )
     if not there and absent_control is None:
         raise ValueError(
@@ -163,8 +171,10 @@ def _check_absent_control(path: Path, ticked: list[Any], name: str, control: str
     meant = did_you_mean(name, {*there} - {control})
     listed = some(map(repr, there)) or "none"
     if meant:
-        raise ValueError(
-            f"{said}{meant}; there are: {listed}. If it is right, say with control= which lists what is present"
+        raise InputError(
+            f"{said}{meant}; there are: {listed}. If it is right, say with ",
+            ReaderArgument("control", placeholder="NAME"),
+            " which lists what is present",
         )
     warnings.warn(
         f"{said} so far, so it makes nothing absent; those with ticks, of what is present, are: {listed}",
@@ -211,16 +221,21 @@ def _together(
     return _names.Found(image, yes - disputed, no - disputed, bool(present), disputed, where)
 
 
+def _image_of(address: str, images: Path | None) -> str:
+    """The address as `build` resolves it; of an upload, which has letters before its name, the path."""
+    return address if images is not None and "/data/upload/" not in address else path_of(address, images)
+
+
 def path_of(address: str, images: Path | None) -> str:
     """The path of an image: of local storage what `d=` says, of an upload its name, else the path of the address."""
     parts = urlsplit(address)
     if parts.path.endswith("/data/local-files/"):
-        return _names.in_folder(images, parse_qs(parts.query).get("d", [""])[0].lstrip("/"))
+        return in_folder(images, parse_qs(parts.query).get("d", [""])[0].lstrip("/"))
     if not parts.scheme and "/data/upload/" not in parts.path:
-        return _names.in_folder(images, address)
+        return in_folder(images, address)
     path = unquote(parts.path).lstrip("/")
     if "data/upload/" in path:
         name = PurePosixPath(path).name
         plain = re.sub(r"^[0-9a-f]{8}-", "", name)
         return name if images is not None and (images / name).is_file() else plain
-    return _names.in_folder(images, path)
+    return in_folder(images, path)

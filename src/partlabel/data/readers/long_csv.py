@@ -3,32 +3,33 @@
 An optional second column lists the classes that are known to be absent.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.readers import _columns, wide_csv
+from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._build import build, require_absent
+from partlabel.data.readers._cells import Names, Reading
+from partlabel.data.readers._roles import Understood
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, InputWarning, ReaderArgument
 from partlabel.text import did_you_mean, some
 
-_DELIMITERS = ("|", ";", ",")
 ABSENCE = {
     "unknown": "absent is what the column of absent classes lists, if there is one; a class in neither is unknown",
     "negative": "absent is what the column of absent classes lists, and every class that an image's rows do not name; "
-    "all of an image whose labels are null (in parquet) is unknown",
+    "all of an image whose labels are a missing value (null in parquet, NaN, N/A) is unknown",
 }
 
 
-def recognises(path: Path) -> bool:
-    """A CSV, TSV or parquet file with a column `labels` that holds names."""
-    if not path.is_file() or path.suffix not in _columns.TABLES or _columns.is_hub(path):
-        return False
-    return "labels" in _columns.header(path) and not wide_csv.recognises(path)
+def recognises(path: Path, separator: str | None = None) -> bool:
+    """A CSV, TSV or parquet file with a column of class names, such as `labels`."""
+    return _roles.kind(path, separator) == "long_csv"
 
 
 def read(
@@ -37,61 +38,157 @@ def read(
     absent: Absent | None = None,
     *,
     classes: Sequence[str] | None = None,
-    labels_column: str = "labels",
+    labels_column: Sequence[str] | str | None = None,
     absent_column: str | None = None,
     delimiter: str | None = None,
     image_column: str | None = None,
     separator: str | None = None,
+    split_column: str | None = None,
+    suffix: str | None = None,
 ) -> LabelTable:
     """Read a long table. Rows of one image are put together.
 
+    A cell holds names with a mark between them, or a list as Python or JSON writes it. A blank is an empty list; NaN,
+    None, N/A and the like are a missing value, and the image's labels stay unknown. `No Finding` is no label at all.
+    Whole numbers that are no classes of their own count the `classes` from 0; vectors of zeros and ones are read as
+    one number for each of them.
+
     Args:
-        path: `.csv`, `.tsv` or `.parquet`, with an image column (see `wide_csv`) and a column of class names. A
-            column `split` is the split; any others are left out.
+        path: `.csv`, `.tsv` or `.parquet`, with an image column (see `wide_csv`) and columns of class names.
         images: The image folder; without it, paths start from the folder of the file.
         absent: What a class in neither column means; required if there is no column of absent ones, and `unknown`
             if there is.
         classes: All classes in their order; without it, those that occur, in alphabetical order.
-        labels_column: The column of present classes.
+        labels_column: The column of present classes, or several; without it, `labels`, `label`, `tags`, `class`, ...,
+            or `label1`, `label2`, ....
         absent_column: The column of known-absent classes; `absent` if there is one.
         delimiter: Between names within a cell; without it, the one of `|`, `;`, `,` that occurs.
         image_column: The image column, where its name is another.
         separator: Between cells of the file; a comma, in `.tsv` a tab.
+        split_column: The column of parts; without it, `split`, or one that has only names of parts.
+        suffix: The suffix of image files, such as `.jpg`, where the table has ids without it.
 
     Raises:
-        ValueError: A name that is not among `classes`, or a class said to be both present and absent in an image.
+        ValueError: A name that is not among `classes` or is plausibly no class name, a class said to be both present
+            and absent in an image, or cells that can be read in several ways.
+
+    Warns:
+        UserWarning: Cells hold a word for a missing value.
     """
-    names = _columns.header(path, separator)
-    at = [_columns.image_column(path, names, image_column), _columns.column_at(path, names, labels_column)]
-    if absent_column or "absent" in names:
-        at.append(_columns.column_at(path, names, absent_column or "absent"))
-    else:
+    layout = _Layout.of(path, images, image_column, labels_column, absent_column, split_column, separator)
+    if not layout.absent:
         require_absent(
             path, absent, "the file lists only what is present, and has no column of absent classes"
         )
-    in_split = [names.index("split")] if "split" in names else []
-    given = _columns.columns(path, [*at, *in_split], names, separator)
+    given = _columns.columns(path, layout.wanted, layout.names, separator)
     found = [_columns.strings(column) for column in given]
-    delimiter = delimiter or _guess_delimiter(path, found[1 : len(at)])
-    rows = _rows(path, found[0], found[len(at)] if in_split else None)
-    pairs = [_pairs(rows, column, delimiter) for column in found[1 : len(at)]]
+    texts = found[1 : 1 + len(layout.labels) + len(layout.absent)]
+    split = layout.split
+    rows = _rows(path, found[0], None if split is None else [split.part(cell) for cell in found[-1]])
+    names = _names_of(path, layout, found[0], texts, classes, delimiter)
+    pairs = [_pairs(rows, column, names) for column in texts]
     columns = list(classes) if classes is not None else sorted({name for of in pairs for name in of["name"]})
     labels = np.full((rows["row"].n_unique(), len(columns)), UNKNOWN, np.int8)
-    for code, of in zip((PRESENT, ABSENT), pairs, strict=False):
-        _mark(path, labels, of, columns, code)
+    for at, of in enumerate(pairs):
+        _mark(path, labels, of, columns, PRESENT if at < len(layout.labels) else ABSENT)
     listed = rows.unique("row", keep="first", maintain_order=True)
-    split = listed["split"].to_list() if in_split else None
-    root = images or path.parent
     return build(
         path,
         listed["image"].to_list(),
         columns,
         labels,
         absent=absent,
-        split=split,
-        root=root,
-        unsure=_nobody_looked(rows, given[1]),
+        split=None if split is None else listed["split"].to_list(),
+        root=images or path.parent,
+        unsure=_nobody_looked(rows, given[1 : 1 + len(layout.labels)], texts, names),
+        suffix=suffix,
     )
+
+
+def understood(path: Path, images: Path | None = None, **options: Any) -> Understood:
+    """What the columns were taken for.
+
+    Args:
+        path: As `read`.
+        images: As `read`.
+        **options: As `read`.
+    """
+    keys = ("image_column", "labels_column", "absent_column", "split_column", "separator")
+    layout = _Layout.of(path, images, *(options.get(key) for key in keys))
+    used = set(layout.wanted)
+    left_out = [name for at, name in enumerate(layout.names) if at not in used]
+    split = None if layout.split is None else layout.names[layout.split.at]
+    return Understood(
+        layout.names[layout.image], split, left_out, tuple(layout.names[at] for at in layout.labels)
+    )
+
+
+class _Layout(NamedTuple):
+    """Which columns of a file are what, by position."""
+
+    names: list[str]
+    image: int
+    labels: list[int]
+    absent: list[int]
+    split: _roles.Split | None
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        images: Path | None,
+        image_column: str | None,
+        labels_column: Sequence[str] | str | None,
+        absent_column: str | None,
+        split_column: str | None,
+        separator: str | None,
+    ) -> "_Layout":
+        names = _columns.header(path, separator)
+        image = _roles.image_column(path, names, image_column, separator, images)
+        if labels_column is None:
+            labels = _roles.names_columns(path, names, separator)
+        else:
+            asked = [labels_column] if isinstance(labels_column, str) else labels_column
+            labels = [_columns.column_at(path, names, name) for name in asked]
+        has_absent = absent_column or "absent" in names
+        absent = [_columns.column_at(path, names, absent_column or "absent")] if has_absent else []
+        return cls(names, image, labels, absent, _roles.split_column(path, names, split_column, separator))
+
+    @property
+    def wanted(self) -> list[int]:
+        """All columns that are used."""
+        return [self.image, *self.labels, *self.absent, *([self.split.at] if self.split else [])]
+
+
+def _names_of(
+    path: Path,
+    layout: _Layout,
+    images: Sequence[str],
+    texts: Sequence[Sequence[str]],
+    classes: Sequence[str] | None,
+    delimiter: str | None,
+) -> dict[str, Names]:
+    """The class names in each distinct cell of the columns of names; None for a missing value."""
+    distinct = list(dict.fromkeys(cell for column in texts for cell in column))
+
+    def place(cell: str) -> str:
+        row = next(column.index(cell) for column in texts if cell in column)
+        return f"row {row + 1} ({images[row]})"
+
+    label = layout.names[layout.labels[0]]
+    names = Reading(path, label, place, classes, delimiter).names_of(distinct)
+    null = {cell for cell, told in names.items() if told is None}
+    if null:
+        number = sum(cell in null for column in texts for cell in column)
+        warnings.warn(
+            InputWarning(
+                f"{path}: {number} cell(s) of column {label!r} hold {some(sorted(map(repr, null)))} in place of names: "
+                "their labels stay unknown. If it is a class, name all classes with ",
+                ReaderArgument("classes", placeholder="'[...]'"),
+            ),
+            stacklevel=5,
+        )
+    return names
 
 
 def _rows(path: Path, images: list[str], split: list[str] | None) -> pl.DataFrame:
@@ -115,11 +212,12 @@ def _rows(path: Path, images: list[str], split: list[str] | None) -> pl.DataFram
     return lines
 
 
-def _pairs(rows: pl.DataFrame, cells: list[str], delimiter: str) -> pl.DataFrame:
+def _pairs(rows: pl.DataFrame, cells: list[str], names: Mapping[str, Names]) -> pl.DataFrame:
     """A line for every name in a cell: the row of the table, the image and the name."""
-    names = pl.Series("name", cells, dtype=pl.String).str.split(delimiter)
-    pairs = rows.select("row", "image").with_columns(names).explode("name")
-    return pairs.with_columns(pl.col("name").str.strip_chars()).filter(pl.col("name") != "")
+    told = [(cell, name) for cell, of_cell in names.items() for name in of_cell or ()]
+    listed = pl.DataFrame(told, schema={"cell": pl.String, "name": pl.String}, orient="row")
+    lines = rows.select("row", "image").with_columns(pl.Series("cell", cells, dtype=pl.String))
+    return lines.join(listed, on="cell", maintain_order="left")
 
 
 def _mark(path: Path, labels: np.ndarray, pairs: pl.DataFrame, classes: Sequence[str], code: int) -> None:
@@ -130,9 +228,10 @@ def _mark(path: Path, labels: np.ndarray, pairs: pl.DataFrame, classes: Sequence
     """
     strange = sorted(set(pairs["name"].unique()) - set(classes))
     if strange:
-        raise ValueError(
+        raise InputError(
             f"{path}: {len(strange)} name(s) are not among the classes: {some(map(repr, strange))}"
-            f"{did_you_mean(strange[0], classes)}; mend them or add them to classes="
+            f"{did_you_mean(strange[0], classes)}; mend them or add them to ",
+            ReaderArgument("classes", placeholder="'[...]'"),
         )
     number = {name: position for position, name in enumerate(classes)}
     row = pairs["row"].cast(pl.Int64).to_numpy()
@@ -146,17 +245,12 @@ def _mark(path: Path, labels: np.ndarray, pairs: pl.DataFrame, classes: Sequence
     labels[row, column] = code
 
 
-def _nobody_looked(rows: pl.DataFrame, column: Any) -> np.ndarray:
-    """The rows of the table whose labels are null in all lines, in one column; in CSV, a blank is an empty list."""
+def _nobody_looked(
+    rows: pl.DataFrame, given: Sequence[Any], texts: Sequence[Sequence[str]], names: Mapping[str, Names]
+) -> np.ndarray:
+    """The rows of the table whose labels are a missing value in all lines; in CSV, a blank is an empty list."""
     nobody = np.ones((rows["row"].n_unique(), 1), bool)
-    nobody[rows["row"].to_numpy()[column.is_valid().to_numpy()]] = False
+    for column, cells in zip(given, texts, strict=False):
+        said = np.fromiter((names[cell] is not None for cell in cells), bool, len(cells))
+        nobody[rows["row"].to_numpy()[column.is_valid().to_numpy() & said]] = False
     return nobody
-
-
-def _guess_delimiter(path: Path, found: list[list[str]]) -> str:
-    occurs = [mark for mark in _DELIMITERS if any(mark in cell for column in found for cell in column)]
-    if len(occurs) > 1:
-        raise ValueError(
-            f"{path}: class names may be separated by {' or '.join(map(repr, occurs))}; say which with delimiter="
-        )
-    return occurs[0] if occurs else _DELIMITERS[0]

@@ -62,8 +62,7 @@ def read(path: Path, images: Path | None = None, absent: Absent | None = None) -
         category = _json.keyed(path, where, entry, "category_id", int)
         present[rows[image]].update(_of(path, where, "category_id", [category], name_of))
     found = [
-        _found(path, position, entry, present[position], images, name_of)
-        for position, entry in enumerate(listed)
+        _found(path, position, entry, present[position], name_of) for position, entry in enumerate(listed)
     ]
     return _names.table(path, found, [*name_of.values()], absent, images)
 
@@ -73,7 +72,6 @@ def _found(
     position: int,
     entry: dict[str, Any],
     present: set[str],
-    images: Path | None,
     name_of: dict[int, str],
 ) -> _names.Found:
     """What the file says of one image."""
@@ -82,7 +80,7 @@ def _found(
         key: _of(path, where, key, _json.keyed(path, where, {key: [], **entry}, key, list), name_of)
         for key in ("neg_category_ids", "not_exhaustive_category_ids")
     }
-    image = _names.in_folder(images, _file_of(path, where, entry))
+    image = _file_of(path, where, entry)
     unsure = lists["not_exhaustive_category_ids"]
     return _names.Found(image, present, lists["neg_category_ids"], unsure=unsure, where=where)
 

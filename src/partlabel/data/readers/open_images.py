@@ -20,6 +20,7 @@ from partlabel.data.origins import Origins
 from partlabel.data.readers import _columns
 from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 HEADER = ("ImageID", "Source", "LabelName", "Confidence")
@@ -68,8 +69,9 @@ def read(
         UserWarning: People disagree on labels; those stay unknown.
     """
     if machine is not None and machine_from is None:
-        raise ValueError(
-            f"{path}: from what confidence on are machine labels present? say it with machine_from=, such as 0.8"
+        raise InputError(
+            f"{path}: from what confidence on are machine labels present? Say it with ",
+            ReaderArgument("machine_from", 0.8),
         )
     names = _names(path, descriptions)
     wanted = None if classes is None else {*classes, *(mid for mid, name in names.items() if name in classes)}
@@ -84,11 +86,10 @@ def read(
     unsure = _mark(path, labels, row, column, told["confidence"].to_numpy(), human)
     unsure[_cells(weak, listed, column_of)[1:]] = True
     origins = None if machine_from is None else _origins(labels.shape, row, column, human)
-    paths = [f"{image}.jpg" for image in listed["image"].to_list()]
     split = listed["part"].to_list() if path.is_dir() else None
     return build(
         path,
-        paths,
+        listed["image"].to_list(),
         columns,
         labels,
         absent=absent,
@@ -96,6 +97,7 @@ def read(
         root=images,
         origins=origins,
         unsure=unsure,
+        suffix=".jpg",
     )
 
 
@@ -230,9 +232,9 @@ def _names(path: Path, descriptions: str | Path | None) -> dict[str, str]:
         folder = path if path.is_dir() else path.parent
         beside = sorted(folder.glob("*class-descriptions*.csv"))
         if len(beside) > 1:
-            raise ValueError(
-                f"{path}: several files give names to classes: {some(each.name for each in beside)}; "
-                "say which with descriptions="
+            raise InputError(
+                f"{path}: several files give names to classes: {some(each.name for each in beside)}; say which with ",
+                ReaderArgument("descriptions", placeholder="FILE"),
             )
         file = beside[0] if beside else None
     if file is None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from partlabel.data.lines import lines_of
-from partlabel.data.readers import _json, _names, folder
+from partlabel.data.listing import images_in
+from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.text import some
@@ -51,9 +52,7 @@ def read(
     if not path.is_dir():
         raise ValueError(f"{path}: no folder; name the one that has the texts")
     root = images or path
-    listed = sorted(folder.walk(root))
-    if not listed:
-        raise ValueError(f"{root}: no image in this folder or below; looked for {', '.join(folder.SUFFIXES)}")
+    listed = images_in(root, (".txt", ".json"))
     found = [_found(image, _file_of(path, image), delimiter) for image in listed]
     if not any(each.looked for each in found):
         raise ValueError(

@@ -15,6 +15,7 @@ from partlabel.data.lines import listed_in
 from partlabel.data.readers import _json
 from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import some
 
 INDEX = "vg_category_500_labels_index.json"
@@ -58,7 +59,10 @@ def read(
     folder = path if path.is_dir() else path.parent
     index = Path(index) if index is not None else folder / INDEX
     if not index.is_file():
-        raise ValueError(f"{path}: there is no label index {index}; say where it is with index=")
+        raise InputError(
+            f"{path}: there is no label index {index}; say where it is with ",
+            ReaderArgument("index", placeholder="FILE"),
+        )
     known = _index(index)
     lists = {part: folder / name for part, name in _LISTS.items() if (folder / name).is_file()}
     members = (

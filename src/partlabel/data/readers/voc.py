@@ -5,17 +5,20 @@ Labels come from the XML files; where there are none, from `ImageSets/Main/<clas
 a class with no other object counts as absent; VOC's own evaluation leaves it out, which is `difficult="unknown"`.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree
 
 import numpy as np
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.lines import lines_of, listed_in
+from partlabel.data.part_names import PARTS, TEST, part_name
+from partlabel.data.readers import _xml
 from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
 Difficult = Literal["absent", "unknown", "present"]
@@ -50,8 +53,8 @@ def read(
         images: The image folder; without it, `JPEGImages` beside `ImageSets`.
         absent: What a class without an object in the XML means; required for XML, where VOC itself means `negative`.
             The text files say what is absent; there it matters for `difficult` alone.
-        sets: Names in `ImageSets/Main`, in the order of the rows. The split has their names, `trainval` as `train`.
-            Without it: trainval, or else train and val; then test, if there is one.
+        sets: Names in `ImageSets/Main`, in the order of the rows; they are the parts. Without it: trainval, or else
+            train and val; then test, if there is one; also by other names (`valid`).
         difficult: What a class is that has only objects marked difficult; without it, absent where `absent` is
             `negative`, as in the literature, and else unknown.
         classes: The columns; without it, all that occur, in alphabetical order.
@@ -70,17 +73,23 @@ def read(
         columns, labels = _from_xml(path / "Annotations", ids, classes, doubtful, other)
     else:
         columns, labels = _from_txt(main, members, classes, doubtful)
-    split = ["train" if name == "trainval" else name for name in sets for _ in members[name]]
+    split = [name for name in sets for _ in members[name]]
     root = images or (path / "JPEGImages" if (path / "JPEGImages").is_dir() else None)
-    return build(path, _files(ids, root), columns, labels, split=split, root=root)
+    return build(path, ids, columns, labels, split=split, root=root, suffix=".jpg")
 
 
 def _sets(main: Path) -> list[str]:
-    there = [name for name in ("trainval", "train", "val", "test") if (main / f"{name}.txt").is_file()]
+    names = sorted(file.stem for file in main.glob("*.txt") if "_" not in file.stem)
+    there = sorted(
+        (name for name in names if part_name(name) in PARTS), key=lambda name: PARTS.index(part_name(name))
+    )
     if "trainval" in there:
-        there = [name for name in there if name not in ("train", "val")]
+        there = ["trainval", *(name for name in there if part_name(name) == TEST)]
     if not there:
-        raise ValueError(f"{main}: no trainval.txt, train.txt, val.txt or test.txt; say the names with sets=")
+        raise InputError(
+            f"{main}: no trainval.txt, train.txt, val.txt or test.txt; say the names with ",
+            ReaderArgument("sets", placeholder="'[NAME]'"),
+        )
     return there
 
 
@@ -91,13 +100,14 @@ def _members(main: Path, name: str) -> list[str]:
         raise ValueError(
             f"{main}: there is no set {name!r}{did_you_mean(name, known)}; it would be {file.name}"
         )
-    return [line.split()[0] for line in listed_in(file)]
+    return [_id(main.parent.parent, line) for line in listed_in(file)]
 
 
-def _files(ids: list[str], root: Path | None) -> list[str]:
-    """File names in the image folder: `<id>.jpg` unless another suffix is there."""
-    there = {file.stem: file.name for file in root.iterdir()} if root is not None else {}
-    return [there.get(image, f"{image}.jpg") for image in ids]
+def _id(path: Path, line: str) -> str:
+    """The image of a line, which may have spaces in its name, and 1, -1 or 0 after it."""
+    marked = re.fullmatch(r"(.*\S)\s+(?:-1|0|1)", line)
+    whole = (path / "Annotations" / f"{line}.xml", path / "JPEGImages" / f"{line}.jpg")
+    return line if marked is None or any(file.is_file() for file in whole) else marked[1]
 
 
 def _from_xml(
@@ -109,11 +119,11 @@ def _from_xml(
         raise ValueError(
             f"{folder}: {len(gone)} of {len(ids)} annotation files are missing: {some(gone)} (.xml)"
         )
-    objects = [_objects(folder / f"{image}.xml") for image in ids]
-    columns = list(classes) if classes is not None else sorted({name for of in objects for name, _ in of})
+    of_images = [objects(folder / f"{image}.xml") for image in ids]
+    columns = list(classes) if classes is not None else sorted({name for of in of_images for name, _ in of})
     number = {name: position for position, name in enumerate(columns)}
     labels = np.full((len(ids), len(columns)), other, np.int8)
-    for row, of_image in enumerate(objects):
+    for row, of_image in enumerate(of_images):
         for name, is_difficult in sorted(
             of_image, key=lambda each: not each[1]
         ):  # the plain ones last: they win
@@ -125,14 +135,17 @@ def _from_xml(
     return columns, labels
 
 
-def _objects(file: Path) -> list[tuple[str, bool]]:
-    """The name of each object and whether it is difficult."""
-    try:
-        root = ElementTree.parse(file).getroot()
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{file}: no XML: {error}") from None
+def objects(file: Path) -> list[tuple[str, bool]]:
+    """Return the name of each object of an XML file, and whether it is difficult.
+
+    Args:
+        file: The file.
+
+    Raises:
+        ValueError: It is no XML, or an object has no name.
+    """
     found = []
-    for position, each in enumerate(root.iter("object")):
+    for position, each in enumerate(_xml.parse(file).iter("object")):
         name, mark = (each.findtext("name") or "").strip(), (each.findtext("difficult") or "0").strip()
         if not name or mark not in ("0", "1"):
             fault = f"difficult {mark!r} is neither 0 nor 1" if name else "it has no name"
@@ -165,7 +178,7 @@ def _class_files(main: Path, name: str, ids: list[str], classes: Sequence[str], 
         file = main / f"{of_class}_{name}.txt"
         if not file.is_file():
             raise ValueError(f"{file} is missing: no labels of class {of_class!r} in set {name!r}")
-        for line, words in enumerate(map(str.split, lines_of(file)), start=1):
+        for line, words in enumerate((each.strip().rsplit(maxsplit=1) for each in lines_of(file)), start=1):
             if not words:
                 continue
             if len(words) != 2 or words[0] not in number or words[1] not in meaning:

@@ -1,0 +1,145 @@
+"""Label files that belong to images: beside them, or in a folder of labels (`labels/a.txt` for `images/a.jpg`).
+
+An image and a label file belong together if their paths are the same without suffixes and without the folders that
+only tell images and labels apart: `train/images/a.jpg` and `train/labels/a.txt`, `JPEGImages/a.jpg` and
+`Annotations/a.xml`, `a.jpg` and `a.jpg.txt`.
+"""
+
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from partlabel.data.listing import images_in
+from partlabel.data.part_names import part_of_path
+from partlabel.text import some
+
+_ONLY_KIND = {"images", "image", "img", "imgs", "jpegimages", "labels", "label", "annotations", "annotation"}
+_ONLY_KIND |= {"xml", "xmls", "json", "txt"}
+_LOOKED, _FOLDERS = 200, 500  # files of a folder, and folders, that are looked at to recognise a format
+
+
+class Pair(NamedTuple):
+    """An image and its label file; None where it has none."""
+
+    image: str
+    file: Path | None
+
+
+def pairs(path: Path, images: Path | None, suffix: str, others: Collection[str] = ()) -> list[Pair]:
+    """Find the label file of every image.
+
+    Args:
+        path: Folder of the label files.
+        images: Image folder; None where it is the same.
+        suffix: Of the label files, in lower case.
+        others: Names of files that have this suffix and are no label files, in lower case; or suffixes of files that
+            the format has besides.
+
+    Raises:
+        ValueError: There are no images or no label files, or a file may belong to several.
+
+    Warns:
+        UserWarning: Label files belong to no image.
+    """
+    root = images or path
+    listed = images_in(root, (suffix, *(each for each in others if each.startswith("."))))
+    files = [file for file in files_in(path, suffix) if file.rpartition("/")[2].lower() not in others]
+    if not files:
+        raise ValueError(f"{path}: no {suffix} file in this folder or below")
+    of_key = _by_key(path, files, lambda file: _stem(file))
+    _refuse_twins(root, listed, of_key)
+    found = [Pair(image, _file_of(path, image, of_key)) for image in listed]
+    _tell_unused(path, root, files, found)
+    return found
+
+
+def split_of(images: list[str]) -> list[str] | None:
+    """Return the part of each image by the names of its folders; None where no folder names one.
+
+    Args:
+        images: Paths relative to the image folder.
+    """
+    split = [part_of_path(image) for image in images]
+    return split if any(split) else None
+
+
+def files_in(path: Path, suffix: str = "", most: int | None = None) -> Iterator[str]:
+    """Yield the files of a folder and of those in it, but for hidden ones; linked folders are not entered.
+
+    Args:
+        path: The folder.
+        suffix: Of the files, in lower case.
+        most: Files of each folder that are looked at; all by default.
+    """
+    for here, folders, names in islice(os.walk(path), None if most is None else _FOLDERS):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = os.path.relpath(here, path).replace(os.sep, "/")
+        for name in sorted(names)[:most]:
+            if name.lower().endswith(suffix) and not name.startswith("."):
+                yield name if below == "." else f"{below}/{name}"
+
+
+def first_files(path: Path, suffix: str) -> list[Path]:
+    """Return the first few label files of a folder, to recognise a format by.
+
+    Args:
+        path: A folder.
+        suffix: Of the files, in lower case.
+    """
+    return [path / name for name in islice(files_in(path, suffix, _LOOKED), 5)]
+
+
+def _by_key(path: Path, files: list[str], stem: Callable[[str], str]) -> dict[str, str]:
+    """Return the label file for each key.
+
+    Raises:
+        ValueError: Two have the same.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        found[_key(stem(file))].append(file)
+    for same in found.values():
+        if len(same) > 1:
+            raise ValueError(f"{path}: {some(same)} belong to the same image; keep one")
+    return {key: same[0] for key, same in found.items()}
+
+
+def _file_of(path: Path, image: str, of_key: dict[str, str]) -> Path | None:
+    names = [of_key[key] for key in (_key(_stem(image)), _key(image)) if key in of_key]
+    if len(names) > 1:
+        raise ValueError(f"{path}: image {image!r} has {some(names)}; keep one")
+    return path / names[0] if names else None
+
+
+def _refuse_twins(root: Path, listed: list[str], of_key: dict[str, str]) -> None:
+    """Refuse images of which a label file may be either's."""
+    twins: dict[str, list[str]] = defaultdict(list)
+    for image in listed:
+        twins[_key(_stem(image))].append(image)
+    for key, same in twins.items():
+        if len(same) > 1 and key in of_key:
+            raise ValueError(f"{root}: {of_key[key]} may belong to {' or '.join(same[:3])}; keep one")
+
+
+def _tell_unused(path: Path, root: Path, files: list[str], found: list[Pair]) -> None:
+    used = {pair.file for pair in found}
+    unused = [file for file in files if path / file not in used]
+    if unused:
+        warnings.warn(
+            f"{path}: {len(unused)} of {len(files)} label files belong to no image in {root}: {some(unused)}",
+            stacklevel=4,
+        )
+
+
+def _key(path: str) -> str:
+    folders, _, name = path.rpartition("/")
+    kept = [folder for folder in folders.split("/") if folder.lower() not in _ONLY_KIND]
+    return "/".join([*kept, name])
+
+
+def _stem(file: str) -> str:
+    return file[: file.rindex(".")]

@@ -1,0 +1,251 @@
+"""Whether text is plausibly a class name, and the class names that the cell of a table holds.
+
+Tables of many tools hold in a cell what is no class name: lists as pandas and JSON write them, words for a missing
+value, rows of numbers, vectors of zeros and ones. What is certain is read; all else is refused by name.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from partlabel.fixes import InputError, ReaderArgument
+
+NULLS = ("nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null", "nil", "-")
+"""Words for a missing value, in lower case."""
+NOTHING = ("no finding",)
+"""Words that say that somebody looked and found none of the classes, in lower case (ChestX-ray14)."""
+_DELIMITERS = ("|", ";", ",")
+_QUOTED = r"""(?:u?'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_GAP = r"(?:\s*,\s*|\s+)"  # numpy writes no commas
+_LIST_OF_NAMES = re.compile(rf"[\[({{]\s*(?:{_QUOTED}(?:{_GAP}{_QUOTED})*)?\s*,?\s*[\])}}]", re.DOTALL)
+_LIST_OF_NUMBERS = re.compile(r"[\[(]\s*[-+\d.eE]+(?:[\s,]+[-+\d.eE]+)*\s*,?\s*[\])]")
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBERS = re.compile(rf"{_NUMBER}(?:[\s,;]+{_NUMBER})+")
+_WHOLE = re.compile(r"\d+")
+_WHOLES = re.compile(r"\d+(?:\s+\d+)*")
+_CODE = re.compile(r"""^[\[{]\s*(?:['"\d\]}\[{]|$)|['"\[{][\]}]$|^(['"]).*\1$""", re.DOTALL)
+
+Names = tuple[str, ...] | None
+"""The names of a cell; None for a missing value."""
+
+
+def is_null(text: str) -> bool:
+    """Whether text is a word for a missing value, such as NaN."""
+    return text.strip().lower() in NULLS
+
+
+def fault_of(name: str) -> str:
+    """Say why text is no plausible class name; nothing if it may be one."""
+    if is_null(name):
+        return "is a word for a missing value"
+    if _CODE.search(name):
+        return "is a list or an object as programs write them"
+    if _NUMBERS.fullmatch(name):
+        return "is a row of numbers, as files of boxes (YOLO) have them"
+    if re.fullmatch(_NUMBER, name) and not _WHOLE.fullmatch(name):
+        return "is a number"
+    return ""
+
+
+def refuse_implausible(source: Path, places: Mapping[str, str]) -> None:
+    """See that names which a file mentions, and nobody listed, are plausible class names.
+
+    Args:
+        source: The file.
+        places: Where in the file each name is first mentioned.
+
+    Raises:
+        ValueError: One is not; the message names it, its place and the fix.
+    """
+    wrong = {name: fault for name in places if (fault := fault_of(name))}
+    if wrong:
+        name = min(wrong)
+        raise InputError(
+            f"{source}: {places[name]}: {name!r} {wrong[name]}, and no class name"
+            f"{f' ({len(wrong)} such names)' if len(wrong) > 1 else ''}. Correct the file, or name all classes with ",
+            ReaderArgument("classes", placeholder="'[...]'"),
+        )
+
+
+class Reading(NamedTuple):
+    """How the cells of a column are read.
+
+    Attributes:
+        path: The file.
+        column: The name of the column, for messages.
+        place: Where a cell is first found, for messages.
+        classes: All classes, where they are given.
+        delimiter: Between names, where it is given.
+    """
+
+    path: Path
+    column: str
+    place: Callable[[str], str]
+    classes: Sequence[str] | None = None
+    delimiter: str | None = None
+
+    def names_of(self, cells: Collection[str]) -> dict[str, Names]:
+        """Find the class names in each cell.
+
+        Args:
+            cells: All distinct cells of the column.
+
+        Raises:
+            ValueError: What cells hold is not certain, or is no list of class names; the message names the fix.
+        """
+        known = set(self.classes or ())
+        told: dict[str, Names] = {cell: () for cell in cells if _is_nothing(cell, known)}
+        told |= {cell: None for cell in cells if is_null(cell) and cell.strip() not in known}
+        rest = [cell for cell in cells if cell not in told]
+        found = self._listed(rest)
+        if found is None:
+            found = self._split(rest)
+        numbered = [name for names in found.values() for name in names]
+        if numbered and all(map(_WHOLE.fullmatch, numbered)) and not known & set(numbered):
+            found = self._numbers(found)
+        if self.classes is None:
+            first = {name: self.place(cell) for cell, names in reversed(found.items()) for name in names}
+            refuse_implausible(self.path, first)
+        return told | found
+
+    def _listed(self, cells: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
+        """The names of cells that are lists in brackets; None where none is one."""
+        if self.delimiter is not None:
+            return None
+        found = {cell: _names_in_brackets(cell) for cell in cells}
+        if all(names is None for names in found.values()):
+            return None
+        lists = {cell: names for cell, names in found.items() if names is not None}
+        if len(lists) < len(found):
+            other = next(cell for cell, names in found.items() if names is None)
+            raise InputError(
+                f"{self.path}: {self.place(other)}: column {self.column!r} has {other!r}, and others of its cells are "
+                f"lists such as {next(iter(lists))!r}; write all cells in one way"
+            )
+        return lists
+
+    def _split(self, cells: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The names of cells with a mark between them."""
+        mark = self.delimiter or self._delimiter(cells)
+        return {cell: tuple(name for piece in cell.split(mark) if (name := piece.strip())) for cell in cells}
+
+    def _delimiter(self, cells: Sequence[str]) -> str:
+        """The mark between names: the one of three that occurs; spaces where that is certain."""
+        known = set(self.classes or ())
+        names = [cell.strip() for cell in cells if cell.strip() not in known]
+        occurs = [mark for mark in _DELIMITERS if any(mark in name for name in names)]
+        if len(occurs) > 1:
+            raise InputError(
+                f"{self.path}: class names may be separated by {' or '.join(map(repr, occurs))}; say which with ",
+                ReaderArgument("delimiter", placeholder="'|'"),
+            )
+        if occurs:
+            return occurs[0]
+        spaced = [name for name in names if len(name.split()) > 1]
+        if not spaced:
+            return _DELIMITERS[0]
+        if all(map(_WHOLES.fullmatch, names)) or (
+            known and all(set(name.split()) <= known for name in names)
+        ):
+            return " "
+        if any(map(_NUMBERS.fullmatch, spaced)):
+            cell = next(name for name in spaced if _NUMBERS.fullmatch(name))
+            raise InputError(
+                f"{self.path}: {self.place(cell)}: column {self.column!r} has {cell!r}, a row of numbers and no class "
+                "name. Boxes are not read from a table; give a column of names"
+            )
+        raise InputError(
+            f"{self.path}: {self.place(spaced[0])}: {spaced[0]!r} in column {self.column!r} is one name or several: "
+            "cells hold spaces, and no other mark between names occurs. If spaces separate names, give ",
+            ReaderArgument("delimiter", " ", format="long_csv"),
+            "; if they belong to names, give a mark that does not occur: ",
+            ReaderArgument("delimiter", "|", format="long_csv"),
+        )
+
+    def _numbers(self, found: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """Numbers as class names, by their position among the classes; or codes, one for each class."""
+        lists = [tuple(map(int, names)) for names in found.values() if names]
+        if looks_multi_hot(lists):
+            return self._vectors(found, len(lists[0]))
+        if self.classes is None:
+            return dict(found)
+        highest = max(max(numbers) for numbers in lists)
+        if highest >= len(self.classes):
+            raise InputError(
+                f"{self.path}: column {self.column!r} has the number {highest}, and {len(self.classes)} classes are "
+                "counted from 0; name all of them with ",
+                ReaderArgument("classes", placeholder="'[...]'"),
+            )
+        return {cell: tuple(self.classes[int(name)] for name in names) for cell, names in found.items()}
+
+    def _vectors(self, found: Mapping[str, tuple[str, ...]], length: int) -> dict[str, tuple[str, ...]]:
+        """What is 1 in vectors of zeros and ones."""
+        if self.classes is None or len(self.classes) != length or length < 3:
+            cell = next(cell for cell, names in found.items() if names)
+            raise InputError(
+                f"{self.path}: {self.place(cell)}: column {self.column!r} has {cell!r}: all its cells are {length} "
+                "zeros and ones, which is a vector with a number for each class (multi-hot) and not a list of names. "
+                f"Write a column for each class, or name the {length} classes in their order with ",
+                ReaderArgument("classes", placeholder="'[...]'", format="long_csv"),
+                " (3 or more)" if length < 3 else "",
+            )
+        return {
+            cell: tuple(name for name, code in zip(self.classes, names, strict=True) if code == "1")
+            if names
+            else ()
+            for cell, names in found.items()
+        }
+
+
+def looks_multi_hot(lists: Sequence[Sequence[object]]) -> bool:
+    """Whether lists of numbers are vectors of zeros and ones, one for each class, rather than numbers of classes.
+
+    They are all of one length, longer than one, and have no other number (null is unknown). Lists of ids rarely are.
+    """
+    lengths = {len(each) for each in lists}
+    return (
+        len(lengths) == 1
+        and lengths.pop() > 1
+        and all(code in (0, 1, None) for each in lists for code in each)
+    )
+
+
+def _is_nothing(cell: str, known: Collection[str]) -> bool:
+    """Whether a cell says that none of the classes is there."""
+    return not cell.strip() or (cell.strip().lower() in NOTHING and cell.strip() not in known)
+
+
+def _names_in_brackets(cell: str) -> tuple[str, ...] | None:
+    """The items of a list as Python, numpy or JSON write it, or of Label Studio's `{"choices": [...]}`; or None."""
+    text = cell.strip()
+    if found := re.fullmatch(r'\{\s*"choices"\s*:\s*(\[.*\])\s*\}', text, re.DOTALL):
+        text = found[1]
+    if text in ("{}", "set()"):
+        return ()
+    if _LIST_OF_NAMES.fullmatch(text):
+        items = (_unquoted(each) for each in re.findall(_QUOTED, text))
+        return tuple(name for item in items if (name := item.strip()))
+    if _LIST_OF_NUMBERS.fullmatch(text):
+        return tuple(_whole(number) for number in re.findall(_NUMBER, text))
+    return None
+
+
+def _unquoted(word: str) -> str:
+    """A quoted string of JSON or Python."""
+    if word.startswith('"'):
+        try:
+            return str(json.loads(word))
+        except ValueError:
+            pass
+    try:
+        return str(ast.literal_eval(word))
+    except (ValueError, SyntaxError):
+        return word.lstrip("u")[1:-1]
+
+
+def _whole(number: str) -> str:
+    """A number as written, without `.0`."""
+    return re.sub(r"\.0*$", "", number)

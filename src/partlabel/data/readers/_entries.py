@@ -1,0 +1,214 @@
+"""JSON objects, one an image: lists of names, or a label for each class; what `jsonl` and `records` have in common."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from partlabel.data.readers import _json, _names, _roles
+from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._cells import Names, Reading
+from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import InputError, ReaderArgument
+from partlabel.text import did_you_mean, some
+
+Entry = tuple[str, Any]
+"""Where in the file an object is, and the object."""
+_SPLIT, _SOURCE, _PRESENT, _LABELS = "split", "source", "present", "labels"
+
+
+class _Keys(NamedTuple):
+    """Where an object has what.
+
+    Attributes:
+        image: The path of the image.
+        present: What is present; None where each class has a key of its own.
+        absent: What is known to be absent.
+    """
+
+    image: str
+    present: str | None
+    absent: str
+
+
+def table(
+    path: Path,
+    entries: Sequence[Entry],
+    images: Path | None,
+    absent: Absent | None,
+    classes: Sequence[str] | None,
+    image_key: str | None,
+    present_key: str | None,
+    absent_key: str,
+) -> LabelTable:
+    """Make the label table of what objects say.
+
+    Args:
+        path: The file.
+        entries: One an image.
+        images: The image folder; without it, paths start from the folder of the file.
+        absent: What a class that is not mentioned means; required where no object says what is absent.
+        classes: All classes in their order; without it, those that occur, in alphabetical order.
+        image_key: Where an object has the path; found by its name if None.
+        present_key: Where it lists what is present; found by its name if None.
+        absent_key: Where it lists what is absent.
+
+    Raises:
+        ValueError: An object has no image or no labels, or has a class both as present and as absent; some have a
+            `split` and others do not.
+    """
+    keys = _keys(path, entries, image_key, present_key, absent_key)
+    names = _names_of_texts(path, entries, keys, classes)
+    found = [_found(path, where, entry, keys, names) for where, entry in entries]
+    if not any(each.looked or each.absent for each in found):
+        raise InputError(
+            f"{path}: no line has a list {present_key or _PRESENT!r}; say what it is called with ",
+            ReaderArgument("present_key", placeholder="NAME"),
+        )
+    if not any(_says_absent(entry, keys) for _, entry in entries):
+        require_absent(path, absent, f"no line has a list {absent_key!r}")
+    if classes is None:
+        found = _names.plausible(path, found)
+        classes = sorted({name for each in found for name in (*each.present, *each.absent, *each.unsure)})
+    return _names.table(path, found, classes, absent, images or path.parent, _split(path, entries))
+
+
+def _keys(path: Path, entries: Sequence[Entry], image: str | None, present: str | None, absent: str) -> _Keys:
+    """Find where objects have their image and their labels, by the usual names of both."""
+    there = dict.fromkeys(key for _, entry in entries if isinstance(entry, dict) for key in entry)
+    if image is None:
+        usual = [key for name in _roles.IMAGES for key in there if _roles.plain(key) == name]
+        image = usual[0] if usual else "image"
+    if present is None:
+        usual = [key for name in (_PRESENT, *_roles.LABELS) for key in there if _roles.plain(key) == name]
+        present = next((key for key in usual if _is_labels(entries, key)), None)
+    if present is None and not _are_classes(entries, image, absent):
+        others = [key for key in there if key not in (image, _SPLIT, _SOURCE, absent)]
+        if others and absent not in there:
+            raise InputError(
+                f"{path}: no line has a list {_PRESENT!r}; say what it is called with ",
+                ReaderArgument("present_key", placeholder="NAME"),
+                f". There are: {some(map(repr, others))}",
+            )
+        present = _PRESENT
+    return _Keys(image, present, absent)
+
+
+def _is_labels(entries: Sequence[Entry], key: str) -> bool:
+    """Whether what objects have under a key is more than a label of one class."""
+    values = (entry.get(key) for _, entry in entries if isinstance(entry, dict))
+    return any(isinstance(value, list | dict | str) for value in values)
+
+
+def _classes_in(entry: Mapping[str, Any], image: str, absent: str) -> list[str]:
+    """The keys of an object that are classes of their own."""
+    return [key for key in entry if key not in (image, _SPLIT, _SOURCE, absent)]
+
+
+def _are_classes(entries: Sequence[Entry], image: str, absent: str) -> bool:
+    """Whether all other keys of all objects are labels of classes."""
+    values = [
+        entry[key]
+        for _, entry in entries
+        if isinstance(entry, dict)
+        for key in _classes_in(entry, image, absent)
+    ]
+    return (
+        bool(values)
+        and all(value is None or value in (0, 1) for value in values if not _is_nested(value))
+        and (not any(map(_is_nested, values)))
+    )
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | dict | str)
+
+
+def _says_absent(entry: Any, keys: _Keys) -> bool:
+    """Whether an object can say what is absent."""
+    return keys.present is None or keys.absent in entry or isinstance(entry.get(keys.present), dict)
+
+
+def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, Names]) -> _names.Found:
+    """What an object says of its image."""
+    if isinstance(entry, dict) and keys.image not in entry:
+        raise InputError(
+            f"{path}: {where} has no {keys.image!r}{did_you_mean(keys.image, entry)}; it has: "
+            f"{some(entry) or 'nothing'}. Say where the image is with ",
+            ReaderArgument("image_key", placeholder="NAME"),
+        )
+    image = _json.keyed(path, where, entry, keys.image, str)
+    if keys.present is None:
+        labels: Any = {name: entry[name] for name in _classes_in(entry, keys.image, keys.absent)}
+    else:
+        labels = entry.get(keys.present)
+    if isinstance(labels, dict):
+        told = _told(path, where, labels)
+        yes, no, blank = ([name for name in told if told[name] is each] for each in (True, False, None))
+        sources = _sources(path, where, labels)
+        return _names.Found(image, yes, no, unsure=blank, where=where, origin=sources or "")
+    looked = labels is not None
+    if (text := _text(labels)) is not None:
+        of_text = names[text]
+        present, looked = list(of_text or ()), of_text is not None
+    else:
+        present = _json.names_in(path, f"{where}: {keys.present!r}", labels or [])
+    gone = _json.names_in(path, f"{where}: {keys.absent!r}", entry.get(keys.absent) or [])
+    source = entry.get(_SOURCE) or ""
+    if not isinstance(source, str):
+        raise ValueError(f"{path}: {where}: 'source' is {source!r}, not where the line's labels come from")
+    return _names.Found(image, present, gone, looked, where=where, origin=source)
+
+
+def _text(labels: Any) -> str | None:
+    """What has to be read like the cell of a table: a text, or numbers."""
+    if isinstance(labels, str):
+        return labels
+    numbers = labels if isinstance(labels, list) else [labels]
+    if numbers and all(isinstance(each, int) and not isinstance(each, bool) for each in numbers):
+        return json.dumps(numbers)
+    return None
+
+
+def _names_of_texts(
+    path: Path, entries: Sequence[Entry], keys: _Keys, classes: Sequence[str] | None
+) -> dict[str, Names]:
+    """The class names in each text that stands for a list."""
+    if keys.present is None:
+        return {}
+    places: dict[str, str] = {}
+    for where, entry in entries:
+        if isinstance(entry, dict) and (text := _text(entry.get(keys.present))) is not None:
+            places.setdefault(text, where)
+    return Reading(path, keys.present, places.__getitem__, classes).names_of(places.keys())
+
+
+def _split(path: Path, entries: Iterable[Entry]) -> list[str] | None:
+    """The part of each object; None where there are no parts."""
+    split = [entry.get(_SPLIT) for _, entry in entries]
+    if any(part is None for part in split) and any(part is not None for part in split):
+        where = list(entries)[split.index(None)][0]
+        raise ValueError(f"{path}: {where} has no 'split' and others have; give each one or none")
+    return None if None in split else [str(part) for part in split]
+
+
+def _sources(path: Path, where: str, labels: Mapping[str, Any]) -> dict[str, str]:
+    """Where an object has its labels from, of those of which it says so."""
+    found = {name: value.get("source") for name, value in labels.items() if isinstance(value, dict)}
+    for name, source in found.items():
+        if source is not None and not isinstance(source, str):
+            raise ValueError(f"{path}: {where}: class {name!r}: 'source' is {source!r}, not a name")
+    return {name: source for name, source in found.items() if source}
+
+
+def _told(path: Path, where: str, labels: Mapping[str, Any]) -> dict[str, bool | None]:
+    """What an object says of each class: that it is there, that it is not, or nothing."""
+    told: dict[str, bool | None] = {}
+    for name, value in labels.items():
+        label = value.get("label") if isinstance(value, dict) else value
+        if label not in (0, 1, None):
+            raise ValueError(
+                f"{path}: {where}: class {name!r} is {label!r}; write 1 (present), 0 (absent) or null (unknown)"
+            )
+        told[name] = None if label is None else bool(label)
+    return told

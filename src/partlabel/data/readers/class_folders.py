@@ -1,0 +1,84 @@
+"""A folder for each class: `dog/a.jpg`; or one for each part with a folder for each class in it: `train/dog/a.jpg`.
+
+As Keras, torchvision's ImageFolder and Kaggle have it. An image shows the class of its folder; what it shows besides
+is not known, or by `absent` is nothing. Images outside of every class folder are kept, with nothing known.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from partlabel.data.listing import images_in
+from partlabel.data.part_names import PARTS, part_name
+from partlabel.data.readers import _names
+from partlabel.data.readers._build import require_absent
+from partlabel.data.table import Absent, LabelTable
+from partlabel.text import some
+
+ABSENCE = {
+    "unknown": "a folder says only what is present; whether an image shows other classes is unknown",
+    "negative": "an image shows the class of its folder alone; all others are absent",
+}
+
+
+def recognises(path: Path) -> bool:
+    """Return False: folders may be years or places as well. The format has to be named."""
+    return False
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> LabelTable:
+    """Read a folder of class folders.
+
+    Args:
+        path: The folder. If it has a folder that is called train, or alike, its folders are parts.
+        images: Not used: the folder is its own.
+        absent: What the classes of other folders mean; required.
+        classes: All classes in their order; by default the names of the folders, in alphabetical order.
+
+    Raises:
+        ValueError: There are no images, or no image is in a class folder.
+
+    Warns:
+        UserWarning: Images are in no class folder.
+    """
+    require_absent(path, absent, "a folder says only what is present")
+    if not path.is_dir():
+        raise ValueError(f"{path}: no folder; name the one that has a folder for each class")
+    listed = images_in(path)
+    has_parts = any(part_name(name) in PARTS for name in _folders_of(path)) and any(
+        image.count("/") >= 2 for image in listed
+    )
+    at = 1 if has_parts else 0
+    split = [image.split("/")[0] if "/" in image else "" for image in listed] if has_parts else None
+    of_image = [image.split("/")[at] if image.count("/") > at else "" for image in listed]
+    if not any(of_image):
+        raise ValueError(f"{path}: all images are in the folder itself, and none in a folder of its class")
+    loose = [image for image, name in zip(listed, of_image, strict=True) if not name]
+    if loose:
+        warnings.warn(
+            f"{path}: {len(loose)} of {len(listed)} images are in no class folder, and nothing is known of them: "
+            f"{some(loose)}",
+            stacklevel=2,
+        )
+    found = [
+        _names.Found(image, [name.strip()] if name else [], looked=bool(name))
+        for image, name in zip(listed, of_image, strict=True)
+    ]
+    columns = _class_names(path, has_parts) if classes is None else classes
+    return _names.table(path, found, columns, absent, path, split)
+
+
+def _class_names(path: Path, has_parts: bool) -> list[str]:
+    """Return the names of all class folders, those without images among them."""
+    above = [path / name for name in _folders_of(path)] if has_parts else [path]
+    return sorted({name.strip() for folder in above for name in _folders_of(folder)})
+
+
+def _folders_of(path: Path) -> list[str]:
+    return [each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")]

@@ -1,0 +1,75 @@
+"""labelme's JSON files: shapes with labels, and flags of whole images (https://github.com/wkentaro/labelme).
+
+An image has the classes of its shapes and of its flags that are true. A flag that is false was not ticked: what that
+means is said by `absent`. An image without a file was not looked at. Folders called train, valid, test and alike are
+parts.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from partlabel.data.readers import _beside, _folders, _json, _names
+from partlabel.data.readers._build import require_absent
+from partlabel.data.table import Absent, LabelTable
+
+ABSENCE = {
+    "unknown": "labelme lists only what is present; a class without a shape, or a flag that is not ticked, is unknown",
+    "negative": "a class without a shape and without a ticked flag in an image's file is absent; all of an image "
+    "without a file is unknown",
+}
+
+
+def recognises(path: Path) -> bool:
+    """Return whether a folder has JSON files of labelme."""
+    return "labelme" in _folders.kinds(path)
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> LabelTable:
+    """Read the JSON files of a folder and of those in it.
+
+    Args:
+        path: Folder of the JSON files.
+        images: Image folder; the same by default.
+        absent: What a class that is not marked means; required.
+        classes: All classes in their order; by default those of all shapes and flags, in alphabetical order.
+
+    Raises:
+        ValueError: There are no images or no JSON files, a file is none of labelme or may belong to several images.
+
+    Warns:
+        UserWarning: JSON files belong to no image.
+    """
+    require_absent(path, absent, "labelme lists only what is present")
+    found, occur = [], set()
+    for image, file in _beside.pairs(path, images, ".json"):
+        if file is None:
+            found.append(_names.Found(image, (), looked=False))
+            continue
+        present, flags = _marked(file)
+        occur |= present | flags
+        found.append(_names.Found(image, present, where=file.name))
+    split = _beside.split_of([each.image for each in found])
+    return _names.table(
+        path, found, sorted(occur) if classes is None else classes, absent, images or path, split
+    )
+
+
+def _marked(file: Path) -> tuple[set[str], set[str]]:
+    """Return what is present, and the names of all flags."""
+    content = _json.load(file)
+    shapes = _json.keyed(file, "the file", content, "shapes", list)
+    present = {
+        _json.keyed(file, f"shapes[{position}]", shape, "label", str).strip()
+        for position, shape in enumerate(shapes)
+    }
+    flags = content.get("flags") or {}
+    if not isinstance(flags, dict) or not all(value in (True, False) for value in flags.values()):
+        raise ValueError(f"{file}: 'flags' maps names to true and false; it is {flags!r}")
+    ticked = {name.strip() for name, value in flags.items() if value}
+    return {name for name in present | ticked if name}, {name.strip() for name in flags}

@@ -1,0 +1,68 @@
+"""Pascal VOC's XML without the devkit's lists: beside the images, as labelImg and Roboflow write it, or in a folder.
+
+An image has the classes of the objects in its XML file. One without a file was not looked at. Folders called train,
+valid, test and alike are parts. Difficult objects are as in `voc`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from partlabel.data.readers import _beside, _folders, _names, voc
+from partlabel.data.readers._build import require_absent
+from partlabel.data.table import Absent, LabelTable
+
+ABSENCE = {
+    "unknown": "XML lists only what is present; a class without an object is unknown",
+    "negative": "XML lists only what is present; a class without an object in an image's file is absent; all of an "
+    "image without a file is unknown",
+}
+
+
+def recognises(path: Path) -> bool:
+    """Return whether a folder has XML files of VOC and no lists."""
+    return "voc_flat" in _folders.kinds(path)
+
+
+def read(
+    path: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    *,
+    difficult: voc.Difficult | None = None,
+    classes: Sequence[str] | None = None,
+) -> LabelTable:
+    """Read the XML files of a folder and of those in it.
+
+    Args:
+        path: Folder of the XML files.
+        images: Image folder; the same by default.
+        absent: What a class without an object means; required.
+        difficult: What a class is that has only objects marked difficult; absent by default if `absent` is `negative`,
+            else unknown.
+        classes: All classes in their order; by default those that occur, in alphabetical order.
+
+    Raises:
+        ValueError: There are no images or no XML files, a file cannot be understood or may belong to several images.
+
+    Warns:
+        UserWarning: XML files belong to no image.
+    """
+    require_absent(path, absent, "XML lists only what is present")
+    found = [_found(pair, difficult) for pair in _beside.pairs(path, images, ".xml")]
+    split = _beside.split_of([each.image for each in found])
+    return _names.table(path, found, classes, absent, images or path, split)
+
+
+def _found(pair: _beside.Pair, difficult: voc.Difficult | None) -> _names.Found:
+    if pair.file is None:
+        return _names.Found(pair.image, (), looked=False)
+    objects = voc.objects(pair.file)
+    plain = {name for name, is_difficult in objects if not is_difficult}
+    hard = {name for name, is_difficult in objects if is_difficult} - plain
+    return _names.Found(
+        pair.image,
+        plain | (hard if difficult == "present" else set()),
+        hard if difficult == "absent" else (),
+        unsure=hard if difficult == "unknown" else (),
+        where=pair.file.name,
+    )
