@@ -37,7 +37,9 @@ def exceptions_of(name):
         if inspect.isclass(thing) and issubclass(thing, BaseException)
     }
     stops = (KeyboardInterrupt, SystemExit, GeneratorExit, Warning)
-    return sorted((each for each in classes if not issubclass(each, stops)), key=lambda each: each.__qualname__)
+    return sorted(
+        (each for each in classes if not issubclass(each, stops)), key=lambda each: each.__qualname__
+    )
 
 
 def made(kind):
@@ -74,13 +76,18 @@ def test_every_exception_of_a_library_becomes_one_line(library, monkeypatch, cap
 
 
 def test_the_libraries_have_exceptions_to_walk_over():
-    assert sum(len(exceptions_of(name)) for name in ("PIL", "polars", "pydantic_core", "yaml", "sqlite3")) > 30
+    assert (
+        sum(len(exceptions_of(name)) for name in ("PIL", "polars", "pydantic_core", "yaml", "sqlite3")) > 30
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        (AttributeError, "this is a defect in partlabel (AttributeError: oh); run the same command with --debug"),
+        (
+            AttributeError,
+            "this is a defect in partlabel (AttributeError: oh); run the same command with --debug",
+        ),
         (RecursionError, "this is a defect in partlabel (RecursionError: oh)"),
         (MemoryError, "out of memory (oh); give a smaller --batch-size"),
         (ValueError, "partlabel: oh\n"),
@@ -114,7 +121,9 @@ def test_an_error_inside_a_library_is_told_under_its_name():
 
 
 def test_of_an_error_in_another_process_the_last_line_counts():
-    error = OSError("Caught OSError in process 0.\nTraceback (most recent call last):\n  File x\nOSError: a.jpg: gone")
+    error = OSError(
+        "Caught OSError in process 0.\nTraceback (most recent call last):\n  File x\nOSError: a.jpg: gone"
+    )
     assert errors.sentence(error) == "a.jpg: gone"
 
 

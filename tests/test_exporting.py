@@ -490,14 +490,19 @@ def test_every_verb_that_loads_a_model_can_trust_it(verb, capsys):
 @pytest.mark.parametrize("name", ["antigravity.Mine", "idlelib.pyshell.Mine"])
 def test_modules_of_python_are_no_methods(described, tmp_path, name):
     described(tmp_path / "model", {"method": name}, tmp_path, tmp_path / "unused.py")
-    with pytest.raises(ValueError, match=f"names '{name}', which is a module of Python and no method or head"):
+    with pytest.raises(
+        ValueError, match=f"names '{name}', which is a module of Python and no method or head"
+    ):
         Tagger.load(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
-    "backbone", ["hf-hub:somebody/x", "hf_hub:somebody/x", "timm/resnet50", "local-dir:/etc", "../x", "/etc/x"]
+    "backbone",
+    ["hf-hub:somebody/x", "hf_hub:somebody/x", "timm/resnet50", "local-dir:/etc", "../x", "/etc/x"],
 )
-def test_a_model_that_would_ask_a_network_or_read_elsewhere_is_refused(described, tmp_path, monkeypatch, backbone):
+def test_a_model_that_would_ask_a_network_or_read_elsewhere_is_refused(
+    described, tmp_path, monkeypatch, backbone
+):
     described(tmp_path / "model", {"backbone": backbone}, tmp_path, tmp_path / "unused.py")
     monkeypatch.setattr("timm.create_model", lambda *args, **options: pytest.fail("timm was asked"))
     with pytest.raises(ValueError, match="is no plain name of a timm model"):

@@ -38,7 +38,9 @@ def read_description(file: Path, tagger: Callable[..., Any]) -> dict[str, Any]:
     _expect(file, "the file", said, dict)
     for key, kind in (("classes", list), ("tagger", dict), ("name", str)):
         if key not in said:
-            raise ValueError(f"{file} describes no tagger: it has no {key!r}; it has: {some(said) or 'nothing'}")
+            raise ValueError(
+                f"{file} describes no tagger: it has no {key!r}; it has: {some(said) or 'nothing'}"
+            )
         _expect(file, key, said[key], kind)
     _expect(file, "word_dim", said.get("word_dim"), (int, type(None)))
     for at, name in enumerate(said["classes"]):
@@ -67,7 +69,9 @@ def _expect(file: Path, key: str, value: Any, kind: type | tuple[type, ...]) -> 
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(value, kinds) or isinstance(value, bool):
         wanted = " or ".join(_SAID[each] for each in kinds)
-        raise ValueError(f"{file}: {key} is {_shown(value)}, not {wanted}; copy the file again, or train again")
+        raise ValueError(
+            f"{file}: {key} is {_shown(value)}, not {wanted}; copy the file again, or train again"
+        )
 
 
 def _shown(value: Any) -> str:

@@ -49,7 +49,9 @@ def sentence(error: BaseException) -> str:
         return first_line(error) if _from_elsewhere(error) else _said(error) or type(error).__name__
     if isinstance(error, EXPECTED) or _has_own_class(error):
         return f"{library}: {first_line(error)} ({DEBUG})"
-    return f"this is a defect in partlabel ({type(error).__name__}: {first_line(error)}); {DEBUG}, and report it"
+    return (
+        f"this is a defect in partlabel ({type(error).__name__}: {first_line(error)}); {DEBUG}, and report it"
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -21,7 +21,8 @@ from partlabel.data.aside import written_aside
 from partlabel.data.feature_store import Stored
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
 from partlabel.data.module import ahead, as_it_is, loader
-from partlabel.data.parts import TEST, TRAIN, VAL, Find, Parts, readable, truth_of
+from partlabel.data.part_names import TEST, TRAIN, VAL
+from partlabel.data.parts import Find, Parts, readable, truth_of
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
 from partlabel.nn import backbone as backbones

@@ -187,5 +187,9 @@ def _installed() -> tuple[Path, ...]:
         if line.strip() and not line.startswith(("import ", "import\t", "#"))
     ]
     package = Path(__file__).resolve().parent
-    found = {package, *(Path(home) for home in homes), *(Path(line) for line in pointed if os.path.isabs(line))}
+    found = {
+        package,
+        *(Path(home) for home in homes),
+        *(Path(line) for line in pointed if os.path.isabs(line)),
+    }
     return tuple({*found, *(home.resolve() for home in found)})

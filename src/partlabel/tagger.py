@@ -22,7 +22,7 @@ from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
-from partlabel.run import Run, digest, read_tensors
+from partlabel.run import Run, digest, read_tensors, withdraws
 from partlabel.selection.candidates import linear_head
 from partlabel.text import some
 from partlabel.tuning import Tuning
@@ -134,6 +134,7 @@ class Tagger:
         self._head = registry.choose(heads.__name__, head, heads.Head, head_args, ("channels", "classes"))
         return head
 
+    @withdraws
     def fit(
         self,
         table: LabelTable,
@@ -175,7 +176,7 @@ class Tagger:
             OSError: An image vanished, a process that reads images died, or a file cannot be written.
             KeyboardInterrupt: By Ctrl-C; the message says how to go on.
         """
-        from partlabel import caching, fitting, selecting
+        from partlabel import caching, fitting, machine, selecting
         from partlabel.data.parts import aligned, divide, with_val
 
         if isinstance(val, int | float):
@@ -183,6 +184,7 @@ class Tagger:
             val = None
         config = (config or TrainingConfig()).with_options(**options)
         config.check_started(os.environ)
+        machine.check(config)
         self._restart()
         selecting.check(self.settings, config)
         full_batch = selecting.fits_full_batch(self.settings, config)

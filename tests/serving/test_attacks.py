@@ -213,5 +213,7 @@ def test_a_server_that_is_told_to_end_ends_within_seconds_whatever_clients_hold(
 
 
 def test_a_run_folder_is_no_model_yet(tmp_path):
-    with pytest.raises(IsADirectoryError, match=r"is a folder; serve takes the file that this writes: partlabel"):
+    with pytest.raises(
+        IsADirectoryError, match=r"is a folder; serve takes the file that this writes: partlabel"
+    ):
         Model.load(tmp_path)

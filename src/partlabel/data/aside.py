@@ -38,6 +38,31 @@ def written_aside(path: Path) -> Iterator[Path]:
             aside.unlink()
 
 
+def sweep(folder: Path) -> None:
+    """Delete what processes of this machine that were killed left half-written in a folder.
+
+    Args:
+        folder: Of files written by `written_aside`.
+    """
+    for left in folder.glob(".*.part*"):
+        found = re.search(r"\.(\d+)\.part", left.name)
+        if found and not _is_running(int(found[1])):
+            with suppress(OSError):
+                left.unlink()
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # to ask would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
 @contextmanager
 def folder_aside(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` to fill; its files take their places there if the block ends well, else all of it goes.
@@ -86,7 +111,9 @@ def _of_the_disk(error: Exception, path: Path) -> int | None:
     """The number of the system's error behind one of writing; None if it is of something else."""
     if isinstance(error, OSError) and error.errno is not None:
         of = error.filename
-        elsewhere = of is not None and not os.path.abspath(os.fsdecode(of)).startswith(os.path.abspath(path.parent))
+        elsewhere = of is not None and not os.path.abspath(os.fsdecode(of)).startswith(
+            os.path.abspath(path.parent)
+        )
         return None if elsewhere or error.errno not in _OF_THE_DISK else error.errno
     said = str(error)
     if found := _IN_RUST.search(said):

@@ -46,7 +46,7 @@ def opened(source: Path | BinaryIO, formats: Sequence[str]) -> Iterator[ImageFil
         with open(regular(Path(source)), "rb") as file, opened(file, formats) as image:
             yield image
         return
-    with Image.open(source, formats=formats) as image:
+    with Image.open(source, formats=tuple(formats)) as image:
         if image.format in ("JPEG", "MPO"):
             _check_scans(source, image.size)
         yield image

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 PORT = 8765
+SHORTEST_TOKEN = 16
+"""Letters of a token that somebody makes up."""
 
 
 def build(
@@ -88,7 +90,16 @@ def build(
 
 
 def token_for(host: str, given: str | None, known_as: str | None = None) -> str | None:
-    """The token that a page at an address needs: the one given; none on this machine alone; else a new one."""
+    """The token that a page at an address needs: the one given; none on this machine alone; else a new one.
+
+    Raises:
+        ValueError: The one given is short enough to be guessed.
+    """
+    if given is not None and len(given) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"--token has {len(given)} characters, and could be guessed: give {SHORTEST_TOKEN} or more, or leave it out "
+            "for a new one"
+        )
     return given or (None if is_loopback(host) and not known_as else secrets.token_urlsafe(24))
 
 

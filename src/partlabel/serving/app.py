@@ -131,7 +131,9 @@ def create(
     _add_routes(app, service)
     if label_studio_files is not None:
         app.include_router(
-            label_studio.router(service, label_studio_files, responses(400, 403, 408, 413, 415, 422, 500, 503))
+            label_studio.router(
+                service, label_studio_files, responses(400, 403, 408, 413, 415, 422, 500, 503)
+            )
         )
         bodies |= dict.fromkeys(label_studio.POSTED, "application/json")
     app.add_exception_handler(Refused, _refused)
@@ -199,7 +201,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(400, 403, 500)},
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **responses(400, 403, 500),
+        },
     )
     async def metrics() -> Response:
         """Figures for Prometheus."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from struct import Struct
 from threading import Lock, Timer
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -174,7 +174,7 @@ def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[
         timer.cancel()
 
 
-def _exactly(file: BinaryIO, length: int) -> bytes:
+def _exactly(file: IO[bytes], length: int) -> bytes:
     said = file.read(length)
     if len(said) < length:
         raise EOFError("the process that decodes has ended")

@@ -112,7 +112,9 @@ class Gate:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application's answer, or why it is not asked."""
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        }
         if foreign := self.guard.refusal_of_call(headers):
             await _problem(foreign.status, foreign.why)(scope, receive, send)
             return

@@ -11,7 +11,9 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-_Protocol: Any = AutoHTTPProtocol  # h11 or httptools: both have `connections`, `loop`, `transport` and `cycle`
+_Protocol: Any = (
+    AutoHTTPProtocol  # h11 or httptools: both have `connections`, `loop`, `transport` and `cycle`
+)
 
 
 def protocol(seconds: float, connections: int) -> type[asyncio.Protocol]:

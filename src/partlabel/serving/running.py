@@ -42,4 +42,6 @@ def connections(limits: Limits) -> int:
     except ImportError:  # Windows
         return limits.connections
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return limits.connections if files == resource.RLIM_INFINITY else min(limits.connections, max(1, files // 2))
+    return (
+        limits.connections if files == resource.RLIM_INFINITY else min(limits.connections, max(1, files // 2))
+    )

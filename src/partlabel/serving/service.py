@@ -51,9 +51,7 @@ class Service:
         self.metrics = Metrics(lambda: self.batcher.taken)
         ran = self.metrics.batch.observe
         self.batcher = Batcher(model.probability, max_batch, max_wait, self.limits.waiting, ran)
-        self.decoders = Decoders(
-            decoders, model.shape, self.limits.megapixels, self.limits.decoding_seconds
-        )
+        self.decoders = Decoders(decoders, model.shape, self.limits.megapixels, self.limits.decoding_seconds)
         self._turns = max(1, decoders - 1)
         self._threads = ThreadPoolExecutor(decoders, "decoder")
 

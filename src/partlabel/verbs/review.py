@@ -117,17 +117,13 @@ def _export(
         ValueError: None of them is about this table, or there is no such part.
     """
     from partlabel.review import merging
-    from partlabel.review.decisions import Decisions
+    from partlabel.review.decisions import tally_of
     from partlabel.run import Run
 
     file = Run(run).decisions
     if not file.exists():
         raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
-    decisions = Decisions(file)
-    try:
-        tally = decisions.tally()
-    finally:
-        decisions.close()
+    tally = tally_of(file)
     merged = merging.merge(table, tally, disputed, part)
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(
