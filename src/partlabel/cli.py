@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from partlabel import __version__
+from partlabel import __version__, errors
 from partlabel.fixes import typed
 from partlabel.options import Parser, UsageError
 from partlabel.progress import QUIET, say
@@ -29,24 +29,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The verb and its options; what the shell gave if None.
 
     Returns:
-        0; 2 if what was typed, or a file it names, makes no sense; 130 if interrupted.
+        0; 2 if what was typed, or a file it names, makes no sense, or for any other error; 130 if interrupted; 141 if
+        nobody reads what is printed.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv or os.environ.get("PARTLABEL_DEBUG", "0") not in ("", "0")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # where methods of one's own lie, which dotted paths name
     try:
         with _plain_warnings(), _quietly("--quiet" in argv):
             _run([word for word in argv if word not in ("--debug", "--quiet")])
+        _flush()
+    except (SystemExit, GeneratorExit):
+        raise
     except KeyboardInterrupt as error:
         if debug:
             raise
         return _fail(str(error) or "interrupted", 130)
-    except (UsageError, ValueError, OSError, ImportError, FloatingPointError) as error:
+    except BaseException as error:  # polars' panics are no Exception
+        if errors.is_broken_pipe(error):
+            errors.to_nowhere()
+            return 128 + 13
         if debug:
             raise
-        return _fail(typed(error), 2)
+        return _fail(errors.sentence(error), 2)
     return 0
+
+
+def _flush() -> None:
+    """Write what was printed, while an error of that can still be told."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        errors.to_nowhere()
+        raise OSError(f"cannot write to the standard output: {error.strerror}") from error
 
 
 def _run(argv: list[str]) -> None:
@@ -111,11 +127,12 @@ def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> 
 
 def _train_options(parser: Parser, function: Callable) -> None:
     """The verb's own, those of its method and head, of `Tagger` and of `TrainingConfig`."""
-    from partlabel import methods
+    from partlabel import methods, registry
     from partlabel.config import AUTO, TrainingConfig
     from partlabel.nn import heads
     from partlabel.tagger import Tagger
 
+    registry.import_typed([parser.given("method"), parser.given("head")], [Path.cwd()])
     own = ("method", "method_args", "head", "head_args")
     _options(parser, function, skip=own)
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
@@ -219,7 +236,7 @@ def _plain_warnings() -> Iterator[None]:
         said.add(text)
         return text
 
-    warnings.formatwarning = once
+    warnings.formatwarning = once  # type: ignore[assignment]
     try:
         yield
     finally:

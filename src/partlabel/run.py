@@ -33,16 +33,23 @@ review/                  what people decided (`decisions.sqlite`), and what the 
 =======================  ==========================================================================
 """
 
+import inspect
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from partlabel.data.aside import written_aside
 from partlabel.data.table import LabelTable
 from partlabel.text import some
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Run:
@@ -116,6 +123,7 @@ class Run:
             f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name) and name.rpartition(".")[2] not in {*HERE_ONLY, "partlabel"}
+            and name != "name"  # of the folder, which may have been moved
         ]
         if changed:
             raise ValueError(
@@ -148,6 +156,47 @@ class Run:
             pl.from_dicts([dict(row) for row in columns], infer_schema_length=None).write_csv(aside)
 
 
+def withdraws(fit: Callable[P, T]) -> Callable[P, T]:
+    """Let a function that trains leave no run behind where it fails before its first step.
+
+    Args:
+        fit: Its argument `out` names the run's folder; an error of its training says in `after_step` how far it came.
+    """
+    signature = inspect.signature(fit)
+
+    @wraps(fit)
+    def withdrawing(*args: P.args, **options: P.kwargs) -> T:
+        bound = signature.bind(*args, **options)
+        bound.apply_defaults()
+        run = Run(bound.arguments["out"])
+        before = {each.name for each in run.folder.iterdir()} if run.folder.is_dir() else None
+        try:
+            return fit(*args, **options)
+        except Exception as error:
+            from partlabel import ranks
+
+            begun = getattr(error, "after_step", 0) or run.last.exists() or run.weights.exists()
+            if not begun and run.config.name not in (before or ()) and ranks.is_first():
+                _take_back(run.folder, before)
+            raise
+
+    return withdrawing
+
+
+def _take_back(folder: Path, before: set[str] | None) -> None:
+    """Delete what came into a folder, and the folder if it was not there before."""
+    for each in folder.iterdir() if folder.is_dir() else ():
+        if each.name in (before or ()):
+            continue
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each, ignore_errors=True)
+        else:
+            each.unlink(missing_ok=True)
+    if before is None and folder.is_dir():
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def digest(table: LabelTable) -> str:
     """A short name for exactly these images, classes, labels and parts."""
     parts = json.dumps([table.images, table.classes, table.split], ensure_ascii=False)
@@ -162,8 +211,10 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not UTF-8 among them
         raise ValueError(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is not JSON of ours: its brackets are nested too deep") from error
 
 
 def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], mend: str) -> Mapping[str, Any]:

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
-from partlabel import __version__, completion, methods, ranks, registry
+from partlabel import __version__, completion, errors, methods, ranks, registry
 from partlabel.caching import Where
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.completion import Completion
 from partlabel.config import AUTO, Cache, TrainingConfig
 from partlabel.data.table import LabelTable, frozen
+from partlabel.description import read_description
 from partlabel.fixes import Argument
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
@@ -23,7 +24,7 @@ from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.priors.expected import PrecisionOf
 from partlabel.priors.out_of_fold import OutOfFold
-from partlabel.run import Run, digest, read_json, read_tensors
+from partlabel.run import Run, digest, read_tensors, withdraws
 from partlabel.selection.candidates import linear_head
 from partlabel.text import some
 from partlabel.tuning import Tuning
@@ -138,6 +139,7 @@ class Tagger:
         self._head = registry.choose(heads.__name__, head, heads.Head, head_args, ("channels", "classes"))
         return head
 
+    @withdraws
     def fit(
         self,
         table: LabelTable,
@@ -179,7 +181,7 @@ class Tagger:
             OSError: An image vanished, a process that reads images died, or a file cannot be written.
             KeyboardInterrupt: By Ctrl-C; the message says how to go on.
         """
-        from partlabel import caching, fitting, selecting
+        from partlabel import caching, fitting, machine, selecting
         from partlabel.data.parts import aligned, divide, with_val
 
         if isinstance(val, int | float):
@@ -187,6 +189,7 @@ class Tagger:
             val = None
         config = (config or TrainingConfig()).with_options(**options)
         config.check_started(os.environ)
+        machine.check(config)
         self._restart()
         selecting.check(self.settings, config)
         full_batch = selecting.fits_full_batch(self.settings, config)
@@ -610,13 +613,21 @@ class Tagger:
         return cls.load(hub.fetch(name, **options))
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Tagger":
-        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled, and no code in the folder is run.
+    def load(cls, folder: str | Path, trust: bool = False) -> "Tagger":
+        """The tagger that `save`, or a run, left in a folder.
+
+        Nothing is unpickled, no network is asked, and no code is run but that of installed packages.
+
+        Args:
+            folder: Of the model.
+            trust: Import its method and head also from the working directory and from the folder itself, and take a
+                backbone that timm has from elsewhere (`hf-hub:owner/name`).
 
         Raises:
             FileNotFoundError: There is none; the message says whether its run has not ended.
             ValueError: A file is damaged, its weights are not those of its description, its votes or its tuning are of
-                other classes, or its method or head is in a file that lies in the folder itself.
+                other classes; or it is not trusted, and its method or head is in no installed package, or its backbone
+                is no plain name of timm's.
         """
         from safetensors.torch import load_file
 
@@ -628,13 +639,20 @@ class Tagger:
         state = read_tensors(
             run.weights, load_file, "copy it again from where the model came from, or train again"
         )
-        description = read_json(run.config)
+        description = read_description(run.config, cls)
         named = [description["tagger"].get(name) for name in ("method", "method_args", "head", "head_args")]
-        registry.refuse_code_within(run.folder, named)
-        try:
-            tagger = cls._restored(description, state)
-        except RuntimeError as error:
-            raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
+        if trust:
+            registry.import_typed(named, [Path.cwd(), run.folder])
+        else:
+            registry.refuse_uninstalled(run.config, named, [Path.cwd(), run.folder])
+            backbones.refuse_elsewhere(run.config, description["tagger"].get("backbone"))
+        with errors.naming(run.config, "no tagger can be made of it"):
+            try:
+                tagger = cls._restored(description, state)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{run.weights} does not fit {run.config}: {errors.on_one_line(error)}"
+                ) from error
         tagger.cache = cache_of(description.get("training", {}))
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)

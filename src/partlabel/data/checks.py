@@ -1,8 +1,9 @@
 """What a label table may hold, checked in one place; every message names the thing and the mend."""
 
 import unicodedata
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from partlabel.text import some
 
 CALIBRATION = "calibration"
 RESERVED = ("image", "split", CALIBRATION)
+T = TypeVar("T")
 SOURCE = ":source"
 COMPANIONS = (":p", SOURCE)
 CODES = f"{PRESENT} present, {ABSENT} absent, {UNKNOWN} unknown"
@@ -29,6 +31,11 @@ def check_images(images: Sequence[str]) -> None:
     if not images:
         raise ValueError(
             "a label table without images: an empty file, an empty folder, or a selection of no rows"
+        )
+    if broken := [image for image in images if not is_text(image)]:
+        raise ValueError(
+            f"{len(broken)} image path(s) with bytes that are no UTF-8, or half a character: "
+            f"{some(map(ascii, broken))}; rename them"
         )
     paths = pl.Series(images, dtype=pl.String)
     wrong = paths.filter(paths.str.contains(NOT_PLAIN))
@@ -49,6 +56,16 @@ def check_images(images: Sequence[str]) -> None:
         )
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be written: JSON, and file names that are not UTF-8, can hold half of a character."""
+    return name.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def repeated(things: Iterable[T]) -> list[T]:
+    """Return what comes more than once, each once, in order."""
+    return sorted((thing for thing, times in Counter(things).items() if times > 1), key=str)
+
+
 def check_classes(classes: Sequence[str]) -> None:
     """Class names are there, unique, and can be columns of the table's file.
 
@@ -60,7 +77,7 @@ def check_classes(classes: Sequence[str]) -> None:
         if fault:
             raise ValueError(f"class {position} of {len(classes)}, {name!r}, {fault}; rename it")
     if len(set(classes)) != len(classes):
-        twice = sorted({name for name in classes if classes.count(name) > 1})
+        twice = repeated(classes)
         raise ValueError(
             f"class name(s) used more than once: {some(map(repr, twice))}; rename or merge the columns"
         )
@@ -114,8 +131,12 @@ def _fault_of(name: str) -> str:
         return "is the name of a column that the table's file keeps for itself"
     if name.endswith(COMPANIONS):
         return f"ends in {' or '.join(COMPANIONS)}, which marks the columns of a filled table"
+    if name.isprintable():  # true of nearly all names, and fast
+        return ""
     if any(unicodedata.category(letter) == "Cc" for letter in name):
         return "has control characters"
+    if not is_text(name):
+        return "has half of a character (a lone surrogate)"
     return ""
 
 

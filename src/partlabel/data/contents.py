@@ -8,12 +8,14 @@ time to the nanosecond goes unseen, as it does for `rsync`.
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
 import polars as pl
 
-from partlabel.data.aside import written_aside
+from partlabel.data.aside import sweep, written_aside
+from partlabel.data.opening import regular
 from partlabel.data.table import LabelTable
 from partlabel.progress import track
 
@@ -93,7 +95,8 @@ def _hash_all(paths: Sequence[Path]) -> list[str | OSError]:
 
 def _hash(path: Path) -> str | OSError:
     try:
-        return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        with open(regular(path), "rb") as file:
+            return blake2b(file.read(), digest_size=16).hexdigest()
     except OSError as error:
         return error
 
@@ -108,5 +111,7 @@ def _read(book: Path) -> dict[tuple[str, int, int], str]:
 
 def _write(book: Path, known: dict[tuple[str, int, int], str]) -> None:
     rows = [(*key, value) for key, value in known.items()]
-    with written_aside(book) as aside:
+    sweep(book.parent)
+    # Another machine, which does not know this process, may have swept it away: then the images are hashed again.
+    with suppress(FileNotFoundError), written_aside(book) as aside:
         pl.DataFrame(rows, schema=COLUMNS, orient="row").write_parquet(aside)

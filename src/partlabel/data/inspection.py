@@ -186,14 +186,15 @@ def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: 
 
 def parts_of(table: LabelTable) -> tuple[Part, ...]:
     """Count the labels of each part of a table's split."""
-    split = np.array(table.split or (), dtype=object)
-    found = []
-    for name in table.parts:
-        labels = table.labels[split == name]
-        present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
-        whole = int((labels != UNKNOWN).all(axis=1).sum())
-        found.append(Part(name, len(labels), present, absent, labels.size - present - absent, whole))
-    return tuple(found)
+    number = {name: at for at, name in enumerate(table.parts)}
+    part = np.array([number[name] for name in table.split or ()], np.int64)
+    of_rows = [
+        np.ones(len(part)),
+        *((table.labels == code).sum(axis=1) for code in (PRESENT, ABSENT, UNKNOWN)),
+    ]
+    of_rows.append((table.labels != UNKNOWN).all(axis=1))
+    counts = [np.bincount(part, each, len(number)).astype(int).tolist() for each in of_rows if len(part)]
+    return tuple(Part(name, *each) for name, *each in zip(number, *counts, strict=True))
 
 
 def origins_of(table: LabelTable) -> tuple[Origin, ...]:

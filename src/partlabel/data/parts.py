@@ -129,15 +129,16 @@ def aligned(table: LabelTable, classes: Sequence[str], what: str = "the table") 
     """
     if table.classes == tuple(classes):
         return table
+    there, wanted = {name: at for at, name in enumerate(table.classes)}, set(classes)
     for name in classes:
-        if name not in table.classes:
+        if name not in there:
             raise ValueError(
                 f"class {name!r} is in the model but not in {what}{did_you_mean(name, table.classes)}"
             )
     for name in table.classes:
-        if name not in classes:
+        if name not in wanted:
             raise ValueError(f"class {name!r} is in {what} but not in the model{did_you_mean(name, classes)}")
-    order = [table.classes.index(name) for name in classes]
+    order = [there[name] for name in classes]
     origins = None if table.origins is None else table.origins.columns(order)
     return replace(table, classes=tuple(classes), labels=table.labels[:, order], origins=origins)
 

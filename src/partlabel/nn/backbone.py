@@ -5,6 +5,7 @@ the last stage is, its own `group_matcher` says. Batch normalisation of frozen p
 never changes, its output can be computed once and kept (`data/features.py`).
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ LITE0 = "tf_efficientnet_lite0"
 CPU_BATCH = 8
 """Fits a processor's cache: lite0's stem takes 5.5 ms an image of 128 pixels, and 9 in batches of 64."""
 Trainable = Literal["last", "none", "all"]
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 
 
 class Preprocessing(NamedTuple):
@@ -128,6 +132,23 @@ def _few_at_a_time(module: nn.Module, images: Tensor) -> Tensor:
     if images.device.type != "cpu" or len(images) <= CPU_BATCH or not any(True for _ in module.parameters()):
         return module(images)
     return torch.cat([module(few) for few in images.split(CPU_BATCH)])
+
+
+def refuse_elsewhere(file: Path, name: str) -> None:
+    """See that a backbone is one that timm makes by itself: a name such as `hf-hub:owner/model` asks a network.
+
+    Args:
+        file: That the name is from.
+        name: Of the backbone.
+
+    Raises:
+        ValueError: It is something else: an address, or a path.
+    """
+    if not _PLAIN_NAME.fullmatch(name):
+        raise ValueError(
+            f"{file}: the backbone {name!r} is no plain name of a timm model, and would be looked for on a network or "
+            "in another folder; if you trust the model, give --trust (trust=True)"
+        )
 
 
 def create(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from partlabel.review.session import Session
 
 PORT = 8765
+SHORTEST_TOKEN = 16
+"""Letters of a token that somebody makes up."""
 
 
 def build(
@@ -36,6 +38,7 @@ def build(
     lease: float = LEASE,
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
 ) -> "tuple[FastAPI, Session]":
     """The page of a run, and the review behind it.
 
@@ -53,6 +56,7 @@ def build(
         lease: Seconds that a question is one person's alone.
         batch_size: Images at a time, when they are first looked at.
         workers: Processes that read images.
+        trust: As `Tagger.load`.
 
     Raises:
         ValueError: The classes differ, there is no such part, or the file of decisions is something else.
@@ -66,7 +70,7 @@ def build(
     from partlabel.review.session import Session, Wish
     from partlabel.tagger import Tagger
 
-    tagger = Tagger.load(run.folder)
+    tagger = Tagger.load(run.folder, trust)
     table = aligned(table, tagger.classes)
     seen = looked.look(tagger, run, table, batch_size, workers)
     gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])
@@ -136,7 +140,16 @@ def build_sheets(
 
 
 def token_for(host: str, given: str | None, known_as: str | None = None) -> str | None:
-    """The token that a page at an address needs: the one given; none on this machine alone; else a new one."""
+    """The token that a page at an address needs: the one given; none on this machine alone; else a new one.
+
+    Raises:
+        ValueError: The one given is short enough to be guessed.
+    """
+    if given is not None and len(given) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"--token has {len(given)} characters, and could be guessed: give {SHORTEST_TOKEN} or more, or leave it out "
+            "for a new one"
+        )
     return given or (None if is_loopback(host) and not known_as else secrets.token_urlsafe(24))
 
 

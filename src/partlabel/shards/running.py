@@ -28,7 +28,7 @@ def run(job: Job, source: Rows | Files, engine: Engine) -> Done:
     """
     from partlabel.tagger import Tagger
 
-    tagger = Tagger.load(job.run)  # that there is one is seen before anything is cut
+    tagger = Tagger.load(job.run, job.trust)  # that there is one is seen before anything is cut
     if job.decide or "tuned" in (job.accept, job.reject):
         tagger.tuned()
     if job.verb == "fill":

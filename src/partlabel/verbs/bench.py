@@ -53,6 +53,7 @@ def bench(
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from partlabel import registry
     from partlabel.bench import pages, running
     from partlabel.progress import track
     from partlabel.run import digest
@@ -65,6 +66,7 @@ def bench(
         _list("--protocols", protocols, str),
         _list("--seeds", seeds, int),
     )
+    registry.import_typed(wanted.named, [Path.cwd()])
     names = [arm.name for arm in wanted.arms]
     baseline = baseline or names[0]
     if baseline not in names:

@@ -41,6 +41,7 @@ def train(
     resume: bool = False,
     start_from: Path | None = None,
     skip_broken: bool = False,
+    trust: bool = False,
     group: str | None = None,
     *,
     format: dict[str, Any],
@@ -61,6 +62,7 @@ def train(
         resume: Go on where the run in `out` stopped.
         start_from: Run folder; begin with its backbone and head, as after a review made more labels known.
         skip_broken: Leave out images that cannot be read, and list them in the run folder.
+        trust: With --start-from: import that model's method and head also from its own folder.
         group: Column of a CSV or parquet table that names the group of each image (a patient, a scene, a day); in
             cross-validation, images of one group stay together.
         format: Of the table.
@@ -68,7 +70,7 @@ def train(
         head: From feature map to classes.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
-    from partlabel import ranks
+    from partlabel import ranks, registry
     from partlabel.config import AUTO, TrainingConfig
     from partlabel.run import Run
     from partlabel.tagger import Tagger
@@ -82,6 +84,9 @@ def train(
         whole, groups = read_grouped(table, images, absent, format, group, missing)
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
+    registry.import_typed([method, head], [Path.cwd()])
+    if start_from is not None and trust:
+        Tagger.load(start_from, trust)  # imports what it names
     names = {"method": method.pop("name"), "head": head.pop("name")}
     if names["head"] == AUTO:
         names["head"] = None
@@ -121,6 +126,7 @@ def evaluate(
     split: str = "test",
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -134,6 +140,8 @@ def evaluate(
         split: The part of the split to score; all images where the table has no split.
         batch_size: Images at a time.
         workers: Processes that read images.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
     """
     from rich import print as show
@@ -143,7 +151,7 @@ def evaluate(
     from partlabel.headline import Kind, headline
     from partlabel.tagger import Tagger
 
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     whole = run_table(run, table, images, absent, format)
     part = aligned(whole.part(split) if whole.split else whole, tagger.classes)
     logits = tagger.scores(part, batch_size, workers)
@@ -165,6 +173,7 @@ def predict(
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
+    trust: bool = False,
     *,
     format: dict[str, Any],
     engine: dict[str, Any],
@@ -183,6 +192,8 @@ def predict(
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out photos that cannot be read.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of a table; its labels do not matter.
         engine: Who does it.
     """
@@ -201,7 +212,7 @@ def predict(
         found = (
             shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images, **what)
         )
-        job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, **how)
+        job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, trust=trust, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("predictions.csv")
@@ -214,7 +225,7 @@ def predict(
         source = read_table(photos, images or photos.parent, "unknown", format, missing)
     elif listed:
         source = _lines(photos)
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     if decide:
         decided = tagger.decide(source, **how)
         decided.save(out)
@@ -242,6 +253,7 @@ def fill(
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
+    trust: bool = False,
     *,
     format: dict[str, Any],
     engine: dict[str, Any],
@@ -272,6 +284,8 @@ def fill(
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out images that cannot be read.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
         engine: Who does it.
     """
@@ -298,11 +312,11 @@ def fill(
 
         path, images, options = (table, images, format) if table else (*of_run(run, images), {"name": "auto"})
         found = shards.of_path(path, images, absent, options.pop("name"), **options)
-        job = shards.Job("fill", run, _folder(out, "filled"), **sure, **how)
+        job = shards.Job("fill", run, _folder(out, "filled"), trust=trust, **sure, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("filled.csv" if to is None else "filled.json")
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     _correct(tagger, run, images, calibration, prevalence, batch_size, workers)
     missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
     before: LabelTable | FilledTable

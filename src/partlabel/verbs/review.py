@@ -33,6 +33,7 @@ def review(
     follow_links: bool = False,
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -61,6 +62,8 @@ def review(
         follow_links: Show images that links in the image folder lead out of it to.
         batch_size: Images at a time, when they are first looked at.
         workers: Processes that read images.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
     """
     if export is not None:
@@ -77,6 +80,7 @@ def review(
 
     needed = serving.token_for(host, token, known_as)
     with listen(host, port) as bound:
+<<<<<<< HEAD
         where: dict[str, Any] = {
             "port": bound.getsockname()[1], "host": host, "token": needed, "known_as": known_as, "part": part,
             "follow_links": follow_links,
@@ -94,6 +98,20 @@ def review(
             decisions, words = session.decisions, _so_far(session)
         print("\n".join(words))
         print(f"open {serving.address(host, where['port'], needed)} (Ctrl-C ends)", flush=True)
+=======
+        port = bound.getsockname()[1]
+        page, session = serving.build(
+            Run(run), given, port=port, host=host, token=needed, known_as=known_as, wish=Wish(order), part=part,
+            blind=blind, follow_links=follow_links, lease=lease, batch_size=batch_size, workers=workers, trust=trust,
+        )  # fmt: skip
+        if session.unreadable:
+            print(f"{session.unreadable:,} images cannot be read, and are not asked about")
+        so_far = session.progress("", Wish())
+        print(
+            f"{so_far.blanks:,} blanks, of which {so_far.decided:,} are decided; every answer is kept at once"
+        )
+        print(f"open {serving.address(host, port, needed)} (Ctrl-C ends)", flush=True)
+>>>>>>> attack
         server = uvicorn.Server(uvicorn.Config(page, log_level="warning", server_header=False))
         try:
             server.run(sockets=[bound])
@@ -155,19 +173,29 @@ def _export(
         FileNotFoundError: There are no decisions.
         ValueError: None of them is about this table, or there is no such part.
     """
+<<<<<<< HEAD
     from partlabel.review import merging, sheets
     from partlabel.review.decisions import Decisions
+=======
+    from partlabel.review import merging
+    from partlabel.review.decisions import tally_of
+>>>>>>> attack
     from partlabel.run import Run
 
     file = Run(run).decisions
     if not file.exists():
         raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
+<<<<<<< HEAD
     decisions = Decisions(file)
     try:
         tally, complete = decisions.tally(), sheets.complete(decisions)
     finally:
         decisions.close()
     merged = merging.merge(table, tally, disputed, part, complete)
+=======
+    tally = tally_of(file)
+    merged = merging.merge(table, tally, disputed, part)
+>>>>>>> attack
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(
             f"{file}: none of {merged.elsewhere:,} decisions is about an image and a class of this table, as about "

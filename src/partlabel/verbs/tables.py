@@ -73,6 +73,7 @@ def inspect(
     workers: int = 2,
     run: Path | None = None,
     suspects: int = 5,
+    trust: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -87,6 +88,7 @@ def inspect(
         workers: Threads that read images.
         run: Run folder of a model, whose judgement of the known labels is asked for.
         suspects: With --run, how many labels of each class are named that it contradicts most.
+        trust: With --run: import its method and head also from the working directory and its own folder.
         format: Of the table.
     """
     from partlabel.data import inspection
@@ -105,7 +107,7 @@ def inspect(
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
     say_how_known(given.labels, given.origins)
-    doubted = None if run is None else _doubted(run, given, suspects)
+    doubted = None if run is None else _doubted(run, given, suspects, trust)
     if doubted is not None:
         print(_of_suspects(doubted))
         _show(_suspects(doubted))
@@ -158,7 +160,9 @@ def split(
 def _extent(table: "LabelTable") -> str:
     known = f"{table.known:,} of {table.labels.size:,} labels known"
     said = f"{len(table):,} images, {len(table.classes):,} classes, {known}"
-    parts = ", ".join(f"{name or 'no part'} {(table.split or ()).count(name):,}" for name in table.parts)
+    from partlabel.text import some
+
+    parts = some((f"{name or 'no part'} {size:,}" for name, size in table.part_sizes.items()), MOST_GROUPS)
     return f"{said}; {parts}" if parts else said
 
 
@@ -249,13 +253,13 @@ def _faults(found: "Inspection") -> list[str]:
     return lines
 
 
-def _doubted(run: Path, table: "LabelTable", most: int) -> "Suspects":
+def _doubted(run: Path, table: "LabelTable", most: int, trust: bool) -> "Suspects":
     """The labels of a table that a run's model contradicts."""
     from partlabel import suspects
     from partlabel.run import Run
     from partlabel.tagger import Tagger
 
-    return suspects.find(Tagger.load(run), table, suspects.trained_on(Run(run)), most)
+    return suspects.find(Tagger.load(run, trust), table, suspects.trained_on(Run(run)), most)
 
 
 def _of_suspects(found: "Suspects") -> str:
