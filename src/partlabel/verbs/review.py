@@ -80,7 +80,6 @@ def review(
 
     needed = serving.token_for(host, token, known_as)
     with listen(host, port) as bound:
-<<<<<<< HEAD
         where: dict[str, Any] = {
             "port": bound.getsockname()[1], "host": host, "token": needed, "known_as": known_as, "part": part,
             "follow_links": follow_links,
@@ -93,25 +92,11 @@ def review(
         else:
             page, session = serving.build(
                 Run(run), given, order=order, blind=blind, lease=lease, batch_size=batch_size, workers=workers,
-                **where,
+                trust=trust, **where,
             )  # fmt: skip
             decisions, words = session.decisions, _so_far(session)
         print("\n".join(words))
         print(f"open {serving.address(host, where['port'], needed)} (Ctrl-C ends)", flush=True)
-=======
-        port = bound.getsockname()[1]
-        page, session = serving.build(
-            Run(run), given, port=port, host=host, token=needed, known_as=known_as, wish=Wish(order), part=part,
-            blind=blind, follow_links=follow_links, lease=lease, batch_size=batch_size, workers=workers, trust=trust,
-        )  # fmt: skip
-        if session.unreadable:
-            print(f"{session.unreadable:,} images cannot be read, and are not asked about")
-        so_far = session.progress("", Wish())
-        print(
-            f"{so_far.blanks:,} blanks, of which {so_far.decided:,} are decided; every answer is kept at once"
-        )
-        print(f"open {serving.address(host, port, needed)} (Ctrl-C ends)", flush=True)
->>>>>>> attack
         server = uvicorn.Server(uvicorn.Config(page, log_level="warning", server_header=False))
         try:
             server.run(sockets=[bound])
@@ -173,29 +158,16 @@ def _export(
         FileNotFoundError: There are no decisions.
         ValueError: None of them is about this table, or there is no such part.
     """
-<<<<<<< HEAD
     from partlabel.review import merging, sheets
-    from partlabel.review.decisions import Decisions
-=======
-    from partlabel.review import merging
-    from partlabel.review.decisions import tally_of
->>>>>>> attack
+    from partlabel.review.decisions import read_only
     from partlabel.run import Run
 
     file = Run(run).decisions
     if not file.exists():
         raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
-<<<<<<< HEAD
-    decisions = Decisions(file)
-    try:
+    with read_only(file) as decisions:
         tally, complete = decisions.tally(), sheets.complete(decisions)
-    finally:
-        decisions.close()
     merged = merging.merge(table, tally, disputed, part, complete)
-=======
-    tally = tally_of(file)
-    merged = merging.merge(table, tally, disputed, part)
->>>>>>> attack
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(
             f"{file}: none of {merged.elsewhere:,} decisions is about an image and a class of this table, as about "
