@@ -13,6 +13,15 @@ import pytest
 from drawings import COLOURS, draw_photos
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A feature cache of the tests' own, and no lines about progress but where a test asks for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("PARTLABEL_QUIET", "1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real collections (coco18, ccp, ...); tests that need it are skipped without it."""

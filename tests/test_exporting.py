@@ -23,7 +23,7 @@ from partlabel.tuning import Scale, fit
 from trunk import Same, residual
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
-QUICK = {"epochs": 2, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
+QUICK = {"epochs": 2, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
 TRUNK = {"dim": 8, "attention_dim": 4, "output_dim": 8}
 TRANSFER = {"pair_dim": 4, "pair_hidden_dim": 4, "memory_size": 3}
 KINDS = {

@@ -15,6 +15,7 @@ from typing import Any
 
 from partlabel import __version__
 from partlabel.options import Parser, UsageError
+from partlabel.progress import QUIET, say
 from partlabel.text import did_you_mean
 from partlabel.verbs import after, bench, hiding, listing, models, review, serve, tables
 from partlabel.verbs.models import ONE_FILE
@@ -34,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # where methods of one's own lie, which dotted paths name
     try:
-        with _plain_warnings():
-            _run([word for word in argv if word != "--debug"])
+        with _plain_warnings(), _quietly("--quiet" in argv):
+            _run([word for word in argv if word not in ("--debug", "--quiet")])
     except KeyboardInterrupt as error:
         if debug:
             raise
@@ -60,6 +61,8 @@ def _run(argv: list[str]) -> None:
             f"there is no verb {verb!r}{did_you_mean(verb, VERBS)}; there are: {', '.join(VERBS)} (partlabel --help)"
         )
     function = VERBS[verb]
+    if verb in WITH_MODEL and not {"-h", "--help"} & set(rest):
+        say("Loading PyTorch")  # which takes seconds
     description = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
     parser = Parser(f"partlabel {verb}", rest, description, config=verb == "train")
     OPTIONS.get(verb, _options)(parser, function)
@@ -78,7 +81,8 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "Options of a verb: partlabel VERB --help. With --debug, errors come with their traceback.",
+            "Options of a verb: partlabel VERB --help. With --debug, errors come with their traceback; with --quiet",
+            "(or PARTLABEL_QUIET=1) nothing tells how far the work is.",
         ]
     )
 
@@ -107,20 +111,28 @@ def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> 
 def _train_options(parser: Parser, function: Callable) -> None:
     """The verb's own, those of its method and head, of `Tagger` and of `TrainingConfig`."""
     from partlabel import methods
-    from partlabel.config import TrainingConfig
+    from partlabel.config import AUTO, TrainingConfig
     from partlabel.nn import heads
     from partlabel.tagger import Tagger
 
     own = ("method", "method_args", "head", "head_args")
     _options(parser, function, skip=own)
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
+
+    def auto() -> None:
+        """Found by cross-validation."""
+
     method = parser.add_choice(
-        "method", methods.get, "soft_sst", f"How to learn: {names}", skip=("backbone", "head")
+        "method",
+        lambda name: auto if name == AUTO else methods.get(name),
+        AUTO,
+        f"How to learn: {AUTO} (method, head and weight decay are found), {names}",
+        skip=("backbone", "head"),
     )
     parser.add_choice(
         "head",
-        heads.get,
-        str(getattr(method, "default_head", "ssgrl")),
+        lambda name: auto if method is auto and name == AUTO else heads.get(name),
+        AUTO if method is auto else str(getattr(method, "default_head", "ssgrl")),
         f"From feature map to classes: {', '.join(heads.names())}, or a dotted path",
         skip=("channels", "classes"),
     )
@@ -186,15 +198,41 @@ def _fail(message: str, code: int) -> int:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Warnings of this package in one line, without the line of code that they came from."""
+    """Warnings in one line, without the line of code that they came from, and each once however often it is raised."""
+    said: set[str] = set()
     before = warnings.formatwarning
-    warnings.formatwarning = lambda message, *place, **more: f"partlabel: warning: {message}\n"
+
+    def once(message: Warning | str, *place: Any, **more: Any) -> str:
+        text = f"partlabel: warning: {message}\n"
+        if text in said:
+            return ""
+        said.add(text)
+        return text
+
+    warnings.formatwarning = once
     try:
         yield
     finally:
         warnings.formatwarning = before
 
 
+@contextmanager
+def _quietly(asked: bool) -> Iterator[None]:
+    """Without progress, in this process and those that it starts."""
+    before = os.environ.get(QUIET)
+    if asked:
+        os.environ[QUIET] = "1"
+    try:
+        yield
+    finally:
+        if asked and before is None:
+            del os.environ[QUIET]
+        elif asked and before is not None:
+            os.environ[QUIET] = before
+
+
+WITH_MODEL = frozenset({"train", "evaluate", "predict", "fill", "tune", "review", "export"})
+"""Verbs that train a model or run one."""
 OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {
     "train": _train_options,
     "hide": _hide_options,

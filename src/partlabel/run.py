@@ -1,6 +1,5 @@
 """A run's folder: what is in it, and when a run may be gone on with.
 
-======================  ==========================================================================
 config.json             all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
 model.safetensors       its weights, written as soon as training has ended
 completion.safetensors  what known labels of an image say of its unknown ones, where that helps; looked for after that
@@ -15,6 +14,23 @@ headlines.json          one sentence's worth of figures for each evaluation (`he
 report.html             all of it on a page
 review/                 what people decided (`decisions.sqlite`), and what the model said of the images they were shown
 ======================  ==========================================================================
+=======
+=======================  ==========================================================================
+config.json              all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
+model.safetensors        its weights, written as soon as training has ended
+completion.safetensors   what known labels of an image say of its unknown ones, where that helps; looked for after that
+tuning.json              thresholds and calibration, once they were looked for (`tuning.py`)
+labels.parquet           the table, with the split that was used
+skipped.csv              images that were left out, and why
+checkpoints/             `last.ckpt` to go on from, `best.ckpt`
+history.json             what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
+selection.json           the settings that were compared, and the ones chosen, where they were searched
+out_of_fold.safetensors  logits of the training images by models that did not learn from them, after a search
+validation.json          the best epoch on validation, or out-of-fold predictions where no validation set was used
+test.json                the same model on the part `test` of the table, where that has known labels
+report.html              all of it on a page
+review/                  what people decided (`decisions.sqlite`), and what the model said of the images they were shown
+=======================  ==========================================================================
 """
 
 import json
@@ -44,6 +60,8 @@ class Run:
         self.tuning = self.folder / "tuning.json"
         self.labels = self.folder / "labels.parquet"
         self.skipped = self.folder / "skipped.csv"
+        self.selection = self.folder / "selection.json"
+        self.out_of_fold = self.folder / "out_of_fold.safetensors"
         self.history = self.folder / "history.json"
         self.metrics = self.folder / "metrics.csv"
         self.validation = self.folder / "validation.json"
@@ -93,7 +111,7 @@ class Run:
     def _check_same(self, config: Mapping[str, Any]) -> None:
         from partlabel.config import HERE_ONLY
 
-        before, now = _flat(read_json(self.config)), _flat(json.loads(json.dumps(config)))
+        before, now = _flat(_asked(read_json(self.config))), _flat(_asked(json.loads(json.dumps(config))))
         changed = [
             f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
             for name in sorted(before.keys() | now.keys())
@@ -182,6 +200,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _asked(config: dict[str, Any]) -> dict[str, Any]:
+    """The description of a run before a search of settings replaced what was asked by what was found."""
+    config = dict(config)
+    if "asked" in config:
+        config["tagger"] = config.pop("asked")
+    config.pop("name", None)
+    config.pop("selection", None)
+    return config
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -34,6 +34,8 @@ def trained(collection, tmp_path_factory):
         "class_attention",
         "--epochs",
         "1",
+        "--weight-decay",
+        "0.02",
         "--image-size",
         "64",
         "--pretrained",

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from partlabel.codes import ABSENT, PRESENT
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import near, statistics
-from partlabel.data.images import Broken, decode
+from partlabel.data.broken import Broken
+from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.progress import track
 
@@ -28,6 +29,26 @@ class Class(NamedTuple):
     present: int
     absent: int
     unknown: int
+
+
+class Part(NamedTuple):
+    """A part of the split, and how many of its labels are what.
+
+    Attributes:
+        name: Of the part; empty for images in no part.
+        images: Number of images.
+        present: Number of known present labels.
+        absent: Number of known absent labels.
+        unknown: Number of unknown labels.
+        whole: Number of images of which every label is known.
+    """
+
+    name: str
+    images: int
+    present: int
+    absent: int
+    unknown: int
+    whole: int
 
 
 class Origin(NamedTuple):
@@ -77,7 +98,7 @@ class Inspection:
         never_together: Pairs of classes that are not known together in a single image: nothing tells how one goes
             with the other. The most often known first; of many classes, the most often known are looked at.
         apart: Pairs that are known together and never present together, by how often they were to be expected to be.
-        parts: The parts of the split, and how many images each has.
+        parts: The parts of the split; none where the table has no split.
         looked: Whether images were looked at.
         broken: Images that cannot be read.
         alike: Groups of near-duplicates; those across parts first.
@@ -89,7 +110,7 @@ class Inspection:
     classes: tuple[Class, ...]
     never_together: Pairs
     apart: Pairs
-    parts: dict[str, int]
+    parts: tuple[Part, ...]
     looked: bool = False
     broken: tuple[Broken, ...] = ()
     alike: tuple[Alike, ...] = ()
@@ -139,10 +160,21 @@ def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: 
         raise ValueError(f"near_bits is {near_bits}; near-duplicates differ in 0 to 32 of 128 bits")
     never, apart = _pairs(table)
     broken, alike = _looked_at(table, near_bits, workers) if look else ((), ())
-    parts = {name: (table.split or ()).count(name) for name in table.parts}
     return Inspection(
-        len(table), classes_of(table), never, apart, parts, look, broken, alike, origins_of(table)
+        len(table), classes_of(table), never, apart, parts_of(table), look, broken, alike, origins_of(table)
     )
+
+
+def parts_of(table: LabelTable) -> tuple[Part, ...]:
+    """Count the labels of each part of a table's split."""
+    split = np.array(table.split or (), dtype=object)
+    found = []
+    for name in table.parts:
+        labels = table.labels[split == name]
+        present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
+        whole = int((labels != UNKNOWN).all(axis=1).sum())
+        found.append(Part(name, len(labels), present, absent, labels.size - present - absent, whole))
+    return tuple(found)
 
 
 def origins_of(table: LabelTable) -> tuple[Origin, ...]:
@@ -190,7 +222,7 @@ def _looked_at(table: LabelTable, most: int, workers: int) -> tuple[tuple[Broken
             return Broken(table.images[row], str(error).removeprefix(f"{path}: "))
 
     with ThreadPoolExecutor(workers) as pool:
-        found = list(track(pool.map(look, range(len(table))), "Looking at images", len(table)))
+        found = list(track(pool.map(look, range(len(table))), "Looking at photos", len(table), "photos"))
     broken = tuple(each for each in found if isinstance(each, Broken))
     groups = near.groups([None if isinstance(each, Broken) else each for each in found], most)
     alike = [_alike(table, rows) for rows in groups]

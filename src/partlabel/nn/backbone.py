@@ -56,6 +56,11 @@ class Backbone(nn.Module):
         return not isinstance(self.stem, nn.Identity)
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether none of it is trained."""
+        return self.has_stem and not any(True for _ in self.last.parameters())
+
+    @property
     def takes_maps(self) -> bool:
         """Whether what it is given is images or maps: the stems of some models give tokens, or channels last."""
         layouts = [module.layout for module in self.last.modules() if isinstance(module, _Map)]
@@ -73,6 +78,28 @@ class Backbone(nn.Module):
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             return _few_at_a_time(self.stem, images)
+
+    @property
+    def pooling(self) -> CovariancePooling | None:
+        """The pooling at the end of the stem, which is to be fitted; None where there is none."""
+        last = self.stem[-1] if isinstance(self.stem, nn.Sequential) and len(self.stem) else None
+        return last if isinstance(last, CovariancePooling) else None
+
+    def maps(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channel map_height map_width"]:
+        """What the pooling at the end of the stem is given."""
+        assert isinstance(self.stem, nn.Sequential)
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            return _few_at_a_time(self.stem[:-1], images)
+
+    def pooled(
+        self, maps: Float[Tensor, "batch channel map_height map_width"]
+    ) -> Float[Tensor, "batch *features"]:
+        """What the pooling at the end of the stem makes of `maps`."""
+        with torch.no_grad():
+            return torch.cat([self.stem[-1](few) for few in maps.split(CPU_BATCH)])  # type: ignore[index]
 
     @contextmanager
     def stem_done(self) -> Iterator[None]:

@@ -39,7 +39,7 @@ def run(job: Job, source: Rows | Files, engine: Engine) -> Done:
     job = replace(job, run=run, out=out.absolute(), root=root, shards=there)
     left = [name for name in names if not _whole(job.result(name))]
     images, faults = 0, []
-    for outcome in track(engine.run(job, left), "Shards", len(left)):
+    for outcome in track(engine.run(job, left), "Working on shards", len(left), "shards"):
         images += outcome.images
         if outcome.fault:
             faults.append(f"  {outcome.shard}: {outcome.fault}")

@@ -73,7 +73,9 @@ def bench(
         raise ValueError(f"--baseline {baseline}: there is no such arm{did_you_mean(baseline, names)}")
     failed = []
     jobs = len(list(wanted.jobs()))
-    for job, fault in track(running.run(wanted, given, out, processes, cache_dir), "Running the grid", jobs):
+    for job, fault in track(
+        running.run(wanted, given, out, processes, cache_dir), "Running the grid", jobs, "runs"
+    ):
         share = "" if job.known is None else f", {100 * job.known:g} % known"
         arms = ", ".join(arm.name for arm in job.arms)
         print(f"{arms} ({job.protocol.name}{share}): {fault or 'done'}", flush=True)

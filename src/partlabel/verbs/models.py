@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import of_run, read_filled, read_table, run_table
+from partlabel.progress import say
+from partlabel.verbs._common import of_run, read_filled, read_grouped, read_table, run_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
     from partlabel.engines import Engine
+    from partlabel.headline import Headline
     from partlabel.run import Run
     from partlabel.shards import Done
 
@@ -29,6 +31,7 @@ def train(
     resume: bool = False,
     start_from: Path | None = None,
     skip_broken: bool = False,
+    group: str | None = None,
     *,
     format: dict[str, Any],
     method: dict[str, Any],
@@ -48,21 +51,33 @@ def train(
         resume: Go on where the run in `out` stopped.
         start_from: Run folder; begin with its backbone and head, as after a review made more labels known.
         skip_broken: Leave out images that cannot be read, and list them in the run folder.
+        group: Column of a CSV or parquet table that names the group of each image (a patient, a scene, a day); in
+            cross-validation, images of one group stay together.
         format: Of the table.
         method: How to learn.
         head: From feature map to classes.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
     from partlabel import ranks
-    from partlabel.config import TrainingConfig
+    from partlabel.config import AUTO, TrainingConfig
     from partlabel.run import Run
     from partlabel.tagger import Tagger
 
-    whole = read_table(table, images, absent, format, missing="keep" if skip_broken else "refuse")
+    say(f"Reading {table}")
+    missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
+    groups = None
+    if group is None:
+        whole = read_table(table, images, absent, format, missing)
+    else:
+        whole, groups = read_grouped(table, images, absent, format, group, missing)
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
     names = {"method": method.pop("name"), "head": head.pop("name")}
+    if names["head"] == AUTO:
+        names["head"] = None
     tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
+    if ranks.is_first():
+        _say_advice(given.part("train") if "train" in given.parts else given)
     try:
         tagger.fit(
             given,
@@ -71,6 +86,7 @@ def train(
             resume=resume,
             start_from=start_from,
             skip_broken=skip_broken,
+            groups=groups,
             config=config,
         )
     except (KeyboardInterrupt, SystemExit) as stop:  # where it was not training that was interrupted
@@ -112,13 +128,21 @@ def evaluate(
     """
     from rich import print as show
 
+    from partlabel import metrics
+    from partlabel.data.parts import TRAIN, VAL, aligned
+    from partlabel.headline import Kind, headline
     from partlabel.tagger import Tagger
 
     tagger = Tagger.load(run)
     whole = run_table(run, table, images, absent, format)
-    evaluation = tagger.evaluate(whole.part(split) if whole.split else whole, batch_size, workers)
+    part = aligned(whole.part(split) if whole.split else whole, tagger.classes)
+    logits = tagger.scores(part, batch_size, workers)
+    evaluation = metrics.evaluate(logits, part.labels, tagger.classes)
     evaluation.save(run / "evaluation.json")
     show(evaluation)
+    if not whole.split or split != TRAIN:  # of images that were trained on, nothing is announced
+        kind: Kind = "validation" if whole.split and split == VAL else "test"
+        _print_lines(headline(kind, logits, part.labels, tagger.classes))
     print(f"written to {run / 'evaluation.json'}")
 
 
@@ -284,15 +308,34 @@ def _say_done(done: "Done") -> None:
 
 
 def _say_trained(run: "Run") -> None:
-    """What a person wants to know after training."""
-    from partlabel.evaluation import Evaluation
+    """What a person wants to know after training: test first, where the table has a labelled part of that name."""
+    from rich import print as show
 
-    if run.validation.exists():
-        best = Evaluation.load(run.validation)
-        print(
-            f"best validation mAP {best.map:.1%} ({len(best.scored)} of {len(best.classes)} classes scored)"
-        )
+    from partlabel import headline
+    from partlabel.run import read_json
+    from partlabel.selection.table import candidates_table
+
+    if run.selection.exists():
+        show(candidates_table(read_json(run.selection)))
+    for each in headline.load(run.headlines):
+        _print_lines(each)
     print(f"model in {run.folder}, report in {run.report}")
+
+
+def _print_lines(found: "Headline") -> None:
+    """A headline: the sentence, and what has to be known to read it rightly below it."""
+    first, *others = found.lines
+    print("\n".join([first, *(f"  {line}" for line in others)]))
+
+
+def _say_advice(table: "LabelTable") -> None:
+    """The line about which method suits the labels that are known."""
+    from importlib.util import find_spec
+
+    if find_spec("partlabel.selection.advice") is not None:
+        from importlib import import_module
+
+        print(import_module("partlabel.selection.advice").advice(table.labels))
 
 
 def _part(table: "LabelTable", name: str) -> str | None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import read_table
+from partlabel.verbs._common import read_grouped, read_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from partlabel.data.inspection import Class, Inspection
+    from partlabel.data.inspection import Class, Inspection, Part
     from partlabel.data.table import LabelTable
     from partlabel.pictures import Picture
     from partlabel.suspects import Suspect, Suspects
@@ -94,6 +94,8 @@ def inspect(
     given = read_table(table, images, absent, format, missing="keep")
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {_extent(given)}")
+    if found.parts:
+        _show(_parts(found.parts))
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
     doubted = None if run is None else _doubted(run, given, suspects)
@@ -130,16 +132,13 @@ def split(
         seed: Of the draw.
         format: Of the table.
     """
-    from partlabel.data import groups as grouped
     from partlabel.data import inspection, splitting
-    from partlabel.data.table import LabelTable
 
-    options = dict(format)
-    name = options.pop("name")
-    if group is not None:
-        name, options = grouped.leaving_out(table, name, options, group)
-    given = LabelTable.read(table, images, name, absent, **options)
-    groups = None if group is None else grouped.of(table, given, group, options)
+    groups = None
+    if group is None:
+        given = read_table(table, images, absent, format)
+    else:
+        given, groups = read_grouped(table, images, absent, format, group)
     divided = splitting.divide(given, {"test": test, "val": val}, seed, groups)
     divided.save(out)
     print(f"{out}: {_extent(divided)}" + (f"; {len(set(groups)):,} groups kept whole" if groups else ""))
@@ -169,6 +168,19 @@ def _classes(classes: Sequence["Class"]) -> "Table":
     shown.columns[0].footer = f"all {len(classes):,}" + (f" ({more:,} not shown)" if more > 0 else "")
     for at, column in enumerate(shown.columns[1:], start=1):
         column.footer = f"{sum(int(each[at]) for each in classes):,}"
+    return shown
+
+
+def _parts(parts: Sequence["Part"]) -> "Table":
+    """The counts of each part of the split."""
+    from rich.table import Column, Table
+
+    names = ("images", "present", "absent", "unknown", "fully labelled")
+    shown = Table(
+        Column("part", overflow="fold"), *(Column(name, justify="right") for name in names), box=None
+    )
+    for each in parts:
+        shown.add_row(each.name or "no part", *(f"{count:,}" for count in each[1:]))
     return shown
 
 

@@ -55,7 +55,7 @@ def read(
     if not listed:
         raise ValueError(f"{path}: no image in this folder or below; looked for {', '.join(folder.SUFFIXES)}")
     found = []
-    for image in track(listed, "Reading keywords"):
+    for image in track(listed, "Reading keywords", unit="photos"):
         names = keywords_of(path / image)
         chosen = names if classes is None else [name for name in names if name in classes]
         found.append(_names.Found(image, chosen, looked=bool(names)))
