@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 import yaml
 
+from partlabel import cli, progress
 from partlabel.cli import main
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.filled import FilledTable
@@ -256,6 +258,70 @@ def test_the_help_imports_nothing_heavy():
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
     assert shown.splitlines()[-1].strip() == "loaded:"
+
+
+HEAVY = ("torch", "torchvision", "lightning", "timm", "sklearn", "scipy", "matplotlib")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["import", "labels.csv", "--out", "{}/table.parquet"],
+        ["inspect", "labels.csv"],
+        ["inspect", "labels.csv", "--images", "photos"],
+        ["hide", "labels.csv", "--known", "0.5", "--out", "{}/hidden.csv"],
+    ],
+    ids=["import", "inspect", "inspect images", "hide"],
+)
+def test_verbs_on_tables_load_no_network(collection, tmp_path, words):
+    code = (
+        f"import sys; from partlabel.cli import main; code = main({[word.format(tmp_path) for word in words]})\n"
+        f"print(code, [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=collection, capture_output=True, text=True)
+    assert ran.stderr.splitlines()[-1] == "0 []", ran.stderr
+
+
+def test_a_warning_is_printed_once_however_often_it_is_raised(monkeypatch, capsys):
+    def warn_often():
+        """Warn."""
+        for number in (1, 1, 2, 1):
+            warnings.warn_explicit(f"odd {number}", UserWarning, f"file{len(said)}.py", len(said) + 1)
+            said.append(number)
+
+    said = []
+    monkeypatch.setitem(cli.VERBS, "methods", warn_often)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert cli.main(["methods"]) == 0
+    assert capsys.readouterr().err.splitlines() == ["partlabel: warning: odd 1", "partlabel: warning: odd 2"]
+    assert len(said) == 4
+
+
+def test_quiet_is_asked_for_by_an_option_or_the_environment(monkeypatch):
+    def look():
+        """Look."""
+        seen.append(progress.quiet())
+
+    seen = []
+    monkeypatch.setitem(cli.VERBS, "methods", look)
+    monkeypatch.delenv("PARTLABEL_QUIET")
+    assert cli.main(["methods"]) == 0 and cli.main(["methods", "--quiet"]) == 0 and not progress.quiet()
+    monkeypatch.setenv("PARTLABEL_QUIET", "1")
+    assert cli.main(["--quiet", "methods"]) == 0 and progress.quiet()
+    assert seen == [False, True, True]
+
+
+def test_inspect_counts_each_part_of_the_split(collection, capsys):
+    table = LabelTable.read(collection / "labels.csv")
+    assert cli.main(["inspect", str(collection / "labels.csv")]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for name in ("train", "test"):
+        part = table.part(name)
+        whole = int((part.labels != UNKNOWN).all(axis=1).sum())
+        expected = [str(n) for n in (len(part), part.present, part.absent, part.unknown, whole)]
+        assert [name, *expected] in lines
+    assert ["part", "images", "present", "absent", "unknown", "fully", "labelled"] in lines
 
 
 def test_an_error_is_one_message_without_traceback(capsys):

@@ -69,7 +69,9 @@ def search(
     began = time.monotonic()
     found: list[Candidate] = []
     lab = _Lab(data, head_args or {}, criterion)
-    for rule, head in track(_plan(lab, rules, heads, found), "Comparing settings by cross-validation"):
+    for rule, head in track(
+        _plan(lab, rules, heads, found), "Comparing settings by cross-validation", unit="candidates"
+    ):
         if all((each.rule, each.head) != (rule, head) for each in found):
             found.append(lab.candidate(rule, head, found))
     found.sort(key=lambda each: each.cost)
