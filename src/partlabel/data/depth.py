@@ -34,9 +34,9 @@ def in_eight_bits(image: Image.Image, deep_colours: bool = False) -> Image.Image
     if image.mode.startswith("I"):
         return _of_integers(np.asarray(image))
     if deep_colours and image.mode not in ("P", "1"):
-        colours = image.convert("RGB")
-        if 0 < max(high for _, high in colours.getextrema()) < 16:  # the upper 4 of 12 bits
-            return _noted(np.asarray(colours) * np.uint8(17), TWELVE)
+        colours = np.asarray(image.convert("RGB"))
+        if 0 < colours.max() < 16:  # the upper 4 of 12 bits
+            return _noted(colours * np.uint8(17), TWELVE)
     return image
 
 

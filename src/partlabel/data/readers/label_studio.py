@@ -77,12 +77,12 @@ def read(
         )
     if absent_control is None:
         require_absent(path, absent, "a choice that is not ticked was denied, or not looked at")
-    ticked, guessed = [], []
+    told_by_task, guessed = [], []
     for position, task in enumerate(tasks):
         last = _predicted(path, f"task {position + 1}", task) if predictions else None
         guessed.append(last is not None)
-        ticked.append(_ticked(path, f"task {position + 1}", task) if last is None else [last])
-    ticked = _named(path, ticked, hierarchy)
+        told_by_task.append(_ticked(path, f"task {position + 1}", task) if last is None else [last])
+    ticked = _named(path, told_by_task, hierarchy)
     if absent_control is not None:
         _check_absent_control(path, ticked, absent_control, control)
     control = _control(path, ticked, control, absent_control)
