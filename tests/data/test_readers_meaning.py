@@ -151,7 +151,9 @@ def test_boxes_are_no_class_names(tmp_path, photos):
     said = refused(tmp_path, "image,labels\na.jpg,1 0.5 0.25 0.1 0.1\nb.jpg,owl\n", absent="negative")
     assert "row 1 (a.jpg)" in said and "a row of numbers and no class name" in said
     (photos / "x1.txt").write_text("3 0.5 0.25 0.1 0.1\n0 0.1 0.2 0.3 0.4\n")
-    with pytest.raises(ValueError, match=r"x1.txt, line 1: '3 0\.5 0\.25 0\.1 0\.1' is a box of YOLO, not a name"):
+    with pytest.raises(
+        ValueError, match=r"x1.txt, line 1: '3 0\.5 0\.25 0\.1 0\.1' is a box of YOLO, not a name"
+    ):
         LabelTable.read(photos, format="sidecar", absent="negative")
     (photos / "x1.txt").write_text("10.5 20.5 30 40\n")
     with pytest.raises(ValueError, match=r"x1.*'10\.5 20\.5 30 40' is a row of numbers"):
@@ -304,11 +306,23 @@ def test_a_few_wrong_cells_are_no_reason_to_leave_a_column_out(tmp_path):
     assert "leave_out" not in said
 
 
+def test_blank_columns_without_a_name_are_left_out(tmp_path):
+    with pytest.warns(UserWarning, match="column 'Unnamed: 3' only numbers the rows or is blank"):
+        assert read(tmp_path, "image,owl,fox,Unnamed: 3\na.jpg,1,0,\nb.jpg,0,1,\n").classes == ("owl", "fox")
+
+
+def test_yes_and_no_are_cells_to_be_written_otherwise(tmp_path):
+    said = refused(tmp_path, "image,owl\na.jpg,yes\nb.jpg,no\n")
+    assert "class 'owl' has 2 cell(s) that are no label" in said and "leave_out" not in said
+
+
 @pytest.mark.parametrize("name", ["", "Unnamed: 0"])
 @pytest.mark.parametrize("numbers", [(0, 1), (0, 1, 2), (5, 3, 9)])
 def test_row_numbers_are_left_out_with_a_warning(tmp_path, name, numbers):
     rows = "".join(f"{number},{row}.jpg,1\n" for row, number in enumerate(numbers))
-    with pytest.warns(UserWarning, match=f"column '{name}' only numbers the rows, so it is left out"):
+    with pytest.warns(
+        UserWarning, match=f"column '{name}' only numbers the rows or is blank, so it is left out"
+    ):
         table = read(tmp_path, f"{name},image,owl\n{rows}")
     assert table.classes == ("owl",)
 
@@ -412,8 +426,8 @@ def test_lines_of_hugging_face_are_read(tmp_path, photos):
 
 
 def test_json_of_another_kind_says_what_it_has(tmp_path):
-    said = refused(tmp_path, '{"shapes": [], "imagePath": "a.jpg"}', "t.json", absent="negative")
-    assert "no COCO instances file" in said and "it is an object, which has 'shapes', 'imagePath'" in said
+    said = refused(tmp_path, '{"frames": [], "video": "a.mp4"}', "t.json", absent="negative")
+    assert "no COCO instances file" in said and "it is an object, which has 'frames', 'video'" in said
     said = refused(tmp_path, '[{"image": "a.jpg", "labels": []}]', "t.json", format="coco", absent="negative")
     assert "read it with --format records" in said
     said = refused(tmp_path, '{"samples": []}', "t.json", format="label_studio", absent="negative")
@@ -474,6 +488,40 @@ def test_lists_of_zeros_and_ones_are_no_ids(tmp_path):
     assert present(ids) == [{"ant", "bee"}, {"ant", "bee"}]
 
 
+def test_text_in_a_hub_table_is_read_like_a_cell(tmp_path):
+    columns = {
+        "image": [{"bytes": png(shade), "path": None} for shade in range(3)],
+        "tags": ["owl|fox", "owl", "nan"],
+    }
+    pl.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
+    table = LabelTable.read(tmp_path / "t.parquet", absent="negative", extract=tmp_path / "out")
+    assert table.classes == ("fox", "owl") and table.labels.tolist() == [[1, 1], [0, 1], [-1, -1]]
+
+
+# Lists and files beside images
+
+
+def test_a_list_with_labels_after_the_paths_is_refused(tmp_path):
+    for text in ("a.jpg 1 0\nb.jpg 0 1\n", "a.jpg,owl\nb.jpg,fox\n", "a.jpg\towl\nb.jpg\tfox\n"):
+        assert "have more than the path of an image" in refused(tmp_path, text, "list.txt")
+    assert read(tmp_path, "a.jpg copy.jpg\nb c.jpg\n", "list.txt").images == ("a.jpg copy.jpg", "b c.jpg")
+
+
+def test_names_between_spaces_in_files_beside_images_are_asked_about(tmp_path, photos):
+    (photos / "x1.txt").write_text("sea cliff\n")
+    (photos / "x2.txt").write_text("sea\n")
+    with pytest.raises(ValueError, match="'sea cliff': one name or several") as caught:
+        LabelTable.read(photos, format="sidecar", absent="negative")
+    assert "--format sidecar --format.delimiter ' '" in typed(caught.value)
+    assert LabelTable.read(photos, format="sidecar", absent="negative", delimiter=" ").classes == (
+        "cliff",
+        "sea",
+    )
+    (photos / "x2.txt").write_text("sea\nrock pool\n")
+    table = LabelTable.read(photos, format="sidecar", absent="negative")
+    assert table.classes == ("rock pool", "sea", "sea cliff")
+
+
 # Names of files
 
 
@@ -512,7 +560,7 @@ def test_import_says_in_three_lines_what_it_understood(tmp_path, photos, capsys)
         "--format.leave_out",
         "[width]",
     ]
-    with pytest.warns(UserWarning, match="only numbers the rows"):
+    with pytest.warns(UserWarning, match="only numbers the rows or is blank"):
         assert main(typed_words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("read as wide_csv: 2 images, 2 classes, 3 of 4 labels known; train 1, test 1")

@@ -263,7 +263,8 @@ def row_numbers(
 ) -> list[int]:
     """Find columns that only number the rows, as pandas writes them: `Unnamed: 0`, `index`, or without a name.
 
-    They have each whole number at most once. Of few rows, only columns without a name of their own are certain, and a
+    They have each whole number at most once; columns without a name may also be blank, as spreadsheets leave them. Of few
+    rows, only columns without a name of their own are certain, and a
     single row has to be number 0, which is where pandas starts.
     """
     asked = [at for at in among if _ROW_NUMBER.fullmatch(names[at])]
@@ -271,13 +272,23 @@ def row_numbers(
         return []
     found = []
     for at, column in zip(asked, _columns.columns(path, asked, names, separator), strict=True):
+        if not any(cell.strip() for cell in _columns.strings(column)):
+            found += [at] if _is_unnamed(names[at]) else []
+            continue
         cells = [cell.strip().removesuffix(".0") for cell in _columns.strings(column)]
         whole = all(cell.isascii() and cell.isdigit() for cell in cells)
-        unnamed = not names[at] or names[at].startswith("Unnamed")
-        enough = len(cells) > 2 or (unnamed and (len(cells) == 2 or cells == ["0"]))  # 0 and 1 may be labels
+        few = _is_unnamed(names[at]) and (
+            len(cells) == 2 or cells == ["0"]
+        )  # elsewhere, 0 and 1 may be labels
+        enough = len(cells) > 2 or few
         if whole and enough and len(set(cells)) == len(cells):
             found.append(at)
     return found
+
+
+def _is_unnamed(name: str) -> bool:
+    """Whether a column has no name of its own; pandas gives it one."""
+    return not name or name.startswith("Unnamed")
 
 
 def _is_codes(path: Path, at: int, names: Sequence[str], separator: str | None) -> bool:

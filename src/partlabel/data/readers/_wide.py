@@ -23,6 +23,22 @@ WRONG = -128
 _CODES = {"1": PRESENT, "1.0": PRESENT, "true": PRESENT, "0": ABSENT, "0.0": ABSENT, "false": ABSENT}
 _CODES |= dict.fromkeys(("", *NULLS), UNKNOWN)
 _MINUS_ONE = ("-1", "-1.0")
+_WORDS = (
+    "yes",
+    "no",
+    "y",
+    "n",
+    "t",
+    "f",
+    "x",
+    "+",
+    "present",
+    "absent",
+    "positive",
+    "negative",
+    "?",
+    "unsure",
+)
 _USUAL = pa.array([*_CODES, *_MINUS_ONE])
 _MEANING = {
     rule: np.array([*_CODES.values(), code, code, WRONG], np.int8)
@@ -103,7 +119,8 @@ class Layout(NamedTuple):
         if self.row_numbers:
             shown = some(repr(self.names[at]) for at in self.row_numbers)
             warnings.warn(
-                f"{self.path}: column {shown} only numbers the rows, so it is left out", stacklevel=6
+                f"{self.path}: column {shown} only numbers the rows or is blank, so it is left out",
+                stacklevel=6,
             )
         odd = [name for name in self.class_names if _roles.plain(name) in _roles.METADATA]
         if odd:
@@ -212,8 +229,9 @@ class _Wrong(NamedTuple):
 
     @property
     def is_no_class(self) -> bool:
-        """Whether most cells are no labels, and not because of -1."""
-        return self.number > self.rows / 2 and not self.only_minus_one
+        """Whether most cells are no labels, and not because of -1 or of yes and no."""
+        words = all(cell.strip().lower() in _WORDS for _, cell in self.first)
+        return self.number > self.rows / 2 and not self.only_minus_one and not words
 
     def shown(self, most: int = 3) -> str:
         """The first cells."""

@@ -6,8 +6,9 @@ Labels are lists of names, lists of ids whose names the file's metadata has (`Cl
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from partlabel.data.aside import written_aside
 from partlabel.data.part_names import PARTS, part_name
 from partlabel.data.readers import _columns, _json, _names, _roles
 from partlabel.data.readers._build import require_absent
-from partlabel.data.readers._cells import looks_multi_hot
+from partlabel.data.readers._cells import Names, Reading, looks_multi_hot
 from partlabel.data.readers._wide import WRONG, MinusOne, codes
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import InputError, ReaderArgument
@@ -145,6 +146,7 @@ class _Layout(NamedTuple):
         names: The names of ids, or of the columns.
         minus_one: What -1 in a column means.
         left_out: The columns that are no classes.
+        texts: The class names in each text, where a cell is one.
     """
 
     image: str
@@ -154,6 +156,7 @@ class _Layout(NamedTuple):
     names: list[str] | None
     minus_one: MinusOne | None = None
     left_out: Sequence[str] = ()
+    texts: Mapping[str, Names] = MappingProxyType({})
 
     @classmethod
     def of(cls, file: Path, options: _Options) -> "_Layout":
@@ -170,8 +173,9 @@ class _Layout(NamedTuple):
             names = _class_columns(file, [image, *options.leave_out])
             return cls(image, None, absent, "columns", names, options.minus_one, options.leave_out)
         own = _class_names(file, labels) or (None if options.classes is None else list(options.classes))
+        texts = _names_of_texts(file, [labels, *([absent] if absent else [])], options.classes)
         coding = options.coding or _coding(file, labels, own)
-        return cls(image, labels, absent, coding, own)
+        return cls(image, labels, absent, coding, own, texts=texts)
 
     @property
     def columns(self) -> list[str]:
@@ -247,6 +251,23 @@ def _coding(file: Path, column: str, names: Sequence[str] | None) -> Coding:
     )
 
 
+def _names_of_texts(file: Path, columns: Sequence[str], classes: Sequence[str] | None) -> dict[str, Names]:
+    """The class names in each distinct cell of columns of text; empty where cells are lists or numbers."""
+    found: dict[str, Names] = {}
+    for name, written in zip(columns, _written(file, columns), strict=True):
+        column = pq.read_table(file, columns=[written]).column(written)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            cells = [cell for cell in column.unique().to_pylist() if cell is not None]
+            found |= Reading(file, name, _place, classes).names_of(cells)
+    return found
+
+
+def _place(cell: str) -> str:
+    return f"cell {cell!r}"
+
+
 def _class_names(file: Path, column: str) -> list[str] | None:
     """The names of a column's ids, which the data set library keeps in the file's metadata."""
     kept = (pq.read_schema(file).metadata or {}).get(b"huggingface")
@@ -278,10 +299,12 @@ def _rows(
                 present, gone, blank = _of_codes(layout.names or [], columns[at])
                 yield _names.Found(image, present, gone, True, blank, where)
             else:
-                present, gone, blank = _labels(file, where, layout, entry[layout.labels])
+                said = entry[layout.labels]
+                present, gone, blank = _labels(file, where, layout, said)
                 if layout.absent:
                     gone = [*gone, *(_labels(file, where, layout, entry[layout.absent])[0])]
-                yield _names.Found(image, present, gone, entry[layout.labels] is not None, blank, where)
+                looked = layout.texts.get(said, ()) is not None if isinstance(said, str) else said is not None
+                yield _names.Found(image, present, gone, looked, blank, where)
             row += 1
 
 
@@ -352,6 +375,8 @@ def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[s
     """What a cell says is present, what it says is absent, and what it leaves open."""
     if value is None:
         return [], [], []
+    if isinstance(value, str) and value in layout.texts:
+        return list(layout.texts[value] or ()), [], []
     listed = value if isinstance(value, list) else [value]
     if layout.coding == "multi_hot":
         if layout.names is None or len(listed) != len(layout.names):
