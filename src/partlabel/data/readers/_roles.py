@@ -263,9 +263,9 @@ def row_numbers(
 ) -> list[int]:
     """Find columns that only number the rows, as pandas writes them: `Unnamed: 0`, `index`, or without a name.
 
-    They have each whole number at most once; columns without a name may also be blank, as spreadsheets leave them. Of few
-    rows, only columns without a name of their own are certain, and a
-    single row has to be number 0, which is where pandas starts.
+    They have each whole number at most once; columns without a name may also be blank, as spreadsheets leave them. Of
+    few rows, only columns without a name of their own are certain, and a single row has to be number 0, which is where
+    pandas starts.
     """
     asked = [at for at in among if _ROW_NUMBER.fullmatch(names[at])]
     if not asked:

@@ -13,6 +13,7 @@ from partlabel.data.lines import lines_of
 from partlabel.data.listing import images_in
 from partlabel.data.readers import _folders, _json, _names
 from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._cells import fault_of
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import Argument, InputError, ReaderArgument
 from partlabel.text import some
@@ -106,12 +107,8 @@ def _refuse_spaces(path: Path, files: dict[str, Path | None], classes: Sequence[
         return
     known = set(classes or ())
     for file, of_file in zip(texts, lines, strict=True):
-        if (
-            of_file
-            and len(of_file[0].split()) > 1
-            and of_file[0] not in known
-            and not _folders.is_box(of_file[0])
-        ):
+        spaced = of_file and len(of_file[0].split()) > 1 and not fault_of(of_file[0])
+        if spaced and of_file[0] not in known:
             raise InputError(
                 f"{path}: {file.name} has {of_file[0]!r}: one name or several? If spaces separate names, give ",
                 ReaderArgument("delimiter", " "),
