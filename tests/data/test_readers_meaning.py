@@ -208,7 +208,56 @@ def test_no_finding_says_that_none_of_the_classes_is_there(tmp_path):
     assert table.unknown == 0
 
 
+@pytest.mark.parametrize("cell", ["[owl]", "{'owl': 1}", "[('owl', 0.9)]", '[{"name": "owl"}]', "[[1, 2]]"])
+def test_a_list_or_an_object_of_anything_else_is_refused(tmp_path, cell):
+    quoted = '"' + cell.replace('"', '""') + '"'
+    said = refused(tmp_path, f"image,labels\na.jpg,{quoted}\n", absent="negative")
+    assert "row 1 (a.jpg): column 'labels' has" in said and "a list or an object and no list of names" in said
+
+
+def test_a_column_of_missing_values_is_no_class(tmp_path):
+    with pytest.warns(UserWarning, match="in place of names"):
+        assert read(tmp_path, "image,labels\na.jpg,NaN\n", absent="negative").classes == ()
+
+
 # Which columns are what
+
+
+def test_a_table_with_names_and_classes_is_asked_about(tmp_path):
+    text = "image,category,owl,fox\na.jpg,wild,1,0\nb.jpg,tame,0,1\n"
+    said = refused(tmp_path, text, absent="negative")
+    assert "column 'category' has names, and 'owl', 'fox' have 1 and 0" in said
+    assert "--format wide_csv --format.leave_out '[category]'" in said
+    assert "--format long_csv --format.labels_column category" in said
+    assert read(tmp_path, text, format="wide_csv", leave_out=["category"]).classes == ("owl", "fox")
+    assert read(tmp_path, text, format="long_csv", absent="unknown").classes == ("tame", "wild")
+
+
+def test_boxes_with_a_class_in_a_row_each_are_a_long_table(tmp_path):
+    text = "filename,width,class,xmin,ymin,difficult\na.jpg,64,owl,0,1,0\na.jpg,64,fox,1,0,1\nb.jpg,64,owl,0,0,0\n"
+    assert present(read(tmp_path, text, absent="negative")) == [{"owl", "fox"}, {"owl"}]
+
+
+def test_a_table_without_a_header_is_refused(tmp_path):
+    said = refused(tmp_path, "a.jpg,owl\nb.jpg,fox\n", absent="negative")
+    assert "the first line has 'a.jpg' where the name of a column is expected" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("image;labels\na.jpg;owl\n", "--format long_csv --format.separator ';'"),
+        ("image;owl\na.jpg;1\n", "--format wide_csv --format.separator ';'"),
+        ("image\towl\na.jpg\t1\n", "--format wide_csv --format.separator $'\\t'"),
+    ],
+)
+def test_another_separator_is_named_as_it_is_typed(tmp_path, text, option):
+    assert option in refused(tmp_path, text, absent="negative")
+
+
+def test_columns_called_like_metadata_are_left_out_by_name(tmp_path):
+    said = refused(tmp_path, "image,fold,owl\na.jpg,1,1\nb.jpg,2,0\n")
+    assert "--format wide_csv --format.leave_out '[fold]'" in said
 
 
 @pytest.mark.parametrize(

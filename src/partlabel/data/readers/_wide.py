@@ -230,6 +230,8 @@ class _Wrong(NamedTuple):
     @property
     def is_no_class(self) -> bool:
         """Whether most cells are no labels, and not because of -1 or of yes and no."""
+        if _roles.plain(self.name) in _roles.METADATA:
+            return True
         words = all(cell.strip().lower() in _WORDS for _, cell in self.first)
         return self.number > self.rows / 2 and not self.only_minus_one and not words
 
@@ -287,7 +289,7 @@ def _of_columns(layout: Layout, wrong: Sequence[_Wrong]) -> list[object]:
         ReaderArgument("leave_out", [*layout._already_out(), *names]),
     ]
     texts = [each.name for each in wrong if not all(_is_number(cell) for _, cell in each.first)]
-    if texts:
+    if texts and len(wrong) == len(layout.classes):
         told += [
             f"; if {'a column' if len(texts) > 1 else 'it'} lists class names, give ",
             ReaderArgument("labels_column", texts[0], format="long_csv"),
