@@ -1,7 +1,7 @@
 """The columns and cells of a wide table, some rows at a time, and what to say of cells that are no labels."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -72,6 +72,7 @@ class Layout(NamedTuple):
     ) -> "Layout":
         """Find what the columns are by their names, and by their cells where names do not tell."""
         names = _columns.header(path, separator)
+        place = {name: position for position, name in enumerate(names)}
         image = _roles.image_column(path, names, image_column, separator, images)
         split = _roles.split_column(path, names, split_column, separator)
         left_out = [_columns.column_at(path, names, name) for name in leave_out]
@@ -79,10 +80,9 @@ class Layout(NamedTuple):
         numbering = _roles.row_numbers(
             path, [at for at in range(len(names)) if at not in known], names, separator
         )
-        left_out += [at for at in range(len(names)) if at not in known and _is_companion(names, at)]
+        left_out += [at for at in range(len(names)) if at not in known and _is_companion(names[at], place)]
         known |= {*left_out, *numbering}
         classes = [at for at in range(len(names)) if at not in known]
-        place = {name: position for position, name in enumerate(names)}
         said = [place.get(f"{names[position]}{SOURCE}") for position in classes]
         sources = {position: column for position, column in enumerate(said) if column is not None}
         return cls(
@@ -117,7 +117,7 @@ class Layout(NamedTuple):
             )
 
     def _already_out(self) -> list[str]:
-        return [self.names[at] for at in self.left_out if not _is_companion(self.names, at)]
+        return [self.names[at] for at in self.left_out if not _is_companion(self.names[at], set(self.names))]
 
     def blocks(self) -> Iterator["Block"]:
         """The file, some rows at a time.
@@ -195,9 +195,8 @@ def codes(column: Any, minus_one: MinusOne | None = None) -> np.ndarray:
     return _MEANING[minus_one][places.to_numpy()]
 
 
-def _is_companion(names: Sequence[str], position: int) -> bool:
+def _is_companion(name: str, names: Container[str]) -> bool:
     """Whether a column is the companion of a class in a filled table."""
-    name = names[position]
     stem, colon, _ = name.rpartition(":")
     return name.endswith(COMPANIONS) and bool(colon) and stem in names
 
