@@ -151,7 +151,9 @@ def test_boxes_are_no_class_names(tmp_path, photos):
     said = refused(tmp_path, "image,labels\na.jpg,1 0.5 0.25 0.1 0.1\nb.jpg,owl\n", absent="negative")
     assert "row 1 (a.jpg)" in said and "a row of numbers and no class name" in said
     (photos / "x1.txt").write_text("3 0.5 0.25 0.1 0.1\n0 0.1 0.2 0.3 0.4\n")
-    with pytest.raises(ValueError, match=r"x1.txt, line 1: '3 0\.5 0\.25 0\.1 0\.1' is a box of YOLO, not a name"):
+    with pytest.raises(
+        ValueError, match=r"x1.txt, line 1: '3 0\.5 0\.25 0\.1 0\.1' is a box of YOLO, not a name"
+    ):
         LabelTable.read(photos, format="sidecar", absent="negative")
     (photos / "x1.txt").write_text("10.5 20.5 30 40\n")
     with pytest.raises(ValueError, match=r"x1.*'10\.5 20\.5 30 40' is a row of numbers"):

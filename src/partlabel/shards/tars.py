@@ -71,15 +71,15 @@ def _known(where: str, text: bytes | None, classes: Sequence[str]) -> list[int]:
     codes = {1: PRESENT, 0: ABSENT, None: UNKNOWN}
     try:
         said = json.loads(text or b"{}").get("labels", {}).items()
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f'{where} is not as {{"labels": {{"dog": 1, "cat": 0}}}}: {error}') from error
-    labels = [UNKNOWN] * len(classes)
+    labels, column = [UNKNOWN] * len(classes), {name: at for at, name in enumerate(classes)}
     for name, label in said:
-        if name not in classes:
+        if name not in column:
             raise ValueError(f"{where}: class {name!r} is not in the model{did_you_mean(name, classes)}")
         if isinstance(label, list | dict) or label not in codes:
             raise ValueError(
                 f"{where}: class {name!r} is {label!r}; write 1 (present), 0 (absent) or null (unknown)"
             )
-        labels[classes.index(name)] = codes[label]
+        labels[column[name]] = codes[label]
     return labels
