@@ -155,7 +155,9 @@ def epochs(table: LabelTable, trainable: backbones.Trainable, rounds: int, folde
         "ratio to a worker reading": speed["cached"] / speed["decoding, a worker reads"],
         "ratio in time of the processor": speed[f"decoding{CPU}"] / speed[f"cached{CPU}"],
         "computing a view": 2 * len(table) / computing,
-        "KB an image and view": sum(f.stat().st_size for f in views[0].path.glob("*.npy")) / 1e3 / len(table),
+        "KB an image and view": sum(f.stat().st_size for f in views[0].held[0].path.glob("*.npy"))
+        / 1e3
+        / len(table),
     }
 
 
@@ -209,8 +211,8 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
 
 def small_tagger(table: LabelTable, folder: Path) -> Tagger:
     """One that has been trained just enough to predict."""
-    return Tagger(table.classes, image_size=SIZE).fit(
-        table, out=folder / "run", epochs=1, val=0.0, completion=False, accelerator="cpu"
+    return Tagger(table.classes, "soft_sst", image_size=SIZE).fit(
+        table, out=folder / "run", epochs=1, weight_decay=0.02, val=0.0, completion=False, accelerator="cpu"
     )
 
 

@@ -2,12 +2,27 @@
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from drawings import COLOURS, draw_photos
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A feature cache of the tests' own, and no lines about progress but where a test asks for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("PARTLABEL_QUIET", "1")
+        yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fuzz 100000`: how many mutated inputs `test_fuzz.py` tries in all, with other seeds than usual."""
+    parser.addoption("--fuzz", type=int, default=0, help="mutated inputs that the fuzzer tries")
 
 
 @pytest.fixture(scope="session")

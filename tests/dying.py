@@ -113,7 +113,15 @@ def train(collection, out, resume=False, method="sst", head="dying.Dying", **opt
         pretrained=False,
         image_size=64,
     )
-    settings = {"epochs": 4, "batch_size": 4, "lr": 0.01, "val": 0.2, "seed": 3, "accelerator": "cpu"}
+    settings = {
+        "epochs": 4,
+        "batch_size": 4,
+        "lr": 0.01,
+        "val": 0.2,
+        "seed": 3,
+        "accelerator": "cpu",
+        "weight_decay": 0.02,
+    }
     return tagger.fit(table, out=out, resume=resume, **(settings | options))
 
 

@@ -82,8 +82,9 @@ def upload(*contents: bytes) -> list:
 def served(service, **options) -> Iterator["httpx.Client"]:
     """A client of a server in a thread, which has ended when the block has."""
     from partlabel.serving.app import create
+    from partlabel.serving.running import config as configured
 
-    config = uvicorn.Config(create(service, **options), port=0, log_config=None, log_level="warning")
+    config = configured(create(service, **options), service.limits, port=0)
     server = uvicorn.Server(config)
     with config.bind_socket() as listening:
         thread = threading.Thread(target=server.run, args=([listening],))

@@ -313,6 +313,8 @@ TINY = [
     "2",
     "--batch-size",
     "8",
+    "--weight-decay",
+    "0.02",
 ]
 SMALL_HEAD = ["--head", "ssgrl", "--head.dim", "16", "--head.attention_dim", "8", "--head.output_dim", "16"]
 

@@ -23,7 +23,7 @@ from partlabel.tuning import Scale, fit
 from trunk import Same, residual
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
-QUICK = {"epochs": 2, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
+QUICK = {"epochs": 2, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
 TRUNK = {"dim": 8, "attention_dim": 4, "output_dim": 8}
 TRANSFER = {"pair_dim": 4, "pair_hidden_dim": 4, "memory_size": 3}
 KINDS = {
@@ -447,8 +447,8 @@ def test_code_that_comes_with_a_model_is_not_run(described, collection, tmp_path
     os.chdir(model)
     assert main(["predict", ".", str(collection / "photos"), "--out", str(tmp_path / "p.csv")]) == 2
     said = capsys.readouterr().err
-    assert "config.json names 'strangers" in said and "lies in the model's own folder" in said
-    assert "if you trust it, install its package or move it elsewhere" in said
+    assert "config.json names 'strangers" in said and "is of no installed package" in said
+    assert "if you trust it, give --trust (trust=True), or install its package" in said
     assert not ran.exists()
 
 
@@ -457,15 +457,85 @@ def test_code_of_a_model_is_not_run_by_a_link_to_it_either(described, tmp_path):
     ran = described(model, {"method": "linked_to.Mine"}, tmp_path, model / "code.py")
     (tmp_path / "linked_to.py").symlink_to(model / "code.py")
     with pytest.raises(
-        ValueError, match=r"names 'linked_to.Mine', and .*linked_to.py lies in the model's own"
+        ValueError, match=r"names 'linked_to.Mine', and .*linked_to.py is of no installed package"
     ):
         Tagger.load(model)
     assert not ran.exists()
 
 
-def test_a_method_of_ones_own_beside_the_run_is_loaded(described, collection, tmp_path):
-    names = {"method": "beside_runs.Mine"}
-    ran = described(tmp_path / "runs/a", names, tmp_path, tmp_path / "beside_runs.py")
-    assert main(["predict", "runs/a", str(collection / "photos"), "--out", "p.csv"]) == 0
-    assert ran.exists()
-    sys.modules.pop("beside_runs")
+@pytest.mark.parametrize("place", [".", "beside", "runs/a"])
+def test_code_beside_a_model_is_run_only_where_it_is_trusted(described, collection, tmp_path, capsys, place):
+    """In the working directory, in a folder of `sys.path`, in the model's own."""
+    name = {".": "beside_runs", "beside": "beside_model", "runs/a": "inside_model"}[place]
+    code = tmp_path / place / f"{name}.py"
+    ran = described(tmp_path / "runs/a", {"method": f"{name}.Mine"}, tmp_path, tmp_path / "elsewhere.py")
+    code.parent.mkdir(exist_ok=True)
+    code.write_text(CODE.format(mark=str(ran)))
+    sys.path.append(str(code.parent)) if place == "beside" else sys.path.remove(str(tmp_path))
+    words = ["predict", "runs/a", str(collection / "photos"), "--out", "p.csv"]
+    assert main(words) == 2
+    assert not ran.exists()
+    path = list(sys.path)
+    assert main([*words, "--trust"]) == 0, capsys.readouterr().err
+    assert ran.exists() and sys.path == path
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "fill", "tune", "review", "export", "predict"])
+def test_every_verb_that_loads_a_model_can_trust_it(verb, capsys):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert "--trust" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["antigravity.Mine", "idlelib.pyshell.Mine"])
+def test_modules_of_python_are_no_methods(described, tmp_path, name):
+    described(tmp_path / "model", {"method": name}, tmp_path, tmp_path / "unused.py")
+    with pytest.raises(
+        ValueError, match=f"names '{name}', which is a module of Python and no method or head"
+    ):
+        Tagger.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    ["hf-hub:somebody/x", "hf_hub:somebody/x", "timm/resnet50", "local-dir:/etc", "../x", "/etc/x"],
+)
+def test_a_model_that_would_ask_a_network_or_read_elsewhere_is_refused(
+    described, tmp_path, monkeypatch, backbone
+):
+    described(tmp_path / "model", {"backbone": backbone}, tmp_path, tmp_path / "unused.py")
+    monkeypatch.setattr("timm.create_model", lambda *args, **options: pytest.fail("timm was asked"))
+    with pytest.raises(ValueError, match="is no plain name of a timm model"):
+        Tagger.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("[" * 200_000, "its brackets are nested too deep"),
+        ("\x00", "is not JSON"),
+        ("[]", "the file is \\[\\], not an object"),
+        ("{}", "describes no tagger: it has no 'classes'"),
+        ('{"classes": "dog", "tagger": {}, "name": "a"}', "classes is 'dog', not a list"),
+        ('{"classes": [1], "tagger": {}, "name": "a"}', r"classes\[0\] is 1, not a text"),
+        ('{"classes": ["a", "a"], "tagger": {}, "name": "a"}', "has to name each class once"),
+        ('{"classes": ["a"], "tagger": [], "name": "a"}', r"tagger is \[\], not an object"),
+        ('{"classes": ["a"], "tagger": {}, "name": 1}', "name is 1, not a text"),
+        ('{"classes": ["a"], "tagger": {"metod": "sst"}, "name": "a"}', "no tagger has .did you mean 'method'"),
+        ('{"classes": ["a"], "tagger": {"method": 3}, "name": "a"}', "tagger.method is 3, not a text"),
+        ('{"classes": ["a"], "tagger": {"method": "bce"}, "name": "a"}', "'method' and its 'backbone'"),
+        ('{"classes": ["a"], "tagger": {"method": "bce", "backbone": "resnet18", "image_size": -1}, "name": "a"}',
+         "tagger.image_size is -1; it has to lie between 1 and"),
+        ('{"classes": ["a"], "tagger": {"method": "no", "backbone": "resnet18"}, "name": "a"}', "no method 'no'"),
+        ('{"classes": ["a"], "tagger": {"method": "bce", "backbone": "nono"}, "name": "a"}', "no model 'nono'"),
+        ('{"classes": ["a"], "tagger": {"method": "bce", "backbone": "test_resnet", "head_args": {"x": 1}}, '
+         '"name": "a"}', "has no option 'x'"),
+    ],
+)  # fmt: skip
+def test_a_description_of_the_wrong_shape_names_the_file_and_the_key(runs, tmp_path, said, told):
+    model = tmp_path / "model"
+    shutil.copytree(runs("bce-average"), model)
+    (model / "config.json").write_text(said)
+    with pytest.raises(ValueError, match=told) as error:
+        Tagger.load(model)
+    assert str(model / "config.json") in str(error.value)

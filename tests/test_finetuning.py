@@ -111,7 +111,14 @@ def test_a_tagger_is_fine_tuned_saved_and_loaded(collection, tmp_path):
     table = LabelTable.read(collection / "labels.csv", collection / "photos")
     small = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
     tagger = Tagger(table.classes, "bce", **small).fit(
-        table, out=tmp_path / "run", epochs=1, batch_size=8, val=0.25, accelerator="cpu", lr=0.01
+        table,
+        out=tmp_path / "run",
+        epochs=1,
+        batch_size=8,
+        val=0.25,
+        accelerator="cpu",
+        lr=0.01,
+        weight_decay=0.02,
     )
     train, val = table.part("train"), table.part("test")
     before = tagger.evaluate(val).ap
@@ -129,12 +136,12 @@ def test_taggers_that_cannot_be_fine_tuned_say_why(collection, tmp_path):
         fine_tune(Tagger(table.classes, "bce"), table, table)
     small = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
     residual = Tagger(table.classes, "bce", head="residual", **small).fit(
-        table, out=tmp_path / "run", epochs=1, val=0.25, accelerator="cpu"
+        table, out=tmp_path / "run", epochs=1, val=0.25, accelerator="cpu", weight_decay=0.02
     )
     with pytest.raises(ValueError, match="logits of the head Residual do not come out of a linear layer"):
         fine_tune(residual, table, table)
     saliency = Tagger(table.classes, "saliency", **small).fit(
-        table, out=tmp_path / "saliency", epochs=1, val=0.25, accelerator="cpu"
+        table, out=tmp_path / "saliency", epochs=1, val=0.25, accelerator="cpu", weight_decay=0.02
     )
     with pytest.raises(ValueError, match="Saliency does not predict by its head alone"):
         fine_tune(saliency, table, table)

@@ -25,6 +25,8 @@ TINY = [
     "1",
     "--known",
     "0.7",
+    "--weight-decay",
+    "0.02",
 ]
 TINY += ["--head.dim", "16", "--head.attention_dim", "8", "--head.output_dim", "16"]
 TINY += ["--method.pair_dim", "8", "--method.pair_hidden_dim", "8"]

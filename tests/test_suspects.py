@@ -64,7 +64,7 @@ def planted(tmp_path_factory):
     table.save(folder / "labels.csv")
     small = {"backbone": "test_resnet", "pretrained": False, "image_size": 32, "trainable": "all"}
     tagger = Tagger(CLASSES, "bce", **small)
-    how = {"epochs": 12, "batch_size": 16, "val": 0.0, "accelerator": "cpu", "lr": 0.01}
+    how = {"epochs": 12, "batch_size": 16, "val": 0.0, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
     tagger.fit(table, out=folder / "run", **how)
     return folder, table, wrong
 

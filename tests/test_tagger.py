@@ -19,7 +19,7 @@ from partlabel.run import Run
 from partlabel.tagger import probability
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
-QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
+QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_a_run_leaves_what_it_promises(fitted, table):
     left = {path.name for path in out.iterdir()}
     assert left - {"completion.safetensors"} == {  # which is there where it helps
         *("config.json", "model.safetensors", "labels.parquet", "checkpoints", "history.json", "metrics.csv"),
-        *("tensorboard", "validation.json", "report.html"),
+        *("tensorboard", "validation.json", "test.json", "report.html"),
     }
     kept = Run(out).table()
     assert (
@@ -200,12 +200,12 @@ def test_a_run_of_another_seed_finds_the_cache_of_the_one_before(table, tmp_path
     cache = {"cache": "features", "cache_views": 1, "cache_dir": str(tmp_path / "cache")}
     parts = []
     for seed in (0, 1):
-        tagger = Tagger(table.classes, image_size=32)
+        tagger = Tagger(table.classes, "soft_sst", image_size=32)
         tagger.fit(table, out=tmp_path / f"{seed}", **QUICK | cache | {"seed": seed})
         assert tagger.model.backbone.stem[-1].basis.abs().sum() > 0
         parts.append(LabelTable.read(tmp_path / f"{seed}" / "labels.parquet", missing="keep").split)
     assert parts[0] != parts[1]
-    assert len(list((tmp_path / "cache").glob("*/view.json"))) == 1
+    assert len(list((tmp_path / "cache").glob("*/view.json"))) == 2, "of train and val together, and of test"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from partlabel.thresholds import Goal, threshold, thresholds
 from partlabel.tuning import Scale, Tuning, fit, fit_scale
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
-QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
+QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
 F1, PRECISE, COMPLETE = Goal("f1"), Goal("precision", 0.8), Goal("recall", 0.8)
 
 

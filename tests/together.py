@@ -150,7 +150,15 @@ def run(collection, folder, **options):
     table = LabelTable.read(Path(collection) / "labels.csv", Path(collection) / "photos")
     shape = {"backbone": "test_resnet", "pretrained": False, "image_size": 64, "trainable": "last"}
     tagger = Tagger(table.classes, "sst", small(methods.get("sst")), head="residual", **shape)
-    settings = {"epochs": 2, "batch_size": 5, "lr": 0.01, "val": 0.2, "seed": 3, "accelerator": "cpu"}
+    settings = {
+        "epochs": 2,
+        "batch_size": 5,
+        "lr": 0.01,
+        "val": 0.2,
+        "seed": 3,
+        "accelerator": "cpu",
+        "weight_decay": 0.02,
+    }
     return tagger.fit(table, out=folder, **(settings | options))
 
 

@@ -1,6 +1,10 @@
 """`python -m partlabel`: the command line."""
 
+import os
 import sys
+
+if not sys.flags.safe_path and sys.path[:1] in ([""], [os.getcwd()]):
+    del sys.path[0]  # `python -m` looks for all modules in the working directory first, whoever filled that
 
 from partlabel.cli import main
 

@@ -4,11 +4,10 @@ Platt, "Probabilistic Outputs for Support Vector Machines", 1999; one slope for 
 et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -18,6 +17,8 @@ from partlabel.labels import Labels
 
 LEAST = 0.1
 """The slope, at least: logits that say the opposite of what is so are made weak, not turned round."""
+STEPS, SHORTEST, PRECISION = 100, 1e-9, 1e-13
+"""Of Newton's method: steps at most, the shortest step, and the share of the cost that a last step may still save."""
 
 
 class Calibration(NamedTuple):
@@ -43,38 +44,60 @@ def calibrate(
     would look worse. One slope for all, and offsets that a few labels do not move: a class has twenty known ones.
     """
     kind = exact(logits.device)
-    at, start = logits.to(kind), anchor.to(kind)
-    known, truth = (labels != UNKNOWN).to(kind), (labels == PRESENT).to(kind)
-    slope, offset = at.new_ones(()).requires_grad_(), torch.zeros_like(start).requires_grad_()
-
-    def cost() -> Tensor:
-        odds = start + offset + slope * (at - start)
-        return binary_cross_entropy_with_logits(odds, truth, known, reduction="sum")
-
-    def penalised() -> Tensor:
-        return cost() + (slope - 1).square() + offset.square().sum()
-
-    _minimise(penalised, [slope, offset])
+    image, cls = (labels != UNKNOWN).nonzero(as_tuple=True)
+    start = anchor.to(kind)
+    raised = logits.to(kind)[image, cls] - start[cls]
+    truth = (labels[image, cls] == PRESENT).to(kind)
+    slope, offset = start.new_ones(()), torch.zeros_like(start)
+    slope, offset = _minimise(raised, truth, cls, start, slope, offset, with_slope=True)
     if slope < LEAST:
-        slope = slope.detach().fill_(LEAST)
-        _minimise(penalised, [offset])
-    return Calibration(float(cost().detach()), slope.detach().float(), offset.detach().float())
+        slope = torch.full_like(slope, LEAST)
+        slope, offset = _minimise(raised, truth, cls, start, slope, offset, with_slope=False)
+    odds = (start + offset)[cls] + slope * raised
+    cost = binary_cross_entropy_with_logits(odds, truth, reduction="sum")
+    return Calibration(float(cost), slope.float(), offset.float())
 
 
-def _minimise(function: Callable[[], Tensor], variables: list[Tensor]) -> None:
-    optimiser = torch.optim.LBFGS(
-        variables,
-        max_iter=60,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-10,
-        line_search_fn="strong_wolfe",
-    )
+@torch.no_grad()
+def _minimise(
+    raised: Float[Tensor, " label"],
+    truth: Float[Tensor, " label"],
+    cls: Int64[Tensor, " label"],
+    start: Float[Tensor, " class"],
+    slope: Float[Tensor, ""],
+    offset: Float[Tensor, " class"],
+    with_slope: bool,
+) -> tuple[Float[Tensor, ""], Float[Tensor, " class"]]:
+    """Newton's method on cross-entropy + (slope - 1)^2 + |offset|^2, over the slope and the offsets or these alone.
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = function()
-        loss.backward()
-        return loss
+    The offsets meet each other only in the slope, so the Hessian is an arrow, which elimination of the offsets inverts.
+    """
 
-    with torch.enable_grad():
-        optimiser.step(closure)
+    def by_class(values: Float[Tensor, " label"]) -> Float[Tensor, " class"]:
+        return torch.zeros_like(start).index_add_(0, cls, values)
+
+    def cost(slope: Float[Tensor, ""], offset: Float[Tensor, " class"]) -> Float[Tensor, ""]:
+        misfit = binary_cross_entropy_with_logits(
+            (start + offset)[cls] + slope * raised, truth, reduction="sum"
+        )
+        return misfit + (slope - 1).square() + offset.square().sum()
+
+    least = cost(slope, offset)
+    for _ in range(STEPS):
+        sure = ((start + offset)[cls] + slope * raised).sigmoid()
+        weight, wrong = sure * (1 - sure), sure - truth
+        toward_offset, toward_slope = by_class(wrong) + 2 * offset, (wrong * raised).sum() + 2 * (slope - 1)
+        of_offset, mixed = by_class(weight) + 2, by_class(weight * raised)
+        of_slope = (weight * raised.square()).sum() + 2 - (mixed.square() / of_offset).sum()
+        move = -(toward_slope - (mixed * toward_offset / of_offset).sum()) / of_slope * with_slope
+        moves = -(toward_offset + mixed * move) / of_offset
+        length = 1.0
+        while (found := cost(slope + length * move, offset + length * moves)) > least and length > SHORTEST:
+            length /= 2
+        if not found < least:
+            break
+        slope, offset = slope + length * move, offset + length * moves
+        done, least = least - found <= PRECISION * least, found
+        if done:
+            break
+    return slope, offset

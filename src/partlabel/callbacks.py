@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, Checkpoint, EMAWeightAveraging
 from lightning.pytorch.plugins import LayerSync
 from torch import Tensor, nn
 
 from partlabel import ranks
 from partlabel.data.aside import written_aside
-from partlabel.learner import MAP, Learner, flat
+from partlabel.learner import COST, MAP, Learner, flat
+from partlabel.progress import Stage
 from partlabel.run import Run
 from partlabel.sharding import whole
 
@@ -87,8 +88,46 @@ class Moments(LayerSync):
         return model
 
 
+class Told(Callback):
+    """Progress of training in lines, where there is no terminal for a bar.
+
+    Args:
+        epochs: Of the whole training.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.stage: Stage | None = None
+        self.epochs = epochs
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin, after the epochs of a run that is resumed."""
+        self.stage = Stage("Training", self.epochs - trainer.current_epoch, "epochs")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count an epoch."""
+        if self.stage is not None:
+            score = float(trainer.callback_metrics.get(MAP, math.nan))
+            self.stage.advance(1, "" if math.isnan(score) else f"validation mAP {100 * score:.1f} %")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """End, as where a person stops it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self.stage is not None:
+            self.stage.close()
+            self.stage = None
+
+
 class Keep(Checkpoint):
     """Keeps the last epoch, the best one and the history, each replaced as a whole, by the first process alone.
+
+    The best has the lowest cross-entropy of known validation labels after calibration: a mean AP would be decided by
+    classes with a few present labels.
 
     Args:
         run: Where.
@@ -96,13 +135,13 @@ class Keep(Checkpoint):
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.best = -math.inf
+        self.best = math.inf
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write them; of equal epochs the first is best, and without validation the last."""
-        score = float(trainer.callback_metrics.get(MAP, math.nan))
-        is_best = MAP not in trainer.callback_metrics or score > self.best or self.best == -math.inf
-        self.best = score if is_best and not math.isnan(score) else self.best
+        cost = float(trainer.callback_metrics.get(COST, math.nan))
+        is_best = COST not in trainer.callback_metrics or cost < self.best or self.best == math.inf
+        self.best = cost if is_best and not math.isnan(cost) else self.best
         # The best first: a run killed in between repeats the epoch, and comes to the same.
         if is_best:
             self._write(trainer, self.run.best)
@@ -125,7 +164,7 @@ class Keep(Checkpoint):
             raise OSError(f"cannot write {path}: {error.strerror or error}") from error
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score."""
+        """The lowest cost."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

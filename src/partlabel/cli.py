@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from partlabel import __version__
+from partlabel import __version__, errors
 from partlabel.fixes import typed
 from partlabel.options import Parser, UsageError
+from partlabel.progress import QUIET
 from partlabel.text import did_you_mean
 from partlabel.verbs import after, bench, hiding, listing, models, review, serve, tables
 from partlabel.verbs.models import ONE_FILE
@@ -28,24 +29,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The verb and its options; what the shell gave if None.
 
     Returns:
-        0; 2 if what was typed, or a file it names, makes no sense; 130 if interrupted.
+        0; 2 if what was typed, or a file it names, makes no sense, or for any other error; 130 if interrupted; 141 if
+        nobody reads what is printed.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv or os.environ.get("PARTLABEL_DEBUG", "0") not in ("", "0")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # where methods of one's own lie, which dotted paths name
     try:
-        with _plain_warnings():
-            _run([word for word in argv if word != "--debug"])
+        with _plain_warnings(), _quietly("--quiet" in argv):
+            _run([word for word in argv if word not in ("--debug", "--quiet")])
+        _flush()
+    except (SystemExit, GeneratorExit):
+        raise
     except KeyboardInterrupt as error:
         if debug:
             raise
         return _fail(str(error) or "interrupted", 130)
-    except (UsageError, ValueError, OSError, ImportError, FloatingPointError) as error:
+    except BaseException as error:  # polars' panics are no Exception
+        if errors.is_broken_pipe(error):
+            errors.to_nowhere()
+            return 128 + 13
         if debug:
             raise
-        return _fail(typed(error), 2)
+        return _fail(errors.sentence(error), 2)
     return 0
+
+
+def _flush() -> None:
+    """Write what was printed, while an error of that can still be told."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        errors.to_nowhere()
+        raise OSError(f"cannot write to the standard output: {error.strerror}") from error
 
 
 def _run(argv: list[str]) -> None:
@@ -79,7 +96,8 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "Options of a verb: partlabel VERB --help. With --debug, errors come with their traceback.",
+            "Options of a verb: partlabel VERB --help. With --debug, errors come with their traceback; with --quiet",
+            "(or PARTLABEL_QUIET=1) nothing tells how far the work is.",
         ]
     )
 
@@ -107,21 +125,30 @@ def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> 
 
 def _train_options(parser: Parser, function: Callable) -> None:
     """The verb's own, those of its method and head, of `Tagger` and of `TrainingConfig`."""
-    from partlabel import methods
-    from partlabel.config import TrainingConfig
+    from partlabel import methods, registry
+    from partlabel.config import AUTO, TrainingConfig
     from partlabel.nn import heads
     from partlabel.tagger import Tagger
 
+    registry.import_typed([parser.given("method"), parser.given("head")], [Path.cwd()])
     own = ("method", "method_args", "head", "head_args")
     _options(parser, function, skip=own)
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
+
+    def auto() -> None:
+        """Found by cross-validation."""
+
     method = parser.add_choice(
-        "method", methods.get, "soft_sst", f"How to learn: {names}", skip=("backbone", "head")
+        "method",
+        lambda name: auto if name == AUTO else methods.get(name),
+        AUTO,
+        f"How to learn: {AUTO} (method, head and weight decay are found), {names}",
+        skip=("backbone", "head"),
     )
     parser.add_choice(
         "head",
-        heads.get,
-        str(getattr(method, "default_head", "ssgrl")),
+        lambda name: auto if method is auto and name == AUTO else heads.get(name),
+        AUTO if method is auto else str(getattr(method, "default_head", "ssgrl")),
         f"From feature map to classes: {', '.join(heads.names())}, or a dotted path",
         skip=("channels", "classes"),
     )
@@ -196,13 +223,37 @@ def _fail(message: str, code: int) -> int:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Warnings of this package in one line, without the line of code that they came from."""
+    """Warnings in one line, without the line of code that they came from, and each once however often it is raised."""
+    said: set[str] = set()
     before = warnings.formatwarning
-    warnings.formatwarning = lambda message, *place, **more: f"partlabel: warning: {typed(message)}\n"
+
+    def once(message: Warning | str, *place: Any, **more: Any) -> str:
+        text = f"partlabel: warning: {typed(message)}\n"
+        if text in said:
+            return ""
+        said.add(text)
+        return text
+
+    warnings.formatwarning = once  # type: ignore[assignment]
     try:
         yield
     finally:
         warnings.formatwarning = before
+
+
+@contextmanager
+def _quietly(asked: bool) -> Iterator[None]:
+    """Without progress, in this process and those that it starts."""
+    before = os.environ.get(QUIET)
+    if asked:
+        os.environ[QUIET] = "1"
+    try:
+        yield
+    finally:
+        if asked and before is None:
+            del os.environ[QUIET]
+        elif asked and before is not None:
+            os.environ[QUIET] = before
 
 
 OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {

@@ -9,7 +9,11 @@ from typing import Any, Literal
 
 from partlabel.text import did_you_mean, in_bytes
 
-Cache = Literal["features"]
+Cache = Literal["features", "none"]
+AUTO = "auto"
+"""The method that is no method: a search of settings (`selecting.py`)."""
+WEIGHT_DECAY = 0.02
+"""Where none is given and none is searched."""
 HERE_ONLY = frozenset({"workers", "cache_dir", "cache_size", "images", "devices", "num_nodes", "strategy"})
 """What may differ between a run and its resumption: facts about the machine."""
 
@@ -23,7 +27,8 @@ class TrainingConfig:
         batch_size: Images a step, in all processes together.
         lr: Learning rate at its highest, of everything but the backbone.
         backbone_lr: Learning rate of the backbone's trained part, as a multiple of `lr`.
-        weight_decay: Of the parameters that are trained, unless the method has parameter groups of its own.
+        weight_decay: Of the parameters that are trained, unless the method has parameter groups of its own. By default
+            it is searched, where the backbone is frozen (docs/selection.md); a value is used as given.
         decay_biases: Decay vectors too, biases and gains, as the authors of SST; by default only matrices.
         optimizer: `adam` has the decay in the gradient (L2, as the authors of SST), `adamw` decoupled.
         schedule: Of the learning rate: `onecycle`, `cosine` to zero, `constant`, or `step`: a tenth every
@@ -37,7 +42,8 @@ class TrainingConfig:
         val: Share of the training images set apart to choose the best epoch; 0 keeps the last one.
         augment: `paper`: squares of five sizes, flip; `light`: random resized crop, flip; `none`.
         completion: Learn after training what known labels of an image say of its unknown ones, for `fill`.
-        cache: `features` computes the frozen part of the backbone once per image and view, and trains on that.
+        cache: `features` computes the frozen part of the backbone once per image and view, and trains on that; `none`
+            decodes the images in every epoch. By default `features` where the whole backbone is frozen.
         cache_views: Views of each image in the cache: the plain one, and the others augmented.
         cache_dir: Where caches are; by default `partlabel` in the user's cache folder.
         cache_size: What caches may take together, as in `20GB`; those least recently used are deleted for that.
@@ -55,7 +61,7 @@ class TrainingConfig:
     batch_size: int = 64
     lr: float = 2e-3
     backbone_lr: float = 0.1
-    weight_decay: float = 0.02
+    weight_decay: float | None = None
     decay_biases: bool = False
     optimizer: Literal["adam", "adamw"] = "adam"
     schedule: Literal["cosine", "onecycle", "step", "constant"] = "cosine"
@@ -96,6 +102,11 @@ class TrainingConfig:
             )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed is {self.seed}; it has to lie between 0 and 2147483647")
+
+    @property
+    def decay(self) -> float:
+        """The weight decay: 0.02 where none was given or found."""
+        return WEIGHT_DECAY if self.weight_decay is None else self.weight_decay
 
     @property
     def several(self) -> bool:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from partlabel.data.aside import written_aside
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -149,7 +151,8 @@ class Evaluation:
 
     def save(self, path: str | Path) -> None:
         """Write `to_json` to a file."""
-        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+        with written_aside(Path(path)) as aside:
+            aside.write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> "Evaluation":

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel import __version__
-from partlabel.data.aside import written_aside
+from partlabel.data.aside import writing, written_aside
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -143,7 +143,7 @@ def to_onnx(tagger: "Tagger", path: str | Path) -> Path:
     onnx_program.model.metadata_props[KEY] = metadata(tagger)
     size = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
+    with writing(path), TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
         written = Path(folder) / path.name
         onnx_program.save(written, external_data=size > ONE_FILE)
         session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])

@@ -96,15 +96,16 @@ def fine_tune(
         ValueError: The tagger knows nothing yet, its classes are not the tables', or its logits do not come out of a
             linear layer.
     """
+    from partlabel.data.images import ImageDataset, eval_transform
     from partlabel.data.module import loader
     from partlabel.data.parts import aligned
-    from partlabel.fitting import dataset
 
     model = tagger.model
     if model is None:
         raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
+    plain, size = eval_transform(*tagger.view), tagger.view[0]
     learn, judge = (
-        loader(dataset(model, tagger.view, aligned(table, tagger.classes)), batch_size, workers=workers)
+        loader(ImageDataset(aligned(table, tagger.classes), plain, size=size), batch_size, workers=workers)
         for table in (train, val)
     )
     found = fine_tune_method(model, learn, judge, False, epochs, lr, patience, every, fewest)

@@ -1,7 +1,7 @@
 """Puts a run together: datasets, cache, learner; afterwards what the run leaves in its folder."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,27 +9,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int8
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from partlabel import completion, ranks
+from partlabel import caching, completion, ranks
 from partlabel.completion import Completion
-from partlabel.config import Cache, TrainingConfig
-from partlabel.data import features, room, statistics, words
+from partlabel.config import TrainingConfig
+from partlabel.data import features, statistics, words
 from partlabel.data.aside import written_aside
+from partlabel.data.feature_store import Stored
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
 from partlabel.data.module import ahead, as_it_is, loader
-from partlabel.data.parts import TRAIN, VAL, Parts, readable, truth_of
+from partlabel.data.part_names import TEST, TRAIN, VAL
+from partlabel.data.parts import Find, Parts, readable, truth_of
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch, Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone, Preprocessing
 from partlabel.nn.classes import Classes
 from partlabel.nn.pooling import CovariancePooling
-from partlabel.progress import track
+from partlabel.progress import progress, track
 from partlabel.run import Run
-from partlabel.text import in_bytes
+from partlabel.selection.result import Selection, save_out_of_fold
+from partlabel.selection.table import OUT_OF_FOLD, VALIDATION
+from partlabel.text import some
 
 if TYPE_CHECKING:
     from partlabel.report import Example
@@ -39,6 +43,8 @@ View = tuple[int, Preprocessing]
 EXAMPLES = 6
 COMPLETED_FROM = 20_000
 """Training images that `completion.py` learns from, at most."""
+JUDGING = 5
+"""One in so many of them judges the votes, where there is no validation set."""
 POOLED_FROM, POOLED_AT_ONCE = 512, 8
 """Images that a pooling is fitted on, and how many at a time."""
 
@@ -50,46 +56,13 @@ class Outcome(NamedTuple):
         history: What was measured in each epoch.
         val_logits: Of the validation images, by the best epoch; None without validation.
         completion: What known labels of an image say of its unknown ones; None where that does not help.
+        selection: What a search of settings found.
     """
 
     history: list[dict[str, Any]]
     val_logits: Float[np.ndarray, "image class"] | None
     completion: Completion | None = None
-
-
-def dataset(
-    model: Method,
-    view: View,
-    table: LabelTable,
-    cache: Cache | None = None,
-    cache_dir: str | Path | None = None,
-    workers: int = 0,
-    cache_size: str | None = None,
-) -> Dataset[Batch]:
-    """The plain images of a table, or what the cache has of them.
-
-    Args:
-        model: Its backbone's stem is what is cached.
-        view: Side of the images, and what the backbone expects.
-        table: The images.
-        cache: Whether to cache.
-        cache_dir: Where.
-        workers: Processes that read images for the cache.
-        cache_size: What caches may take, as in `20GB`.
-    """
-    plain = eval_transform(*view)
-    if cache is None:
-        return ImageDataset(table, plain, size=view[0])
-    views = features.compute(
-        _backbone(model),
-        table,
-        plain,
-        size=view[0],
-        where=cache_dir,
-        workers=workers,
-        limit=None if cache_size is None else in_bytes(cache_size),
-    )
-    return features.FeatureDataset(views, table, np.arange(len(table)))
+    selection: Selection | None = None
 
 
 def train(
@@ -124,9 +97,9 @@ def train(
 
     _warn_of_late_start(model, config.epochs)
     # Another seed divides the same images otherwise, and finds the same components, so the same cache.
+    cached = caching.uses_cache(_backbone(model).is_frozen, config)
     if not pooled:
-        fit_pooling(_backbone(model), view, _in_use(parts))
-    cached = config.cache is not None
+        fit_pooling(_backbone(model), view, in_use(parts), config if cached else None)
     learn, judge = _datasets(model, view, config, parts)
     workers = 0 if cached else config.workers
     pin = config.accelerator != "cpu" and torch.cuda.is_available()
@@ -153,6 +126,49 @@ def train(
     learned = logits(model, plain, cached, share=True)
     votes = completion.fit(learned, parts.train.labels[rows], said, parts.val.labels)
     return Outcome(learner.history, said, votes)
+
+
+def without_steps(
+    model: Method,
+    view: View,
+    config: TrainingConfig,
+    parts: Parts,
+    run: Run,
+    selection: Selection,
+    trained: Callable[[], None],
+) -> Outcome:
+    """Keep what a search found, and look at what follows from its out-of-fold predictions.
+
+    Args:
+        model: The winner, fitted.
+        view: Side of the images, and what the backbone expects.
+        config: How.
+        parts: The images.
+        run: Where.
+        selection: What was found.
+        trained: Called first: what follows may take long, or fail.
+    """
+    trained()
+    selection.save(run.selection, OUT_OF_FOLD if parts.val is None else VALIDATION)
+    save_out_of_fold(run.out_of_fold, selection.logits)
+    said = None
+    if parts.val is not None:
+        said = scores(
+            model, view, parts.val, config.batch_size, config.workers, False, caching.where_of(config)
+        )
+    votes = completed(selection.logits, parts.train.labels, config)
+    return Outcome([], said, votes, selection)
+
+
+def completed(
+    logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], config: TrainingConfig
+) -> Completion | None:
+    """What known labels of an image say of its unknown ones, from out-of-fold logits: a fifth of the images judge."""
+    if not config.completion or completion.too_many(logits.shape[1]) or len(logits) < 2:
+        return None
+    order = np.random.default_rng(config.seed).permutation(len(logits))[:COMPLETED_FROM]
+    judge, learn = np.split(order, [max(len(order) // JUDGING, 1)])
+    return completion.fit(logits[learn], labels[learn], logits[judge], labels[judge])
 
 
 def _warn_of_late_start(model: Method, epochs: int) -> None:
@@ -182,9 +198,14 @@ def classes_of(table: LabelTable, vectors: str | Path | None = None) -> Classes:
 
 
 def frozen(
-    table: LabelTable, covariance_rank: int = 0, name: str = backbones.LITE0, size: int = 224, pool: int = 1
+    table: LabelTable,
+    covariance_rank: int = 0,
+    name: str = backbones.LITE0,
+    size: int = 224,
+    pool: int = 1,
+    cache_dir: str | Path | None = None,
 ) -> Backbone:
-    """A backbone that is not trained, its pooling fitted.
+    """A backbone that is not trained, its pooling fitted, for which the features of the table are computed.
 
     Args:
         table: What the pooling is fitted on, where there is one to fit.
@@ -192,37 +213,58 @@ def frozen(
         name: As timm knows it.
         size: Side of the images.
         pool: Average the feature map over squares of so many places a side.
+        cache_dir: The folder of the feature cache.
     """
     backbone = backbones.create(
         name, trainable="none", image_size=size, pool=pool, covariance_rank=covariance_rank
     )
-    fit_pooling(backbone, (size, backbone.preprocessing), table)
+    if covariance_rank:
+        plain_view(backbone, table, size, cache_dir)
     return backbone
 
 
 def plain_view(
     backbone: Backbone, table: LabelTable, size: int = 224, cache_dir: str | Path | None = None
-) -> list[room.View]:
+) -> list[Stored]:
     """The features of the plain images of a table, computed if nobody did before."""
     return features.compute(
         backbone, table, eval_transform(size, backbone.preprocessing), size=size, where=cache_dir
     )
 
 
-def fit_pooling(backbone: nn.Module, view: View, table: LabelTable) -> None:
+def fit_pooling(
+    backbone: Backbone, view: View, table: LabelTable, cached: TrainingConfig | None = None
+) -> None:
     """Fit a backbone's pooling, where it has one to fit, on plain images of a table, evenly spaced.
 
     Args:
         backbone: Changed in place.
         view: Side of the images, and what the backbone expects.
         table: The images; their labels do not matter.
+        cached: How a run trains that caches features; None where nothing is cached.
     """
-    if not any(isinstance(module, CovariancePooling) for module in backbone.modules()):
+    if pooling_of(backbone) is None:
         return
+    if cached is not None:
+        (stored,), _ = caching.look(backbone, view[0], table, cached, views=1)
+        if backbone.pooling is not None:  # fitted in that pass, or loaded
+            return
     rows = np.unique(np.linspace(0, len(table) - 1, min(len(table), POOLED_FROM)).round().astype(int))
-    images = ImageDataset(table[rows], eval_transform(*view), size=view[0])
-    batches = track(loader(images, POOLED_AT_ONCE), "Finding components")
-    backbones.fit_pooling(backbone, (batch.images for batch in batches))
+    images: Dataset[Batch] = (
+        ImageDataset(table[rows], eval_transform(*view), size=view[0])
+        if cached is None
+        else features.FeatureDataset([stored], table[rows], rows)
+    )
+    with backbone.stem_done() if cached is not None else nullcontext():
+        batches = track(
+            loader(images, POOLED_AT_ONCE), "Fitting the pooling", len(rows), "photos", POOLED_AT_ONCE
+        )
+        backbones.fit_pooling(backbone, (batch.images for batch in batches))
+
+
+def pooling_of(backbone: nn.Module) -> CovariancePooling | None:
+    """The pooling of a backbone that is to be fitted, if it has one."""
+    return next((module for module in backbone.modules() if isinstance(module, CovariancePooling)), None)
 
 
 def logits(
@@ -249,18 +291,70 @@ def scored(
     """
     device = next(model.parameters()).device
     index, found = [], []
+    chosen = batches.sampler
+    photos = sum(len(rows.rows) for rows in chosen) if isinstance(chosen, list) else len(batches.dataset)  # type: ignore[arg-type]
     with torch.inference_mode(), _backbone(model).stem_done() if cached else nullcontext():
-        for batch in track(ahead(batches), "Looking at images", len(batches)):
+        for batch in _told(
+            ahead(batches), photos, "Scoring cached photos" if cached else "Looking at photos"
+        ):
             if len(batch.images):
                 found.append(model(batch.images.to(device)).float().cpu().numpy())
             index.append(batch.index.numpy())
     return np.concatenate(index), np.concatenate(found) if found else np.zeros((0, 0), np.float32)
 
 
+def _told(batches: Iterable[Batch], photos: int, doing: str) -> Iterator[Batch]:
+    """Batches, with the progress in photos."""
+    with progress(doing, photos, "photos") as advance:
+        for batch in batches:
+            yield batch
+            advance(len(batch.index))
+
+
+def scores(
+    model: Method,
+    view: View,
+    table: LabelTable,
+    batch_size: int,
+    workers: int,
+    keep: bool,
+    where: caching.Where,
+) -> Float[np.ndarray, "image class"]:
+    """What a method says of all images of a table.
+
+    Args:
+        model: In eval mode.
+        view: Side of the images, and what the backbone expects.
+        table: The images.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+        keep: Whether features that are computed are kept in the cache.
+        where: The cache.
+
+    Raises:
+        OSError: An image cannot be read.
+    """
+    if keep:
+        views = features.compute(
+            _backbone(model), table, eval_transform(*view), size=view[0], where=where.folder, workers=workers
+        )
+        stored = features.FeatureDataset(views, table, np.arange(len(table)))
+        return logits(model, loader(stored, batch_size), cached=True)
+    return _scored(model, view, table, batch_size, workers, False, where)[1]
+
+
 def scored_readable(
-    model: Method, view: View, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
+    model: Method,
+    view: View,
+    table: LabelTable,
+    batch_size: int,
+    workers: int,
+    skip_broken: bool,
+    where: caching.Where,
 ) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
-    """Which images of a table can be read, and what a method says of them. Each is read once.
+    """Which images of a table can be read, and what a method says of them.
+
+    Each is read once, or not at all where training left its features in the cache.
 
     Args:
         model: In eval mode.
@@ -269,16 +363,47 @@ def scored_readable(
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave images out that cannot be read, rather than refuse.
+        where: The cache.
 
     Raises:
         ValueError: Images cannot be read, and are not to be left out: all are listed.
     """
-    images = ImageDataset(table, eval_transform(*view), size=view[0], leave_out=skip_broken)
     try:
-        return scored(model, loader(images, batch_size, workers=workers))
+        return _scored(model, view, table, batch_size, workers, skip_broken, where)
     except OSError:
         readable(table, np.ones(len(table), bool), skip_broken)  # names all of them
         raise
+
+
+def _scored(
+    model: Method,
+    view: View,
+    table: LabelTable,
+    batch_size: int,
+    workers: int,
+    leave_out: bool,
+    where: caching.Where,
+) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
+    """Which images were scored, and their logits: of cached features where there are any."""
+    stored = caching.there(model, view, table, where)
+    cached = np.zeros(len(table), bool) if stored is None else stored.there
+    rows, found = [], []
+    if stored is not None and cached.any():
+        at = np.flatnonzero(cached)
+        index, said = scored(
+            model, loader(features.FeatureDataset([stored], table[at], at), batch_size), True
+        )
+        rows.append(at[index])
+        found.append(said)
+    if not cached.all():
+        at = np.flatnonzero(~cached)
+        images = ImageDataset(table[at], eval_transform(*view), size=view[0], leave_out=leave_out)
+        index, said = scored(model, loader(images, batch_size, workers=workers))
+        rows.append(at[index])
+        found.append(said)
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    some = [each for each in found if len(each)]
+    return np.concatenate(rows)[order], np.concatenate(some)[order] if some else found[0]
 
 
 def write_parts(run: Run, parts: Parts) -> None:
@@ -290,21 +415,32 @@ def write_parts(run: Run, parts: Parts) -> None:
 
 
 def write_results(
-    tagger: "Tagger", run: Run, parts: Parts, outcome: Outcome, graph: Float[np.ndarray, "class class"]
+    tagger: "Tagger",
+    run: Run,
+    parts: Parts,
+    outcome: Outcome,
+    graph: Float[np.ndarray, "class class"],
+    find: Find,
 ) -> None:
-    """Write what the run came to: the evaluation on validation, and the report."""
+    """Write what the run came to: the evaluation on validation, that on a labelled part `test`, and the report."""
     from partlabel import metrics, report
 
     evaluation, predictions, examples = None, None, []
     if parts.val is not None and outcome.val_logits is not None:
         predictions = (outcome.val_logits, parts.val.labels)
+    elif outcome.selection is not None:
+        predictions = (outcome.selection.logits, parts.train.labels)
+    if predictions is not None:
         evaluation = metrics.evaluate(*predictions, tagger.classes)
         evaluation.save(run.validation)
-        examples = examples_of(tagger, parts.val[:EXAMPLES])
+        examples = examples_of(tagger, (parts.train if parts.val is None else parts.val)[:EXAMPLES])
+    tested = score_test(tagger, parts, find)
+    if tested is not None:
+        metrics.evaluate(*tested, tagger.classes).save(run.test)
     report.build(
         run.report,
         title=tagger.name,
-        settings=tagger.settings,
+        settings=tagger.settings | (_searched(outcome.selection) if outcome.selection else {}),
         evaluation=evaluation,
         predictions=predictions,
         history=outcome.history,  # type: ignore[arg-type]
@@ -314,6 +450,49 @@ def write_results(
     )
 
 
+def score_test(
+    tagger: "Tagger", parts: Parts, find: Find
+) -> tuple[Float[np.ndarray, "image class"], Int8[np.ndarray, "image class"]] | None:
+    """Logits and labels of the part `test`; None where there is none, or none of its labels is known.
+
+    Images that cannot be read are left out with a warning: a training that has ended does not fail because of them.
+
+    Args:
+        tagger: Fitted.
+        parts: Of the table.
+        find: Finds the images that cannot be read, and caches the features of the others if the run does.
+    """
+    if TEST not in parts.table.parts:
+        return None
+    table, model = parts.table.part(TEST), tagger.model
+    if not table.known or model is None:
+        return None
+    broken = find(table)
+    out = {each.image for each in broken}
+    kept = (
+        table[[row for row, image in enumerate(table.images) if image not in out]]
+        if len(out) < len(table)
+        else None
+    )
+    if broken:
+        listed = some((f"{image} ({reason})" for image, reason in broken), most=3)
+        warnings.warn(
+            f"{len(broken)} of {len(table)} images of the part 'test' cannot be read and are not scored: {listed}",
+            stacklevel=2,
+        )
+    return None if kept is None or not kept.known else (tagger.scores(kept), kept.labels)
+
+
+def _searched(selection: Selection) -> dict[str, Any]:
+    """What the report says of a search."""
+    best = selection.winner
+    return {
+        "weight_decay": best.weight_decay,
+        "selected_by": f"{selection.folds}-fold cross-validation of {len(selection.candidates)} candidates, by "
+        f"{selection.criterion.replace('_', ' ')} ({best.cost:.4f})",
+    }
+
+
 def _datasets(
     model: Method, view: View, config: TrainingConfig, parts: Parts
 ) -> tuple[Dataset[Batch], Dataset[Batch] | None]:
@@ -321,20 +500,10 @@ def _datasets(
     size, preprocessing = view
     plain = eval_transform(size, preprocessing)
     augment = None if config.augment == "none" else train_transform(size, preprocessing, config.augment)
-    if config.cache is None:
+    if not caching.uses_cache(_backbone(model).is_frozen, config):
         learn: Dataset[Batch] = ImageDataset(parts.train, plain, augment, size, config.seed)
         return learn, None if parts.val is None else ImageDataset(parts.val, plain, size=size)
-    views = features.compute(
-        _backbone(model),
-        whole := _in_use(parts),
-        plain,
-        augment,
-        config.cache_views,
-        size,
-        config.cache_dir,
-        config.workers,
-        None if config.cache_size is None else in_bytes(config.cache_size),
-    )
+    views = _views(_backbone(model), size, whole := in_use(parts), config)
     row = {image: number for number, image in enumerate(whole.images)}
     rows = np.array([row[image] for image in parts.train.images])
     learn = features.FeatureDataset(views, parts.train, rows, config.seed)
@@ -344,12 +513,31 @@ def _datasets(
         return learn, features.FeatureDataset(
             views[:1], parts.val, np.array([row[i] for i in parts.val.images])
         )
-    return learn, dataset(
-        model, view, parts.val, config.cache, config.cache_dir, config.workers, config.cache_size
-    )
+    return learn, plain_images(_backbone(model), view, parts.val, config)
 
 
-def _in_use(parts: Parts) -> LabelTable:
+def plain_images(backbone: Backbone, view: View, table: LabelTable, config: TrainingConfig) -> Dataset[Batch]:
+    """The plain images of a table whose images can all be read, or their cached features if the run caches them."""
+    if not caching.uses_cache(backbone.is_frozen, config):
+        return ImageDataset(table, eval_transform(*view), size=view[0])
+    return features.FeatureDataset(_views(backbone, view[0], table, config, 1), table, np.arange(len(table)))
+
+
+def _views(
+    backbone: Backbone, size: int, table: LabelTable, config: TrainingConfig, views: int | None = None
+) -> list[Stored]:
+    """The features of a table whose images can all be read.
+
+    Raises:
+        OSError: One cannot, after all.
+    """
+    found, broken = caching.look(backbone, size, table, config, views)
+    if broken:
+        raise OSError(f"{Path(table.root or '.') / broken[0].image}: {broken[0].reason}")
+    return found
+
+
+def in_use(parts: Parts) -> LabelTable:
     """Training and validation images together: another seed divides the same ones otherwise."""
     return parts.table[[row for row, part in enumerate(parts.table.split or ()) if part in (TRAIN, VAL)]]
 
@@ -366,10 +554,17 @@ def examples_of(tagger: "Tagger", table: LabelTable) -> "list[Example]":
     model = tagger.model
     assert model is not None
     device = next(model.parameters()).device
-    batch = next(iter(loader(dataset(model, tagger.view, table), len(table))))
-    with torch.inference_mode():
-        images = batch.images.to(device)
-        out, judged = model.outputs(images), model(images)
+    stored = caching.there(model, tagger.view, table, tagger.cache)
+    cached = stored is not None and bool(stored.there.all())
+    images = (
+        features.FeatureDataset([stored], table, np.arange(len(table)))
+        if stored is not None and cached
+        else ImageDataset(table, eval_transform(*tagger.view), size=tagger.view[0])
+    )
+    batch = next(iter(loader(images, len(table))))
+    with torch.inference_mode(), _backbone(model).stem_done() if cached else nullcontext():
+        given = batch.images.to(device)
+        out, judged = model.outputs(given), model(given)
         together = None
         if out.features is not None and hasattr(model, "cooccurrence"):
             together = model.cooccurrence(out.features).float().cpu().numpy()  # type: ignore[operator]

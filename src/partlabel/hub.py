@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from partlabel import __version__
 from partlabel.citations import cite
 from partlabel.config import HERE_ONLY
-from partlabel.data.aside import written_aside
+from partlabel.data.aside import folder_aside
 from partlabel.data.table import LabelTable
 from partlabel.evaluation import Evaluation
 from partlabel.run import Run, read_json
@@ -41,9 +41,13 @@ def save(
     trained = None if run is None else Run(run)
     if trained is not None and trained.folder.resolve() == Path(folder).resolve():
         raise ValueError(f"{folder} is the run itself; give the model a folder of its own")
-    out = given.save(folder, _description(given, trained))
-    with written_aside(out / CARD) as aside:
-        aside.write_text(card(given, trained), encoding="utf-8")
+    out = Path(folder)
+    with folder_aside(out) as aside:
+        given.save(aside, _description(given, trained))
+        (aside / CARD).write_text(card(given, trained), encoding="utf-8")
+        for name in FILES:  # of a model that was there before
+            if out.exists() and not (aside / name).exists():
+                (out / name).unlink(missing_ok=True)
     return out
 
 

@@ -17,13 +17,15 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from partlabel import metrics, ranks
+from partlabel.codes import UNKNOWN
 from partlabel.config import TrainingConfig
 from partlabel.data.images import draw_seed
 from partlabel.methods import Batch, Method, Progress
 from partlabel.optimisation import optimizer, schedule
+from partlabel.selection.criteria import calibrated_cross_entropy
 from partlabel.text import some
 
-MAP = "val/mAP"
+MAP, COST = "val/mAP", "val/cross-entropy"
 
 
 class Learner(LightningModule):
@@ -38,7 +40,8 @@ class Learner(LightningModule):
         cached: Whether batches hold outputs of the backbone's stem.
 
     Attributes:
-        history: Of each epoch its number, the mean `terms`, the `pseudo_labels` by source, `val_map`, `lr`.
+        history: Of each epoch its number, the mean `terms`, the `pseudo_labels` by source, `val_map`, `lr`; in
+            `val` all that was measured on validation.
     """
 
     def __init__(
@@ -130,6 +133,8 @@ class Learner(LightningModule):
                 f"saw {len(labels)}: it has to gather what it kept, by partlabel.ranks.gather"
             )
         evaluation = metrics.evaluate(logits.numpy(), labels.numpy(), self.classes)
+        cost = calibrated_cross_entropy(logits, labels) if (labels != UNKNOWN).any() else math.nan
+        self.log(COST, cost, logger=False)
         for name in ("mAP", "mAP interpolated", "OF1", "CF1"):
             self.log(f"val/{name}", evaluation.numbers[name], prog_bar=name == "mAP", logger=False)
 

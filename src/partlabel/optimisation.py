@@ -17,13 +17,13 @@ def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
     `backbone_lr` times the rate.
     """
     kind = AdamW if config.optimizer == "adamw" else Adam
-    return kind(_groups(method, config), lr=config.lr, weight_decay=config.weight_decay)
+    return kind(_groups(method, config), lr=config.lr, weight_decay=config.decay)
 
 
 def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
     own: Callable[[float, float], Iterable[dict[str, Any]]] | None = getattr(method, "parameter_groups", None)
     if own is not None:
-        return [group | {"params": list(group["params"])} for group in own(config.lr, config.weight_decay)]
+        return [group | {"params": list(group["params"])} for group in own(config.lr, config.decay)]
     backbone = {id(parameter) for parameter in method.backbone.parameters()}
     groups: dict[tuple[bool, bool], dict[str, Any]] = {}
     for parameter in method.parameters():
@@ -31,7 +31,7 @@ def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
             continue
         in_backbone, decays = id(parameter) in backbone, parameter.ndim > 1 or config.decay_biases
         rate = config.lr * (config.backbone_lr if in_backbone else 1.0)
-        decay = config.weight_decay if decays else 0.0
+        decay = config.decay if decays else 0.0
         empty: dict[str, Any] = {"params": [], "lr": rate, "weight_decay": decay}
         groups.setdefault((in_backbone, not decays), empty)["params"].append(parameter)
     return [groups[key] for key in sorted(groups)]  # the head's first, whose rate is what is logged

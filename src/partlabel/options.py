@@ -16,11 +16,10 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
+from partlabel.errors import UsageError
 from partlabel.text import did_you_mean
 
-
-class UsageError(Exception):
-    """What was typed, or what a configuration file says, makes no sense; the message says what would."""
+__all__ = ["Parser", "UsageError", "recipes"]
 
 
 class _Formatter(DefaultHelpFormatter):

@@ -8,6 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps
 
+from partlabel.data.opening import opened
+from partlabel.data.pixels import photo_formats
+
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 DIM = np.array([0.16, 0.17, 0.24], dtype=np.float32)  # the night-blue that unattended places sink into
 
@@ -18,7 +21,7 @@ def read_small(path: Path, size: int) -> Image.Image | None:
     JPEGs are decoded at about the size asked for (Pillow's draft mode), so that large photos cost little.
     """
     try:
-        with Image.open(path) as image:
+        with opened(path, photo_formats()) as image:
             image.draft("RGB", (size, size))
             upright = ImageOps.exif_transpose(image).convert("RGB")
     except UNREADABLE:

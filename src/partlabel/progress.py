@@ -1,28 +1,166 @@
-"""Progress bars for work that takes a while: with rate and time left on a terminal, nothing anywhere else."""
+"""Progress of work that takes a while: a bar on a terminal, plain lines elsewhere, on standard error.
 
+On a terminal a bar shows rate and time left. Elsewhere (a log file, a cluster's output) a stage that takes longer than
+a second says that it began, then how far it is every ten seconds, and at last how long it took. All times are those of
+the monotonic clock. `PARTLABEL_QUIET=1`, or `--quiet` on the command line, keeps all of it silent; of processes that
+train together only the first one prints.
+"""
+
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sized
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
 
+QUIET = "PARTLABEL_QUIET"
+BEGINS_AFTER, EVERY = 1.0, 10.0
+"""Seconds after which a stage says that it began, and between two lines of one."""
+_RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+
+
+def quiet() -> bool:
+    """Whether nothing is shown: `PARTLABEL_QUIET` is set, or another process of the same training speaks."""
+    asked = os.environ.get(QUIET, "0") not in ("", "0")
+    return asked or any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)
+
 
 def on_terminal() -> bool:
-    """Whether a person is watching."""
-    return sys.stderr.isatty()
+    """Whether bars are shown: a person watches standard error, and did not ask for silence."""
+    return sys.stderr.isatty() and not quiet()
 
 
-def track(things: Iterable[T], doing: str, total: int | None = None) -> Iterator[T]:
-    """The things, one after the other, with a bar.
+def say(text: str) -> None:
+    """Print a line about the work to standard error, unless quiet."""
+    if not quiet():
+        print(text, file=sys.stderr, flush=True)
+
+
+class Stage:
+    """One stage of the work, told in lines; `track` makes one for whatever it goes through.
+
+    A thread looks at the clock, so that a line comes in time even while a single item takes long.
+
+    Args:
+        doing: What is done, as in "Caching features".
+        total: How many items there are; None if unknown.
+        unit: What an item is, as in "images".
+    """
+
+    def __init__(self, doing: str, total: int | None = None, unit: str = "") -> None:
+        self.doing = doing
+        self.total = total
+        self.unit = f" {unit}" if unit else ""
+        self.done = 0
+        self.note = ""
+        self.began = time.monotonic()
+        self.said = 0
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._clock = threading.Thread(target=self._watch, daemon=True)
+        if not quiet():
+            self._clock.start()
+
+    def advance(self, items: int = 1, note: str = "") -> None:
+        """Count items that are done, with a note that the next line shows, as the loss of an epoch."""
+        self.done += items
+        self.note = note or self.note
+
+    def close(self) -> None:
+        """End the stage; says how long it took if anything was said of it."""
+        self._ended.set()
+        if self._clock.ident is not None:
+            self._clock.join()
+        if self.said:
+            taken = time.monotonic() - self.began
+            rate = f" ({self._rate(taken)})" if self.done and taken > 0 else ""
+            say(f"{self.doing}: {self.done:,}{self.unit} in {shown_seconds(taken)}{rate}")
+
+    def line(self, seconds: float) -> str:
+        """How far the stage is after so many seconds."""
+        of = "" if self.total is None else f" of {self.total:,}"
+        parts = [f"{self.done:,}{of}{self.unit}"]
+        if self.done:
+            parts.append(self._rate(seconds))
+            if self.total is not None and self.total > self.done:
+                parts.append(f"{shown_seconds(seconds * (self.total / self.done - 1))} left")
+        if self.note:
+            parts.append(self.note)
+        return f"{self.doing}: {', '.join(parts)}"
+
+    def _rate(self, seconds: float) -> str:
+        rate = self.done / max(seconds, 1e-9)
+        return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+
+    def _watch(self) -> None:
+        if self._ended.wait(BEGINS_AFTER):
+            return
+        of = "" if self.total is None else f": {self.total:,}{self.unit}"
+        say(f"{self.doing}{of}")
+        self.said += 1
+        while not self._ended.wait(EVERY):
+            say(self.line(time.monotonic() - self.began))
+            self.said += 1
+
+
+def shown_seconds(seconds: float) -> str:
+    """A duration as people say it: `8 s`, `2 min 5 s`, `1 h 12 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{max(seconds, 0):.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def track(
+    things: Iterable[T], doing: str, total: int | None = None, unit: str = "", each: int = 1
+) -> Iterator[T]:
+    """Go through things and show how far it is: a bar on a terminal, lines elsewhere.
 
     Args:
         things: What is gone through.
-        doing: What is being done to them, as in "Looking for broken images".
-        total: How many there are, where `len` does not say.
+        doing: What is done to them, as in "Looking for broken images".
+        total: How many items there are, where `len` does not say; with `each`, in items.
+        unit: What an item is, as in "images".
+        each: Items in one thing, as images in a batch; the last thing may have fewer.
     """
-    if not on_terminal():
-        yield from things
+    known = len(things) * each if isinstance(things, Sized) else None
+    total = known if total is None else total
+    with progress(doing, total, unit) as advance:
+        done = 0
+        for thing in things:
+            yield thing
+            items = each if total is None else min(each, total - done)
+            done += items
+            advance(items)
+
+
+@contextmanager
+def progress(doing: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+    """A stage whose work is no loop over items; inside, call what is given with the number of items done.
+
+    Args:
+        doing: What is done.
+        total: How many items there are; None if unknown.
+        unit: What an item is.
+    """
+    if on_terminal():
+        with _bar(doing, total) as advance:
+            yield advance
         return
+    stage = Stage(doing, total, unit)
+    try:
+        yield stage.advance
+    finally:
+        stage.close()
+
+
+@contextmanager
+def _bar(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -34,9 +172,10 @@ def track(things: Iterable[T], doing: str, total: int | None = None) -> Iterator
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        known = len(things) if isinstance(things, Sized) else None
-        task = bar.add_task(doing, total=known if total is None else total, rate="")
-        for thing in things:
-            yield thing
+        task = bar.add_task(doing, total=total, rate="")
+
+        def advance(items: int) -> None:
             speed = bar.tasks[task].speed
-            bar.update(task, advance=1, rate=f"{speed:.0f}/s" if speed else "")
+            bar.update(task, advance=items, rate=f"{speed:.0f}/s" if speed else "")
+
+        yield advance

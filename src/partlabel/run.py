@@ -1,6 +1,5 @@
 """A run's folder: what is in it, and when a run may be gone on with.
 
-======================  ==========================================================================
 config.json             all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
 model.safetensors       its weights, written as soon as training has ended
 completion.safetensors  what known labels of an image say of its unknown ones, where that helps; looked for after that
@@ -10,21 +9,46 @@ skipped.csv             images that were left out, and why
 checkpoints/            `last.ckpt` to go on from, `best.ckpt`
 history.json            what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
 validation.json         the best epoch on validation
+test.json               the same model on the part `test` of the table, where that has known labels
 report.html             all of it on a page
 review/                 what people decided (`decisions.sqlite`), and what the model said of the images they were shown
 ======================  ==========================================================================
+=======
+=======================  ==========================================================================
+config.json              all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
+model.safetensors        its weights, written as soon as training has ended
+completion.safetensors   what known labels of an image say of its unknown ones, where that helps; looked for after that
+tuning.json              thresholds and calibration, once they were looked for (`tuning.py`)
+labels.parquet           the table, with the split that was used
+skipped.csv              images that were left out, and why
+checkpoints/             `last.ckpt` to go on from, `best.ckpt`
+history.json             what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
+selection.json           the settings that were compared, and the ones chosen, where they were searched
+out_of_fold.safetensors  logits of the training images by models that did not learn from them, after a search
+validation.json          the best epoch on validation, or out-of-fold predictions where no validation set was used
+test.json                the same model on the part `test` of the table, where that has known labels
+report.html              all of it on a page
+review/                  what people decided (`decisions.sqlite`), and what the model said of the images they were shown
+=======================  ==========================================================================
 """
 
+import inspect
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from partlabel.data.aside import written_aside
 from partlabel.data.table import LabelTable
 from partlabel.text import some
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Run:
@@ -42,9 +66,12 @@ class Run:
         self.tuning = self.folder / "tuning.json"
         self.labels = self.folder / "labels.parquet"
         self.skipped = self.folder / "skipped.csv"
+        self.selection = self.folder / "selection.json"
+        self.out_of_fold = self.folder / "out_of_fold.safetensors"
         self.history = self.folder / "history.json"
         self.metrics = self.folder / "metrics.csv"
         self.validation = self.folder / "validation.json"
+        self.test = self.folder / "test.json"
         self.report = self.folder / "report.html"
         self.review = self.folder / "review"
         self.decisions = self.review / "decisions.sqlite"
@@ -89,11 +116,12 @@ class Run:
     def _check_same(self, config: Mapping[str, Any]) -> None:
         from partlabel.config import HERE_ONLY
 
-        before, now = _flat(read_json(self.config)), _flat(json.loads(json.dumps(config)))
+        before, now = _flat(_asked(read_json(self.config))), _flat(_asked(json.loads(json.dumps(config))))
         changed = [
             f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name) and name.rpartition(".")[2] not in {*HERE_ONLY, "partlabel"}
+            and name != "name"  # of the folder, which may have been moved
         ]
         if changed:
             raise ValueError(
@@ -126,6 +154,47 @@ class Run:
             pl.from_dicts([dict(row) for row in columns], infer_schema_length=None).write_csv(aside)
 
 
+def withdraws(fit: Callable[P, T]) -> Callable[P, T]:
+    """Let a function that trains leave no run behind where it fails before its first step.
+
+    Args:
+        fit: Its argument `out` names the run's folder; an error of its training says in `after_step` how far it came.
+    """
+    signature = inspect.signature(fit)
+
+    @wraps(fit)
+    def withdrawing(*args: P.args, **options: P.kwargs) -> T:
+        bound = signature.bind(*args, **options)
+        bound.apply_defaults()
+        run = Run(bound.arguments["out"])
+        before = {each.name for each in run.folder.iterdir()} if run.folder.is_dir() else None
+        try:
+            return fit(*args, **options)
+        except Exception as error:
+            from partlabel import ranks
+
+            begun = getattr(error, "after_step", 0) or run.last.exists() or run.weights.exists()
+            if not begun and run.config.name not in (before or ()) and ranks.is_first():
+                _take_back(run.folder, before)
+            raise
+
+    return withdrawing
+
+
+def _take_back(folder: Path, before: set[str] | None) -> None:
+    """Delete what came into a folder, and the folder if it was not there before."""
+    for each in folder.iterdir() if folder.is_dir() else ():
+        if each.name in (before or ()):
+            continue
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each, ignore_errors=True)
+        else:
+            each.unlink(missing_ok=True)
+    if before is None and folder.is_dir():
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def digest(table: LabelTable) -> str:
     """A short name for exactly these images, classes, labels and parts."""
     parts = json.dumps([table.images, table.classes, table.split], ensure_ascii=False)
@@ -140,8 +209,10 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not UTF-8 among them
         raise ValueError(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is not JSON of ours: its brackets are nested too deep") from error
 
 
 def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], mend: str) -> Mapping[str, Any]:
@@ -178,6 +249,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _asked(config: dict[str, Any]) -> dict[str, Any]:
+    """The description of a run before a search of settings replaced what was asked by what was found."""
+    config = dict(config)
+    if "asked" in config:
+        config["tagger"] = config.pop("asked")
+    config.pop("name", None)
+    config.pop("selection", None)
+    return config
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,10 +10,25 @@ from torch.distributed import DistError
 
 from partlabel.run import Run
 
+INTERRUPTED = "interrupted"
+
 
 @contextmanager
 def stopped_plainly(trainer: Trainer, run: Run) -> Iterator[None]:
-    """Says of what stops training from outside where it stopped, and how to go on."""
+    """Says of what stops training from outside where it stopped, and how to go on.
+
+    Whatever error it is, its `after_step` says how many steps had been taken.
+    """
+    try:
+        with _told(trainer, run):
+            yield
+    except BaseException as error:
+        error.after_step = trainer.global_step  # type: ignore[attr-defined]
+        raise
+
+
+@contextmanager
+def _told(trainer: Trainer, run: Run) -> Iterator[None]:
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -23,7 +38,7 @@ def stopped_plainly(trainer: Trainer, run: Run) -> Iterator[None]:
     ) as stop:  # Lightning makes the one into the other, and is deaf from then on
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
-        raise KeyboardInterrupt(_stopped("interrupted", trainer, run)) from stop
+        raise KeyboardInterrupt(_stopped(INTERRUPTED, trainer, run)) from stop
     except OSError as error:
         raise OSError(_stopped(_reason(error), trainer, run)) from error
     except RuntimeError as error:
@@ -47,5 +62,7 @@ def _reason(error: OSError) -> str:
 def _stopped(why: str, trainer: Trainer, run: Run) -> str:
     """Why and where a run stopped, and how it goes on."""
     at = f"training stopped in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}"
+    if why != INTERRUPTED and not trainer.global_step and not run.last.exists():
+        return f"{why}; training stopped before its first step, and no run is left in {run.folder}"
     how = "goes on after its last whole epoch" if run.last.exists() else "begins anew, for no epoch had ended"
     return f"{why}; {at}; resume=True (--resume) {how} (run folder {run.folder})"

@@ -1,5 +1,6 @@
 """The door for a user's code: a tagger is fitted to a label table, evaluated, asked, saved and loaded."""
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,17 +10,20 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
-from partlabel import __version__, completion, methods, ranks, registry
+from partlabel import __version__, completion, errors, methods, ranks, registry
+from partlabel.caching import Where
 from partlabel.codes import UNKNOWN
 from partlabel.completion import Completion
-from partlabel.config import Cache, TrainingConfig
+from partlabel.config import AUTO, Cache, TrainingConfig
 from partlabel.data.table import LabelTable, frozen
+from partlabel.description import read_description
 from partlabel.fixes import Argument
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
-from partlabel.run import Run, digest, read_json, read_tensors
+from partlabel.run import Run, digest, read_tensors, withdraws
+from partlabel.selection.candidates import linear_head
 from partlabel.text import some
 from partlabel.tuning import Tuning
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from partlabel.data.filled import FilledTable
     from partlabel.data.parts import Parts
     from partlabel.metrics import Evaluation
+    from partlabel.selection.result import Selection
 
 Tuned = Literal["tuned"]
 PREDICTION = "prediction"
@@ -40,9 +45,10 @@ class Tagger:
 
     Args:
         classes: Their names, in the order of every output.
-        method: How to learn: a name in `methods`, or a dotted path to a `Method`.
+        method: How to learn: a name in `methods`, or a dotted path to a `Method`; `auto` finds method, head and weight
+            decay by cross-validation (docs/selection.md).
         method_args: Its options.
-        head: From feature map to classes: a name in `nn/heads`; by default the method's own.
+        head: From feature map to classes: a name in `nn/heads`; by default the method's own, or what `auto` finds.
         head_args: Its options.
         backbone: A timm model.
         pretrained: `auto` takes ImageNet weights from an installed package for `tf_efficientnet_lite0` and timm's
@@ -53,7 +59,7 @@ class Tagger:
         words: Where class vectors come from: `learned`, a GloVe text or npz file, or an embedder's name.
 
     Raises:
-        ValueError: There is no such method or head.
+        ValueError: There is no such method or head, or `auto` cannot search on the head.
         TypeError: It has no such option; the message names the nearest.
 
     Attributes:
@@ -62,14 +68,16 @@ class Tagger:
         completion: What known labels of an image say of its unknown ones; None where that does not help.
         tuning: Thresholds, and the calibration that `predict` and `fill` apply; None until it was looked for.
         lean: Whether it holds only what prediction needs, and not what training kept besides.
-        settings: The arguments that rebuild it.
+        settings: The arguments that rebuild it; after a search, with the method and the head that were found.
+        selection: What the search of the last `fit` found; None without one.
+        cache: The feature cache that training left, and that scoring looks into.
         name: Method and run, as in `sst@a`: the source of the labels it fills in.
     """
 
     def __init__(
         self,
         classes: Sequence[str],
-        method: str = "soft_sst",
+        method: str = AUTO,
         method_args: Mapping[str, Any] | None = None,
         head: str | None = None,
         head_args: Mapping[str, Any] | None = None,
@@ -81,13 +89,7 @@ class Tagger:
         words: str | Path | None = None,
     ) -> None:
         self.classes = tuple(classes)
-        self._method = registry.choose(
-            methods.__name__, method, Method, method_args or {}, ("backbone", "head")
-        )
-        head = head or self._method.default_head
-        self._head = registry.choose(
-            heads.__name__, head, heads.Head, head_args or {}, ("channels", "classes")
-        )
+        head = self._choose(method, method_args or {}, head, head_args or {})
         self.pretrained = pretrained
         self.settings: dict[str, Any] = {
             "method": method,
@@ -100,13 +102,39 @@ class Tagger:
             "pool": pool,
             "words": None if words is None else str(words),
         }
+        self._asked = dict(self.settings)
+        self.selection: Selection | None = None
         self.model: Method | None = None
         self.completion: Completion | None = None
         self.tuning: Tuning | None = None
         self.lean = False
         self.view = (image_size, backbones.Preprocessing())
+        self.cache = Where()
+        self._word_dim: int | None = None
         self.name = f"{method}@unnamed"
 
+    def _choose(
+        self, method: str, method_args: Mapping[str, Any], head: str | None, head_args: Mapping[str, Any]
+    ) -> str | None:
+        """Find the classes of method and head; the name of the head, None where a search is to find one."""
+        if method == AUTO:
+            for options, what in ((method_args, "method"), ({} if head else head_args, "head")):
+                if options:
+                    raise TypeError(
+                        f"the {what} is searched, and has no option {next(iter(options))!r}: name the {what}"
+                    )
+            if head is None:
+                return None
+            linear_head(head)
+        else:
+            self._method = registry.choose(
+                methods.__name__, method, Method, method_args, ("backbone", "head")
+            )
+            head = head or self._method.default_head
+        self._head = registry.choose(heads.__name__, head, heads.Head, head_args, ("channels", "classes"))
+        return head
+
+    @withdraws
     def fit(
         self,
         table: LabelTable,
@@ -117,10 +145,15 @@ class Tagger:
         resume: bool | Literal["auto"] = False,
         start_from: str | Path | None = None,
         skip_broken: bool = False,
+        groups: Sequence[str] | None = None,
         config: TrainingConfig | None = None,
         **options: Any,
     ) -> "Tagger":
-        """Train on the known labels of a table, from the start, and keep the epoch that is best on validation.
+        """Train on the known labels of a table, from the start.
+
+        With `method="auto"`, and for a method that can be fitted full batch and whose weight decay is not given,
+        settings are found by cross-validation and no image is set apart (docs/selection.md). Other methods are trained
+        by steps, and keep the epoch that is best on validation.
 
         Args:
             table: If it has a split, its part `train` is trained on and its part `val`, if any, chooses the epoch.
@@ -131,6 +164,7 @@ class Tagger:
             start_from: A run whose backbone and head are begun with, as after more labels became known. What a method
                 remembers (images, features, judgements) begins empty.
             skip_broken: Leave images out that cannot be read, and list them in `skipped.csv`.
+            groups: A name per image of the table; in cross-validation, images of one group stay together.
             config: How to train.
             **options: Fields of `TrainingConfig`, changed in `config`.
 
@@ -142,26 +176,38 @@ class Tagger:
             OSError: An image vanished, a process that reads images died, or a file cannot be written.
             KeyboardInterrupt: By Ctrl-C; the message says how to go on.
         """
-        from partlabel import fitting
-        from partlabel.data.parts import aligned, divide
+        from partlabel import caching, fitting, machine, selecting
+        from partlabel.data.parts import aligned, divide, with_val
 
         if isinstance(val, int | float):
             options["val"] = float(val)
             val = None
         config = (config or TrainingConfig()).with_options(**options)
         config.check_started(os.environ)
+        machine.check(config)
+        self._restart()
+        selecting.check(self.settings, config)
+        full_batch = selecting.fits_full_batch(self.settings, config)
         table = aligned(table, self.classes)
         val = None if val is None else aligned(val, self.classes, "the validation table")
         truth = None if truth is None else aligned(truth, self.classes, "the truth")
         run = Run(out)
         self.name = f"{self.settings['method']}@{run.folder.resolve().name}"
-        parts = divide(table, val, config.val, config.seed, skip_broken)
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            self.model, graph = self._start(parts)
+        group_of = None if groups is None else dict(zip(table.images, groups, strict=True))
+        self.cache = caching.where_of(config)
+        find = caching.finder(self, config, start_from, 1 if full_batch else None)
+        parts = divide(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken, find)
         self.completion, self.tuning, self.lean = None, None, False
-        if start_from is not None:
-            self._begin_with(start_from)
+        if full_batch:
+            selecting.warn_of_unused(self.settings, config)
+            parts = parts if val is not None else with_val(parts)
+            backbone = self._search_on(parts, start_from, config)
+        else:
+            with torch.random.fork_rng():
+                torch.manual_seed(config.seed)
+                self.model, graph = self._start(parts)
+            if start_from is not None:
+                self._begin_with(start_from)
         about = {"images": str(Path(table.root or ".").resolve()), "table": digest(parts.table)}
         description = self._description() | {"training": config.to_dict(), "data": about}
         if start_from is not None:
@@ -175,15 +221,44 @@ class Tagger:
             if writes:
                 self.save(run.folder, description)
 
-        pooled = start_from is not None
-        outcome = fitting.train(
-            self.model, self.view, config, parts, truth, run, checkpoint, pooled, trained=keep
-        )
+        if full_batch:
+            inside = None if group_of is None else [group_of[image] for image in parts.train.images]
+            graph = self._find_settings(backbone, parts, config, inside)
+            assert self.selection is not None and self.model is not None
+            description |= self._description() | {
+                "asked": self._asked,
+                "selection": self.selection.to_dict()["winner"],
+            }
+            outcome = fitting.without_steps(
+                self.model, self.view, config, parts, run, self.selection, trained=keep
+            )
+        else:
+            pooled = start_from is not None
+            if selecting.searches_by_steps(self.settings, config, parts):
+                assert self.model is not None
+                if not pooled:
+                    fitting.fit_pooling(
+                        self.model.backbone,
+                        self.view,
+                        fitting.in_use(parts),
+                        caching.if_used(self.model, config),
+                    )
+                pooled = True
+                fresh = copy.deepcopy(self.model)
+                decay = selecting.decay_by_steps(
+                    lambda: copy.deepcopy(fresh), self.view, config, parts, truth, run
+                )
+                config = config.with_options(weight_decay=decay)
+                checkpoint = run.last
+                description |= {"selection": {"weight_decay": decay}}
+            outcome = fitting.train(
+                self.model, self.view, config, parts, truth, run, checkpoint, pooled, trained=keep
+            )
         self.completion = outcome.completion
         if writes:
             if self.completion is not None:
                 self.completion.save(run.completion)
-            fitting.write_results(self, run, parts, outcome, graph)
+            fitting.write_results(self, run, parts, outcome, graph, find)
         return self
 
     def scores(
@@ -200,18 +275,17 @@ class Tagger:
             table: With a root; its labels do not matter.
             batch_size: Images at a time.
             workers: Processes that read images.
-            cache: `features` keeps what the frozen part of the backbone makes of the images.
+            cache: `features` keeps what the frozen part of the backbone makes of the images; `none` decodes all of
+                them; by default those are decoded that training, or a call with `features`, did not leave in the cache.
             cache_dir: Where caches are.
 
         Raises:
             OSError: An image cannot be read.
         """
-        from partlabel.data.module import loader
-        from partlabel.fitting import dataset, logits
+        from partlabel.fitting import scores
 
-        model = self._fitted()
-        images = dataset(model, self.view, table, cache, cache_dir, workers)
-        return logits(model, loader(images, batch_size, workers=0 if cache else workers), cache is not None)
+        where = Where(cache != "none" and self.cache.used, cache_dir or self.cache.folder)
+        return scores(self._fitted(), self.view, table, batch_size, workers, cache == "features", where)
 
     def evaluate(
         self,
@@ -353,7 +427,7 @@ class Tagger:
         blank = (table.labels == UNKNOWN).any(axis=1)
         if blank.any():
             rows, logits = scored_readable(
-                self._fitted(), self.view, table[blank], batch_size, workers, skip_broken
+                self._fitted(), self.view, table[blank], batch_size, workers, skip_broken, self.cache
             )
             kept = ~blank
             kept[np.flatnonzero(blank)[rows]] = True
@@ -450,13 +524,21 @@ class Tagger:
         return cls.load(hub.fetch(name, **options))
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Tagger":
-        """The tagger that `save`, or a run, left in a folder. Nothing is unpickled, and no code in the folder is run.
+    def load(cls, folder: str | Path, trust: bool = False) -> "Tagger":
+        """The tagger that `save`, or a run, left in a folder.
+
+        Nothing is unpickled, no network is asked, and no code is run but that of installed packages.
+
+        Args:
+            folder: Of the model.
+            trust: Import its method and head also from the working directory and from the folder itself, and take a
+                backbone that timm has from elsewhere (`hf-hub:owner/name`).
 
         Raises:
             FileNotFoundError: There is none; the message says whether its run has not ended.
             ValueError: A file is damaged, its weights are not those of its description, its votes or its tuning are of
-                other classes, or its method or head is in a file that lies in the folder itself.
+                other classes; or it is not trusted, and its method or head is in no installed package, or its backbone
+                is no plain name of timm's.
         """
         from safetensors.torch import load_file
 
@@ -468,13 +550,21 @@ class Tagger:
         state = read_tensors(
             run.weights, load_file, "copy it again from where the model came from, or train again"
         )
-        description = read_json(run.config)
+        description = read_description(run.config, cls)
         named = [description["tagger"].get(name) for name in ("method", "method_args", "head", "head_args")]
-        registry.refuse_code_within(run.folder, named)
-        try:
-            tagger = cls._restored(description, state)
-        except RuntimeError as error:
-            raise ValueError(f"{run.weights} does not fit {run.config}: {error}") from error
+        if trust:
+            registry.import_typed(named, [Path.cwd(), run.folder])
+        else:
+            registry.refuse_uninstalled(run.config, named, [Path.cwd(), run.folder])
+            backbones.refuse_elsewhere(run.config, description["tagger"].get("backbone"))
+        with errors.naming(run.config, "no tagger can be made of it"):
+            try:
+                tagger = cls._restored(description, state)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{run.weights} does not fit {run.config}: {errors.on_one_line(error)}"
+                ) from error
+        tagger.cache = cache_of(description.get("training", {}))
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)
             if tagger.completion.votes.shape != (len(tagger.classes), len(tagger.classes)):
@@ -529,6 +619,13 @@ class Tagger:
         tagger.model, tagger.name = model.eval(), description["name"]
         return tagger
 
+    @property
+    def covariance_rank(self) -> int:
+        """Components of the pooling that the head wants, or one of those that are searched; 0 for none."""
+        from partlabel import selecting
+
+        return selecting.covariance_rank(self.settings)
+
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
         """The method before training, and the label graph it was given."""
         from partlabel.fitting import classes_of
@@ -536,10 +633,63 @@ class Tagger:
         classes = classes_of(parts.train, self.settings["words"])
         return self._build(classes), classes.graph_or_identity.numpy()
 
+    def _restart(self) -> None:
+        """Forget what an earlier search found."""
+        self.settings, self.selection = dict(self._asked), None
+
+    def _search_on(
+        self, parts: "Parts", start_from: str | Path | None, config: TrainingConfig
+    ) -> backbones.Backbone:
+        """The frozen backbone whose features a search compares."""
+        from partlabel import selecting
+
+        start = None if start_from is None else self._same_backbone(start_from)
+        backbone = selecting.backbone_of(self.settings, self.pretrained, start, parts, config)
+        self.view = (self.settings["image_size"], backbone.preprocessing)
+        return backbone
+
+    def _find_settings(
+        self,
+        backbone: backbones.Backbone,
+        parts: "Parts",
+        config: TrainingConfig,
+        groups: Sequence[str] | None,
+    ) -> np.ndarray:
+        """Search, and take over the winner; the label graph."""
+        from partlabel import selecting
+        from partlabel.fitting import classes_of
+
+        classes = classes_of(parts.train, self.settings["words"])
+        self.selection = selecting.select(backbone, parts.train, classes, self.settings, config, groups)
+        best = self.selection.winner
+        self.settings |= {
+            "method": best.rule.method,
+            "method_args": dict(best.rule.options),
+            "head": best.head,
+        }
+        self._choose(*(self.settings[name] for name in ("method", "method_args", "head", "head_args")))
+        self.name = f"{best.rule.method}@{self.name.rpartition('@')[2]}"
+        self.model = self._build(classes)
+        selecting.take_over(self.model, self.selection.model, backbone)
+        return classes.graph_or_identity.numpy()
+
+    def _same_backbone(self, folder: str | Path) -> "Tagger":
+        """Another run, seen to have the same backbone and classes."""
+        other = Tagger.load(folder)
+        self._check_same(other, folder, ("backbone", "image_size", "pool"))
+        return other
+
     def _begin_with(self, folder: str | Path) -> None:
         """Take backbone and head of another run, which must be of the same kind."""
         other = Tagger.load(folder)
-        names = ("head", "head_args", "backbone", "trainable", "image_size", "pool", "words")
+        same = ("head", "head_args", "backbone", "trainable", "image_size", "pool", "words")
+        self._check_same(other, folder, same)
+        ours, theirs = self._fitted(), other._fitted()
+        ours.backbone.load_state_dict(theirs.backbone.state_dict())
+        ours.head.load_state_dict(theirs.head.state_dict())
+
+    def _check_same(self, other: "Tagger", folder: str | Path, names: Sequence[str]) -> None:
+        """See that what is begun with has the same settings."""
         differing = [
             f"{name} is {self.settings[name]!r} and was {other.settings[name]!r}"
             for name in names
@@ -549,9 +699,6 @@ class Tagger:
             differing.append("the classes are others, or in another order")
         if differing:
             raise ValueError(f"cannot start from {folder}: {'; '.join(differing)}")
-        ours, theirs = self._fitted(), other._fitted()
-        ours.backbone.load_state_dict(theirs.backbone.state_dict())
-        ours.head.load_state_dict(theirs.head.state_dict())
 
     def _build(self, classes: Classes) -> Method:
         known = self.settings
@@ -592,7 +739,9 @@ class Tagger:
         from partlabel.data.images import find_broken, skip
         from partlabel.fitting import scored_readable
 
-        rows, logits = scored_readable(self._fitted(), self.view, table, batch_size, workers, skip_broken)
+        rows, logits = scored_readable(
+            self._fitted(), self.view, table, batch_size, workers, skip_broken, self.cache
+        )
         if len(rows) < len(table):
             table = table[rows] if len(rows) else skip(table, find_broken(table))
         return table, logits
@@ -612,6 +761,11 @@ class Tagger:
         if self.model is None:
             raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
         return self.model
+
+
+def cache_of(training: Mapping[str, Any]) -> Where:
+    """The feature cache that a run used, by what `config.json` says of its training."""
+    return Where(training.get("cache") != "none", training.get("cache_dir"))
 
 
 def _is_of(name: str, model: Method) -> bool:

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 from math import ceil
+
+MOST_KNOWN, MOST_LETTERS = 2000, 100
+"""Words that the nearest is looked for among, and letters of the one it is looked for: each costs time."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`" (did you mean 'x'?)"` for the nearest known word, or nothing."""
-    nearest = get_close_matches(word, list(known), n=1)
+    nearest = get_close_matches(word[:MOST_LETTERS], list(islice(known, MOST_KNOWN)), n=1)
     return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from partlabel.callbacks import Average, Keep, Moments
+from partlabel.callbacks import Average, Keep, Moments, Told
 from partlabel.config import TrainingConfig
 from partlabel.learner import Learner, flat
 from partlabel.methods import Batch
@@ -72,6 +72,7 @@ def fit(
         done = len(torch.load(resume, map_location="cpu", weights_only=True)["history"])
         train.sampler.set_epoch(done)  # type: ignore[attr-defined]
     bars: list[Callback] = [RichProgressBar(leave=True)] if on_terminal() else []
+    told: list[Callback] = [] if bars else [Told(config.epochs)]
     averages: list[Callback] = [Average(config.ema)] if config.ema else []
     with _quiet(), torch.random.fork_rng():
         trainer = Trainer(
@@ -84,7 +85,7 @@ def fit(
             max_epochs=config.epochs,
             accumulate_grad_batches=config.accumulate,
             gradient_clip_val=config.clip or None,
-            callbacks=[*callbacks, *averages, Keep(run), *bars],
+            callbacks=[*callbacks, *averages, Keep(run), *bars, *told],
             logger=TensorBoardLogger(run.folder, name="tensorboard", version=""),
             enable_progress_bar=bool(bars),
             enable_model_summary=False,

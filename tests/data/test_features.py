@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from partlabel.data import features, room
+from partlabel.data import feature_pass, features, images, room
 from partlabel.data.features import FeatureDataset, compute
 from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
 from partlabel.data.table import LabelTable
@@ -62,14 +63,20 @@ def start(folder, die=0, wait=0.0):
     )
 
 
+def draws_of(table):
+    """What augmentations depend on: the bytes of the photo."""
+    files = (table.path(row).read_bytes() for row in range(len(table)))
+    return [int(blake2b(file, digest_size=16).hexdigest()[:8], 16) for file in files]
+
+
 @pytest.fixture
 def table(tmp_path):
     return draw(tmp_path)
 
 
-def draw(tmp_path):
+def draw(tmp_path, seed=0):
     for number in range(COUNT):
-        pixels = np.random.RandomState(number).randint(0, 255, (20, 24, 3), np.uint8)
+        pixels = np.random.RandomState(seed + number).randint(0, 255, (20, 24, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     names = tuple(f"{number}.png" for number in range(COUNT))
     labels = np.arange(COUNT, dtype=np.int8)[:, None] % 2
@@ -79,11 +86,13 @@ def draw(tmp_path):
 def test_cached_features_are_those_of_the_stem(backbone, table, tmp_path):
     files = compute(backbone, table, PLAIN, LIGHT, 3, SIZE, tmp_path / "c")
     cached = FeatureDataset(files, table, np.arange(COUNT), seed=4)
+    draws = draws_of(table)
     rows = [4, 0, 5, 2]
     for epoch in (-1, 0, 1, 2):
         batch, view = cached[Rows(epoch, rows)], cached.view_of(epoch)
         for place, row in enumerate(rows):
-            image = ImageDataset(table, PLAIN, LIGHT if view[row] else None, SIZE).image(int(view[row]), row)
+            images = ImageDataset(table, PLAIN, LIGHT if view[row] else None, SIZE, draws=draws)
+            image = images.image(int(view[row]), row)
             expected = backbone.stem_outputs(image[None])[0]
             torch.testing.assert_close(batch.images[place], expected, rtol=2e-3, atol=2e-3)
         assert batch.labels[:, 0].tolist() == [0, 0, 1, 0] and batch.index.tolist() == rows
@@ -112,16 +121,43 @@ def test_what_is_there_is_not_computed_again(backbone, table, tmp_path):
     assert Counted.seen == 3 * COUNT, "labels do not matter, and a view more is one view's work"
 
 
-def test_what_changed_is_computed_again(backbone, table, tmp_path):
-    first = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
-    Image.new("RGB", (20, 24)).save(table.path(2))
-    changed = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
-    fewer = compute(backbone, table[:4], PLAIN, size=SIZE, where=tmp_path / "c")
-    smaller = compute(backbone, table, eval_transform(8, Preprocessing()), size=8, where=tmp_path / "c")
+def test_only_what_changed_is_computed_again(backbone, table, tmp_path):
+    def seen(*of, size=SIZE, plain=PLAIN):
+        before = Counted.seen
+        (view,) = compute(backbone, *of, plain, size=size, where=tmp_path / "c")
+        return Counted.seen - before, [held.path for held in view.held]
+
+    first, paths = seen(table)
+    assert first == COUNT and len(paths) == 1
+    Image.fromarray(np.full((20, 24, 3), 7, np.uint8)).save(table.path(2))
+    changed, both = seen(table)
+    assert changed == 1 and both[0] == paths[0] and len(both) == 2, (
+        "the photo that changed, in a view of its own"
+    )
+    assert seen(table[:2]) == (0, paths) and seen(table[[5, 3, 2]]) == (0, both)
+    smaller, other = seen(table, size=8, plain=eval_transform(8, Preprocessing()))
+    assert smaller == COUNT and not set(other) & set(both)
     with torch.no_grad():
         backbone.stem.weight[0, 0, 0, 0] += 1
-    other = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
-    assert len({view.path for (view,) in (first, changed, fewer, smaller, other)}) == 5
+    assert seen(table)[0] == COUNT
+
+
+def test_features_taken_from_several_views_are_those_of_each_photo(backbone, table, tmp_path):
+    whole = compute(seeded(), table, PLAIN, LIGHT, 2, SIZE, tmp_path / "whole")
+    for part in ([4, 1], [0, 5], [5, 2, 1, 3]):
+        compute(backbone, table[part], PLAIN, LIGHT, 2, SIZE, tmp_path / "c")
+    Counted.seen = 0
+    parts = compute(backbone, table[[3, 1, 4, 0, 5, 2]], PLAIN, LIGHT, 2, SIZE, tmp_path / "c")
+    assert Counted.seen == 0
+    for one, other in zip(whole, parts, strict=True):
+        assert np.array_equal(one.take(np.array([3, 1, 4, 0, 5, 2])), other.take(np.arange(COUNT)))
+
+
+def test_a_photo_that_is_twice_in_a_table_is_computed_once(backbone, table, tmp_path):
+    shutil.copy(table.path(0), table.path(3))
+    (view,) = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
+    assert Counted.seen == COUNT - 1
+    assert np.array_equal(view.take(np.array([0])), view.take(np.array([3])))
 
 
 def test_a_copy_of_the_images_is_not_computed_again(backbone, table, tmp_path):
@@ -134,15 +170,50 @@ def test_a_copy_of_the_images_is_not_computed_again(backbone, table, tmp_path):
     assert Counted.seen == COUNT
 
 
-def test_a_computation_that_failed_keeps_whole_shards_and_no_half_ones(backbone, table, tmp_path):
-    whole = table.path(5).read_bytes()
-    table.path(5).write_text("broken meanwhile")
-    with pytest.raises(OSError, match=r"5.png: not an image"):
+def test_photos_that_cannot_be_read_are_found_in_the_pass_and_the_others_kept(backbone, table, tmp_path):
+    whole = table.path(4).read_bytes()
+    table.path(4).write_text("broken meanwhile")
+    table.path(1).unlink()
+    with pytest.raises(OSError, match=r"1.png: missing"):
         compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
-    assert files_in(tmp_path / "c") == ["00000.npy", "00001.npy"]
+    assert files_in(tmp_path / "c") == ["00000.npy", "00001.npy", "00002.npy"]
     assert not list((tmp_path / "c").rglob("*.part*"))
-    table.path(5).write_bytes(whole)
-    compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
+    Counted.seen = 0
+    (view,), broken = features.look(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
+    assert broken == [("1.png", "missing"), ("4.png", "not an image")] and Counted.seen == 0
+    assert view.there.tolist() == [True, False, True, True, False, True]
+    with pytest.raises(ValueError, match="1 of 2 images have no features"):
+        view.take(np.array([0, 4]))
+    table.path(4).write_bytes(whole)
+    compute(backbone, table[[0, 2, 3, 4, 5]], PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
+    assert Counted.seen == 1
+
+
+def test_a_photo_that_could_not_be_read_for_a_moment_is_computed_later(
+    backbone, table, tmp_path, monkeypatch
+):
+    def fail(self, row, before=ImageDataset.pixels):
+        if row == 2:
+            raise OSError(f"{self.paths[row]}: too many open files")
+        return before(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageDataset, "pixels", fail)
+        _, broken = features.look(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c")
+    assert broken == [("2.png", "too many open files")]
+    Counted.seen = 0
+    compute(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c")
+    assert Counted.seen == 2
+
+
+def test_each_photo_is_decoded_once_for_all_its_views(backbone, table, tmp_path, monkeypatch):
+    decoded = []
+    decode = images.decode
+    monkeypatch.setattr(
+        images, "decode", lambda path, *more: decoded.append(path.name) or decode(path, *more)
+    )
+    compute(backbone, table, PLAIN, LIGHT, 4, SIZE, tmp_path / "c")
+    assert sorted(decoded) == sorted(table.images)
 
 
 def test_a_killed_computation_goes_on_where_it_stopped(table, tmp_path):
@@ -178,7 +249,7 @@ def test_a_damaged_shard_is_found_and_computed_again(backbone, table, tmp_path, 
         return view
 
     asked = Rows(-1, list(range(COUNT)))
-    path = view().path / "00001.npy"
+    path = view().held[0].path / "00001.npy"
     before = FeatureDataset([view()], table, np.arange(COUNT))[asked].images
     whole = path.read_bytes()
     if damage == "flipped":
@@ -216,18 +287,18 @@ def test_views_that_do_not_fit_the_bound_are_refused_before_anything_is_computed
     compute(backbone, table, PLAIN, LIGHT, 3, SIZE, tmp_path / "c", limit=3 * VIEW_BYTES)
 
 
-def test_the_views_least_recently_used_make_room(backbone, table, tmp_path):
-    def use(order, limit=None):
-        """The path of a view that nobody uses any more, one for each order of the images."""
-        views = compute(
-            backbone, table[np.roll(range(COUNT), order)], PLAIN, size=SIZE, where=tmp_path / "c", limit=limit
-        )
-        return views[0].path
+def test_the_views_least_recently_used_make_room(backbone, tmp_path):
+    def use(number, limit=None):
+        """The path of a view that nobody uses any more, one for each collection."""
+        (tmp_path / str(number)).mkdir(exist_ok=True)
+        photos = draw(tmp_path / str(number), 10 * number)
+        (view,) = compute(backbone, photos, PLAIN, size=SIZE, where=tmp_path / "c", limit=limit)
+        return view.held[0].path
 
     def at(path, second):
         os.utime(path / "in-use.lock", (second, second))
 
-    first, second, third = (use(order) for order in (1, 2, 3))
+    first, second, third = (use(number) for number in (1, 2, 3))
     for number, path in enumerate((second, third, first)):
         at(path, number)
     use(4, 3 * VIEW_BYTES)
@@ -243,10 +314,11 @@ def test_a_view_in_use_is_never_deleted(backbone, table, tmp_path):
     used = FeatureDataset(
         compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c"), table, np.arange(COUNT)
     )
-    rest = table[np.roll(range(COUNT), 1)]
+    (tmp_path / "rest").mkdir()
+    rest = draw(tmp_path / "rest", 100)
     with pytest.raises(OSError, match=r"2.5KB in .*c are in use: wait for .* or --cache-size 5KB"):
         compute(backbone, rest, PLAIN, size=SIZE, where=tmp_path / "c", limit=4000)
-    path = used.held[0].path
+    path = used.views[0].held[0].path
     assert path.exists()
     del used
     compute(backbone, rest, PLAIN, size=SIZE, where=tmp_path / "c", limit=4000)
@@ -259,14 +331,14 @@ def test_where_there_are_no_locks_all_works_but_nothing_is_deleted(backbone, tab
         compute(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c", limit=2 * VIEW_BYTES)
     assert Counted.seen == 2 * COUNT
     with pytest.raises(OSError, match=r"5KB in .*c are in use"):
-        compute(backbone, table[:4], PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
+        compute(backbone, draw(tmp_path, 100), PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
     assert len(files_in(tmp_path / "c")) == 2
 
 
 def test_a_view_that_is_promised_counts_before_it_is_computed(backbone, table, tmp_path):
     """Two runs that start at once would both find the folder empty."""
     layout = features.Layout(COUNT, (4, 7, 7), COUNT)
-    (promised,) = room.hold(tmp_path / "c", ["promised"], layout)
+    (promised,) = room.hold(tmp_path / "c", {"promised": layout})
     with pytest.raises(OSError, match=r"2.5KB in .*c are in use"):
         compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES - 1)
     compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
@@ -299,9 +371,8 @@ def test_a_real_backbone_says_the_same_of_cached_and_of_decoded_images(table, tm
     cached = FeatureDataset(views, table, np.arange(COUNT), seed=4)
     for epoch in (-1, 0, 1):
         seen = cached.view_of(epoch)
-        images = [
-            ImageDataset(table, plain, light, 32).image(int(seen[row]) or -1, row) for row in range(COUNT)
-        ]
+        photos = ImageDataset(table, plain, light, 32, draws=draws_of(table))
+        images = [photos.image(int(seen[row]) or -1, row) for row in range(COUNT)]
         with torch.no_grad():
             expected = body.eval()(torch.stack(images))
             with body.stem_done():
@@ -312,7 +383,7 @@ def test_a_real_backbone_says_the_same_of_cached_and_of_decoded_images(table, tm
 def test_values_too_large_for_the_file_are_refused(backbone, table, tmp_path):
     with torch.no_grad():
         backbone.stem.weight *= 1e6
-    with pytest.raises(ValueError, match="do not fit float16: train without --cache"):
+    with pytest.raises(ValueError, match="do not fit float16: give --cache none"):
         compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
 
 
@@ -326,15 +397,15 @@ if __name__ == "__main__":
     here, (die, wait) = Path(sys.argv[1]), map(float, sys.argv[2:])
     labels = np.arange(COUNT, dtype=np.int8)[:, None] % 2
     photos = LabelTable(tuple(f"{number}.png" for number in range(COUNT)), ("a",), labels, None, here)
-    body, before, features.BATCH = seeded(), ImageDataset.image, 1
+    body, before, feature_pass.BATCH = seeded(), ImageDataset.pixels, 1
 
-    def image(self, epoch, row):
+    def pixels(self, row):
         time.sleep(wait)
         if row == die > 0:
             time.sleep(0.5)  # while the batch before it is written
             os.kill(os.getpid(), signal.SIGKILL)
-        return before(self, epoch, row)
+        return before(self, row)
 
-    ImageDataset.image = image
+    ImageDataset.pixels = pixels
     compute(body, photos, PLAIN, LIGHT, 1, SIZE, here / "c", per_shard=2)
     print(Counted.seen, end="")

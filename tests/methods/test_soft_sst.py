@@ -139,10 +139,15 @@ def test_fewer_than_two_copies_are_refused():
 
 
 def test_a_ranking_is_better_where_most_classes_gain_and_not_where_one_gains_what_others_lose():
-    labels = torch.tensor([[1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]], dtype=torch.int8)
-    right = torch.tensor([4.0, 3.0, 2.0, 1.0])[:, None]
-    half = torch.tensor([4.0, 2.0, 3.0, 1.0])[:, None]
-    assert ranks_better(right.expand(4, 3), half.expand(4, 3), labels)
+    labels = torch.tensor([[1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]], dtype=torch.int8).repeat(3, 1)
+    right = torch.tensor([4.0, 3.0, 2.0, 1.0]).repeat(3)[:, None]
+    half = torch.tensor([4.0, 2.0, 3.0, 1.0]).repeat(3)[:, None]
+    assert ranks_better(right.expand(12, 3), half.expand(12, 3), labels)
     mixed = torch.cat([right, half, half], 1), torch.cat([half, right, half], 1)
     assert not ranks_better(*mixed, labels)
-    assert not ranks_better(right.expand(4, 3), right.expand(4, 3), labels)
+    assert not ranks_better(right.expand(12, 3), right.expand(12, 3), labels)
+    few = torch.where(torch.arange(12)[:, None] < 8, labels, labels.clamp(max=0))
+    assert (few == 1).sum(0).tolist() == [4, 4, 4]
+    assert not ranks_better(right.expand(12, 3), half.expand(12, 3), few), (
+        "four present labels decide nothing"
+    )

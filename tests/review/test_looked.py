@@ -13,7 +13,7 @@ from partlabel.review import looked
 from partlabel.run import Run
 from partlabel.tagger import Tagger
 
-QUICK = TrainingConfig(epochs=1, batch_size=8, val=0.0, accelerator="cpu")
+QUICK = TrainingConfig(epochs=1, batch_size=8, val=0.0, accelerator="cpu", weight_decay=0.02)
 SSGRL = {"dim": 8, "attention_dim": 4, "output_dim": 8}
 KINDS = {
     "soft_sst": {"head": "covariance"},

@@ -14,6 +14,7 @@ from exported import COLOURS, SAYS, onnx, probability, write
 from partlabel.data import images, pixels
 from partlabel.nn.backbone import Preprocessing
 from partlabel.serving.model import Model
+from partlabel.serving.uploads import squash
 
 
 def test_a_file_says_what_its_classes_are(tmp_path):
@@ -82,7 +83,7 @@ def test_a_picture_goes_in_as_evaluation_has_it(tmp_path, size, side):
     model = Model(
         None, Model.load(write(tmp_path / "m.onnx")).description.model_copy(update={"image_size": side}), ""
     )
-    found = model.squash(pixels.decode(tmp_path / "photo.jpg", 2 * side))
+    found = squash(pixels.decode(tmp_path / "photo.jpg", 2 * side), model.shape)
     transform = images.eval_transform(side, Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
     expected = transform(pil_to_tensor(images.decode(tmp_path / "photo.jpg", 2 * side)))
     difference = (torch.from_numpy(found.copy()).movedim(2, 0) / 255 - expected).abs() * 255

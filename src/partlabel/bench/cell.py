@@ -22,8 +22,8 @@ from partlabel.calibration import calibrate
 from partlabel.codes import UNKNOWN
 from partlabel.config import TrainingConfig
 from partlabel.data import contents, features, statistics
+from partlabel.data.feature_store import Stored
 from partlabel.data.module import loader
-from partlabel.data.room import View
 from partlabel.data.table import LabelTable
 from partlabel.finetuning import fine_tune_method
 from partlabel.fitting import classes_of, frozen, logits, plain_view
@@ -78,8 +78,8 @@ class Features(NamedTuple):
     """What a backbone makes of the photos, and itself."""
 
     backbone: Backbone
-    train: list[View]
-    test: list[View]
+    train: list[Stored]
+    test: list[Stored]
 
 
 class Hidden(NamedTuple):
@@ -118,7 +118,7 @@ def view_of(arm: Arm) -> tuple[int, int]:
 def backbone_of(data: Data, grid: Grid, view: tuple[int, int]) -> Backbone:
     """The backbone behind some features."""
     pool, rank = view
-    return frozen(data.train, rank, grid.backbone, grid.image_size, pool)
+    return frozen(data.train, rank, grid.backbone, grid.image_size, pool, data.cache_dir)
 
 
 def features_of(data: Data, grid: Grid, backbone: Backbone) -> Features:

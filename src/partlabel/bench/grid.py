@@ -117,6 +117,11 @@ class Grid:
         search = self.search if arm.search is None else arm.search
         return [dict(zip(search, values, strict=True)) for values in product(*search.values())]
 
+    @property
+    def named(self) -> list[Any]:
+        """What arms say of their methods and heads, in which anything may be a dotted path."""
+        return [[arm.method, arm.method_args, arm.head, arm.head_args] for arm in self.arms]
+
     def jobs(self) -> Iterator["Job"]:
         """What one process does after the other: arms that are tuned together, at one share, over all seeds."""
         for protocol in self.protocols:

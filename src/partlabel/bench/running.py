@@ -159,7 +159,7 @@ def run(
         return
     threads = max((os.cpu_count() or 1) // processes, 1)
     context = get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _begin, (threads,)) as pool:
+    with ProcessPoolExecutor(processes, context, _begin, (threads, grid.named)) as pool:
         left = iter(todo)
         running: dict[Future[str | None], Job] = {}
         try:
@@ -255,10 +255,13 @@ def _word_files(grid: Grid) -> dict[str, str]:
     }
 
 
-def _begin(threads: int) -> None:
+def _begin(threads: int, named: list[Any]) -> None:
     """Take a share of the cores, and end with the process that gives the work, however that ends."""
     import torch
 
+    from partlabel import registry
+
+    registry.import_typed(named, [Path.cwd()])
     torch.set_num_threads(threads)
     parent = parent_process()
     if parent is not None:

@@ -1,8 +1,9 @@
 """What a label table may hold, checked in one place; every message names the thing and the mend."""
 
 import unicodedata
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.text import some
 
+T = TypeVar("T")
 RESERVED = ("image", "split")
 SOURCE = ":source"
 COMPANIONS = (":p", SOURCE)
@@ -28,6 +30,11 @@ def check_images(images: Sequence[str]) -> None:
     if not images:
         raise ValueError(
             "a label table without images: an empty file, an empty folder, or a selection of no rows"
+        )
+    if broken := [image for image in images if not is_text(image)]:
+        raise ValueError(
+            f"{len(broken)} image path(s) with bytes that are no UTF-8, or half a character: "
+            f"{some(map(ascii, broken))}; rename them"
         )
     paths = pl.Series(images, dtype=pl.String)
     wrong = paths.filter(paths.str.contains(NOT_PLAIN))
@@ -48,6 +55,16 @@ def check_images(images: Sequence[str]) -> None:
         )
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be written: JSON, and file names that are not UTF-8, can hold half of a character."""
+    return name.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def repeated(things: Iterable[T]) -> list[T]:
+    """Return what comes more than once, each once, in order."""
+    return sorted((thing for thing, times in Counter(things).items() if times > 1), key=str)
+
+
 def check_classes(classes: Sequence[str]) -> None:
     """Class names are there, unique, and can be columns of the table's file.
 
@@ -59,7 +76,7 @@ def check_classes(classes: Sequence[str]) -> None:
         if fault:
             raise ValueError(f"class {position} of {len(classes)}, {name!r}, {fault}; rename it")
     if len(set(classes)) != len(classes):
-        twice = sorted({name for name in classes if classes.count(name) > 1})
+        twice = repeated(classes)
         raise ValueError(
             f"class name(s) used more than once: {some(map(repr, twice))}; rename or merge the columns"
         )
@@ -113,8 +130,12 @@ def _fault_of(name: str) -> str:
         return "is the name of a column that the table's file keeps for itself"
     if name.endswith(COMPANIONS):
         return f"ends in {' or '.join(COMPANIONS)}, which marks the columns of a filled table"
+    if name.isprintable():  # true of nearly all names, and fast
+        return ""
     if any(unicodedata.category(letter) == "Cc" for letter in name):
         return "has control characters"
+    if not is_text(name):
+        return "has half of a character (a lone surrogate)"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What image files hold, as a hash of their bytes, each file read once.
+"""The hash of each image file's bytes, each file read once.
 
 A file's hash is remembered with its size and time of change, and taken from there as long as both are the same; a
 copy, another machine or a fresh checkout then finds what was computed of the same bytes. A change that keeps size and
@@ -8,12 +8,14 @@ time to the nanosecond goes unseen, as it does for `rsync`.
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
 import polars as pl
 
-from partlabel.data.aside import written_aside
+from partlabel.data.aside import sweep, written_aside
+from partlabel.data.opening import regular
 from partlabel.data.table import LabelTable
 from partlabel.progress import track
 
@@ -24,37 +26,79 @@ COLUMNS = {"image": pl.String, "size": pl.Int64, "time": pl.Int64, "hash": pl.St
 
 
 def hashes(table: LabelTable, memory: Path) -> list[str]:
-    """The hash of each image's bytes.
+    """Find the hash of each image's bytes.
 
     Args:
         table: With a root.
         memory: A folder for what is remembered.
 
     Raises:
-        FileNotFoundError: An image is missing.
+        OSError: A file cannot be read.
     """
-    root = blake2b(str(Path(table.root or ".").resolve()).encode(), digest_size=8).hexdigest()
-    book = memory / f"{root}.parquet"
+    found = []
+    for each in hashes_or_faults(table, memory):
+        if isinstance(each, OSError):
+            raise each
+        found.append(each)
+    return found
+
+
+def hashes_or_faults(table: LabelTable, memory: Path) -> list[str | OSError]:
+    """Find the hash of each image's bytes, or the error of reading its file; arguments as `hashes`."""
+    book = _book(table, memory)
     remembered = _read(book)
-    stats = [table.path(row).stat() for row in range(len(table))]
-    keys = [(image, s.st_size, s.st_mtime_ns) for image, s in zip(table.images, stats, strict=True)]
-    new = [row for row, key in enumerate(keys) if key not in remembered]
+    keys = _keys(table)
+    new = [row for row, key in enumerate(keys) if isinstance(key, tuple) and key not in remembered]
     found = dict(zip((keys[row] for row in new), _hash_all([table.path(row) for row in new]), strict=True))
     settled = time.time_ns() - int(SETTLED * 1e9)
-    if kept := {key: value for key, value in found.items() if key[2] < settled}:
+    kept = {
+        key: value
+        for key, value in found.items()
+        if isinstance(key, tuple) and isinstance(value, str) and key[2] < settled
+    }
+    if kept:
         _write(book, remembered | kept)
-    return [remembered.get(key) or found[key] for key in keys]
+    return [key if isinstance(key, OSError) else remembered.get(key) or found[key] for key in keys]
 
 
-def _hash_all(paths: Sequence[Path]) -> list[str]:
+def remembered(table: LabelTable, memory: Path) -> list[str | None]:
+    """Find the hashes that are remembered, without reading an image; None for the others. Arguments as `hashes`."""
+    known = _read(_book(table, memory))
+    if not known:
+        return [None] * len(table)
+    return [None if isinstance(key, OSError) else known.get(key) for key in _keys(table)]
+
+
+def _book(table: LabelTable, memory: Path) -> Path:
+    root = blake2b(str(Path(table.root or ".").resolve()).encode(), digest_size=8).hexdigest()
+    return memory / f"{root}.parquet"
+
+
+def _keys(table: LabelTable) -> list[tuple[str, int, int] | OSError]:
+    """Name, size and time of change of each image, or why it cannot be found."""
+    found: list[tuple[str, int, int] | OSError] = []
+    for row, image in enumerate(table.images):
+        try:
+            known = table.path(row).stat()
+            found.append((image, known.st_size, known.st_mtime_ns))
+        except OSError as error:
+            found.append(error)
+    return found
+
+
+def _hash_all(paths: Sequence[Path]) -> list[str | OSError]:
     if not paths:
         return []
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(track(pool.map(_hash, paths), "Hashing images", len(paths)))
+        return list(track(pool.map(_hash, paths), "Hashing photos", len(paths), "photos"))
 
 
-def _hash(path: Path) -> str:
-    return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+def _hash(path: Path) -> str | OSError:
+    try:
+        with open(regular(path), "rb") as file:
+            return blake2b(file.read(), digest_size=16).hexdigest()
+    except OSError as error:
+        return error
 
 
 def _read(book: Path) -> dict[tuple[str, int, int], str]:
@@ -67,5 +111,7 @@ def _read(book: Path) -> dict[tuple[str, int, int], str]:
 
 def _write(book: Path, known: dict[tuple[str, int, int], str]) -> None:
     rows = [(*key, value) for key, value in known.items()]
-    with written_aside(book) as aside:
+    sweep(book.parent)
+    # Another machine, which does not know this process, may have swept it away: then the images are hashed again.
+    with suppress(FileNotFoundError), written_aside(book) as aside:
         pl.DataFrame(rows, schema=COLUMNS, orient="row").write_parquet(aside)

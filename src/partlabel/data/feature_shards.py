@@ -128,6 +128,11 @@ class Sharded:
         mapped = [np.load(path_of(folder, number), mmap_mode="r") for number in range(self.layout.shards)]
         self._shards = [np.asarray(shard) for shard in mapped]  # a view of a plain array costs less
 
+    def is_nan(self, row: int) -> bool:
+        """Whether a row is NaN, as that of a photo that cannot be read."""
+        shard, within = divmod(row, self.layout.per_shard)
+        return bool(np.isnan(self._shards[shard][within].flat[0]))
+
     def take(self, rows: Int[np.ndarray, " row"]) -> Float16[np.ndarray, "row *shape"]:
         """A copy of some rows."""
         found = np.empty((len(rows), *self.layout.shape), np.float16)

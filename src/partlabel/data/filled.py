@@ -80,7 +80,8 @@ class FilledTable:
         from partlabel.data.parts import aligned
 
         table = aligned(self.table, classes)
-        order = [self.table.classes.index(name) for name in table.classes]
+        place = {name: at for at, name in enumerate(self.table.classes)}
+        order = [place[name] for name in table.classes]
         return FilledTable(table, self.probability[:, order], self.source[:, order], self.sources)
 
     def source_of(self, row: int, column: int) -> str:
@@ -136,11 +137,12 @@ class FilledTable:
             )
         blank = cls.of(table)
         probability, source, sources = blank.probability.copy(), blank.source.copy(), list(blank.sources)
+        place = {name: at for at, name in enumerate(names)}
         for position, name in enumerate(table.classes):
-            if f"{name}:p" in names:
-                probability[:, position] = _probabilities(path, name, found[names.index(f"{name}:p")])
-            if f"{name}:source" in names:
-                said = _columns.strings(found[names.index(f"{name}:source")])
+            if f"{name}:p" in place:
+                probability[:, position] = _probabilities(path, name, found[place[f"{name}:p"]])
+            if f"{name}:source" in place:
+                said = _columns.strings(found[place[f"{name}:source"]])
                 source[:, position] = _numbered(said, sources, source[:, position])
         if NOT_MENTIONED in blank.sources:  # absent by the rule, whatever was said of the blank
             by_rule = blank.source == blank.sources.index(NOT_MENTIONED)

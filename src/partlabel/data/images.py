@@ -1,12 +1,10 @@
-"""Images: reading them, the ways to look at them in training, and finding the broken ones before it starts.
+"""Images: reading them, and the ways to look at them in training (`broken.py` finds those that cannot be read).
 
 What an augmentation draws depends on the run's seed, the epoch and the image alone, not on the process that draws it:
 with any number of workers, and after an interruption, an image is seen as it would have been.
 """
 
-import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from typing import Literal, NamedTuple
 
@@ -18,28 +16,26 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from partlabel.data.depth import SCALED
+from partlabel.data.broken import Broken, NoneReadable, find_broken, skip
 from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.methods import Batch
 from partlabel.nn.backbone import Preprocessing
-from partlabel.progress import track
-from partlabel.text import some
+
+__all__ = [
+    "Augment",
+    "Broken",
+    "ImageDataset",
+    "NoneReadable",
+    "Rows",
+    "draw_seed",
+    "eval_transform",
+    "find_broken",
+]
+__all__ += ["skip", "train_transform"]
 
 Augment = Literal["light", "paper", "none"]
 BICUBIC = v2.InterpolationMode.BICUBIC
-
-
-class Broken(NamedTuple):
-    """An image that cannot be used.
-
-    Attributes:
-        image: As the table names it.
-        reason: Why, in a few words.
-    """
-
-    image: str
-    reason: str
 
 
 class Rows(NamedTuple):
@@ -47,41 +43,6 @@ class Rows(NamedTuple):
 
     epoch: int
     rows: list[int]
-
-
-def find_broken(table: LabelTable, workers: int = 4) -> list[Broken]:
-    """The images of a table that are missing, truncated, no images, or larger than Pillow deems safe.
-
-    Every file is read to its end, JPEGs at an eighth of their size.
-
-    Args:
-        table: With a root.
-        workers: Threads.
-
-    Warns:
-        UserWarning: Images have float values, or 12 bits in 16, and were scaled (see `depth`).
-    """
-    scaled: dict[str, list[str]] = {}
-
-    def look(row: int) -> Broken | None:
-        path = table.path(row)
-        try:
-            what = decode(path, at_least=32).info.get(SCALED)
-        except OSError as error:
-            return Broken(table.images[row], str(error).removeprefix(f"{path}: "))
-        if what:
-            scaled.setdefault(what, []).append(table.images[row])
-        return None
-
-    with ThreadPoolExecutor(workers) as pool:
-        looked = track(pool.map(look, range(len(table))), "Looking for broken images", len(table))
-        broken = [each for each in looked if each]
-    for what, images in scaled.items():
-        warnings.warn(
-            f"{len(images)} of {len(table)} images have {what}, and were scaled to 8 bits: {some(sorted(images))}",
-            stacklevel=2,
-        )
-    return broken
 
 
 def eval_transform(size: int, preprocessing: Preprocessing) -> v2.Transform:
@@ -135,6 +96,7 @@ class ImageDataset(Dataset[Batch]):
         size: Side in pixels that the transforms end with.
         seed: Of the augmentation.
         leave_out: Leave images out of their batch that cannot be read.
+        draws: By row, the number that an augmentation's draws depend on, besides seed and epoch; the row if none.
     """
 
     def __init__(
@@ -145,6 +107,7 @@ class ImageDataset(Dataset[Batch]):
         size: int = 224,
         seed: int = 0,
         leave_out: bool = False,
+        draws: Sequence[int] | None = None,
     ) -> None:
         self.paths = [table.path(row) for row in range(len(table))]
         self.labels = torch.from_numpy(np.array(table.labels))
@@ -153,6 +116,7 @@ class ImageDataset(Dataset[Batch]):
         self.size = size
         self.seed = seed
         self.leave_out = leave_out
+        self.draws = range(len(table)) if draws is None else draws
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -170,33 +134,19 @@ class ImageDataset(Dataset[Batch]):
 
     def image(self, epoch: int, row: int) -> Float[Tensor, "3 height width"]:
         """An image as it is seen in an epoch."""
-        pixels = self.pixels(row)
+        return self.seen(self.pixels(row), epoch, row)
+
+    def seen(
+        self, pixels: UInt8[Tensor, "3 height width"], epoch: int, row: int
+    ) -> Float[Tensor, "3 size size"]:
+        """An image, given as it is in its file, as it is seen in an epoch."""
         if self.augment is None or epoch < 0:
             return self.plain(pixels)
         with torch.random.fork_rng(devices=[]):
             # `torch.manual_seed` would also queue a seeding of every other device, which nothing here draws from.
-            torch.default_generator.manual_seed(draw_seed(self.seed, epoch, row))
+            torch.default_generator.manual_seed(draw_seed(self.seed, epoch, self.draws[row]))
             return self.augment(pixels)
 
     def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:
         """An image as it is in its file; a large one smaller, at no less than twice the size that is asked of it."""
         return pil_to_tensor(decode(self.paths[row], 2 * self.size))
-
-
-class NoneReadable(ValueError):
-    """Broken images are left out, and there are no others."""
-
-
-def skip(table: LabelTable, broken: Sequence[Broken]) -> LabelTable:
-    """The table without the broken images.
-
-    Raises:
-        NoneReadable: None is left.
-    """
-    out = {image for image, _ in broken}
-    kept = [row for row, image in enumerate(table.images) if image not in out]
-    if not kept:
-        raise NoneReadable(
-            f"none of the {len(table)} images can be read; the first: {' is '.join(broken[0])}"
-        )
-    return table[kept]

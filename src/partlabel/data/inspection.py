@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from partlabel.codes import ABSENT, PRESENT
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import near, statistics
+from partlabel.data.broken import Broken
 from partlabel.data.depth import SCALED
-from partlabel.data.images import Broken, decode
+from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.progress import track
 
@@ -29,6 +30,26 @@ class Class(NamedTuple):
     present: int
     absent: int
     unknown: int
+
+
+class Part(NamedTuple):
+    """A part of the split, and how many of its labels are what.
+
+    Attributes:
+        name: Of the part; empty for images in no part.
+        images: Number of images.
+        present: Number of known present labels.
+        absent: Number of known absent labels.
+        unknown: Number of unknown labels.
+        whole: Number of images of which every label is known.
+    """
+
+    name: str
+    images: int
+    present: int
+    absent: int
+    unknown: int
+    whole: int
 
 
 class Origin(NamedTuple):
@@ -85,7 +106,7 @@ class Inspection:
         never_together: Pairs of classes that are not known together in a single image: nothing tells how one goes
             with the other. The most often known first; of many classes, the most often known are looked at.
         apart: Pairs that are known together and never present together, by how often they were to be expected to be.
-        parts: The parts of the split, and how many images each has.
+        parts: The parts of the split; none where the table has no split.
         looked: Whether images were looked at.
         broken: Images that cannot be read.
         alike: Groups of near-duplicates; those across parts first.
@@ -98,7 +119,7 @@ class Inspection:
     classes: tuple[Class, ...]
     never_together: Pairs
     apart: Pairs
-    parts: dict[str, int]
+    parts: tuple[Part, ...]
     looked: bool = False
     broken: tuple[Broken, ...] = ()
     alike: tuple[Alike, ...] = ()
@@ -149,10 +170,21 @@ def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: 
         raise ValueError(f"near_bits is {near_bits}; near-duplicates differ in 0 to 32 of 128 bits")
     never, apart = _pairs(table)
     broken, alike, scaled = _looked_at(table, near_bits, workers) if look else ((), (), ())
-    parts = {name: (table.split or ()).count(name) for name in table.parts}
-    return Inspection(
-        len(table), classes_of(table), never, apart, parts, look, broken, alike, origins_of(table), scaled
-    )
+    counted = classes_of(table), never, apart, parts_of(table)
+    return Inspection(len(table), *counted, look, broken, alike, origins_of(table), scaled)
+
+
+def parts_of(table: LabelTable) -> tuple[Part, ...]:
+    """Count the labels of each part of a table's split."""
+    number = {name: at for at, name in enumerate(table.parts)}
+    part = np.array([number[name] for name in table.split or ()], np.int64)
+    of_rows = [
+        np.ones(len(part)),
+        *((table.labels == code).sum(axis=1) for code in (PRESENT, ABSENT, UNKNOWN)),
+    ]
+    of_rows.append((table.labels != UNKNOWN).all(axis=1))
+    counts = [np.bincount(part, each, len(number)).astype(int).tolist() for each in of_rows if len(part)]
+    return tuple(Part(name, *each) for name, *each in zip(number, *counts, strict=True))
 
 
 def origins_of(table: LabelTable) -> tuple[Origin, ...]:
@@ -206,7 +238,7 @@ def _looked_at(
             return Broken(table.images[row], str(error).removeprefix(f"{path}: "))
 
     with ThreadPoolExecutor(workers) as pool:
-        found = list(track(pool.map(look, range(len(table))), "Looking at images", len(table)))
+        found = list(track(pool.map(look, range(len(table))), "Looking at photos", len(table), "photos"))
     broken = tuple(each for each in found if isinstance(each, Broken))
     groups = near.groups([None if isinstance(each, Broken) else each for each in found], most)
     alike = [_alike(table, rows) for rows in groups]

@@ -1,6 +1,6 @@
 """From a label table to what is trained on and what chooses the epoch; and tables put in a model's terms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,11 +8,13 @@ import numpy as np
 from jaxtyping import Int8
 
 from partlabel.data import statistics
-from partlabel.data.images import Broken, find_broken, skip
+from partlabel.data.broken import Broken, find_broken, skip
 from partlabel.data.part_names import TRAIN, VAL, part_names, warn_of_other_parts
 from partlabel.data.table import LabelTable
 from partlabel.fixes import Argument, InputError
 from partlabel.text import did_you_mean, some
+
+Find = Callable[[LabelTable], list[Broken]]
 
 
 class Parts(NamedTuple):
@@ -32,7 +34,12 @@ class Parts(NamedTuple):
 
 
 def divide(
-    table: LabelTable, val: LabelTable | None, share: float, seed: int, skip_broken: bool = False
+    table: LabelTable,
+    val: LabelTable | None,
+    share: float,
+    seed: int,
+    skip_broken: bool = False,
+    find: Find = find_broken,
 ) -> Parts:
     """Find what to train on and what chooses the epoch, and see that all images can be read.
 
@@ -43,6 +50,7 @@ def divide(
         share: Of the training images, set apart for that where there is neither; 0 sets none apart.
         seed: Of that draw.
         skip_broken: Leave out images that cannot be read.
+        find: Finds the images that cannot be read.
 
     Raises:
         ValueError: The table has parts and none is `train`, nothing is known in it, or images cannot be read.
@@ -61,9 +69,9 @@ def divide(
     if table.split is None:
         table = table.with_split([TRAIN] * len(table))
     used = np.array([part in (TRAIN, VAL) for part in table.split or ()])
-    table, skipped = readable(table, used, skip_broken)
+    table, skipped = readable(table, used, skip_broken, find)
     if val is not None:
-        val, more = readable(val, np.ones(len(val), bool), skip_broken)
+        val, more = readable(val, np.ones(len(val), bool), skip_broken, find)
         skipped = [*skipped, *more]
     elif share > 0 and VAL not in table.parts:
         table = _set_apart(table, share, seed)
@@ -75,13 +83,21 @@ def divide(
     return Parts(table, train, val, skipped)
 
 
-def readable(table: LabelTable, used: np.ndarray, skip_broken: bool) -> tuple[LabelTable, list[Broken]]:
+def with_val(parts: Parts) -> Parts:
+    """The parts, with the table's own part `val` for a validation set, where it has one."""
+    return parts._replace(val=parts.table.part(VAL)) if VAL in parts.table.parts else parts
+
+
+def readable(
+    table: LabelTable, used: np.ndarray, skip_broken: bool, find: Find = find_broken
+) -> tuple[LabelTable, list[Broken]]:
     """The table without the images that cannot be read, and those.
 
     Args:
         table: With a root.
         used: Which rows to look at.
         skip_broken: Leave them out rather than refuse.
+        find: Finds them.
 
     Raises:
         ValueError: Images cannot be read, and are not to be left out: all are listed.
@@ -89,7 +105,7 @@ def readable(table: LabelTable, used: np.ndarray, skip_broken: bool) -> tuple[La
     """
     if not used.any():
         return table, []
-    broken = find_broken(table[used])
+    broken = find(table[used])
     if broken and not skip_broken:
         listed = "\n".join(f"  {image}: {reason}" for image, reason in broken)
         raise InputError(
@@ -113,15 +129,16 @@ def aligned(table: LabelTable, classes: Sequence[str], what: str = "the table") 
     """
     if table.classes == tuple(classes):
         return table
+    there, wanted = {name: at for at, name in enumerate(table.classes)}, set(classes)
     for name in classes:
-        if name not in table.classes:
+        if name not in there:
             raise ValueError(
                 f"class {name!r} is in the model but not in {what}{did_you_mean(name, table.classes)}"
             )
     for name in table.classes:
-        if name not in classes:
+        if name not in wanted:
             raise ValueError(f"class {name!r} is in {what} but not in the model{did_you_mean(name, classes)}")
-    order = [table.classes.index(name) for name in classes]
+    order = [there[name] for name in classes]
     origins = None if table.origins is None else table.origins.columns(order)
     return replace(table, classes=tuple(classes), labels=table.labels[:, order], origins=origins)
 

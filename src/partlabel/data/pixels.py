@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from partlabel.data import depth
+from partlabel.data.opening import Unsafe, opened
 
 PHOTO_FORMATS = (
     *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG"),
@@ -63,7 +64,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=photo_formats()) as file:
+            with opened(path, photo_formats()) as file:
                 return in_rgb(file, at_least)
     except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
         raise OSError(f"{path}: {reason(error, _is_empty(path))}") from error
@@ -93,7 +94,7 @@ def reason(error: Exception, empty: bool = False) -> str:
         error: What Pillow, or the file system, raised.
         empty: Whether there is nothing in the file.
     """
-    if isinstance(error, depth.Unscaled):
+    if isinstance(error, Unsafe | depth.Unscaled):
         return str(error)
     if isinstance(error, FileNotFoundError):
         return "missing"

@@ -9,14 +9,13 @@ processes that compute the same view at once both compute all of it, to the same
 import json
 import os
 import shutil
-import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from partlabel.data.feature_shards import DESCRIPTION, Layout
-from partlabel.progress import on_terminal
+from partlabel.progress import say
 from partlabel.text import shown_bytes
 
 try:
@@ -44,30 +43,30 @@ class View:
                 fcntl.flock(lock, fcntl.LOCK_SH)
 
 
-def hold(home: Path, names: Sequence[str], layout: Layout, limit: int | None = None) -> list[View]:
+def hold(home: Path, layouts: Mapping[str, Layout], limit: int | None = None) -> list[View]:
     """Folders for views, made where they are not there yet, and room for what has to be computed of them.
 
     Args:
         home: The folder of caches.
-        names: Of the views.
-        layout: Of each of them.
+        layouts: By name, how each view is cut.
         limit: Bytes that the caches may take together; others are deleted for that, those in use never.
 
     Raises:
         ValueError: The views alone take more than the limit.
         OSError: Others in use take too much of the limit, or the disk has no room.
     """
-    needed = len(names) * layout.bytes
+    names, needed = list(layouts), sum(layout.bytes for layout in layouts.values())
+    largest = max(layouts.values())
     needs = (
         f"the feature cache needs {shown_bytes(needed)} ({len(names)} view{'s' * (len(names) != 1)} of "
-        f"{layout.rows:,} images, {shown_bytes(layout.row_bytes)} each)"
+        f"{largest.rows:,} images, {shown_bytes(largest.row_bytes)} each)"
     )
     if limit is not None and needed > limit:
         raise ValueError(
             f"{needs}, and --cache-size allows {shown_bytes(limit)}: {_mend(needed, names, limit)}"
         )
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(home / CHANGING):
+    with locked(home / CHANGING):
         if limit is not None:
             others = [path for path in _views(home) if path.name not in names]
             in_use = sum(_promised(path) for path in others if not _deletable(path))
@@ -83,17 +82,18 @@ def hold(home: Path, names: Sequence[str], layout: Layout, limit: int | None = N
         if needed - there > free:
             raise OSError(
                 f"{needs}, and the disk of {home} has {shown_bytes(free)} left: give a --cache-dir on another disk, "
-                "fewer --cache-views, or a --cache-size, for which older views are deleted"
+                "fewer --cache-views, a --cache-size, for which older views are deleted, or --cache none"
             )
-        for name in names:
-            layout.describe(home / name)  # makes the folder, too
+        for name, layout in layouts.items():
+            if not (home / name / DESCRIPTION).exists():
+                layout.describe(home / name)  # makes the folder, too
         return [View(home / name) for name in names]
 
 
 @contextmanager
 def computing(view: View) -> Iterator[None]:
     """Inside, no other process computes this view; shards that such a one left half-written are gone."""
-    with _locked(view.path / COMPUTING, f"Waiting for the process that computes {view.path}") as alone:
+    with locked(view.path / COMPUTING, f"Waiting for the process that computes {view.path}") as alone:
         if alone:
             for left in view.path.glob(".*.part.npy"):
                 left.unlink(missing_ok=True)
@@ -103,7 +103,7 @@ def computing(view: View) -> Iterator[None]:
 def _mend(needed: int, names: Sequence[str], limit: int) -> str:
     fit = limit * len(names) // needed
     fewer = f", or --cache-views {fit}" if fit else ""
-    return f"give --cache-size {shown_bytes(needed)}{fewer}, a smaller --image-size, or train without --cache"
+    return f"give --cache-size {shown_bytes(needed)}{fewer}, a smaller --image-size, or --cache none"
 
 
 def _views(home: Path) -> list[Path]:
@@ -146,8 +146,13 @@ def _deletable(folder: Path) -> bool:
 
 
 @contextmanager
-def _locked(path: Path, waiting: str = "") -> Iterator[bool]:
-    """Inside, nobody else is inside; gives whether that is sure."""
+def locked(path: Path, waiting: str = "") -> Iterator[bool]:
+    """Keep other processes out of a block; gives whether that is sure.
+
+    Args:
+        path: The file that is locked.
+        waiting: What is said while another process is inside.
+    """
     with open(path, "a") as file:
         if fcntl is None:
             yield False
@@ -155,8 +160,8 @@ def _locked(path: Path, waiting: str = "") -> Iterator[bool]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if waiting and on_terminal():
-                print(waiting, file=sys.stderr)
+            if waiting:
+                say(waiting)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:  # no locks here
             yield False

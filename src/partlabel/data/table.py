@@ -5,6 +5,7 @@ Immutable: every change is a new table. On disk it is a wide table, one row an i
 """
 
 import os.path
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from partlabel.text import did_you_mean, some
 __all__ = ["Absent", "LabelTable", "Rows", "frozen", "read_only"]
 MOST_ALIKE = 1000
 Rows = slice | Sequence[int] | np.ndarray
+MOST_PARTS = 20
+"""Parts that are named in a message."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +70,9 @@ class LabelTable:
 
     def __repr__(self) -> str:
         known = f"{self.known / max(self.labels.size, 1):.1%} known"
-        parts = "".join(f", {name} {self.split.count(name)}" for name in self.parts) if self.split else ""
+        sizes = list(self.part_sizes.items())
+        parts = "".join(f", {name} {size}" for name, size in sizes[:MOST_PARTS])
+        parts += f" and {len(sizes) - MOST_PARTS} more parts" if len(sizes) > MOST_PARTS else ""
         return f"LabelTable({len(self)} images, {len(self.classes)} classes, {known}{parts})"
 
     def __getitem__(self, rows: Rows) -> "LabelTable":
@@ -86,6 +91,11 @@ class LabelTable:
     def parts(self) -> tuple[str, ...]:
         """The names in `split`, in the order they first appear; none where there is no split."""
         return tuple(dict.fromkeys(self.split or ()))
+
+    @property
+    def part_sizes(self) -> dict[str, int]:
+        """How many images each part has, in the order of `parts`."""
+        return dict(Counter(self.split or ()))
 
     def part(self, name: str) -> "LabelTable":
         """The images whose split is `name`, or what `part_name` takes it for.
@@ -246,7 +256,7 @@ class LabelTable:
         if name not in self.parts:
             hint = did_you_mean(name, self.parts)
             raise ValueError(
-                f"there is no part {name!r}{hint}; there are: {', '.join(map(repr, self.parts))}"
+                f"there is no part {name!r}{hint}; there are: {some(map(repr, self.parts), MOST_PARTS)}"
             )
         return np.fromiter((part == name for part in self.split), dtype=bool, count=len(self))
 

@@ -12,6 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from partlabel.engines._base import Engine
+from partlabel.errors import first_line
 
 if TYPE_CHECKING:
     from partlabel.shards import Job, Outcome
@@ -57,7 +58,7 @@ class Ray(Engine):
         """Work on the shards wherever there is room.
 
         Raises:
-            OSError: A worker met one.
+            OSError: A worker met one, or Ray cannot be started.
         """
         import ray.data
 
@@ -98,7 +99,16 @@ class Ray(Engine):
             "object_store_memory": _STORE,
             "include_dashboard": False,
         }
-        ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR, **(ours if alone else {}))
+        where = "on this machine" if alone else f"at {self.address or os.environ.get('RAY_ADDRESS')}"
+        try:
+            ray.init(
+                self.address, log_to_driver=False, logging_level=logging.ERROR, **(ours if alone else {})
+            )
+        except Exception as error:  # Ray's own, of a dozen unrelated kinds
+            raise OSError(
+                f"Ray cannot be started or reached {where}: {first_line(error)}; see --engine.address, or give "
+                "--engine local"
+            ) from error
         try:
             yield
         finally:

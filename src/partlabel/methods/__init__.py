@@ -1,9 +1,9 @@
 """The methods: one file is one paper, and dropping a file in here makes `--method <its name>` exist."""
 
 from partlabel import registry
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Batch, FullBatch, Method, Progress, Step
 
-__all__ = ["Batch", "Method", "Progress", "Step", "get", "names"]
+__all__ = ["Batch", "FullBatch", "Method", "Progress", "Step", "get", "names"]
 
 
 def names() -> list[str]:

@@ -62,6 +62,22 @@ class Assuming(Method):
         return Step(terms, self.pseudo_labels(assumed))
 
 
+class AssumingFixed(Assuming):
+    """Assumes the same of every unknown label, whatever the model predicts."""
+
+    @abstractmethod
+    def assume(self, labels: Labels) -> Targets:
+        """What is assumed of every label; only what it says of unknown ones is used."""
+
+    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+        """The same at every step."""
+        return self.assume(batch.labels)
+
+    def fixed_targets(self, labels: Labels) -> Targets:
+        """Known labels, and what is assumed of the others."""
+        return self.known(labels).fill(self.assume(labels))
+
+
 class Correcting(Assuming):
     """Takes unknown labels for absent, and some of them for present, which are logged as `corrected`."""
 
@@ -70,9 +86,10 @@ class Correcting(Assuming):
         return {"corrected": Targets.present((assumed.value >= 0.5) & (assumed.weight > 0))}
 
 
-def absent(logits: Float[Tensor, "batch class"], weight: float = 1.0) -> Targets:
+def absent(like: Float[Tensor, "batch class"] | Labels, weight: float = 1.0) -> Targets:
     """Every label absent, as so much of a label."""
-    return Targets(torch.zeros_like(logits), torch.full_like(logits, weight))
+    value = torch.zeros_like(like, dtype=torch.float32)
+    return Targets(value, torch.full_like(value, weight))
 
 
 @torch.no_grad()

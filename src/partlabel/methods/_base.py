@@ -7,7 +7,7 @@ nothing had happened.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -81,6 +81,27 @@ class Step(NamedTuple):
     pseudo_labels: dict[str, Targets] = {}  # noqa: RUF012 - never written to
 
 
+@runtime_checkable
+class FullBatch(Protocol):
+    """A whole training set and the full-batch solver for linear heads, as `Method.fit_full_batch` gets them.
+
+    Attributes:
+        maps: What the head takes, of every image: pooled, so a map of one place.
+        labels: PRESENT, ABSENT or UNKNOWN.
+    """
+
+    maps: Float[Tensor, "image channel 1 1"]
+    labels: Labels
+
+    def fit(self, head: Head, targets: Targets, strength: float = 1.0) -> None:
+        """Fit a head to targets; `strength` multiplies the weight decay per unit of weight."""
+        ...
+
+    def cross_fit(self, targets: Targets, strength: float = 1.0) -> Float[Tensor, "image class"]:
+        """Logits of every image by a head that was fitted without it."""
+        ...
+
+
 class Method(nn.Module, ABC):
     """A way to learn from partially known labels: one file beside this one, one paper each.
 
@@ -119,6 +140,42 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def step(self, batch: Batch, progress: Progress) -> Step:
         """The named loss terms of a batch, and the pseudo-labels they were trained on."""
+
+    def fixed_targets(self, labels: Labels) -> Targets | None:
+        """Targets of the labels, where the method's do not depend on what the model predicts; None where they do.
+
+        A method that has them and whose loss is the binary cross-entropy can be fitted by the full-batch solver, and
+        takes part in the search of its weight decay and in `--method auto` (docs/selection.md).
+        """
+        return None
+
+    def fit_full_batch(self, problem: FullBatch) -> None:
+        """Fit the head, and all else that prediction needs, to a whole training set at once.
+
+        By default the head alone, to `fixed_targets`. A method whose targets do depend on predictions overrides this
+        to take part in the search.
+
+        Args:
+            problem: The images, their labels and the solver.
+
+        Raises:
+            NotImplementedError: The method has no such fit.
+        """
+        targets = self.fixed_targets(problem.labels)
+        if targets is None:
+            raise NotImplementedError(f"{type(self).__name__} has no full-batch fit")
+        problem.fit(self.head, targets)
+
+    @classmethod
+    def has_full_batch_fit(cls) -> bool:
+        """Whether the full-batch solver can fit the method."""
+        return cls.has_fixed_targets() or cls.fit_full_batch is not Method.fit_full_batch
+
+    @classmethod
+    def has_fixed_targets(cls) -> bool:
+        """Whether that is a fit to `fixed_targets` alone."""
+        overridden = cls.fixed_targets is not Method.fixed_targets
+        return overridden and cls.fit_full_batch is Method.fit_full_batch
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
         """Logits of validation images. A method that calibrates itself on validation keeps what it needs here."""

@@ -2,17 +2,15 @@
 
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from partlabel.labels import Targets
+from partlabel.labels import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._assuming import Assuming, absent
-from partlabel.methods._base import Batch, Progress
+from partlabel.methods._assuming import AssumingFixed, absent
 from partlabel.nn.heads import Head
 
 
-class AssumeNegative(Assuming):
+class AssumeNegative(AssumingFixed):
     """Assume negative, AN (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
@@ -25,6 +23,6 @@ class AssumeNegative(Assuming):
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__(backbone, head, PartialBCE())
 
-    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+    def assume(self, labels: Labels) -> Targets:
         """All of them absent."""
-        return absent(logits)
+        return absent(labels)

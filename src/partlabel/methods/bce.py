@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from partlabel.labels import Targets
+from partlabel.labels import Labels, Targets
 from partlabel.losses._base import Loss
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Batch, Method, Progress, Step
@@ -28,4 +28,8 @@ class BCE(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """`bce` on the known labels."""
-        return Step({"bce": self.loss(self(batch.images), Targets.known(batch.labels))})
+        return Step({"bce": self.loss(self(batch.images), self.fixed_targets(batch.labels))})
+
+    def fixed_targets(self, labels: Labels) -> Targets:
+        """The known labels."""
+        return Targets.known(labels)

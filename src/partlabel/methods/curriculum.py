@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -10,7 +11,7 @@ from partlabel.image_table import ImageTable
 from partlabel.labels import Targets
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._assuming import Assuming
-from partlabel.methods._base import Batch, Progress
+from partlabel.methods._base import Batch, FullBatch, Progress
 from partlabel.nn.heads import Head
 
 
@@ -44,6 +45,18 @@ class Curriculum(Assuming):
             progress.epoch + 1
         ) * self.rounds // progress.epochs > progress.epoch * self.rounds // progress.epochs:
             self.scores.write(*ranks.gather(batch.index, logits))
+        return self._believed(score)
+
+    def fit_full_batch(self, problem: FullBatch) -> None:
+        """Fit in rounds, each to the end: the known labels, then these and what the last fit is sure of."""
+        known = Targets.known(problem.labels)
+        problem.fit(self.head, known)
+        for _ in range(self.rounds - 1):
+            with torch.no_grad():
+                score = self.head.eval()(problem.maps).logits
+            problem.fit(self.head, known.fill(self._believed(score)))
+
+    def _believed(self, score: Float[Tensor, "batch class"]) -> Targets:
         return Targets((score > 0).float(), (score.abs() > self.threshold).float())
 
     def pseudo_labels(self, assumed: Targets) -> dict[str, Targets]:

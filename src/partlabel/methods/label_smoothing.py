@@ -3,17 +3,15 @@
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from partlabel.labels import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._assuming import Assuming
-from partlabel.methods._base import Batch, Progress
+from partlabel.methods._assuming import AssumingFixed
 from partlabel.nn.heads import Head
 
 
-class LabelSmoothing(Assuming):
+class LabelSmoothing(AssumingFixed):
     """Assume negative with label smoothing, AN-LS (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
@@ -33,6 +31,7 @@ class LabelSmoothing(Assuming):
         hard = Targets.known(labels)
         return Targets(self.smoothing + (1 - 2 * self.smoothing) * hard.value, hard.weight)
 
-    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+    def assume(self, labels: Labels) -> Targets:
         """All of them nearly absent."""
-        return Targets(torch.full_like(logits, self.smoothing), torch.ones_like(logits))
+        value = torch.full_like(labels, self.smoothing, dtype=torch.float32)
+        return Targets(value, torch.ones_like(value))

@@ -31,7 +31,7 @@ from partlabel.codes import PRESENT
 from partlabel.labels import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.memory import ImageMemory
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Batch, FullBatch, Method, Progress, Step
 from partlabel.metrics import average_precision
 from partlabel.nn.heads import ClassOutput, Head
 
@@ -41,6 +41,12 @@ LIMIT = 4.0
 """Spreads beyond which evidence is no stronger: where a neighbour is missing its logarithm has no bound."""
 JUDGED = 2**21
 """Cells of an epoch that the worth of a vote is read off, at most: more take minutes and gigabytes."""
+
+
+FEWEST = 5
+"""Known present labels of a class, for its AP to take part in a decision."""
+MAPS_AT_ONCE = 1024
+"""Images compared with the memory at once in a full-batch fit."""
 
 
 class _Judged(NamedTuple):
@@ -145,6 +151,31 @@ class SoftSST(Method):
             self._weigh()
         return step
 
+    def fit_full_batch(self, problem: FullBatch) -> None:
+        """Fit in closed form what training by steps follows: predictions by cross-validation stand in for the copies.
+
+        The known labels are fitted, then these and soft pseudo-labels, with the weight decay that the steps' loss
+        amounts to; slope and offsets come from predictions of images by heads that were fitted without them.
+        """
+        labels, known = problem.labels, Targets.known(problem.labels)
+        held_out = problem.cross_fit(known)
+        problem.fit(self.head, known)
+        self.eval()
+        out, index = self.head(problem.maps), torch.arange(len(labels))
+        assert out.image is not None
+        self.memory.add(out.image, labels, index)
+        parts = zip(out.image.split(MAPS_AT_ONCE), index.split(MAPS_AT_ONCE), strict=True)
+        evidence = torch.cat([self.memory.evidence(image, self.sharpness, at) for image, at in parts])
+        self._set_worth(held_out, evidence, labels)
+        share = known.weight.mean().clamp(min=1e-6)
+        taught = known.fill(self._taught(held_out, evidence, labels))
+        strength = float(share.sqrt())
+        problem.fit(self.head, taught, strength)
+        held_out = problem.cross_fit(taught, strength)
+        fit = calibrate(held_out + self.worth * self._units(evidence), self.anchor, labels)
+        self.slope.copy_(fit.slope)
+        self.offset.copy_(fit.offset)
+
     def _rehidden(
         self, copies: Float[Tensor, "fold batch class"], known: Targets, fold: Int64[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
@@ -189,10 +220,15 @@ class SoftSST(Method):
         *by_image, summed = zip(*self._judged, strict=True)
         own, evidence, labels, fold = ranks.gather(*map(torch.cat, by_image))
         level = ranks.total(torch.stack(summed).sum(0)) / len(fold)
-        logits = own + (level.mean(0) - level)[fold]
         self._judged.clear()
+        self._set_worth(own + (level.mean(0) - level)[fold], evidence, labels)
+
+    def _set_worth(
+        self, logits: Float[Tensor, "image class"], evidence: Float[Tensor, "image class"], labels: Labels
+    ) -> None:
+        """Find the worth of votes from predictions of labels that were not learned from, and calibrate."""
         low, middle, high = evidence.sort(0).values[
-            [int(share * (len(fold) - 1)) for share in (0.16, 0.5, 0.84)]
+            [int(share * (len(labels) - 1)) for share in (0.16, 0.5, 0.84)]
         ]
         self.centre.copy_(middle)
         self.spread.copy_(((high - low) / 2).clamp(min=1e-6))
@@ -256,13 +292,14 @@ def ranks_better(
 ) -> bool:
     """Whether the mean AP over the classes is higher by more than its standard error.
 
-    Cross-entropy is a matter of the common classes, and a mean AP of the rare ones as much.
+    Cross-entropy is a matter of the common classes, and a mean AP of the rare ones as much; those with fewer than
+    `FEWEST` present labels are left out.
     """
     known = labels.cpu().numpy()
     gains = [
         average_precision(ours[:, c].cpu().numpy(), known[:, c])
         - average_precision(theirs[:, c].cpu().numpy(), known[:, c])
         for c in range(labels.shape[1])
-        if (known[:, c] == PRESENT).any()
+        if (known[:, c] == PRESENT).sum() >= FEWEST
     ]
     return len(gains) > 1 and mean(gains) > stdev(gains) / len(gains) ** 0.5

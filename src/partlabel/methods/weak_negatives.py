@@ -2,17 +2,15 @@
 
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from partlabel.labels import Targets
+from partlabel.labels import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._assuming import Assuming, absent
-from partlabel.methods._base import Batch, Progress
+from partlabel.methods._assuming import AssumingFixed, absent
 from partlabel.nn.heads import Head
 
 
-class WeakNegatives(Assuming):
+class WeakNegatives(AssumingFixed):
     """Weak assume negative, WAN (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
@@ -27,6 +25,6 @@ class WeakNegatives(Assuming):
         super().__init__(backbone, head, PartialBCE())
         self.weight = 1 / max(head.num_classes - 1, 1) if weight is None else weight
 
-    def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
+    def assume(self, labels: Labels) -> Targets:
         """All of them weakly absent."""
-        return absent(logits, self.weight)
+        return absent(labels, self.weight)

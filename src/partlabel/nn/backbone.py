@@ -5,6 +5,7 @@ the last stage is, its own `group_matcher` says. Batch normalisation of frozen p
 never changes, its output can be computed once and kept (`data/features.py`).
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ LITE0 = "tf_efficientnet_lite0"
 CPU_BATCH = 8
 """Fits a processor's cache: lite0's stem takes 5.5 ms an image of 128 pixels, and 9 in batches of 64."""
 Trainable = Literal["last", "none", "all"]
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 
 
 class Preprocessing(NamedTuple):
@@ -56,6 +60,11 @@ class Backbone(nn.Module):
         return not isinstance(self.stem, nn.Identity)
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether none of it is trained."""
+        return self.has_stem and not any(True for _ in self.last.parameters())
+
+    @property
     def takes_maps(self) -> bool:
         """Whether what it is given is images or maps: the stems of some models give tokens, or channels last."""
         layouts = [module.layout for module in self.last.modules() if isinstance(module, _Map)]
@@ -73,6 +82,28 @@ class Backbone(nn.Module):
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             return _few_at_a_time(self.stem, images)
+
+    @property
+    def pooling(self) -> CovariancePooling | None:
+        """The pooling at the end of the stem, which is to be fitted; None where there is none."""
+        last = self.stem[-1] if isinstance(self.stem, nn.Sequential) and len(self.stem) else None
+        return last if isinstance(last, CovariancePooling) else None
+
+    def maps(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channel map_height map_width"]:
+        """What the pooling at the end of the stem is given."""
+        assert isinstance(self.stem, nn.Sequential)
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            return _few_at_a_time(self.stem[:-1], images)
+
+    def pooled(
+        self, maps: Float[Tensor, "batch channel map_height map_width"]
+    ) -> Float[Tensor, "batch *features"]:
+        """What the pooling at the end of the stem makes of `maps`."""
+        with torch.no_grad():
+            return torch.cat([self.stem[-1](few) for few in maps.split(CPU_BATCH)])  # type: ignore[index]
 
     @contextmanager
     def stem_done(self) -> Iterator[None]:
@@ -101,6 +132,23 @@ def _few_at_a_time(module: nn.Module, images: Tensor) -> Tensor:
     if images.device.type != "cpu" or len(images) <= CPU_BATCH or not any(True for _ in module.parameters()):
         return module(images)
     return torch.cat([module(few) for few in images.split(CPU_BATCH)])
+
+
+def refuse_elsewhere(file: Path, name: str) -> None:
+    """See that a backbone is one that timm makes by itself: a name such as `hf-hub:owner/model` asks a network.
+
+    Args:
+        file: That the name is from.
+        name: Of the backbone.
+
+    Raises:
+        ValueError: It is something else: an address, or a path.
+    """
+    if not _PLAIN_NAME.fullmatch(name):
+        raise ValueError(
+            f"{file}: the backbone {name!r} is no plain name of a timm model, and would be looked for on a network or "
+            "in another folder; if you trust the model, give --trust (trust=True)"
+        )
 
 
 def create(

@@ -39,6 +39,11 @@ class CovariancePooling(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("basis", torch.zeros(channels, self.rank))
 
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` has found components, or they were loaded."""
+        return bool(self.basis.any())
+
     def forward(self, feature_map: FeatureMap) -> Float[Tensor, "batch pooled 1 1"]:
         """The pooled features, as a map of one place."""
         places = feature_map.flatten(2).transpose(1, 2)

@@ -198,6 +198,8 @@ class Answers:
         """Whatever is asked goes through the guard first."""
         offered = request.query_params.get("token")
         refused = self.guard.refusal(request.method, request.headers, request.cookies, offered)
+        if refused is not None and self.guard.is_guess(request.cookies, offered):
+            await self.guard.slow_down()
         response: Response
         if refused is not None:
             response = self._html("review_note.html", refused.status, note=refused.why)

@@ -10,14 +10,16 @@ from being done twice; an answer that comes after its lease is an answer all the
 """
 
 import secrets
+import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, NamedTuple
 
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 
@@ -95,6 +97,7 @@ class Event(NamedTuple):
         return Cell(self.image, self.cls)
 
 
+_MEND = "move it away to begin anew"
 COLUMNS = "id, at, who, desk, image, class, what, undoes, probability"
 
 
@@ -173,17 +176,11 @@ class Decisions:
 
     def __init__(self, path: Path, lease: float = LEASE, clock: Callable[[], float] = time.time) -> None:
         self.path, self.lease, self.clock = path, lease, clock
+        _refuse_link(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        try:
+        with _told(path):
             self._base = _opened(path)
-        except sqlite3.OperationalError as error:
-            raise ValueError(
-                f"{path} cannot be opened as decisions: {error}; see that it and its folder may be written, or move it "
-                "away to begin anew"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path} holds no decisions: {error}") from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -192,20 +189,21 @@ class Decisions:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it or nothing, and nobody else writes meanwhile."""
-        with self._lock:
+        with self._lock, _told(self.path):
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield self._base
             except BaseException:
-                self._base.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # a full disk may have ended the transaction already
+                    self._base.execute("ROLLBACK")
                 raise
             self._base.execute("COMMIT")
 
     def since(self, last: int = 0) -> list[Event]:
         """The events after one, in their order."""
-        with self._lock:
+        with self._lock, _told(self.path):
             found = self._base.execute(f"SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id", (last,))
-            return [Event(*row) for row in found]
+            return [_event(self.path, row) for row in found]
 
     def tally(self) -> Tally:
         """What all events add up to."""
@@ -262,7 +260,7 @@ class Decisions:
 
     def last(self, desk: str) -> Event | None:
         """What a desk can take back: its last answer that it has not taken back."""
-        with self._lock:
+        with self._lock, _told(self.path):
             row = self._base.execute(
                 f"SELECT {COLUMNS} FROM events WHERE desk = ? AND what != 'undo' "
                 "AND id NOT IN (SELECT undoes FROM events WHERE undoes IS NOT NULL) ORDER BY id DESC LIMIT 1",
@@ -290,10 +288,87 @@ class Decisions:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
 
 
+def tally_of(path: Path) -> Tally:
+    """Return what all events in a file add up to; it is not changed, and its folder need not be writable.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file is something else, or damaged.
+    """
+    _refuse_link(path)
+    with TemporaryDirectory(prefix="partlabel-") as folder:
+        # SQLite writes beside a file even to read it, as its last events may be in the log beside it.
+        copy = Path(folder) / path.name
+        for suffix in ("", "-wal"):
+            if (beside := path.with_name(path.name + suffix)).exists():
+                shutil.copyfile(beside, copy.with_name(copy.name + suffix))
+        with _told(path):
+            base = sqlite3.connect(copy, isolation_level=None)
+            try:
+                base.execute("PRAGMA trusted_schema = OFF")
+                rows = base.execute(f"SELECT {COLUMNS} FROM events ORDER BY id").fetchall()
+            finally:
+                base.close()
+    tally = Tally()
+    for row in rows:
+        tally.add(_event(path, row))
+    return tally
+
+
+def _event(path: Path, row: tuple[Any, ...]) -> Event:
+    """A row of the file, which may come from anybody.
+
+    Raises:
+        ValueError: It is no event.
+    """
+    event = Event(*row)
+    texts = (event.at, event.who, event.desk, event.image, event.cls)
+    whats = ("present", "absent", "skip", "undo")
+    if not all(isinstance(text, str) for text in texts) or event.what not in whats:
+        raise ValueError(f"{path}: event {event.id!r} is no decision; the file is damaged: {_MEND}")
+    return event
+
+
+def _refuse_link(path: Path) -> None:
+    """See that decisions are in a file of the run's own: a link would have another file written to.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise ValueError(f"{path} is a link or a pipe: decisions are kept in a file of the run's own; {_MEND}")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Inside, errors of SQLite name the file.
+
+    Raises:
+        OSError: The disk is full, or the file cannot be written.
+        ValueError: It is damaged, or something else.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        said = str(error)
+        if "full" in said or "disk I/O" in said:
+            raise OSError(f"cannot write {path}: {said}") from error
+        if "no such" in said or "has no column" in said:
+            raise ValueError(f"{path} holds no decisions: {said}; {_MEND}") from error
+        raise ValueError(
+            f"{path} cannot be opened as decisions: {said}; see that it and its folder may be written, or {_MEND}"
+        ) from error
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} holds no decisions: {error}; {_MEND}") from error
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     """The file, with what decisions need in it."""
     base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
+        base.execute("PRAGMA trusted_schema = OFF")
         base.execute("PRAGMA journal_mode = WAL")
         base.execute("PRAGMA synchronous = FULL")
         base.execute("PRAGMA foreign_keys = ON")

@@ -2,12 +2,13 @@
 
 - *Host*: a foreign name that was made to point here (DNS rebinding) is refused; this machine's names are not.
 - *Token*: where the page can be reached from other machines, the link with `?token=` opens it once and leaves a cookie;
-  compared in constant time.
+  compared in constant time; wrong ones are answered one after the other, each after half a second.
 - *Origin*: what changes something is a POST from a page of this very address, or is refused; cookies go to this site
   alone. Nor may other sites load pages and pictures, for a page takes a question away from others; they may link here.
 - *Content policy*: scripts, styles and images from here, nothing from anywhere else, nothing inline.
 """
 
+import asyncio
 import ipaddress
 import secrets
 import socket
@@ -30,6 +31,10 @@ HEADERS = {
 }
 MOST_BYTES = 1 << 16
 """Of what is sent here; forms are far smaller."""
+
+
+GUESS_SECONDS = 0.5
+"""That a wrong token is waited with."""
 
 
 class Refusal(NamedTuple):
@@ -74,14 +79,16 @@ class Guard:
         host: The address that the page is bound to.
         token: Who comes needs it; None where everybody may.
         cookie: The name of the token's cookie.
-        known_as: Another name that the page goes by, as of a proxy before it.
+        known_as: Another name that the page goes by, as of a proxy before it; several with commas between.
     """
 
-    def __init__(self, host: str, token: str | None, cookie: str, known_as: str | None = None) -> None:
+    def __init__(self, host: str, token: str | None, cookie: str = "", known_as: str | None = None) -> None:
         self.open_wide = not is_loopback(host)
-        self.names = names_of(host) | ({known_as} if known_as else set())
+        self.names = names_of(host) | {name for name in (known_as or "").split(",") if name}
         self.token = token
         self.cookie = cookie
+        self.wait = GUESS_SECONDS
+        self._turn = asyncio.Lock()
 
     def refusal(
         self, method: str, headers: Mapping[str, str], cookies: Mapping[str, str], offered: str | None
@@ -107,6 +114,33 @@ class Guard:
             return self._of_post(headers, host)
         if from_elsewhere(headers) and not _is_visit(headers):
             return Refusal(HTTPStatus.FORBIDDEN, "other sites may link here, and not load what is here")
+        return None
+
+    def is_guess(self, cookies: Mapping[str, str], offered: str | None) -> bool:
+        """Whether a request came with a token that is not the right one."""
+        tried = [token for token in (cookies.get(self.cookie), offered) if token is not None]
+        return bool(tried) and not any(self.admits(token) for token in tried)
+
+    async def slow_down(self) -> None:
+        """Wait before a wrong token is answered: one after the other, so that more guessers guess no faster."""
+        async with self._turn:
+            await asyncio.sleep(self.wait)
+
+    def refusal_of_call(self, headers: Mapping[str, str]) -> Refusal | None:
+        """Why a program's request is not answered, which has no token and no page; None if it is.
+
+        Programs send no `Origin`; where there is one, a browser asks for a page, and that has to be of this address.
+
+        Args:
+            headers: Of the request, by names in lower case.
+        """
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self._knows(host):
+            return Refusal(HTTPStatus.BAD_REQUEST, f"this server does not go by the name {host[:100]!r}")
+        if from_elsewhere(headers) or (
+            origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        ):
+            return Refusal(HTTPStatus.FORBIDDEN, "pages of other sites are not answered")
         return None
 
     def admits(self, token: str | None) -> bool:

@@ -83,7 +83,7 @@ def _look(tagger: "Tagger", table: LabelTable, batch_size: int, workers: int) ->
     maps, heads = _Last(model.backbone), _Last(model.head)
     try:
         with torch.inference_mode():
-            for batch in track(ahead(batches), "Looking at images", len(batches)):
+            for batch in track(ahead(batches), "Looking at photos", len(table), "photos", batch_size):
                 if not len(batch.images):
                     continue
                 rows = batch.index.numpy()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 PORT = 8765
+SHORTEST_TOKEN = 16
+"""Letters of a token that somebody makes up."""
 
 
 def build(
@@ -39,6 +41,7 @@ def build(
     lease: float = LEASE,
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
 ) -> "tuple[FastAPI, Session]":
     """The page of a run, and the review behind it.
 
@@ -56,13 +59,14 @@ def build(
         lease: Seconds that a question is one person's alone.
         batch_size: Images at a time, when they are first looked at.
         workers: Processes that read images.
+        trust: As `Tagger.load`.
 
     Raises:
         ValueError: The classes differ, there is no such part, or the file of decisions is something else.
     """
     from partlabel.data.parts import aligned
 
-    tagger = Tagger.load(run.folder)
+    tagger = Tagger.load(run.folder, trust)
     table = aligned(table, tagger.classes)
     seen = looked.look(tagger, run, table, batch_size, workers)
     gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])
@@ -86,7 +90,16 @@ def build(
 
 
 def token_for(host: str, given: str | None, known_as: str | None = None) -> str | None:
-    """The token that a page at an address needs: the one given; none on this machine alone; else a new one."""
+    """The token that a page at an address needs: the one given; none on this machine alone; else a new one.
+
+    Raises:
+        ValueError: The one given is short enough to be guessed.
+    """
+    if given is not None and len(given) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"--token has {len(given)} characters, and could be guessed: give {SHORTEST_TOKEN} or more, or leave it out "
+            "for a new one"
+        )
     return given or (None if is_loopback(host) and not known_as else secrets.token_urlsafe(24))
 
 

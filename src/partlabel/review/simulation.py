@@ -20,7 +20,6 @@ from partlabel.codes import PRESENT, UNKNOWN
 from partlabel.config import TrainingConfig
 from partlabel.data import statistics
 from partlabel.data.aside import written_aside
-from partlabel.data.feature_shards import Sharded
 from partlabel.data.module import Batches
 from partlabel.data.table import LabelTable
 from partlabel.fitting import frozen, plain_view
@@ -89,11 +88,11 @@ def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path |
             "table in which all is known"
         )
     rank = heads.get(head).covariance_rank
-    backbone = frozen(train, rank, size=SIZE, pool=1 if rank else SIZE // 32)
+    backbone = frozen(train, rank, size=SIZE, pool=1 if rank else SIZE // 32, cache_dir=cache_dir)
     both = []
     for part in (train, test):
         (view,) = plain_view(backbone, part, SIZE, cache_dir)
-        both.append(torch.from_numpy(Sharded(view.path).take(np.arange(len(part)))).float())
+        both.append(torch.from_numpy(view.take(np.arange(len(part)))).float())
     return Given(table.classes, both[0], train.labels, both[1], test.labels)
 
 

@@ -18,17 +18,19 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile as Uploaded
 
 from partlabel import __version__
+from partlabel.review.guard import Guard
 from partlabel.serving import label_studio
 from partlabel.serving.gate import RETRY, Gate
 from partlabel.serving.service import Picture, Service
 from partlabel.serving.uploads import Refused
 
 ERRORS = {
-    400: "The form is not well-formed.",
+    400: "The form is not well-formed, or the server does not go by the name in `Host`.",
+    403: "A page of another site asked.",
     408: "The request took too long to arrive.",
     413: "The request has too many bytes, or a picture too many pixels.",
     415: "The body, or a file, is of a type that is not read here.",
-    422: "A picture is broken, there are too many files or none, or an option makes no sense.",
+    422: "A picture is broken or takes too long, there are too many files or none, or an option makes no sense.",
     500: "The server failed.",
     503: "More pictures wait than may, or the server is stopping: come back after `Retry-After` seconds.",
 }
@@ -92,13 +94,21 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return found
 
 
-def create(service: Service, label_studio_files: Path | None = None, lines: bool = False) -> FastAPI:
+def create(
+    service: Service,
+    label_studio_files: Path | None = None,
+    lines: bool = False,
+    host: str = "127.0.0.1",
+    known_as: str | None = None,
+) -> FastAPI:
     """The application.
 
     Args:
         service: What is done with pictures.
         label_studio_files: Folder that the images of Label Studio's tasks lie in; none of its routes without it.
         lines: Whether each request has its line in the log.
+        host: The address that it is bound to, whose names it goes by.
+        known_as: Another name, as of a proxy before it or of a container; several with commas between.
     """
 
     @asynccontextmanager
@@ -121,14 +131,22 @@ def create(service: Service, label_studio_files: Path | None = None, lines: bool
     _add_routes(app, service)
     if label_studio_files is not None:
         app.include_router(
-            label_studio.router(service, label_studio_files, responses(400, 408, 413, 415, 422, 500, 503))
+            label_studio.router(
+                service, label_studio_files, responses(400, 403, 408, 413, 415, 422, 500, 503)
+            )
         )
         bodies |= dict.fromkeys(label_studio.POSTED, "application/json")
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     paths = cache(lambda: frozenset(app.openapi()["paths"]))
     app.add_middleware(
-        Gate, limits=service.limits, metrics=service.metrics, bodies=bodies, paths=paths, lines=lines
+        Gate,
+        limits=service.limits,
+        metrics=service.metrics,
+        bodies=bodies,
+        paths=paths,
+        guard=Guard(host, None, known_as=known_as),
+        lines=lines,
     )
     return app
 
@@ -136,7 +154,7 @@ def create(service: Service, label_studio_files: Path | None = None, lines: bool
 def _add_routes(app: FastAPI, service: Service) -> None:
     description, most = service.model.description, service.limits.files
 
-    @app.post("/predict", responses=responses(400, 408, 413, 415, 422, 500, 503))
+    @app.post("/predict", responses=responses(400, 403, 408, 413, 415, 422, 500, 503))
     async def predict(
         files: Annotated[list[UploadFile], File(min_length=1, max_length=most)],
         top: Annotated[int | None, Query(ge=1, description="Only so many classes of each file.")] = None,
@@ -158,7 +176,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             ],
         )
 
-    @app.get("/classes", responses=responses(500))
+    @app.get("/classes", responses=responses(400, 403, 500))
     async def classes() -> list[ClassThreshold]:
         """The classes in the order of the model, and their thresholds."""
         return [
@@ -166,7 +184,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             for column, name in enumerate(description.classes)
         ]
 
-    @app.get("/health", responses=responses(500, 503))
+    @app.get("/health", responses=responses(400, 403, 500, 503))
     async def health() -> Health:
         """Whether pictures are answered."""
         if not service.batcher.is_working:
@@ -183,7 +201,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(500)},
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **responses(400, 403, 500),
+        },
     )
     async def metrics() -> Response:
         """Figures for Prometheus."""

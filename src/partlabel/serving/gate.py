@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from partlabel.review.guard import Guard
 from partlabel.serving.uploads import Limits
 
 BUSY = "no more than {} pictures may wait: come back in a second"
@@ -60,6 +61,7 @@ class Gate:
         metrics: Told of each request.
         bodies: By path, the media type that a body must have.
         paths: Those that there are; all others are one in the figures.
+        guard: Knows the names that the server goes by.
         lines: Whether each request has its line in the log.
     """
 
@@ -70,6 +72,7 @@ class Gate:
         metrics: Metrics,
         bodies: Mapping[str, str],
         paths: Callable[[], frozenset[str]],
+        guard: Guard,
         lines: bool = False,
     ) -> None:
         self.app = app
@@ -77,6 +80,7 @@ class Gate:
         self.metrics = metrics
         self.bodies = bodies
         self.paths = paths
+        self.guard = guard
         self.lines = lines
         self.inside = 0
 
@@ -95,6 +99,9 @@ class Gate:
 
         try:
             await self._pass(scope, receive, watched)
+        except asyncio.CancelledError:  # the server was told to end, and its last seconds are over
+            if not status:
+                await _problem(503, "the server is stopping", RETRY)(scope, receive, watched)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if not status:
@@ -105,10 +112,16 @@ class Gate:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application's answer, or why it is not asked."""
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        if foreign := self.guard.refusal_of_call(headers):
+            await _problem(foreign.status, foreign.why)(scope, receive, send)
+            return
         if scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        if refused := self._refusal(scope):
+        if refused := self._refusal(scope["path"], headers):
             await refused(scope, receive, send)
             return
         self.inside += 1
@@ -117,14 +130,13 @@ class Gate:
         finally:
             self.inside -= 1
 
-    def _refusal(self, scope: Scope) -> JSONResponse | None:
+    def _refusal(self, path: str, headers: Mapping[str, str]) -> JSONResponse | None:
         """The answer to a request whose headers say enough."""
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        wanted = self.bodies.get(scope["path"])
-        kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        wanted = self.bodies.get(path)
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if wanted is not None and kind != wanted:
             return _problem(415, f"the body is {kind or 'of no type'}; send {wanted}")
-        length = headers.get(b"content-length", "")
+        length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._bytes:
             return _problem(413, self._too_large)
         if self.inside >= self.limits.waiting:

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image
 from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from partlabel.serving.uploads import Shape
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 KEY, FORMAT, DEFAULT_THRESHOLD = "partlabel", 1, 0.5
@@ -80,6 +81,10 @@ class Model:
         """
         import onnxruntime
 
+        if path.is_dir():
+            raise IsADirectoryError(
+                f"{path} is a folder; serve takes the file that this writes: partlabel export {path} --to onnx"
+            )
         if not path.is_file():
             raise FileNotFoundError(f"{path}: there is no such file; {EXPORT}")
         options = onnxruntime.SessionOptions()
@@ -108,11 +113,10 @@ class Model:
         image /= 255
         return self.session.run(["probability"], {"image": image})[0]
 
-    def squash(self, picture: Image.Image) -> UInt8[np.ndarray, "side side 3"]:
-        """A picture as evaluation sees it, before it is normalised."""
-        side = self.description.image_size
-        how = Image.Resampling[self.description.interpolation.upper()]
-        return np.asarray(picture.resize((side, side), how))
+    @property
+    def shape(self) -> Shape:
+        """What pictures are made into."""
+        return Shape(self.description.image_size, self.description.interpolation)
 
     def _try(self, path: Path) -> None:
         """Two gray pictures, so that a file of another shape is refused before anybody asks for anything."""

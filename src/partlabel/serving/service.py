@@ -8,8 +8,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from partlabel.serving import uploads
 from partlabel.serving.batching import Batcher, Full
+from partlabel.serving.decoding import Decoders
 from partlabel.serving.gate import BUSY, Metrics
 from partlabel.serving.model import Model
 from partlabel.serving.uploads import Limits, Refused
@@ -20,7 +20,7 @@ class Picture(NamedTuple):
 
     Attributes:
         name: As they call it.
-        open: Called in a thread that decodes.
+        open: Called in a thread.
     """
 
     name: str
@@ -28,14 +28,14 @@ class Picture(NamedTuple):
 
 
 class Service:
-    """A model, the threads that decode for it, and the batches that go through it.
+    """A model, the processes that decode for it, and the batches that go through it.
 
     Args:
         model: Of an exported file.
         limits: Of what is let in.
         max_batch: Pictures in a batch.
         max_wait: Seconds that the first of a batch waits for others.
-        decoders: Threads that read pictures.
+        decoders: Processes that decode pictures; one request keeps all but one of them busy at most.
     """
 
     def __init__(
@@ -51,19 +51,23 @@ class Service:
         self.metrics = Metrics(lambda: self.batcher.taken)
         ran = self.metrics.batch.observe
         self.batcher = Batcher(model.probability, max_batch, max_wait, self.limits.waiting, ran)
-        self._decoders = ThreadPoolExecutor(decoders, "decoder")
+        self.decoders = Decoders(decoders, model.shape, self.limits.megapixels, self.limits.decoding_seconds)
+        self._turns = max(1, decoders - 1)
+        self._threads = ThreadPoolExecutor(decoders, "decoder")
 
     async def start(self) -> None:
         """Begin to answer, after a full batch of gray pictures: memory is then as much as it will be."""
         side = self.model.description.image_size
         gray = np.full((self.batcher.most, side, side, 3), 128, np.uint8)
         await asyncio.to_thread(self.model.probability, gray)
+        await asyncio.to_thread(self.decoders.start)
         self.batcher.start()
 
     async def stop(self) -> None:
         """Answer no more."""
         await self.batcher.stop()
-        self._decoders.shutdown(cancel_futures=True)
+        self.decoders.stop()
+        self._threads.shutdown(cancel_futures=True)
 
     async def recognise(self, pictures: Sequence[Picture]) -> list[np.ndarray | Refused]:
         """Of each picture the probability of each class, or why there is none.
@@ -75,14 +79,16 @@ class Service:
             raise Refused(503, "the server is stopping")
         try:
             with self.batcher.room_for(len(pictures)):
-                return await asyncio.gather(*map(self._recognise, pictures))
+                turns = asyncio.Semaphore(self._turns)
+                return await asyncio.gather(*(self._recognise(picture, turns) for picture in pictures))
         except Full as error:
             raise Refused(503, BUSY.format(self.limits.waiting)) from error
 
-    async def _recognise(self, picture: Picture) -> np.ndarray | Refused:
+    async def _recognise(self, picture: Picture, turns: asyncio.Semaphore) -> np.ndarray | Refused:
         loop = asyncio.get_running_loop()
         try:
-            pixels = await loop.run_in_executor(self._decoders, self._read, picture)
+            async with turns:
+                pixels = await loop.run_in_executor(self._threads, self._read, picture)
         except Refused as error:
             return error
         found = await self.batcher.answer(pixels)
@@ -92,4 +98,5 @@ class Service:
 
     def _read(self, picture: Picture) -> np.ndarray:
         with picture.open() as file:
-            return uploads.read(file, self.model, self.limits.megapixels)
+            content = file.read()
+        return self.decoders.read(content)

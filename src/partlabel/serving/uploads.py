@@ -5,16 +5,30 @@ Only formats that Pillow reads by itself, without other programs; the size is lo
 
 import warnings
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from partlabel.data import pixels
-from partlabel.serving.model import Model
+from partlabel.data.opening import opened
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+DEEP = 4
+"""How often a pixel counts that has more than 8 bits a value: it takes that much more memory until it has 8."""
+
+
+class Shape(NamedTuple):
+    """What a picture is made into.
+
+    Attributes:
+        side: In pixels.
+        interpolation: `nearest`, `bilinear`, `bicubic` or `lanczos`.
+    """
+
+    side: int
+    interpolation: str
 
 
 class Refused(Exception):
@@ -38,8 +52,11 @@ class Limits:
     Attributes:
         files: In one request.
         megabytes: All of a request.
-        megapixels: One picture, before it is made smaller.
+        megapixels: One picture, before it is made smaller; pixels with more than 8 bits a value count four times.
         seconds: That a request may take to arrive.
+        header_seconds: That its headers may take, from accepting the connection.
+        decoding_seconds: That one picture may take to be decoded.
+        connections: Open at once.
         waiting: Pictures taken in and not answered yet; requests beyond that are told to come back.
     """
 
@@ -47,6 +64,9 @@ class Limits:
     megabytes: float = 32.0
     megapixels: float = 64.0
     seconds: float = 30.0
+    header_seconds: float = 10.0
+    decoding_seconds: float = 10.0
+    connections: int = 256
     waiting: int = 64
 
     def __post_init__(self) -> None:
@@ -60,12 +80,18 @@ class Limits:
             )
 
 
-def read(file: BinaryIO, model: Model, megapixels: float) -> UInt8[np.ndarray, "side side 3"]:
+def squash(picture: Image.Image, shape: Shape) -> UInt8[np.ndarray, "side side 3"]:
+    """Return a picture as evaluation sees it, before it is normalised."""
+    how = Image.Resampling[shape.interpolation.upper()]
+    return np.asarray(picture.resize((shape.side, shape.side), how))
+
+
+def read(file: BinaryIO, shape: Shape, megapixels: float) -> UInt8[np.ndarray, "side side 3"]:
     """An uploaded picture as the model takes it: as evaluation does, from a reduced size where it is large.
 
     Args:
         file: Of any name; what is in it counts.
-        model: It goes into.
+        shape: It is made into.
         megapixels: It may have at most.
 
     Raises:
@@ -74,9 +100,9 @@ def read(file: BinaryIO, model: Model, megapixels: float) -> UInt8[np.ndarray, "
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as picture:
-                _check_size(picture.size, megapixels)
-                return model.squash(pixels.in_rgb(picture, 2 * model.description.image_size))
+            with opened(file, FORMATS) as picture:
+                _check_size(picture, megapixels)
+                return squash(pixels.in_rgb(picture, 2 * shape.side), shape)
     except Refused:
         raise
     except Exception as error:  # Pillow's plugins raise all kinds
@@ -84,10 +110,13 @@ def read(file: BinaryIO, model: Model, megapixels: float) -> UInt8[np.ndarray, "
         raise Refused(_status(error, empty), _sentence(error, empty)) from error
 
 
-def _check_size(size: tuple[int, int], megapixels: float) -> None:
-    width, height = size
-    if width * height > megapixels * 1e6:
-        raise Refused(413, f"has {width} x {height} pixels; at most {megapixels:g} million are read")
+def _check_size(picture: Image.Image, megapixels: float) -> None:
+    width, height = picture.size
+    deep = picture.mode[0] in "IF"  # I, F, I;16 and its kin
+    most = megapixels / DEEP if deep else megapixels
+    if width * height > most * 1e6:
+        bits = " of more than 8 bits" if deep else ""
+        raise Refused(413, f"has {width} x {height} pixels{bits}; at most {most:g} million are read")
 
 
 def _status(error: Exception, empty: bool) -> int:

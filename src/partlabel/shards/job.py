@@ -23,6 +23,7 @@ class Job:
         batch_size: Images at a time.
         workers: Processes that read images, for each that predicts.
         skip_broken: Leave out images that cannot be read.
+        trust: As `Tagger.load`.
     """
 
     verb: Verb
@@ -36,6 +37,7 @@ class Job:
     batch_size: int = 64
     workers: int = 0
     skip_broken: bool = False
+    trust: bool = False
 
     def result(self, shard: str) -> Path:
         """The file that a shard's result is written to."""

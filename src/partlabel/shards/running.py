@@ -28,7 +28,7 @@ def run(job: Job, source: Rows | Files, engine: Engine) -> Done:
     """
     from partlabel.tagger import Tagger
 
-    tagger = Tagger.load(job.run)  # that there is one is seen before anything is cut
+    tagger = Tagger.load(job.run, job.trust)  # that there is one is seen before anything is cut
     if job.decide or "tuned" in (job.accept, job.reject):
         tagger.tuned()
     out = job.out
@@ -39,7 +39,7 @@ def run(job: Job, source: Rows | Files, engine: Engine) -> Done:
     job = replace(job, run=run, out=out.absolute(), root=root, shards=there)
     left = [name for name in names if not _whole(job.result(name))]
     images, faults = 0, []
-    for outcome in track(engine.run(job, left), "Shards", len(left)):
+    for outcome in track(engine.run(job, left), "Working on shards", len(left), "shards"):
         images += outcome.images
         if outcome.fault:
             faults.append(f"  {outcome.shard}: {outcome.fault}")

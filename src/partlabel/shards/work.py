@@ -35,7 +35,7 @@ class Worker:
         from partlabel.tagger import Tagger
 
         self.job = job
-        self.tagger = Tagger.load(job.run).to(device)
+        self.tagger = Tagger.load(job.run, job.trust).to(device)
 
     def __call__(self, shard: str) -> Outcome:
         """Write the result of a shard.

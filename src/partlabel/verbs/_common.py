@@ -26,6 +26,24 @@ def read_table(
     return LabelTable.read(table, images, options.pop("name"), absent, missing, **options)
 
 
+def read_grouped(
+    table: Path,
+    images: Path | None,
+    absent: Absent | None,
+    format: Mapping[str, Any],
+    group: str,
+    missing: Literal["refuse", "keep"] = "refuse",
+) -> "tuple[LabelTable, list[str]]":
+    """As `read_table`, and the group of each image, from a column that is no class."""
+    from partlabel.data import groups
+    from partlabel.data.table import LabelTable
+
+    options = dict(format)
+    name, options = groups.leaving_out(table, options.pop("name"), options, group)
+    given = LabelTable.read(table, images, name, absent, missing, **options)
+    return given, groups.of(table, given, group, options)
+
+
 def read_filled(
     table: Path,
     images: Path | None,

@@ -19,6 +19,7 @@ def tune(
     seed: int = 0,
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -37,6 +38,8 @@ def tune(
         seed: Of the shares.
         batch_size: Images at a time.
         workers: Processes that read images.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
     """
     from rich import print as show
@@ -45,7 +48,7 @@ def tune(
     from partlabel.run import Run
     from partlabel.tagger import Tagger
 
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     given = run_table(run, table, images, absent, format)
     found = tuning.tune(
         tagger, given, aim, at, shrink=shrink, folds=folds, seed=seed, batch_size=batch_size, workers=workers
@@ -60,6 +63,7 @@ def export(
     to: Literal["hub", "onnx", "torch"] = "onnx",
     out: Path | None = None,
     with_training_state: bool = False,
+    trust: bool = False,
 ) -> None:
     """Write a tagger for use elsewhere: a folder for the Hugging Face hub, ONNX, or torch.export.
 
@@ -69,6 +73,8 @@ def export(
             program of torch.export.
         out: Folder (hub) or file (.onnx, .pt2) to write; model, model.onnx or model.pt2 if none.
         with_training_state: Keep what prediction does not need, such as SST's memory and pair head (hub alone).
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
     """
     from partlabel import exporting
     from partlabel.options import UsageError
@@ -78,7 +84,7 @@ def export(
         raise UsageError(
             f"--with-training-state: a graph predicts and does not train; leave it out with --to {to}"
         )
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     if to == "hub":
         folder = tagger.save_pretrained(out or Path("model"), with_training_state, run)
         print(f"model in {folder}; fill in licence and data in {folder / 'README.md'}")

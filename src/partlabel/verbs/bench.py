@@ -53,6 +53,7 @@ def bench(
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from partlabel import registry
     from partlabel.bench import pages, running
     from partlabel.progress import track
     from partlabel.run import digest
@@ -65,6 +66,7 @@ def bench(
         _list("--protocols", protocols, str),
         _list("--seeds", seeds, int),
     )
+    registry.import_typed(wanted.named, [Path.cwd()])
     names = [arm.name for arm in wanted.arms]
     baseline = baseline or names[0]
     if baseline not in names:
@@ -73,7 +75,9 @@ def bench(
         raise ValueError(f"--baseline {baseline}: there is no such arm{did_you_mean(baseline, names)}")
     failed = []
     jobs = len(list(wanted.jobs()))
-    for job, fault in track(running.run(wanted, given, out, processes, cache_dir), "Running the grid", jobs):
+    for job, fault in track(
+        running.run(wanted, given, out, processes, cache_dir), "Running the grid", jobs, "runs"
+    ):
         share = "" if job.known is None else f", {100 * job.known:g} % known"
         arms = ", ".join(arm.name for arm in job.arms)
         print(f"{arms} ({job.protocol.name}{share}): {fault or 'done'}", flush=True)

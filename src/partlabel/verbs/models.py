@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import of_run, read_filled, read_table, run_table
+from partlabel.verbs._common import of_run, read_filled, read_grouped, read_table, run_table
 
 if TYPE_CHECKING:
     from partlabel.data.table import LabelTable
@@ -29,6 +29,8 @@ def train(
     resume: bool = False,
     start_from: Path | None = None,
     skip_broken: bool = False,
+    trust: bool = False,
+    group: str | None = None,
     *,
     format: dict[str, Any],
     method: dict[str, Any],
@@ -48,20 +50,33 @@ def train(
         resume: Go on where the run in `out` stopped.
         start_from: Run folder; begin with its backbone and head, as after a review made more labels known.
         skip_broken: Leave out images that cannot be read, and list them in the run folder.
+        trust: With --start-from: import that model's method and head also from its own folder.
+        group: Column of a CSV or parquet table that names the group of each image (a patient, a scene, a day); in
+            cross-validation, images of one group stay together.
         format: Of the table.
         method: How to learn.
         head: From feature map to classes.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
-    from partlabel import ranks
-    from partlabel.config import TrainingConfig
+    from partlabel import ranks, registry
+    from partlabel.config import AUTO, TrainingConfig
     from partlabel.run import Run
     from partlabel.tagger import Tagger
 
-    whole = read_table(table, images, absent, format, missing="keep" if skip_broken else "refuse")
+    missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
+    groups = None
+    if group is None:
+        whole = read_table(table, images, absent, format, missing)
+    else:
+        whole, groups = read_grouped(table, images, absent, format, group, missing)
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
+    registry.import_typed([method, head], [Path.cwd()])
+    if start_from is not None and trust:
+        Tagger.load(start_from, trust)  # imports what it names
     names = {"method": method.pop("name"), "head": head.pop("name")}
+    if names["head"] == AUTO:
+        names["head"] = None
     tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
     try:
         tagger.fit(
@@ -71,6 +86,7 @@ def train(
             resume=resume,
             start_from=start_from,
             skip_broken=skip_broken,
+            groups=groups,
             config=config,
         )
     except (KeyboardInterrupt, SystemExit) as stop:  # where it was not training that was interrupted
@@ -95,6 +111,7 @@ def evaluate(
     split: str = "test",
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -108,13 +125,15 @@ def evaluate(
         split: The part of the split to score; all images where the table has no split.
         batch_size: Images at a time.
         workers: Processes that read images.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
     """
     from rich import print as show
 
     from partlabel.tagger import Tagger
 
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     whole = run_table(run, table, images, absent, format)
     evaluation = tagger.evaluate(whole.part(split) if whole.split else whole, batch_size, workers)
     evaluation.save(run / "evaluation.json")
@@ -131,6 +150,7 @@ def predict(
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
+    trust: bool = False,
     *,
     format: dict[str, Any],
     engine: dict[str, Any],
@@ -149,6 +169,8 @@ def predict(
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out photos that cannot be read.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of a table; its labels do not matter.
         engine: Who does it.
     """
@@ -167,7 +189,7 @@ def predict(
         found = (
             shards.of_table(table_of(_lines(photos))) if listed else shards.of_path(photos, images, **what)
         )
-        job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, **how)
+        job = shards.Job("predict", run, _folder(out, "predictions"), decide=decide, trust=trust, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("predictions.csv")
@@ -180,7 +202,7 @@ def predict(
         source = read_table(photos, images or photos.parent, "unknown", format, missing)
     elif listed:
         source = _lines(photos)
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     if decide:
         decided = tagger.decide(source, **how)
         decided.save(out)
@@ -204,6 +226,7 @@ def fill(
     batch_size: int = 64,
     workers: int = 0,
     skip_broken: bool = False,
+    trust: bool = False,
     *,
     format: dict[str, Any],
     engine: dict[str, Any],
@@ -226,6 +249,8 @@ def fill(
         batch_size: Images at a time.
         workers: Processes that read images.
         skip_broken: Leave out images that cannot be read.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
         engine: Who does it.
     """
@@ -246,11 +271,11 @@ def fill(
 
         path, images, options = (table, images, format) if table else (*of_run(run, images), {"name": "auto"})
         found = shards.of_path(path, images, absent, options.pop("name"), **options)
-        job = shards.Job("fill", run, _folder(out, "filled"), **sure, **how)
+        job = shards.Job("fill", run, _folder(out, "filled"), trust=trust, **sure, **how)
         _say_done(shards.run(job, found, _engine(engine)))
         return
     out = out or Path("filled.csv" if to is None else "filled.json")
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, trust)
     missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
     before: LabelTable | FilledTable
     if table is None:
@@ -294,13 +319,19 @@ def _say_done(done: "Done") -> None:
 
 def _say_trained(run: "Run") -> None:
     """What a person wants to know after training."""
-    from partlabel.evaluation import Evaluation
+    from rich import print as show
 
+    from partlabel.evaluation import Evaluation
+    from partlabel.run import read_json
+    from partlabel.selection.table import OUT_OF_FOLD, candidates_table
+
+    searched = read_json(run.selection) if run.selection.exists() else None
+    if searched is not None:
+        show(candidates_table(searched))
     if run.validation.exists():
         best = Evaluation.load(run.validation)
-        print(
-            f"best validation mAP {best.map:.1%} ({len(best.scored)} of {len(best.classes)} classes scored)"
-        )
+        how = "cross-validated" if searched and searched["evaluated_on"] == OUT_OF_FOLD else "best validation"
+        print(f"{how} mAP {best.map:.1%} ({len(best.scored)} of {len(best.classes)} classes scored)")
     print(f"model in {run.folder}, report in {run.report}")
 
 

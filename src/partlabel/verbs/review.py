@@ -29,6 +29,7 @@ def review(
     follow_links: bool = False,
     batch_size: int = 64,
     workers: int = 0,
+    trust: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -53,6 +54,8 @@ def review(
         follow_links: Show images that links in the image folder lead out of it to.
         batch_size: Images at a time, when they are first looked at.
         workers: Processes that read images.
+        trust: Import the model's method and head also from the working directory and its own folder; without it, only
+            installed packages are.
         format: Of the table.
     """
     if export is not None:
@@ -71,7 +74,7 @@ def review(
         port = bound.getsockname()[1]
         page, session = serving.build(
             Run(run), given, port=port, host=host, token=needed, known_as=known_as, wish=Wish(order), part=part,
-            blind=blind, follow_links=follow_links, lease=lease, batch_size=batch_size, workers=workers,
+            blind=blind, follow_links=follow_links, lease=lease, batch_size=batch_size, workers=workers, trust=trust,
         )  # fmt: skip
         if session.unreadable:
             print(f"{session.unreadable:,} images cannot be read, and are not asked about")
@@ -114,17 +117,13 @@ def _export(
         ValueError: None of them is about this table, or there is no such part.
     """
     from partlabel.review import merging
-    from partlabel.review.decisions import Decisions
+    from partlabel.review.decisions import tally_of
     from partlabel.run import Run
 
     file = Run(run).decisions
     if not file.exists():
         raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
-    decisions = Decisions(file)
-    try:
-        tally = decisions.tally()
-    finally:
-        decisions.close()
+    tally = tally_of(file)
     merged = merging.merge(table, tally, disputed, part)
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(

@@ -17,9 +17,13 @@ def serve(
     max_megabytes: float = 32.0,
     max_megapixels: float = 64.0,
     max_seconds: float = 30.0,
+    max_header_seconds: float = 10.0,
+    max_decoding_seconds: float = 10.0,
+    max_connections: int = 256,
     threads: int | None = None,
     decoders: int = 2,
     label_studio_files: Path | None = None,
+    known_as: str | None = None,
     log: bool = False,
 ) -> None:
     """Answer over HTTP which classes are in a picture.
@@ -33,12 +37,17 @@ def serve(
         max_waiting: Pictures taken in and not answered yet; requests beyond that get status 503.
         max_files: In one request.
         max_megabytes: Of one request.
-        max_megapixels: Of one picture.
+        max_megapixels: Of one picture; a pixel of more than 8 bits a value counts four times.
         max_seconds: That a request may take to arrive.
+        max_header_seconds: That its headers may take, from the moment its connection is accepted.
+        max_decoding_seconds: That one picture may take to be decoded.
+        max_connections: Open at once; no more than half of the files that this process may have open.
         threads: That compute a batch; as many as there are cores if none.
-        decoders: Threads that read pictures.
+        decoders: Processes that decode pictures; one request keeps all but one of them busy at most.
         label_studio_files: Folder with the images of Label Studio's tasks; with it, Label Studio finds its machine
             learning backend at http://HOST:PORT/label-studio.
+        known_as: Another host name that the server goes by, as of a proxy before it or of a container; several with
+            commas between. Requests under other names are refused.
         log: Write a line for each request.
     """
     try:
@@ -46,6 +55,7 @@ def serve(
 
         from partlabel.serving.app import create
         from partlabel.serving.model import Model
+        from partlabel.serving.running import config
         from partlabel.serving.service import Service
         from partlabel.serving.uploads import Limits
     except ImportError as error:
@@ -58,7 +68,10 @@ def serve(
             raise ValueError(f"--{'max-' * (name == 'batch')}{name} {value}: give 1 or more")
     if label_studio_files is not None and not label_studio_files.is_dir():
         raise NotADirectoryError(f"--label-studio-files {label_studio_files}: there is no such folder")
-    limits = Limits(max_files, max_megabytes, max_megapixels, max_seconds, max_waiting)
+    limits = Limits(
+        max_files, max_megabytes, max_megapixels, max_seconds, max_header_seconds, max_decoding_seconds,
+        max_connections, max_waiting,
+    )  # fmt: skip
     service = Service(Model.load(model, threads), limits, max_batch, max_wait / 1000, decoders)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     listening = listen(host, port)
@@ -69,12 +82,6 @@ def serve(
         f"{service.model.description.name}: {address}/predict, described in {address}/openapi.json",
         flush=True,
     )
-    config = uvicorn.Config(
-        create(service, label_studio_files, log),
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        timeout_graceful_shutdown=30,
-    )
+    app = create(service, label_studio_files, log, host, known_as)
     with listening:
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(config(app, limits)).run(sockets=[listening])

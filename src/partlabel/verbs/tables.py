@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.codes import Absent
 from partlabel.options import UsageError
-from partlabel.verbs._common import read_table
+from partlabel.verbs._common import read_grouped, read_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from partlabel.data.inspection import Class, Inspection
+    from partlabel.data.inspection import Class, Inspection, Part
     from partlabel.data.readers import Understood
     from partlabel.data.table import LabelTable
     from partlabel.suspects import Suspect, Suspects
@@ -72,6 +72,7 @@ def inspect(
     workers: int = 2,
     run: Path | None = None,
     suspects: int = 5,
+    trust: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -86,6 +87,7 @@ def inspect(
         workers: Threads that read images.
         run: Run folder of a model, whose judgement of the known labels is asked for.
         suspects: With --run, how many labels of each class are named that it contradicts most.
+        trust: With --run: import its method and head also from the working directory and its own folder.
         format: Of the table.
     """
     from partlabel.data import inspection
@@ -99,9 +101,11 @@ def inspect(
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {_extent(given)}")
     warn_of_other_parts(given.split or ())
+    if found.parts:
+        _show(_parts(found.parts))
     _show(_classes(found.classes))
     print("\n".join(_faults(found)))
-    doubted = None if run is None else _doubted(run, given, suspects)
+    doubted = None if run is None else _doubted(run, given, suspects, trust)
     if doubted is not None:
         print(_of_suspects(doubted))
         _show(_suspects(doubted))
@@ -135,16 +139,13 @@ def split(
         seed: Of the draw.
         format: Of the table.
     """
-    from partlabel.data import groups as grouped
     from partlabel.data import inspection, splitting
-    from partlabel.data.table import LabelTable
 
-    options = dict(format)
-    name = options.pop("name")
-    if group is not None:
-        name, options = grouped.leaving_out(table, name, options, group)
-    given = LabelTable.read(table, images, name, absent, **options)
-    groups = None if group is None else grouped.of(table, given, group, options)
+    groups = None
+    if group is None:
+        given = read_table(table, images, absent, format)
+    else:
+        given, groups = read_grouped(table, images, absent, format, group)
     divided = splitting.divide(given, {"test": test, "val": val}, seed, groups)
     divided.save(out)
     print(f"{out}: {_extent(divided)}" + (f"; {len(set(groups)):,} groups kept whole" if groups else ""))
@@ -157,7 +158,9 @@ def split(
 def _extent(table: "LabelTable") -> str:
     known = f"{table.known:,} of {table.labels.size:,} labels known"
     said = f"{len(table):,} images, {len(table.classes):,} classes, {known}"
-    parts = ", ".join(f"{name or 'no part'} {(table.split or ()).count(name):,}" for name in table.parts)
+    from partlabel.text import some
+
+    parts = some((f"{name or 'no part'} {size:,}" for name, size in table.part_sizes.items()), MOST_GROUPS)
     return f"{said}; {parts}" if parts else said
 
 
@@ -191,6 +194,19 @@ def _classes(classes: Sequence["Class"]) -> "Table":
     shown.columns[0].footer = f"all {len(classes):,}" + (f" ({more:,} not shown)" if more > 0 else "")
     for at, column in enumerate(shown.columns[1:], start=1):
         column.footer = f"{sum(int(each[at]) for each in classes):,}"
+    return shown
+
+
+def _parts(parts: Sequence["Part"]) -> "Table":
+    """The counts of each part of the split."""
+    from rich.table import Column, Table
+
+    names = ("images", "present", "absent", "unknown", "fully labelled")
+    shown = Table(
+        Column("part", overflow="fold"), *(Column(name, justify="right") for name in names), box=None
+    )
+    for each in parts:
+        shown.add_row(each.name or "no part", *(f"{count:,}" for count in each[1:]))
     return shown
 
 
@@ -235,13 +251,13 @@ def _faults(found: "Inspection") -> list[str]:
     return lines
 
 
-def _doubted(run: Path, table: "LabelTable", most: int) -> "Suspects":
+def _doubted(run: Path, table: "LabelTable", most: int, trust: bool) -> "Suspects":
     """The labels of a table that a run's model contradicts."""
     from partlabel import suspects
     from partlabel.run import Run
     from partlabel.tagger import Tagger
 
-    return suspects.find(Tagger.load(run), table, suspects.trained_on(Run(run)), most)
+    return suspects.find(Tagger.load(run, trust), table, suspects.trained_on(Run(run)), most)
 
 
 def _of_suspects(found: "Suspects") -> str:

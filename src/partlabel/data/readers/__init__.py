@@ -24,6 +24,7 @@ from typing import Any
 
 from partlabel.data.readers._roles import Understood
 from partlabel.data.table import Absent, LabelTable
+from partlabel.errors import naming
 from partlabel.fixes import Argument, InputError, MissingError
 from partlabel.text import did_you_mean, some
 
@@ -93,10 +94,13 @@ def recognise(path: Path, options: Mapping[str, Any] | None = None) -> str:
     """
     from partlabel.data.readers import _folders
 
+    refuse_pipe(path)
     options = options or {}
     able = [name for name in names() if options.keys() <= {each.name for each in _options_of(get(name))}]
-    found = [name for name in able if _looks_like(name, path, options)]
-    found = found or [name for name in names() if name not in able and _looks_like(name, path, options)]
+    with naming(path):
+        found = [name for name in able if _looks_like(name, path, options)]
+        others = [name for name in names() if name not in able]
+        found = found or [name for name in others if _looks_like(name, path, options)]
     if len(found) == 1:
         if found == ["folder"] and path.is_dir():
             _folders.tell(path)
@@ -132,8 +136,10 @@ def read(
     name = recognise(path, options) if format == "auto" else format
     reader = get(name)
     _check_options(name, reader, options)
+    refuse_pipe(path)
     try:
-        table = reader(path, images, absent, **options)
+        with naming(path, f"cannot be read as {name}"):
+            table = reader(path, images, absent, **options)
     except (InputError, MissingError) as error:
         error.format = error.format or name
         raise
@@ -145,6 +151,16 @@ def read(
             stacklevel=3,
         )
     return table
+
+
+def refuse_pipe(path: Path) -> None:
+    """See that a path names a file or a folder, for what is read from a pipe or a device may have no end.
+
+    Raises:
+        ValueError: It names something else.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is a pipe or a device; write what it gives to a file first")
 
 
 def _module(name: str) -> ModuleType:

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from partlabel.data.checks import repeated
 from partlabel.data.lines import not_utf8
+from partlabel.errors import first_line
 from partlabel.fixes import InputError, ReaderArgument
 from partlabel.text import did_you_mean, some
 
@@ -34,7 +36,7 @@ def header(path: Path, separator: str | None = None) -> list[str]:
     if not names:
         raise ValueError(f"{path}: the file is empty; its first line has the column names")
     names = [name.strip() for name in names]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = repeated(names)
     if twice:
         raise ValueError(
             f"{path}: two columns have the same name: {some(map(repr, twice))}; rename or merge them"
@@ -180,6 +182,10 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
         raise ValueError(
             f"{path}: {error}; mend the file: every row has one cell a column, in UTF-8"
         ) from None
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise ValueError(f"{path}: {first_line(error)}; the file is damaged, or no table") from None
 
 
 def _first_line(path: Path, separator: str | None) -> list[str]:

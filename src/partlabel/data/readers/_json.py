@@ -11,6 +11,7 @@ from partlabel.fixes import Argument
 from partlabel.text import did_you_mean, some
 
 _START = 1 << 16  # bytes
+TOO_DEEP = "its brackets are nested too deep"
 _KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
 _TASKS = {
     "data",
@@ -67,6 +68,8 @@ def load(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path}: no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: no JSON of labels: {TOO_DEEP}") from None
 
 
 def other_format(content: Any) -> list[object]:

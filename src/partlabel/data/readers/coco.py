@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.data.checks import repeated
 from partlabel.data.readers import _json
 from partlabel.data.readers._build import build, require_absent
 from partlabel.data.table import Absent, LabelTable
@@ -82,8 +83,7 @@ def numbers(path: Path, name: str, entries: list[dict[str, Any]]) -> dict[Any, i
     """
     numbers = {entry["id"]: position for position, entry in enumerate(entries)}
     if len(numbers) != len(entries):
-        ids = [entry["id"] for entry in entries]
-        twice = sorted({number for number in ids if ids.count(number) > 1}, key=str)
+        twice = repeated(entry["id"] for entry in entries)
         raise ValueError(
             f"{path}: ids that come more than once in {name!r}: {some(twice)}; give each its own"
         )

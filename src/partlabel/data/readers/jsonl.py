@@ -61,8 +61,10 @@ def read(
             continue
         try:
             entries.append((f"line {number}", json.loads(line)))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ValueError(f"{path}: line {number}: no JSON: {error}") from None
+        except RecursionError:
+            raise ValueError(f"{path}: line {number}: no JSON of labels: {_json.TOO_DEEP}") from None
     return _entries.table(
         path, entries, images, absent, classes, image_key, present_key, absent_key, leave_out
     )

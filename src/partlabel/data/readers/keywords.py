@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
+from PIL import ExifTags, ImageFile, IptcImagePlugin
 
 from partlabel.data.listing import images_in
+from partlabel.data.opening import opened
+from partlabel.data.pixels import photo_formats
 from partlabel.data.readers import _hierarchy, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
@@ -65,7 +67,7 @@ def read(
     if not path.is_dir():
         raise ValueError(f"{path}: no folder; name the one that has the photos")
     listed = images_in(path, (".xmp",))
-    told = [keywords_of(path / image) for image in track(listed, "Reading keywords")]
+    told = [keywords_of(path / image) for image in track(listed, "Reading keywords", unit="photos")]
     found = []
     for image, names in zip(listed, _hierarchy.classes_of(path, told, hierarchy), strict=True):
         chosen = names if classes is None else [name for name in names if name in classes]
@@ -91,7 +93,7 @@ def keywords_of(path: Path) -> list[_hierarchy.Levels]:
                 names += _of_xmp(beside.read_bytes())
             except ElementTree.ParseError as error:
                 raise ValueError(f"{beside}: no XMP: {error}") from None
-    with suppress(Exception), Image.open(path) as image:  # Pillow's plugins raise all kinds
+    with suppress(Exception), opened(path, photo_formats()) as image:  # Pillow's plugins raise all kinds
         names += _inside(image)
     return [each for each in dict.fromkeys(names) if each]
 

@@ -86,7 +86,7 @@ def read(
     if absent_control is not None:
         _check_absent_control(path, ticked, absent_control, control)
     control = _control(path, ticked, control, absent_control)
-    found = []
+    found, is_mixed = [], any(guessed)
     for position, (task, annotations, guess) in enumerate(zip(tasks, ticked, guessed, strict=True)):
         where = f"task {position + 1}"
         data = _json.keyed(path, where, task, "data", dict)
@@ -95,7 +95,7 @@ def read(
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         rule = "unknown" if guess else absent  # a model that does not tick did not look
         told = together(path, where, image, present, denied, rule, disagree)
-        origin = ("label_studio:prediction" if guess else "label_studio:submitted") if any(guessed) else ""
+        origin = ("label_studio:prediction" if guess else "label_studio:submitted") if is_mixed else ""
         found.append(told._replace(looked=told.looked and not guess, origin=origin))
     return _names.table(path, found, classes, absent, images)
 

@@ -48,8 +48,28 @@ class Average(Head):
         return ClassOutput(self.linear(image), image=image)
 
     def pooled(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
-        """The mean over the places."""
+        """The image feature before it is standardised: the mean over the places."""
+        return self.reduced(feature_map)
+
+    def reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
+        """What `pooled` needs of a feature map: as a map of one place, the head gives the same logits for it."""
         return feature_map.float().mean((2, 3))
+
+    @torch.no_grad()
+    def set_linear(
+        self,
+        mean: Float[Tensor, " channel"],
+        variance: Float[Tensor, " channel"],
+        weight: Float[Tensor, "class channel"],
+        bias: Float[Tensor, " class"],
+    ) -> None:
+        """Set the moments that features are standardised by, and the linear layer on standardised features."""
+        norm = self.standardise
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        self.linear.weight.copy_(weight)
+        self.linear.bias.copy_(bias)
 
     def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
         """The scores of the places, whose mean is the logit; in training but for the moments, which are the batch's."""

@@ -15,6 +15,6 @@ class Max(Average):
     has_class_maps: ClassVar[bool] = False
     class_maps = Head.class_maps
 
-    def pooled(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
+    def reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
         """The maximum over the places."""
         return feature_map.float().amax((2, 3))

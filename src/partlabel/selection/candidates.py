@@ -1,0 +1,145 @@
+"""What the search compares: rules for unknown labels and heads, and one candidate of them, scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from partlabel import methods
+from partlabel.labels import Labels
+from partlabel.methods import Method
+from partlabel.nn import heads
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads.average import Average
+from partlabel.selection.cross_validation import Problem
+from partlabel.selection.linear_path import Design
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A method and its options: what is done with unknown labels.
+
+    Attributes:
+        method: A name in `methods`, or a dotted path.
+        options: Its arguments.
+    """
+
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """As people read it: `weak_negatives (weight 0.2)`."""
+        said = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.method} ({said})" if said else self.method
+
+
+FIXED = (
+    Rule("bce"),
+    Rule("weak_negatives"),
+    Rule("weak_negatives", {"weight": 0.2}),
+    Rule("assume_negative"),
+    Rule("label_smoothing"),
+)
+"""Rules whose targets do not depend on predictions: a whole path of weight decays costs seconds."""
+TEACHING = (Rule("soft_sst"), Rule("curriculum"))
+"""Rules that learn from predictions: tried on the best head, near the best weight decay."""
+HEADS = ("rooted_average", "covariance", "average")
+"""Linear heads, the one on which rules are compared first."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Pooled features and labels of all training images.
+
+    Attributes:
+        maps: Pooled feature maps: first the mean of every channel, then, if the backbone has `CovariancePooling`, what
+            that adds.
+        channels: Number of the former.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        classes: What is known of the classes.
+        fold: The fold of each image in cross-validation.
+        designs: Of each head and its options, computed once.
+    """
+
+    maps: Float[Tensor, "image channel"]
+    channels: int
+    labels: Labels
+    classes: Classes
+    fold: Int64[Tensor, " image"]
+    designs: dict[str, Design] = field(default_factory=dict)
+
+    @property
+    def folds(self) -> int:
+        """Number of folds."""
+        return int(self.fold.max()) + 1
+
+    def maps_of(self, head: type[Average]) -> Float[Tensor, "image channel 1 1"]:
+        """What a head takes of them."""
+        maps = self.maps if head.covariance_rank else self.maps[:, : self.channels]
+        return maps[..., None, None]
+
+    def design(self, head: str, options: Mapping[str, Any]) -> Design:
+        """The head's features, standardised and rotated."""
+        key = f"{head} {dict(options)}"
+        if key not in self.designs:
+            kind = linear_head(head)
+            maps = self.maps_of(kind)
+            with torch.no_grad():
+                self.designs[key] = Design.of(kind(maps.shape[1], self.classes, **options).pooled(maps))
+        return self.designs[key]
+
+    def problem(self, head: str, design: Design, decay: float, tolerance: float = 1e-6) -> Problem:
+        """The problem of all images."""
+        maps = self.maps_of(linear_head(head))
+        return Problem(maps, self.labels, design, decay, self.fold, tolerance=tolerance)
+
+
+def linear_head(name: str) -> type[Average]:
+    """The linear head of a name.
+
+    Raises:
+        ValueError: There is no such head, or it is not linear.
+    """
+    kind = heads.get(name)
+    if not issubclass(kind, Average):
+        linear = [each for each in heads.names() if issubclass(heads.get(each), Average)]
+        raise ValueError(
+            f"the head {name!r} is not linear, and the search fits linear heads: {', '.join(linear)}; take one of "
+            f"them, or name a method and its weight decay, as in --method soft_sst --head {name} --weight-decay 0.02"
+        )
+    return kind
+
+
+def build(data: TrainingSet, rule: Rule, head: str, options: Mapping[str, Any]) -> Method:
+    """The method of a rule on a head, with the identity for a backbone: it takes pooled maps."""
+    kind = linear_head(head)
+    channels = data.maps_of(kind).shape[1]
+    with torch.random.fork_rng(devices=[]):
+        made = kind(channels, data.classes, **options)
+        return methods.get(rule.method)(nn.Identity(), made, **rule.options)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A rule on a head at its best weight decay, scored by cross-validation.
+
+    Attributes:
+        rule: What is done with unknown labels.
+        head: Name of the head.
+        weight_decay: In the unit of `TrainingConfig.weight_decay`.
+        cost: The criterion of the out-of-fold logits; lower is better.
+        seconds: What finding it took.
+        tried: Every weight decay that was tried, and its cost.
+        logits: Out of fold, at the best weight decay.
+    """
+
+    rule: Rule
+    head: str
+    weight_decay: float
+    cost: float
+    seconds: float
+    tried: Mapping[float, float]
+    logits: Float[Tensor, "image class"]

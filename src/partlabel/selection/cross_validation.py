@@ -1,0 +1,173 @@
+"""A training set in folds over its images, and the full-batch solver as methods see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from partlabel.codes import ABSENT, PRESENT
+from partlabel.labels import Labels, Targets
+from partlabel.methods import Method
+from partlabel.nn.heads import Head
+from partlabel.nn.heads.average import Average
+from partlabel.selection.linear_path import Design, solve
+
+AT_ONCE = 1024
+"""Images that a method predicts at once."""
+INNER_FOLDS = 3
+"""Folds within the training part of a fold, for methods that learn from out-of-fold predictions."""
+FINAL_TOLERANCE = 1e-8
+"""Of fits that are kept; `linear_path.solve` says what it means."""
+
+
+def folds(
+    labels: Labels, count: int, seed: int = 0, groups: Sequence[str] | None = None
+) -> Int64[Tensor, " image"]:
+    """Divide images into folds, each class's known labels of either kind evenly.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011): from the rarest kind of label on, the
+    images that have it and are not placed yet are dealt out, each to the fold that has fewest of it.
+
+    Args:
+        labels: PRESENT, ABSENT or UNKNOWN.
+        count: Number of folds.
+        seed: Of the order in which images are dealt out.
+        groups: A name per image; images of one group share a fold.
+
+    Returns:
+        The fold of each image, from 0.
+
+    Raises:
+        ValueError: There are fewer images, or groups, than folds.
+    """
+    names = range(len(labels)) if groups is None else groups
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    unit = np.array([numbers[name] for name in names], np.int64)
+    if len(numbers) < count:
+        what = "images" if groups is None else "groups (--groups)"
+        raise ValueError(
+            f"{len(numbers)} {what} are too few for cross-validation in {count} folds: label more images, or name a "
+            "method and its weight decay, as in --method bce --weight-decay 0.05"
+        )
+    table = labels.cpu().numpy()
+    kinds = np.concatenate([table == PRESENT, table == ABSENT], 1)
+    amounts = np.zeros((len(numbers), kinds.shape[1]), np.int64)
+    np.add.at(amounts, unit, kinds.astype(np.int64))
+    return torch.from_numpy(_deal(amounts, count, seed)[unit])
+
+
+def _deal(amounts: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The fold of each unit, from how many labels of each kind it has."""
+    random = np.random.default_rng(seed)
+    fold = np.full(len(amounts), -1, np.int64)
+    order = random.permutation(len(amounts))
+    held = np.zeros((count, amounts.shape[1]), np.int64)
+    size = np.zeros(count, np.int64)
+    total = amounts.sum(0)
+    for kind in np.argsort(total, kind="stable"):
+        for row in order[(fold[order] < 0) & (amounts[order, kind] > 0)].tolist():
+            _place(row, int(np.lexsort((size, held[:, kind]))[0]), fold, held, size, amounts)
+    for row in order[fold[order] < 0].tolist():
+        _place(row, int(size.argmin()), fold, held, size, amounts)
+    return fold
+
+
+def _place(
+    row: int, chosen: int, fold: np.ndarray, held: np.ndarray, size: np.ndarray, amounts: np.ndarray
+) -> None:
+    fold[row] = chosen
+    held[chosen] += amounts[row]
+    size[chosen] += 1
+
+
+def fold_weights(
+    targets: Targets, fold: Int64[Tensor, " image"], count: int
+) -> tuple[Targets, Float[Tensor, " column"]]:
+    """The targets of `count` models, each without the images of one fold, side by side: `[image, fold * class]`.
+
+    Returns:
+        The targets, and the number of labels that count in the whole table, of every column.
+    """
+    outside = fold[:, None] != torch.arange(count)
+    value = targets.value.repeat(1, count)
+    weight = (targets.weight[:, None] * outside[:, :, None]).flatten(1)
+    return Targets(value, weight), spoken(targets).expand(value.shape[1])
+
+
+def spoken(targets: Targets) -> Float[Tensor, ""]:
+    """How many labels the targets say something about: what a loss is divided by."""
+    return (targets.weight > 0).sum().float()
+
+
+def out_of_fold(
+    design: Design, fitted: Float[Tensor, "coordinate column"], fold: Int64[Tensor, " image"], count: int
+) -> Float[Tensor, "image class"]:
+    """Logits of each image by the model that was fitted without its fold."""
+    by_fold = fitted.unflatten(1, (count, -1))
+    logits = torch.empty(len(design), by_fold.shape[2])
+    for number in range(count):
+        inside = fold == number
+        logits[inside] = design.rotated[inside] @ by_fold[:, number]
+    return logits
+
+
+@dataclass(eq=False)
+class Problem:
+    """A `FullBatch`: images, labels, and the solver at one weight decay.
+
+    Attributes:
+        maps: What the head takes of each image, a map of one place.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        design: The head's pooled features of these images.
+        decay: Weight decay in the unit of `TrainingConfig.weight_decay`: the penalty per label that counts.
+        fold: The fold of each image in `cross_fit`.
+        scale: Number that counts of labels are multiplied by: of a part of a table, what makes up for the rest.
+        tolerance: As `linear_path.solve`.
+    """
+
+    maps: Float[Tensor, "image channel 1 1"]
+    labels: Labels
+    design: Design
+    decay: float
+    fold: Int64[Tensor, " image"]
+    scale: float = 1.0
+    tolerance: float = 1e-6
+
+    def fit(self, head: Head, targets: Targets, strength: float = 1.0) -> None:
+        """Fit a linear head to targets."""
+        assert isinstance(head, Average)
+        penalty = self._penalty(targets, strength)
+        fitted = solve(self.design, targets, penalty, tolerance=self.tolerance)
+        head.set_linear(self.design.mean, self.design.variance, *self.design.weights(fitted))
+
+    def cross_fit(self, targets: Targets, strength: float = 1.0) -> Float[Tensor, "image class"]:
+        """Logits of every image by a linear model that was fitted without the image's fold."""
+        count = int(self.fold.max()) + 1
+        columns, _ = fold_weights(targets, self.fold, count)
+        fitted = solve(self.design, columns, self._penalty(targets, strength), tolerance=self.tolerance)
+        return out_of_fold(self.design, fitted, self.fold, count)
+
+    def _penalty(self, targets: Targets, strength: float) -> float:
+        return self.decay * strength * self.scale * float(spoken(targets))
+
+    def part(self, rows: Bool[Tensor, " image"], inner: Int64[Tensor, " inside"]) -> "Problem":
+        """The problem of some of the images: the same penalty on fewer labels."""
+        return Problem(
+            self.maps[rows],
+            self.labels[rows],
+            self.design.of_rows(rows),
+            self.decay,
+            inner,
+            self.scale * len(rows) / int(rows.sum()),
+            self.tolerance,
+        )
+
+
+@torch.no_grad()
+def predict(method: Method, maps: Float[Tensor, "image channel 1 1"]) -> Float[Tensor, "image class"]:
+    """Logits of a method whose backbone is the identity."""
+    method.eval()
+    return torch.cat([method(part).float() for part in maps.split(AT_ONCE)])

@@ -1,0 +1,251 @@
+"""Fit regularised logistic regressions of many columns at once, over a path of penalties.
+
+A *column* is one binary problem: a class, under a rule for its unknown labels, in a fold. All columns share the
+features, so that one matrix product serves them all. The objective of a column is
+
+    J(a, b) = sum_i w_i BCE(x_i . a + b, v_i) + penalty / 2 |a|^2
+
+with the features x standardised and the intercept b not penalised (as scikit-learn's `LogisticRegression` with
+`C = 1 / penalty`). L-BFGS (Liu and Nocedal, "On the limited memory BFGS method for large scale optimization",
+Mathematical Programming 45, 1989) minimises it in the coordinates of the principal components, where the Hessian is
+nearly diagonal and its diagonal a good first guess; a step costs two matrix products, because the line search moves
+along known logits.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from partlabel.labels import Targets
+
+EPSILON = 1e-5
+"""Added to variances, as batch normalisation does."""
+REMEMBERED = 6
+"""Pairs of steps and gradient changes of L-BFGS."""
+CELLS = 1 << 24
+"""Logits of one block of columns, at most: bounds the memory."""
+NEGLIGIBLE = 1e-7
+"""Share of the largest variance below which a principal component is left out: rounding errors of single precision."""
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Features of all images, standardised and rotated to their principal components.
+
+    Attributes:
+        mean: Mean of each feature.
+        variance: Its variance.
+        rotation: Principal components of the standardised features; orthonormal columns.
+        rotated: Coordinates of every image, and a last column of ones for the intercept.
+        squares: Sum of the squares of each column of `rotated`.
+    """
+
+    mean: Float[Tensor, " feature"]
+    variance: Float[Tensor, " feature"]
+    rotation: Float[Tensor, "feature component"]
+    rotated: Float[Tensor, "image coordinate"]
+    squares: Float[Tensor, " coordinate"]
+
+    @classmethod
+    def of(cls, features: Float[Tensor, "image feature"]) -> "Design":
+        """Standardise and rotate features; labels take no part in it."""
+        mean, variance = features.mean(0), features.var(0, unbiased=False)
+        standard = (features - mean) * torch.rsqrt(variance + EPSILON)
+        rotation = _principal(standard)
+        rotated = torch.cat([standard @ rotation, torch.ones(len(features), 1)], 1)
+        return cls(mean, variance, rotation, rotated, rotated.square().sum(0))
+
+    def __len__(self) -> int:
+        return len(self.rotated)
+
+    def of_rows(self, rows: Bool[Tensor, " image"]) -> "Design":
+        """The same coordinates of some of the images."""
+        rotated = self.rotated[rows]
+        return Design(self.mean, self.variance, self.rotation, rotated, rotated.square().sum(0))
+
+    def logits(self, fitted: Float[Tensor, "coordinate column"]) -> Float[Tensor, "image column"]:
+        """Logits of all images."""
+        return self.rotated @ fitted
+
+    def weights(
+        self, fitted: Float[Tensor, "coordinate column"]
+    ) -> tuple[Float[Tensor, "column feature"], Float[Tensor, " column"]]:
+        """Weights on the standardised features, and intercepts."""
+        return (self.rotation @ fitted[:-1]).T, fitted[-1]
+
+
+def _principal(standard: Float[Tensor, "image feature"]) -> Float[Tensor, "feature component"]:
+    """Principal components, by the smaller of the two Gram matrices; those of rounding errors are left out."""
+    images, features = standard.shape
+    few = images < features
+    wide = standard.double() if few else standard
+    spread, vectors = torch.linalg.eigh(wide @ wide.T if few else wide.T @ wide)
+    most = max(min(images - 1, features), 1)
+    spread, vectors = spread.flip(0)[:most], vectors.flip(1)[:, :most]
+    kept = spread > NEGLIGIBLE * spread[0].clamp(min=1e-12)
+    if few:
+        return (wide.T @ vectors[:, kept] * spread[kept].rsqrt()).float()
+    return vectors[:, kept]
+
+
+def path(
+    design: Design,
+    targets: Targets,
+    penalties: Sequence[Float[Tensor, " column"]],
+    start: Float[Tensor, "coordinate column"] | None = None,
+    tolerance: float = 1e-6,
+    most: int = 60,
+) -> Iterator[Float[Tensor, "coordinate column"]]:
+    """Fit all columns at each penalty, from the solution of the one before.
+
+    Args:
+        design: The features.
+        targets: Value and weight of every image in every column, `[image, column]`; a weight of 0 leaves it out.
+        penalties: Of each column at each point of the path, best from strong to weak.
+        start: Where the first fit starts; all zero if none.
+        tolerance: Decrease of the objective that a further step may promise at the end, per unit of weight.
+        most: Steps of one fit, at most.
+
+    Yields:
+        The solution at each penalty.
+    """
+    fitted = start
+    for penalty in penalties:
+        fitted = solve(design, targets, penalty, fitted, tolerance, most)
+        yield fitted
+
+
+def solve(
+    design: Design,
+    targets: Targets,
+    penalty: Float[Tensor, " column"] | float,
+    start: Float[Tensor, "coordinate column"] | None = None,
+    tolerance: float = 1e-6,
+    most: int = 60,
+) -> Float[Tensor, "coordinate column"]:
+    """Fit all columns at one penalty; arguments as `path`."""
+    columns = targets.value.shape[1]
+    penalty = torch.as_tensor(penalty, dtype=torch.float32).expand(columns)
+    width = max(CELLS // max(len(design), 1), 1)
+    blocks = [slice(at, at + width) for at in range(0, columns, width)]
+    return torch.cat(
+        [
+            _solve(
+                design,
+                Targets(targets.value[:, block], targets.weight[:, block]),
+                penalty[block],
+                None if start is None else start[:, block],
+                tolerance,
+                most,
+            )
+            for block in blocks
+        ],
+        1,
+    )
+
+
+@torch.no_grad()
+def _solve(
+    design: Design,
+    targets: Targets,
+    penalty: Float[Tensor, " column"],
+    start: Float[Tensor, "coordinate column"] | None,
+    tolerance: float,
+    most: int,
+) -> Float[Tensor, "coordinate column"]:
+    value, weight = targets
+    total, share = weight.sum(0), _share(targets)
+    one_sided = _one_sided(targets)
+    weight = weight * ~one_sided
+    if start is None:
+        fitted = torch.zeros(design.rotated.shape[1], len(penalty))
+        fitted[-1] = share.logit()
+    else:
+        fitted = start.clone()
+    fitted[:, one_sided] = 0.0
+    fitted[-1, one_sided] = share.logit()[one_sided]
+    ridge = penalty.expand(len(fitted), -1).clone()
+    ridge[-1] = 0.0
+    logits = design.logits(fitted)
+    sure = logits.sigmoid()
+    gradient = design.rotated.T @ (weight * (sure - value)) + ridge * fitted
+    curvature = (weight * sure * (1 - sure)).mean(0)
+    first = (design.squares[:, None] * curvature + ridge).clamp(min=1e-6).reciprocal()
+    history: list[tuple[Tensor, Tensor]] = []
+    for _ in range(most):
+        direction = -_inverse_hessian(gradient, history, first)
+        slope = (gradient * direction).sum(0)
+        if bool((-slope <= tolerance * total.clamp(min=1e-6)).all()):
+            break
+        along = design.logits(direction)
+        length = _line_search(logits, along, value, weight, fitted, direction, ridge, slope)
+        step = length * direction
+        fitted += step
+        logits += length * along
+        before = gradient
+        gradient = design.rotated.T @ (weight * (logits.sigmoid() - value)) + ridge * fitted
+        history = [*history, (step, gradient - before)][-REMEMBERED:]
+    return fitted
+
+
+def _share(targets: Targets) -> Float[Tensor, " column"]:
+    """Weighted share of each column that is present, half a label of either kind added."""
+    value, weight = targets
+    return ((weight * value).sum(0) + 0.5) / (weight.sum(0) + 1)
+
+
+def _one_sided(targets: Targets) -> Bool[Tensor, " column"]:
+    """Columns whose labels are all present or all absent, or of which nothing is known.
+
+    Their objective has no minimum, as the intercept has no bound. They are given the intercept of `_share`, and no
+    weights.
+    """
+    value, weight = targets
+    return ((weight * value).sum(0) == 0) | ((weight * (1 - value)).sum(0) == 0)
+
+
+def _inverse_hessian(
+    gradient: Float[Tensor, "coordinate column"],
+    history: Sequence[tuple[Tensor, Tensor]],
+    first: Float[Tensor, "coordinate column"],
+) -> Float[Tensor, "coordinate column"]:
+    """The two-loop recursion of L-BFGS, column by column, from a diagonal first guess."""
+    found, factors = gradient, []
+    for step, change in reversed(history):
+        product = (step * change).sum(0)
+        inverse = torch.where(product > 0, 1 / product.clamp(min=1e-30), 0.0)
+        factor = inverse * (step * found).sum(0)
+        found = found - factor * change
+        factors.append((factor, inverse))
+    found = first * found
+    for (step, change), (factor, inverse) in zip(history, reversed(factors), strict=True):
+        found = found + (factor - inverse * (change * found).sum(0)) * step
+    return found
+
+
+def _line_search(
+    logits: Float[Tensor, "image column"],
+    along: Float[Tensor, "image column"],
+    value: Float[Tensor, "image column"],
+    weight: Float[Tensor, "image column"],
+    fitted: Float[Tensor, "coordinate column"],
+    direction: Float[Tensor, "coordinate column"],
+    ridge: Float[Tensor, "coordinate column"],
+    slope: Float[Tensor, " column"],
+) -> Float[Tensor, " column"]:
+    """How far to go in each column: two Newton steps on the objective along the direction, from 1.
+
+    A column whose slope is not negative has converged to what single precision can tell, and stays.
+    """
+    linear, quadratic = (ridge * fitted * direction).sum(0), (ridge * direction.square()).sum(0)
+    length = torch.ones_like(slope)
+    for _ in range(2):
+        sure = (logits + length * along).sigmoid_()
+        first = (weight * (sure - value) * along).sum(0) + linear + length * quadratic
+        second = (weight * sure * (1 - sure) * along.square()).sum(0) + quadratic
+        moved = length - first / second.clamp(min=1e-30)
+        length = torch.where(moved > 0, moved, length / 4).clamp(max=4.0).minimum(4 * length)
+    return torch.where(slope < 0, length, 0.0)

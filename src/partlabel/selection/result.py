@@ -1,0 +1,105 @@
+"""What the search found: the candidates and the winner, as a table, as JSON, and its out-of-fold logits in a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from partlabel.data.aside import written_aside
+from partlabel.methods import Method
+from partlabel.run import read_tensors, write_json
+from partlabel.selection.candidates import Candidate
+from partlabel.selection.table import candidates_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What the search found.
+
+    Attributes:
+        candidates: Each rule on each head that was tried, at its best weight decay, best first.
+        criterion: Name of what they are judged by; lower is better.
+        images: Number of training images.
+        known: Number of known labels.
+        folds: Number of folds.
+        seconds: What the search took.
+        model: The winner fitted to all images, with the identity for a backbone: it takes pooled maps.
+    """
+
+    candidates: tuple[Candidate, ...]
+    criterion: str
+    images: int
+    known: int
+    folds: int
+    seconds: float
+    model: Method
+
+    @property
+    def winner(self) -> Candidate:
+        """The best candidate."""
+        return self.candidates[0]
+
+    @property
+    def logits(self) -> Float[np.ndarray, "image class"]:
+        """The winner's logits of every training image, by models that were fitted without it."""
+        return self.winner.logits.numpy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return {
+            "criterion": self.criterion,
+            "images": self.images,
+            "known": self.known,
+            "folds": self.folds,
+            "seconds": round(self.seconds, 2),
+            "winner": _plain(self.winner),
+            "candidates": [_plain(each) for each in self.candidates],
+        }
+
+    def save(self, path: Path, evaluated_on: str) -> None:
+        """Write it as JSON, with what the run's evaluation is about."""
+        write_json(path, self.to_dict() | {"evaluated_on": evaluated_on})
+
+    def __rich__(self) -> "Table":
+        """As a table for the terminal."""
+        return candidates_table(self.to_dict())
+
+
+def _plain(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "method": candidate.rule.method,
+        "method_args": dict(candidate.rule.options),
+        "head": candidate.head,
+        "weight_decay": candidate.weight_decay,
+        "cost": candidate.cost,
+        "seconds": round(candidate.seconds, 2),
+        "tried": [{"weight_decay": decay, "cost": cost} for decay, cost in candidate.tried.items()],
+    }
+
+
+def save_out_of_fold(path: Path, logits: Float[np.ndarray, "image class"]) -> None:
+    """Write out-of-fold logits, rows in the order of part `train` of the run's table."""
+    from safetensors.numpy import save_file
+
+    with written_aside(path) as aside:
+        save_file({"logits": np.ascontiguousarray(logits, np.float32)}, aside)
+
+
+def load_out_of_fold(path: Path) -> Float[np.ndarray, "image class"]:
+    """Read what `save_out_of_fold` wrote.
+
+    Raises:
+        ValueError: The file is damaged, or holds something else.
+    """
+    from safetensors.numpy import load_file
+
+    fix = "train again, or delete it to go without out-of-fold predictions"
+    found = read_tensors(path, load_file, fix)
+    if "logits" not in found:
+        raise ValueError(f"{path} holds no logits; {fix}")
+    return found["logits"]

@@ -1,0 +1,197 @@
+"""The search: in which order candidates are tried, and what is kept.
+
+First every rule for unknown labels on one head, over a path of weight decays; then the best rules on the other heads;
+then the rules that learn from predictions, on the best head. The winner is fitted again on all training images.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from partlabel import methods
+from partlabel.codes import UNKNOWN
+from partlabel.methods import Method
+from partlabel.progress import track
+from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
+from partlabel.selection.criteria import Criterion, relative_cross_entropy
+from partlabel.selection.cross_validation import (
+    FINAL_TOLERANCE,
+    INNER_FOLDS,
+    fold_weights,
+    folds,
+    out_of_fold,
+    predict,
+)
+from partlabel.selection.linear_path import Design, solve
+from partlabel.selection.result import Selection
+
+STEP = 10**0.5
+"""Between weight decays of a path."""
+STRONGEST, WEAKEST = 100.0, 1.0
+"""Where a path begins and where it may end: penalty per label of a class. Extended where the best is the last."""
+FURTHER = 8
+"""Steps that a path may be extended by on either side."""
+RISING = 2
+"""Steps in a row that must be worse before a path ends."""
+BEST_RULES = 2
+"""Rules that are tried on the other heads."""
+MANY = 4_000
+"""Images from which on three folds are enough."""
+
+
+def fold_count(images: int) -> int:
+    """Folds of a cross-validation: five, or three where there are many images."""
+    return 3 if images >= MANY else 5
+
+
+def search(
+    data: TrainingSet,
+    rules: Sequence[Rule] = (*FIXED, *TEACHING),
+    heads: Sequence[str] = HEADS,
+    head_args: Mapping[str, Any] | None = None,
+    criterion: Criterion = relative_cross_entropy,
+) -> Selection:
+    """Find the rule, the head and the weight decay with the lowest criterion, and fit them to all images.
+
+    Args:
+        data: Features, labels and folds.
+        rules: What to do with unknown labels.
+        heads: Linear heads, the one first on which rules are compared.
+        head_args: Options of the heads.
+        criterion: What candidates are judged by.
+    """
+    began = time.monotonic()
+    found: list[Candidate] = []
+    lab = _Lab(data, head_args or {}, criterion)
+    for rule, head in track(_plan(lab, rules, heads, found), "Comparing settings by cross-validation"):
+        if all((each.rule, each.head) != (rule, head) for each in found):
+            found.append(lab.candidate(rule, head, found))
+    found.sort(key=lambda each: each.cost)
+    best = found[0]
+    model = lab.refit(best)
+    return Selection(
+        candidates=tuple(found),
+        criterion=getattr(criterion, "__name__", str(criterion)),
+        images=len(data.labels),
+        known=int((data.labels != UNKNOWN).sum()),
+        folds=data.folds,
+        seconds=time.monotonic() - began,
+        model=model,
+    )
+
+
+def _plan(
+    lab: "_Lab", rules: Sequence[Rule], heads: Sequence[str], found: list[Candidate]
+) -> Iterator[tuple[Rule, str]]:
+    """What to try next, given what was found so far."""
+    fixed = [rule for rule in rules if lab.is_fixed(rule)]
+    if not bool((lab.data.labels == UNKNOWN).any()) and Rule("bce") in fixed:
+        fixed = [Rule("bce")]  # with nothing unknown, the rules are one
+    yield from ((rule, heads[0]) for rule in fixed)
+    ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
+    yield from ((rule, head) for head in heads[1:] for rule in ahead)
+    best = min(found, key=lambda each: each.cost).head if found else None
+    for rule in rules:
+        if not lab.is_fixed(rule):
+            yield from ((rule, head) for head in ([best] if best else heads))
+
+
+class _Lab:
+    """Scores candidates on one training set."""
+
+    def __init__(self, data: TrainingSet, head_args: Mapping[str, Any], criterion: Criterion) -> None:
+        self.data = data
+        self.head_args = head_args
+        self.criterion = criterion
+
+    def design(self, head: str) -> Design:
+        """The features of a head."""
+        return self.data.design(head, self.head_args)
+
+    def is_fixed(self, rule: Rule) -> bool:
+        """Whether targets of a rule do not depend on predictions."""
+        return methods.get(rule.method).has_fixed_targets()
+
+    def candidate(self, rule: Rule, head: str, found: Sequence[Candidate]) -> Candidate:
+        """A rule on a head at its best weight decay."""
+        began = time.monotonic()
+        if self.is_fixed(rule):
+            tried = self._sweep(rule, head)
+        else:
+            near = next(
+                (each for each in found if (each.rule, each.head) == (Rule("bce"), head)), None
+            ) or self.candidate(Rule("bce"), head, found)
+            tried = self._climb(rule, head, near.weight_decay)
+        decay = min(tried, key=lambda each: tried[each][0])
+        costs = {each: cost for each, (cost, _) in sorted(tried.items())}
+        return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])
+
+    def _sweep(self, rule: Rule, head: str) -> dict[float, tuple[float, Tensor]]:
+        """Cost and out-of-fold logits at each weight decay, from strong to weak, until the best lies behind."""
+        data, design = self.data, self.design(head)
+        targets = build(data, rule, head, self.head_args).fixed_targets(data.labels)
+        assert targets is not None
+        columns, spoken = fold_weights(targets, data.fold, data.folds)
+        unit = 1 / max(data.labels.shape[1], 1)
+        tried: dict[float, tuple[float, Tensor]] = {}
+        start = None
+
+        def score(decay: float, start: Tensor | None) -> Tensor:
+            fitted = solve(design, columns, decay * spoken, start)
+            logits = out_of_fold(design, fitted, data.fold, data.folds)
+            decay = float(f"{decay:.4g}")
+            tried[decay] = self.criterion(logits, data.labels), logits
+            return fitted
+
+        for step in range(100):
+            ratio = STRONGEST / STEP**step
+            start = score(ratio * unit, start)
+            costs = [cost for cost, _ in tried.values()]
+            since = len(costs) - 1 - costs.index(min(costs))
+            if (ratio < WEAKEST * 1.01 and since >= RISING) or ratio < WEAKEST / STEP**FURTHER:
+                break
+            if ratio < STRONGEST / STEP and since > RISING:
+                break
+        for step in range(1, FURTHER + 1):
+            if min(tried, key=lambda each: tried[each][0]) < max(tried):
+                break
+            score(STRONGEST * STEP**step * unit, None)
+        return tried
+
+    def _climb(self, rule: Rule, head: str, near: float) -> dict[float, tuple[float, Tensor]]:
+        """The same for a rule that learns from predictions: from a weight decay on, as long as it gets better."""
+        tried = {near: self._cross_validate(rule, head, near)}
+        for factor in (STEP, 1 / STEP):
+            at = near
+            for _ in range(FURTHER):
+                at *= factor
+                tried[at] = self._cross_validate(rule, head, at)
+                if min(tried, key=lambda each: tried[each][0]) != at:
+                    break
+        return tried
+
+    def _cross_validate(
+        self, rule: Rule, head: str, decay: float
+    ) -> tuple[float, Float[Tensor, "image class"]]:
+        """Fit a method without each fold, and let it predict that fold."""
+        data = self.data
+        whole = data.problem(head, self.design(head), decay)
+        logits = torch.empty(data.labels.shape)
+        for number in range(data.folds):
+            outside = data.fold != number
+            inner = folds(data.labels[outside], INNER_FOLDS, number)
+            method = build(data, rule, head, self.head_args)
+            method.fit_full_batch(whole.part(outside, inner))
+            logits[~outside] = predict(method, whole.maps[~outside])
+        return self.criterion(logits, data.labels), logits
+
+    def refit(self, best: Candidate) -> Method:
+        """The best candidate, fitted to all images."""
+        method = build(self.data, best.rule, best.head, self.head_args)
+        problem = self.data.problem(best.head, self.design(best.head), best.weight_decay, FINAL_TOLERANCE)
+        method.fit_full_batch(problem)
+        return method.eval()

@@ -1,0 +1,159 @@
+"""What the search picks where the answer is known, and what it leaves."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.nn.classes import Classes
+from partlabel.selection import search as searching
+from partlabel.selection.candidates import FIXED, Rule, TrainingSet, build, linear_head
+from partlabel.selection.criteria import calibrated_cross_entropy, cross_entropy, relative_cross_entropy
+from partlabel.selection.cross_validation import FINAL_TOLERANCE, folds, predict
+from partlabel.selection.result import load_out_of_fold, save_out_of_fold
+from partlabel.selection.search import search
+
+
+def made(images=400, classes=4, known=0.3, positives_only=False, seed=0):
+    """Classes that are linear in rooted features, most of their labels hidden."""
+    random = np.random.default_rng(seed)
+    rooted = random.random((images, 16)).astype(np.float32)
+    logits = 6 * (rooted - 0.5) @ np.random.default_rng(99).normal(size=(16, classes)) - 1
+    truth = (random.random(logits.shape) < 1 / (1 + np.exp(-2 * logits))).astype(np.int8)
+    hidden = random.random(truth.shape) > known
+    if positives_only:
+        hidden |= truth == ABSENT
+    labels = torch.from_numpy(np.where(hidden, UNKNOWN, truth).astype(np.int8))
+    names = tuple(f"class {number}" for number in range(classes))
+    return TrainingSet(torch.from_numpy(rooted**2), 16, labels, Classes(names), folds(labels, 3)), truth
+
+
+def test_unknown_labels_are_ignored_where_labels_were_hidden_by_chance():
+    data, _ = made(known=0.3)
+    found = search(data, (Rule("bce"), Rule("assume_negative")), ("rooted_average",))
+    assert found.winner.rule == Rule("bce")
+
+
+def test_unknown_labels_are_taken_for_absent_where_only_present_ones_are_known():
+    data, _ = made(known=0.5, positives_only=True)
+    found = search(data, (Rule("bce"), Rule("assume_negative")), ("rooted_average",))
+    assert found.winner.rule == Rule("assume_negative")
+
+
+def test_the_best_weight_decay_is_never_the_last_that_was_tried():
+    data, _ = made()
+    found = search(data, FIXED, ("rooted_average",))
+    for each in found.candidates:
+        if each.rule in (Rule("bce"), Rule("assume_negative")):
+            assert min(each.tried) < each.weight_decay < max(each.tried), each.rule
+        assert each.cost == min(each.tried.values())
+
+
+def test_candidates_are_sorted_and_each_is_tried_once():
+    data, _ = made(200)
+    found = search(data)
+    costs = [each.cost for each in found.candidates]
+    assert costs == sorted(costs)
+    names = [(str(each.rule), each.head) for each in found.candidates]
+    assert len(names) == len(set(names))
+    assert {each.rule.method for each in found.candidates} >= {
+        "bce",
+        "assume_negative",
+        "soft_sst",
+        "curriculum",
+    }
+
+
+def test_the_same_data_give_the_same_choice():
+    data, _ = made(150)
+    first, again = search(data), search(made(150)[0])
+    assert first.to_dict()["winner"]["tried"] == again.to_dict()["winner"]["tried"]
+    assert np.array_equal(first.logits, again.logits)
+
+
+def test_the_winner_is_fitted_to_all_images():
+    data, _ = made()
+    found = search(data, (Rule("bce"),), ("rooted_average",))
+    direct = build(data, Rule("bce"), "rooted_average", {})
+    design = data.design("rooted_average", {})
+    direct.fit_full_batch(data.problem("rooted_average", design, found.winner.weight_decay, FINAL_TOLERANCE))
+    maps = data.maps_of(linear_head("rooted_average"))
+    torch.testing.assert_close(predict(found.model, maps), predict(direct, maps))
+    assert found.logits.shape == tuple(data.labels.shape)
+
+
+def test_it_finds_what_ranks_well_on_images_nobody_saw():
+    data, _ = made(300, known=0.5)
+    fresh, truth = made(500, known=1.0, seed=1)
+    found = search(data, (Rule("bce"),), ("rooted_average",))
+    said = predict(found.model, fresh.maps_of(linear_head("rooted_average")))
+    for number in range(4):  # the rate of correctly ordered pairs
+        there = truth[:, number] == PRESENT
+        better = said[there, number][:, None] > said[~there, number][None]
+        assert better.float().mean() > 0.8
+
+
+def test_a_head_that_is_not_linear_is_refused():
+    with pytest.raises(
+        ValueError, match=r"head 'residual' is not linear.*average, covariance, max, rooted_average"
+    ):
+        linear_head("residual")
+
+
+def test_with_nothing_unknown_there_is_one_rule():
+    data, _ = made(120, known=1.0)
+    found = search(data, FIXED, ("rooted_average",))
+    assert [str(each.rule) for each in found.candidates] == ["bce"]
+
+
+def test_a_path_goes_on_while_its_strongest_is_best(monkeypatch):
+    monkeypatch.setattr(searching, "STRONGEST", 1e-3)
+    monkeypatch.setattr(searching, "WEAKEST", 1e-4)
+    data, _ = made()
+    found = search(data, (Rule("bce"),), ("rooted_average",))
+    assert found.winner.weight_decay < max(found.winner.tried)
+
+
+def test_the_table_names_candidates_and_marks_what_tells_them_apart():
+    data, _ = made(100)
+    found = search(data, FIXED, ("rooted_average",))
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(found)
+    shown = console.export_text()
+    assert "3-fold cross-validation" in shown and "100 training images" in shown
+    assert "weak_negatives (weight 0.2)" in shown and "assume_negative" in shown
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_out_of_fold_logits_are_saved_and_loaded(tmp_path):
+    logits = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    save_out_of_fold(tmp_path / "a.safetensors", logits)
+    assert np.array_equal(load_out_of_fold(tmp_path / "a.safetensors"), logits)
+    (tmp_path / "a.safetensors").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"a.safetensors is damaged.*train again, or delete it"):
+        load_out_of_fold(tmp_path / "a.safetensors")
+
+
+def test_a_shift_and_a_common_scale_of_the_logits_do_not_move_the_criterion():
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(300, 3, generator=random)
+    labels = (torch.rand(300, 3, generator=random) < logits.sigmoid()).to(torch.int8)
+    labels[torch.rand(300, 3, generator=random) < 0.5] = UNKNOWN
+    moved = 1.7 * logits + torch.tensor([3.0, -2.0, 5.0])
+    for criterion in (relative_cross_entropy, calibrated_cross_entropy):
+        assert criterion(moved, labels) == pytest.approx(criterion(logits, labels), rel=5e-3)
+    assert cross_entropy(moved, labels) > 1.5 * cross_entropy(logits, labels)
+
+
+def test_the_criterion_of_a_constant_is_one_and_of_better_logits_lower():
+    random = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(500, 3, generator=random)
+    labels = (torch.rand(500, 3, generator=random) < logits.sigmoid()).to(torch.int8)
+    labels[torch.rand(500, 3, generator=random) < 0.5] = UNKNOWN
+    assert relative_cross_entropy(torch.zeros(500, 3), labels) == pytest.approx(1, abs=0.01)
+    assert relative_cross_entropy(logits, labels) < 0.9
+    noisy = logits + torch.randn(500, 3, generator=random)
+    assert relative_cross_entropy(logits, labels) < relative_cross_entropy(noisy, labels)
