@@ -40,7 +40,9 @@ def test_a_run_that_fails_later_stays(collection, tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr("partlabel.callbacks.Keep._write", fail)
-    with pytest.raises(OSError, match=r"no space left; training stopped in epoch 1, after step \d+; resume=True"):
+    with pytest.raises(
+        OSError, match=r"no space left; training stopped in epoch 1, after step \d+; resume=True"
+    ):
         fitted(collection, tmp_path / "run", epochs=1)
     assert (tmp_path / "run/config.json").exists()
 
@@ -56,7 +58,10 @@ def test_a_run_that_was_renamed_goes_on(collection, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"accelerator": "mps"}, r"accelerator \(--accelerator\) is 'mps', and this machine has no Apple GPU \(there"),
+        (
+            {"accelerator": "mps"},
+            r"accelerator \(--accelerator\) is 'mps', and this machine has no Apple GPU \(there",
+        ),
         ({"accelerator": "cuda0"}, r"is 'cuda0' \(did you mean 'cuda'\?\) \(there are: cpu"),
         ({"devices": 0}, r"devices \(--devices\) is 0; it has to be at least 1, or auto"),
         ({"strategy": "deepspeed"}, "which needs deepspeed, and that is not installed"),

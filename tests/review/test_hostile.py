@@ -25,7 +25,9 @@ def test_a_linked_file_is_not_written_to(tmp_path):
     other.write_bytes(b"")
     (tmp_path / "decisions.sqlite").symlink_to(other)
     for read in (Decisions, tally_of):
-        with pytest.raises(ValueError, match=r"decisions.sqlite is a link or a pipe: decisions are kept in a file"):
+        with pytest.raises(
+            ValueError, match=r"decisions.sqlite is a link or a pipe: decisions are kept in a file"
+        ):
             read(tmp_path / "decisions.sqlite")
     assert other.read_bytes() == b""
 
@@ -71,8 +73,12 @@ def test_events_of_the_wrong_kind_are_named(tmp_path, column, value):
     path = tmp_path / "decisions.sqlite"
     base = sqlite3.connect(path)
     base.execute("CREATE TABLE events (id, at, who, desk, image, class, what, undoes, probability)")
-    row = {"id": 1, "at": "t", "who": "w", "desk": "d", "image": "i", "class": "c", "what": "skip"} | {column: value}
-    base.execute(f"INSERT INTO events ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    row = {"id": 1, "at": "t", "who": "w", "desk": "d", "image": "i", "class": "c", "what": "skip"} | {
+        column: value
+    }
+    base.execute(
+        f"INSERT INTO events ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+    )
     base.commit()
     base.close()
     with pytest.raises(ValueError, match=r"event 1 is no decision; the file is damaged"):
@@ -113,5 +119,7 @@ def test_a_short_token_is_refused():
     pytest.importorskip("fastapi")
     from partlabel.review import serving
 
-    with pytest.raises(ValueError, match=r"--token has 6 characters, and could be guessed: give 16 or more, or leave"):
+    with pytest.raises(
+        ValueError, match=r"--token has 6 characters, and could be guessed: give 16 or more, or leave"
+    ):
         serving.token_for("0.0.0.0", "secret")
