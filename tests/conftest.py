@@ -22,6 +22,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fuzz 100000`: how many mutated inputs `test_fuzz.py` tries in all, with other seeds than usual."""
+    parser.addoption("--fuzz", type=int, default=0, help="mutated inputs that the fuzzer tries")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real collections (coco18, ccp, ...); tests that need it are skipped without it."""

@@ -34,7 +34,9 @@ def test_jpegs_of_many_scans_are_refused_without_being_decoded(tmp_path):
 def test_what_encoders_write_is_read(tmp_path, mode, progressive):
     noise = np.random.RandomState(0).randint(0, 255, (97, 61, len(Image.new(mode, (1, 1)).getbands())))
     image = Image.fromarray(noise.astype(np.uint8).squeeze(), mode)
-    image.save(tmp_path / "a.jpg", progressive=progressive, comment="\N{PILE OF POO} \xff\xda", restart_marker_rows=1)
+    image.save(
+        tmp_path / "a.jpg", progressive=progressive, comment="\N{PILE OF POO} \xff\xda", restart_marker_rows=1
+    )
     assert decode(tmp_path / "a.jpg").size == (61, 97)
 
 

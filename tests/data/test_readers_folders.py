@@ -571,3 +571,78 @@ def test_a_folder_of_many_images_is_not_searched_for_labels_without_end(tmp_path
         (tmp_path / f"{number}.jpg").touch()
     assert len(_folders._sample(tmp_path)) == 3
     assert _folders.kinds(tmp_path) == []
+
+
+def odd_name(folder):
+    """A folder with a photo, one whose name is not UTF-8, and a file of another kind."""
+    photos(folder, "a.jpg")
+    with open(os.path.join(os.fsencode(folder), b"caf\xe9.jpg"), "wb") as file:
+        file.write((folder / "a.jpg").read_bytes())
+    (folder / "clip.mp4").touch()
+    return folder
+
+
+def test_prediction_lists_a_folder_as_import_does_and_skips_what_it_is_told_to(tmp_path):
+    from partlabel.fixes import typed
+    from partlabel.shards import of_path
+    from partlabel.tagger import table_of
+
+    folder = odd_name(tmp_path)
+    write(folder, "a.xml", voc_xml("dog"))  # labels do not matter to prediction
+    with pytest.raises(ValueError, match="not UTF-8") as refused:
+        table_of(folder)
+    assert typed(refused.value).endswith(r"caf\xe9.jpg; rename the file, or leave it out with --skip-broken")
+    said = r"2 files of other kinds left out: a.xml, clip.mp4; 1 image left out, whose name is not UTF-8: caf\\xe9.jpg"
+    with pytest.warns(UserWarning, match=said):
+        assert table_of(folder, skip_broken=True).images == ("a.jpg",)
+    rows = of_path(folder, format="folder", skip_broken=True)
+    with pytest.warns(UserWarning, match=said):
+        assert [table.images for table in rows.tables(10)] == [("a.jpg",)]
+    with pytest.raises(ValueError, match="not UTF-8"):
+        list(of_path(folder, format="folder").tables(10))
+
+
+def test_the_command_line_says_what_was_left_out_and_what_to_type(tmp_path, capsys):
+    from partlabel.cli import main
+    from partlabel.fixes import typed
+
+    folder = odd_name(tmp_path)
+    assert main(["import", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert (
+        r"caf\xe9.jpg; rename the file, or leave it out with --format folder --format.skip_broken true"
+        in said
+    )
+    with pytest.warns(UserWarning, match=r"1 file of another kind left out: clip.mp4"):
+        assert main(["import", str(folder), "--format.skip_broken", "true"]) == 0
+    classes = photos(tmp_path / "sorted", "cat/b.jpg", "dog/a.jpg")
+    with pytest.warns(UserWarning, match="if each is a class") as warned:
+        assert main(["import", str(classes)]) == 0
+    assert typed(warned[0].message).endswith("they are read with --format class_folders")
+    assert main(["import", str(classes), "--format", "class_folders"]) == 2
+    assert "--absent unknown (nobody said) or --absent negative" in capsys.readouterr().err
+
+
+def test_a_part_that_nothing_uses_is_said_at_import(tmp_path, capsys):
+    from partlabel.cli import main
+
+    path = write(tmp_path, "t.csv", "image,split,dog\na.jpg,train,1\nb.jpg,holdout,0\n")
+    with pytest.warns(UserWarning, match=r"part 'holdout' \(1 image\) is not used"):
+        assert main(["import", str(path)]) == 0
+    assert "train 1, holdout 1" in capsys.readouterr().out
+
+
+def test_files_of_names_that_belong_to_no_image_are_named(tmp_path):
+    photos(tmp_path, "a.jpg")
+    write(tmp_path, "a.txt", "dog\n")
+    write(tmp_path, "gone.txt", "cat\n")
+    with pytest.warns(UserWarning, match=r"1 of 2 label files belong to no image in .*: gone.txt"):
+        assert LabelTable.read(tmp_path, format="sidecar", absent="negative").classes == ("dog",)
+
+
+def test_what_roboflow_writes_about_a_data_set_is_no_label_file(tmp_path):
+    folder = yolo(tmp_path)
+    write(folder, "README.dataset.txt", "0 images were made up\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert known(LabelTable.read(folder, absent="negative"))["images/a.jpg"] == {"dog": 1, "cat": 1}

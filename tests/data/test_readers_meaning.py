@@ -151,7 +151,12 @@ def test_boxes_are_no_class_names(tmp_path, photos):
     said = refused(tmp_path, "image,labels\na.jpg,1 0.5 0.25 0.1 0.1\nb.jpg,owl\n", absent="negative")
     assert "row 1 (a.jpg)" in said and "a row of numbers and no class name" in said
     (photos / "x1.txt").write_text("3 0.5 0.25 0.1 0.1\n0 0.1 0.2 0.3 0.4\n")
-    with pytest.raises(ValueError, match=r"x1.*'[03] 0\.[\d. ]+' is a row of numbers, as files of boxes"):
+    with pytest.raises(
+        ValueError, match=r"x1.txt, line 1: '3 0\.5 0\.25 0\.1 0\.1' is a box of YOLO, not a name"
+    ):
+        LabelTable.read(photos, format="sidecar", absent="negative")
+    (photos / "x1.txt").write_text("10.5 20.5 30 40\n")
+    with pytest.raises(ValueError, match=r"x1.*'10\.5 20\.5 30 40' is a row of numbers"):
         LabelTable.read(photos, format="sidecar", absent="negative")
 
 
@@ -203,7 +208,56 @@ def test_no_finding_says_that_none_of_the_classes_is_there(tmp_path):
     assert table.unknown == 0
 
 
+@pytest.mark.parametrize("cell", ["[owl]", "{'owl': 1}", "[('owl', 0.9)]", '[{"name": "owl"}]', "[[1, 2]]"])
+def test_a_list_or_an_object_of_anything_else_is_refused(tmp_path, cell):
+    quoted = '"' + cell.replace('"', '""') + '"'
+    said = refused(tmp_path, f"image,labels\na.jpg,{quoted}\n", absent="negative")
+    assert "row 1 (a.jpg): column 'labels' has" in said and "a list or an object and no list of names" in said
+
+
+def test_a_column_of_missing_values_is_no_class(tmp_path):
+    with pytest.warns(UserWarning, match="in place of names"):
+        assert read(tmp_path, "image,labels\na.jpg,NaN\n", absent="negative").classes == ()
+
+
 # Which columns are what
+
+
+def test_a_table_with_names_and_classes_is_asked_about(tmp_path):
+    text = "image,category,owl,fox\na.jpg,wild,1,0\nb.jpg,tame,0,1\n"
+    said = refused(tmp_path, text, absent="negative")
+    assert "column 'category' has names, and 'owl', 'fox' have 1 and 0" in said
+    assert "--format wide_csv --format.leave_out '[category]'" in said
+    assert "--format long_csv --format.labels_column category" in said
+    assert read(tmp_path, text, format="wide_csv", leave_out=["category"]).classes == ("owl", "fox")
+    assert read(tmp_path, text, format="long_csv", absent="unknown").classes == ("tame", "wild")
+
+
+def test_boxes_with_a_class_in_a_row_each_are_a_long_table(tmp_path):
+    text = "filename,width,class,xmin,ymin,difficult\na.jpg,64,owl,0,1,0\na.jpg,64,fox,1,0,1\nb.jpg,64,owl,0,0,0\n"
+    assert present(read(tmp_path, text, absent="negative")) == [{"owl", "fox"}, {"owl"}]
+
+
+def test_a_table_without_a_header_is_refused(tmp_path):
+    said = refused(tmp_path, "a.jpg,owl\nb.jpg,fox\n", absent="negative")
+    assert "the first line has 'a.jpg' where the name of a column is expected" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("image;labels\na.jpg;owl\n", "--format long_csv --format.separator ';'"),
+        ("image;owl\na.jpg;1\n", "--format wide_csv --format.separator ';'"),
+        ("image\towl\na.jpg\t1\n", "--format wide_csv --format.separator $'\\t'"),
+    ],
+)
+def test_another_separator_is_named_as_it_is_typed(tmp_path, text, option):
+    assert option in refused(tmp_path, text, absent="negative")
+
+
+def test_columns_called_like_metadata_are_left_out_by_name(tmp_path):
+    said = refused(tmp_path, "image,fold,owl\na.jpg,1,1\nb.jpg,2,0\n")
+    assert "--format wide_csv --format.leave_out '[fold]'" in said
 
 
 @pytest.mark.parametrize(
@@ -301,11 +355,23 @@ def test_a_few_wrong_cells_are_no_reason_to_leave_a_column_out(tmp_path):
     assert "leave_out" not in said
 
 
+def test_blank_columns_without_a_name_are_left_out(tmp_path):
+    with pytest.warns(UserWarning, match="column 'Unnamed: 3' only numbers the rows or is blank"):
+        assert read(tmp_path, "image,owl,fox,Unnamed: 3\na.jpg,1,0,\nb.jpg,0,1,\n").classes == ("owl", "fox")
+
+
+def test_yes_and_no_are_cells_to_be_written_otherwise(tmp_path):
+    said = refused(tmp_path, "image,owl\na.jpg,yes\nb.jpg,no\n")
+    assert "class 'owl' has 2 cell(s) that are no label" in said and "leave_out" not in said
+
+
 @pytest.mark.parametrize("name", ["", "Unnamed: 0"])
 @pytest.mark.parametrize("numbers", [(0, 1), (0, 1, 2), (5, 3, 9)])
 def test_row_numbers_are_left_out_with_a_warning(tmp_path, name, numbers):
     rows = "".join(f"{number},{row}.jpg,1\n" for row, number in enumerate(numbers))
-    with pytest.warns(UserWarning, match=f"column '{name}' only numbers the rows, so it is left out"):
+    with pytest.warns(
+        UserWarning, match=f"column '{name}' only numbers the rows or is blank, so it is left out"
+    ):
         table = read(tmp_path, f"{name},image,owl\n{rows}")
     assert table.classes == ("owl",)
 
@@ -409,8 +475,8 @@ def test_lines_of_hugging_face_are_read(tmp_path, photos):
 
 
 def test_json_of_another_kind_says_what_it_has(tmp_path):
-    said = refused(tmp_path, '{"shapes": [], "imagePath": "a.jpg"}', "t.json", absent="negative")
-    assert "no COCO instances file" in said and "it is an object, which has 'shapes', 'imagePath'" in said
+    said = refused(tmp_path, '{"frames": [], "video": "a.mp4"}', "t.json", absent="negative")
+    assert "no COCO instances file" in said and "it is an object, which has 'frames', 'video'" in said
     said = refused(tmp_path, '[{"image": "a.jpg", "labels": []}]', "t.json", format="coco", absent="negative")
     assert "read it with --format records" in said
     said = refused(tmp_path, '{"samples": []}', "t.json", format="label_studio", absent="negative")
@@ -471,6 +537,40 @@ def test_lists_of_zeros_and_ones_are_no_ids(tmp_path):
     assert present(ids) == [{"ant", "bee"}, {"ant", "bee"}]
 
 
+def test_text_in_a_hub_table_is_read_like_a_cell(tmp_path):
+    columns = {
+        "image": [{"bytes": png(shade), "path": None} for shade in range(3)],
+        "tags": ["owl|fox", "owl", "nan"],
+    }
+    pl.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
+    table = LabelTable.read(tmp_path / "t.parquet", absent="negative", extract=tmp_path / "out")
+    assert table.classes == ("fox", "owl") and table.labels.tolist() == [[1, 1], [0, 1], [-1, -1]]
+
+
+# Lists and files beside images
+
+
+def test_a_list_with_labels_after_the_paths_is_refused(tmp_path):
+    for text in ("a.jpg 1 0\nb.jpg 0 1\n", "a.jpg,owl\nb.jpg,fox\n", "a.jpg\towl\nb.jpg\tfox\n"):
+        assert "have more than the path of an image" in refused(tmp_path, text, "list.txt")
+    assert read(tmp_path, "a.jpg copy.jpg\nb c.jpg\n", "list.txt").images == ("a.jpg copy.jpg", "b c.jpg")
+
+
+def test_names_between_spaces_in_files_beside_images_are_asked_about(tmp_path, photos):
+    (photos / "x1.txt").write_text("sea cliff\n")
+    (photos / "x2.txt").write_text("sea\n")
+    with pytest.raises(ValueError, match="'sea cliff': one name or several") as caught:
+        LabelTable.read(photos, format="sidecar", absent="negative")
+    assert "--format sidecar --format.delimiter ' '" in typed(caught.value)
+    assert LabelTable.read(photos, format="sidecar", absent="negative", delimiter=" ").classes == (
+        "cliff",
+        "sea",
+    )
+    (photos / "x2.txt").write_text("sea\nrock pool\n")
+    table = LabelTable.read(photos, format="sidecar", absent="negative")
+    assert table.classes == ("rock pool", "sea", "sea cliff")
+
+
 # Names of files
 
 
@@ -509,7 +609,7 @@ def test_import_says_in_three_lines_what_it_understood(tmp_path, photos, capsys)
         "--format.leave_out",
         "[width]",
     ]
-    with pytest.warns(UserWarning, match="only numbers the rows"):
+    with pytest.warns(UserWarning, match="only numbers the rows or is blank"):
         assert main(typed_words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("read as wide_csv: 2 images, 2 classes, 3 of 4 labels known; train 1, test 1")

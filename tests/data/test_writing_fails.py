@@ -48,7 +48,10 @@ def test_a_table_that_finds_no_room_names_its_file(table, tmp_path, suffix, fill
 
 @pytest.mark.parametrize("writer", ["label_studio", "fiftyone"])
 def test_so_does_what_is_written_for_other_programs(table, tmp_path, writer):
-    with full_disk(), pytest.raises(OSError, match=rf"^cannot write {tmp_path / 'out.json'}: file too large$"):
+    with (
+        full_disk(),
+        pytest.raises(OSError, match=rf"^cannot write {tmp_path / 'out.json'}: file too large$"),
+    ):
         writers.write(table, tmp_path / "out.json", writer)
     assert os.listdir(tmp_path) == []
 
@@ -89,9 +92,11 @@ def test_whichever_library_writes_the_file_is_named(tmp_path, library):
         else:
             path.write_text(json.dumps([1] * 99))
 
-    with full_disk(), pytest.raises(OSError, match=rf"^cannot write {tmp_path / 'x'}: "), written_aside(
-        tmp_path / "x"
-    ) as aside:
+    with (
+        full_disk(),
+        pytest.raises(OSError, match=rf"^cannot write {tmp_path / 'x'}: "),
+        written_aside(tmp_path / "x") as aside,
+    ):
         write(aside)
     assert os.listdir(tmp_path) == []
 
@@ -107,9 +112,10 @@ def test_what_is_no_fault_of_the_disk_stays_what_it_is(tmp_path):
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(OSError, match=rf"^cannot write {tmp_path}/model/b: "), folder_aside(
-        tmp_path / "model"
-    ) as aside:
+    with (
+        pytest.raises(OSError, match=rf"^cannot write {tmp_path}/model/b: "),
+        folder_aside(tmp_path / "model") as aside,
+    ):
         (aside / "a").write_text("1")
         with full_disk(), written_aside(aside / "b") as file:
             file.write_text("2" * 99)

@@ -1,7 +1,7 @@
 """Images that cannot be read: found before they cost anything, listed, left out. Without PyTorch."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -39,14 +39,13 @@ def find_broken(table: LabelTable, workers: int = 4, at_least: int = 32) -> list
         at_least: Pixels that no side needs more of; JPEGs are decoded at down to an eighth of their size for that.
 
     Warns:
-        UserWarning: Images have float values, or 12 bits in 16, and were scaled (see `depth.py`).
+        UserWarning: Images have float values, or 12 bits in 16, and were scaled (see `depth`).
     """
     scaled: dict[str, list[str]] = {}
 
     def look(row: int) -> Broken | None:
-        path = table.path(row)
         try:
-            what = decode(path, at_least=at_least).info.get(SCALED)
+            what = decode(table.path(row), at_least=at_least).info.get(SCALED)
         except OSError as error:
             return broken(table, row, error)
         if what:
@@ -56,17 +55,12 @@ def find_broken(table: LabelTable, workers: int = 4, at_least: int = 32) -> list
     with ThreadPoolExecutor(workers) as pool:
         looked = track(pool.map(look, range(len(table))), "Checking photos", len(table), "photos")
         found = [each for each in looked if each]
-    warn_of_scaled(scaled, len(table))
-    return found
-
-
-def warn_of_scaled(scaled: Mapping[str, Sequence[str]], images: int) -> None:
-    """Warn of images whose values were scaled to 8 bits, by what they have."""
-    for what, which in scaled.items():
+    for what, images in sorted(scaled.items()):
         warnings.warn(
-            f"{len(which)} of {images} images have {what}, and were scaled to 8 bits: {some(sorted(which))}",
-            stacklevel=3,
+            f"{len(images)} of {len(table)} images have {what}, and were scaled to 8 bits: {some(sorted(images))}",
+            stacklevel=2,
         )
+    return found
 
 
 def broken(table: LabelTable, row: int, error: OSError) -> Broken:

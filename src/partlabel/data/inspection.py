@@ -170,18 +170,8 @@ def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: 
         raise ValueError(f"near_bits is {near_bits}; near-duplicates differ in 0 to 32 of 128 bits")
     never, apart = _pairs(table)
     broken, alike, scaled = _looked_at(table, near_bits, workers) if look else ((), (), ())
-    return Inspection(
-        len(table),
-        classes_of(table),
-        never,
-        apart,
-        parts_of(table),
-        look,
-        broken,
-        alike,
-        origins_of(table),
-        scaled,
-    )
+    counted = classes_of(table), never, apart, parts_of(table)
+    return Inspection(len(table), *counted, look, broken, alike, origins_of(table), scaled)
 
 
 def parts_of(table: LabelTable) -> tuple[Part, ...]:

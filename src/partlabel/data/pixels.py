@@ -94,7 +94,7 @@ def reason(error: Exception, empty: bool = False) -> str:
         error: What Pillow, or the file system, raised.
         empty: Whether there is nothing in the file.
     """
-    if isinstance(error, depth.Unscaled | Unsafe):
+    if isinstance(error, Unsafe | depth.Unscaled):
         return str(error)
     if isinstance(error, FileNotFoundError):
         return "missing"

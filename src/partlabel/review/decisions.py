@@ -353,8 +353,10 @@ def _refuse_link(path: Path) -> None:
     Raises:
         ValueError: They are not.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise ValueError(f"{path} is a link, or no file: decisions are kept in a file of the run's own; {_MEND}")
+    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise ValueError(
+            f"{path} is a link or a pipe: decisions are kept in a file of the run's own; {_MEND}"
+        )
 
 
 @contextmanager
@@ -377,7 +379,7 @@ def _told(path: Path) -> Iterator[None]:
             f"{path} cannot be opened as decisions: {said}; see that it and its folder may be written, or {_MEND}"
         ) from error
     except sqlite3.Error as error:
-        raise ValueError(f"{path} holds no decisions, or is damaged: {error}; {_MEND}") from error
+        raise ValueError(f"{path} holds no decisions: {error}; {_MEND}") from error
 
 
 def _opened(path: Path) -> sqlite3.Connection:
