@@ -51,7 +51,9 @@ def _swap_lines(content: bytes, chance: random.Random) -> bytes:
 
 
 def _recode(content: bytes, chance: random.Random) -> bytes:
-    return content.decode("utf-8", "replace").encode(chance.choice(("utf-16", "latin-1", "utf-8-sig")), "replace")
+    return content.decode("utf-8", "replace").encode(
+        chance.choice(("utf-16", "latin-1", "utf-8-sig")), "replace"
+    )
 
 
 CHANGES = (_flip, _flip, _cut, _drop, _repeat, _put, _put, _put, _swap_lines, _recode)

@@ -539,3 +539,18 @@ def test_a_description_of_the_wrong_shape_names_the_file_and_the_key(runs, tmp_p
     with pytest.raises(ValueError, match=told) as error:
         Tagger.load(model)
     assert str(model / "config.json") in str(error.value)
+
+
+def test_an_export_to_the_hub_that_finds_no_room_leaves_no_half_folder(runs, tmp_path, capsys):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    words = ["export", str(runs("bce-average")), "--to", "hub", "--out", str(tmp_path / "model")]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))  # config.json fits, the weights do not
+    try:
+        assert main(words) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = capsys.readouterr().err
+    assert said.startswith(f"partlabel: cannot write {tmp_path / 'model'}") and len(said.splitlines()) == 1
+    assert os.listdir(tmp_path) == []
+    assert main(words) == 0

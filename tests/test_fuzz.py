@@ -24,7 +24,7 @@ from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.errors import _library, sentence
 
-TABLES, IMAGES = 1800, 700
+TABLES, IMAGES = 1500, 700
 """Inputs of each kind in `make test`."""
 SECONDS = 10
 """That one input may take on a busy machine; they take milliseconds."""
@@ -75,12 +75,17 @@ def filled() -> bytes:
 
 def parquet() -> bytes:
     file = io.BytesIO()
-    pl.DataFrame({"image": PHOTOS, "cat": [True, False, None, True], "dog": [None, True, None, False]}).write_parquet(file)
+    pl.DataFrame(
+        {"image": PHOTOS, "cat": [True, False, None, True], "dog": [None, True, None, False]}
+    ).write_parquet(file)
     return file.getvalue()
 
 
 def jsonl() -> bytes:
-    lines = [{"image": "0.jpg", "present": ["cat"], "absent": ["dog"]}, {"image": "1.jpg", "labels": {"dog": 1, "cat": 0}}]
+    lines = [
+        {"image": "0.jpg", "present": ["cat"], "absent": ["dog"]},
+        {"image": "1.jpg", "labels": {"dog": 1, "cat": 0}},
+    ]
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
@@ -88,7 +93,7 @@ def coco(**more) -> bytes:
     content = {
         "images": [{"id": number, "file_name": name, **more} for number, name in enumerate(PHOTOS)],
         "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
-        "annotations": [{"image_id": 0, "category_id": 1}, {"image_id": 3, "category_id": 2}],
+        "annotations": [{"image_id": 0, "category_id": 1}, {"image_id": 3, "category_id": 1}],
     }
     return json.dumps(content).encode()
 
@@ -104,8 +109,10 @@ def label_studio() -> bytes:
 
 
 def fiftyone() -> bytes:
-    found = {"classifications": [{"label": "cat"}]}
-    return json.dumps({"samples": [{"filepath": "0.jpg", "positive_labels": found}, {"filepath": "1.jpg"}]}).encode()
+    found = {"_cls": "Classifications", "classifications": [{"_cls": "Classification", "label": "cat"}]}
+    return json.dumps(
+        {"samples": [{"filepath": "0.jpg", "positive_labels": found}, {"filepath": "1.jpg"}]}
+    ).encode()
 
 
 FILES = {
@@ -145,7 +152,7 @@ def test_mutated_label_files_are_read_or_refused_by_name(tmp_path, amount, name)
                 same_as_plainly_read(table, given)
             if name == "filled.csv" and readers.recognise(path) == "wide_csv":
                 try:
-                    assert len(FilledTable.load(path, absent="unknown")) if hasattr(FilledTable, "__len__") else True
+                    assert FilledTable.load(path, absent="unknown").table.labels.shape == table.labels.shape
                 except Exception as error:
                     refused_by_name(error, path, given)
     assert read > count // 50, "nearly nothing can be read: the mutations are too rough to test anything"
@@ -153,7 +160,10 @@ def test_mutated_label_files_are_read_or_refused_by_name(tmp_path, amount, name)
 
 def same_as_plainly_read(table, content):
     """No cell differs from what the csv module and a dictionary say, wherever that table is wide as it was."""
-    text = content.decode("utf-8-sig", "strict")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:  # another encoding, which a reader may know
+        return
     rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     names = [name.strip() for name in rows[0]]
     if names[:1] != ["image"] or not {*table.classes} <= {*names}:

@@ -120,7 +120,8 @@ class Run:
         changed = [
             f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
             for name in sorted(before.keys() | now.keys())
-            if before.get(name) != now.get(name) and name.rpartition(".")[2] not in {*HERE_ONLY, "partlabel"}
+            if before.get(name) != now.get(name)
+            and name.rpartition(".")[2] not in {*HERE_ONLY, "partlabel"}
             and name != "name"  # of the folder, which may have been moved
         ]
         if changed:

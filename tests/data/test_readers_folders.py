@@ -630,3 +630,19 @@ def test_a_part_that_nothing_uses_is_said_at_import(tmp_path, capsys):
     with pytest.warns(UserWarning, match=r"part 'holdout' \(1 image\) is not used"):
         assert main(["import", str(path)]) == 0
     assert "train 1, holdout 1" in capsys.readouterr().out
+
+
+def test_files_of_names_that_belong_to_no_image_are_named(tmp_path):
+    photos(tmp_path, "a.jpg")
+    write(tmp_path, "a.txt", "dog\n")
+    write(tmp_path, "gone.txt", "cat\n")
+    with pytest.warns(UserWarning, match=r"1 of 2 label files belong to no image in .*: gone.txt"):
+        assert LabelTable.read(tmp_path, format="sidecar", absent="negative").classes == ("dog",)
+
+
+def test_what_roboflow_writes_about_a_data_set_is_no_label_file(tmp_path):
+    folder = yolo(tmp_path)
+    write(folder, "README.dataset.txt", "0 images were made up\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert known(LabelTable.read(folder, absent="negative"))["images/a.jpg"] == {"dog": 1, "cat": 1}

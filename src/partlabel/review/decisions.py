@@ -338,7 +338,9 @@ def _refuse_link(path: Path) -> None:
         ValueError: They are not.
     """
     if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
-        raise ValueError(f"{path} is a link or a pipe: decisions are kept in a file of the run's own; {_MEND}")
+        raise ValueError(
+            f"{path} is a link or a pipe: decisions are kept in a file of the run's own; {_MEND}"
+        )
 
 
 @contextmanager

@@ -45,13 +45,13 @@ def pairs(path: Path, images: Path | None, suffix: str, others: Collection[str] 
     """
     root = images or path
     listed = images_in(root, (suffix, *(each for each in others if each.startswith("."))))
-    files = [file for file in files_in(path, suffix) if file.rpartition("/")[2].lower() not in others]
+    files = [file for file in files_in(path, suffix) if not _is_aside(file, others)]
     if not files:
         raise ValueError(f"{path}: no {suffix} file in this folder or below")
     of_key = _by_key(path, files, lambda file: _stem(file))
     _refuse_twins(root, listed, of_key)
     found = [Pair(image, _file_of(path, image, of_key)) for image in listed]
-    _tell_unused(path, root, files, found)
+    tell_unused(path, root, files, {pair.file for pair in found})
     return found
 
 
@@ -112,14 +112,30 @@ def _refuse_twins(root: Path, listed: list[str], of_key: dict[str, str]) -> None
             raise ValueError(f"{root}: {of_key[key]} may belong to {' or '.join(same[:3])}; keep one")
 
 
-def _tell_unused(path: Path, root: Path, files: list[str], found: list[Pair]) -> None:
-    used = {pair.file for pair in found}
+def tell_unused(path: Path, root: Path, files: Collection[str], used: Collection[Path | None]) -> None:
+    """Name the label files that belong to no image.
+
+    Args:
+        path: Folder of the label files.
+        root: Image folder, for the message.
+        files: All of them, relative to the folder.
+        used: Those that belong to an image.
+
+    Warns:
+        UserWarning: There are others.
+    """
     unused = [file for file in files if path / file not in used]
     if unused:
         warnings.warn(
             f"{path}: {len(unused)} of {len(files)} label files belong to no image in {root}: {some(unused)}",
             stacklevel=4,
         )
+
+
+def _is_aside(file: str, others: Collection[str]) -> bool:
+    """Return whether a file is none of labels, such as Roboflow's `README.dataset.txt`."""
+    name = file.rpartition("/")[2].lower()
+    return name in others or name.startswith(("readme", "license"))
 
 
 def _key(path: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from partlabel.data.lines import lines_of
 from partlabel.data.listing import images_in
-from partlabel.data.readers import _folders, _json, _names
+from partlabel.data.readers import _beside, _folders, _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers._cells import fault_of
 from partlabel.data.table import Absent, LabelTable
@@ -57,6 +57,8 @@ def read(
     listed = images_in(root, (".txt", ".json"))
     files = {image: _file_of(path, image) for image in listed}
     _refuse_shared(path, files)
+    beside = [*_beside.files_in(path, ".txt"), *_beside.files_in(path, ".json")]
+    _beside.tell_unused(path, root, beside, {*files.values()})
     if delimiter is None:
         _refuse_spaces(path, files, classes)
     found = [_found(image, file, delimiter or ",") for image, file in files.items()]
