@@ -626,3 +626,9 @@ def test_import_says_which_column_the_names_are_in(tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()[1]
     assert said.startswith("Images in column 'fname', class names in column 'tags'. Classes: fox, owl.")
     assert said.endswith("Left out: column 'note'.")
+
+
+def test_import_says_what_minus_one_was_taken_for(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("image,owl\na.jpg,-1\nb.jpg,1\n")
+    assert main(["import", str(tmp_path / "t.csv"), "--format.minus_one", "absent"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].endswith("a blank is unknown; -1 is absent.")

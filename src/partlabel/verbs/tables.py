@@ -55,7 +55,8 @@ def import_(
     print(f"{source}, read as {name}: {_extent(table)}")
     warn_of_other_parts(table.split or ())
     print(_understood(table, readers.understood(name, source, images, options)))
-    print(f"Rule: {readers.absence(name, absent)}.")
+    minus_one = f"; -1 is {options['minus_one']}" if options.get("minus_one") else ""
+    print(f"Rule: {readers.absence(name, absent)}{minus_one}.")
     _show(_classes(inspection.classes_of(table)))
     if out is not None:
         filled = name == "wide_csv" and FilledTable.is_in(source, options.get("separator"))

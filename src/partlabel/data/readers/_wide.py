@@ -22,6 +22,8 @@ WRONG = -128
 """Stands for a cell that is no label."""
 _CODES = {"1": PRESENT, "1.0": PRESENT, "true": PRESENT, "0": ABSENT, "0.0": ABSENT, "false": ABSENT}
 _CODES |= dict.fromkeys(("", *NULLS), UNKNOWN)
+MOST_NAMED = 30
+"""Columns that a message names; more are no columns that somebody forgot to leave out."""
 _MINUS_ONE = ("-1", "-1.0")
 _WORDS = (
     "yes",
@@ -303,6 +305,8 @@ def _find_wrong(layout: Layout) -> list[_Wrong]:
     ):
         for position, column in enumerate(columns):
             wrong = np.flatnonzero(codes(column, layout.minus_one) == WRONG)
+            if not len(wrong):
+                continue
             number[position] += len(wrong)
             others[position] += int((codes(column, "unknown") == WRONG).sum())
             for at in wrong[: 3 - len(first[position])].tolist():
@@ -318,12 +322,15 @@ def _find_wrong(layout: Layout) -> list[_Wrong]:
 def _of_columns(layout: Layout, wrong: Sequence[_Wrong]) -> list[object]:
     """Columns that hold no labels: what to do if they are no classes, or hold the names of classes."""
     names = [each.name for each in wrong]
+    one = len(names) == 1
+    first = some((f"{each.name!r} {each.first[0][1]!r}" for each in wrong), most=3)
+    listed = " and ".join(map(repr, names)) if len(names) < MOST_NAMED else some(map(repr, names))
     told: list[object] = [
-        f"column{'' if len(names) == 1 else 's'} {' and '.join(map(repr, names))} hold{'s' if len(names) == 1 else ''} "
-        "no labels, such as "
-        f"{some((f'{each.name!r} {each.first[0][1]!r}' for each in wrong), most=3)}. If "
-        f"{'it is no class, leave it' if len(names) == 1 else 'they are no classes, leave them'} out with ",
-        ReaderArgument("leave_out", [*layout._already_out(), *names]),
+        f"column{'' if one else 's'} {listed} hold{'s' if one else ''} no labels, such as {first}. If "
+        f"{'it is no class, leave it' if one else 'they are no classes, leave them'} out with ",
+        ReaderArgument(
+            "leave_out", [*layout._already_out(), *names] if len(names) < MOST_NAMED else None, "'[...]'"
+        ),
     ]
     texts = [each.name for each in wrong if not all(_is_number(cell) for _, cell in each.first)]
     if texts and len(wrong) == len(layout.classes):
