@@ -172,7 +172,7 @@ def same_as_plainly_read(table, content):
     said = {}
     for row in rows[1:]:
         for cls in table.classes:
-            label = codes.get(row[names.index(cls)].strip(), None)
+            label = codes.get(row[names.index(cls)].strip())
             before = said.get((row[0].strip(), cls), UNKNOWN)
             said[row[0].strip(), cls] = before if label == UNKNOWN else label
     for row, image in enumerate(table.images):

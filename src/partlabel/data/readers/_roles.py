@@ -5,6 +5,7 @@ Tools call the same thing by different names. A column is known by its name, and
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -99,6 +100,7 @@ _WEAK = ("id", "name")
 Kind = Literal["wide_csv", "long_csv", "hugging_face", "open_images"]
 
 
+@lru_cache(1 << 16)
 def plain(name: str) -> str:
     """A column name without what tools write differently: capitals, spaces, `_` and `-`."""
     return re.sub(r"[\s_\-./]+", "", name).lower()
