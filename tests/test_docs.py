@@ -167,9 +167,20 @@ def prepare_metrics(given, folder, names):
 
 def prepare_formats(given, folder, names):
     """Tiny files of the other programs."""
-    for path in ("photos/a.jpg", "photos/b.jpg", "coco/train2017/7.jpg", "dataset/data/a.jpg"):
+    beside = (
+        "yolo/images/a.jpg",
+        "yolo/labels/a.txt",
+        "voc/a.jpg",
+        "dogs-and-cats/dog/a.jpg",
+        "dogs-and-cats/cat/b.jpg",
+    )
+    for path in ("photos/a.jpg", "photos/b.jpg", "coco/train2017/7.jpg", "dataset/data/a.jpg", *beside):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (32, 32), "red").save(folder / path)
+        if path.endswith(".jpg"):
+            Image.new("RGB", (32, 32), "red").save(folder / path)
+    (folder / "yolo/labels/a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (folder / "yolo/data.yaml").write_text("names: [dog, cat]\n")
+    (folder / "voc/a.xml").write_text("<annotation><object><name>dog</name></object></annotation>")
     (folder / "photos/a.txt").write_text("dog, cat\n")
     (folder / "photos/b.jpg.xmp").write_text(
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

@@ -40,7 +40,7 @@ class Argument:
             return self.placeholder
         if isinstance(self.value, list | tuple):
             return shlex.quote(f"[{','.join(_typed_item(str(item)) for item in self.value)}]")
-        return shlex.quote(str(self.value))
+        return "$'\\t'" if self.value == "\t" else shlex.quote(str(self.value))
 
 
 @dataclass(frozen=True)

@@ -210,3 +210,78 @@ def test_evaluation_takes_every_image_once_in_order():
     asked = list(Batches(9, 4))
     assert [one.rows for one in asked] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
     assert all(one.epoch == -1 for one in asked)
+
+
+PICTURE = np.add.outer(np.arange(0, 128, 2), np.arange(0, 128, 2)).astype(np.uint8)  # 0 to 252
+
+
+def saved(folder, name, values):
+    Image.fromarray(values).save(folder / name)
+    return folder / name
+
+
+def deep(folder):
+    """The same picture with 8 bits, and in every other way that it may come."""
+    whole = PICTURE.astype(np.uint16)
+    yield saved(folder, "8.png", PICTURE)
+    yield saved(folder, "16.png", whole * 257)
+    yield saved(folder, "16.tif", whole * 257)
+    yield saved(folder, "12.png", whole * 16)
+    yield saved(folder, "12.tif", whole * 16)
+    yield saved(folder, "8in16.png", whole)
+    yield saved(folder, "int32.tif", whole.astype(np.int32) * 257)
+    yield saved(folder, "float.tif", (PICTURE / 255).astype(np.float32))
+
+
+def test_a_picture_looks_the_same_whatever_the_depth_of_its_pixels(tmp_path):
+    plain, *others = deep(tmp_path)
+    wanted = np.asarray(decode(plain)).astype(int)
+    for path in others:
+        found = np.asarray(decode(path)).astype(int)
+        assert found.shape == wanted.shape, path.name
+        assert np.abs(found - wanted).max() <= 1, path.name
+
+
+def test_colours_of_twelve_bits_are_not_black(tmp_path):
+    """Pillow keeps the upper 8 of 16 bits, so that 4 of 12 are left."""
+    import struct
+    import zlib
+
+    def chunk(kind, content):
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    rows = np.repeat(PICTURE.astype(np.uint16)[..., None] * 16, 3, axis=2).astype(">u2")
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    head = struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0)
+    content = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    found = np.asarray(decode(tmp_path / "a.png")).astype(int)
+    assert np.abs(found - PICTURE[..., None].astype(int)).max() <= 17
+
+
+@pytest.mark.parametrize("values", [[0.0, 255.0], [-1.0, 1.0], [0.0, float("nan")], [0.0, float("inf")]])
+def test_floats_of_no_stated_range_are_refused_by_name(tmp_path, values):
+    path = saved(tmp_path, "a.tif", np.array([values] * 2, np.float32))
+    with pytest.raises(
+        OSError, match=r"a.tif: 32-bit float with values from .* to .*, and only 0 to 1 can be read"
+    ):
+        decode(path)
+
+
+def test_images_that_were_scaled_are_counted(tmp_path):
+    from partlabel.data import inspection
+
+    names = [path.name for path in deep(tmp_path)]
+    table = LabelTable(tuple(names), ("dog",), np.ones((len(names), 1), np.int8), root=tmp_path)
+    with pytest.warns(
+        UserWarning, match="2 of 8 images have 12 bits in 16, and were scaled to 8 bits: 12.png, 12.tif"
+    ):
+        assert find_broken(table) == []
+    found = inspection.inspect(table, look=True)
+    assert {each.what: each.images for each in found.scaled} == {
+        "12 bits in 16": ("12.png", "12.tif"),
+        "8 bits in 16": ("8in16.png",),
+        "32-bit float": ("float.tif",),
+    }

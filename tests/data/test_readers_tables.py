@@ -247,7 +247,7 @@ def test_classes_that_are_never_present_are_a_warning(tmp_path):
 def test_formats_and_options_are_checked_by_name(tmp_path):
     path = file(tmp_path, "image,dog\na.jpg,1\n")
     with pytest.raises(
-        ValueError, match=r"no format 'wide_cvs' \(did you mean 'wide_csv'\?\); there are: coco"
+        ValueError, match=r"no format 'wide_cvs' \(did you mean 'wide_csv'\?\); there are: celeba"
     ):
         LabelTable.read(path, format="wide_cvs")
     with pytest.raises(
@@ -257,7 +257,7 @@ def test_formats_and_options_are_checked_by_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no .*u.csv"):
         LabelTable.read(tmp_path / "u.csv")
     with pytest.raises(
-        ValueError, match=r"t.xlsx is of no format that is known; say which with format=: coco"
+        ValueError, match=r"t.xlsx is of no format that is known; say which with format=: celeba"
     ):
         LabelTable.read(file(tmp_path, "", "t.xlsx"))
     with pytest.raises(ValueError, match=r"image 'a.jpg'|image path"):

@@ -574,7 +574,7 @@ def test_images_of_two_data_sets_are_not_mixed_in_one_folder(tmp_path):
     how = {"absent": "unknown", "extract": tmp_path / "photos"}
     LabelTable.read(inside(tmp_path / "a", "train-00000-of-00001.parquet", 1), **how)
     other = inside(tmp_path / "b", "train-00000-of-00001.parquet", 2)
-    said = r"b/train-.*row 1: .*photos/train-.*-0.png is another image; .* Give extract= a folder of its own"
+    said = r"b/train-.*row 1: .*photos/train-.*-0.png is another image; .* Name a folder of its own with extract="
     with pytest.raises(ValueError, match=said):
         LabelTable.read(other, **how)
 

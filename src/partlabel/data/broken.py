@@ -1,12 +1,15 @@
 """Images that cannot be read: found before they cost anything, listed, left out. Without PyTorch."""
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from partlabel.data.depth import SCALED
 from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.progress import track
+from partlabel.text import some
 
 
 class Broken(NamedTuple):
@@ -34,19 +37,30 @@ def find_broken(table: LabelTable, workers: int = 4, at_least: int = 32) -> list
         table: With a root.
         workers: Threads.
         at_least: Pixels that no side needs more of; JPEGs are decoded at down to an eighth of their size for that.
+
+    Warns:
+        UserWarning: Images have float values, or 12 bits in 16, and were scaled (see `depth`).
     """
+    scaled: dict[str, list[str]] = {}
 
     def look(row: int) -> Broken | None:
-        path = table.path(row)
         try:
-            decode(path, at_least=at_least)
+            what = decode(table.path(row), at_least=at_least).info.get(SCALED)
         except OSError as error:
             return broken(table, row, error)
+        if what:
+            scaled.setdefault(what, []).append(table.images[row])
         return None
 
     with ThreadPoolExecutor(workers) as pool:
         looked = track(pool.map(look, range(len(table))), "Checking photos", len(table), "photos")
-        return [broken for broken in looked if broken]
+        found = [each for each in looked if each]
+    for what, images in sorted(scaled.items()):
+        warnings.warn(
+            f"{len(images)} of {len(table)} images have {what}, and were scaled to 8 bits: {some(sorted(images))}",
+            stacklevel=2,
+        )
+    return found
 
 
 def broken(table: LabelTable, row: int, error: OSError) -> Broken:

@@ -14,6 +14,7 @@ import numpy as np
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import near, statistics
 from partlabel.data.broken import Broken
+from partlabel.data.depth import SCALED
 from partlabel.data.pixels import decode
 from partlabel.data.table import LabelTable
 from partlabel.progress import track
@@ -74,6 +75,13 @@ class Pairs(NamedTuple):
     first: tuple[Pair, ...]
 
 
+class Scaled(NamedTuple):
+    """Images whose values were scaled to 8 bits, and what they have."""
+
+    what: str
+    images: tuple[str, ...]
+
+
 class Alike(NamedTuple):
     """Images that are nearly the same.
 
@@ -104,6 +112,7 @@ class Inspection:
         alike: Groups of near-duplicates; those across parts first.
         origins: Where known labels come from, the most common first; none where that was not kept. The name is empty
             for labels of which it is not known.
+        scaled: Images of more than 8 bits that were scaled otherwise than plain 16 bits are (see `depth`).
     """
 
     images: int
@@ -115,6 +124,7 @@ class Inspection:
     broken: tuple[Broken, ...] = ()
     alike: tuple[Alike, ...] = ()
     origins: tuple[Origin, ...] = ()
+    scaled: tuple[Scaled, ...] = ()
 
     @property
     def never_present(self) -> tuple[str, ...]:
@@ -159,10 +169,9 @@ def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: 
     if not 0 <= near_bits <= 32:
         raise ValueError(f"near_bits is {near_bits}; near-duplicates differ in 0 to 32 of 128 bits")
     never, apart = _pairs(table)
-    broken, alike = _looked_at(table, near_bits, workers) if look else ((), ())
-    return Inspection(
-        len(table), classes_of(table), never, apart, parts_of(table), look, broken, alike, origins_of(table)
-    )
+    broken, alike, scaled = _looked_at(table, near_bits, workers) if look else ((), (), ())
+    counted = classes_of(table), never, apart, parts_of(table)
+    return Inspection(len(table), *counted, look, broken, alike, origins_of(table), scaled)
 
 
 def parts_of(table: LabelTable) -> tuple[Part, ...]:
@@ -212,13 +221,19 @@ def _ordered(classes: Sequence[str], wanted: np.ndarray, weight: np.ndarray, exp
     return Pairs(len(one), tuple(Pair(classes[i], classes[j], float(expected[i, j])) for i, j in first))
 
 
-def _looked_at(table: LabelTable, most: int, workers: int) -> tuple[tuple[Broken, ...], tuple[Alike, ...]]:
-    """Broken images and near-duplicates, every image being read once."""
+def _looked_at(
+    table: LabelTable, most: int, workers: int
+) -> tuple[tuple[Broken, ...], tuple[Alike, ...], tuple[Scaled, ...]]:
+    """Broken images, near-duplicates and images that were scaled, every image being read once."""
+    scaled: dict[str, list[str]] = {}
 
     def look(row: int) -> np.ndarray | Broken | None:
         path = table.path(row)
         try:
-            return near.difference_hash(decode(path, at_least=_SIDE))
+            image = decode(path, at_least=_SIDE)
+            if what := image.info.get(SCALED):
+                scaled.setdefault(what, []).append(table.images[row])
+            return near.difference_hash(image)
         except OSError as error:
             return Broken(table.images[row], str(error).removeprefix(f"{path}: "))
 
@@ -227,7 +242,8 @@ def _looked_at(table: LabelTable, most: int, workers: int) -> tuple[tuple[Broken
     broken = tuple(each for each in found if isinstance(each, Broken))
     groups = near.groups([None if isinstance(each, Broken) else each for each in found], most)
     alike = [_alike(table, rows) for rows in groups]
-    return broken, tuple(sorted(alike, key=lambda each: (-len(each.parts), -len(each.disputed))))
+    told = tuple(Scaled(what, tuple(sorted(images))) for what, images in sorted(scaled.items()))
+    return broken, tuple(sorted(alike, key=lambda each: (-len(each.parts), -len(each.disputed)))), told
 
 
 def _alike(table: LabelTable, rows: list[int]) -> Alike:

@@ -113,7 +113,7 @@ def images_in(
     left_out = LeftOut(skip_broken, fix=fix)
     images = sorted(walk(folder, left_out, beside))
     if not images:
-        others = f"; it has {some(left_out.named)}" if left_out.named else ""
+        others = f"; it has {some(left_out.named)}{_of_heic(left_out.named)}" if left_out.named else ""
         raise ValueError(
             f"{folder}: no image in this folder or below{others}; looked for {', '.join(photo_suffixes())}"
         )

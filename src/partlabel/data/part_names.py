@@ -59,7 +59,8 @@ def warn_of_other_parts(split: Sequence[str]) -> None:
     """
     others = [name for name in dict.fromkeys(split) if part_name(name) not in PARTS]
     if others:
-        shown = some(f"{name!r} ({split.count(name):,} images)" for name in others)
+        counts = {name: split.count(name) for name in others}
+        shown = some(f"{name!r} ({n:,} image{'s' if n > 1 else ''})" for name, n in counts.items())
         warnings.warn(
             f"part {shown} is not used: its images are neither trained on (train), nor do they choose the epoch (val), "
             "nor are they tested on (test); rename it to use it",

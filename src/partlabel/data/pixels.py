@@ -6,9 +6,9 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from partlabel.data import depth
 from partlabel.data.opening import Unsafe, opened
 
 PHOTO_FORMATS = (
@@ -74,10 +74,10 @@ def in_rgb(image: Image.Image, at_least: int | None) -> Image.Image:
     """What `decode` says, of an image just opened; copied only once it is small."""
     if at_least is not None:
         image.draft("RGB", (at_least, at_least))
+    deep_colours = depth.has_deep_colours(image)
     image.load()
     orientation = image.getexif().get(ExifTags.Base.Orientation)
-    if image.mode.startswith("I"):  # 16 bits, of which a plain conversion keeps the darkest 256 values
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    image = depth.in_eight_bits(image, deep_colours)  # a plain conversion keeps the darkest 256 values
     if image.mode not in ("RGB", "L"):
         image = image.convert("RGB")
     if at_least is not None and (times := min(image.size) // at_least) > 1:
@@ -94,7 +94,7 @@ def reason(error: Exception, empty: bool = False) -> str:
         error: What Pillow, or the file system, raised.
         empty: Whether there is nothing in the file.
     """
-    if isinstance(error, Unsafe):
+    if isinstance(error, Unsafe | depth.Unscaled):
         return str(error)
     if isinstance(error, FileNotFoundError):
         return "missing"

@@ -45,8 +45,10 @@ def unpacked(shard: Path, folder: Path, classes: Sequence[str]) -> LabelTable:
     with shard.open("rb") as file:
         for sample in group_by_keys(tar_file_expander([{"url": str(shard), "stream": file}]), lcase=False):
             suffix = next((name for name in sample if f".{name}".lower().endswith(suffixes)), None)
+            read = () if suffix is None else (suffix, "json")
+            more = [name for name in sample if not name.startswith("__") and name not in read]
+            others += [f"{sample['__key__']}.{name}" for name in more]
             if suffix is None:
-                others += [f"{sample['__key__']}.{name}" for name in sample if not name.startswith("__")]
                 continue
             image = f"{shard.name}/{sample['__key__']}.{suffix}"
             if not os.path.realpath(folder / image).startswith(os.path.realpath(folder) + os.sep):
@@ -57,7 +59,7 @@ def unpacked(shard: Path, folder: Path, classes: Sequence[str]) -> LabelTable:
             labels.append(_known(f"{shard}: {sample['__key__']}.json", sample.get("json"), classes))
     if others:
         warnings.warn(
-            f"{shard}: {len(others)} file(s) without an image left out: {some(others, MOST)}", stacklevel=2
+            f"{shard}: {len(others)} file(s) of other kinds left out: {some(others, MOST)}", stacklevel=2
         )
     if not images:
         raise ValueError(f"{shard}: no image in it; looked for {', '.join(suffixes)}")

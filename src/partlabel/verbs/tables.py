@@ -42,6 +42,7 @@ def import_(
     """
     from partlabel.data import inspection, readers, writers
     from partlabel.data.filled import FilledTable
+    from partlabel.data.part_names import warn_of_other_parts
     from partlabel.data.table import LabelTable
 
     if not source.exists():
@@ -51,6 +52,7 @@ def import_(
     name = readers.recognise(source, options) if name == "auto" else name
     table = LabelTable.read(source, images, name, absent, missing, **options)
     print(f"{source}, read as {name}: {_extent(table)}")
+    warn_of_other_parts(table.split or ())
     print(_understood(table, readers.understood(name, source, images, options)))
     print(f"Rule: {readers.absence(name, absent)}.")
     _show(_classes(inspection.classes_of(table)))
@@ -89,6 +91,7 @@ def inspect(
         format: Of the table.
     """
     from partlabel.data import inspection
+    from partlabel.data.part_names import warn_of_other_parts
 
     if out is not None and out.suffix != ".html":
         raise ValueError(f"--out {out}: the page is a file that ends in .html")
@@ -97,6 +100,7 @@ def inspect(
     given = read_table(table, images, absent, format, missing="keep")
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {_extent(given)}")
+    warn_of_other_parts(given.split or ())
     if found.parts:
         _show(_parts(found.parts))
     _show(_classes(found.classes))
@@ -233,6 +237,10 @@ def _faults(found: "Inspection") -> list[str]:
         return [*lines, "images were not looked at: give --images"]
     lines.append(f"broken images: {len(found.broken):,}")
     lines += [f"  {each.image}: {each.reason}" for each in found.broken[:MOST_CLASSES]]
+    lines += [
+        f"images with {each.what}, scaled to 8 bits: {len(each.images):,}: {_some(each.images)}"
+        for each in found.scaled
+    ]
     lines.append(
         f"groups of near-duplicates: {len(found.alike):,}, of which across parts: {len(found.leaks):,}"
     )

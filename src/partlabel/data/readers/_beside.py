@@ -9,7 +9,6 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,6 @@ from partlabel.text import some
 
 _ONLY_KIND = {"images", "image", "img", "imgs", "jpegimages", "labels", "label", "annotations", "annotation"}
 _ONLY_KIND |= {"xml", "xmls", "json", "txt"}
-_LOOKED, _FOLDERS = 200, 500  # files of a folder, and folders, that are looked at to recognise a format
 
 
 class Pair(NamedTuple):
@@ -67,30 +65,19 @@ def split_of(images: list[str]) -> list[str] | None:
     return split if any(split) else None
 
 
-def files_in(path: Path, suffix: str = "", most: int | None = None) -> Iterator[str]:
+def files_in(path: Path, suffix: str = "") -> Iterator[str]:
     """Yield the files of a folder and of those in it, but for hidden ones; linked folders are not entered.
 
     Args:
         path: The folder.
         suffix: Of the files, in lower case.
-        most: Files of each folder that are looked at; all by default.
     """
-    for here, folders, names in islice(os.walk(path), None if most is None else _FOLDERS):
+    for here, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = os.path.relpath(here, path).replace(os.sep, "/")
-        for name in sorted(names)[:most]:
+        for name in sorted(names):
             if name.lower().endswith(suffix) and not name.startswith("."):
                 yield name if below == "." else f"{below}/{name}"
-
-
-def first_files(path: Path, suffix: str) -> list[Path]:
-    """Return the first few label files of a folder, to recognise a format by.
-
-    Args:
-        path: A folder.
-        suffix: Of the files, in lower case.
-    """
-    return [path / name for name in islice(files_in(path, suffix, _LOOKED), 5)]
 
 
 def _by_key(path: Path, files: list[str], stem: Callable[[str], str]) -> dict[str, str]:
@@ -137,7 +124,7 @@ def _tell_unused(path: Path, root: Path, files: list[str], found: list[Pair]) ->
 
 def _key(path: str) -> str:
     folders, _, name = path.rpartition("/")
-    kept = [folder for folder in folders.split("/") if folder.lower() not in _ONLY_KIND]
+    kept = [folder for folder in folders.split("/") if folder and folder.lower() not in _ONLY_KIND]
     return "/".join([*kept, name])
 
 

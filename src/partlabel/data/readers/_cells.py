@@ -26,7 +26,8 @@ _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:[\s,;]+{_NUMBER})+")
 _WHOLE = re.compile(r"\d+")
 _WHOLES = re.compile(r"\d+(?:\s+\d+)*")
-_CODE = re.compile(r"""^[\[{]\s*(?:['"\d\]}\[{]|$)|['"\[{][\]}]$|^(['"]).*\1$""", re.DOTALL)
+_BRACKETS = re.compile(r"\[.*\]|\{.*\}", re.DOTALL)
+_CODE = re.compile(r"""^[\[{]\s*(?:['"\d\]}\[{(]|$)|['"\[{)][\]}]$|^(['"]).*\1$|^[\[{].*[\]}]$""", re.DOTALL)
 
 Names = tuple[str, ...] | None
 """The names of a cell; None for a missing value."""
@@ -116,6 +117,14 @@ class Reading(NamedTuple):
         if self.delimiter is not None:
             return None
         found = {cell: _names_in_brackets(cell) for cell in cells}
+        known = set(self.classes or ())
+        for cell, names in found.items():
+            text = cell.strip()
+            if names is None and text not in known and _BRACKETS.fullmatch(text):
+                raise InputError(
+                    f"{self.path}: {self.place(cell)}: column {self.column!r} has {cell!r}, a list or an object and no "
+                    "list of names in quotes; write names with a mark between them, such as dog|cat"
+                )
         if all(names is None for names in found.values()):
             return None
         lists = {cell: names for cell, names in found.items() if names is not None}

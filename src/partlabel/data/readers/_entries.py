@@ -14,7 +14,8 @@ from partlabel.text import did_you_mean, some
 
 Entry = tuple[str, Any]
 """Where in the file an object is, and the object."""
-_SPLIT, _SOURCE, _PRESENT, _LABELS = "split", "source", "present", "labels"
+_SPLIT, _SOURCE, _PRESENT = "split", "source", "present"
+_HEAD = 50  # objects that are looked at to find the image
 
 
 class _Keys(NamedTuple):
@@ -24,11 +25,18 @@ class _Keys(NamedTuple):
         image: The path of the image.
         present: What is present; None where each class has a key of its own.
         absent: What is known to be absent.
+        left_out: What is no class.
     """
 
     image: str
     present: str | None
     absent: str
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def no_classes(self) -> tuple[str, ...]:
+        """The keys that are no classes of their own."""
+        return (self.image, self.absent, _SPLIT, _SOURCE, *self.left_out)
 
 
 def table(
@@ -40,6 +48,7 @@ def table(
     image_key: str | None,
     present_key: str | None,
     absent_key: str,
+    leave_out: Sequence[str] = (),
 ) -> LabelTable:
     """Make the label table of what objects say.
 
@@ -52,12 +61,13 @@ def table(
         image_key: Where an object has the path; found by its name if None.
         present_key: Where it lists what is present; found by its name if None.
         absent_key: Where it lists what is absent.
+        leave_out: Keys that are no classes, where each class has a key of its own.
 
     Raises:
         ValueError: An object has no image or no labels, or has a class both as present and as absent; some have a
             `split` and others do not.
     """
-    keys = _keys(path, entries, image_key, present_key, absent_key)
+    keys = _keys(path, entries, images, image_key, present_key, absent_key, leave_out)
     names = _names_of_texts(path, entries, keys, classes)
     found = [_found(path, where, entry, keys, names) for where, entry in entries]
     if not any(each.looked or each.absent for each in found):
@@ -73,55 +83,91 @@ def table(
     return _names.table(path, found, classes, absent, images or path.parent, _split(path, entries))
 
 
-def _keys(path: Path, entries: Sequence[Entry], image: str | None, present: str | None, absent: str) -> _Keys:
-    """Find where objects have their image and their labels, by the usual names of both."""
+def _keys(
+    path: Path,
+    entries: Sequence[Entry],
+    images: Path | None,
+    image: str | None,
+    present: str | None,
+    absent: str,
+    left_out: Sequence[str],
+) -> _Keys:
+    """Find where objects have their image and their labels: by the usual names of both, or by files that are there."""
     there = dict.fromkeys(key for _, entry in entries if isinstance(entry, dict) for key in entry)
     if image is None:
         usual = [key for name in _roles.IMAGES for key in there if _roles.plain(key) == name]
+        usual += [
+            key for key in there if not usual and images is not None and _are_files(entries, key, images)
+        ]
         image = usual[0] if usual else "image"
     if present is None:
         usual = [key for name in (_PRESENT, *_roles.LABELS) for key in there if _roles.plain(key) == name]
         present = next((key for key in usual if _is_labels(entries, key)), None)
-    if present is None and not _are_classes(entries, image, absent):
-        others = [key for key in there if key not in (image, _SPLIT, _SOURCE, absent)]
-        if others and absent not in there:
-            raise InputError(
-                f"{path}: no line has a list {_PRESENT!r}; say what it is called with ",
-                ReaderArgument("present_key", placeholder="NAME"),
-                f". There are: {some(map(repr, others))}",
-            )
-        present = _PRESENT
-    return _Keys(image, present, absent)
+        numbered = [key for key in usual if _has_numbers(entries, key)]
+        present = present or next(iter(numbered), None)
+    keys = _Keys(image, present, absent, tuple(left_out))
+    if present is None:
+        classes = [key for key in there if key not in keys.no_classes]
+        if not classes or absent in there:
+            return keys._replace(present=_PRESENT)
+        _refuse_no_classes(path, entries, keys, classes)
+    return keys
+
+
+def _has_numbers(entries: Sequence[Entry], key: str) -> bool:
+    """Whether what objects have under a key are numbers of classes rather than 0 and 1."""
+    values = [entry.get(key) for _, entry in entries if isinstance(entry, dict)]
+    return all(value is None or isinstance(value, int) for value in values) and any(
+        value not in (0, 1, None) for value in values
+    )
+
+
+def _refuse_no_classes(path: Path, entries: Sequence[Entry], keys: _Keys, classes: Sequence[str]) -> None:
+    """See that all keys are classes of their own, with 1, 0 or null."""
+    odd = [
+        key
+        for key in classes
+        if any(_is_no_code(entry.get(key)) for _, entry in entries if isinstance(entry, dict))
+    ]
+    if odd:
+        raise InputError(
+            f"{path}: no line has a list {_PRESENT!r}; say what it is called with ",
+            ReaderArgument("present_key", placeholder="NAME"),
+            f". There are: {some(map(repr, classes))}. Or, if each class has a key of its own, leave out those that "
+            "are no classes with ",
+            ReaderArgument("leave_out", [*keys.left_out, *odd]),
+        )
+    name = classes[0]
+    values = [entry.get(name) for _, entry in entries if isinstance(entry, dict)]
+    if (
+        len(classes) == 1
+        and _roles.plain(name) in _roles.LABELS
+        and not any(isinstance(v, bool) for v in values)
+    ):
+        raise InputError(
+            f"{path}: what do 0 and 1 under {name!r} mean? If they are the numbers of classes, give ",
+            ReaderArgument("present_key", name),
+            " and ",
+            ReaderArgument("classes", placeholder="'[FIRST,SECOND]'"),
+            "; if it is a class, call the key by the name of the class",
+        )
+
+
+def _is_no_code(value: Any) -> bool:
+    """Whether a value is none of 1, 0, true, false and null."""
+    return isinstance(value, list | dict | str) or value not in (0, 1, None)
+
+
+def _are_files(entries: Sequence[Entry], key: str, images: Path) -> bool:
+    """Whether what the first objects have under a key are files of the image folder."""
+    values = [entry.get(key) for _, entry in entries[:_HEAD] if isinstance(entry, dict)]
+    return all(isinstance(value, str) and _roles.is_image(images, value) for value in values)
 
 
 def _is_labels(entries: Sequence[Entry], key: str) -> bool:
     """Whether what objects have under a key is more than a label of one class."""
     values = (entry.get(key) for _, entry in entries if isinstance(entry, dict))
     return any(isinstance(value, list | dict | str) for value in values)
-
-
-def _classes_in(entry: Mapping[str, Any], image: str, absent: str) -> list[str]:
-    """The keys of an object that are classes of their own."""
-    return [key for key in entry if key not in (image, _SPLIT, _SOURCE, absent)]
-
-
-def _are_classes(entries: Sequence[Entry], image: str, absent: str) -> bool:
-    """Whether all other keys of all objects are labels of classes."""
-    values = [
-        entry[key]
-        for _, entry in entries
-        if isinstance(entry, dict)
-        for key in _classes_in(entry, image, absent)
-    ]
-    return (
-        bool(values)
-        and all(value is None or value in (0, 1) for value in values if not _is_nested(value))
-        and (not any(map(_is_nested, values)))
-    )
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, list | dict | str)
 
 
 def _says_absent(entry: Any, keys: _Keys) -> bool:
@@ -139,7 +185,7 @@ def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, 
         )
     image = _json.keyed(path, where, entry, keys.image, str)
     if keys.present is None:
-        labels: Any = {name: entry[name] for name in _classes_in(entry, keys.image, keys.absent)}
+        labels: Any = {name: entry[name] for name in entry if name not in keys.no_classes}
     else:
         labels = entry.get(keys.present)
     if isinstance(labels, dict):
@@ -148,7 +194,7 @@ def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, 
         sources = _sources(path, where, labels)
         return _names.Found(image, yes, no, unsure=blank, where=where, origin=sources or "")
     looked = labels is not None
-    if (text := _text(labels)) is not None:
+    if (text := _text(keys, labels)) is not None:
         of_text = names[text]
         present, looked = list(of_text or ()), of_text is not None
     else:
@@ -160,8 +206,10 @@ def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, 
     return _names.Found(image, present, gone, looked, where=where, origin=source)
 
 
-def _text(labels: Any) -> str | None:
-    """What has to be read like the cell of a table: a text, or numbers."""
+def _text(keys: _Keys, labels: Any) -> str | None:
+    """What has to be read like the cell of a table: a text, or numbers; `present`, our own key, has a list of names."""
+    if keys.present == _PRESENT:
+        return None
     if isinstance(labels, str):
         return labels
     numbers = labels if isinstance(labels, list) else [labels]
@@ -178,7 +226,7 @@ def _names_of_texts(
         return {}
     places: dict[str, str] = {}
     for where, entry in entries:
-        if isinstance(entry, dict) and (text := _text(entry.get(keys.present))) is not None:
+        if isinstance(entry, dict) and (text := _text(keys, entry.get(keys.present))) is not None:
             places.setdefault(text, where)
     return Reading(path, keys.present, places.__getitem__, classes).names_of(places.keys())
 

@@ -1,16 +1,21 @@
 """What lies in a folder besides images: which reader takes it, and what the user is told where none does by itself."""
 
+import os
 import re
 import warnings
+from itertools import islice
 from pathlib import Path
 
 from partlabel.data.listing import is_photo
+from partlabel.data.part_names import PARTS, part_name
 from partlabel.data.readers import _json, _xml
-from partlabel.data.readers._beside import files_in, first_files
+from partlabel.fixes import Argument, InputWarning
 from partlabel.text import some
 
+Pieces = tuple[str | Argument, ...]
 _BOX = re.compile(rb"\s*\d+(\s+[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){4,}\s*")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+_OF_FOLDER, _IN_ALL = 2_000, 20_000  # files that are looked at, to tell what a folder is
 _START = 1 << 14  # bytes of a file that are looked at
 
 
@@ -26,16 +31,17 @@ def kinds(path: Path) -> list[str]:
         return ["voc"]
     if any((path / f"{name}_list_500.txt").exists() for name in ("train", "test")):
         return ["visual_genome"]
+    names = _sample(path)
+    texts, sheets, objects = (_first(path, names, suffix) for suffix in (".txt", ".xml", ".json"))
+    described = [
+        path / name for name in names if name.lower().endswith((".yaml", ".yml")) and "/" not in name
+    ]
     found = []
-    names = [file for file in path.iterdir() if file.suffix.lower() in (".yaml", ".yml")]
-    if any(map(has_names, names)) or any(_has_boxes(file) for file in first_files(path, ".txt")):
+    if any(map(has_names, described)) or any(map(_has_boxes, texts)):
         found.append("yolo")
-    if any(
-        _xml.starts_with(file, "annotation>") or _xml.starts_with(file, "annotation ")
-        for file in first_files(path, ".xml")
-    ):
+    if any(map(has_objects, sheets)):
         found.append("voc_flat")
-    if any(b'"shapes"' in _start(file) and b'"label"' in _start(file) for file in first_files(path, ".json")):
+    if any(map(has_shapes, objects)):
         found.append("labelme")
     return found
 
@@ -49,6 +55,34 @@ def has_names(file: Path) -> bool:
     return re.search(rb"^[\"']?names[\"']?\s*:", _start(file), re.MULTILINE) is not None
 
 
+def has_objects(file: Path) -> bool:
+    """Return whether an XML file is one of Pascal VOC.
+
+    Args:
+        file: The file.
+    """
+    return _xml.first_tag(file) == "annotation"
+
+
+def has_shapes(file: Path) -> bool:
+    """Return whether a JSON file is one of labelme.
+
+    Args:
+        file: The file.
+    """
+    start = _start(file)
+    return start.lstrip().startswith(b"{") and b'"shapes"' in start and b'"samples"' not in start
+
+
+def is_box(line: str) -> bool:
+    """Return whether a line is a class number and at least four coordinates, as YOLO writes them.
+
+    Args:
+        line: A line of a text file.
+    """
+    return _BOX.fullmatch(line.encode()) is not None
+
+
 def tell(path: Path) -> None:
     """Say what lies in a folder that is read as images without labels.
 
@@ -58,53 +92,85 @@ def tell(path: Path) -> None:
     Warns:
         UserWarning: It has files that look like labels, or its images lie in folders that may be classes.
     """
-    said = [*_tables_in(path), *_beside_images(path), *_class_folders(path)]
+    names = _sample(path)
+    said = [*_label_files(path, names), *_beside_images(path, names), *_class_folders(names)]
     if said:
+        pieces = [piece for each in said for piece in ("; ", *each)]
         warnings.warn(
-            f"{path}: read as images without any label, although {'; '.join(said)}",
-            stacklevel=3,
+            InputWarning(f"{path}: read as images without any label, although ", *pieces[1:]), stacklevel=3
         )
 
 
-def _tables_in(path: Path) -> list[str]:
+def _label_files(path: Path, names: list[str]) -> list[Pieces]:
     """Return what to say of annotation files that lie in the folder."""
-    said = []
-    for name in files_in(path, "", 200):
-        file = path / name
-        format = None
-        if name.lower().endswith(_TABLES):
-            format = "auto"
-        elif name.lower().endswith(".json") and not _has_image(path, name):
-            format = _json.kind(file)
-        elif name.lower().endswith(".xml") and _xml.starts_with(file, "annotations"):
-            format = "cvat"
-        if format:
-            how = "" if format == "auto" else f" --format {format}"
-            said.append(f"{name} looks like a label file: name it instead of the folder ({file}{how})")
-        if len(said) == 3:
-            break
+    found = [(name, _format_of(path, name)) for name in names]
+    said: list[Pieces] = []
+    for name, format in [(name, format) for name, format in found if format is not None][:3]:
+        with_format = (" and ", Argument("format", format)) if format else ()
+        said.append((f"{name} may have labels: name it instead of the folder, {path / name}", *with_format))
     return said
 
 
-def _beside_images(path: Path) -> list[str]:
+def _format_of(path: Path, name: str) -> str | None:
+    """Return the reader that a file is for; empty where it is found by itself, None where there is none."""
+    file = path / name
+    if name.lower().endswith(_TABLES):
+        return ""
+    if name.lower().endswith(".xml"):
+        return "cvat" if _xml.first_tag(file) == "annotations" else None
+    if name.lower().endswith(".json") and not _has_image(path, name) and b'"annotations"' in _start(file):
+        return _json.kind(file)
+    return None
+
+
+def _beside_images(path: Path, names: list[str]) -> list[Pieces]:
     """Return what to say of texts and JSON files beside images."""
     for suffix in (".txt", ".json"):
-        beside = [name for name in files_in(path, suffix, 200) if _has_image(path, name)]
+        beside = [name for name in names if name.lower().endswith(suffix) and _has_image(path, name)]
         if beside:
-            return [f"{beside[0]} lies beside an image: --format sidecar reads such files"]
+            return [
+                (
+                    f"{beside[0]} lies beside an image: such files are read with ",
+                    Argument("format", "sidecar"),
+                )
+            ]
     return []
 
 
-def _class_folders(path: Path) -> list[str]:
+def _class_folders(names: list[str]) -> list[Pieces]:
     """Return what to say of folders that may be classes: all images are in folders, and there are several."""
-    images = [name for name in files_in(path, "", 200) if is_photo(name)]
-    folders = sorted({name.split("/")[0] if "/" in name else "" for name in images})
-    if len(folders) < 2 or "" in folders:
+    folders = [name.split("/")[:-1] for name in names if is_photo(name)]
+    if all(each and part_name(each[0]) in PARTS for each in folders):
+        folders = [each[1:] for each in folders]
+    if not all(folders) or len(first := sorted({each[0] for each in folders})) < 2:
         return []
-    return [
-        f"its images lie in {len(folders)} folders ({some(folders, 3)}): if each is a class, --format class_folders "
-        "reads them"
-    ]
+    said = (
+        f"its images lie in {len(first)} folders ({some(first, 3)}): if each is a class, they are read with "
+    )
+    return [(said, Argument("format", "class_folders"))]
+
+
+def _sample(path: Path) -> list[str]:
+    """Return some files of a folder and of those in it, in alphabetical order: all of them, if there are not many."""
+    found: list[str] = []
+    folders = [""]
+    for below in folders:  # grows on the way
+        try:
+            with os.scandir(f"{path}/{below}") as entries:
+                some_entries = [each for each in islice(entries, _OF_FOLDER) if not each.name.startswith(".")]
+        except OSError:
+            continue
+        folders += sorted(
+            f"{below}{each.name}/" for each in some_entries if each.is_dir(follow_symlinks=False)
+        )
+        found += [f"{below}{each.name}" for each in some_entries if not each.is_dir()]
+        if len(found) > _IN_ALL or len(folders) > _IN_ALL:
+            break
+    return sorted(found)
+
+
+def _first(path: Path, names: list[str], suffix: str) -> list[Path]:
+    return [path / name for name in islice((name for name in names if name.lower().endswith(suffix)), 5)]
 
 
 def _has_image(path: Path, name: str) -> bool:

@@ -34,9 +34,10 @@ _HINTS = {
 def kind(path: Path) -> str | None:
     """Which reader a JSON file is for, or None if it is no JSON file.
 
-    A list of tasks is of Label Studio, any other list of objects are records, and so is an object whose first key is
-    the path of an image; objects on several lines are JSON lines; an object with `samples` near its beginning is of
-    FiftyOne, one that mentions `neg_category_ids` anywhere of LVIS, any other of COCO.
+    An object with `shapes` is of labelme. A list of tasks is of Label Studio, any other list of objects are records,
+    and so is an object whose first key is the path of an image; objects on several lines are JSON lines; an object with
+    `samples` near its beginning is of FiftyOne, one that mentions `neg_category_ids` anywhere of LVIS, any other of
+    COCO.
     """
     if not path.is_file() or path.suffix.lower() != ".json":
         return None
@@ -45,6 +46,8 @@ def kind(path: Path) -> str | None:
     keys = [key.decode("utf-8", "replace") for key in _KEY.findall(start)]
     if start.startswith(b"["):
         return "records" if keys and not _TASKS & set(keys) else "label_studio"
+    if "shapes" in keys and "samples" not in keys:
+        return "labelme"
     first, _, second = start.partition(b"\n")
     if first.rstrip().endswith(b"}") and second.lstrip().startswith(b"{"):
         return "jsonl"

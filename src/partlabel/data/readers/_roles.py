@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from partlabel.data.part_names import PARTS, part_name
 from partlabel.data.paths import in_folder
 from partlabel.data.readers import _columns
+from partlabel.data.readers._cells import is_null
 from partlabel.fixes import Argument, InputError, ReaderArgument
 from partlabel.text import some
 
@@ -51,19 +52,7 @@ SPLITS = ("split", "subset", "partition", "part", "set", "phase", "fold", "usage
 VALIDATION = ("isvalid", "isval", "isvalidation")
 METADATA = (
     *("width", "height", "channels", "depth", "size", "area", "url", "source", "license", "date", "datetime"),
-    *(
-        "timestamp",
-        "camera",
-        "patientid",
-        "patient",
-        "md5",
-        "sha256",
-        "hash",
-        "id",
-        "index",
-        "idx",
-        "rownumber",
-    ),
+    *("timestamp", "patientid", "patient", "md5", "sha256", "hash", "id", "index", "idx", "rownumber"),
     *(
         *SPLITS,
         *VALIDATION,
@@ -76,28 +65,28 @@ METADATA = (
         "leadtime",
     ),
     *(
-        "xmin",
-        "ymin",
-        "xmax",
-        "ymax",
-        "xcenter",
-        "ycenter",
-        "bbox",
-        "box",
-        "lat",
-        "lon",
-        "latitude",
-        "longitude",
+        "difficult",
+        "truncated",
+        "occluded",
+        "iscrowd",
+        "isoccluded",
+        "istruncated",
+        "isgroupof",
+        "isdepiction",
     ),
+    *("isinside", "pose", "verified", "confidence", "score", "x1", "y1", "x2", "y2", "xcenter", "ycenter"),
+    *("xmin", "ymin", "xmax", "ymax", "bbox", "lat", "lon", "latitude", "longitude"),
 )
+"""Names of columns that are rarely classes, written as `IMAGES`."""
 _NUMBERED = re.compile(r"(label|tag|class|category|finding|keyword)[ _-]?\d+", re.IGNORECASE)
 _ROW_NUMBER = re.compile(r"|Unnamed: ?\d+|level_0|index|idx|id|row_?number", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|bmp|gif|tiff?|avif|heic)$", re.IGNORECASE)
 _ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".tif", ".webp")
 _MOST = 200  # columns that are looked at for file names
 _WEAK = ("id", "name")
+_CODES = {"", "0", "1", "0.0", "1.0", "true", "false", "True", "False", "TRUE", "FALSE"}
 
-Kind = Literal["wide_csv", "long_csv", "hugging_face", "open_images"]
+Kind = Literal["wide_csv", "long_csv", "hugging_face", "open_images", "label_studio_csv"]
 
 
 @lru_cache(1 << 16)
@@ -120,11 +109,14 @@ def kind(path: Path, separator: str | None = None) -> Kind | None:
     if any(nested.values()) or any(plain(name) in LABELS for name in nested):
         return "hugging_face"
     names = _columns.header(path, separator)
+    if {"annotation_id", "annotator", "lead_time"} <= {*names}:
+        return "label_studio_csv"
     words = [at for at in label_columns(names) if not _is_codes(path, at, names, separator)]
+    others = _other_columns(names)
     if words:
+        _refuse_both(path, words, others, names, separator)
         return "long_csv"
-    _refuse_ambiguous_numbers(path, names, separator)
-    return "wide_csv"
+    return _of_codes(path, names, others, separator)
 
 
 def label_columns(names: Sequence[str]) -> list[int]:
@@ -186,6 +178,7 @@ def image_column(
     """
     if wanted is not None:
         return _columns.column_at(path, names, wanted)
+    _refuse_no_header(path, names)
     usual = sorted((IMAGES.index(plain(name)), at) for at, name in enumerate(names) if plain(name) in IMAGES)
     found = [at for _, at in usual if plain(names[at]) not in _WEAK] or [at for _, at in usual]
     certain = len(found) == 1 and plain(names[found[0]]) not in _WEAK
@@ -263,21 +256,32 @@ def row_numbers(
 ) -> list[int]:
     """Find columns that only number the rows, as pandas writes them: `Unnamed: 0`, `index`, or without a name.
 
-    They have each whole number at most once. Of few rows, only columns without a name of their own are certain, and a
-    single row has to be number 0, which is where pandas starts.
+    They have each whole number at most once; columns without a name may also be blank, as spreadsheets leave them. Of
+    few rows, only columns without a name of their own are certain, and a single row has to be number 0, which is where
+    pandas starts.
     """
     asked = [at for at in among if _ROW_NUMBER.fullmatch(names[at])]
     if not asked:
         return []
     found = []
     for at, column in zip(asked, _columns.columns(path, asked, names, separator), strict=True):
+        if not any(cell.strip() for cell in _columns.strings(column)):
+            found += [at] if _is_unnamed(names[at]) else []
+            continue
         cells = [cell.strip().removesuffix(".0") for cell in _columns.strings(column)]
         whole = all(cell.isascii() and cell.isdigit() for cell in cells)
-        unnamed = not names[at] or names[at].startswith("Unnamed")
-        enough = len(cells) > 2 or (unnamed and (len(cells) == 2 or cells == ["0"]))  # 0 and 1 may be labels
+        few = _is_unnamed(names[at]) and (
+            len(cells) == 2 or cells == ["0"]
+        )  # elsewhere, 0 and 1 may be labels
+        enough = len(cells) > 2 or few
         if whole and enough and len(set(cells)) == len(cells):
             found.append(at)
     return found
+
+
+def _is_unnamed(name: str) -> bool:
+    """Whether a column has no name of its own; pandas gives it one."""
+    return not name or name.startswith("Unnamed")
 
 
 def _is_codes(path: Path, at: int, names: Sequence[str], separator: str | None) -> bool:
@@ -287,20 +291,49 @@ def _is_codes(path: Path, at: int, names: Sequence[str], separator: str | None) 
     return all((codes(block[0]) != WRONG).all() for block in _columns.blocks(path, [at], names, separator))
 
 
-def _refuse_ambiguous_numbers(path: Path, names: Sequence[str], separator: str | None) -> None:
-    """Refuse a column of 0 and 1 called `label` beside which there is no class: a class, or the number of one?"""
-    labels = [at for at in label_columns(names) if not _NUMBERED.fullmatch(names[at])]
-    others = [
-        name
+def _other_columns(names: Sequence[str]) -> list[int]:
+    """The columns that may be classes, by their names."""
+    no_classes = (*IMAGES, *METADATA, "absent")
+    return [
+        at
         for at, name in enumerate(names)
-        if at not in labels
-        and plain(name) not in (*IMAGES, *METADATA)
+        if plain(name) not in no_classes
+        and plain(name) not in LABELS
         and name
         and not name.startswith("Unnamed:")
     ]
+
+
+def _refuse_both(
+    path: Path, words: Sequence[int], others: Sequence[int], names: Sequence[str], separator: str | None
+) -> None:
+    """Refuse a table with a column of class names and columns of 1 and 0: one of the two would be left out."""
+    others = [at for at in others if at not in words][:_MOST]
+    heads = _columns.head(path, others, names, separator) if others else []
+    codes = [at for at, cells in zip(others, heads, strict=True) if any(cells) and set(cells) <= _CODES]
+    if codes:
+        listed = names[words[0]]
+        raise InputError(
+            f"{path}: column {listed!r} has names, and {some(repr(names[at]) for at in codes)} have 1 and 0. If those "
+            "are the classes, give ",
+            ReaderArgument("leave_out", [names[at] for at in words], format="wide_csv"),
+            "; if the names are, ",
+            ReaderArgument("labels_column", listed, format="long_csv"),
+        )
+
+
+def _of_codes(path: Path, names: Sequence[str], others: Sequence[int], separator: str | None) -> Kind:
+    """Find what a table without class names is; a column called `label` beside no class may hold numbers of classes.
+
+    Raises:
+        ValueError: It is not certain whether its 0 and 1 are labels or numbers of classes.
+    """
+    labels = [at for at in label_columns(names) if not _NUMBERED.fullmatch(names[at])]
     if len(labels) != 1 or others or len(names) < 2:
-        return
+        return "wide_csv"
     cells = _columns.head(path, labels, names, separator)[0]
+    if cells and not _columns.is_parquet(path) and all(not cell or is_null(cell) for cell in cells):
+        return "long_csv"
     if cells and set(cells) <= {"0", "1"}:
         name = names[labels[0]]
         raise InputError(
@@ -311,6 +344,7 @@ def _refuse_ambiguous_numbers(path: Path, names: Sequence[str], separator: str |
             " and ",
             ReaderArgument("classes", placeholder="'[FIRST,SECOND]'"),
         )
+    return "wide_csv"
 
 
 def is_image(images: Path, cell: str) -> bool:
@@ -324,6 +358,16 @@ def is_image(images: Path, cell: str) -> bool:
 def _are_files(path: Path, at: int, names: Sequence[str], separator: str | None, images: Path) -> bool:
     """Whether at least one of the first cells of a column is a file of the image folder."""
     return any(is_image(images, cell) for cell in _columns.head(path, [at], names, separator)[0])
+
+
+def _refuse_no_header(path: Path, names: Sequence[str]) -> None:
+    """Refuse a table whose first line has a file name, and so no names of columns."""
+    files = [name for name in names if _SUFFIX.search(name)]
+    if files:
+        raise InputError(
+            f"{path}: the first line has {files[0]!r} where the name of a column is expected; write a line with the "
+            "names of the columns before it, such as image,labels"
+        )
 
 
 def _with_files(
@@ -347,7 +391,9 @@ def _by_suffix(path: Path, names: Sequence[str], separator: str | None) -> int:
     found = [at for at, cells in zip(looked, heads, strict=True) if cells and all(map(_SUFFIX.search, cells))]
     if len(found) == 1 and len(names) > 1:
         return found[0]
-    said = ["; is the separator another? Say it with ", ReaderArgument("separator", _separator_in(names[0]))]
+    mark = _separator_in(names[0])
+    long = "long_csv" if label_columns([name.strip() for name in names[0].split(mark)]) else None
+    said = ["; is the separator another? Say it with ", ReaderArgument("separator", mark, format=long)]
     raise InputError(
         f"{path}: no column holds the image paths; call it image, path, file or filename, or say which it is with ",
         ReaderArgument("image_column", placeholder="NAME"),

@@ -1,7 +1,7 @@
 """The columns and cells of a wide table, some rows at a time, and what to say of cells that are no labels."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +23,22 @@ WRONG = -128
 _CODES = {"1": PRESENT, "1.0": PRESENT, "true": PRESENT, "0": ABSENT, "0.0": ABSENT, "false": ABSENT}
 _CODES |= dict.fromkeys(("", *NULLS), UNKNOWN)
 _MINUS_ONE = ("-1", "-1.0")
+_WORDS = (
+    "yes",
+    "no",
+    "y",
+    "n",
+    "t",
+    "f",
+    "x",
+    "+",
+    "present",
+    "absent",
+    "positive",
+    "negative",
+    "?",
+    "unsure",
+)
 _USUAL = pa.array([*_CODES, *_MINUS_ONE])
 _MEANING = {
     rule: np.array([*_CODES.values(), code, code, WRONG], np.int8)
@@ -72,6 +88,7 @@ class Layout(NamedTuple):
     ) -> "Layout":
         """Find what the columns are by their names, and by their cells where names do not tell."""
         names = _columns.header(path, separator)
+        place = {name: position for position, name in enumerate(names)}
         image = _roles.image_column(path, names, image_column, separator, images)
         split = _roles.split_column(path, names, split_column, separator)
         left_out = [_columns.column_at(path, names, name) for name in leave_out]
@@ -79,10 +96,9 @@ class Layout(NamedTuple):
         numbering = _roles.row_numbers(
             path, [at for at in range(len(names)) if at not in known], names, separator
         )
-        left_out += [at for at in range(len(names)) if at not in known and _is_companion(names, at)]
+        left_out += [at for at in range(len(names)) if at not in known and _is_companion(names[at], place)]
         known |= {*left_out, *numbering}
         classes = [at for at in range(len(names)) if at not in known]
-        place = {name: position for position, name in enumerate(names)}
         said = [place.get(f"{names[position]}{SOURCE}") for position in classes]
         sources = {position: column for position, column in enumerate(said) if column is not None}
         return cls(
@@ -103,7 +119,8 @@ class Layout(NamedTuple):
         if self.row_numbers:
             shown = some(repr(self.names[at]) for at in self.row_numbers)
             warnings.warn(
-                f"{self.path}: column {shown} only numbers the rows, so it is left out", stacklevel=6
+                f"{self.path}: column {shown} only numbers the rows or is blank, so it is left out",
+                stacklevel=6,
             )
         odd = [name for name in self.class_names if _roles.plain(name) in _roles.METADATA]
         if odd:
@@ -117,7 +134,7 @@ class Layout(NamedTuple):
             )
 
     def _already_out(self) -> list[str]:
-        return [self.names[at] for at in self.left_out if not _is_companion(self.names, at)]
+        return [self.names[at] for at in self.left_out if not _is_companion(self.names[at], set(self.names))]
 
     def blocks(self) -> Iterator["Block"]:
         """The file, some rows at a time.
@@ -195,9 +212,8 @@ def codes(column: Any, minus_one: MinusOne | None = None) -> np.ndarray:
     return _MEANING[minus_one][places.to_numpy()]
 
 
-def _is_companion(names: Sequence[str], position: int) -> bool:
+def _is_companion(name: str, names: Container[str]) -> bool:
     """Whether a column is the companion of a class in a filled table."""
-    name = names[position]
     stem, colon, _ = name.rpartition(":")
     return name.endswith(COMPANIONS) and bool(colon) and stem in names
 
@@ -213,8 +229,11 @@ class _Wrong(NamedTuple):
 
     @property
     def is_no_class(self) -> bool:
-        """Whether most cells are no labels, and not because of -1."""
-        return self.number > self.rows / 2 and not self.only_minus_one
+        """Whether most cells are no labels, and not because of -1 or of yes and no."""
+        if _roles.plain(self.name) in _roles.METADATA:
+            return True
+        words = all(cell.strip().lower() in _WORDS for _, cell in self.first)
+        return self.number > self.rows / 2 and not self.only_minus_one and not words
 
     def shown(self, most: int = 3) -> str:
         """The first cells."""
@@ -270,7 +289,7 @@ def _of_columns(layout: Layout, wrong: Sequence[_Wrong]) -> list[object]:
         ReaderArgument("leave_out", [*layout._already_out(), *names]),
     ]
     texts = [each.name for each in wrong if not all(_is_number(cell) for _, cell in each.first)]
-    if texts:
+    if texts and len(wrong) == len(layout.classes):
         told += [
             f"; if {'a column' if len(texts) > 1 else 'it'} lists class names, give ",
             ReaderArgument("labels_column", texts[0], format="long_csv"),

@@ -39,19 +39,19 @@ def parse(file: Path) -> ElementTree.Element:
         raise ValueError(f"{file}: no XML: {error}") from None
 
 
-def starts_with(file: Path, tag: str) -> bool:
-    """Return whether the first element of a file has this name, as far as its first lines tell.
+def first_tag(file: Path) -> str:
+    """Return the name of the first element of a file, as far as its first bytes tell; empty if they do not.
 
     Args:
         file: The file.
-        tag: Name of the element.
     """
     try:
         with file.open("rb") as opened:
             start = opened.read(4096).replace(b"\0", b"")
     except OSError:
-        return False
-    return re.search(rb"<(?![?!])([\w:.-]+)", start) is not None and f"<{tag}".encode() in start
+        return ""
+    found = re.search(rb"<([A-Za-z_][\w:.-]*)", start)
+    return found[1].decode("ascii") if found else ""
 
 
 def _encoding_of(content: bytes) -> str:

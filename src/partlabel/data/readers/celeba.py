@@ -28,7 +28,9 @@ def recognises(path: Path) -> bool:
         lines = file.read(_LOOKED).decode("utf-8", "replace").splitlines()
     if len(lines) < 3 or not lines[0].strip().isdigit():
         return False
-    return set(lines[2].split()[1:]) <= {"1", "-1", "0"} and len(lines[2].split()) > 1
+    names = lines[1].split()
+    cells = lines[2].rsplit(maxsplit=max(len(names), 1))  # a path may have spaces
+    return len(cells) == len(names) + 1 and set(cells[1:]) <= {"1", "-1", "0"}
 
 
 def read(

@@ -22,7 +22,7 @@ ABSENCE = {
 
 def recognises(path: Path) -> bool:
     """Return whether a file is XML whose first element is `annotations`."""
-    return path.is_file() and path.suffix.lower() == ".xml" and _xml.starts_with(path, "annotations")
+    return path.is_file() and path.suffix.lower() == ".xml" and _xml.first_tag(path) == "annotations"
 
 
 def read(

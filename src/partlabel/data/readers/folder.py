@@ -1,5 +1,6 @@
 """A plain folder of images, or a text file that lists them: nothing is known of any class. For prediction."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from partlabel.data.readers._build import build
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import Argument, InputError, ReaderArgument
 
+_MORE = re.compile(
+    r"\.(jpe?g|png|webp|bmp|gif|tiff?)[\s,;:]+(?!.*\.(jpe?g|png|webp|bmp|gif|tiff?)$)\S", re.IGNORECASE
+)
 ABSENCE = {
     "unknown": "a folder of images says nothing of any class; all is unknown",
     "negative": "a folder of images says nothing of any class",
@@ -59,5 +63,20 @@ def read(
         listed, root = images_in(path, (), skip_broken, ReaderArgument("skip_broken", True)), path
     else:
         listed, root = listed_in(path), images or path.parent
+        if listed and all(map(_folders.is_box, listed)):
+            raise ValueError(
+                f"{path}: a list of boxes of YOLO, not of images; name the folder of the data set"
+            )
+        _refuse_labels(path, listed)
     labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)
     return build(path, listed, classes, labels, root=root)
+
+
+def _refuse_labels(path: Path, lines: Sequence[str]) -> None:
+    """Refuse a list whose lines have labels after the path, which would become part of the name."""
+    more = [line for line in lines if _MORE.search(line)]
+    if len(more) > len(lines) / 2:
+        raise ValueError(
+            f"{path}: lines such as {more[0]!r} have more than the path of an image, and a list has one path a line. "
+            "Save it as CSV with a header: image and a column for each class, or image and labels"
+        )

@@ -4,11 +4,10 @@ Labels are lists of names, lists of ids whose names the file's metadata has (`Cl
 `multi_hot`: one value a class, 1, 0 or null. Without a column of labels, each class is a column, as in a wide table.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +16,13 @@ import pyarrow.parquet as pq
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.aside import written_aside
 from partlabel.data.part_names import PARTS, part_name
-from partlabel.data.readers import _columns, _json, _names, _roles
+from partlabel.data.readers import _json, _names, _roles
 from partlabel.data.readers._build import require_absent
-from partlabel.data.readers._cells import looks_multi_hot
+from partlabel.data.readers._hub import Coding, Layout, Options, written_names
 from partlabel.data.readers._wide import WRONG, MinusOne, codes
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import some
 
-Coding = Literal["ids", "multi_hot"]
 ABSENCE = {
     "unknown": "absent is what the column of absent labels lists, or what is 0 in multi_hot lists; what is not "
     "mentioned, or null, is unknown",
@@ -83,8 +80,8 @@ def read(
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     if not files:
         raise ValueError(f"{path}: no parquet file in this folder or below")
-    options = _Options(image_column, labels_column, absent_column, coding, classes, leave_out, minus_one)
-    layouts = [_Layout.of(file, options) for file in files]
+    options = Options(image_column, labels_column, absent_column, coding, classes, leave_out, minus_one)
+    layouts = [Layout.of(file, options) for file in files]
     if absent_column is None and any(layout.coding == "ids" for layout in layouts):
         require_absent(path, absent, "the labels list only what is present")
     folder = None if extract is None else Path(extract)
@@ -122,152 +119,14 @@ def _part(below: Path) -> str:
     return next((part for word in words if (part := part_name(word)) in PARTS), "")
 
 
-class _Options(NamedTuple):
-    """What `read` was told of the columns."""
-
-    image: str | None
-    labels: str | None
-    absent: str | None
-    coding: Coding | None
-    classes: Sequence[str] | None
-    leave_out: Sequence[str]
-    minus_one: MinusOne | None
-
-
-class _Layout(NamedTuple):
-    """Which columns of a file are what, and the names of ids.
-
-    Attributes:
-        image: The column of images.
-        labels: The column of labels; None where each class is a column.
-        absent: The column of absent labels, if there is one.
-        coding: What lists of numbers are; `columns` where each class is a column.
-        names: The names of ids, or of the columns.
-        minus_one: What -1 in a column means.
-        left_out: The columns that are no classes.
-    """
-
-    image: str
-    labels: str | None
-    absent: str | None
-    coding: Coding | Literal["columns"]
-    names: list[str] | None
-    minus_one: MinusOne | None = None
-    left_out: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, file: Path, options: _Options) -> "_Layout":
-        there = _columns.header(file)
-        image = _image_column(file, there, options.image)
-        absent = None if options.absent is None else there[_columns.column_at(file, there, options.absent)]
-        if options.labels is not None:
-            labels: str | None = there[_columns.column_at(file, there, options.labels)]
-        else:
-            labels = next(
-                (name for usual in _roles.LABELS for name in there if _roles.plain(name) == usual), None
-            )
-        if labels is None:
-            names = _class_columns(file, [image, *options.leave_out])
-            return cls(image, None, absent, "columns", names, options.minus_one, options.leave_out)
-        own = _class_names(file, labels) or (None if options.classes is None else list(options.classes))
-        coding = options.coding or _coding(file, labels, own)
-        return cls(image, labels, absent, coding, own)
-
-    @property
-    def columns(self) -> list[str]:
-        """All columns that are read."""
-        labels = (self.names or []) if self.labels is None else [self.labels]
-        return [self.image, *labels, *([self.absent] if self.absent else [])]
-
-
-def _image_column(file: Path, there: Sequence[str], wanted: str | None) -> str:
-    """The column asked for, the one with images inside, or the first of a usual name."""
-    if wanted is not None:
-        return there[_columns.column_at(file, there, wanted)]
-    nested = _columns.nested(file)
-    inside = [name for name, has_images in nested.items() if has_images]
-    usual = [name for usual in _roles.IMAGES for name in there if _roles.plain(name) == usual]
-    found = [name for name in usual if name in inside] or inside or usual
-    if not found:
-        raise InputError(
-            f"{file}: no column of images: none is called image, img, path or file_name; there are: "
-            f"{some(map(repr, there))}. Say which with ",
-            ReaderArgument("image_column", placeholder="NAME"),
-        )
-    return found[0]
-
-
-def _class_columns(file: Path, left_out: Sequence[str]) -> list[str]:
-    """The columns of numbers and booleans, each of them a class."""
-    schema = pq.read_schema(file)
-    nested = _columns.nested(file)
-    names = [
-        name.strip()
-        for name, kind in zip(schema.names, schema.types, strict=True)
-        if (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
-        and name.strip() not in (*left_out, *nested, "split")
-    ]
-    if not names:
-        raise InputError(
-            f"{file}: no column of labels: none is called labels, label or tags, and none has a 1 or 0 for a class; "
-            f"there are: {some(map(repr, _columns.header(file)))}. Say which with ",
-            ReaderArgument("labels_column", placeholder="NAME"),
-        )
-    return names
-
-
-def _coding(file: Path, column: str, names: Sequence[str] | None) -> Coding:
-    """What lists of numbers are, where nobody said: ids, or zeros and ones for every class where that is certain.
-
-    Raises:
-        ValueError: They may be either.
-    """
-    (column,) = _written(file, [column])
-    kind = pq.read_schema(file).field(column).type
-    if not pa.types.is_nested(kind) or pa.types.is_struct(kind) or pa.types.is_map(kind):
-        return "ids"
-    if not (pa.types.is_integer(kind.value_type) or pa.types.is_boolean(kind.value_type)):
-        return "ids"
-    lists = [
-        each for each in pq.read_table(file, columns=[column]).column(column).to_pylist() if each is not None
-    ]
-    if not looks_multi_hot(lists):
-        return "ids"
-    length = len(lists[0])
-    if (names is not None and len(names) == length and length > 2) or pa.types.is_boolean(kind.value_type):
-        return "multi_hot"
-    raise InputError(
-        f"{file}: column {column!r}: all lists, such as {lists[0]}, are {length} zeros and ones. If that is a number "
-        "for each class, give ",
-        ReaderArgument("coding", "multi_hot"),
-        " and ",
-        ReaderArgument("classes", placeholder="'[...]'"),
-        "; if they are the numbers of classes, ",
-        ReaderArgument("coding", "ids"),
-    )
-
-
-def _class_names(file: Path, column: str) -> list[str] | None:
-    """The names of a column's ids, which the data set library keeps in the file's metadata."""
-    kept = (pq.read_schema(file).metadata or {}).get(b"huggingface")
-    if kept is None:
-        return None
-    feature = json.loads(kept).get("info", {}).get("features", {}).get(column)
-    while isinstance(feature, (dict, list)):
-        if isinstance(feature, dict) and isinstance(feature.get("names"), list):
-            return [str(name).strip() for name in feature["names"]]
-        feature = feature[0] if isinstance(feature, list) and feature else dict(feature or {}).get("feature")
-    return None
-
-
 def _rows(
-    file: Path, below: Path, layout: _Layout, images: Path | None, folder: Path | None
+    file: Path, below: Path, layout: Layout, images: Path | None, folder: Path | None
 ) -> Iterator[_names.Found]:
     """What each row says; images are written out on the way, to where `below` has the file in its folder."""
     stem = below.with_suffix("").as_posix()
     width = len(str(max(pq.read_metadata(file).num_rows - 1, 0)))
     row = 0
-    for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=_written(file, layout.columns)):
+    for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=written_names(file, layout.columns)):
         batch = batch.rename_columns([name.strip() for name in batch.schema.names])
         columns = _codes_of(file, row, layout, batch) if layout.labels is None else None
         kept = [layout.image, *(each for each in (layout.labels, layout.absent) if each)]
@@ -278,20 +137,16 @@ def _rows(
                 present, gone, blank = _of_codes(layout.names or [], columns[at])
                 yield _names.Found(image, present, gone, True, blank, where)
             else:
-                present, gone, blank = _labels(file, where, layout, entry[layout.labels])
+                said = entry[layout.labels]
+                present, gone, blank = _labels(file, where, layout, said)
                 if layout.absent:
                     gone = [*gone, *(_labels(file, where, layout, entry[layout.absent])[0])]
-                yield _names.Found(image, present, gone, entry[layout.labels] is not None, blank, where)
+                looked = layout.texts.get(said, ()) is not None if isinstance(said, str) else said is not None
+                yield _names.Found(image, present, gone, looked, blank, where)
             row += 1
 
 
-def _written(file: Path, names: Sequence[str]) -> list[str]:
-    """Names of columns as the file has them, perhaps with spaces around."""
-    written = {name.strip(): name for name in pq.read_schema(file).names}
-    return [written[name] for name in names]
-
-
-def _codes_of(file: Path, row: int, layout: _Layout, batch: pa.RecordBatch) -> np.ndarray:
+def _codes_of(file: Path, row: int, layout: Layout, batch: pa.RecordBatch) -> np.ndarray:
     """The labels of some rows where each class is a column."""
     names = layout.names or []
     found = np.stack([codes(batch.column(name), layout.minus_one) for name in names], axis=1)
@@ -348,10 +203,12 @@ def _image(file: Path, where: str, value: Any, name: str, images: Path | None, f
     return path
 
 
-def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[str], list[str], list[str]]:
+def _labels(file: Path, where: str, layout: Layout, value: Any) -> tuple[list[str], list[str], list[str]]:
     """What a cell says is present, what it says is absent, and what it leaves open."""
     if value is None:
         return [], [], []
+    if isinstance(value, str) and value in layout.texts:
+        return list(layout.texts[value] or ()), [], []
     listed = value if isinstance(value, list) else [value]
     if layout.coding == "multi_hot":
         if layout.names is None or len(listed) != len(layout.names):
@@ -370,7 +227,7 @@ def _labels(file: Path, where: str, layout: _Layout, value: Any) -> tuple[list[s
     return _json.stripped(_name(file, where, layout, each) for each in listed if each is not None), [], []
 
 
-def _name(file: Path, where: str, layout: _Layout, label: Any) -> str:
+def _name(file: Path, where: str, layout: Layout, label: Any) -> str:
     if isinstance(label, str):
         return label
     if not isinstance(label, int) or isinstance(label, bool):

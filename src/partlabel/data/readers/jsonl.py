@@ -37,6 +37,7 @@ def read(
     image_key: str | None = None,
     present_key: str | None = None,
     absent_key: str = "absent",
+    leave_out: Sequence[str] = (),
 ) -> LabelTable:
     """Read lines.
 
@@ -48,6 +49,7 @@ def read(
         image_key: Where a line has the path; without it, `image`, `file_name`, `path`, ....
         present_key: Where it lists what is present; without it, `present`, `labels`, `tags`, ....
         absent_key: Where it lists what is absent.
+        leave_out: Keys that are no classes, where each class has a key of its own.
 
     Raises:
         ValueError: A line is no such object, or has a class both as present and as absent; some lines have a `split`
@@ -63,4 +65,6 @@ def read(
             raise ValueError(f"{path}: line {number}: no JSON: {error}") from None
         except RecursionError:
             raise ValueError(f"{path}: line {number}: no JSON of labels: {_json.TOO_DEEP}") from None
-    return _entries.table(path, entries, images, absent, classes, image_key, present_key, absent_key)
+    return _entries.table(
+        path, entries, images, absent, classes, image_key, present_key, absent_key, leave_out
+    )

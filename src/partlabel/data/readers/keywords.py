@@ -1,6 +1,8 @@
 """Keywords inside image files, as photo managers write them: XMP `dc:subject`, IPTC keywords, Windows' XPKeywords.
 
-`.xmp` files beside the images (darktable, Lightroom) are read too. A photo without any keyword was not looked at.
+Hierarchical keywords (`animal|dog` of Lightroom, `animal/dog` of digiKam and Windows) are read besides; by default the
+last name counts, as these programs write it into `dc:subject`. `.xmp` files beside the images (darktable, Lightroom)
+are read too. A photo without any keyword was not looked at.
 """
 
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from PIL import ExifTags, ImageFile, IptcImagePlugin
 from partlabel.data.listing import images_in
 from partlabel.data.opening import opened
 from partlabel.data.pixels import photo_formats
-from partlabel.data.readers import _json, _names
+from partlabel.data.readers import _hierarchy, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.progress import track
@@ -24,6 +26,11 @@ ABSENCE = {
     "negative": "a keyword that a photo with keywords does not have is absent; all of a photo without any is unknown",
 }
 _SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
+_HIERARCHIES = {
+    "{http://ns.adobe.com/lightroom/1.0/}hierarchicalSubject": "|",
+    "{http://www.digikam.org/ns/1.0/}TagsList": "/",
+    "{http://ns.microsoft.com/photo/1.0/}LastKeywordXMP": "/",
+}
 _ITEM = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
 _KEYWORDS, _CHARACTERS = (2, 25), (1, 90)  # of IPTC
 _UTF8 = b"\x1b%G"
@@ -40,6 +47,7 @@ def read(
     absent: Absent | None = None,
     *,
     classes: Sequence[str] | None = None,
+    hierarchy: _hierarchy.Hierarchy = "leaf",
 ) -> LabelTable:
     """Read the keywords of the images of a folder and of those in it. Images that cannot be read have none.
 
@@ -49,17 +57,19 @@ def read(
         absent: Required.
         classes: The keywords that are classes, in their order, others being left out; without it, all that occur, in
             alphabetical order.
+        hierarchy: Which names of a hierarchical keyword are classes: the `leaf`, the leaf and its `parents`, or the
+            whole `path`, written `animal|dog`.
 
     Raises:
-        ValueError: There are no images, or none has keywords.
+        ValueError: There are no images, none has keywords, or two hierarchies have the same last name.
     """
     require_absent(path, absent, "keywords list only what is present")
     if not path.is_dir():
         raise ValueError(f"{path}: no folder; name the one that has the photos")
     listed = images_in(path, (".xmp",))
+    told = [keywords_of(path / image) for image in track(listed, "Reading keywords", unit="photos")]
     found = []
-    for image in track(listed, "Reading keywords", unit="photos"):
-        names = keywords_of(path / image)
+    for image, names in zip(listed, _hierarchy.classes_of(path, told, hierarchy), strict=True):
         chosen = names if classes is None else [name for name in names if name in classes]
         found.append(_names.Found(image, chosen, looked=bool(names)))
     if not any(each.looked for each in found):
@@ -67,13 +77,16 @@ def read(
     return _names.table(path, found, classes, absent, path)
 
 
-def keywords_of(path: Path) -> list[str]:
-    """The keywords of an image, and of the `.xmp` beside it, each once.
+def keywords_of(path: Path) -> list[_hierarchy.Levels]:
+    """Return the keywords of an image, and of the `.xmp` beside it, each once; plain ones are paths of one name.
+
+    Args:
+        path: The image.
 
     Raises:
         ValueError: The `.xmp` beside it cannot be understood.
     """
-    names: list[str] = []
+    names: list[_hierarchy.Levels] = []
     for beside in (Path(f"{path}.xmp"), path.with_suffix(".xmp")):
         if beside.is_file():
             try:
@@ -82,24 +95,24 @@ def keywords_of(path: Path) -> list[str]:
                 raise ValueError(f"{beside}: no XMP: {error}") from None
     with suppress(Exception), opened(path, photo_formats()) as image:  # Pillow's plugins raise all kinds
         names += _inside(image)
-    return list(dict.fromkeys(_json.stripped(names)))
+    return [each for each in dict.fromkeys(names) if each]
 
 
-def _inside(image: ImageFile.ImageFile) -> list[str]:
-    """What the image's own XMP, IPTC and EXIF say."""
-    names: list[str] = []
+def _inside(image: ImageFile.ImageFile) -> list[_hierarchy.Levels]:
+    """Return what the image's own XMP, IPTC and EXIF say."""
+    names: list[_hierarchy.Levels] = []
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     with suppress(ElementTree.ParseError):  # other programs have written what they have
         names += _of_xmp(packet.encode() if isinstance(packet, str) else packet)
-    names += _of_iptc(IptcImagePlugin.getiptcinfo(image) or {})
+    plain = _of_iptc(IptcImagePlugin.getiptcinfo(image) or {})
     windows = image.getexif().get(ExifTags.Base.XPKeywords)
     if windows:
-        names += bytes(windows).decode("utf-16-le", "replace").rstrip("\0").split(";")
-    return names
+        plain += bytes(windows).decode("utf-16-le", "replace").rstrip("\0").split(";")
+    return names + [_hierarchy.levels([name]) for name in plain]
 
 
-def _of_xmp(packet: bytes) -> list[str]:
-    """The items of `dc:subject`.
+def _of_xmp(packet: bytes) -> list[_hierarchy.Levels]:
+    """Return the items of `dc:subject`, and those of hierarchical keywords.
 
     Raises:
         ElementTree.ParseError: It is no XML, or declares entities, which XMP never does and attacks do.
@@ -110,7 +123,14 @@ def _of_xmp(packet: bytes) -> list[str]:
     if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
         raise ElementTree.ParseError("it declares a document type")
     tree = ElementTree.fromstring(packet)
-    return [item.text or "" for subject in tree.iter(_SUBJECT) for item in subject.iter(_ITEM)]
+    plain = [item.text or "" for subject in tree.iter(_SUBJECT) for item in subject.iter(_ITEM)]
+    nested = [
+        (item.text or "").split(mark)
+        for name, mark in _HIERARCHIES.items()
+        for keywords in tree.iter(name)
+        for item in keywords.iter(_ITEM)
+    ]
+    return [_hierarchy.levels([name]) for name in plain] + [_hierarchy.levels(names) for names in nested]
 
 
 def _of_iptc(info: dict[Any, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Label Studio's JSON export of image classification by `<Choices choice="multiple">`.
+"""Label Studio's JSON export of image classification by `<Choices choice="multiple">` or `<Taxonomy>`.
 
 A task is submitted, skipped (`was_cancelled`) or not yet annotated. Only of submitted ones does an unticked choice
 mean anything, and what it means depends on what annotators were told: hence `absent`. Predictions are left out, unless
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from partlabel.data.paths import in_folder
-from partlabel.data.readers import _json, _names
+from partlabel.data.readers import _hierarchy, _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.table import Absent, LabelTable
 from partlabel.fixes import InputError, ReaderArgument
@@ -44,6 +44,7 @@ def read(
     absent_control: str | None = None,
     disagree: Disagree = "unknown",
     predictions: bool = False,
+    hierarchy: _hierarchy.Hierarchy = "leaf",
 ) -> LabelTable:
     """Read an export of the type "JSON" (not "JSON-MIN", which does not tell skipped tasks from submitted ones).
 
@@ -59,6 +60,8 @@ def read(
         disagree: A class that one annotator of a task ticked and another did not, `absent` being negative, is unknown;
             or the file is refused. An annotation marked as ground truth stands for all of its task.
         predictions: Of tasks without any annotation, take what their last prediction ticks.
+        hierarchy: Which names of a taxonomy, or of nested choices, are classes: the `leaf`, the leaf and its `parents`,
+            or the whole `path`.
 
     Raises:
         ValueError: The file is no such export, a task has no image, or annotators disagree.
@@ -74,11 +77,12 @@ def read(
         )
     if absent_control is None:
         require_absent(path, absent, "a choice that is not ticked was denied, or not looked at")
-    ticked, guessed = [], []
+    told_by_task, guessed = [], []
     for position, task in enumerate(tasks):
         last = _predicted(path, f"task {position + 1}", task) if predictions else None
         guessed.append(last is not None)
-        ticked.append(_ticked(path, f"task {position + 1}", task) if last is None else [last])
+        told_by_task.append(_ticked(path, f"task {position + 1}", task) if last is None else [last])
+    ticked = _named(path, told_by_task, hierarchy)
     if absent_control is not None:
         _check_absent_control(path, ticked, absent_control, control)
     control = _control(path, ticked, control, absent_control)
@@ -90,13 +94,22 @@ def read(
         present = [set(each.get(control, ())) for each in annotations]
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         rule = "unknown" if guess else absent  # a model that does not tick did not look
-        told = _together(path, where, image, present, denied, rule, disagree)
+        told = together(path, where, image, present, denied, rule, disagree)
         origin = ("label_studio:prediction" if guess else "label_studio:submitted") if is_mixed else ""
         found.append(told._replace(looked=told.looked and not guess, origin=origin))
     return _names.table(path, found, classes, absent, images)
 
 
-def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[str]]]:
+def _named(
+    path: Path, ticked: list[Any], hierarchy: _hierarchy.Hierarchy
+) -> list[list[dict[str, list[str]]]]:
+    """Paths turned into names of classes, those of all tasks together."""
+    paths = [of_control for task in ticked for each in task for of_control in each.values()]
+    names = iter(_hierarchy.classes_of(path, paths, hierarchy))
+    return [[{control: next(names) for control in each} for each in task] for task in ticked]
+
+
+def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[_hierarchy.Levels]]]:
     """Of each submitted annotation, what is ticked in each control; of the ground truth alone, if there is one."""
     if isinstance(task, dict) and "annotations" not in task and "completions" not in task:
         raise ValueError(
@@ -114,7 +127,7 @@ def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[str]]]:
     return truths or [found for _, found in submitted]
 
 
-def _predicted(path: Path, where: str, task: Any) -> dict[str, list[str]] | None:
+def _predicted(path: Path, where: str, task: Any) -> dict[str, list[_hierarchy.Levels]] | None:
     """What the last prediction of a task without annotations ticks in each control; None if there is none."""
     if not isinstance(task, dict) or task.get("annotations") or task.get("completions"):
         return None
@@ -125,16 +138,26 @@ def _predicted(path: Path, where: str, task: Any) -> dict[str, list[str]] | None
     return _of_result(path, place, _json.keyed(path, place, last, "result", list))
 
 
-def _of_result(path: Path, where: str, result: list[Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _of_result(path: Path, where: str, result: list[Any]) -> dict[str, list[_hierarchy.Levels]]:
+    found: dict[str, list[_hierarchy.Levels]] = {}
     for position, each in enumerate(result):
-        if isinstance(each, dict) and each.get("type") == "choices":
+        if isinstance(each, dict) and each.get("type") in ("choices", "taxonomy"):
             place = f"{where}: result[{position}]"
             value = _json.keyed(path, place, each, "value", dict)
             name = _json.keyed(path, place, each, "from_name", str)
-            choices = _json.keyed(path, f"{place}: value", value, "choices", list)
-            found.setdefault(name, []).extend(_json.names_in(path, f"{place}: choices", choices))
+            kind = each["type"]
+            listed = _json.keyed(path, f"{place}: value", value, kind, list)
+            found.setdefault(name, []).extend(_paths_in(path, f"{place}: {kind}", listed))
     return found
+
+
+def _paths_in(path: Path, where: str, listed: list[Any]) -> list[_hierarchy.Levels]:
+    """Choices, which may be nested, and the items of taxonomies, as paths from the top to the leaf."""
+    found = []
+    for each in listed:
+        names = each if isinstance(each, list) else [each]
+        found.append(_hierarchy.levels(_json.names_in(path, where, names)))
+    return [levels for levels in found if levels]
 
 
 def _control(path: Path, ticked: list[Any], control: str | None, absent_control: str | None) -> str:
@@ -152,7 +175,7 @@ def _control(path: Path, ticked: list[Any], control: str | None, absent_control:
         )
     if not there and absent_control is None:
         raise ValueError(
-            f"{path}: no submitted annotation has choices; this reader is for <Choices>, not for regions or taxonomies"
+            f"{path}: no submitted annotation has choices; this reader is for <Choices> and <Taxonomy>, not for regions"
         )
     return there[0] if there else ""
 
@@ -192,7 +215,7 @@ def _check_control(path: Path, ticked: list[Any], name: str) -> str:
     return name
 
 
-def _together(
+def together(
     path: Path,
     where: str,
     image: str,

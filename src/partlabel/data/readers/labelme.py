@@ -20,7 +20,9 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a folder has JSON files of labelme."""
+    """Return whether a folder has JSON files of labelme, or a file is one of them."""
+    if path.is_file():
+        return path.suffix.lower() == ".json" and _folders.has_shapes(path)
     return "labelme" in _folders.kinds(path)
 
 
@@ -45,6 +47,10 @@ def read(
     Warns:
         UserWarning: JSON files belong to no image.
     """
+    if path.is_file():
+        raise ValueError(
+            f"{path}: the labels of one image; name the folder that has the files of all: {path.parent}"
+        )
     require_absent(path, absent, "labelme lists only what is present")
     found, occur = [], set()
     for image, file in _beside.pairs(path, images, ".json"):

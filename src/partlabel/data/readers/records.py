@@ -33,6 +33,7 @@ def read(
     image_key: str | None = None,
     present_key: str | None = None,
     absent_key: str = "absent",
+    leave_out: Sequence[str] = (),
 ) -> LabelTable:
     """Read the objects of a JSON file.
 
@@ -44,6 +45,7 @@ def read(
         image_key: Where an object has the path; without it, `image`, `file_name`, `path`, ....
         present_key: Where it lists what is present; without it, `present`, `labels`, `tags`, ....
         absent_key: Where it lists what is absent.
+        leave_out: Keys that are no classes, where each class has a key of its own.
 
     Raises:
         ValueError: The file holds no objects, or one of them has no image or no labels.
@@ -59,4 +61,6 @@ def read(
     for where, entry in entries:
         if not isinstance(entry, dict):
             raise InputError(f"{path}: {where} is no object with an image and its labels: {entry!r}")
-    return _entries.table(path, entries, images, absent, classes, image_key, present_key, absent_key)
+    return _entries.table(
+        path, entries, images, absent, classes, image_key, present_key, absent_key, leave_out
+    )

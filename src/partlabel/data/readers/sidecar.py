@@ -11,9 +11,11 @@ from typing import Any
 
 from partlabel.data.lines import lines_of
 from partlabel.data.listing import images_in
-from partlabel.data.readers import _json, _names
+from partlabel.data.readers import _folders, _json, _names
 from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._cells import fault_of
 from partlabel.data.table import Absent, LabelTable
+from partlabel.fixes import Argument, InputError, ReaderArgument
 from partlabel.text import some
 
 ABSENCE = {
@@ -35,7 +37,7 @@ def read(
     absent: Absent | None = None,
     *,
     classes: Sequence[str] | None = None,
-    delimiter: str = ",",
+    delimiter: str | None = None,
 ) -> LabelTable:
     """Read the files beside the images of a folder and of those in it, or in the same places of another folder.
 
@@ -44,7 +46,7 @@ def read(
         images: The image folder; without it, the same.
         absent: What a class that is not mentioned means; required unless a JSON says what is absent.
         classes: All classes in their order; without it, those that occur, in alphabetical order.
-        delimiter: Between the names of a line.
+        delimiter: Between the names of a line; a comma if None, unless spaces may be what separates them.
 
     Raises:
         ValueError: There are no images or no files beside them, an image has two, or a file cannot be understood.
@@ -53,7 +55,11 @@ def read(
         raise ValueError(f"{path}: no folder; name the one that has the texts")
     root = images or path
     listed = images_in(root, (".txt", ".json"))
-    found = [_found(image, _file_of(path, image), delimiter) for image in listed]
+    files = {image: _file_of(path, image) for image in listed}
+    _refuse_shared(path, files)
+    if delimiter is None:
+        _refuse_spaces(path, files, classes)
+    found = [_found(image, file, delimiter or ",") for image, file in files.items()]
     if not any(each.looked for each in found):
         raise ValueError(
             f"{path}: no image has a .txt or .json of its name beside it, such as {listed[0]}.txt"
@@ -72,14 +78,53 @@ def _file_of(path: Path, image: str) -> Path | None:
     return there[0] if there else None
 
 
+def _refuse_shared(path: Path, files: dict[str, Path | None]) -> None:
+    """Refuse a file that may belong to several images, such as `a.txt` beside `a.jpg` and `a.png`."""
+    of_file: dict[Path, str] = {}
+    for image, file in files.items():
+        if file is not None and of_file.setdefault(file, image) != image:
+            name = file.relative_to(path).as_posix()
+            raise ValueError(f"{path}: {name} may belong to {of_file[file]} or {image}; keep one")
+
+
 def _found(image: str, file: Path | None, delimiter: str) -> _names.Found:
     if file is None:
         return _names.Found(image, (), looked=False)
     if file.suffix == ".json":
         present, absent, unsure = _of_json(file, _json.load(file))
         return _names.Found(image, present, absent, unsure=unsure, where=file.name)
-    names = (name for line in lines_of(file) for name in line.split(delimiter))
+    lines = lines_of(file)
+    _refuse_boxes(file, lines)
+    names = (name for line in lines for name in line.split(delimiter))
     return _names.Found(image, _json.stripped(names))
+
+
+def _refuse_spaces(path: Path, files: dict[str, Path | None], classes: Sequence[str] | None) -> None:
+    """Ask where each text is one line with spaces and no comma: is it one name, or are there several?"""
+    texts = [file for file in files.values() if file is not None and file.suffix == ".txt"]
+    lines = [[line.strip() for line in lines_of(file) if line.strip()] for file in texts]
+    if any(len(of_file) > 1 or "," in "".join(of_file) for of_file in lines):
+        return
+    known = set(classes or ())
+    for file, of_file in zip(texts, lines, strict=True):
+        spaced = of_file and len(of_file[0].split()) > 1 and not fault_of(of_file[0])
+        if spaced and of_file[0] not in known:
+            raise InputError(
+                f"{path}: {file.name} has {of_file[0]!r}: one name or several? If spaces separate names, give ",
+                ReaderArgument("delimiter", " "),
+                "; if they belong to names, ",
+                ReaderArgument("delimiter", ","),
+            )
+
+
+def _refuse_boxes(file: Path, lines: Sequence[str]) -> None:
+    """Refuse the text files of YOLO, whose lines are a class number and coordinates."""
+    for number, line in enumerate(lines, start=1):
+        if _folders.is_box(line.replace(",", " ")):
+            raise InputError(
+                f"{file}, line {number}: {line.strip()!r} is a box of YOLO, not a name; such folders are read with ",
+                Argument("format", "yolo"),
+            )
 
 
 def _of_json(file: Path, content: Any) -> tuple[list[str], list[str], list[str]]:

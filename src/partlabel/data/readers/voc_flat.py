@@ -19,7 +19,9 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a folder has XML files of VOC and no lists."""
+    """Return whether a folder has XML files of VOC and no lists, or a file is one of them."""
+    if path.is_file():
+        return path.suffix.lower() == ".xml" and _folders.has_objects(path)
     return "voc_flat" in _folders.kinds(path)
 
 
@@ -47,6 +49,10 @@ def read(
     Warns:
         UserWarning: XML files belong to no image.
     """
+    if path.is_file():
+        raise ValueError(
+            f"{path}: the labels of one image; name the folder that has the files of all: {path.parent}"
+        )
     require_absent(path, absent, "XML lists only what is present")
     found = [_found(pair, difficult) for pair in _beside.pairs(path, images, ".xml")]
     split = _beside.split_of([each.image for each in found])
