@@ -288,8 +288,9 @@ class Decisions:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
 
 
-def tally_of(path: Path) -> Tally:
-    """Return what all events in a file add up to; it is not changed, and its folder need not be writable.
+@contextmanager
+def copied(path: Path) -> Iterator[Decisions]:
+    """The decisions in a file as they are now, in a copy: the file is not changed, nor need its folder be writable.
 
     Args:
         path: The file.
@@ -304,17 +305,14 @@ def tally_of(path: Path) -> Tally:
         for suffix in ("", "-wal"):
             if (beside := path.with_name(path.name + suffix)).exists():
                 shutil.copyfile(beside, copy.with_name(copy.name + suffix))
-        with _told(path):
-            base = sqlite3.connect(copy, isolation_level=None)
+        try:
+            decisions = Decisions(copy)
             try:
-                base.execute("PRAGMA trusted_schema = OFF")
-                rows = base.execute(f"SELECT {COLUMNS} FROM events ORDER BY id").fetchall()
+                yield decisions
             finally:
-                base.close()
-    tally = Tally()
-    for row in rows:
-        tally.add(_event(path, row))
-    return tally
+                decisions.close()
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(copy), str(path))) from error
 
 
 def _event(path: Path, row: tuple[Any, ...]) -> Event:

@@ -117,13 +117,14 @@ def _export(
         ValueError: None of them is about this table, or there is no such part.
     """
     from partlabel.review import merging
-    from partlabel.review.decisions import tally_of
+    from partlabel.review.decisions import copied
     from partlabel.run import Run
 
     file = Run(run).decisions
     if not file.exists():
         raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
-    tally = tally_of(file)
+    with copied(file) as decisions:
+        tally = decisions.tally()
     merged = merging.merge(table, tally, disputed, part)
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(
