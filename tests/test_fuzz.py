@@ -117,7 +117,8 @@ def fiftyone() -> bytes:
 
 FILES = {
     "wide.csv": wide, "long.csv": long, "lists.csv": lists, "filled.csv": filled, "t.parquet": parquet,
-    "t.jsonl": jsonl, "coco.json": coco, "lvis.json": lvis, "label_studio.json": label_studio, "fiftyone.json": fiftyone,
+    "t.jsonl": jsonl, "coco.json": coco, "lvis.json": lvis, "label_studio.json": label_studio,
+    "fiftyone.json": fiftyone,
 }  # fmt: skip
 
 
