@@ -3,8 +3,9 @@
 import random
 
 ODD = (
-    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\x80", b"\xed\xa0\x80", b"\r", b"\n\n", b'"', b",", b";", b"\t", b"{", b"[",
-    b"}", b"]", b"null", b"NaN", b"-1", b"1e999", b"1" * 40, b"true", b"\\ud800", b"../", b"/etc/passwd", b"C:\\x",
+    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\x80", b"\xed\xa0\x80", b"\r", b"\n\n", b'"', b",", b";", b"\t", b"{",
+    b"[", b"}", b"]", b"null", b"NaN", b"-1", b"1e999", b"1" * 40, b"true", b"\\ud800", b"../",
+    b"/etc/passwd", b"C:\\x",
     "\N{PILE OF POO}".encode(), "e\u0301".encode(), b"<!DOCTYPE x>", b"&a;", b"=1+1", b"\xc2\xa0", b" ", b"0.5", b"''",
     b"[" * 3000, b'{"a":' * 3000, b"a" * 5000, b"\xff\xd8\xff\xda", b"\x01\x00\x00\x00\xff\xff\xff\xff",
 )  # fmt: skip

@@ -108,7 +108,7 @@ def test_what_nobody_thought_of_is_called_a_defect(kind, told, monkeypatch, caps
 
 def test_an_error_of_the_system_names_the_file(tmp_path):
     with pytest.raises(OSError) as found:  # noqa: PT011 - any
-        open(tmp_path / "no")
+        (tmp_path / "no").read_bytes()
     assert errors.sentence(found.value) == f"{tmp_path / 'no'}: No such file or directory"
 
 

@@ -116,8 +116,9 @@ def fiftyone() -> bytes:
 
 
 FILES = {
-    "wide.csv": wide, "long.csv": long, "lists.csv": lists, "filled.csv": filled, "t.parquet": parquet, "t.jsonl": jsonl,
-    "coco.json": coco, "lvis.json": lvis, "label_studio.json": label_studio, "fiftyone.json": fiftyone,
+    "wide.csv": wide, "long.csv": long, "lists.csv": lists, "filled.csv": filled, "t.parquet": parquet,
+    "t.jsonl": jsonl, "coco.json": coco, "lvis.json": lvis, "label_studio.json": label_studio,
+    "fiftyone.json": fiftyone,
 }  # fmt: skip
 
 
@@ -172,7 +173,7 @@ def same_as_plainly_read(table, content):
     said = {}
     for row in rows[1:]:
         for cls in table.classes:
-            label = codes.get(row[names.index(cls)].strip(), None)
+            label = codes.get(row[names.index(cls)].strip())
             before = said.get((row[0].strip(), cls), UNKNOWN)
             said[row[0].strip(), cls] = before if label == UNKNOWN else label
     for row, image in enumerate(table.images):
@@ -199,4 +200,4 @@ def test_mutated_images_are_decoded_or_refused_by_name(tmp_path, amount, format)
             try:
                 assert decode(path, at_least=32).mode == "RGB"
             except OSError as error:
-                assert str(error).startswith(f"{path}: "), error
+                refused_by_name(error, path, given)

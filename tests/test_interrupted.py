@@ -75,7 +75,8 @@ def test_a_full_disk_leaves_the_last_epoch_whole(tmp_path, monkeypatch, file, ep
     goes_on = GOES_ON.replace("epoch 2", f"epoch {epoch}")
     with pytest.raises(OSError, match=rf"{file}.*{goes_on}|No space left.*{file}.*{goes_on}") as caught:
         go(tmp_path / "broken")
-    assert "No space left on device" in str(caught.value)
+    assert "no space left on device" in str(caught.value).lower()
+    assert str(caught.value).count("cannot write") <= 1
     run = Run(tmp_path / "broken")
     assert len(state(run)["history"]) == (epoch if file == "history.json" else epoch - 1)
     torch.load(run.best, weights_only=True)

@@ -157,11 +157,8 @@ class Keep(Checkpoint):
         if not trainer.is_global_zero:
             trainer.save_checkpoint(path)  # which takes part in, but writes nothing
             return
-        try:
-            with written_aside(path) as aside:
-                trainer.save_checkpoint(aside)
-        except OSError as error:
-            raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+        with written_aside(path) as aside:
+            trainer.save_checkpoint(aside)
 
     def state_dict(self) -> dict[str, Any]:
         """The lowest cost."""

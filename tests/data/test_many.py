@@ -46,7 +46,7 @@ def test_a_header_of_many_classes_with_a_fault_is_refused(tmp_path):
     with in_no_time():
         with pytest.raises(ValueError, match="two columns have the same name: 'class number 7'"):
             LabelTable.read(header(tmp_path, CLASSES[7]))
-        with pytest.raises(ValueError, match="class name.s. used more than once: 'class number 7'"):
+        with pytest.raises(ValueError, match=r"class name.s. used more than once: 'class number 7'"):
             LabelTable(("a.jpg",), (*CLASSES, CLASSES[7]), np.zeros((1, 20_001), np.int8))
 
 

@@ -112,7 +112,7 @@ def test_what_is_no_fault_of_the_disk_stays_what_it_is(tmp_path):
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    with (
+    with (  # noqa: PT012
         pytest.raises(OSError, match=rf"^cannot write {tmp_path}/model/b: "),
         folder_aside(tmp_path / "model") as aside,
     ):

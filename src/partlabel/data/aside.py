@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written aside, then renamed (`os.replace` is atomic in a folder)."""
+"""Files and folders that appear whole or not at all: written aside, then renamed, which is atomic in a folder."""
 
 import errno
 import os

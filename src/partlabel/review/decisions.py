@@ -193,7 +193,7 @@ class Decisions:
 
     def sheets(self) -> list[Sheet]:
         """The sheets that stand, in their order: those not taken back."""
-        with self._lock:
+        with self._lock, _told(self.path):
             found = self._base.execute(
                 f"SELECT {SHEET_COLUMNS} FROM sheets WHERE outcome != 'undo' "
                 "AND id NOT IN (SELECT undoes FROM sheets WHERE undoes IS NOT NULL) ORDER BY id"
@@ -304,8 +304,8 @@ class Decisions:
 
 
 @contextmanager
-def read_only(path: Path) -> "Iterator[Decisions]":
-    """Open a file of decisions to read it; it is not changed, and its folder need not be writable.
+def copied(path: Path) -> "Iterator[Decisions]":
+    """Open a copy of a file of decisions; the file is not changed, and its folder need not be writable.
 
     Args:
         path: The file.
@@ -325,12 +325,6 @@ def read_only(path: Path) -> "Iterator[Decisions]":
             yield decisions
         finally:
             decisions.close()
-
-
-def tally_of(path: Path) -> Tally:
-    """Return the sum of all events in a file; arguments and errors as of `read_only`."""
-    with read_only(path) as decisions:
-        return decisions.tally()
 
 
 def _event(path: Path, row: tuple[Any, ...]) -> Event:

@@ -147,8 +147,8 @@ def token_for(host: str, given: str | None, known_as: str | None = None) -> str 
     """
     if given is not None and len(given) < SHORTEST_TOKEN:
         raise ValueError(
-            f"--token has {len(given)} characters, and could be guessed: give {SHORTEST_TOKEN} or more, or leave it out "
-            "for a new one"
+            f"--token has {len(given)} characters, and could be guessed: give {SHORTEST_TOKEN} or more, or leave it "
+            "out for a new one"
         )
     return given or (None if is_loopback(host) and not known_as else secrets.token_urlsafe(24))
 

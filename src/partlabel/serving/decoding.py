@@ -1,7 +1,8 @@
-"""Pictures are decoded in processes of their own: one that takes too long, or crashes its decoder, ends that process alone.
+"""Pictures are decoded in processes of their own: one that takes too long, or crashes its decoder, ends one process.
 
 A thread cannot be stopped in the middle of libjpeg, a process can. Each takes one picture after the other over its
-standard input (a length, the file's bytes) and gives over its standard output a status, a length, and pixels or a reason.
+standard input (a length, the file's bytes) and gives over its standard output a status, a length, and pixels or a
+reason.
 """
 
 import os

@@ -159,13 +159,13 @@ def _export(
         ValueError: None of them is about this table, or there is no such part.
     """
     from partlabel.review import merging, sheets
-    from partlabel.review.decisions import read_only
+    from partlabel.review.decisions import copied
     from partlabel.run import Run
 
     file = Run(run).decisions
     if not file.exists():
         raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
-    with read_only(file) as decisions:
+    with copied(file) as decisions:
         tally, complete = decisions.tally(), sheets.complete(decisions)
     merged = merging.merge(table, tally, disputed, part, complete)
     if tally.answers and merged.elsewhere == len(tally.answers):

@@ -5,6 +5,7 @@ Tools call the same thing by different names. A column is known by its name, and
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -88,6 +89,7 @@ _CODES = {"", "0", "1", "0.0", "1.0", "true", "false", "True", "False", "TRUE", 
 Kind = Literal["wide_csv", "long_csv", "hugging_face", "open_images", "label_studio_csv"]
 
 
+@lru_cache(1 << 16)
 def plain(name: str) -> str:
     """A column name without what tools write differently: capitals, spaces, `_` and `-`."""
     return re.sub(r"[\s_\-./]+", "", name).lower()
