@@ -657,7 +657,7 @@ class Tagger:
                 raise ValueError(
                     f"{run.weights} does not fit {run.config}: {errors.on_one_line(error)}"
                 ) from error
-        tagger.cache = cache_of(description.get("training", {}))
+        tagger.cache = cache_of(description.get("training"), trust)
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)
             if tagger.completion.votes.shape != (len(tagger.classes), len(tagger.classes)):
@@ -889,9 +889,17 @@ class Tagger:
         return self.model
 
 
-def cache_of(training: Mapping[str, Any]) -> Where:
-    """The feature cache that a run used, by what `config.json` says of its training."""
-    return Where(training.get("cache") != "none", training.get("cache_dir"))
+def cache_of(training: object, trust: bool) -> Where:
+    """Return where a loaded tagger looks for cached features.
+
+    Args:
+        training: The key `training` of `config.json`, which may be anything.
+        trust: Whether to look in the folder that it names; otherwise in the user's own cache folder alone.
+    """
+    if not isinstance(training, dict):
+        return Where()
+    folder = training.get("cache_dir") if trust else None
+    return Where(training.get("cache") != "none", folder if isinstance(folder, str) else None)
 
 
 def _is_of(name: str, model: Method) -> bool:
