@@ -14,12 +14,16 @@ from partlabel.labels import Labels
 Criterion = Callable[[Float[Tensor, "image class"], Labels], float]
 FEW = 10.0
 """Known presences of a class at which its average precision counts as much as its likelihood."""
+FEWEST = 5
+"""Known presences of a class, for its average precision to take part."""
 LEAST = 1.0
 """Nats that a constant prediction of a class is taken to cost, at least."""
 
 
 def unexplained(logits: Float[Tensor, "image class"], labels: Labels) -> float:
     """Mean over classes of `(1 - w) U + w (1 - AP)`, `w = n / (n + FEW)` for n known presences; lower is better.
+
+    With fewer than `FEWEST` known presences w is 0.
 
     U is `relative_costs`, AP the mean of the average precision on known labels and of known presences among all
     labels; the latter alone where no absence is known. Average precision is what is wanted, and noise over a few
@@ -35,7 +39,7 @@ def unexplained(logits: Float[Tensor, "image class"], labels: Labels) -> float:
     one_sided = (labels == ABSENT).sum(0) == 0
     ranked = torch.where(one_sided, among_all, (among_all + among_known) / 2)
     count = present.sum(0)
-    weight = count / (count + FEW)
+    weight = torch.where(count < FEWEST, 0.0, count / (count + FEW))
     return float(((1 - weight) * relative_costs(logits, labels) + weight * (1 - ranked))[used].mean())
 
 
@@ -68,7 +72,7 @@ def average_precisions(
     among: Bool[Tensor, "image class"],
 ) -> Float[Tensor, " class"]:
     """Average precision of each class on some of its labels; 0 where none of them is present."""
-    order = logits.masked_fill(~among, -torch.inf).argsort(0, descending=True, stable=True)
+    order = logits.masked_fill(~among, -torch.inf).argsort(dim=0, descending=True, stable=True)
     hits = (present & among).gather(0, order).double()
     ranks = torch.arange(1, len(hits) + 1, device=hits.device)[:, None]
     return (hits.cumsum(0) / ranks * hits).sum(0) / hits.sum(0).clamp(min=1)
