@@ -17,7 +17,7 @@ from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.methods import Method
 from partlabel.progress import track
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
-from partlabel.selection.criteria import Criterion, relative_cross_entropy
+from partlabel.selection.criteria import Criterion, unexplained
 from partlabel.selection.cross_validation import (
     FINAL_TOLERANCE,
     INNER_FOLDS,
@@ -55,7 +55,7 @@ def search(
     rules: Sequence[Rule] = (*FIXED, *TEACHING),
     heads: Sequence[str] = HEADS,
     head_args: Mapping[str, Any] | None = None,
-    criterion: Criterion = relative_cross_entropy,
+    criterion: Criterion = unexplained,
 ) -> Selection:
     """Find the rule, the head and the weight decay with the lowest criterion, and fit them to all images.
 

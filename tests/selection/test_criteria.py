@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partlabel.data import hiding
-from partlabel.selection.criteria import relative_cross_entropy
+from partlabel.metrics import average_precision
+from partlabel.selection.criteria import FEW, average_precisions, relative_cross_entropy, unexplained
 
 
 def _problem(images=400, classes=6, seed=0, share=0.2):
@@ -34,7 +35,7 @@ def test_useless_logits_leave_all_and_perfect_ones_next_to_nothing():
     assert relative_cross_entropy(50 * (labels.float() - 0.5), labels) < 0.01
 
 
-@settings(max_examples=20)
+@settings(max_examples=10, deadline=None)
 @given(st.floats(0.5, 2), st.floats(-3, 3))
 def test_a_slope_and_a_shift_of_the_logits_hardly_matter(slope, shift):
     logits, truth = _problem()
@@ -58,7 +59,8 @@ def test_logits_that_rank_better_are_preferred_however_labels_are_missing(scheme
     logits, truth = _problem(images=1500)
     labels = torch.from_numpy(hiding.hide(truth, scheme, seed=1, **options))
     noise = torch.from_numpy(np.random.RandomState(5).normal(size=truth.shape)).float()
-    assert relative_cross_entropy(logits, labels) < relative_cross_entropy(logits + noise, labels)
+    for criterion in (relative_cross_entropy, unexplained):
+        assert criterion(logits, labels) < criterion(logits + noise, labels)
 
 
 def test_a_rare_class_counts_as_much_as_a_common_one():
@@ -82,4 +84,25 @@ def test_a_class_without_a_known_presence_does_not_count():
 
 def test_a_table_without_any_presence_has_a_cost_too():
     logits, _ = _problem(classes=3)
-    assert np.isfinite(relative_cross_entropy(logits, torch.zeros(logits.shape, dtype=torch.int8)))
+    for criterion in (relative_cross_entropy, unexplained):
+        assert np.isfinite(criterion(logits, torch.zeros(logits.shape, dtype=torch.int8)))
+
+
+def test_average_precisions_are_those_of_the_metrics_on_the_same_labels():
+    logits, truth = _problem(images=60)
+    labels = hiding.uniform(truth, 0.5, seed=1)
+    known = torch.from_numpy(labels)
+    found = average_precisions(logits, known == 1, known != -1)
+    each = [average_precision(logits[:, c].numpy(), labels[:, c]) for c in range(labels.shape[1])]
+    np.testing.assert_allclose(found, each, rtol=1e-6)
+
+
+def test_a_class_is_judged_by_its_likelihood_and_by_its_ranking_the_more_the_more_presences_are_known():
+    logits, truth = _problem(classes=1)
+    labels = torch.from_numpy(hiding.positives_only(truth))
+    weight = truth.sum() / (truth.sum() + FEW)
+    ranked = average_precision(
+        logits[:, 0].numpy(), truth[:, 0]
+    )  # no absence is known: all others count as absent
+    expected = (1 - weight) * relative_cross_entropy(logits, labels) + weight * (1 - ranked)
+    assert unexplained(logits, labels) == pytest.approx(expected, abs=1e-4)
