@@ -32,7 +32,7 @@ def test_useless_logits_leave_all_and_perfect_ones_next_to_nothing():
     logits, truth = _problem()
     labels = torch.from_numpy(truth)
     assert relative_cross_entropy(torch.zeros_like(logits), labels) == pytest.approx(1, abs=0.01)
-    assert relative_cross_entropy(50 * (labels.float() - 0.5), labels) < 0.01
+    assert relative_cross_entropy(50 * (labels.float() - 0.5), labels) < 0.02
 
 
 @settings(max_examples=10, deadline=None)
