@@ -30,7 +30,7 @@ from partlabel.nn.heads.average import Average
 from partlabel.progress import track
 from partlabel.run import Run, read_json, write_json
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Rule, TrainingSet, linear_head
-from partlabel.selection.criteria import relative_cross_entropy
+from partlabel.selection.criteria import unexplained
 from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
@@ -294,7 +294,7 @@ def decay_by_steps(
             outcome = fitting.train(start(), view, options, parts, truth, here, checkpoint, pooled=True)
             assert outcome.val_logits is not None and parts.val is not None
             said, labels = torch.from_numpy(outcome.val_logits), torch.from_numpy(np.array(parts.val.labels))
-            tried[decay] = relative_cross_entropy(said, labels)
+            tried[decay] = unexplained(said, labels)
         return tried[decay]
 
     if run.selection.exists():
@@ -337,7 +337,7 @@ def _write_tried(run: Run, tried: Mapping[float, float], parts: Parts, seconds: 
     ]
     assert parts.val is not None
     found = {
-        "criterion": relative_cross_entropy.__name__,
+        "criterion": unexplained.__name__,
         "images": len(parts.val),
         "known": parts.val.known,
         "folds": 0,

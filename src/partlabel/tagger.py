@@ -197,7 +197,9 @@ class Tagger:
         if full_batch:
             selecting.warn_of_unused(self.settings, config)
             parts = parts if val is not None else with_val(parts)
-            backbone = self._search_on(parts, start_from, config)
+            with torch.random.fork_rng():
+                torch.manual_seed(config.seed)
+                backbone = self._search_on(parts, start_from, config)
         else:
             with torch.random.fork_rng():
                 torch.manual_seed(config.seed)

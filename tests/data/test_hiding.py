@@ -101,6 +101,44 @@ def test_rates_are_cut_at_one_and_the_others_make_up_for_it():
     )  # the other two share 1.8 - 1, two to one
 
 
+def _drawn_truth(rates, images=20_000):
+    """Labels whose classes are present at those rates, independently."""
+    return (np.random.RandomState(0).random_sample((images, len(rates))) < rates).astype(np.int8)
+
+
+def test_an_editor_sets_the_share_of_present_and_of_absent_labels_that_is_asked():
+    truth = _drawn_truth([0.3, 0.1, 0.05, 0.05])
+    kept = hiding.editor(truth, present=0.4, absent=0.08, seed=1) != UNKNOWN
+    assert kept[truth == PRESENT].mean() == pytest.approx(0.4, abs=0.015)
+    assert kept[truth == ABSENT].mean() == pytest.approx(0.08, abs=0.005)
+
+
+def test_an_editor_sets_common_tags_more_often_in_proportion_to_the_root_of_their_number():
+    truth = _drawn_truth([0.36, 0.09, 0.04])
+    kept = hiding.editor(truth, present=0.4, seed=1) != UNKNOWN
+    rates = [kept[truth[:, c] == PRESENT, c].mean() for c in range(3)]
+    # k (.6 x .36 + .3 x .09 + .2 x .04) / (.36 + .09 + .04) = .4 gives k = .781
+    np.testing.assert_allclose(rates, 0.781 * np.array([0.6, 0.3, 0.2]), atol=0.03)
+    absents = [kept[truth[:, c] == ABSENT, c].mean() for c in range(3)]
+    np.testing.assert_allclose(absents, 0.09, atol=0.01)  # the default, the same for every class
+
+
+def test_by_default_a_third_of_the_labels_that_an_editor_sets_is_present():
+    truth = _drawn_truth([0.1] * 10)
+    hidden = hiding.editor(truth, seed=1)
+    known = hidden != UNKNOWN
+    # .1 x .45 = .045 present and .9 x .09 = .081 absent: .126 of the labels, of which .36 present.
+    assert known.mean() == pytest.approx(0.126, abs=0.005)
+    assert (hidden[known] == PRESENT).mean() == pytest.approx(0.36, abs=0.02)
+
+
+def test_an_editor_who_sets_all_tags_and_nothing_else_keeps_the_positives_only():
+    truth = _drawn_truth([0.3, 0.01], images=500)
+    np.testing.assert_array_equal(hiding.editor(truth, 1.0, 0.0), hiding.positives_only(truth))
+    with pytest.raises(ValueError, match=r"a share of labels to keep is between 0 and 1, not 1\.5"):
+        hiding.editor(truth, present=1.5)
+
+
 @given(labels_, seeds, shares)
 def test_whole_images_are_kept_or_hidden(labels, seed, share):
     kept = hiding.whole_images(labels, share, seed) != UNKNOWN
@@ -177,4 +215,5 @@ def test_mistakes_in_schemes_are_named():
 def test_the_schemes_are_the_public_functions():
     assert set(hiding.SCHEMES) == {
         "uniform", "single_positive", "positives_only", "per_class", "by_prevalence", "whole_images", "by_source",
+        "editor",
     }  # fmt: skip

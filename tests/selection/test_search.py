@@ -11,7 +11,12 @@ from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.nn.classes import Classes
 from partlabel.selection import search as searching
 from partlabel.selection.candidates import FIXED, Rule, TrainingSet, build, linear_head
-from partlabel.selection.criteria import calibrated_cross_entropy, cross_entropy, relative_cross_entropy
+from partlabel.selection.criteria import (
+    calibrated_cross_entropy,
+    cross_entropy,
+    relative_cross_entropy,
+    unexplained,
+)
 from partlabel.selection.cross_validation import FINAL_TOLERANCE, folds, predict
 from partlabel.selection.result import load_out_of_fold, save_out_of_fold
 from partlabel.selection.search import search
@@ -143,7 +148,7 @@ def test_a_shift_and_a_common_scale_of_the_logits_do_not_move_the_criterion():
     labels = (torch.rand(300, 3, generator=random) < logits.sigmoid()).to(torch.int8)
     labels[torch.rand(300, 3, generator=random) < 0.5] = UNKNOWN
     moved = 1.7 * logits + torch.tensor([3.0, -2.0, 5.0])
-    for criterion in (relative_cross_entropy, calibrated_cross_entropy):
+    for criterion in (unexplained, relative_cross_entropy, calibrated_cross_entropy):
         assert criterion(moved, labels) == pytest.approx(criterion(logits, labels), rel=5e-3)
     assert cross_entropy(moved, labels) > 1.5 * cross_entropy(logits, labels)
 

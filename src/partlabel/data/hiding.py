@@ -91,11 +91,33 @@ def by_prevalence(labels: Labels, known: float, seed: int = 0) -> Labels:
     """
     _check_shares(known)
     present = (labels == PRESENT).mean(axis=0) + 1e-12
-    low, high = 0.0, 1 / present.min()
-    for _ in range(100):
-        factor = (low + high) / 2
-        low, high = (factor, high) if np.minimum(factor * present, 1).mean() < known else (low, factor)
-    return _drawn(labels, np.minimum(high * present, 1), seed)
+    return _drawn(labels, _proportional(present, np.ones_like(present), known), seed)
+
+
+def editor(labels: Labels, present: float = 0.45, absent: float = 0.09, seed: int = 0) -> Labels:
+    """Keep some PRESENT labels, those of common classes more often, and few ABSENT ones, as an editor sets tags.
+
+    A class's PRESENT labels are kept at a rate in proportion to the square root of their number, at most 1, so that
+    `present` of all PRESENT labels is kept on average. Every ABSENT label is kept with probability `absent`. With the
+    defaults about 13 % of the labels are known where a tenth are PRESENT, and a third of the known labels are PRESENT.
+
+    Args:
+        labels: The ground truth.
+        present: The share of PRESENT labels to keep, in [0, 1].
+        absent: The share of ABSENT labels to keep, in [0, 1].
+        seed: Seed of the random draw.
+
+    Raises:
+        ValueError: `present` or `absent` is not in [0, 1].
+    """
+    _check_shares(present, absent)
+    count = (labels == PRESENT).sum(axis=0) + 1e-12
+    rates = _proportional(np.sqrt(count), count, present)
+    kept = np.where(labels == PRESENT, rates, absent)
+    hidden = labels.copy()
+    for rows, draws in _draws(labels.shape, seed):
+        hidden[rows][draws >= kept[rows]] = UNKNOWN
+    return hidden
 
 
 def whole_images(labels: Labels, known: float, seed: int = 0) -> Labels:
@@ -180,6 +202,18 @@ def _drawn(labels: Labels, share: np.ndarray | np.float64, seed: int) -> Labels:
     for rows, draws in _draws(labels.shape, seed):
         hidden[rows][draws >= share] = UNKNOWN
     return hidden
+
+
+def _proportional(
+    score: Float64[np.ndarray, " class"], weight: Float64[np.ndarray, " class"], mean: float
+) -> Float64[np.ndarray, " class"]:
+    """Rates `min(f score_c, 1)` with the factor f that makes their weighted mean equal `mean`, found by bisection."""
+    low, high = 0.0, 1 / score.min()
+    for _ in range(100):
+        factor = (low + high) / 2
+        rates = np.minimum(factor * score, 1)
+        low, high = (factor, high) if np.average(rates, weights=weight) < mean else (low, factor)
+    return np.minimum(high * score, 1)
 
 
 def _check_shares(*shares: float) -> None:

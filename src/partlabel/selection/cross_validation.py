@@ -15,6 +15,8 @@ from partlabel.nn.heads import Head
 from partlabel.nn.heads.average import Average
 from partlabel.selection.linear_path import Design, solve
 
+LEVELLED_BY = 500
+"""Images by which models that are not linear are put on one level."""
 AT_ONCE = 1024
 """Images that a method predicts at once."""
 INNER_FOLDS = 3
@@ -105,13 +107,30 @@ def spoken(targets: Targets) -> Float[Tensor, ""]:
 def out_of_fold(
     design: Design, fitted: Float[Tensor, "coordinate column"], fold: Int64[Tensor, " image"], count: int
 ) -> Float[Tensor, "image class"]:
-    """Logits of each image by the model that was fitted without its fold."""
+    """Logits of each image by the model that was fitted without its fold; the models put on one level (`levelled`)."""
     by_fold = fitted.unflatten(1, (count, -1))
     logits = torch.empty(len(design), by_fold.shape[2])
     for number in range(count):
         inside = fold == number
         logits[inside] = design.rotated[inside] @ by_fold[:, number]
-    return logits
+    level = torch.einsum("d,dkc->kc", design.rotated.mean(0), by_fold)
+    return levelled(logits, level, fold)
+
+
+def levelled(
+    logits: Float[Tensor, "image class"], level: Float[Tensor, "fold class"], fold: Int64[Tensor, " image"]
+) -> Float[Tensor, "image class"]:
+    """Out-of-fold logits, each class raised so that the models of all folds have the same mean.
+
+    A model's mean logit of a class depends on how many images that it learned from show the class, and those that it
+    did not learn from then are fewer or more. Without this, scores of rare classes look worse than they are.
+
+    Args:
+        logits: Of each image by the model that did not learn from it.
+        level: Each model's mean over one set of images.
+        fold: The fold of each image.
+    """
+    return logits + (level.mean(0) - level)[fold]
 
 
 @dataclass(eq=False)

@@ -13,16 +13,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from partlabel import methods
-from partlabel.codes import UNKNOWN
+from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.methods import Method
 from partlabel.progress import track
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
-from partlabel.selection.criteria import Criterion, relative_cross_entropy
+from partlabel.selection.criteria import Criterion, unexplained
 from partlabel.selection.cross_validation import (
     FINAL_TOLERANCE,
     INNER_FOLDS,
+    LEVELLED_BY,
     fold_weights,
     folds,
+    levelled,
     out_of_fold,
     predict,
 )
@@ -53,7 +55,7 @@ def search(
     rules: Sequence[Rule] = (*FIXED, *TEACHING),
     heads: Sequence[str] = HEADS,
     head_args: Mapping[str, Any] | None = None,
-    criterion: Criterion = relative_cross_entropy,
+    criterion: Criterion = unexplained,
 ) -> Selection:
     """Find the rule, the head and the weight decay with the lowest criterion, and fit them to all images.
 
@@ -97,8 +99,11 @@ def _plan(
     ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
     yield from ((rule, head) for head in heads[1:] for rule in ahead)
     best = min(found, key=lambda each: each.cost).head if found else None
+    labels = lab.data.labels
+    both = ((labels == PRESENT).any(0) & (labels == ABSENT).any(0)).any()
     for rule in rules:
-        if not lab.is_fixed(rule):
+        # Predictions learned from labels of one kind say nothing to learn from.
+        if not lab.is_fixed(rule) and (both or not fixed):
             yield from ((rule, head) for head in ([best] if best else heads))
 
 
@@ -109,6 +114,7 @@ class _Lab:
         self.data = data
         self.head_args = head_args
         self.criterion = criterion
+        self.starts: dict[str, float] = {}
 
     def design(self, head: str) -> Design:
         """The features of a head."""
@@ -124,13 +130,18 @@ class _Lab:
         if self.is_fixed(rule):
             tried = self._sweep(rule, head)
         else:
-            near = next(
-                (each for each in found if (each.rule, each.head) == (Rule("bce"), head)), None
-            ) or self.candidate(Rule("bce"), head, found)
-            tried = self._climb(rule, head, near.weight_decay)
+            tried = self._climb(rule, head, self._start(head, found))
         decay = min(tried, key=lambda each: tried[each][0])
         costs = {each: cost for each, (cost, _) in sorted(tried.items())}
         return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])
+
+    def _start(self, head: str, found: Sequence[Candidate]) -> float:
+        """The best weight decay of a fit to the known labels, from where the search for other rules starts."""
+        known = Rule("bce")
+        if head not in self.starts:
+            same = [each.weight_decay for each in found if (each.rule, each.head) == (known, head)]
+            self.starts[head] = (same or [self.candidate(known, head, found).weight_decay])[0]
+        return self.starts[head]
 
     def _sweep(self, rule: Rule, head: str) -> dict[float, tuple[float, Tensor]]:
         """Cost and out-of-fold logits at each weight decay, from strong to weak, until the best lies behind."""
@@ -183,12 +194,16 @@ class _Lab:
         data = self.data
         whole = data.problem(head, self.design(head), decay)
         logits = torch.empty(data.labels.shape)
+        level = torch.empty(data.folds, data.labels.shape[1])
+        some = torch.linspace(0, len(logits) - 1, min(len(logits), LEVELLED_BY)).round().long()
         for number in range(data.folds):
             outside = data.fold != number
             inner = folds(data.labels[outside], INNER_FOLDS, number)
             method = build(data, rule, head, self.head_args)
             method.fit_full_batch(whole.part(outside, inner))
             logits[~outside] = predict(method, whole.maps[~outside])
+            level[number] = predict(method, whole.maps[some]).mean(0)
+        logits = levelled(logits, level, data.fold)
         return self.criterion(logits, data.labels), logits
 
     def refit(self, best: Candidate) -> Method:
