@@ -69,7 +69,7 @@ def test_the_mean_is_over_known_labels_of_classes_with_five_known_present_ones()
     assert found.others.value == pytest.approx(np.mean(others))
     shares = [(labels[:, c] == PRESENT).sum() / (labels[:, c] != UNKNOWN).sum() for c in range(2)]
     assert found.known.chance == pytest.approx(np.mean(shares))
-    assert "over 2 of 3 classes" in found.sentence
+    assert "over the 2 of 3 classes with at least 5 known present labels" in found.sentence
     assert any("fewer than 5 known present labels: tree" in line for line in found.lines)
 
 

@@ -15,8 +15,10 @@ from PIL import Image
 from partlabel import pictures, plots
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.table import LabelTable
+from partlabel.headline import headline
 from partlabel.metrics import evaluate
 from partlabel.report import Example, build
+from partlabel.run_report import settings
 
 CLASSES = ("cat", "dog", "tree")
 HOSTILE = "<img src=x onerror=\"alert('$a$')\">"
@@ -239,9 +241,9 @@ def test_classes_that_cannot_be_scored_are_named_with_the_reason(tmp_path: Path)
 
 def test_where_nothing_can_be_scored_the_page_still_stands(tmp_path: Path) -> None:
     nothing = evaluate(np.zeros((2, 1), np.float32), np.full((2, 1), UNKNOWN, np.int8), ["moon"])
-    page = build(tmp_path / "r.html", title="t", evaluation=nothing).read_text("utf-8")
-    assert "moon (no label is known)" in page
-    assert "nan" not in page and "–" not in page  # nothing is promised that cannot be measured
+    text = " ".join(read(build(tmp_path / "r.html", title="t", evaluation=nothing)).text)
+    assert "moon (no label is known)" in text
+    assert not re.search(r"\bnan\b|–", text)  # nothing is promised that cannot be measured
 
 
 def test_a_curve_goes_through_the_points_counted_by_hand(tmp_path: Path) -> None:
@@ -381,3 +383,84 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path, photos: LabelTable) ->
     given = everything(photos)
     first, second = (build(tmp_path / name, **given).read_bytes() for name in ("a.html", "b.html"))
     assert first == second
+
+
+def test_the_headline_comes_first_and_test_before_validation(tmp_path: Path, photos: LabelTable) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, (40, 3)).astype(np.int8)
+    scores = random.normal(size=labels.shape).astype(np.float32)
+    evaluation = evaluate(scores, labels, CLASSES)
+    headlines = [headline(kind, scores, labels, CLASSES) for kind in ("validation", "test")]
+    text = build(
+        tmp_path / "r.html", title="t", evaluation=evaluation, test=evaluation, headlines=headlines
+    ).read_text("utf-8")
+    shown = [each.sentence for each in headlines]
+    assert text.index(shown[1]) < text.index(shown[0]) < text.index('class="numbers"')
+    assert text.index('id="classes"') < text.index('id="classes-validation"')
+    assert f"<b>{100 * evaluation.map:.1f}</b><span>mAP, test</span>" in text
+
+
+def test_classes_with_fewer_than_five_known_positives_are_grey(tmp_path: Path) -> None:
+    labels = np.zeros((20, 2), np.int8)
+    labels[:5, 0], labels[:4, 1] = PRESENT, PRESENT
+    scores = np.random.default_rng(0).normal(size=labels.shape).astype(np.float32)
+    page = read(build(tmp_path / "r.html", title="t", evaluation=evaluate(scores, labels, ("cat", "dog"))))
+    grey = [row for row in page.all("tr") if row.get("class") == "few"]
+    assert len(grey) == 1
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert re.search(r'<tr class="few"[^>]*><td>dog</td>', text)
+    assert "Classes in grey have fewer than 5 known present labels" in text
+
+
+def test_positives_only_say_what_can_be_said_and_nothing_else(tmp_path: Path) -> None:
+    labels = np.where(np.random.default_rng(0).random((40, 3)) < 0.4, PRESENT, UNKNOWN).astype(np.int8)
+    scores = np.random.default_rng(1).normal(size=labels.shape).astype(np.float32)
+    told = headline("validation", scores, labels, CLASSES)
+    build(tmp_path / "r.html", title="t", evaluation=evaluate(scores, labels, CLASSES), headlines=[told])
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert told.others is not None and told.coverage is not None
+    assert (
+        f"<b>{100 * told.others.value:.1f}</b><span>mAP against all other images, validation</span>" in text
+    )
+    assert f"<b>{100 * told.coverage:.1f}</b><span>percent of the known present labels" in text
+    assert "--method assume_negative" in text
+    assert not re.search(r"\bnan\b|OF1|–", text)
+
+
+def test_settings_and_what_a_search_compared_are_complete(tmp_path: Path) -> None:
+    candidates = [
+        {"method": "bce", "head": "average", "weight_decay": 0.3, "cost": 0.29, "seconds": 1.0, "tried": []},
+        {"method": "soft_sst", "head": "covariance", "weight_decay": 0.03, "cost": 0.27, "seconds": 9.5},
+    ]
+    selection = {"criterion": "calibrated_cross_entropy", "folds": 3, "candidates": candidates}
+    description = {
+        "tagger": {"method": "soft_sst", "method_args": {"temperature": 0.5}, "head": "covariance"},
+        "training": {"epochs": 9, "weight_decay": None},
+        "selection": {"weight_decay": 0.03},
+        "recipe": "best",
+    }
+    build(tmp_path / "r.html", title="t", settings=settings(description), selection=selection)
+    text = (tmp_path / "r.html").read_text("utf-8")
+    for name, value in (
+        ("recipe", "best"), ("method", "soft_sst"), ("method.temperature", "0.5"), ("epochs", "9"),
+        ("weight_decay", "0.03"),
+    ):  # fmt: skip
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in text
+    rows = re.findall(r"<tr[^>]*><td>(\w+)</td><td>(\w+)</td><td>([\d.]+)</td><td>([\d.]+)</td>", text)
+    assert rows == [("soft_sst", "covariance", "0.03", "0.2700"), ("bce", "average", "0.3", "0.2900")]
+    assert "calibrated cross entropy" in text and "3-fold" in text
+
+
+def test_cards_promise_only_what_they_show(tmp_path: Path, photos: LabelTable) -> None:
+    plain = Example(photos.path(0), photos.labels[0], np.array([0.9, 0.2, 0.4]))
+    text = build(tmp_path / "r.html", title="t", table=photos, examples=[plain]).read_text("utf-8")
+    assert "Looking into images" in text
+    assert "where it looks" not in text and "come together" not in text
+
+
+def test_every_picture_has_its_size(tmp_path: Path, photos: LabelTable) -> None:
+    page = read(build(tmp_path / "r.html", **everything(photos)))
+    images = page.all("img")
+    assert images
+    assert all(int(image["width"]) > 0 and int(image["height"]) > 0 for image in images)
+    assert not any("loading" in image for image in images)

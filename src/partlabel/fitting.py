@@ -427,6 +427,7 @@ def write_results(
     from partlabel import metrics, report, run_report
 
     evaluation, predictions, examples = None, None, []
+    kind: Kind = "cross-validation" if parts.val is None else "validation"
     if parts.val is not None and outcome.val_logits is not None:
         predictions = (outcome.val_logits, parts.val.labels)
     elif outcome.selection is not None:
@@ -434,7 +435,6 @@ def write_results(
     if predictions is not None:
         evaluation = metrics.evaluate(*predictions, tagger.classes)
         evaluation.save(run.validation)
-        kind: Kind = "cross-validation" if parts.val is None else "validation"
         run_report.announce(run, kind, predictions, tagger.classes)
         examples = examples_of(tagger, (parts.train if parts.val is None else parts.val)[:EXAMPLES])
     tested = score_test(tagger, parts, find)
@@ -450,6 +450,7 @@ def write_results(
         table=parts.train,
         graph=graph,
         examples=examples,
+        kind=kind,
         **run_report.shown(run),
     )
 

@@ -146,7 +146,7 @@ class Headline:
     def _over(self, mean: Mean) -> str:
         if mean.classes == self.classes:
             return f"over all {_count(self.classes, 'class')}"
-        return f"over {mean.classes} of {_count(self.classes, 'class')}"
+        return f"over the {mean.classes} of {_count(self.classes, 'class')} with at least {FEWEST} known present labels"
 
     def _beside(self) -> list[str]:
         """Other figures, which tell how to take the first."""

@@ -21,8 +21,6 @@ from partlabel.cli import main
 from partlabel.codes import UNKNOWN
 from partlabel.data.table import LabelTable
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
 
 @pytest.fixture(scope="module")
 def trained(collection, tmp_path_factory):
@@ -256,20 +254,6 @@ def test_the_link_carries_any_token():
 
     token = "a+b/c=d&e#f%41 g"
     assert httpx.URL(serving.address("192.168.1.5", 80, token)).params["token"] == token
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser without a window."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright, which drives the browser, is not installed"
-    )
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.slow

@@ -1,0 +1,250 @@
+"""All pages in a real browser, on a desk and on a phone: nothing scrolls sideways, and what matters is in view."""
+
+import socket
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drawings import draw_photos
+from partlabel import report
+from partlabel.codes import UNKNOWN
+from partlabel.data.table import LabelTable
+from partlabel.headline import headline
+from partlabel.metrics import evaluate
+
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+SIZES = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+CLASSES = (
+    "red", "green", "a class whose name is long enough for two lines", "Averyveryverylongwordwithoutanyspacesinit",
+    *(f"class {n}" for n in range(26)),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> LabelTable:
+    """Thirty classes in forty photos of which the name of one is long, half of the labels unknown."""
+    folder = tmp_path_factory.mktemp("pages")
+    draw_photos(folder, 40)
+    long = "a-folder-of-photos-with-a-long-name/and-a-file-name-that-is-longer-still-than-that-0123456789.png"
+    (folder / long).parent.mkdir()
+    (folder / "00.png").rename(folder / long)
+    Image.new("RGB", (600, 200), "teal").save(folder / "01.png")
+    random = np.random.default_rng(0)
+    truth = (random.random((40, len(CLASSES))) < 0.2).astype(np.int8)
+    labels = np.where(random.random(truth.shape) < 0.5, UNKNOWN, truth).astype(np.int8)
+    return LabelTable((long, *(f"{n:02}.png" for n in range(1, 40))), CLASSES, labels, root=folder)
+
+
+@pytest.fixture(scope="module")
+def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The addresses of the pages that are files."""
+    from partlabel.cli import main
+
+    out = tmp_path_factory.mktemp("written")
+    random = np.random.default_rng(1)
+    truth = (random.random((40, len(CLASSES))) < 0.2).astype(np.int8)
+    scores = random.normal(size=truth.shape).astype(np.float32)
+    evaluation = evaluate(scores, truth, CLASSES)
+    example = report.Example(
+        table.path(0), table.labels[0], random.random(30), random.random((30, 30)), random.random((30, 4, 4))
+    )
+    candidates = [
+        {
+            "method": "assume_negative",
+            "head": "rooted_average",
+            "weight_decay": 0.3,
+            "cost": 0.2,
+            "seconds": 1,
+        }
+    ]
+    report.build(
+        out / "report.html", title="a-method@a-run-with-a-long-name-without-spaces", settings={"method": "soft_sst"},
+        evaluation=evaluation, test=evaluation, predictions=(scores, truth), table=table,
+        filled=random.random((40, 30)), graph=random.random((30, 30)), examples=[example],
+        headlines=[headline("test", scores, truth, CLASSES)], selection={"candidates": candidates},
+        history=[{"epoch": n, "terms": {"bce": 1 / (n + 1)}, "val_map": 0.1 * n} for n in range(3)],
+    )  # fmt: skip
+    header = [
+        "method",
+        *(f"{share} % known" for share in (10, 30, 50, 70, 90)),
+        "difference to the linear head",
+    ]
+    section = {"protocol": "uniform", "header": header, "lines": [[f"{word} ± 0.3" for word in header]] * 40}
+    section |= {"curves": None, "pseudo": []}
+    report.write_page(out / "bench.html", "bench.html", {"title": "bench", "sections": [section]})
+    table.save(out / "labels.csv")
+    words = ["inspect", out / "labels.csv", "--images", table.root, "--out", out / "inspect.html"]
+    assert main([*map(str, words)]) == 0
+    return {name: (out / f"{name}.html").as_uri() for name in ("report", "bench", "inspect")}
+
+
+@pytest.fixture(scope="module")
+def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
+    """The addresses of the pages on which people answer."""
+    pytest.importorskip("fastapi")
+    uvicorn = pytest.importorskip("uvicorn")
+    from partlabel.review import app, sheet_pages
+    from partlabel.review.decisions import Decisions
+    from partlabel.review.guard import Guard
+    from partlabel.review.looked import Looked
+    from partlabel.review.session import Session
+    from partlabel.review.sheets import Sheets
+
+    out = tmp_path_factory.mktemp("served")
+    random = np.random.default_rng(0)
+    features = random.normal(size=(40, 8))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    looked = Looked(random.normal(size=(40, 30)).astype(np.float32), features.astype(np.float16))
+    session = Session(table, looked, Decisions(out / "a.sqlite"))
+    sheets = Sheets(table, Decisions(out / "b.sqlite"), 20)
+    pages = {
+        "review": app.create(
+            session, Guard("127.0.0.1", None, "t"), title="a-method@a-run-with-a-long-name", port=1
+        ),
+        "sheet": sheet_pages.create(
+            sheets, Guard("127.0.0.1", None, "t"), title="a@run", run="runs/a", port=2
+        ),
+    }
+    running, addresses = [], {}
+    for name, page in pages.items():
+        bound = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(page, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        addresses[name] = f"http://127.0.0.1:{bound.getsockname()[1]}/"
+    addresses["who"] = f"{addresses['review']}who"
+    yield addresses
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(10)
+    session.decisions.close()
+    sheets.decisions.close()
+
+
+@pytest.fixture
+def opened(chromium, request):
+    """Opens a page at a size, and says what it complained about."""
+    contexts = []
+
+    def open_(address, size):
+        context = chromium.new_context(viewport=size, is_mobile=size is PHONE, has_touch=size is PHONE)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints = []
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def overflow(page):
+    """By how many pixels the page is wider than the screen."""
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.mark.slow
+@SIZES
+@pytest.mark.parametrize("name", ["report", "bench", "inspect"])
+def test_no_written_page_scrolls_sideways(opened, written, name, size):
+    page = opened(written[name], size)
+    assert overflow(page) <= 0
+    assert page.evaluate("innerWidth") == size["width"]  # a phone zooms out where something is too wide
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+@SIZES
+@pytest.mark.parametrize("name", ["review", "sheet", "who"])
+def test_no_served_page_scrolls_sideways(opened, served, name, size):
+    page = opened(served[name], size)
+    assert overflow(page) <= 0
+    assert page.evaluate("innerWidth") == size["width"]
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+@SIZES
+def test_yes_and_no_are_in_view_without_scrolling_and_within_reach_of_a_thumb(opened, served, size):
+    page = opened(served["review"], size)
+    for name in ("yes", "no", "skip"):
+        box = page.locator(f".answers .{name}").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"]
+        assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"]
+        if size is PHONE:
+            assert box["height"] >= 44  # the least that a finger hits
+            assert box["y"] > size["height"] * 2 / 3
+    heading, photo = page.locator("h1").bounding_box(), page.locator(".photo-large img").first.bounding_box()
+    assert heading["y"] >= 0 and heading["y"] + heading["height"] <= size["height"]
+    assert photo["y"] >= 0 and photo["y"] + photo["height"] <= size["height"]
+
+
+@pytest.mark.slow
+def test_menu_links_land_where_they_point(opened, written):
+    page = opened(written["report"], PHONE)
+    page.add_style_tag(content="html { scroll-behavior: auto !important }")
+    for link in page.locator("nav a").all():
+        target = link.get_attribute("href")
+        link.click()
+        page.wait_for_timeout(100)
+        top, bottom = page.evaluate(
+            "id => [document.querySelector(id).getBoundingClientRect().top,"
+            " document.documentElement.scrollHeight - scrollY - innerHeight]",
+            target,
+        )
+        assert abs(top) <= 2 or bottom <= 2, target  # or the page ends before
+
+
+@pytest.mark.slow
+def test_a_long_list_shows_that_it_scrolls_and_takes_keys(opened, written):
+    page = opened(written["report"], PHONE)
+    box = page.locator("#classes .scroll")
+    hidden, shadows, focusable = box.evaluate(
+        "e => [e.scrollHeight - e.clientHeight, getComputedStyle(e).backgroundImage.split('gradient').length,"
+        " e.tabIndex]"
+    )
+    assert hidden > 0 and shadows > 4 and focusable == 0
+    last = box.locator("th").last
+    assert last.inner_text() == "absent"  # no column is left out: the box scrolls to it
+    box.evaluate("e => { e.scrollLeft = e.scrollWidth }")
+    assert last.bounding_box()["x"] < PHONE["width"]
+
+
+@pytest.mark.slow
+@SIZES
+def test_all_tags_of_a_photo_are_answered_by_keys_and_by_touch(opened, served, size):
+    page = opened(served["sheet"], size)
+    done = int(page.locator(".counts b").inner_text())
+    save = page.locator(".save")
+    assert page.locator("input:checked").count() == 0 and save.is_disabled()
+    if size is PHONE:
+        page.locator(".tag .yes").nth(0).tap()
+        page.locator(".tag .cannot").nth(1).tap()
+        page.locator(".rest").tap()
+    else:
+        page.keyboard.press("y")
+        page.keyboard.press("s")
+        page.keyboard.press("r")
+    assert "28 tags" in page.locator("#confirm").inner_text()
+    page.get_by_role("button", name="Cancel").click()
+    assert page.locator("input:checked").count() == 2 and save.is_disabled()
+    page.locator(".rest").click()
+    page.get_by_role("button", name="Set absent").click()
+    page.wait_for_function("() => document.querySelectorAll('input:checked').length === 30")
+    given = [each.get_attribute("value") for each in page.locator("input:checked").all()]
+    assert given == ["present", "skip"] + ["absent"] * 28
+    bar = page.locator(".save-bar").bounding_box()
+    assert bar["y"] + bar["height"] <= size["height"]
+    save.click()
+    page.wait_for_function("n => document.querySelector('.counts b').textContent === String(n)", arg=done + 1)
+    assert page.locator("input:checked").count() == 0
+    page.keyboard.press("u")
+    page.wait_for_function("n => document.querySelector('.counts b').textContent === String(n)", arg=done)
+    assert page.locator("input:checked").count() == 30
+    assert page.complaints == []
