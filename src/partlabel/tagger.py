@@ -249,6 +249,7 @@ class Tagger:
                 config = config.with_options(weight_decay=decay)
                 checkpoint = run.last
                 description |= {"selection": {"weight_decay": decay}}
+            assert self.model is not None
             outcome = fitting.train(
                 self.model, self.view, config, parts, truth, run, checkpoint, pooled, trained=keep
             )
