@@ -92,7 +92,9 @@ def _plan(
     """What to try next, given what was found so far."""
     fixed = [rule for rule in rules if lab.is_fixed(rule)]
     if not bool((lab.data.labels == UNKNOWN).any()) and Rule("bce") in fixed:
-        fixed = [Rule("bce")]  # with nothing unknown, the rules are one
+        fixed = [
+            rule for rule in fixed if rule.method in ("bce", "label_smoothing")
+        ]  # the others are bce then
     yield from ((rule, heads[0]) for rule in fixed)
     ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
     yield from ((rule, head) for head in heads[1:] for rule in ahead)
