@@ -127,10 +127,8 @@ class _Lab:
     def candidate(self, rule: Rule, head: str, found: Sequence[Candidate]) -> Candidate:
         """A rule on a head at its best weight decay."""
         began = time.monotonic()
-        if self.is_fixed(rule):
-            tried = self._sweep(rule, head)
-        else:
-            tried = self._climb(rule, head, self._start(head, found))
+        fixed = self.is_fixed(rule)
+        tried = self._sweep(rule, head) if fixed else self._climb(rule, head, self._start(head, found))
         decay = min(tried, key=lambda each: tried[each][0])
         costs = {each: cost for each, (cost, _) in sorted(tried.items())}
         return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])
