@@ -73,7 +73,8 @@ def search(
         if all((each.rule, each.head) != (rule, head) for each in found):
             found.append(lab.candidate(rule, head, found))
     found.sort(key=lambda each: each.cost)
-    best = found[0]
+    best = lab.chosen(found)
+    found = [best, *(each for each in found if each is not best)]
     model = lab.refit(best)
     return Selection(
         candidates=tuple(found),
@@ -203,6 +204,25 @@ class _Lab:
             level[number] = predict(method, whole.maps[some]).mean(0)
         logits = levelled(logits, level, data.fold)
         return self.criterion(logits, data.labels), logits
+
+    def chosen(self, found: Sequence[Candidate]) -> Candidate:
+        """The best candidate; of those that learn from predictions only one that is clearly better than the others.
+
+        They have more freedom, and with few labels their costs are noisy: the mean gain over the classes has to exceed
+        its standard error.
+        """
+        fixed = [each for each in found if self.is_fixed(each.rule)]
+        if not fixed or found[0] is fixed[0]:
+            return found[0]
+        gains = self._by_class(fixed[0]) - self._by_class(found[0])
+        clear = len(gains) > 1 and gains.mean() > gains.std() / len(gains) ** 0.5
+        return found[0] if clear else fixed[0]
+
+    def _by_class(self, candidate: Candidate) -> Float[Tensor, " class"]:
+        """The criterion of each class that is known to be present somewhere."""
+        labels = self.data.labels
+        used = [[number] for number in (labels == PRESENT).any(0).nonzero().flatten().tolist()]
+        return torch.tensor([self.criterion(candidate.logits[:, c], labels[:, c]) for c in used])
 
     def refit(self, best: Candidate) -> Method:
         """The best candidate, fitted to all images."""
