@@ -97,9 +97,9 @@ def calibrated_costs(logits: Float[Tensor, "image class"], labels: Labels) -> Fl
 
     Without calibration, a model whose logits are shifted, as assuming unknown labels absent does, would lose to one
     that ranks worse. The logits of each class are first centred on the log-odds of its known labels, so that the
-    penalty on the offsets, which keeps those of rare classes in bounds, does not depend on the shift, and all are divided
-    by their spread, so that the penalty on the slope does not depend on it: a very strong weight decay leaves logits that
-    are tiny, and may rank well.
+    penalty on the offsets, which keeps those of rare classes in bounds, does not depend on the shift; and all are
+    divided by their spread, so that the penalty on the slope does not depend on it: a very strong weight decay leaves
+    logits that are tiny, and may rank well.
     """
     known = labels != UNKNOWN
     prior = (((labels == PRESENT).sum(0) + 0.5) / (known.sum(0) + 1)).logit()

@@ -92,7 +92,9 @@ def _plan(
     """What to try next, given what was found so far."""
     fixed = [rule for rule in rules if lab.is_fixed(rule)]
     if not bool((lab.data.labels == UNKNOWN).any()) and Rule("bce") in fixed:
-        fixed = [Rule("bce")]  # with nothing unknown, the rules are one
+        fixed = [
+            rule for rule in fixed if rule.method in ("bce", "label_smoothing")
+        ]  # the others are bce then
     yield from ((rule, heads[0]) for rule in fixed)
     ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
     yield from ((rule, head) for head in heads[1:] for rule in ahead)
@@ -125,10 +127,8 @@ class _Lab:
     def candidate(self, rule: Rule, head: str, found: Sequence[Candidate]) -> Candidate:
         """A rule on a head at its best weight decay."""
         began = time.monotonic()
-        if self.is_fixed(rule):
-            tried = self._sweep(rule, head)
-        else:
-            tried = self._climb(rule, head, self._start(head, found))
+        fixed = self.is_fixed(rule)
+        tried = self._sweep(rule, head) if fixed else self._climb(rule, head, self._start(head, found))
         decay = min(tried, key=lambda each: tried[each][0])
         costs = {each: cost for each, (cost, _) in sorted(tried.items())}
         return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])
