@@ -1,7 +1,7 @@
 """The search: in which order candidates are tried, and what is kept.
 
 First every rule for unknown labels on one head, over a path of weight decays; then the best rules on the other heads;
-then the rules that learn from predictions, on the best head. The winner is fitted again on all training images.
+then the rules that learn from predictions, on the heads that are theirs by default. The winner is fitted again on all training images.
 """
 
 import time
@@ -14,10 +14,12 @@ from torch import Tensor
 
 from partlabel import methods
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.labels import Labels
 from partlabel.methods import Method
 from partlabel.progress import track
+from partlabel.selection.advice import kind_of
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
-from partlabel.selection.criteria import Criterion, unexplained
+from partlabel.selection.criteria import Criterion, unexplained, unexplained_by_class
 from partlabel.selection.cross_validation import (
     FINAL_TOLERANCE,
     INNER_FOLDS,
@@ -39,6 +41,8 @@ FURTHER = 8
 """Steps that a path may be extended by on either side."""
 RISING = 2
 """Steps in a row that must be worse before a path ends."""
+ALIKE = 2.0
+"""Standard errors of a difference up to which two candidates are taken to be alike."""
 BEST_RULES = 2
 """Rules that are tried on the other heads."""
 MANY = 4_000
@@ -73,7 +77,9 @@ def search(
         if all((each.rule, each.head) != (rule, head) for each in found):
             found.append(lab.candidate(rule, head, found))
     found.sort(key=lambda each: each.cost)
-    best = lab.chosen(found)
+    best = _preferred(found, data.labels)
+    if best is found[0] and not _suits(best, data.labels):
+        best = lab.chosen(found)
     found = [best, *(each for each in found if each is not best)]
     model = lab.refit(best)
     return Selection(
@@ -85,6 +91,31 @@ def search(
         seconds=time.monotonic() - began,
         model=model,
     )
+
+
+def _preferred(found: Sequence[Candidate], labels: Labels) -> Candidate:
+    """The best candidate, or that of the method which suits such labels, where the two cannot be told apart.
+
+    The labels that a class lacks most, presences, are what cross-validation has least of: with one to five of them it
+    hardly sees what votes of similar images are worth. So between candidates that are within `ALIKE` standard errors of
+    the mean difference over classes, the decision table decides (`advice.py`), and that only for `TEACHING` methods.
+    """
+    best = found[0]
+    if not (labels != UNKNOWN).any():
+        return best
+    costs = unexplained_by_class(best.logits, labels)
+    used = (labels == PRESENT).any(0)
+    for each in found:
+        if each.rule in TEACHING and _suits(each, labels):
+            worse = (unexplained_by_class(each.logits, labels) - costs)[used]
+            if len(worse) > 1 and worse.mean() <= ALIKE * worse.std() / len(worse) ** 0.5:
+                return each
+    return best
+
+
+def _suits(candidate: Candidate, labels: Labels) -> bool:
+    """Whether the decision table recommends a candidate's method for this kind of labels."""
+    return bool((labels != UNKNOWN).any()) and kind_of(labels.numpy()).method == candidate.rule.method
 
 
 def _plan(
@@ -105,7 +136,8 @@ def _plan(
     for rule in rules:
         # Predictions learned from labels of one kind say nothing to learn from.
         if not lab.is_fixed(rule) and (both or not fixed):
-            yield from ((rule, head) for head in ([best] if best else heads))
+            own = methods.get(rule.method).default_head
+            yield from ((rule, head) for head in ([own if own in heads else best] if best else heads))
 
 
 class _Lab:
