@@ -231,9 +231,9 @@ class Tagger:
                 self.model, self.view, config, parts, run, self.selection, trained=keep
             )
         else:
+            assert self.model is not None
             pooled = start_from is not None
             if selecting.searches_by_steps(self.settings, config, parts):
-                assert self.model is not None
                 if not pooled:
                     fitting.fit_pooling(
                         self.model.backbone,
