@@ -66,7 +66,8 @@ def _run(argv: list[str]) -> None:
     description = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
     parser = Parser(f"partlabel {verb}", rest, description, config=verb == "train")
     OPTIONS.get(verb, _options)(parser, function)
-    function(**parser.parse())
+    recipe = {"recipe": ", ".join(name for name, _ in parser.configurations)} if parser.configurations else {}
+    function(**parser.parse(), **recipe)
 
 
 def _overview() -> str:
@@ -116,7 +117,7 @@ def _train_options(parser: Parser, function: Callable) -> None:
     from partlabel.tagger import Tagger
 
     own = ("method", "method_args", "head", "head_args")
-    _options(parser, function, skip=own)
+    _options(parser, function, skip=(*own, "recipe"))
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
 
     def auto() -> None:

@@ -156,7 +156,10 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     candidates = sorted(selection["candidates"], key=lambda each: each.get("cost", 0.0))
     rows = [
-        {name: each.get(name) for name in ("method", "head", "weight_decay", "cost", "seconds")}
+        {
+            name: each.get(name)
+            for name in ("method", "method_args", "head", "weight_decay", "cost", "seconds")
+        }
         for each in candidates
     ]
     criterion = str(selection.get("criterion", "")).replace("_", " ")

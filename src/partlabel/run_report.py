@@ -52,11 +52,15 @@ def settings(description: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         description: As `config.json` has it.
     """
+    from partlabel.selecting import UNUSED
+
     tagger, training = description.get("tagger", {}), description.get("training", {})
     chosen = description.get("selection", {})
+    if "method" in chosen:  # fitted at once: what only steps use was not used
+        training = {name: value for name, value in training.items() if name not in UNUSED}
     first = {name: value for name, value in tagger.items() if name not in ("method_args", "head_args")}
     return {
-        **({"recipe": description["recipe"]} if description.get("recipe") else {}),
+        "recipe": description.get("recipe"),
         **first,
         "method": first.get("method"),
         **{f"method.{name}": value for name, value in tagger.get("method_args", {}).items()},

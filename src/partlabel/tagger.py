@@ -68,6 +68,7 @@ class Tagger:
         lean: Whether it holds only what prediction needs, and not what training kept besides.
         settings: The arguments that rebuild it; after a search, with the method and the head that were found.
         selection: What the search of the last `fit` found; None without one.
+        recipe: The recipes or files that settings came from, for the record; None without one.
         cache: The feature cache that training left, and that scoring looks into.
         name: Method and run, as in `sst@a`: the source of the labels it fills in.
     """
@@ -101,6 +102,7 @@ class Tagger:
             "words": None if words is None else str(words),
         }
         self._asked = dict(self.settings)
+        self.recipe: str | None = None
         self.selection: Selection | None = None
         self.model: Method | None = None
         self.completion: Completion | None = None
@@ -210,6 +212,8 @@ class Tagger:
         description = self._description() | {"training": config.to_dict(), "data": about}
         if start_from is not None:
             description["started_from"] = str(start_from)
+        if self.recipe is not None:
+            description["recipe"] = self.recipe
         writes = ranks.is_first() or not config.several
         checkpoint = run.start(description, resume) if writes else run.join(resume)
         if writes:

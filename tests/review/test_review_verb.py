@@ -139,6 +139,46 @@ def test_decisions_survive_the_kill_of_the_server_and_become_labels_that_are_tra
     assert reviewed.split == table.split
 
 
+@pytest.mark.slow
+def test_a_calibration_set_survives_the_kill_of_the_server_and_is_marked_in_the_exported_table(
+    run, tmp_path, capsys, serve
+):
+    table = LabelTable.read(run / "labels.parquet")
+    server = serve(run, "--calibrate", "12")
+    assert "12 photos drawn at random from 24, of which 0 are complete" in server.said
+    rows = []
+    for _ in range(2):
+        with httpx.Client(base_url=server.address, headers={"Origin": server.address}) as browser:
+            form = re.search(r'<form class="tags-of-photo".*?</figure>', browser.get("/").text, re.DOTALL)[0]
+            data = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)) | {"what": "complete"}
+            rows.append(int(data["row"]))
+            assert (
+                browser.post("/sheet", data=data | {f"t{c}": "absent" for c in range(4)}).status_code == 303
+            )
+    server.end(signal.SIGKILL)
+    server = serve(run, "--calibrate", "12")
+    done = int(re.search(r"of which (\d+) are complete", server.said)[1])
+    known_before = (table.labels != UNKNOWN).all(axis=1)
+    assert 2 <= done <= 2 + known_before.sum()  # drawn images that the table knows count, too
+    server.end()
+    out = tmp_path / "reviewed.csv"
+    assert main(["review", str(run), "--export", str(out)]) == 0
+    assert f"{done} images are marked in the column calibration" in capsys.readouterr().out
+    reviewed = LabelTable.read(out)
+    assert reviewed.classes == table.classes
+    marked = {row for row, mark in enumerate(reviewed.calibration) if mark}
+    assert marked >= set(rows) and len(marked) == done
+    assert all(known_before[row] for row in marked - set(rows))
+    assert (reviewed.labels[sorted(marked)] != UNKNOWN).all()
+    known = table.labels != UNKNOWN
+    assert (reviewed.labels[known] == table.labels[known]).all()
+
+
+def test_a_calibration_set_of_no_photos_is_refused(run, capsys):
+    assert main(["review", str(run), "--calibrate", "0"]) == 2
+    assert "--calibrate 0: name the number of photos to draw, for example 40" in capsys.readouterr().err
+
+
 def test_disputes_are_said_and_listed(run, tmp_path, capsys):
     from partlabel.review.decisions import Cell, Decisions
     from partlabel.run import Run

@@ -36,6 +36,7 @@ def train(
     format: dict[str, Any],
     method: dict[str, Any],
     head: dict[str, Any],
+    recipe: str | None = None,
     **options: Any,
 ) -> None:
     """Train a tagger on a table's known labels.
@@ -56,6 +57,7 @@ def train(
         format: Of the table.
         method: How to learn.
         head: From feature map to classes.
+        recipe: What --config named, for the record.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
     from partlabel import ranks
@@ -76,6 +78,7 @@ def train(
     if names["head"] == AUTO:
         names["head"] = None
     tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
+    tagger.recipe = recipe
     if ranks.is_first():
         _say_advice(given.part("train") if "train" in given.parts else given)
     try:
