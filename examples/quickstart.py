@@ -74,16 +74,18 @@ for name, code in (("present", PRESENT), ("absent", ABSENT), ("unknown", UNKNOWN
 # %% [markdown]
 # ## Training
 #
-# The default method, `soft_sst`: known labels of similar images vote for unknown ones. `truth` only measures the
-# pseudo-labels; nothing is learned from it.
+# With `soft_sst`, known labels of similar images vote for unknown ones. It is trained by steps here, so that its
+# pseudo-labels can be followed; without a method, settings are found by cross-validation (docs/selection.md). `truth` only
+# measures the pseudo-labels; nothing is learned from it.
 
 # %%
-tagger = Tagger(table.classes, image_size=128)
+tagger = Tagger(table.classes, "soft_sst", image_size=128)
 tagger.fit(
     table,
     truth=truth,
     out=folder / "run",
     epochs=EPOCHS,
+    weight_decay=0.02,
     cache="features",
     cache_dir=str(folder / "cache"),
 )

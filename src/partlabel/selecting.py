@@ -57,7 +57,7 @@ UNUSED = (
 
 TRIALS = "search"
 """Folder in the run's, of trainings with one weight decay each."""
-DECAY_STEP, MOST_STEPS = 4.0, 4
+DECAY_STEP, MOST_STEPS = 4.0, 6
 """Factor between the weight decays that are tried by training, and steps in either direction, at most."""
 
 

@@ -244,9 +244,9 @@ class Tagger:
                 self.model, self.view, config, parts, run, self.selection, trained=keep
             )
         else:
+            assert self.model is not None
             pooled = start_from is not None
             if selecting.searches_by_steps(self.settings, config, parts):
-                assert self.model is not None
                 if not pooled:
                     fitting.fit_pooling(
                         self.model.backbone,
@@ -262,6 +262,7 @@ class Tagger:
                 config = config.with_options(weight_decay=decay)
                 checkpoint = run.last
                 description |= {"selection": {"weight_decay": decay}}
+            assert self.model is not None
             outcome = fitting.train(
                 self.model, self.view, config, parts, truth, run, checkpoint, pooled, trained=keep
             )

@@ -32,17 +32,16 @@ def test_useless_logits_leave_all_and_perfect_ones_next_to_nothing():
     logits, truth = _problem()
     labels = torch.from_numpy(truth)
     assert relative_cross_entropy(torch.zeros_like(logits), labels) == pytest.approx(1, abs=0.01)
-    assert relative_cross_entropy(50 * (labels.float() - 0.5), labels) < 0.01
+    assert relative_cross_entropy(50 * (labels.float() - 0.5), labels) < 0.02
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.floats(0.5, 2), st.floats(-3, 3))
-def test_a_slope_and_a_shift_of_the_logits_hardly_matter(slope, shift):
+@given(st.floats(-6, 3), st.floats(-3, 3))
+def test_the_scale_and_a_shift_of_the_logits_do_not_matter(exponent, shift):
     logits, truth = _problem()
     labels = torch.from_numpy(hiding.editor(truth, seed=1))
-    assert relative_cross_entropy(slope * logits + shift, labels) == pytest.approx(
-        relative_cross_entropy(logits, labels), abs=0.005
-    )
+    moved = 10**exponent * logits.double() + shift
+    assert unexplained(moved, labels) == pytest.approx(unexplained(logits, labels), abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -14,29 +14,41 @@ from partlabel.labels import Labels
 Criterion = Callable[[Float[Tensor, "image class"], Labels], float]
 FEW = 10.0
 """Known presences of a class at which its average precision counts as much as its likelihood."""
+FEWEST = 5
+"""Known presences of a class, for its average precision to take part."""
 LEAST = 1.0
 """Nats that a constant prediction of a class is taken to cost, at least."""
 
 
 def unexplained(logits: Float[Tensor, "image class"], labels: Labels) -> float:
-    """Mean over classes of `(1 - w) U + w (1 - AP)`, `w = n / (n + FEW)` for n known presences; lower is better.
+    """Mean over classes of `unexplained_by_class`; lower is better.
+
+    Classes of which nothing is known to be present are left out.
+    """
+    used = (labels == PRESENT).any(0)
+    if not used.any():
+        return float(calibrated_costs(logits, labels).sum())
+    return float(unexplained_by_class(logits, labels)[used].mean())
+
+
+def unexplained_by_class(logits: Float[Tensor, "image class"], labels: Labels) -> Float[Tensor, " class"]:
+    """`(1 - w) U + w (1 - AP)` of each class, `w = n / (n + FEW)` for n known presences; lower is better.
+
+    With fewer than `FEWEST` known presences w is 0.
 
     U is `relative_costs`, AP the mean of the average precision on known labels and of known presences among all
     labels; the latter alone where no absence is known. Average precision is what is wanted, and noise over a few
     presences; the likelihood is steady, and says little about which labels come first. docs/log.md compares this with
-    others. Classes of which nothing is known to be present are left out.
+    others.
     """
     present = labels == PRESENT
-    used = present.any(0)
-    if not used.any():
-        return float(calibrated_costs(logits, labels).sum())
     among_all = average_precisions(logits, present, torch.ones_like(present))
     among_known = average_precisions(logits, present, labels != UNKNOWN)
     one_sided = (labels == ABSENT).sum(0) == 0
     ranked = torch.where(one_sided, among_all, (among_all + among_known) / 2)
     count = present.sum(0)
-    weight = count / (count + FEW)
-    return float(((1 - weight) * relative_costs(logits, labels) + weight * (1 - ranked))[used].mean())
+    weight = torch.where(count < FEWEST, 0.0, count / (count + FEW))
+    return (1 - weight) * relative_costs(logits, labels) + weight * (1 - ranked)
 
 
 def relative_cross_entropy(logits: Float[Tensor, "image class"], labels: Labels) -> float:
@@ -68,7 +80,7 @@ def average_precisions(
     among: Bool[Tensor, "image class"],
 ) -> Float[Tensor, " class"]:
     """Average precision of each class on some of its labels; 0 where none of them is present."""
-    order = logits.masked_fill(~among, -torch.inf).argsort(0, descending=True, stable=True)
+    order = logits.masked_fill(~among, -torch.inf).argsort(dim=0, descending=True, stable=True)
     hits = (present & among).gather(0, order).double()
     ranks = torch.arange(1, len(hits) + 1, device=hits.device)[:, None]
     return (hits.cumsum(0) / ranks * hits).sum(0) / hits.sum(0).clamp(min=1)
@@ -93,11 +105,14 @@ def calibrated_costs(logits: Float[Tensor, "image class"], labels: Labels) -> Fl
 
     Without calibration, a model whose logits are shifted, as assuming unknown labels absent does, would lose to one
     that ranks worse. The logits of each class are first centred on the log-odds of its known labels, so that the
-    penalty on the offsets, which keeps those of rare classes in bounds, does not depend on the shift.
+    penalty on the offsets, which keeps those of rare classes in bounds, does not depend on the shift; and all are
+    divided by their spread, so that the penalty on the slope does not depend on it: a very strong weight decay leaves
+    logits that are tiny, and may rank well.
     """
     known = labels != UNKNOWN
     prior = (((labels == PRESENT).sum(0) + 0.5) / (known.sum(0) + 1)).logit()
     centred = logits - logits.mean(0)
+    centred = centred / centred.square().mean().sqrt().clamp(min=1e-30)
     found = calibrate(centred + prior, prior, labels)
     odds = prior + found.offset + found.slope * centred
     return binary_cross_entropy_with_logits(

@@ -22,7 +22,7 @@ class Selection:
     """What the search found.
 
     Attributes:
-        candidates: Each rule on each head that was tried, at its best weight decay, best first.
+        candidates: Each rule on each head that was tried, at its best weight decay: the chosen one first.
         criterion: Name of what they are judged by; lower is better.
         images: Number of training images.
         known: Number of known labels.
@@ -41,7 +41,7 @@ class Selection:
 
     @property
     def winner(self) -> Candidate:
-        """The best candidate."""
+        """The chosen candidate."""
         return self.candidates[0]
 
     @property

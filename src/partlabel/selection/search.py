@@ -1,7 +1,8 @@
 """The search: in which order candidates are tried, and what is kept.
 
 First every rule for unknown labels on one head, over a path of weight decays; then the best rules on the other heads;
-then the rules that learn from predictions, on the best head. The winner is fitted again on all training images.
+then the rules that learn from predictions, on the heads that are theirs by default. The winner is fitted again on all
+training images.
 """
 
 import time
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from partlabel import methods
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.labels import Labels
 from partlabel.methods import Method
 from partlabel.progress import track
+from partlabel.selection.advice import kind_of
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
-from partlabel.selection.criteria import Criterion, unexplained
+from partlabel.selection.criteria import Criterion, unexplained, unexplained_by_class
 from partlabel.selection.cross_validation import (
     FINAL_TOLERANCE,
     INNER_FOLDS,
@@ -39,6 +42,8 @@ FURTHER = 8
 """Steps that a path may be extended by on either side."""
 RISING = 2
 """Steps in a row that must be worse before a path ends."""
+ALIKE = 2.0
+"""Standard errors of a difference up to which two candidates are taken to be alike."""
 BEST_RULES = 2
 """Rules that are tried on the other heads."""
 MANY = 4_000
@@ -75,7 +80,10 @@ def search(
         if all((each.rule, each.head) != (rule, head) for each in found):
             found.append(lab.candidate(rule, head, found))
     found.sort(key=lambda each: each.cost)
-    best = found[0]
+    best = _preferred(found, data.labels)
+    if best is found[0] and not _suits(best, data.labels):
+        best = lab.chosen(found)
+    found = [best, *(each for each in found if each is not best)]
     model = lab.refit(best)
     return Selection(
         candidates=tuple(found),
@@ -88,13 +96,40 @@ def search(
     )
 
 
+def _preferred(found: Sequence[Candidate], labels: Labels) -> Candidate:
+    """The best candidate, or that of the method which suits such labels, where the two cannot be told apart.
+
+    The labels that a class lacks most, presences, are what cross-validation has least of: with one to five of them it
+    hardly sees what votes of similar images are worth. So between candidates that are within `ALIKE` standard errors of
+    the mean difference over classes, the decision table decides (`advice.py`), and that only for `TEACHING` methods.
+    """
+    best = found[0]
+    if not (labels != UNKNOWN).any():
+        return best
+    costs = unexplained_by_class(best.logits, labels)
+    used = (labels == PRESENT).any(0)
+    for each in found:
+        if each.rule in TEACHING and _suits(each, labels):
+            worse = (unexplained_by_class(each.logits, labels) - costs)[used]
+            if len(worse) > 1 and worse.mean() <= ALIKE * worse.std() / len(worse) ** 0.5:
+                return each
+    return best
+
+
+def _suits(candidate: Candidate, labels: Labels) -> bool:
+    """Whether the decision table recommends a candidate's method for this kind of labels."""
+    return bool((labels != UNKNOWN).any()) and kind_of(labels.numpy()).method == candidate.rule.method
+
+
 def _plan(
     lab: "_Lab", rules: Sequence[Rule], heads: Sequence[str], found: list[Candidate]
 ) -> Iterator[tuple[Rule, str]]:
     """What to try next, given what was found so far."""
     fixed = [rule for rule in rules if lab.is_fixed(rule)]
     if not bool((lab.data.labels == UNKNOWN).any()) and Rule("bce") in fixed:
-        fixed = [Rule("bce")]  # with nothing unknown, the rules are one
+        fixed = [
+            rule for rule in fixed if rule.method in ("bce", "label_smoothing")
+        ]  # the others are bce then
     yield from ((rule, heads[0]) for rule in fixed)
     ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
     yield from ((rule, head) for head in heads[1:] for rule in ahead)
@@ -104,7 +139,8 @@ def _plan(
     for rule in rules:
         # Predictions learned from labels of one kind say nothing to learn from.
         if not lab.is_fixed(rule) and (both or not fixed):
-            yield from ((rule, head) for head in ([best] if best else heads))
+            own = methods.get(rule.method).default_head
+            yield from ((rule, head) for head in ([own if own in heads else best] if best else heads))
 
 
 class _Lab:
@@ -127,10 +163,8 @@ class _Lab:
     def candidate(self, rule: Rule, head: str, found: Sequence[Candidate]) -> Candidate:
         """A rule on a head at its best weight decay."""
         began = time.monotonic()
-        if self.is_fixed(rule):
-            tried = self._sweep(rule, head)
-        else:
-            tried = self._climb(rule, head, self._start(head, found))
+        fixed = self.is_fixed(rule)
+        tried = self._sweep(rule, head) if fixed else self._climb(rule, head, self._start(head, found))
         decay = min(tried, key=lambda each: tried[each][0])
         costs = {each: cost for each, (cost, _) in sorted(tried.items())}
         return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])
@@ -205,6 +239,25 @@ class _Lab:
             level[number] = predict(method, whole.maps[some]).mean(0)
         logits = levelled(logits, level, data.fold)
         return self.criterion(logits, data.labels), logits
+
+    def chosen(self, found: Sequence[Candidate]) -> Candidate:
+        """The best candidate; of those that learn from predictions only one that is clearly better than the others.
+
+        They have more freedom, and with few labels their costs are noisy: the mean gain over the classes has to exceed
+        its standard error.
+        """
+        fixed = [each for each in found if self.is_fixed(each.rule)]
+        if not fixed or found[0] is fixed[0]:
+            return found[0]
+        gains = self._by_class(fixed[0]) - self._by_class(found[0])
+        clear = len(gains) > 1 and gains.mean() > gains.std() / len(gains) ** 0.5
+        return found[0] if clear else fixed[0]
+
+    def _by_class(self, candidate: Candidate) -> Float[Tensor, " class"]:
+        """The criterion of each class that is known to be present somewhere."""
+        labels = self.data.labels
+        used = [[number] for number in (labels == PRESENT).any(0).nonzero().flatten().tolist()]
+        return torch.tensor([self.criterion(candidate.logits[:, c], labels[:, c]) for c in used])
 
     def refit(self, best: Candidate) -> Method:
         """The best candidate, fitted to all images."""

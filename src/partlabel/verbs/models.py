@@ -437,13 +437,11 @@ def _print_lines(found: "Headline") -> None:
 
 
 def _say_advice(table: "LabelTable") -> None:
-    """The line about which method suits the labels that are known."""
-    from importlib.util import find_spec
+    """The line about which method suits the labels that are known; training itself refuses a table without any."""
+    from partlabel.selection.advice import advice
 
-    if find_spec("partlabel.selection.advice") is not None:
-        from importlib import import_module
-
-        print(import_module("partlabel.selection.advice").advice(table.labels))
+    if table.known:
+        print(advice(table.labels))
 
 
 def _part(table: "LabelTable", name: str) -> str | None:
