@@ -567,7 +567,7 @@ def _log_loss(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray,
     return float(np.logaddexp(0, np.where(labels[known] == PRESENT, -z, z)).mean())
 
 
-def _sigmoid(logits: Float[np.ndarray, " number"]) -> Float[np.ndarray, " number"]:
+def _sigmoid(logits: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     return 1 / (1 + np.exp(-logits))
 
 

@@ -84,7 +84,7 @@ def test_known_and_expected_present_labels_are_as_many_as_given():
     blank = labels == UNKNOWN
     expected = np.where(blank, sigmoid(found.scale_filling.logits(scores).astype(float)), 0).sum(0)
     total = (labels == PRESENT).sum(0) + expected
-    np.testing.assert_allclose(total, share * len(scores), rtol=0.01)
+    np.testing.assert_allclose(total, share * len(scores), rtol=0.03)
 
 
 def test_a_class_that_is_left_out_is_shifted_as_the_others_are():

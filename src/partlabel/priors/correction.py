@@ -130,6 +130,7 @@ def correct(
     labels: Int8[np.ndarray, "image class"],
     asked: Asked | None = None,
     prevalence: Float[np.ndarray, " class"] | float | None = None,
+    known: tuple[SelectionModel, bool] | None = None,
 ) -> Correction:
     """Find the correction by the best source there is: calibration set, given prevalence, estimate.
 
@@ -140,11 +141,12 @@ def correct(
         asked: The calibration set.
         prevalence: Share of images that show each class, NaN where it is not known; or the mean number of present
             classes per image.
+        known: What `estimated` gave for these scores, where it was asked before.
 
     Raises:
         ValueError: No label is known to be present.
     """
-    model, fair = estimated(scores, labels)
+    model, fair = known or estimated(scores, labels)
     same = voted is scores
     first = model if same else estimated(voted, labels, fair)[0]
     if asked is not None:
