@@ -34,7 +34,7 @@ from partlabel import LabelTable, tuning
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import hiding, statistics
 from partlabel.priors import estimators
-from partlabel.priors.correction import Asked, Correction, correct
+from partlabel.priors.correction import Asked, Correction, correct, estimated
 from partlabel.priors.expected import accepted, expected_right
 from partlabel.progress import track
 
@@ -69,7 +69,7 @@ def main() -> None:
     rows: list[dict] = []
     for data in options.data:
         inputs = load(data, options.features, options.cache)
-        cells = [(scheme, seed) for scheme in SCHEMES for seed in SEEDS]
+        cells = [(scheme, seed) for seed in SEEDS for scheme in SCHEMES]
         for scheme, seed in track(cells, data, len(cells)):
             one = priors if options.priors else probabilities
             rows += [
@@ -174,11 +174,9 @@ def probabilities(inputs: tuple, scheme: str, seed: int) -> Iterator[dict]:
     asked = Asked(scores[rows], scores[rows], truth[rows], blank[rows])
     tags = float((truth == PRESENT).sum(1).mean())
     found: dict[str, Correction | None] = {"as the model says": None}
-    arms = {
-        "estimate": correct(scores, scores, labels),
-        "prevalence": correct(scores, scores, labels, None, tags),
-    }
-    arms["calibration set"] = correct(scores, scores, labels, asked)
+    given = {"estimate": (None, None), "prevalence": (None, tags), "calibration set": (asked, None)}
+    known = estimated(scores, labels)
+    arms = {name: correct(scores, scores, labels, *each, known) for name, each in given.items()}
     for arm, correction in (found | arms).items():
         yield from judge(arm, correction, scores, judged, truth, test, blank)
     if known_absent:

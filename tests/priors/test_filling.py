@@ -81,7 +81,7 @@ def test_logits_of_another_table_are_refused(run):
 
 
 def test_labels_are_filled_at_a_precision_and_it_is_said_how_many_are_right(run, tmp_path, capsys):
-    train, logits = kept(run)
+    train, _ = kept(run)
     path = train.with_split(None).save(tmp_path / "given.csv")
     images = str(train.root)
     out = tmp_path / "filled.csv"
