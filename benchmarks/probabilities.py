@@ -3,7 +3,7 @@ r"""Are probabilities right on average when labels are not missing at random, an
     python benchmarks/probabilities.py --data coco18 --data ccp --out benchmarks/results/probabilities.csv
 
 Labels of the training images are hidden by every scheme of `partlabel hide`; a linear head on pooled features of a
-frozen `tf_efficientnet_lite0` (square roots of the means, standardised) is fitted to what is left, by 5-fold
+frozen `tf_efficientnet_lite0` (square roots of the means, standardised) is fitted to what is left, by 3-fold
 cross-validation over images, so that every training image is scored by a head that did not see it. Unknown labels are
 left out of the loss, or taken for absent where nearly all known ones are present. The weight decay is fixed: nothing is
 chosen on test images. The ground truth of the unknown labels, and of the test images, then judges the probabilities:
@@ -38,7 +38,7 @@ from partlabel.priors.correction import Asked, Correction, correct, estimated
 from partlabel.priors.expected import accepted, expected_right
 from partlabel.progress import track
 
-SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (0, 1, 2), 3000, 40, 5, 300.0, 15
+SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (0, 1, 2), 1500, 40, 3, 300.0, 15
 PRECISIONS = (0.9, 0.95, 0.98)
 SCHEMES = {
     "uniform 2 %": ("uniform", {"known": 0.02}),
@@ -151,7 +151,7 @@ def linear(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> tuple[torc
     """Logistic regression of all classes with a penalty on the weights, full batch."""
     slope = torch.zeros(x.shape[1], y.shape[1], requires_grad=True)
     offset = torch.full((y.shape[1],), -2.0, requires_grad=True)
-    optimiser = torch.optim.LBFGS([slope, offset], max_iter=60, history_size=8, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([slope, offset], max_iter=40, history_size=8, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()

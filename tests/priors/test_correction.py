@@ -40,7 +40,7 @@ def test_an_estimate_is_right_on_average_where_an_editor_chose():
 def test_a_fair_sample_is_taken_for_one():
     scores, labels, truth = made(present=0.3, absent=0.3)
     found = correct(scores, scores, labels)
-    assert found.source == "fair sample" and "fair sample, as they seem to be" in found.sentence
+    assert found.source == "fair sample" and "fair sample, which nothing contradicts" in found.sentence
     np.testing.assert_allclose(ratios(found, scores, labels, truth), 1, rtol=0.1)
 
 

@@ -27,6 +27,13 @@ def trained(collection, tmp_path_factory):
     return out
 
 
+def test_few_labels_are_taken_for_a_fair_sample():
+    logits, labels, _ = editors(60)
+    assert (labels == PRESENT).sum() < 50
+    found = fit(tuple("abcd"), logits, labels)
+    assert found.correction.source == "fair sample" and found.fair
+
+
 @pytest.fixture
 def run(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "run")
@@ -104,7 +111,7 @@ def test_without_calibration_there_is_no_precision_and_a_fair_sample_is_assumed(
         "precision (--precision) needs calibrated probabilities, and bce@plain has none: run partlabel tune"
         in said
     )
-    assert main(["fill", str(run), "--accept", "0.4", "--out", out]) == 0
+    assert main(["fill", str(run), "--accept", "0.9", "--out", out]) == 0
     printed = capsys.readouterr().out
     assert "Probabilities assume that known labels are a fair sample and are not calibrated" in printed
 

@@ -27,6 +27,8 @@ DOUBT_ASKED, DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOPE, DOUBT_CLASS = 0
 labels of an image are not independent), a fair sample, an estimate with known absent labels and a given prevalence; and
 without a calibration set, of the slope and of each class's own shift. They are of the size of the errors in
 benchmarks/probabilities.py."""
+ENOUGH = 50
+"""Labels known to be present from which on it is estimated how labels became known."""
 NINETY = 1.645
 """Standard deviations to either end of a 90 % interval of a normal distribution."""
 
@@ -96,7 +98,7 @@ class Correction:
                 f"{per_image}. A calibration set makes this certain: partlabel review RUN --calibrate 40."
             ),
             "fair sample": (
-                f"Probabilities assume that known labels are a fair sample, as they seem to be: {per_image}."
+                f"Probabilities assume that known labels are a fair sample, which nothing contradicts: {per_image}."
             ),
         }[self.source]
 
@@ -146,7 +148,7 @@ def correct(
     Raises:
         ValueError: No label is known to be present.
     """
-    model, fair = known or estimated(scores, labels)
+    model, fair = known or estimated(scores, labels, _too_few(labels) or None)
     same = voted is scores
     first = model if same else estimated(voted, labels, fair)[0]
     if asked is not None:
@@ -169,6 +171,11 @@ def correct(
         covariance,
         deviation,
     )
+
+
+def _too_few(labels: Int8[np.ndarray, "image class"]) -> bool:
+    """Whether there are too few known present labels to tell a fair sample from another, and absent ones too."""
+    return bool((labels == PRESENT).sum() < ENOUGH and (labels == ABSENT).any())
 
 
 def estimated(
