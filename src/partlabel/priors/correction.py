@@ -20,7 +20,7 @@ from partlabel.priors.scale import Scale
 from partlabel.priors.selection_model import SelectionModel
 
 Source = Literal["calibration set", "prevalence", "estimate", "fair sample"]
-SIGNIFICANT = 10.0
+SIGNIFICANT = 20.0
 """Nats of log-likelihood by which rates that differ have to be better than equal ones, for a sample to be unfair."""
 DOUBT_ASKED, DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOPE, DOUBT_CLASS = 0.2, 0.1, 0.25, 0.2, 0.15, 0.4
 """Standard deviations, in log-odds, that are added to those of the fits: of the common shift for a calibration set (the
