@@ -56,9 +56,8 @@ def test_a_run_is_tuned_on_the_logits_that_training_kept(run, capsys):
     assert sigmoid(found.correction.scale.logits(logits).astype(float)).sum(1).mean() == pytest.approx(
         1.5, rel=1e-3
     )
-    assert (
-        "corrected for the given prevalence: 1.5 of 4 classes present per image"
-        in capsys.readouterr().out.replace("\n", " ")
+    assert "corrected for the given prevalence: 1.5 of 4 classes present per image" in " ".join(
+        capsys.readouterr().out.split()
     )
 
 
@@ -94,7 +93,7 @@ def test_labels_are_filled_at_a_precision_and_it_is_said_how_many_are_right(run,
     out = tmp_path / "filled.csv"
     typed = ["fill", str(run), str(path), "--images", images, "--prevalence", "1.5", "--out", str(out)]
     assert main([*typed, "--precision", "0.6", "--reject", "0.02"]) == 0
-    printed = capsys.readouterr().out.replace("\n", " ")
+    printed = " ".join(capsys.readouterr().out.split())
     assert "are expected to be right" in printed and "90 % interval" in printed
     assert "corrected for the given prevalence" in printed
     assert not Run(run).tuning.exists(), "a run is not changed by filling"
