@@ -3,7 +3,7 @@ r"""Are probabilities right on average when labels are not missing at random, an
     python benchmarks/probabilities.py --data coco18 --data ccp --out benchmarks/results/probabilities.csv
 
 Labels of the training images are hidden by every scheme of `partlabel hide`; a linear head on pooled features of a
-frozen `tf_efficientnet_lite0` (square roots of the means, standardised) is fitted to what is left, by 5-fold
+frozen `tf_efficientnet_lite0` (square roots of the means, standardised) is fitted to what is left, by 3-fold
 cross-validation over images, so that every training image is scored by a head that did not see it. Unknown labels are
 left out of the loss, or taken for absent where nearly all known ones are present. The weight decay is fixed: nothing is
 chosen on test images. The ground truth of the unknown labels, and of the test images, then judges the probabilities:
@@ -15,7 +15,8 @@ chosen on test images. The ground truth of the unknown labels, and of the test i
 
 For each: mean probability divided by the true share, expected calibration error (15 bins, over all cells), and for
 `fill --precision`: how many unknown labels become present, which share of them is right, and the interval that was
-announced. `--priors` compares the estimators of the share of unknown labels that are present instead.
+announced. `--priors` compares the estimators of the share of unknown labels that are present instead. `--summary FILE`
+prints a file of results as the tables of docs/probabilities.md.
 """
 
 import argparse
@@ -34,12 +35,14 @@ from partlabel import LabelTable, tuning
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import hiding, statistics
 from partlabel.priors import estimators
-from partlabel.priors.correction import Asked, Correction, correct
+from partlabel.priors.correction import Asked, Correction, correct, estimated
 from partlabel.priors.expected import accepted, expected_right
 from partlabel.progress import track
 
-SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (0, 1, 2), 3000, 40, 5, 300.0, 15
+SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (0, 1, 2), 1500, 40, 3, 300.0, 15
 PRECISIONS = (0.9, 0.95, 0.98)
+FEW = 20
+"""Labels filled in, below which their precision is not counted."""
 SCHEMES = {
     "uniform 2 %": ("uniform", {"known": 0.02}),
     "uniform 10 %": ("uniform", {"known": 0.1}),
@@ -57,25 +60,63 @@ SCHEMES = {
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--data", action="append", required=True, choices=["coco18", "ccp"])
+    asked.add_argument("--data", action="append", default=[], choices=["coco18", "ccp"])
+    asked.add_argument("--scheme", action="append", choices=list(SCHEMES), help="all of them if none")
+    asked.add_argument("--seeds", type=int, default=len(SEEDS), help="number of seeds")
+    asked.add_argument("--summary", type=Path, default=None, help="print results as tables")
     asked.add_argument("--priors", action="store_true", help="compare estimators of the priors")
     asked.add_argument(
         "--features", type=Path, default=None, help="folder of <data>.npz with pooled features"
     )
     asked.add_argument("--cache", default=None, help="folder of the feature cache")
-    asked.add_argument("--out", type=Path, required=True)
+    asked.add_argument("--out", type=Path, default=Path("probabilities.csv"))
     options = asked.parse_args()
+    if options.summary is not None:
+        summary(pl.read_csv(options.summary, infer_schema_length=None))
     torch.set_num_threads(1)
     rows: list[dict] = []
     for data in options.data:
         inputs = load(data, options.features, options.cache)
-        cells = [(scheme, seed) for scheme in SCHEMES for seed in SEEDS]
+        cells = [(scheme, seed) for seed in SEEDS[: options.seeds] for scheme in options.scheme or SCHEMES]
         for scheme, seed in track(cells, data, len(cells)):
             one = priors if options.priors else probabilities
             rows += [
                 {"data": data, "scheme": scheme, "seed": seed, **row} for row in one(inputs, scheme, seed)
             ]
             pl.DataFrame(rows, infer_schema_length=None).with_columns(**about()).write_csv(options.out)
+
+
+def summary(found: pl.DataFrame) -> None:
+    """Print two tables: mean probability over truth with the calibration error, and precision reached."""
+    arms = ("as the model says", "estimate", "prevalence", "calibration set")
+    print("| | | " + " | ".join(arms) + " |")
+    print("|---|---|" + "---|" * len(arms))
+    for data, scheme in found.select("data", "scheme").unique(maintain_order=True).iter_rows():
+        here = found.filter((pl.col("data") == data) & (pl.col("scheme") == scheme))
+        cells = []
+        for arm in arms:
+            of_arm = here.filter(pl.col("what") == arm)
+            means = [
+                of_arm.filter(pl.col("on") == on)["ratio"].mean() for on in ("unknown labels", "test images")
+            ]
+            error = of_arm.filter(pl.col("on") == "unknown labels")["ece"].mean()
+            cells.append(f"{shown(means[0])} / {shown(means[1])} ({shown(error, 3)})")
+        print(f"| {data} | {scheme} | " + " | ".join(cells) + " |")
+    print("\n| | precision | results with labels filled | right, mean | least | below the interval |")
+    print("|---|---|---|---|---|---|")
+    for arm in arms:
+        for name in (f"{precision:g}" for precision in PRECISIONS):
+            some = found.filter((pl.col("what") == arm) & (pl.col(f"filled {name}") >= FEW))
+            right, low = some[f"right {name}"], some[f"low {name}"]
+            below = int((right < low).sum())
+            print(
+                f"| {arm} | {name} | {len(some)} | {shown(right.mean())} | {shown(right.min())} | {below} |"
+            )
+
+
+def shown(value: object, digits: int = 2) -> str:
+    """A number, or a dash where there is none."""
+    return f"{value:.{digits}f}" if isinstance(value, float) and value == value and value < 1000 else "-"
 
 
 def about() -> dict[str, pl.Expr]:
@@ -151,7 +192,7 @@ def linear(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> tuple[torc
     """Logistic regression of all classes with a penalty on the weights, full batch."""
     slope = torch.zeros(x.shape[1], y.shape[1], requires_grad=True)
     offset = torch.full((y.shape[1],), -2.0, requires_grad=True)
-    optimiser = torch.optim.LBFGS([slope, offset], max_iter=60, history_size=8, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([slope, offset], max_iter=40, history_size=8, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
@@ -174,11 +215,9 @@ def probabilities(inputs: tuple, scheme: str, seed: int) -> Iterator[dict]:
     asked = Asked(scores[rows], scores[rows], truth[rows], blank[rows])
     tags = float((truth == PRESENT).sum(1).mean())
     found: dict[str, Correction | None] = {"as the model says": None}
-    arms = {
-        "estimate": correct(scores, scores, labels),
-        "prevalence": correct(scores, scores, labels, None, tags),
-    }
-    arms["calibration set"] = correct(scores, scores, labels, asked)
+    given = {"estimate": (None, None), "prevalence": (None, tags), "calibration set": (asked, None)}
+    known = estimated(scores, labels)
+    arms = {name: correct(scores, scores, labels, *each, known) for name, each in given.items()}
     for arm, correction in (found | arms).items():
         yield from judge(arm, correction, scores, judged, truth, test, blank)
     if known_absent:

@@ -27,7 +27,7 @@ from partlabel.calibration import calibrate
 from partlabel.codes import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.parts import VAL, aligned
 from partlabel.metrics import Decisions, harmonic
-from partlabel.priors.correction import Asked, Correction, correct
+from partlabel.priors.correction import ENOUGH, Asked, Correction, correct
 from partlabel.priors.prevalence import Prevalence
 from partlabel.priors.scale import Scale
 from partlabel.run import plain, read_json, write_json
@@ -44,8 +44,6 @@ FORMAT = 2
 """Of `tuning.json`."""
 READABLE = (1, 2)
 """Formats that are read: 1 has no `correction`."""
-ENOUGH = 50
-"""Labels known to be present from which on it is estimated how labels became known."""
 NAN = float("nan")
 
 
@@ -335,14 +333,11 @@ def fit(
     _check(labels, at, shrink, folds)
     _check_known(labels, asked is not None or prevalence is not None)
     judged = voted if voted is not None else logits
-    correction = (
-        correct(logits, judged, labels, asked, prevalence) if _tells(labels, asked, prevalence) else None
-    )
-    if correction is not None and correction.source != "fair sample":
-        return _fit_corrected(classes, logits, judged, labels, correction, Goal(aim, at), shrink, folds, seed)
+    correction = correct(logits, judged, labels, asked, prevalence)
+    if correction.source != "fair sample":
+        goal = Goal(aim, at)
+        return _fit_corrected(classes, logits, judged, labels, correction, goal, shrink, folds, seed)
     found = _fit_fair(classes, logits, labels, voted, aim, at, shrink, folds, seed)
-    if correction is None:
-        return found
     same = Scale(1.0, np.zeros(labels.shape[1]))
     kept = replace(
         correction, scale=found.scale or same, scale_filling=found.scale_filling or found.scale or same
@@ -432,14 +427,6 @@ def _fit_corrected(
         tuple(_sigmoid(cuts).tolist()),
         correction,
     )
-
-
-def _tells(
-    labels: Int8[np.ndarray, "image class"], asked: Asked | None, prevalence: Prevalence | None
-) -> bool:
-    """Whether there is anything to correct probabilities by: enough known labels, or what the user gives."""
-    present = int((labels == PRESENT).sum())
-    return present > 0 and (asked is not None or prevalence is not None or present >= ENOUGH)
 
 
 def fit_scale(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> Scale:
@@ -567,7 +554,7 @@ def _log_loss(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray,
     return float(np.logaddexp(0, np.where(labels[known] == PRESENT, -z, z)).mean())
 
 
-def _sigmoid(logits: Float[np.ndarray, " number"]) -> Float[np.ndarray, " number"]:
+def _sigmoid(logits: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     return 1 / (1 + np.exp(-logits))
 
 

@@ -40,7 +40,7 @@ def test_an_estimate_is_right_on_average_where_an_editor_chose():
 def test_a_fair_sample_is_taken_for_one():
     scores, labels, truth = made(present=0.3, absent=0.3)
     found = correct(scores, scores, labels)
-    assert found.source == "fair sample" and "fair sample, as they seem to be" in found.sentence
+    assert found.source == "fair sample" and "fair sample, which nothing contradicts" in found.sentence
     np.testing.assert_allclose(ratios(found, scores, labels, truth), 1, rtol=0.1)
 
 
@@ -84,7 +84,7 @@ def test_known_and_expected_present_labels_are_as_many_as_given():
     blank = labels == UNKNOWN
     expected = np.where(blank, sigmoid(found.scale_filling.logits(scores).astype(float)), 0).sum(0)
     total = (labels == PRESENT).sum(0) + expected
-    np.testing.assert_allclose(total, share * len(scores), rtol=0.01)
+    np.testing.assert_allclose(total, share * len(scores), rtol=0.03)
 
 
 def test_a_class_that_is_left_out_is_shifted_as_the_others_are():

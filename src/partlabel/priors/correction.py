@@ -20,13 +20,15 @@ from partlabel.priors.scale import Scale
 from partlabel.priors.selection_model import SelectionModel
 
 Source = Literal["calibration set", "prevalence", "estimate", "fair sample"]
-SIGNIFICANT = 10.0
+SIGNIFICANT = 20.0
 """Nats of log-likelihood by which rates that differ have to be better than equal ones, for a sample to be unfair."""
 DOUBT_ASKED, DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOPE, DOUBT_CLASS = 0.2, 0.1, 0.25, 0.2, 0.15, 0.4
 """Standard deviations, in log-odds, that are added to those of the fits: of the common shift for a calibration set (the
 labels of an image are not independent), a fair sample, an estimate with known absent labels and a given prevalence; and
 without a calibration set, of the slope and of each class's own shift. They are of the size of the errors in
 benchmarks/probabilities.py."""
+ENOUGH = 50
+"""Labels known to be present from which on it is estimated how labels became known."""
 NINETY = 1.645
 """Standard deviations to either end of a 90 % interval of a normal distribution."""
 
@@ -96,7 +98,7 @@ class Correction:
                 f"{per_image}. A calibration set makes this certain: partlabel review RUN --calibrate 40."
             ),
             "fair sample": (
-                f"Probabilities assume that known labels are a fair sample, as they seem to be: {per_image}."
+                f"Probabilities assume that known labels are a fair sample, which nothing contradicts: {per_image}."
             ),
         }[self.source]
 
@@ -130,6 +132,7 @@ def correct(
     labels: Int8[np.ndarray, "image class"],
     asked: Asked | None = None,
     prevalence: Float[np.ndarray, " class"] | float | None = None,
+    known: tuple[SelectionModel, bool] | None = None,
 ) -> Correction:
     """Find the correction by the best source there is: calibration set, given prevalence, estimate.
 
@@ -140,11 +143,12 @@ def correct(
         asked: The calibration set.
         prevalence: Share of images that show each class, NaN where it is not known; or the mean number of present
             classes per image.
+        known: What `estimated` gave for these scores, where it was asked before.
 
     Raises:
         ValueError: No label is known to be present.
     """
-    model, fair = estimated(scores, labels)
+    model, fair = known or estimated(scores, labels, _too_few(labels) or None)
     same = voted is scores
     first = model if same else estimated(voted, labels, fair)[0]
     if asked is not None:
@@ -167,6 +171,11 @@ def correct(
         covariance,
         deviation,
     )
+
+
+def _too_few(labels: Int8[np.ndarray, "image class"]) -> bool:
+    """Whether there are too few known present labels to tell a fair sample from another, and absent ones too."""
+    return bool((labels == PRESENT).sum() < ENOUGH and (labels == ABSENT).any())
 
 
 def estimated(

@@ -29,8 +29,6 @@ IMPLAUSIBLE, FEW_CLASSES = 0.25, 10
 collections of photos it is 2 to 15 % (MS-COCO 2.9 of 80, VG-200 7 to 10 of 200, Pascal VOC 1.5 of 20)."""
 UNFAIR = ("positives only", "single positive", "mostly positives", "mixed")
 """Kinds of which it is said at what rates present and absent labels are known."""
-ENOUGH = 50
-"""Labels known to be present from which on rates are estimated."""
 FROM_MODEL = 0.05
 """Share of the known labels that come from a model or its review, from which on that is said."""
 
@@ -81,7 +79,7 @@ def describe(
     present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
     known, kind = present + absent, of_labels(labels)
     estimate = None
-    if scores is not None and present >= ENOUGH and kind not in ("nothing", "everything"):
+    if scores is not None and present >= correction.ENOUGH and kind not in ("nothing", "everything"):
         model, fair = correction.estimated(scores, labels)
         rates = correction.overall_rates(model.prevalence, labels)
         estimate = (float(model.prevalence.sum()), *rates)

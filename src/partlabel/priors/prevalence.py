@@ -32,7 +32,7 @@ def read(given: str | Path | float, classes: Sequence[str]) -> Prevalence:
     try:
         number = float(given)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return _of_file(Path(given), classes)
+        return _of_file(Path(str(given)), classes)
     if not 0 < number < len(classes):
         raise ValueError(
             f"--prevalence {given}: the mean number of present classes per image lies between 0 and {len(classes)}, "

@@ -110,7 +110,9 @@ def fit(
             "how labels became known needs known present labels, and for a fair sample known absent ones"
         )
     problem = _Problem(*_some_images(scores, labels, seed), spread, fair, rate_present)
-    found = minimize(problem, problem.start(), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    found = minimize(
+        problem, problem.start(), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}
+    )
     slope, offset, rate_present, rate_absent = problem.unpacked(found.x)
     p = _sigmoid(slope * scores + offset)
     blank = labels == UNKNOWN
