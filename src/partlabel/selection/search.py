@@ -1,7 +1,8 @@
 """The search: in which order candidates are tried, and what is kept.
 
 First every rule for unknown labels on one head, over a path of weight decays; then the best rules on the other heads;
-then the rules that learn from predictions, on the heads that are theirs by default. The winner is fitted again on all training images.
+then the rules that learn from predictions, on the heads that are theirs by default. The winner is fitted again on all
+training images.
 """
 
 import time
