@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float
 from out_of_the_box import PROTOCOLS, Cell, collection, stamp
 
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.labels import Labels
-from partlabel.metrics import evaluate
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
+from partlabel.evaluation.metrics import evaluate
 from partlabel.selection import criteria
 from partlabel.selection.candidates import FIXED, Rule, TrainingSet, build
 from partlabel.selection.cross_validation import fold_weights, out_of_fold, spoken

@@ -18,13 +18,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from partlabel import Tagger, shards
-from partlabel.data import wide
+from partlabel import Tagger
 from partlabel.data.readers.folder import walk
-from partlabel.engines import Engine
-from partlabel.engines.local import Local
-from partlabel.engines.ray import Ray
+from partlabel.data.tables import io
 from partlabel.nn.classes import Classes
+from partlabel.sharded.engines import Engine
+from partlabel.sharded.engines.local import Local
+from partlabel.sharded.engines.ray import Ray
 
 
 def model(folder: Path, classes: int) -> Path:
@@ -54,7 +54,7 @@ def look_through(folder: Path, classes: int, shards_: int = 100, rows: int = 100
         found = random.random((rows, classes), np.float32)
         images = [f"photos/{number:04}/{row:04}.jpg" for row in range(rows)]
         frame = pl.DataFrame({"image": images} | dict(zip(names, found.T, strict=True)))
-        wide.write(frame, folder / f"{number:012}.parquet")
+        io.write_wide(frame, folder / f"{number:012}.parquet")
     query = pl.scan_parquet(folder / "*.parquet").filter(pl.col("class 3").is_between(0.45, 0.55))
     return timed(
         "one class looked through", shards_ * rows, lambda: query.select("image", "class 3").collect()
@@ -83,8 +83,8 @@ def main() -> None:
         Tagger.load(run).predict([str(path) for path in list(photos.iterdir())[:64]])
 
         def sharded(engine: Engine, out: str) -> Callable[[], object]:
-            return lambda: shards.run(
-                shards.Job("predict", run, folder / out), shards.of_path(photos), engine
+            return lambda: sharded.run(
+                sharded.Job("predict", run, folder / out), sharded.of_path(photos), engine
             )
 
         lines = ["work,images,seconds,images_per_second,images_per_cpu_second,load"]

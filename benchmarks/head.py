@@ -35,12 +35,12 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from partlabel import pseudo_labels
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.methods import Batch, Progress
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.types import Batch, Progress
 from partlabel.methods.sst import SST
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.ssgrl import SSGRL
+from partlabel.transfer import pseudo_labels
 
 sys.path.insert(0, str(Path(__file__).parent))
 from literal import LiteralSST

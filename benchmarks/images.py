@@ -32,17 +32,18 @@ from torchvision import transforms as plain_transforms
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from partlabel import LabelTable, Tagger
-from partlabel.config import TrainingConfig
-from partlabel.data import features
-from partlabel.data.images import ImageDataset, Rows, decode, eval_transform, train_transform
-from partlabel.data.module import loader
-from partlabel.learner import Learner
+from partlabel.core.types import Preprocessing
+from partlabel.data.cache import feature_cache
+from partlabel.data.images.dataset import BatchRows, ImageDataset, decode, eval_transform, train_transform
+from partlabel.data.images.loader import loader
 from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
-from partlabel.run import Run
-from partlabel.training import fit
+from partlabel.training.config import TrainingConfig
+from partlabel.training.lightning_module import TrainingModule
+from partlabel.training.run_folder import Run
+from partlabel.training.trainer import fit
 
 SIZE, BATCH = 224, 64
 CPU = ", ms of the processor an image"
@@ -90,7 +91,7 @@ def enlarge(photos: Iterable[Path], count: int, folder: Path) -> list[Path]:
 
 def decoding(photos: list[Path], rounds: int) -> Measured:
     """Plain Pillow and torchvision against ours, from file to normalised tensor; and how far apart the pixels are."""
-    expects = backbones.Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    expects = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     bicubic = plain_transforms.InterpolationMode.BICUBIC
     theirs = plain_transforms.Compose(
         [
@@ -133,10 +134,10 @@ def epochs(table: LabelTable, trainable: backbones.Trainable, rounds: int, folde
     plain = eval_transform(SIZE, backbone.preprocessing)
     light = train_transform(SIZE, backbone.preprocessing)
     began = time.perf_counter()
-    views = features.compute(backbone, table, plain, light, 2, SIZE, folder)
+    views = feature_cache.compute(backbone, table, plain, light, 2, SIZE, folder)
     computing = time.perf_counter() - began
     datasets = {
-        "cached": (features.FeatureDataset(views, table, np.arange(len(table))), 0),
+        "cached": (feature_cache.FeatureDataset(views, table, np.arange(len(table))), 0),
         "decoding": (ImageDataset(table, plain, light, SIZE), 0),
         "decoding, a worker reads": (ImageDataset(table, plain, light, SIZE), 1),
     }
@@ -168,7 +169,7 @@ def train(
     config = TrainingConfig(
         epochs=count, batch_size=BATCH, accelerator="cpu", val=0.0, cache="features" if cached else None
     )
-    learner = Learner(model, config, classes, [str(row) for row in range(len(dataset))], None, cached)
+    learner = TrainingModule(model, config, classes, [str(row) for row in range(len(dataset))], None, cached)
     with tempfile.TemporaryDirectory() as folder:
         fit(learner, loader(dataset, BATCH, True, workers=workers), None, Run(folder))
 
@@ -181,7 +182,7 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
         tuple(path.name for path in photos), (), np.zeros((len(photos), 0), np.int8), root=photos[0].parent
     )
     dataset = ImageDataset(table, eval_transform(SIZE, expects), size=SIZE)
-    images = dataset[Rows(-1, list(range(len(photos))))].images
+    images = dataset[BatchRows(-1, list(range(len(photos))))].images
 
     def bare(batch: int, layout: torch.memory_format) -> None:
         with torch.inference_mode():

@@ -9,8 +9,9 @@ arguments, `unknown_pairs_are_absent` and `count_empty_slots`, are on.
 import torch
 from torch import Tensor, nn
 
-from partlabel.labels import PRESENT, UNKNOWN, Labels
-from partlabel.methods import Batch
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
+from partlabel.core.types import Batch
 from partlabel.methods.sst import SST
 from partlabel.nn.pairs import pair_index
 

@@ -14,8 +14,9 @@ import torch
 from mlcpl import augs, losses
 from torch import Tensor, nn
 
-from partlabel.codes import UNKNOWN
-from partlabel.methods import Batch, Method, Progress, Step
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.types import Batch, Progress
+from partlabel.methods import Method, Step
 from partlabel.nn.heads import Head
 
 

@@ -35,16 +35,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from partlabel import LabelTable, metrics, scenes
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.data import feature_shards
-from partlabel.fitting import classes_of, frozen, plain_view
+from partlabel import LabelTable
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.data.cache import shard_file
+from partlabel.demo import scenes
+from partlabel.evaluation import metrics
 from partlabel.methods import Method
 from partlabel.nn.heads.covariance import Covariance
 from partlabel.selection.candidates import FIXED, HEADS, Candidate, Rule, TrainingSet, build
 from partlabel.selection.criteria import cross_entropy
 from partlabel.selection.cross_validation import folds, predict
 from partlabel.selection.search import fold_count, search
+from partlabel.training.pipeline import describe_classes, frozen_backbone, plain_view
 
 PHOTO_SIZE, SCENE_SIZE, SCENES = 224, 128, 3_000
 """Side of the photos and of the drawn scenes in pixels; number of scenes, a fifth of which are test images."""
@@ -112,9 +114,9 @@ def collection(name: str, folder: str | None) -> Images:
     else:
         root, size = Path(os.environ["PARTLABEL_DATA"]) / name, PHOTO_SIZE
         table = LabelTable.read(root / "labels.csv", images=root)
-    backbone = frozen(table.part("train"), Covariance.covariance_rank, size=size)
+    backbone = frozen_backbone(table.part("train"), Covariance.covariance_rank, size=size)
     (view,) = plain_view(backbone, table, size, folder)
-    found = feature_shards.Sharded(view.path).take(np.arange(len(table)))
+    found = shard_file.Sharded(view.path).take(np.arange(len(table)))
     return Images(table, torch.as_tensor(np.asarray(found)).float().reshape(len(table), -1))
 
 
@@ -140,7 +142,7 @@ class Cell:
         if count not in self._sets:
             labels = torch.from_numpy(self.table.labels.copy())
             self._sets[count] = TrainingSet(
-                self.maps, CHANNELS, labels, classes_of(self.table), folds(labels, count, self.seed)
+                self.maps, CHANNELS, labels, describe_classes(self.table), folds(labels, count, self.seed)
             )
         return self._sets[count]
 

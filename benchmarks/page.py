@@ -26,7 +26,7 @@ def main() -> None:
     if args.known:
         results = results.filter(pl.col("known").is_in(args.known))
     for (protocol,), rows in results.group_by("protocol", maintain_order=True):
-        header, lines = pages.cells(summary.rows(rows, args.baseline), args.baseline)
+        header, lines = pages.formatted_cells(summary.rows(rows, args.baseline), args.baseline)
         print(f"\n{protocol}\n")
         for line in (header[:-2], ["---", *["---:"] * (len(header) - 3)], *(line[:-2] for line in lines)):
             print(f"| {' | '.join(line)} |")

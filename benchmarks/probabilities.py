@@ -31,13 +31,14 @@ import polars as pl
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from partlabel import LabelTable, tuning
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data import hiding, statistics
+from partlabel import LabelTable
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.progress_bar import track
+from partlabel.data.tables import hiding, statistics
+from partlabel.posthoc import tuning
 from partlabel.priors import estimators
 from partlabel.priors.correction import Asked, Correction, correct, estimated
 from partlabel.priors.expected import accepted, expected_right
-from partlabel.progress import track
 
 SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (0, 1, 2), 1500, 40, 3, 300.0, 15
 PRECISIONS = (0.9, 0.95, 0.98)
@@ -148,12 +149,12 @@ def _stored(path: Path) -> np.ndarray:
 
 def _computed(table: LabelTable, cache: str | None) -> np.ndarray:
     """Pooled features by way of the cache of `partlabel train --cache features`."""
-    from partlabel.data import feature_shards
-    from partlabel.fitting import frozen, plain_view
+    from partlabel.data.cache import shard_file
+    from partlabel.training.pipeline import frozen_backbone, plain_view
 
-    backbone = frozen(table.part("train"), 48, size=224, pool=1)
+    backbone = frozen_backbone(table.part("train"), 48, size=224, pool=1)
     (view,) = plain_view(backbone, table, 224, cache)
-    found = feature_shards.Sharded(view.path).take(np.arange(len(table)))
+    found = shard_file.Sharded(view.path).take(np.arange(len(table)))
     return found.reshape(len(table), -1)[:, :1280].astype(np.float32)
 
 
@@ -162,7 +163,7 @@ def hidden(truth: np.ndarray, scheme: str, seed: int) -> np.ndarray:
     name, options = SCHEMES[scheme]
     if name == "per_class":
         options = {"rates": np.random.default_rng(99).uniform(0.02, 0.4, truth.shape[1])}
-    labels = hiding.hide(truth, name, seed=seed, **options)
+    labels = hiding.hide_labels(truth, name, seed=seed, **options)
     if scheme == "half of the positives":
         labels = np.where(np.random.default_rng(seed).random(labels.shape) < 0.5, labels, UNKNOWN).astype(
             np.int8

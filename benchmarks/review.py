@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from partlabel import LabelTable
-from partlabel.config import TrainingConfig
 from partlabel.review import simulation
+from partlabel.training.config import TrainingConfig
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
         given, simulation.ORDERS, args.seeds, args.known, args.batch, args.rounds, args.head, config
     )
     print(f"{time.process_time() - began:.0f} seconds of the processor")
-    simulation.save(points, args.out)
+    simulation.save_points(points, args.out)
     if args.png:
         simulation.draw(points, args.png)
     for order, (decisions, maps) in simulation.curves(points).items():

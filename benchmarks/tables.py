@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from partlabel.data.table import LabelTable
+    from partlabel.data.tables.label_table import LabelTable
 
 FOLDER_OF = 1000
 SEED = 0
@@ -52,7 +52,7 @@ def given(folder: Path, name: str = "labels") -> "LabelTable":
     """The table, as it is after reading."""
     import numpy as np
 
-    from partlabel.data.table import LabelTable
+    from partlabel.data.tables.label_table import LabelTable
 
     labels = np.load(folder / f"{name}.npy")
     labels.flags.writeable = False
@@ -63,13 +63,13 @@ def given(folder: Path, name: str = "labels") -> "LabelTable":
 
 
 def read_csv(folder: Path) -> Callable:
-    from partlabel.data.table import LabelTable
+    from partlabel.data.tables.label_table import LabelTable
 
     return lambda: LabelTable.read(folder / "labels.csv")
 
 
 def read_parquet(folder: Path) -> Callable:
-    from partlabel.data.table import LabelTable
+    from partlabel.data.tables.label_table import LabelTable
 
     return lambda: LabelTable.read(folder / "labels.parquet")
 
@@ -91,28 +91,28 @@ def inspect(folder: Path) -> Callable:
 
 
 def counts(folder: Path) -> Callable:
-    from partlabel.data import statistics
+    from partlabel.data.tables import statistics
 
     table = given(folder)
     return lambda: statistics.counts(table.labels)
 
 
 def cooccurrence(folder: Path) -> Callable:
-    from partlabel.data import statistics
+    from partlabel.data.tables import statistics
 
     table = given(folder)
     return lambda: statistics.cooccurrence(table.labels)
 
 
 def cooccurrence_all_known(folder: Path) -> Callable:
-    from partlabel.data import statistics
+    from partlabel.data.tables import statistics
 
     table = given(folder, "truth")
     return lambda: statistics.cooccurrence(table.labels)
 
 
 def split(folder: Path) -> Callable:
-    from partlabel.data import statistics
+    from partlabel.data.tables import statistics
 
     table = given(folder)
     return lambda: statistics.split_stratified(table.labels, 0.1)
@@ -150,7 +150,7 @@ def hide_positives_only(folder: Path) -> Callable:
 
 def verb_hide(folder: Path) -> Callable:
     """`partlabel hide`, from file to file."""
-    from partlabel.cli import main
+    from partlabel.cli.main import main
 
     words = ["hide", folder / "labels.csv", "--known", "0.5", "--out", folder / "hidden.parquet"]
     return lambda: main([str(word) for word in words])
@@ -160,14 +160,14 @@ def cut_csv(folder: Path) -> Callable:
     """The table cut into shards of a thousand rows, as `partlabel fill --engine` begins."""
     import numpy as np
 
-    from partlabel import shards
-    from partlabel.run import write_json
-    from partlabel.shards.cutting import cut
+    from partlabel import sharded
+    from partlabel.core.files import write_json
+    from partlabel.sharded.partition import cut
 
     classes = [f"class {c}" for c in range(np.load(folder / "labels.npy", mmap_mode="r").shape[1])]
     write_json(folder / "run" / "config.json", {"classes": classes})
-    source = shards.of_path(folder / "labels.csv")
-    return lambda: cut(shards.Job("fill", folder / "run", folder / "cut"), source, 1000)
+    source = sharded.of_path(folder / "labels.csv")
+    return lambda: cut(sharded.Job("fill", folder / "run", folder / "cut"), source, 1000)
 
 
 def check_files(folder: Path) -> Callable:

@@ -27,17 +27,20 @@ import numpy as np
 import polars as pl
 import torch
 
-from partlabel import LabelTable, completion, methods, metrics
-from partlabel.config import TrainingConfig
-from partlabel.data import features, statistics
-from partlabel.data.module import loader
-from partlabel.data.room import View
-from partlabel.fitting import classes_of, frozen, logits, plain_view
-from partlabel.learner import Learner
+from partlabel import LabelTable, methods
+from partlabel.data.cache import feature_cache
+from partlabel.data.cache.eviction import CachedView
+from partlabel.data.images.loader import loader
+from partlabel.data.tables import statistics
+from partlabel.evaluation import metrics
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
-from partlabel.run import Run
-from partlabel.training import fit
+from partlabel.posthoc import label_completion
+from partlabel.training.config import TrainingConfig
+from partlabel.training.lightning_module import TrainingModule
+from partlabel.training.pipeline import describe_classes, frozen_backbone, logits, plain_view
+from partlabel.training.run_folder import Run
+from partlabel.training.trainer import fit
 
 SIZE = 224
 VAL, DEV = 0.15, 0.2
@@ -86,8 +89,8 @@ class Features(NamedTuple):
     """What a backbone and its pooling make of the photos, computed once."""
 
     backbone: backbones.Backbone
-    train: list[View]
-    test: list[View]
+    train: list[CachedView]
+    test: list[CachedView]
 
 
 class Data(NamedTuple):
@@ -110,7 +113,7 @@ def prepare(name: str, wanted: Collection[str], cache: str | None) -> Data:
 def _features(head: str, train: LabelTable, test: LabelTable, cache: str | None) -> Features:
     """Vectors, the mean over the map or what the head's own pooling gives, or the map for a head that attends."""
     rank = heads.get(head).covariance_rank
-    backbone = frozen(train, rank, size=SIZE, pool=1 if rank or head in MAPS else SIZE // 32)
+    backbone = frozen_backbone(train, rank, size=SIZE, pool=1 if rank or head in MAPS else SIZE // 32)
     return Features(backbone, *(plain_view(backbone, part, SIZE, cache) for part in (train, test)))
 
 
@@ -127,13 +130,13 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
     hidden = data.train.hide("uniform", known=known, seed=seed)
     rows, judged = (
         np.arange(len(truth)),
-        features.FeatureDataset(given.test, data.test, np.arange(len(data.test))),
+        feature_cache.FeatureDataset(given.test, data.test, np.arange(len(data.test))),
     )
     if dev:
         drawn = np.random.default_rng([seed, 7]).permutation(len(truth))
         cut = round(len(truth) * DEV)
         rows, judges = np.sort(drawn[cut:]), np.sort(drawn[:cut])
-        judged = features.FeatureDataset(given.train, data.train[judges], judges)
+        judged = feature_cache.FeatureDataset(given.train, data.train[judges], judges)
     is_val = statistics.split_stratified(hidden.labels[rows], VAL, seed)
     rows, val_rows = rows[~is_val], rows[is_val]
     train, val = hidden[rows], hidden[val_rows]
@@ -142,13 +145,13 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
         batch_size=128, lr=2e-3, weight_decay=decay, optimizer="adam",
         schedule="cosine", cache="features", accelerator="cpu", seed=seed, val=VAL,
     )  # fmt: skip
-    classes = classes_of(train, arm.vectors)
+    classes = describe_classes(train, arm.vectors)
     torch.manual_seed(seed)
     head = heads.get(arm.head)(given.backbone.channels, classes, **(TRUNK if arm.head in MAPS else {}))
     model = methods.get(arm.method)(given.backbone, head, **arm.options)
-    learner = Learner(model, config, train.classes, train.images, truth[rows], cached=True)
-    learn = features.FeatureDataset(given.train, train, rows, seed)
-    judge = features.FeatureDataset(given.train, val, val_rows)
+    learner = TrainingModule(model, config, train.classes, train.images, truth[rows], cached=True)
+    learn = feature_cache.FeatureDataset(given.train, train, rows, seed)
+    judge = feature_cache.FeatureDataset(given.train, val, val_rows)
     with tempfile.TemporaryDirectory() as folder:
         a_run = Run(folder)
         fit(learner, loader(learn, 128, True, seed), loader(judge, 512), a_run)
@@ -163,7 +166,7 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
     scores = {name: test.numbers[name] for name in ("mAP", "mAP interpolated", "OF1", "CF1")}
     blanks = np.where(train.labels == -1, truth[rows], -1).astype(np.int8)
     scores["blanks mAP"] = metrics.evaluate(said["train"], blanks, train.classes).map
-    votes = completion.fit(said["train"], train.labels, said["val"], val.labels)
+    votes = label_completion.fit_completion(said["train"], train.labels, said["val"], val.labels)
     filled = said["train"] if votes is None else votes.logits(said["train"], train.labels)
     scores["blanks mAP, known labels voting"] = metrics.evaluate(filled, blanks, train.classes).map
     for source, quality in learner.history[-1]["pseudo_labels"].items():

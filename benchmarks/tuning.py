@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from partlabel import LabelTable, Tagger, thresholds, tuning
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.metrics import Decisions
+from partlabel import LabelTable, Tagger
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.evaluation import thresholds
+from partlabel.evaluation.metrics import DecisionCounts
+from partlabel.posthoc import tuning
 
 SIZE, EPOCHS, KNOWN, DRAWS = 160, 12, 0.3, 8
 SHRINK = (0.0, 2.0, 5.0, 10.0, 20.0, 50.0, 1e9)
@@ -80,7 +82,7 @@ def draw(logits: np.ndarray, labels: np.ndarray, number: int, seed: int) -> Iter
         found[f"F1, k = {shrink:g}"] = _f1(judged >= cut, truth)
     pooled = thresholds.threshold(sure[known != UNKNOWN], known[known != UNKNOWN] == PRESENT, goal)
     found["F1, one for all by F1 over all labels"] = _f1(judged >= pooled, truth)
-    kept = tuning.fit(tuple(map(str, range(labels.shape[1]))), ours, known)
+    kept = tuning.fit_tuning(tuple(map(str, range(labels.shape[1]))), ours, known)
     cut = thresholds.thresholds(sure, known, goal, kept.shrink).by_class
     found["F1 on the images tuned on"] = _f1(sure >= cut, known)
     found["F1, cross-fitted"] = 100 * kept.gain.f1[2]
@@ -91,7 +93,7 @@ def draw(logits: np.ndarray, labels: np.ndarray, number: int, seed: int) -> Iter
 
 def _f1(chosen: np.ndarray, labels: np.ndarray) -> float:
     scored = (labels == PRESENT).any(0) & (labels == ABSENT).any(0)
-    return 100 * float(tuning._f1(Decisions.of(chosen, labels))[scored].mean())
+    return 100 * float(tuning._f1(DecisionCounts.of(chosen, labels))[scored].mean())
 
 
 if __name__ == "__main__":

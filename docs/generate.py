@@ -9,22 +9,27 @@ import shutil
 from pathlib import Path
 from textwrap import dedent
 
-from partlabel import losses, methods, registry
-from partlabel.citations import cite
+from partlabel import losses, methods
+from partlabel.core import registry
+from partlabel.core.citations import cite
 from partlabel.nn import heads
 
 REFERENCE = {
     "Tagger": ["partlabel.tagger"],
-    "Label table": ["partlabel.data.table", "partlabel.codes", "partlabel.labels"],
-    "Settings of a run": ["partlabel.config"],
+    "Label table": ["partlabel.data.tables.label_table", "partlabel.core.labels", "partlabel.core.targets"],
+    "Settings of a run": ["partlabel.training.config"],
     "What a method is": ["partlabel.methods._base"],
     "Losses": [f"{losses.__name__}.{name}" for name in registry.names(losses.__name__)],
     "Heads": ["partlabel.nn.heads._base", *(f"{heads.__name__}.{name}" for name in heads.names())],
-    "Metrics": ["partlabel.metrics"],
-    "Hiding": ["partlabel.data.hiding"],
-    "Pseudo-labels": ["partlabel.pseudo_labels", "partlabel.completion"],
-    "Memory": ["partlabel.memory", "partlabel.prototypes", "partlabel.image_table"],
-    "Scenes": ["partlabel.scenes"],
+    "Metrics": ["partlabel.evaluation.metrics"],
+    "Hiding": ["partlabel.data.tables.hiding"],
+    "Pseudo-labels": ["partlabel.transfer.pseudo_labels", "partlabel.posthoc.label_completion"],
+    "Memory": [
+        "partlabel.transfer.feature_bank",
+        "partlabel.transfer.prototypes",
+        "partlabel.transfer.label_store",
+    ],
+    "Scenes": ["partlabel.demo.scenes"],
 }
 
 

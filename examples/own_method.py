@@ -12,9 +12,10 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from partlabel.labels import Targets
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods import Batch, Method, Progress, Step
+from partlabel.methods import Method, Step
 from partlabel.nn.heads import Head
 
 

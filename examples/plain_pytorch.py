@@ -8,12 +8,12 @@ import sys
 import torch
 
 from partlabel import LabelTable
-from partlabel.data.images import ImageDataset, eval_transform, train_transform
-from partlabel.data.module import loader
-from partlabel.data.statistics import cooccurrence
-from partlabel.methods import Progress
+from partlabel.core.types import Progress
+from partlabel.data.images.dataset import ImageDataset, eval_transform, train_transform
+from partlabel.data.images.loader import loader
+from partlabel.data.tables.statistics import cooccurrence
+from partlabel.evaluation.metrics import evaluate
 from partlabel.methods.sst import SST
-from partlabel.metrics import evaluate
 from partlabel.nn import backbone
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.ssgrl import SSGRL

@@ -18,9 +18,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from partlabel import ABSENT, PRESENT, UNKNOWN, Tagger, scenes
-from partlabel.metrics import precision_recall
-from partlabel.run import Run, read_json
+from partlabel import ABSENT, PRESENT, UNKNOWN, Tagger
+from partlabel.core.files import read_json
+from partlabel.demo import scenes
+from partlabel.evaluation.metrics import precision_recall
+from partlabel.training.run_folder import Run
 
 plt.rcParams.update({"figure.dpi": 70, "font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
 SCENES, EPOCHS = 500, 20

@@ -130,11 +130,11 @@ def serve():
     import iterstrat.ml_stratifiers  # noqa: F401
     import timm  # noqa: F401
 
-    import partlabel.fitting
-    import partlabel.report
-    import partlabel.training
+    import partlabel.reporting.run_report
+    import partlabel.training.pipeline
+    import partlabel.training.trainer
 
-    partlabel.report.build = lambda *args, **options: None  # drawing takes longer than training
+    partlabel.reporting.run_report.build = lambda *args, **options: None  # drawing takes longer than training
     for line in sys.stdin:
         ended, passed = os.pipe()
         child = os.fork()

@@ -81,8 +81,8 @@ def upload(*contents: bytes) -> list:
 @contextmanager
 def served(service, **options) -> Iterator["httpx.Client"]:
     """A client of a server in a thread, which has ended when the block has."""
-    from partlabel.serving.app import create
-    from partlabel.serving.running import config as configured
+    from partlabel.deploy.serving.app import create
+    from partlabel.deploy.serving.running import config as configured
 
     config = configured(create(service, **options), service.limits, port=0)
     server = uvicorn.Server(config)

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.methods import Batch, Progress
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.types import Batch, Progress
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads import ClassOutput, Head
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from partlabel.cli import main
+from partlabel.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 NOT_RUN = "# Not run by the tests: "

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from partlabel import LabelTable, Tagger, methods
-from partlabel.cli import main
-from partlabel.data.parts import divide
-from partlabel.fitting import in_use
-from partlabel.metrics import evaluate
-from partlabel.run import Run
+from partlabel.cli.main import main
+from partlabel.data.tables.splits import training_parts
+from partlabel.evaluation.metrics import evaluate
 from partlabel.selection.result import load_out_of_fold
+from partlabel.training.pipeline import in_use
+from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 TYPED = ["--backbone", "test_resnet", "--pretrained", "false", "--image-size", "32"]
@@ -23,7 +23,7 @@ TYPED = ["--backbone", "test_resnet", "--pretrained", "false", "--image-size", "
 def quick():
     """Without the rules that learn from predictions, which tests/selection searches too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("partlabel.selecting.TEACHING", ())
+        patch.setattr("partlabel.training.settings_search.TEACHING", ())
         yield
 
 
@@ -78,7 +78,7 @@ def test_a_loaded_tagger_says_the_same(fitted, table, tmp_path):
 
 def test_the_model_predicts_of_photos_what_the_search_predicts_of_features(fitted, table):
     tagger, _ = fitted
-    parts = divide(table, None, 0.0, 0)
+    parts = training_parts(table, None, 0.0, 0)
     with torch.no_grad():
         images = torch.cat([tagger.model.backbone(batch.images) for batch in batches(tagger, in_use(parts))])
         found = tagger.selection.model(images.mean((2, 3), keepdim=True)).numpy()
@@ -86,8 +86,8 @@ def test_the_model_predicts_of_photos_what_the_search_predicts_of_features(fitte
 
 
 def batches(tagger, table):
-    from partlabel.data.module import loader
-    from partlabel.fitting import dataset
+    from partlabel.data.images.loader import loader
+    from partlabel.training.pipeline import dataset
 
     return loader(dataset(tagger.model, tagger.view, table), 8)
 
@@ -137,11 +137,11 @@ def test_a_part_for_validation_is_not_trained_on(table, tmp_path):
 
 
 def test_groups_stay_together(table, tmp_path, monkeypatch):
-    from partlabel import selecting
+    from partlabel.training import settings_search
 
     seen = []
-    original = selecting.folds
-    monkeypatch.setattr(selecting, "folds", lambda *given: seen.append(original(*given)) or seen[-1])
+    original = settings_search.folds
+    monkeypatch.setattr(settings_search, "folds", lambda *given: seen.append(original(*given)) or seen[-1])
     groups = [f"scene {row // 2}" for row in range(len(table))]
     Tagger(table.classes, "bce", **SMALL).fit(table, out=tmp_path / "run", groups=groups)
     (fold,) = seen

@@ -9,15 +9,17 @@ import polars as pl
 import pytest
 import torch
 
-from partlabel import caching, pictures
-from partlabel.codes import UNKNOWN
-from partlabel.config import TrainingConfig
-from partlabel.data import broken, features, images
-from partlabel.data.images import eval_transform
-from partlabel.data.table import LabelTable
-from partlabel.evaluation import Evaluation
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.cache import feature_cache
+from partlabel.data.images import broken, dataset
+from partlabel.data.images.dataset import eval_transform
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.evaluation.result import Evaluation
 from partlabel.nn import backbone as backbones
+from partlabel.reporting import thumbnails
 from partlabel.tagger import Tagger
+from partlabel.training import caching
+from partlabel.training.config import TrainingConfig
 
 SMALL = {"image_size": 32}
 QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "weight_decay": 0.02}
@@ -34,15 +36,15 @@ def photos(collection, tmp_path):
 def decoded(monkeypatch):
     """The names of the photos that were decoded, thumbnails for people aside."""
     names = []
-    decode = images.decode
+    decode = dataset.decode
 
     def counted(path, *more, **options):
         names.append(path.name)
         return decode(path, *more, **options)
 
-    monkeypatch.setattr(images, "decode", counted)
+    monkeypatch.setattr(dataset, "decode", counted)
     monkeypatch.setattr(broken, "decode", counted)
-    monkeypatch.setattr(pictures, "read_small", lambda path, size: None)
+    monkeypatch.setattr(thumbnails, "read_small", lambda path, size: None)
     return names
 
 
@@ -104,13 +106,13 @@ def test_the_pooling_is_that_of_the_photos_whether_kept_or_fitted(photos, tmp_pa
     def made(where):
         backbone = backbones.create(trainable="none", image_size=32, covariance_rank=2)
         plain = eval_transform(32, backbone.preprocessing)
-        (view,) = features.compute(backbone, photos, plain, size=32, where=tmp_path / where)
+        (view,) = feature_cache.compute(backbone, photos, plain, size=32, where=tmp_path / where)
         return backbone, view.take(np.arange(len(photos)))
 
     (fitted, one), (loaded, other), (fresh, third) = made("a"), made("a"), made("b")
     direct = backbones.create(trainable="none", image_size=32, covariance_rank=2)
-    dataset = images.ImageDataset(photos, eval_transform(32, direct.preprocessing), size=32)
-    stacked = torch.stack([dataset.image(-1, row) for row in range(len(photos))])
+    plain = dataset.ImageDataset(photos, eval_transform(32, direct.preprocessing), size=32)
+    stacked = torch.stack([plain.image(-1, row) for row in range(len(photos))])
     backbones.fit_pooling(direct, stacked.split(8))
     for backbone in (loaded, fresh, direct):
         assert torch.equal(fitted.pooling.basis, backbone.pooling.basis)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from partlabel.calibration import LEAST, calibrate
+from partlabel.evaluation.calibration import LEAST, calibrate
 
 
 def drawn(sign):

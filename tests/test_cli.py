@@ -11,14 +11,15 @@ import polars as pl
 import pytest
 import yaml
 
-from partlabel import cli, progress
-from partlabel.cli import main
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.filled import FilledTable
-from partlabel.data.table import LabelTable
-from partlabel.evaluation import Evaluation
-from partlabel.options import Parser, UsageError
-from partlabel.run import Run
+from partlabel.cli import main as cli
+from partlabel.cli.main import main
+from partlabel.cli.parser import Parser, UsageError
+from partlabel.core import progress_bar
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables.filled import FilledTable
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.evaluation.result import Evaluation
+from partlabel.training.run_folder import Run
 
 
 class Kettle:
@@ -253,7 +254,7 @@ def test_the_help_is_quick_and_names_every_verb():
 
 def test_the_help_imports_nothing_heavy():
     script = (
-        "import sys; from partlabel.cli import main; main(['--help']); "
+        "import sys; from partlabel.cli.main import main; main(['--help']); "
         "print('loaded:', *{'torch', 'numpy', 'polars', 'lightning', 'timm', 'rich'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
@@ -275,7 +276,7 @@ HEAVY = ("torch", "torchvision", "lightning", "timm", "sklearn", "scipy", "matpl
 )
 def test_verbs_on_tables_load_no_network(collection, tmp_path, words):
     code = (
-        f"import sys; from partlabel.cli import main; code = main({[word.format(tmp_path) for word in words]})\n"
+        f"import sys; from partlabel.cli.main import main; code = main({[word.format(tmp_path) for word in words]})\n"
         f"print(code, [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=collection, capture_output=True, text=True)
@@ -294,20 +295,20 @@ def test_a_warning_is_printed_once_however_often_it_is_raised():
 def test_quiet_is_asked_for_by_an_option_or_the_environment(monkeypatch):
     def look():
         """Look."""
-        seen.append(progress.quiet())
+        seen.append(progress_bar.quiet())
 
     seen = []
     monkeypatch.setitem(cli.VERBS, "methods", look)
     monkeypatch.delenv("PARTLABEL_QUIET")
-    assert cli.main(["methods"]) == 0 and cli.main(["methods", "--quiet"]) == 0 and not progress.quiet()
+    assert main.main(["methods"]) == 0 and main.main(["methods", "--quiet"]) == 0 and not progress_bar.quiet()
     monkeypatch.setenv("PARTLABEL_QUIET", "1")
-    assert cli.main(["--quiet", "methods"]) == 0 and progress.quiet()
+    assert main.main(["--quiet", "methods"]) == 0 and progress_bar.quiet()
     assert seen == [False, True, True]
 
 
 def test_inspect_counts_each_part_of_the_split(collection, capsys):
     table = LabelTable.read(collection / "labels.csv")
-    assert cli.main(["inspect", str(collection / "labels.csv")]) == 0
+    assert main.main(["inspect", str(collection / "labels.csv")]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     for name in ("train", "test"):
         part = table.part(name)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from partlabel import completion
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.completion import Completion
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.posthoc import label_completion
+from partlabel.posthoc.label_completion import Completion
 
 
 def twins(images, seed, known=0.6):
@@ -35,7 +35,7 @@ def test_the_vote_equals_a_double_loop_over_known_labels():
 def test_labels_that_go_together_and_that_exclude_each_other_are_found():
     logits, labels, truth = twins(400, 0)
     val_logits, val_labels, _ = twins(100, 1)
-    found = completion.fit(logits, labels, val_logits, val_labels)
+    found = label_completion.fit_completion(logits, labels, val_logits, val_labels)
     assert found is not None
     assert found.votes[1, 0] > 1 and found.votes[2, 0] < -1 and (np.diag(found.votes) == 0).all()
     assert abs(found.votes[3, :3]).max() < 0.5
@@ -50,14 +50,19 @@ def test_where_labels_say_nothing_of_each_other_there_are_no_votes():
     labels = random.integers(-1, 2, (60, 5)).astype(np.int8)
     others = random.integers(-1, 2, (4000, 5)).astype(np.int8)
     zeros = np.zeros((60, 5), np.float32)
-    assert completion.fit(zeros, labels, np.zeros((4000, 5), np.float32), others, penalties=[0.3]) is None
+    assert (
+        label_completion.fit_completion(
+            zeros, labels, np.zeros((4000, 5), np.float32), others, penalties=[0.3]
+        )
+        is None
+    )
 
 
 def test_of_too_many_classes_no_votes_are_looked_for(monkeypatch):
-    monkeypatch.setattr(completion, "MOST_CLASSES", 3)
+    monkeypatch.setattr(label_completion, "MOST_CLASSES", 3)
     logits, labels, _ = twins(40, 0)
     with pytest.warns(UserWarning, match=r"no votes .*: 4 classes are more than 3, and all pairs"):
-        assert completion.fit(logits, labels, logits, labels) is None
+        assert label_completion.fit_completion(logits, labels, logits, labels) is None
 
 
 def test_little_is_remembered_while_votes_are_found(monkeypatch):
@@ -67,7 +72,7 @@ def test_little_is_remembered_while_votes_are_found(monkeypatch):
         torch.optim, "LBFGS", lambda *given, **more: made.append(kind(*given, **more)) or made[-1]
     )
     logits, labels, _ = twins(60, 0)
-    completion.fit(logits, labels, logits, labels, penalties=[0.001])
+    label_completion.fit_completion(logits, labels, logits, labels, penalties=[0.001])
     (state,) = made[0].state.values()
     assert 0 < len(state["old_dirs"]) <= 10 and len(state["old_dirs"]) == len(state["old_stps"])
 

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from partlabel import losses, registry
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN, Targets
+from partlabel import losses
+from partlabel.core import registry
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Targets
 
 LOSSES = [name for name in registry.names("partlabel.losses") if name != "contrastive"]
 every_loss = pytest.mark.parametrize("name", LOSSES)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from partlabel import methods
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.methods import Batch, Progress
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.types import Batch, Progress
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import together
-from partlabel import Tagger, methods, ranks
-from partlabel.config import TrainingConfig
-from partlabel.data.module import Batches
-from partlabel.run import Run
-from partlabel.training import _strategy
+from partlabel import Tagger, methods
+from partlabel.core import distributed
+from partlabel.data.images.loader import Batches
+from partlabel.training.config import TrainingConfig
+from partlabel.training.run_folder import Run
+from partlabel.training.trainer import _strategy
 
 HERE = Path(__file__).parent
 SHARED = methods.names()
@@ -194,7 +195,7 @@ def shares(monkeypatch, count, batch_size, processes, epoch=0, **options):
     """The rows that each process gets, batch by batch."""
     found = []
     for rank in range(processes):
-        monkeypatch.setattr(ranks, "place", lambda rank=rank: (rank, processes))
+        monkeypatch.setattr(distributed, "rank_and_world_size", lambda rank=rank: (rank, processes))
         batches = Batches(count, batch_size, **options)
         batches.set_epoch(epoch)
         found.append([asked.rows for asked in batches])
@@ -253,14 +254,14 @@ def test_one_process_alone_writes(monkeypatch, given, first):
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert ranks.is_first() is first
+    assert distributed.is_rank_zero() is first
 
 
 def test_one_process_is_given_back_what_it_gave():
     value = torch.ones(3)
-    assert ranks.average(value) is value and ranks.total(value) is value
-    assert ranks.gather(value)[0] is value
-    assert ranks.differing({"any": value}) == []
+    assert distributed.all_reduce_mean(value) is value and distributed.all_reduce_sum(value) is value
+    assert distributed.all_gather_rows(value)[0] is value
+    assert distributed.unsynchronized({"any": value}) == []
 
 
 def test_shared_moments_of_one_process_are_those_of_the_layer():
@@ -269,7 +270,7 @@ def test_shared_moments_of_one_process_are_those_of_the_layer():
     images = together.Made(8, 0).images
     plain, shared = together.Maps(), together.Maps()
     shared.load_state_dict(plain.state_dict())
-    ranks.share_moments(shared)
+    distributed.share_moments(shared)
     for model in (plain, shared):
         (model(images) ** 2).sum().backward()
     torch.testing.assert_close(plain(images), shared(images))
@@ -277,7 +278,7 @@ def test_shared_moments_of_one_process_are_those_of_the_layer():
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5, msg=name)
     for (name, one), other in zip(plain.named_buffers(), shared.buffers(), strict=True):
         torch.testing.assert_close(one, other, msg=name)
-    ranks.own_moments(shared)
+    distributed.own_moments(shared)
     torch.testing.assert_close(plain.eval()(images), shared.eval()(images), rtol=0, atol=1e-5)
 
 

@@ -4,14 +4,15 @@ import math
 
 import pytest
 
-from partlabel import LabelTable, Tagger, demo
-from partlabel.data.filled import FilledTable
+from partlabel import LabelTable, Tagger
+from partlabel.data.tables.filled import FilledTable
+from partlabel.demo import run
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo")
-    return out, demo.run(out, scenes=60, epochs=1, image_size=64)
+    return out, run.run(out, scenes=60, epochs=1, image_size=64)
 
 
 @pytest.mark.slow
@@ -58,6 +59,6 @@ def test_its_runs_can_be_loaded_and_its_cache_is_gone(ran):
 def test_it_can_be_run_again_in_the_same_folder_and_says_the_same(ran):
     out, said = ran
     (out / "mine.txt").write_text("kept")
-    again = demo.run(out, scenes=60, epochs=1, image_size=64)
+    again = run.run(out, scenes=60, epochs=1, image_size=64)
     assert again["mAP"] == said["mAP"]
     assert (out / "mine.txt").read_text() == "kept"

@@ -19,10 +19,11 @@ from PIL import Image
 
 from given import A, P, U, build, take
 from pages import ROOT, Block, Session, blocks
-from partlabel import Tagger, ranks
-from partlabel.cli import main
-from partlabel.config import TrainingConfig
-from partlabel.data.table import LabelTable
+from partlabel import Tagger
+from partlabel.cli.main import main
+from partlabel.core import distributed
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.training.config import TrainingConfig
 
 PAGES = [
     "README.md",
@@ -149,7 +150,7 @@ def prepare_many_machines(given, folder, names):
     """Inside a step."""
     features = torch.zeros(2, 3, 4)
     names |= {
-        "ranks": ranks,
+        "ranks": distributed,
         "out": SimpleNamespace(features=features),
         "batch": SimpleNamespace(labels=features),
     }

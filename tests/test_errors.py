@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from partlabel import cli, errors
-from partlabel.cli import main
+from partlabel.cli import main as cli
+from partlabel.cli.main import main
+from partlabel.core import errors
 
 LIBRARIES = (
     "PIL", "fastapi", "fsspec", "huggingface_hub", "jinja2", "jsonargparse", "lightning.fabric.utilities",
@@ -139,7 +140,7 @@ def test_naming_names_the_file_once():
 
 
 def run(folder, *words, shell=None, **options):
-    source = str(Path(cli.__file__).parents[1])
+    source = str(Path(cli.__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": source, "PYTHONUNBUFFERED": "1"}
     command = shell or [sys.executable, "-m", "partlabel", *map(str, words)]
     return subprocess.run(

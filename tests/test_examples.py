@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from partlabel.cli import main
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.methods import Batch, Progress
+from partlabel.cli.main import main
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.types import Batch, Progress
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads import ClassOutput, Head
 

@@ -12,14 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from partlabel import LabelTable, Tagger, exporting, hub
-from partlabel.cli import main
+from partlabel import LabelTable, Tagger
+from partlabel.cli.main import main
+from partlabel.deploy import graph_export, hub
 from partlabel.methods.logicmix import LogicMix
 from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
-from partlabel.run import Run
-from partlabel.tuning import Scale, fit
+from partlabel.posthoc.tuning import Scale, fit_tuning
+from partlabel.training.run_folder import Run
 from trunk import Same, residual
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
@@ -65,7 +66,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 def tuned(tagger, table):
     """The tagger with a tuning of which the calibration counts."""
     tagger = copy.copy(tagger)
-    tagger.tuning = fit(tagger.classes, tagger.scores(table), table.labels, folds=3)
+    tagger.tuning = fit_tuning(tagger.classes, tagger.scores(table), table.labels, folds=3)
     object.__setattr__(tagger.tuning, "scale", Scale(0.7, np.linspace(-1, 1, 4)))
     return tagger
 
@@ -233,7 +234,7 @@ def test_a_name_that_is_neither_folder_nor_repository_is_an_error(monkeypatch, t
 
 
 def test_nothing_of_a_model_that_was_there_before_stays(runs, table, tmp_path):
-    from partlabel.completion import Completion
+    from partlabel.posthoc.label_completion import Completion
 
     tagger = tuned(Tagger.load(runs("bce-average")), table)
     tagger.completion = Completion(np.ones((4, 4), np.float32))
@@ -252,10 +253,10 @@ def test_nothing_of_a_model_that_was_there_before_stays(runs, table, tmp_path):
 @every_kind
 def test_an_exported_program_says_what_the_model_says(runs, table, kind, tmp_path):
     tagger = tuned(Tagger.load(runs(kind)), table)
-    path = exporting.to_torch(tagger, tmp_path / "model.pt2")
-    about = {exporting.KEY: ""}
+    path = graph_export.to_torch(tagger, tmp_path / "model.pt2")
+    about = {graph_export.KEY: ""}
     program = torch.export.load(path, extra_files=about).module()
-    assert json.loads(about[exporting.KEY])["classes"] == list(table.classes)
+    assert json.loads(about[graph_export.KEY])["classes"] == list(table.classes)
     for n in (1, 3, 8, 19):
         for ours, theirs in zip(said(tagger, images(n)), program(images(n)), strict=True):
             assert theirs.dtype == torch.float32
@@ -305,7 +306,7 @@ def onnxruntime():
 @every_kind
 def test_onnxruntime_says_what_the_model_says(runs, table, kind, tmp_path, onnxruntime):
     tagger = tuned(Tagger.load(runs(kind)), table)
-    session = onnxruntime.InferenceSession(exporting.to_onnx(tagger, tmp_path / "model.onnx"))
+    session = onnxruntime.InferenceSession(graph_export.to_onnx(tagger, tmp_path / "model.onnx"))
     (given,), found = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type, given.shape) == ("image", "tensor(float)", ["batch", 3, 32, 32])
     assert [(each.name, each.type, each.shape) for each in found] == [
@@ -332,7 +333,7 @@ def test_onnxruntime_says_what_the_model_says(runs, table, kind, tmp_path, onnxr
 def test_without_tuning_probabilities_are_the_sigmoid_and_there_are_no_thresholds(
     runs, tmp_path, onnxruntime
 ):
-    path = exporting.to_onnx(Tagger.load(runs("bce-average")), tmp_path / "model.onnx")
+    path = graph_export.to_onnx(Tagger.load(runs("bce-average")), tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(path)
     assert json.loads(session.get_modelmeta().custom_metadata_map["partlabel"])["thresholds"] is None
     logits, sure = session.run(["logits", "probability"], {"image": images(2).numpy()})
@@ -340,9 +341,9 @@ def test_without_tuning_probabilities_are_the_sigmoid_and_there_are_no_threshold
 
 
 def test_weights_beyond_the_limit_lie_in_a_second_file(runs, monkeypatch, tmp_path, onnxruntime):
-    monkeypatch.setattr(exporting, "ONE_FILE", 0)
+    monkeypatch.setattr(graph_export, "ONE_FILE", 0)
     tagger = Tagger.load(runs("bce-average"))
-    path = exporting.to_onnx(tagger, tmp_path / "deep/model.onnx")
+    path = graph_export.to_onnx(tagger, tmp_path / "deep/model.onnx")
     assert sorted(each.name for each in path.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
     logits = onnxruntime.InferenceSession(path).run(["logits"], {"image": images(2).numpy()})[0]
     np.testing.assert_allclose(logits, said(tagger, images(2))[0], atol=1e-4)
@@ -352,26 +353,26 @@ def test_a_missing_extra_is_named(runs, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'partlabel\[export\]'"):
-        exporting.to_onnx(Tagger.load(runs("bce-average")), tmp_path / "model.onnx")
+        graph_export.to_onnx(Tagger.load(runs("bce-average")), tmp_path / "model.onnx")
 
 
 def test_other_suffixes_are_refused(runs, tmp_path):
     tagger = Tagger.load(runs("bce-average"))
     with pytest.raises(ValueError, match=r"model\.pt has to end in \.pt2"):
-        exporting.to_torch(tagger, tmp_path / "model.pt")
+        graph_export.to_torch(tagger, tmp_path / "model.pt")
     with pytest.raises(ValueError, match=r"model has to end in \.onnx"):
-        exporting.to_onnx(tagger, tmp_path / "model")
+        graph_export.to_onnx(tagger, tmp_path / "model")
 
 
 def test_what_differs_from_the_model_is_not_left_behind(runs, monkeypatch, tmp_path):
-    check = exporting._check
+    check = graph_export._check
 
     def off(graph, tagger, run):
         check(graph, tagger, lambda image: [np.asarray(out) + 0.01 for out in run(image)])
 
-    monkeypatch.setattr(exporting, "_check", off)
+    monkeypatch.setattr(graph_export, "_check", off)
     with pytest.raises(ValueError, match=r"differs from the model by \d\.\de-0\d in logits"):
-        exporting.to_torch(Tagger.load(runs("bce-average")), tmp_path / "model.pt2")
+        graph_export.to_torch(Tagger.load(runs("bce-average")), tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from partlabel import LabelTable, Tagger
-from partlabel.finetuning import Seen, fine_tune, refit
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.metrics import average_precision
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.evaluation.metrics import average_precision
 from partlabel.nn.per_class_linear import PerClassLinear
+from partlabel.posthoc.category_finetuning import SeenBatch, fine_tune, refit
 
 
 def images(n=120, classes=4, dim=6, seed=0, per_class=False):
@@ -18,7 +18,7 @@ def images(n=120, classes=4, dim=6, seed=0, per_class=False):
     features = torch.randn(n, dim, generator=generator)
     labels = (features[:, :classes] > 0.3).to(torch.int8)
     labels[torch.rand(n, classes, generator=generator) < 0.4] = UNKNOWN
-    return Seen(features[:, None].expand(-1, classes, -1) if per_class else features, labels)
+    return SeenBatch(features[:, None].expand(-1, classes, -1) if per_class else features, labels)
 
 
 def layer(per_class=False):

@@ -6,9 +6,9 @@ import warnings
 import pytest
 import yaml
 
-from partlabel.cli import main
-from partlabel.data.table import LabelTable
-from partlabel.fixes import Argument, InputError, InputWarning, MissingError, ReaderArgument, typed
+from partlabel.cli.main import main
+from partlabel.core.fixes import Argument, InputError, InputWarning, MissingError, ReaderArgument, typed
+from partlabel.data.tables.label_table import LabelTable
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_the_command_line_shows_options_and_python_shows_arguments(tmp_path, cap
 
 
 def test_a_warning_is_written_for_the_command_line_too():
-    from partlabel import cli
+    from partlabel.cli import main
 
     message = InputWarning("say ", ReaderArgument("classes", ["a"]))
-    with cli._plain_warnings():
+    with main._plain_warnings():
         shown = warnings.formatwarning(message, InputWarning, "file.py", 1)
     assert shown == "partlabel: warning: say --format.classes '[a]'\n"
     assert str(message) == "say classes=['a']"

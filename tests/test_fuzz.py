@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 from mutations import mutated
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.errors import _library, sentence
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import readers
-from partlabel.data.filled import FilledTable
-from partlabel.data.pixels import decode
-from partlabel.data.table import LabelTable
-from partlabel.errors import _library, sentence
+from partlabel.data.images.decode import decode
+from partlabel.data.tables.filled import FilledTable
+from partlabel.data.tables.label_table import LabelTable
 
 TABLES, IMAGES = 1500, 700
 """Inputs of each kind in `make test`."""

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.headline import FEWEST, Headline, average_precisions, headline, load, save
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.evaluation.headline import FEWEST, Headline, class_average_precisions, headline, load, save
 
 CLASSES = ("cat", "dog", "tree")
 
@@ -47,7 +47,7 @@ def test_weighted_average_precision_is_that_of_the_definition_and_of_scikit_lear
     positive[0] = True
     weights = random.integers(0, 4, (3, 20)).astype(np.uint8)
     weights[:, 0] = 1
-    for weight, found in zip(weights, average_precisions(scores, positive, weights.T), strict=True):
+    for weight, found in zip(weights, class_average_precisions(scores, positive, weights.T), strict=True):
         assert found == pytest.approx(naive(scores, positive, weight.astype(float)), abs=1e-12)
         assert found == pytest.approx(average_precision_score(positive, scores, sample_weight=weight))
 

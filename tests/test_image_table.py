@@ -1,6 +1,6 @@
 import torch
 
-from partlabel.image_table import ImageTable
+from partlabel.transfer.label_store import ImageTable
 
 
 def rows(*numbers):

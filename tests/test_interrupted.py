@@ -12,15 +12,15 @@ from torch.distributed import DistBackendError
 
 import dying
 import together
-from partlabel.callbacks import Keep
-from partlabel.config import TrainingConfig
-from partlabel.data.module import loader
-from partlabel.learner import Learner
+from partlabel.data.images.loader import loader
 from partlabel.methods.bce import BCE
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
-from partlabel.run import Run
-from partlabel.training import fit
+from partlabel.training.callbacks import CheckpointWriter
+from partlabel.training.config import TrainingConfig
+from partlabel.training.lightning_module import TrainingModule
+from partlabel.training.run_folder import Run
+from partlabel.training.trainer import fit
 
 GOES_ON = r"; training stopped in epoch 2, after step \d+; resume=True \(--resume\) goes on after its last whole epoch"
 
@@ -36,7 +36,7 @@ def go(folder, images=None, kind=BCE, resume=False, workers=0):
         torch.manual_seed(0)
         method = kind(together.Maps(), Average(together.Maps.channels, Classes(together.CLASSES)))
     images = images or together.Made(together.TRAINED, 1)
-    learner = Learner(method, config, together.CLASSES, [f"{n}.jpg" for n in range(len(images))])
+    learner = TrainingModule(method, config, together.CLASSES, [f"{n}.jpg" for n in range(len(images))])
     run = Run(folder)
     fit(learner, loader(images, 7, True, workers=workers), None, run, run.last if resume else None)
     return run
@@ -182,19 +182,19 @@ def test_a_reader_that_dies_is_told_of(tmp_path):
 def test_an_image_that_vanishes_is_named(collection, tmp_path, monkeypatch, workers):
     shutil.copytree(collection, tmp_path / "photos of mine")
     photo = tmp_path / "photos of mine/photos/03.png"
-    keep = Keep.on_train_epoch_end
+    keep = CheckpointWriter.on_train_epoch_end
 
     def take_away(self, trainer, module):
         keep(self, trainer, module)
         photo.unlink(missing_ok=True)
 
-    monkeypatch.setattr(Keep, "on_train_epoch_end", take_away)
-    monkeypatch.setattr("partlabel.report.build", lambda *args, **options: None)
+    monkeypatch.setattr(CheckpointWriter, "on_train_epoch_end", take_away)
+    monkeypatch.setattr("partlabel.reporting.run_report.build", lambda *args, **options: None)
     settings = {"epochs": 3, "val": 0.0, "workers": workers}
     with pytest.raises(OSError, match=rf"^{photo}: missing{GOES_ON}") as caught:
         dying.train(tmp_path / "photos of mine", tmp_path / "run", **settings)
     assert "Traceback" not in str(caught.value)
-    monkeypatch.setattr(Keep, "on_train_epoch_end", keep)
+    monkeypatch.setattr(CheckpointWriter, "on_train_epoch_end", keep)
     with pytest.raises(FileNotFoundError, match=r"1 of 32 images are not in .*: 03\.png"):
         dying.train(tmp_path / "photos of mine", tmp_path / "run", resume=True, **settings)
     shutil.copy(collection / "photos/03.png", photo)

@@ -4,9 +4,9 @@ import pytest
 
 from dying import train
 from partlabel import Tagger
-from partlabel.config import TrainingConfig
-from partlabel.data.table import LabelTable
-from partlabel.machine import check
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.training.config import TrainingConfig
+from partlabel.training.hardware import check
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 64}
 
@@ -22,7 +22,7 @@ def test_a_start_that_fails_before_its_first_step_leaves_no_run(collection, tmp_
     def fail(*args, **options):
         raise ValueError("no such precision")
 
-    monkeypatch.setattr("partlabel.training.Trainer", fail)
+    monkeypatch.setattr("partlabel.training.trainer.Trainer", fail)
     out = tmp_path / "run"
     if mine:
         out.mkdir()
@@ -39,7 +39,7 @@ def test_a_run_that_fails_later_stays(collection, tmp_path, monkeypatch):
     def fail(*args, **options):
         raise OSError("no space left")
 
-    monkeypatch.setattr("partlabel.callbacks.Keep._write", fail)
+    monkeypatch.setattr("partlabel.training.callbacks.CheckpointWriter._write", fail)
     with pytest.raises(
         OSError, match=r"no space left; training stopped in epoch 1, after step \d+; resume=True"
     ):
@@ -69,6 +69,6 @@ def test_a_run_that_was_renamed_goes_on(collection, tmp_path):
     ],
 )
 def test_what_a_machine_does_not_have_is_said_before_anything_is_written(settings, said, monkeypatch):
-    monkeypatch.setattr("partlabel.machine.find_spec", lambda name: None)
+    monkeypatch.setattr("partlabel.training.hardware.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=said):
         check(TrainingConfig(**settings))

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partlabel.labels import PRESENT
-from partlabel.memory import FeatureMemory, ImageMemory
+from partlabel.core.labels import PRESENT
+from partlabel.transfer.feature_bank import FeatureMemory, ImageMemory
 
 
 def naive(batches, classes, size, dim):

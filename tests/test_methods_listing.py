@@ -5,8 +5,8 @@ import re
 import pytest
 
 from partlabel import methods
-from partlabel.citations import cite
-from partlabel.cli import main
+from partlabel.cli.main import main
+from partlabel.core.citations import cite
 from partlabel.nn import heads
 
 

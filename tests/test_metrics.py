@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as hnp
 from rich.console import Console
 from sklearn.metrics import average_precision_score
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.labels import Targets
-from partlabel.metrics import (
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.evaluation.metrics import (
     Evaluation,
     PseudoLabelQuality,
     Quality,

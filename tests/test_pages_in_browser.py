@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from drawings import draw_photos
-from partlabel import report
-from partlabel.codes import UNKNOWN
-from partlabel.data.table import LabelTable
-from partlabel.headline import headline
-from partlabel.metrics import evaluate
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.evaluation.headline import headline
+from partlabel.evaluation.metrics import evaluate
+from partlabel.reporting import run_report
 
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SIZES = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
@@ -40,14 +40,14 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> LabelTable:
 @pytest.fixture(scope="module")
 def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The addresses of the pages that are files."""
-    from partlabel.cli import main
+    from partlabel.cli.main import main
 
     out = tmp_path_factory.mktemp("written")
     random = np.random.default_rng(1)
     truth = (random.random((40, len(CLASSES))) < 0.2).astype(np.int8)
     scores = random.normal(size=truth.shape).astype(np.float32)
     evaluation = evaluate(scores, truth, CLASSES)
-    example = report.Example(
+    example = run_report.Example(
         table.path(0), table.labels[0], random.random(30), random.random((30, 30)), random.random((30, 4, 4))
     )
     candidates = [
@@ -59,7 +59,7 @@ def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict
             "seconds": 1,
         }
     ]
-    report.build(
+    run_report.build(
         out / "report.html", title="a-method@a-run-with-a-long-name-without-spaces", settings={"method": "soft_sst"},
         evaluation=evaluation, test=evaluation, predictions=(scores, truth), table=table,
         filled=random.random((40, 30)), graph=random.random((30, 30)), examples=[example],
@@ -73,7 +73,7 @@ def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict
     ]
     section = {"protocol": "uniform", "header": header, "lines": [[f"{word} ± 0.3" for word in header]] * 40}
     section |= {"curves": None, "pseudo": []}
-    report.write_page(out / "bench.html", "bench.html", {"title": "bench", "sections": [section]})
+    run_report.write_page(out / "bench.html", "bench.html", {"title": "bench", "sections": [section]})
     table.save(out / "labels.csv")
     words = ["inspect", out / "labels.csv", "--images", table.root, "--out", out / "inspect.html"]
     assert main([*map(str, words)]) == 0
@@ -85,10 +85,10 @@ def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
     """The addresses of the pages on which people answer."""
     pytest.importorskip("fastapi")
     uvicorn = pytest.importorskip("uvicorn")
+    from partlabel.core.access_control import Guard
     from partlabel.review import app, sheet_pages
-    from partlabel.review.decisions import Decisions
-    from partlabel.review.guard import Guard
-    from partlabel.review.looked import Looked
+    from partlabel.review.decisions import DecisionLog
+    from partlabel.review.predictions_cache import Looked
     from partlabel.review.session import Session
     from partlabel.review.sheets import Sheets
 
@@ -97,8 +97,8 @@ def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
     features = random.normal(size=(40, 8))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     looked = Looked(random.normal(size=(40, 30)).astype(np.float32), features.astype(np.float16))
-    session = Session(table, looked, Decisions(out / "a.sqlite"))
-    sheets = Sheets(table, Decisions(out / "b.sqlite"), 20)
+    session = Session(table, looked, DecisionLog(out / "a.sqlite"))
+    sheets = Sheets(table, DecisionLog(out / "b.sqlite"), 20)
     pages = {
         "review": app.create(
             session, Guard("127.0.0.1", None, "t"), title="a-method@a-run-with-a-long-name", port=1

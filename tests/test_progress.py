@@ -6,18 +6,18 @@ import time
 
 import pytest
 
-from partlabel import progress
-from partlabel.progress import Stage, shown_seconds, track
+from partlabel.core import progress_bar
+from partlabel.core.progress_bar import Stage, shown_seconds, track
 
 
 @pytest.fixture
 def heard(monkeypatch):
     """Lines are printed, and a stage is long after a twentieth of a second."""
     monkeypatch.delenv("PARTLABEL_QUIET", raising=False)
-    for name in progress._RANKS:
+    for name in progress_bar._RANKS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(progress, "BEGINS_AFTER", 0.05)
-    monkeypatch.setattr(progress, "EVERY", 0.1)
+    monkeypatch.setattr(progress_bar, "BEGINS_AFTER", 0.05)
+    monkeypatch.setattr(progress_bar, "EVERY", 0.1)
 
 
 def test_a_long_stage_says_that_it_began_how_far_it_is_and_how_long_it_took(heard, capsys):
@@ -40,7 +40,7 @@ def test_a_stage_tells_the_time_even_while_one_item_takes_long(heard, capsys):
 
 
 def test_a_short_stage_says_nothing(heard, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "BEGINS_AFTER", 10.0)
+    monkeypatch.setattr(progress_bar, "BEGINS_AFTER", 10.0)
     assert list(track(range(5), "Looking")) == list(range(5))
     assert capsys.readouterr().err == ""
 
@@ -50,7 +50,7 @@ def test_nothing_is_said_when_quiet_or_by_another_process_than_the_first(heard, 
     monkeypatch.setenv(name, "1")
     for _ in track([1, 2], "Looking"):
         time.sleep(0.15)
-    progress.say("never")
+    progress_bar.say("never")
     assert capsys.readouterr().err == ""
 
 
@@ -78,7 +78,7 @@ def test_durations_are_said_as_people_say_them(seconds, said):
 
 def test_an_error_in_a_stage_ends_it(heard, capsys):
     def fail():
-        with progress.progress("Fitting", 3) as advance:
+        with progress_bar.progress("Fitting", 3) as advance:
             time.sleep(0.1)
             advance(1)
             raise RuntimeError
@@ -91,7 +91,5 @@ def test_an_error_in_a_stage_ends_it(heard, capsys):
 
 
 def test_progress_imports_nothing_heavy():
-    code = (
-        "import sys, partlabel.progress; print([m for m in ('torch', 'rich', 'numpy') if m in sys.modules])"
-    )
+    code = "import sys, partlabel.core.progress_bar; print([m for m in ('torch', 'rich', 'numpy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from partlabel.exact import exact
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.memory import FeatureMemory
-from partlabel.prototypes import Prototypes, RunningMeans, kmeans, prototype_loss
+from partlabel.core.dtypes import double_if_supported
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.transfer.feature_bank import FeatureMemory
+from partlabel.transfer.prototypes import Prototypes, RunningMeans, kmeans, prototype_loss
 
 
 def chance():
@@ -123,4 +123,4 @@ def test_running_means_are_means_until_the_horizon_and_then_forget():
 
 @pytest.mark.parametrize(("device", "kind"), [("cpu", torch.float64), ("mps", torch.float32)])
 def test_double_precision_is_for_devices_that_have_it(device, kind):
-    assert exact(torch.device(device)) == kind
+    assert double_if_supported(torch.device(device)) == kind

@@ -3,10 +3,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partlabel import pseudo_labels
-from partlabel.labels import PRESENT, UNKNOWN, Targets
-from partlabel.memory import FeatureMemory
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Targets
 from partlabel.nn.pairs import symmetric
+from partlabel.transfer import pseudo_labels
+from partlabel.transfer.feature_bank import FeatureMemory
 
 
 def some(seed, images=4, classes=5):

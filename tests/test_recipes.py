@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from drawings import COLOURS, draw_photos
-from partlabel.cli import main
-from partlabel.data.table import LabelTable
-from partlabel.evaluation import Evaluation
-from partlabel.options import recipes
+from partlabel.cli.main import main
+from partlabel.cli.parser import recipes
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.evaluation.result import Evaluation
 
 TINY = [
     "--backbone",

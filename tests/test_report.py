@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from partlabel import pictures, plots
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.table import LabelTable
-from partlabel.headline import headline
-from partlabel.metrics import evaluate
-from partlabel.report import Example, build
-from partlabel.run_report import settings
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.evaluation.headline import headline
+from partlabel.evaluation.metrics import evaluate
+from partlabel.reporting import svg_plots, thumbnails
+from partlabel.reporting.run_report import Example, build
+from partlabel.reporting.run_sections import settings
 
 CLASSES = ("cat", "dog", "tree")
 HOSTILE = "<img src=x onerror=\"alert('$a$')\">"
@@ -286,7 +286,7 @@ def test_a_broken_or_missing_photo_leaves_a_gap_and_not_a_failure(tmp_path: Path
     photos.path(2).write_text("no image")
     page = read(build(tmp_path / "r.html", **everything(photos)))
     assert page.text.count("no readable image") >= 2
-    assert pictures.thumbnail(photos.path(3)) is not None
+    assert thumbnails.thumbnail(photos.path(3)) is not None
 
 
 def test_thumbnails_are_small_jpegs_turned_upright(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_thumbnails_are_small_jpegs_turned_upright(tmp_path: Path) -> None:
     orientation = photo.getexif()
     orientation[0x0112] = 6
     photo.save(tmp_path / "turned.jpg", exif=orientation)
-    picture = pictures.thumbnail(tmp_path / "turned.jpg")
+    picture = thumbnails.thumbnail(tmp_path / "turned.jpg")
     assert picture is not None
     thumbnail = Image.open(BytesIO(b64decode(picture.address.removeprefix("data:image/jpeg;base64,"))))
     assert (thumbnail.format, thumbnail.size) == ("JPEG", (80, 160))
@@ -305,7 +305,7 @@ def test_a_spotlight_lights_where_the_class_looks_and_leaves_the_rest_dim(tmp_pa
     Image.new("RGB", (160, 160), (250, 180, 40)).save(tmp_path / "photo.png")
 
     def pixels(attention: np.ndarray) -> np.ndarray:
-        picture = pictures.spotlight(tmp_path / "photo.png", attention)
+        picture = thumbnails.spotlight(tmp_path / "photo.png", attention)
         assert picture is not None
         return np.asarray(Image.open(BytesIO(b64decode(picture.address.split(",")[1]))), dtype=float)
 
@@ -345,7 +345,7 @@ def test_large_graphs_show_the_most_frequent_classes_and_say_so(tmp_path: Path) 
 
 
 def test_plots_take_the_pages_colours_and_keep_text_as_text() -> None:
-    drawn = plots.lines({"_$a$": [0.1, None, float("nan")], "b": [1, 2, 3]}, [0, 1, 2])
+    drawn = svg_plots.line_plot({"_$a$": [0.1, None, float("nan")], "b": [1, 2, 3]}, [0, 1, 2])
     assert "_$a$" in re.sub(r"\u2009", "", drawn)
     assert "var(--series-1)" in drawn
     assert "var(--series-2)" in drawn
@@ -357,8 +357,8 @@ def test_plots_take_the_pages_colours_and_keep_text_as_text() -> None:
 
 @pytest.mark.parametrize("matrix", [np.zeros((2, 2)), np.full((2, 2), np.nan), np.eye(2), np.ones((1, 1))])
 def test_heat_maps_of_nothing_still_draw(matrix: np.ndarray) -> None:
-    assert "<svg" in plots.heat_map(matrix, CLASSES[: len(matrix)])
-    assert plots.top(matrix) == 1.0
+    assert "<svg" in svg_plots.heat_map(matrix, CLASSES[: len(matrix)])
+    assert svg_plots.top(matrix) == 1.0
 
 
 def test_a_report_that_fails_leaves_the_old_one_and_nothing_beside_it(

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from partlabel import scenes
-from partlabel.codes import ABSENT, PRESENT
-from partlabel.scenes.places import PLACES, SIZES
+from partlabel.core.labels import ABSENT, PRESENT
+from partlabel.demo import scenes
+from partlabel.demo.scenes.places import PLACES, SIZES
 
 
 @pytest.fixture(scope="module")

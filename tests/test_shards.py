@@ -15,14 +15,14 @@ import pytest
 import torch
 
 from drawings import COLOURS
-from partlabel import LabelTable, Tagger, shards
-from partlabel.cli import main
-from partlabel.codes import UNKNOWN
-from partlabel.completion import Completion
-from partlabel.data.filled import FilledTable
-from partlabel.engines.local import Local
+from partlabel import LabelTable, Tagger, sharded
+from partlabel.cli.main import main
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.tables.filled import FilledTable
 from partlabel.nn.classes import Classes
-from partlabel.shards import tars
+from partlabel.posthoc.label_completion import Completion
+from partlabel.sharded import webdataset
+from partlabel.sharded.engines.local import Local
 
 HERE = Path(__file__).parent
 
@@ -45,7 +45,7 @@ def table(collection):
 
 
 def asked(saved, out, verb="predict", **options):
-    return shards.Job(verb, saved, out, **options)
+    return sharded.Job(verb, saved, out, **options)
 
 
 def together(out):
@@ -91,14 +91,14 @@ def known_of(table):
 
 @pytest.mark.parametrize("size", [1, 5, 32, 1000])
 def test_predictions_in_shards_are_those_of_the_whole(saved, collection, tmp_path, size):
-    done = shards.run(asked(saved, tmp_path / "out"), shards.of_path(collection / "photos"), Local(size))
+    done = sharded.run(asked(saved, tmp_path / "out"), sharded.of_path(collection / "photos"), Local(size))
     assert done == (tmp_path / "out", -(-32 // size), 0, 32)
     same(together(tmp_path / "out"), Tagger.load(saved).predict(collection / "photos"))
 
 
 def test_a_table_filled_in_shards_is_filled_as_the_whole(saved, collection, table, tmp_path):
     job = asked(saved, tmp_path / "out", "fill", accept=0.6, reject=0.4)
-    shards.run(job, shards.of_path(table, collection / "photos"), Local(7))
+    sharded.run(job, sharded.of_path(table, collection / "photos"), Local(7))
     whole = Tagger.load(saved).fill(LabelTable.read(table, collection / "photos"), 0.6, 0.4)
     assert whole.table.known > LabelTable.read(table).known, "or the thresholds would not be tested"
     same(together(tmp_path / "out"), whole.frame())
@@ -111,7 +111,7 @@ def test_columns_in_another_order_are_filled_as_the_models(saved, collection, ta
     turned = LabelTable(
         whole.images, whole.classes[::-1], np.ascontiguousarray(whole.labels[:, ::-1]), None, whole.root
     )
-    shards.run(asked(saved, tmp_path / "out", "fill"), shards.of_table(turned), Local(10))
+    sharded.run(asked(saved, tmp_path / "out", "fill"), sharded.of_table(turned), Local(10))
     same(
         together(tmp_path / "out").select("image", "red:p"),
         Tagger.load(saved).fill(whole).frame().select("image", "red:p"),
@@ -122,8 +122,8 @@ def test_parquet_tables_in_a_folder_are_shards_as_they_are(saved, collection, ta
     whole = LabelTable.read(table, collection / "photos")
     for name, rows in (("a", slice(0, 20)), ("b", slice(20, 32))):
         whole[rows].save(tmp_path / f"in/{name}.parquet")
-    source = shards.of_path(tmp_path / "in", collection / "photos")
-    shards.run(asked(saved, tmp_path / "out", "fill"), source, Local())
+    source = sharded.of_path(tmp_path / "in", collection / "photos")
+    sharded.run(asked(saved, tmp_path / "out", "fill"), source, Local())
     assert sorted(path.name for path in (tmp_path / "out").glob("*.parquet")) == ["a.parquet", "b.parquet"]
     same(together(tmp_path / "out"), Tagger.load(saved).fill(whole).frame())
 
@@ -132,8 +132,8 @@ def test_what_filled_the_table_of_a_shard_before_stays_said(saved, collection, t
     first = Tagger.load(saved).fill(LabelTable.read(table, collection / "photos"), 0.6)
     (tmp_path / "in").mkdir()
     first.save(tmp_path / "in/a.parquet")
-    source = shards.of_path(tmp_path / "in", collection / "photos")
-    shards.run(asked(saved, tmp_path / "out", "fill"), source, Local())
+    source = sharded.of_path(tmp_path / "in", collection / "photos")
+    sharded.run(asked(saved, tmp_path / "out", "fill"), source, Local())
     second, made = FilledTable.load(tmp_path / "out/a.parquet"), first.table.labels == 1
     assert (~np.isnan(first.probability[made])).any()
     np.testing.assert_array_equal(second.probability[made], first.probability[made])
@@ -146,7 +146,7 @@ def test_tar_files_are_shards_as_they_are(saved, collection, table, tmp_path):
     (tmp_path / "in").mkdir()
     tar(tmp_path / "in/a.tar", photos[:20], known_of(whole))
     tar(tmp_path / "in/b.tar", photos[20:], known_of(whole))
-    shards.run(asked(saved, tmp_path / "out", "fill"), shards.of_path(tmp_path / "in"), Local())
+    sharded.run(asked(saved, tmp_path / "out", "fill"), sharded.of_path(tmp_path / "in"), Local())
     found = together(tmp_path / "out")
     assert found["image"].to_list()[:2] == ["a.tar/00.png", "a.tar/01.png"]
     named = found.with_columns(pl.col("image").str.split("/").list.last())
@@ -161,7 +161,7 @@ def test_labels_beside_a_photo_are_checked(saved, collection, tmp_path):
                         ([1, 0], r"00\.json is not as")):  # fmt: skip
         tar(tmp_path / "a.tar", photos, lambda image, known=known: known)
         with pytest.raises(ValueError, match=said):
-            shards.run(asked(saved, tmp_path / "out", "fill"), shards.of_path(tmp_path / "a.tar"), Local())
+            sharded.run(asked(saved, tmp_path / "out", "fill"), sharded.of_path(tmp_path / "a.tar"), Local())
 
 
 def test_a_tar_file_writes_nowhere_else(saved, collection, tmp_path):
@@ -169,7 +169,7 @@ def test_a_tar_file_writes_nowhere_else(saved, collection, tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as file:
         file.add(collection / "photos/00.png", "../../escaped.png")
     with pytest.raises(ValueError, match="leaves the folder that it is unpacked to"):
-        shards.run(asked(saved, tmp_path / "out"), shards.of_path(tmp_path / "a.tar"), Local())
+        sharded.run(asked(saved, tmp_path / "out"), sharded.of_path(tmp_path / "a.tar"), Local())
 
 
 KILLED = """
@@ -202,11 +202,11 @@ def test_a_killed_run_goes_on_where_it_stopped(saved, collection, tmp_path):
     written = {path.name: path.stat().st_mtime_ns for path in out.glob("[!.]*.parquet")}
     assert list(sorted(written)) == ["000000000000.parquet", "000000000005.parquet"]
 
-    assert shards.run(asked(saved, out), shards.of_path(photos), Local(5)) == (out, 7, 2, 22)
+    assert sharded.run(asked(saved, out), sharded.of_path(photos), Local(5)) == (out, 7, 2, 22)
     assert all((out / name).stat().st_mtime_ns == time for name, time in written.items())
     assert not list(out.glob(".*")), "what was half written is gone"
     same(together(out), Tagger.load(saved).predict(photos))
-    assert shards.run(asked(saved, out), shards.of_path(photos), Local(5)) == (out, 7, 7, 0)
+    assert sharded.run(asked(saved, out), sharded.of_path(photos), Local(5)) == (out, 7, 7, 0)
 
 
 def test_a_kill_while_the_input_is_cut_leaves_nothing_that_is_believed(saved, collection, tmp_path):
@@ -214,7 +214,7 @@ def test_a_kill_while_the_input_is_cut_leaves_nothing_that_is_believed(saved, co
     (out / "input").mkdir(parents=True)
     for name in ("000000000000", "000000000013"):
         (out / f"input/{name}.parquet").write_bytes(b"of a kill")
-    shards.run(asked(saved, out), shards.of_path(collection / "photos"), Local(20))
+    sharded.run(asked(saved, out), sharded.of_path(collection / "photos"), Local(20))
     assert [path.name for path in sorted((out / "input").iterdir())] == [
         "000000000000.parquet",
         "000000000020.parquet",
@@ -223,18 +223,18 @@ def test_a_kill_while_the_input_is_cut_leaves_nothing_that_is_believed(saved, co
 
 
 def test_a_damaged_result_is_made_again(saved, collection, tmp_path):
-    out, photos = tmp_path / "out", shards.of_path(collection / "photos")
-    shards.run(asked(saved, out), photos, Local(16))
+    out, photos = tmp_path / "out", sharded.of_path(collection / "photos")
+    sharded.run(asked(saved, out), photos, Local(16))
     damaged = out / "000000000016.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-20])
-    assert shards.run(asked(saved, out), photos, Local(16)).kept == 1
+    assert sharded.run(asked(saved, out), photos, Local(16)).kept == 1
     assert together(out).height == 32
 
 
 def test_shards_of_another_request_are_refused(saved, collection, table, tmp_path):
     out, photos = tmp_path / "out", collection / "photos"
     job = asked(saved, out, "fill", accept=0.9)
-    shards.run(job, shards.of_path(table, photos), Local(16))
+    sharded.run(job, sharded.of_path(table, photos), Local(16))
     before = (out / "request.json").read_text()
     for other, source, size, said in (
         (asked(saved, out, "fill", accept=0.8), table, 16, "accept was 0.9 and is 0.8"),
@@ -242,34 +242,34 @@ def test_shards_of_another_request_are_refused(saved, collection, table, tmp_pat
         (job, table, 8, "shard_size was 16 and is 8"),
     ):
         with pytest.raises(ValueError, match=rf"out holds shards of another request: {said}.*--out"):
-            shards.run(other, shards.of_path(source, photos), Local(size))
+            sharded.run(other, sharded.of_path(source, photos), Local(size))
     changed = LabelTable.read(table, photos)
-    shards_of_changed = shards.of_table(changed.with_labels(np.full_like(changed.labels, UNKNOWN)))
+    shards_of_changed = sharded.of_table(changed.with_labels(np.full_like(changed.labels, UNKNOWN)))
     with pytest.raises(ValueError, match="its images or known labels were others"):
-        shards.run(job, shards_of_changed, Local(16))
+        sharded.run(job, shards_of_changed, Local(16))
     assert (out / "request.json").read_text() == before
-    assert shards.run(job, shards.of_path(table, photos), Local(16)).kept == 2
+    assert sharded.run(job, sharded.of_path(table, photos), Local(16)).kept == 2
 
 
 def test_another_model_is_another_request(saved, collection, tmp_path):
-    out, photos = tmp_path / "out", shards.of_path(collection / "photos")
-    shards.run(asked(saved, out), photos, Local(16))
+    out, photos = tmp_path / "out", sharded.of_path(collection / "photos")
+    sharded.run(asked(saved, out), photos, Local(16))
     tagger = Tagger.load(saved)
     tagger.completion = None
     with torch.no_grad():
         next(tagger.model.parameters()).add_(1)
     with pytest.raises(ValueError, match="the model was another"):
-        shards.run(asked(tagger.save(tmp_path / "b"), out), photos, Local(16))
+        sharded.run(asked(tagger.save(tmp_path / "b"), out), photos, Local(16))
 
 
 def test_a_folder_of_other_things_is_left_alone(saved, collection, tmp_path):
     (tmp_path / "thesis.txt").write_text("...")
     with pytest.raises(ValueError, match=r"holds other things: thesis\.txt; give another out"):
-        shards.run(asked(saved, tmp_path), shards.of_path(collection / "photos"), Local())
+        sharded.run(asked(saved, tmp_path), sharded.of_path(collection / "photos"), Local())
     LabelTable.read(collection / "labels.csv").save(tmp_path / "in/a.parquet")
-    source = shards.of_path(tmp_path / "in", collection / "photos")
+    source = sharded.of_path(tmp_path / "in", collection / "photos")
     with pytest.raises(ValueError, match="the results would take the place of the shards"):
-        shards.run(asked(saved, tmp_path / "in", "fill"), source, Local())
+        sharded.run(asked(saved, tmp_path / "in", "fill"), source, Local())
 
 
 def test_broken_photos_stop_their_own_shard_alone(saved, collection, tmp_path):
@@ -278,13 +278,13 @@ def test_broken_photos_stop_their_own_shard_alone(saved, collection, tmp_path):
     for name in ("00.png", "01.png", "02.png", "04.png"):
         os.link(collection / "photos" / name, photos / name)
     (photos / "03.png").write_bytes(b"no picture")
-    out, source = tmp_path / "out", shards.of_path(photos)
+    out, source = tmp_path / "out", sharded.of_path(photos)
     with pytest.raises(
         ValueError, match=r"(?s)1 of 3 shards could not be done.*000000000002.*03\.png: not an image"
     ):
-        shards.run(asked(saved, out), source, Local(2))
+        sharded.run(asked(saved, out), source, Local(2))
     assert together(out)["image"].to_list() == ["00.png", "01.png", "04.png"]
-    done = shards.run(asked(saved, out, skip_broken=True), source, Local(2))
+    done = sharded.run(asked(saved, out, skip_broken=True), source, Local(2))
     assert (done.kept, done.images) == (2, 1)
     same(together(out), Tagger.load(saved).predict(photos, skip_broken=True))
 
@@ -294,7 +294,7 @@ def test_a_shard_of_broken_photos_is_empty_where_they_are_left_out(saved, collec
     table = LabelTable(
         ("00.png", "gone.png"), tuple(COLOURS), np.full((2, 4), UNKNOWN, np.int8), None, collection / "photos"
     )
-    shards.run(asked(saved, tmp_path / "out", verb, skip_broken=True), shards.of_table(table), Local(1))
+    sharded.run(asked(saved, tmp_path / "out", verb, skip_broken=True), sharded.of_table(table), Local(1))
     found = together(tmp_path / "out")
     assert found["image"].to_list() == ["00.png"]
     assert pl.read_parquet(tmp_path / "out/000000000001.parquet").height == 0
@@ -304,9 +304,9 @@ def test_an_image_in_two_shards_is_refused(saved, collection, tmp_path):
     (tmp_path / "twice.csv").write_text(
         "image,red\n" + "".join(f"{name}.png,\n" for name in ("00", "01", "02", "00"))
     )
-    source = shards.of_path(tmp_path / "twice.csv", collection / "photos")
+    source = sharded.of_path(tmp_path / "twice.csv", collection / "photos")
     with pytest.raises(ValueError, match=r"image '00\.png' has rows in more than one shard"):
-        shards.run(asked(saved, tmp_path / "out"), source, Local(2))
+        sharded.run(asked(saved, tmp_path / "out"), source, Local(2))
 
 
 def test_the_command_line_works_in_shards(saved, collection, table, tmp_path, capsys):
@@ -364,12 +364,12 @@ def test_an_engine_without_its_library_says_how_to_get_it(saved, collection, cap
 
 def test_tar_files_without_their_library_say_how_to_get_it(tmp_path, monkeypatch):
     (tmp_path / "a.tar").touch()
-    monkeypatch.setattr(tars, "find_spec", lambda name: None)
+    monkeypatch.setattr(webdataset, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"tar files need webdataset: pip install 'partlabel\[ray\]'"):
-        shards.of_path(tmp_path)
+        sharded.of_path(tmp_path)
 
 
 def test_a_run_that_has_not_ended_is_seen_before_anything_is_cut(collection, tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no tagger"):
-        shards.run(asked(tmp_path / "no", tmp_path / "out"), shards.of_path(collection / "photos"), Local())
+        sharded.run(asked(tmp_path / "no", tmp_path / "out"), sharded.of_path(collection / "photos"), Local())
     assert not (tmp_path / "out").exists()

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from partlabel.labels import UNKNOWN
-from partlabel.methods import Batch, Progress
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.types import Batch, Progress
 from partlabel.methods.sst import SST
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.ssgrl import SSGRL

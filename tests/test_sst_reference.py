@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from partlabel import pseudo_labels
-from partlabel.interop.authors import RENAMED, STACKED, load_sst
-from partlabel.labels import Targets
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
+from partlabel.deploy.authors_checkpoint import RENAMED, STACKED, load_sst
 from partlabel.losses.contrastive import Contrastive
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.memory import FeatureMemory
-from partlabel.methods import Batch, Progress
 from partlabel.nn.pairs import pair_targets
+from partlabel.transfer import pseudo_labels
+from partlabel.transfer.feature_bank import FeatureMemory
 
 HERE = Path(__file__).parent / "reference"
 AFTER_RAMP = Progress(epoch=1, epochs=20)

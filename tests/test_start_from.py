@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from partlabel.config import TrainingConfig
-from partlabel.data.table import LabelTable
+from partlabel.data.tables.label_table import LabelTable
 from partlabel.tagger import Tagger
+from partlabel.training.config import TrainingConfig
 
 STILL = TrainingConfig(epochs=1, batch_size=8, lr=1e-12, weight_decay=0.0, val=0.0, accelerator="cpu")
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from drawings import draw_photos
-from partlabel import ABSENT, PRESENT, UNKNOWN, LabelTable, Tagger, suspects
-from partlabel.cli import main
-from partlabel.run import Run
+from partlabel import ABSENT, PRESENT, UNKNOWN, LabelTable, Tagger
+from partlabel.audit import label_issues
+from partlabel.cli.main import main
+from partlabel.training.run_folder import Run
 
 CLASSES = ("red", "green", "blue", "yellow")
 
@@ -25,7 +26,7 @@ def labels(*codes):
 def test_a_margin_is_counted_from_what_is_typical_of_the_other_label():
     p = column(*[0.9] * 4, 0.4, *[0.2] * 4, 0.7, 0.99)
     said = labels(*[PRESENT] * 5, *[ABSENT] * 5, UNKNOWN)
-    found = suspects.margins(p, said, np.zeros(11, bool))[:, 0]
+    found = label_issues.margins(p, said, np.zeros(11, bool))[:, 0]
     odds = lambda p: math.log(p / (1 - p))  # noqa: E731
     present, absent = odds((4 * 0.9 + 0.4) / 5), odds((4 * 0.2 + 0.7) / 5)
     assert found[0] == pytest.approx(absent - odds(0.9))
@@ -38,14 +39,14 @@ def test_images_trained_on_are_compared_among_themselves():
     p = column(*[0.99] * 5, *[0.01] * 4, 0.6, *[0.55] * 5, *[0.1] * 5)
     said = labels(*[PRESENT] * 5, *[ABSENT] * 5, *[PRESENT] * 5, *[ABSENT] * 5)
     seen = np.arange(20) < 10
-    apart = suspects.margins(p, said, seen)[:, 0]
-    together = suspects.margins(p, said, np.zeros(20, bool))[:, 0]
+    apart = label_issues.margins(p, said, seen)[:, 0]
+    together = label_issues.margins(p, said, np.zeros(20, bool))[:, 0]
     assert apart[9] < together[9], "0.6 is much among others, and little among those with 0.99"
 
 
 def test_without_enough_labels_to_compare_with_one_half_is_typical():
     p, said = column(0.9, 0.3, 0.8), labels(PRESENT, PRESENT, ABSENT)
-    assert (suspects.margins(p, said, np.zeros(3, bool))[:, 0] >= 0).tolist() == [False, True, True]
+    assert (label_issues.margins(p, said, np.zeros(3, bool))[:, 0] >= 0).tolist() == [False, True, True]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,9 @@ def planted(tmp_path_factory):
 
 def test_planted_labels_are_found_at_the_top(planted):
     folder, table, wrong = planted
-    found = suspects.find(Tagger.load(folder / "run"), table, suspects.trained_on(Run(folder / "run")), 20)
+    found = label_issues.find_label_issues(
+        Tagger.load(folder / "run"), table, label_issues.trained_on(Run(folder / "run")), 20
+    )
     assert (found.judged, found.seen) == (480, 320)
     assert found.number == len(found.first) and all(each.margin >= 0 for each in found.first)
     for each in found.first:
@@ -89,7 +92,7 @@ def test_inspect_names_and_shows_what_the_model_contradicts(planted, tmp_path, c
     typed = ["inspect", str(folder / "labels.csv"), "--images", str(folder / "photos"), "--run", run]
     assert main([*typed, "--suspects", "2", "--out", str(tmp_path / "page.html")]) == 0
     said = capsys.readouterr().out
-    found = suspects.find(Tagger.load(run), table, suspects.trained_on(Run(run)), 2)
+    found = label_issues.find_label_issues(Tagger.load(run), table, label_issues.trained_on(Run(run)), 2)
     assert (
         f"labels that bce@run contradicts: {found.number} of 480 known; 320 are of images that it was" in said
     )

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from partlabel import UNKNOWN, LabelTable, Tagger
-from partlabel.cli import main
-from partlabel.completion import Completion
-from partlabel.data import images
-from partlabel.data.filled import FilledTable
-from partlabel.metrics import evaluate
-from partlabel.run import Run
+from partlabel.cli.main import main
+from partlabel.data.images import dataset
+from partlabel.data.tables.filled import FilledTable
+from partlabel.evaluation.metrics import evaluate
+from partlabel.posthoc.label_completion import Completion
 from partlabel.tagger import probability
+from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
@@ -53,7 +53,7 @@ def test_a_run_killed_while_known_labels_are_looked_into_leaves_its_tagger(table
     def killed(*_):
         raise MemoryError
 
-    monkeypatch.setattr("partlabel.completion.fit", killed)
+    monkeypatch.setattr("partlabel.posthoc.label_completion.fit_completion", killed)
     tagger, out = Tagger(table.classes, "bce", **SMALL), tmp_path / "run"
     tagger.completion = Completion(np.ones((len(table.classes),) * 2, np.float32))  # of what it was before
     with pytest.raises(MemoryError):
@@ -243,8 +243,8 @@ def test_prediction_leaves_broken_photos_out_only_if_told(fitted, broken):
 
 def test_images_are_read_once_to_be_predicted_and_filled(fitted, broken, monkeypatch):
     tagger, _ = fitted
-    read, decode = [], images.decode
-    monkeypatch.setattr(images, "decode", lambda path, *more: read.append(path.name) or decode(path, *more))
+    read, decode = [], dataset.decode
+    monkeypatch.setattr(dataset, "decode", lambda path, *more: read.append(path.name) or decode(path, *more))
     expected = tagger.predict(broken.root, batch_size=4, skip_broken=True)
     assert sorted(read) == sorted(path.name for path in broken.root.iterdir())
 

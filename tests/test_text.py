@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partlabel.text import in_bytes, shown_bytes
+from partlabel.core.messages import in_bytes, shown_bytes
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,20 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from partlabel import fitting
-from partlabel.config import TrainingConfig
-from partlabel.data.module import loader
-from partlabel.labels import UNKNOWN, Targets
-from partlabel.learner import Learner, flat
-from partlabel.memory import ImageMemory
-from partlabel.methods import Batch, Method, Step
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch
+from partlabel.data.images.loader import loader
+from partlabel.methods import Method, Step
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
-from partlabel.optimisation import optimizer, schedule
-from partlabel.run import Run
-from partlabel.training import fit, weights
+from partlabel.training import pipeline
+from partlabel.training.config import TrainingConfig
+from partlabel.training.lightning_module import TrainingModule, flat
+from partlabel.training.optimizer import optimizer, schedule
+from partlabel.training.run_folder import Run
+from partlabel.training.trainer import fit, weights
+from partlabel.transfer.feature_bank import ImageMemory
 
 CLASSES = ("cat", "dog")
 
@@ -70,7 +72,7 @@ class Made(Dataset):
 def train(method, labels, folder, val=None, truth=None, **options):
     config = TrainingConfig(**({"epochs": 2, "batch_size": 2, "accelerator": "cpu", "lr": 0.1} | options))
     truth = None if truth is None else np.array(truth, np.int8)
-    learner = Learner(method, config, CLASSES, [f"{n}.jpg" for n in range(len(labels))], truth)
+    learner = TrainingModule(method, config, CLASSES, [f"{n}.jpg" for n in range(len(labels))], truth)
     batches = loader(Made(labels), config.batch_size, True, config.seed)
     fit(learner, batches, None if val is None else loader(Made(val), 2), Run(folder))
     return learner
@@ -249,7 +251,7 @@ def test_what_is_found_at_the_end_of_an_epoch_is_kept_beside_averaged_weights(tm
             self.found += 1
 
     method = Finds()
-    monkeypatch.setattr("partlabel.ranks.average_moments", lambda model: model.agreed.add_(1))
+    monkeypatch.setattr("partlabel.core.distributed.average_moments", lambda model: model.agreed.add_(1))
     train(method, LABELS, tmp_path, val=val, ema=0.5, epochs=3, sync_batchnorm=False)
     assert method.met == ([(1, 0), (1, 0), (2, 1), (2, 1), (3, 2), (3, 2)] if val else [])
     last = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
@@ -388,8 +390,8 @@ def test_a_run_that_ends_before_its_method_begins_says_so():
     with pytest.warns(
         UserWarning, match=r"in epoch 5 \(from 0\), and there are 5: give more epochs \(--epochs\)"
     ):
-        fitting._warn_of_late_start(method, 5)
+        pipeline._warn_of_late_start(method, 5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitting._warn_of_late_start(method, 6)
-        fitting._warn_of_late_start(Fake(), 1)
+        pipeline._warn_of_late_start(method, 6)
+        pipeline._warn_of_late_start(Fake(), 1)

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from partlabel import LabelTable, Tagger, shards, tuning
-from partlabel.cli import main
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.completion import Completion
-from partlabel.finetuning import fine_tune
-from partlabel.run import Run
-from partlabel.shards import request
+from partlabel import LabelTable, Tagger, sharded
+from partlabel.cli.main import main
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.evaluation.thresholds import Goal, threshold, thresholds
+from partlabel.posthoc import tuning
+from partlabel.posthoc.category_finetuning import fine_tune
+from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.tuning import Scale, Tuning, fit_scale, fit_tuning
+from partlabel.sharded import manifest
 from partlabel.tagger import probability
-from partlabel.thresholds import Goal, threshold, thresholds
-from partlabel.tuning import Scale, Tuning, fit, fit_scale
+from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
@@ -116,7 +117,7 @@ def test_unknown_labels_move_no_threshold():
 @pytest.mark.parametrize(("aim", "reached"), [("precision", "precision"), ("recall", "recall")])
 def test_an_aim_of_precision_or_recall_is_met_on_images_left_out(aim, reached):
     logits, labels = drawn(images=6000, known=1.0)
-    found = fit(names(labels), logits, labels, aim=aim, at=0.8)
+    found = fit_tuning(names(labels), logits, labels, aim=aim, at=0.8)
     assert getattr(found.gain, reached)[2] == pytest.approx(0.8, abs=0.03)
 
 
@@ -139,7 +140,7 @@ def test_a_class_of_which_nothing_is_known_goes_with_the_others():
 
 def test_calibration_lowers_the_log_loss_where_logits_are_too_sure():
     logits, labels = drawn(slope=0.3)
-    found = fit(names(labels), logits, labels)
+    found = fit_tuning(names(labels), logits, labels)
     known = labels != UNKNOWN
     before, after = found.gain.log_loss
     sure = probability(logits)[known]
@@ -149,7 +150,7 @@ def test_calibration_lowers_the_log_loss_where_logits_are_too_sure():
 
 
 def test_calibration_that_does_not_help_is_left_out():
-    kept = [fit(names(drawn()[1]), *drawn(images=60, seed=seed)) for seed in range(8)]
+    kept = [fit_tuning(names(drawn()[1]), *drawn(images=60, seed=seed)) for seed in range(8)]
     without = [found for found in kept if found.scale is None]
     assert without, "logits that are right already are seldom bettered by sixty images"
     assert all(found.gain.log_loss[0] == found.gain.log_loss[1] for found in without)
@@ -161,7 +162,7 @@ def test_figures_are_of_images_that_took_no_part():
     logits = random.normal(size=(40, 30)).astype(np.float32)
     labels = (random.random((40, 30)) < 0.15).astype(np.int8)
     classes = tuple(f"{c}" for c in range(30))
-    found = fit(classes, logits, labels, shrink=0.0)
+    found = fit_tuning(classes, logits, labels, shrink=0.0)
     scaled = found.logits(logits)
     cut = np.log(np.array(found.thresholds) / (1 - np.array(found.thresholds)))
     hindsight = np.mean([f1_score(labels[:, c], scaled[:, c] >= cut[c]) for c in range(30)])
@@ -170,7 +171,7 @@ def test_figures_are_of_images_that_took_no_part():
 
 def test_f1_before_is_that_of_probability_one_half():
     logits, labels = drawn(known=1.0)
-    gain = fit(names(labels), logits, labels).gain
+    gain = fit_tuning(names(labels), logits, labels).gain
     for c in range(3):
         assert gain.class_f1[c][0] == pytest.approx(f1_score(labels[:, c], logits[:, c] >= 0))
     assert gain.f1[0] == pytest.approx(f1_score(labels, logits >= 0, average="macro"))
@@ -189,17 +190,17 @@ def test_what_makes_no_sense_is_refused():
         ({"folds": 11}, "10 images cannot be cut into 11 shares"),
     ):
         with pytest.raises(ValueError, match=message):
-            fit(names(labels), logits, labels, **options)
+            fit_tuning(names(labels), logits, labels, **options)
     absent = np.where(labels == PRESENT, ABSENT, labels)
     with pytest.raises(ValueError, match=r"of 10 images 0 labels are known to be present and \d+ absent"):
-        fit(names(labels), logits, absent)
+        fit_tuning(names(labels), logits, absent)
 
 
 @pytest.mark.parametrize("known", [0.7, 0.0])
 def test_a_tuning_is_loaded_as_it_was_saved(known, tmp_path):
     logits, labels = drawn(slope=0.4)
     labels[:, 0] = np.where(known, labels[:, 0], UNKNOWN)  # a class that cannot be scored has no F1
-    found = fit(names(labels), logits, labels, voted=logits * 2)
+    found = fit_tuning(names(labels), logits, labels, voted=logits * 2)
     found.save(tmp_path / "tuning.json")
     again = Tuning.load(tmp_path / "tuning.json")
     assert again.thresholds == found.thresholds and again.classes == found.classes
@@ -232,7 +233,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
 def test_a_tuning_has_one_of_everything_for_each_class(change, said, tmp_path):
     logits, labels = drawn(slope=0.4)
     path = tmp_path / "tuning.json"
-    fit(names(labels), logits, labels, voted=logits * 2).save(path)
+    fit_tuning(names(labels), logits, labels, voted=logits * 2).save(path)
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
@@ -263,7 +264,7 @@ def run(fitted, tmp_path):
 def with_scales(tagger, table, aim="f1"):
     """A tuned copy whose calibrations are known."""
     tagger = copy.copy(tagger)
-    found = fit(tagger.classes, tagger.scores(table), table.labels, aim=aim)
+    found = fit_tuning(tagger.classes, tagger.scores(table), table.labels, aim=aim)
     object.__setattr__(found, "scale", Scale(0.5, np.array([1.0, 0, 0, -1])))
     object.__setattr__(found, "scale_filling", Scale(0.25, np.array([2.0, 0, 0, -2])))
     tagger.tuning = found
@@ -322,7 +323,7 @@ def test_a_table_with_parts_and_no_validation_is_refused(fitted, table):
 
 def test_a_tuning_of_other_classes_is_refused(fitted, run):
     logits, labels = drawn()
-    fit(names(labels), logits, labels).save(Run(run).tuning)
+    fit_tuning(names(labels), logits, labels).save(Run(run).tuning)
     with pytest.raises(ValueError, match=r"tuning.json is of other classes than .*run partlabel tune again"):
         Tagger.load(run)
 
@@ -354,11 +355,11 @@ def test_the_verb_says_what_it_found_and_keeps_it(run, capsys):
 
 
 def test_shards_of_an_untuned_model_are_not_those_of_a_tuned_one(run, tmp_path):
-    job = shards.Job("predict", run, tmp_path / "out")
-    before = request.of(job)
-    assert request.of(job) == before
+    job = sharded.Job("predict", run, tmp_path / "out")
+    before = manifest.request_of(job)
+    assert manifest.request_of(job) == before
     main(["tune", str(run), "--folds", "3"])
-    assert request.of(job)["model"] != before["model"]
+    assert manifest.request_of(job)["model"] != before["model"]
 
 
 def test_filling_by_tuned_thresholds_decides_each_class_by_its_own(fitted, table):
@@ -386,9 +387,9 @@ def test_filling_by_tuned_thresholds_decides_each_class_by_its_own(fitted, table
 def test_thresholds_for_filling_are_those_of_the_votes():
     logits, labels = drawn()
     voted = 2 * logits + 1
-    found = fit(names(labels), logits, labels, voted)
-    assert fit(names(labels), voted, labels).thresholds == found.thresholds_filling
-    assert fit(names(labels), logits, labels).thresholds_filling is None
+    found = fit_tuning(names(labels), logits, labels, voted)
+    assert fit_tuning(names(labels), voted, labels).thresholds == found.thresholds_filling
+    assert fit_tuning(names(labels), logits, labels).thresholds_filling is None
 
 
 def test_decisions_are_by_tuned_thresholds(fitted, table):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from partlabel.cli import main
-from partlabel.data.table import LabelTable
+from partlabel.cli.main import main
+from partlabel.data.tables.label_table import LabelTable
 
 LVIS = {
     "images": [{"id": 1, "file_name": "a.jpg", "neg_category_ids": [2], "not_exhaustive_category_ids": []}],

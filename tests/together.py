@@ -16,17 +16,19 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.utils.data import Dataset
 
-from partlabel import LabelTable, Tagger, methods, ranks
-from partlabel.config import TrainingConfig
-from partlabel.data.module import loader
-from partlabel.learner import Learner
-from partlabel.methods import Batch, Step
+from partlabel import LabelTable, Tagger, methods
+from partlabel.core import distributed
+from partlabel.core.types import Batch
+from partlabel.data.images.loader import loader
+from partlabel.methods import Step
 from partlabel.methods.bce import BCE
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
-from partlabel.run import Run
-from partlabel.training import fit
+from partlabel.training.config import TrainingConfig
+from partlabel.training.lightning_module import TrainingModule
+from partlabel.training.run_folder import Run
+from partlabel.training.trainer import fit
 
 CLASSES = ("cat", "dog", "bird", "fish")
 TRAINED, JUDGED = 26, 9  # batches of 7, 7, 7 and 5 images, so two processes never have equally many
@@ -98,7 +100,12 @@ class Breaks(BCE):
 
     def step(self, batch, progress):
         (term,) = super().step(batch, progress).terms.values()
-        return Step({"bce": term * (math.nan if progress.step == 2 and ranks.place() == (1, 2) else 1)})
+        return Step(
+            {
+                "bce": term
+                * (math.nan if progress.step == 2 and distributed.rank_and_world_size() == (1, 2) else 1)
+            }
+        )
 
 
 # Memory; one in half precision; parameters that are single numbers; what is done to gradients, weights and batches.
@@ -133,7 +140,7 @@ def train(name, folder, stop=False, resume=False, **options):
     learn, judge = Made(TRAINED, 1), Made(JUDGED, 2)
     truth = np.where(learn.labels == -1, 1, learn.labels).astype(np.int8)
     method = build(name) if isinstance(name, str) else name(Maps(), Average(Maps.channels, Classes(CLASSES)))
-    learner = Learner(method, config, CLASSES, [f"{n}.jpg" for n in range(TRAINED)], truth)
+    learner = TrainingModule(method, config, CLASSES, [f"{n}.jpg" for n in range(TRAINED)], truth)
     fit(
         learner,
         loader(learn, config.batch_size, True, config.seed),
@@ -174,15 +181,17 @@ def stopped(kind, folder):
 def told(rank):
     """What the processes tell each other of parts of which each knows its own."""
     part = torch.arange(5.0)[2 * rank : 2 + 3 * rank].requires_grad_()  # 0, 1 and 2, 3, 4
-    (whole,) = ranks.gather(part)
+    (whole,) = distributed.all_gather_rows(part)
     # Each process has a loss of its own about all rows.
     ((1 + rank) * whole.square()).sum().backward()
     return {
         "rank": rank,
         "rows": whole.tolist(),
         "gradient": part.grad.tolist(),
-        "average": float(ranks.average(torch.tensor(float(rank)))),
-        "differing": ranks.differing({"same": torch.ones(3), "other": torch.full((2,), float(rank))}),
+        "average": float(distributed.all_reduce_mean(torch.tensor(float(rank)))),
+        "differing": distributed.unsynchronized(
+            {"same": torch.ones(3), "other": torch.full((2,), float(rank))}
+        ),
     }
 
 
@@ -202,6 +211,6 @@ if __name__ == "__main__":
     for strategy in ("ddp", "fsdp"):
         train("sst", out / "bf16" / strategy, devices=2, strategy=strategy, precision="bf16-mixed")
     run(collection, out / "sharded" / "run", devices=2, strategy="fsdp")
-    rank, _ = ranks.place()
+    rank, _ = distributed.rank_and_world_size()
     errors = {kind.__name__: stopped(kind, out / kind.__name__) for kind in (Forgets, Breaks)}
     (out / f"told{rank}.json").write_text(json.dumps(told(rank) | errors))

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from partlabel.methods import Batch
+from partlabel.core.types import Batch
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.residual import Residual
 from partlabel.nn.heads.ssgrl import SSGRL

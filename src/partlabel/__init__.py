@@ -6,20 +6,20 @@ Names are imported when first used, so that `import partlabel` and `partlabel --
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 
 if TYPE_CHECKING:
-    from partlabel.data.table import LabelTable
-    from partlabel.labels import Targets
+    from partlabel.core.targets import Targets
+    from partlabel.data.tables.label_table import LabelTable
     from partlabel.tagger import Tagger
 
 __version__ = "0.1.0"
 __all__ = ["ABSENT", "PRESENT", "UNKNOWN", "LabelTable", "Tagger", "Targets"]
 
 _HOMES = {
-    "LabelTable": "partlabel.data.table",
+    "LabelTable": "partlabel.data.tables.label_table",
     "Tagger": "partlabel.tagger",
-    "Targets": "partlabel.labels",
+    "Targets": "partlabel.core.targets",
 }
 
 

@@ -6,7 +6,7 @@ import sys
 if not sys.flags.safe_path and sys.path[:1] in ([""], [os.getcwd()]):
     del sys.path[0]  # `python -m` looks for all modules in the working directory first, whoever filled that
 
-from partlabel.cli import main
+from partlabel.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

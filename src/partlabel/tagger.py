@@ -10,31 +10,35 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
-from partlabel import __version__, completion, errors, methods, ranks, registry
-from partlabel.caching import Where
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.completion import Completion
-from partlabel.config import AUTO, Cache, TrainingConfig
-from partlabel.data.table import LabelTable, frozen
-from partlabel.description import read_description
-from partlabel.fixes import Argument
+from partlabel import __version__, methods
+from partlabel.core import distributed, errors, registry
+from partlabel.core.files import read_tensors
+from partlabel.core.fixes import Argument
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import some
+from partlabel.core.types import Preprocessing
+from partlabel.data.tables.label_table import LabelTable, made_read_only
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
+from partlabel.posthoc import label_completion
+from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.tuning import Tuning
 from partlabel.priors.expected import PrecisionOf
-from partlabel.priors.out_of_fold import OutOfFold
-from partlabel.run import Run, digest, read_tensors, withdraws
 from partlabel.selection.candidates import linear_head
-from partlabel.text import some
-from partlabel.tuning import Tuning
+from partlabel.training.caching import Where
+from partlabel.training.config import AUTO, Cache, TrainingConfig
+from partlabel.training.description import read_description
+from partlabel.training.out_of_fold import OutOfFold
+from partlabel.training.run_folder import Run, digest, withdraws
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from partlabel.data.filled import FilledTable
-    from partlabel.data.parts import Parts
-    from partlabel.metrics import Evaluation
+    from partlabel.data.tables.filled import FilledTable
+    from partlabel.data.tables.splits import Parts
+    from partlabel.evaluation.metrics import Evaluation
     from partlabel.priors.expected import Expected
     from partlabel.selection.result import Selection
 
@@ -115,7 +119,7 @@ class Tagger:
         self.tuning: Tuning | None = None
         self.out_of_fold: OutOfFold | None = None
         self.lean = False
-        self.view = (image_size, backbones.Preprocessing())
+        self.view = (image_size, Preprocessing())
         self.cache = Where()
         self._word_dim: int | None = None
         self.name = f"{method}@unnamed"
@@ -183,18 +187,18 @@ class Tagger:
             OSError: An image vanished, a process that reads images died, or a file cannot be written.
             KeyboardInterrupt: By Ctrl-C; the message says how to go on.
         """
-        from partlabel import caching, fitting, machine, selecting
-        from partlabel.data.parts import aligned, divide, with_val
+        from partlabel.data.tables.splits import aligned, training_parts, with_val
+        from partlabel.training import caching, hardware, pipeline, settings_search
 
         if isinstance(val, int | float):
             options["val"] = float(val)
             val = None
         config = (config or TrainingConfig()).with_options(**options)
         config.check_started(os.environ)
-        machine.check(config)
+        hardware.check(config)
         self._restart()
-        selecting.check(self.settings, config)
-        full_batch = selecting.fits_full_batch(self.settings, config)
+        settings_search.check(self.settings, config)
+        full_batch = settings_search.fits_full_batch(self.settings, config)
         table = aligned(table, self.classes)
         val = None if val is None else aligned(val, self.classes, "the validation table")
         truth = None if truth is None else aligned(truth, self.classes, "the truth")
@@ -203,10 +207,10 @@ class Tagger:
         group_of = None if groups is None else dict(zip(table.images, groups, strict=True))
         self.cache = caching.where_of(config)
         find = caching.finder(self, config, start_from, 1 if full_batch else None)
-        parts = divide(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken, find)
+        parts = training_parts(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken, find)
         self.completion, self.tuning, self.out_of_fold, self.lean = None, None, None, False
         if full_batch:
-            selecting.warn_of_unused(self.settings, config)
+            settings_search.warn_of_unused(self.settings, config)
             parts = parts if val is not None else with_val(parts)
             with torch.random.fork_rng():
                 torch.manual_seed(config.seed)
@@ -223,10 +227,10 @@ class Tagger:
             description["started_from"] = str(start_from)
         if self.recipe is not None:
             description["recipe"] = self.recipe
-        writes = ranks.is_first() or not config.several
+        writes = distributed.is_rank_zero() or not config.several
         checkpoint = run.start(description, resume) if writes else run.join(resume)
         if writes:
-            fitting.write_parts(run, parts)
+            pipeline.write_parts(run, parts)
 
         def keep() -> None:
             if writes:
@@ -240,37 +244,37 @@ class Tagger:
                 "asked": self._asked,
                 "selection": self.selection.to_dict()["winner"],
             }
-            outcome = fitting.without_steps(
+            outcome = pipeline.without_steps(
                 self.model, self.view, config, parts, run, self.selection, trained=keep
             )
         else:
             assert self.model is not None
             pooled = start_from is not None
-            if selecting.searches_by_steps(self.settings, config, parts):
+            if settings_search.searches_by_steps(self.settings, config, parts):
                 if not pooled:
-                    fitting.fit_pooling(
+                    pipeline.fit_pooling_on(
                         self.model.backbone,
                         self.view,
-                        fitting.in_use(parts),
+                        pipeline.in_use(parts),
                         caching.if_used(self.model, config),
                     )
                 pooled = True
                 fresh = copy.deepcopy(self.model)
-                decay = selecting.decay_by_steps(
+                decay = settings_search.decay_by_steps(
                     lambda: copy.deepcopy(fresh), self.view, config, parts, truth, run
                 )
                 config = config.with_options(weight_decay=decay)
                 checkpoint = run.last
                 description |= {"selection": {"weight_decay": decay}}
             assert self.model is not None
-            outcome = fitting.train(
+            outcome = pipeline.train(
                 self.model, self.view, config, parts, truth, run, checkpoint, pooled, trained=keep
             )
         self.completion = outcome.completion
         if writes:
             if self.completion is not None:
                 self.completion.save(run.completion)
-            fitting.write_results(self, run, parts, outcome, graph, find)
+            pipeline.write_results(self, run, parts, outcome, graph, find)
             self.out_of_fold = OutOfFold.of(run)
         return self
 
@@ -295,7 +299,7 @@ class Tagger:
         Raises:
             OSError: An image cannot be read.
         """
-        from partlabel.fitting import scores
+        from partlabel.training.pipeline import scores
 
         where = Where(cache != "none" and self.cache.used, cache_dir or self.cache.folder)
         return scores(self._fitted(), self.view, table, batch_size, workers, cache == "features", where)
@@ -334,8 +338,8 @@ class Tagger:
         Raises:
             ValueError: The table's classes are not the model's.
         """
-        from partlabel.data.parts import aligned
-        from partlabel.metrics import evaluate
+        from partlabel.data.tables.splits import aligned
+        from partlabel.evaluation.metrics import evaluate
 
         table = aligned(table, self.classes)
         return evaluate(self.scores(table, batch_size, workers, cache, cache_dir), table.labels, self.classes)
@@ -386,12 +390,12 @@ class Tagger:
         Raises:
             ValueError: The tagger was not tuned, or as `predict`.
         """
-        from partlabel.data import filled
+        from partlabel.data.tables import filled
 
         ends = self._ends("tuned", "tuned", voted=False)
         found = self.predict(source, batch_size, workers, skip_broken)
         probability = found.drop("image").to_numpy()
-        blank = frozen(np.full(probability.shape, UNKNOWN, np.int8))
+        blank = made_read_only(np.full(probability.shape, UNKNOWN, np.int8))
         root = source.root if isinstance(source, LabelTable) else None
         table = LabelTable(tuple(found["image"]), self.classes, blank, root=root)
         return filled.fill(table, probability, *ends, self.name)
@@ -487,8 +491,8 @@ class Tagger:
             ValueError: Thresholds are not 0 <= reject < accept <= 1 for a class, the tagger was not tuned and is to
                 go by that, or was tuned for F1, which is no way to fill; or as `predict`.
         """
-        from partlabel.data import filled
-        from partlabel.data.images import find_broken, skip
+        from partlabel.data.images.dataset import find_broken, skip
+        from partlabel.data.tables import filled
         from partlabel.priors import expected
 
         self.refuse_to_fill_by(accept, reject, precision)
@@ -522,7 +526,7 @@ class Tagger:
             before: What was known, with the images of `after` among its own.
             after: What `fill` returned.
         """
-        from partlabel.data.parts import aligned
+        from partlabel.data.tables.splits import aligned
         from partlabel.priors import expected
 
         before = aligned(before, self.classes)
@@ -548,7 +552,7 @@ class Tagger:
         Returns:
             The table in the order of the model's classes, without images left out; and the probabilities.
         """
-        from partlabel.data.parts import aligned
+        from partlabel.data.tables.splits import aligned
 
         table, logits = self._scored(aligned(table, self.classes), batch_size, workers, skip_broken)
         return table, self._voted(logits, table.labels)
@@ -567,7 +571,7 @@ class Tagger:
         """
         from safetensors.torch import save_file
 
-        from partlabel.data.aside import written_aside
+        from partlabel.core.files import atomic_write
 
         run = Run(folder)
         state = {
@@ -580,7 +584,7 @@ class Tagger:
                 found.save(path)
             else:
                 path.unlink(missing_ok=True)  # of a model that was here before
-        with written_aside(run.weights) as aside:
+        with atomic_write(run.weights) as aside:
             save_file(state, aside)
         return run.folder
 
@@ -597,9 +601,9 @@ class Tagger:
         Raises:
             ValueError: The tagger knows nothing yet, or without the training state it says something else.
         """
-        from partlabel import hub
+        from partlabel.deploy import hub
 
-        return hub.save(self, folder, with_training_state, run)
+        return hub.save_folder(self, folder, with_training_state, run)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> "Tagger":
@@ -613,7 +617,7 @@ class Tagger:
             OSError: There is no such folder and no such repository, or it cannot be reached.
             ValueError: As `load`.
         """
-        from partlabel import hub
+        from partlabel.deploy import hub
 
         return cls.load(hub.fetch(name, **options))
 
@@ -662,7 +666,9 @@ class Tagger:
         if run.completion.exists():
             tagger.completion = Completion.load(run.completion)
             if tagger.completion.votes.shape != (len(tagger.classes), len(tagger.classes)):
-                raise ValueError(f"{run.completion} is of other classes than {run.config}; {completion.MEND}")
+                raise ValueError(
+                    f"{run.completion} is of other classes than {run.config}; {label_completion.MEND}"
+                )
         if run.tuning.exists():
             tagger.tuning = Tuning.load(run.tuning)
             if tagger.tuning.classes != tagger.classes:
@@ -717,15 +723,15 @@ class Tagger:
     @property
     def covariance_rank(self) -> int:
         """Components of the pooling that the head wants, or one of those that are searched; 0 for none."""
-        from partlabel import selecting
+        from partlabel.training import settings_search
 
-        return selecting.covariance_rank(self.settings)
+        return settings_search.covariance_rank(self.settings)
 
     def _start(self, parts: "Parts") -> tuple[Method, np.ndarray]:
         """The method before training, and the label graph it was given."""
-        from partlabel.fitting import classes_of
+        from partlabel.training.pipeline import describe_classes
 
-        classes = classes_of(parts.train, self.settings["words"])
+        classes = describe_classes(parts.train, self.settings["words"])
         return self._build(classes), classes.graph_or_identity.numpy()
 
     def _restart(self) -> None:
@@ -736,10 +742,10 @@ class Tagger:
         self, parts: "Parts", start_from: str | Path | None, config: TrainingConfig
     ) -> backbones.Backbone:
         """The frozen backbone whose features a search compares."""
-        from partlabel import selecting
+        from partlabel.training import settings_search
 
         start = None if start_from is None else self._same_backbone(start_from)
-        backbone = selecting.backbone_of(self.settings, self.pretrained, start, parts, config)
+        backbone = settings_search.search_backbone(self.settings, self.pretrained, start, parts, config)
         self.view = (self.settings["image_size"], backbone.preprocessing)
         return backbone
 
@@ -751,11 +757,11 @@ class Tagger:
         groups: Sequence[str] | None,
     ) -> np.ndarray:
         """Search, and take over the winner; the label graph."""
-        from partlabel import selecting
-        from partlabel.fitting import classes_of
+        from partlabel.training import settings_search
+        from partlabel.training.pipeline import describe_classes
 
-        classes = classes_of(parts.train, self.settings["words"])
-        self.selection = selecting.select(backbone, parts.train, classes, self.settings, config, groups)
+        classes = describe_classes(parts.train, self.settings["words"])
+        self.selection = settings_search.select(backbone, parts.train, classes, self.settings, config, groups)
         best = self.selection.winner
         self.settings |= {
             "method": best.rule.method,
@@ -765,7 +771,7 @@ class Tagger:
         self._choose(*(self.settings[name] for name in ("method", "method_args", "head", "head_args")))
         self.name = f"{best.rule.method}@{self.name.rpartition('@')[2]}"
         self.model = self._build(classes)
-        selecting.take_over(self.model, self.selection.model, backbone)
+        settings_search.take_over(self.model, self.selection.model, backbone)
         return classes.graph_or_identity.numpy()
 
     def _same_backbone(self, folder: str | Path) -> "Tagger":
@@ -831,8 +837,8 @@ class Tagger:
         self, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
     ) -> tuple[LabelTable, Float[np.ndarray, "image class"]]:
         """The images of a table that can be read, and their logits."""
-        from partlabel.data.images import find_broken, skip
-        from partlabel.fitting import scored_readable
+        from partlabel.data.images.dataset import find_broken, skip
+        from partlabel.training.pipeline import scored_readable
 
         rows, logits = scored_readable(
             self._fitted(), self.view, table, batch_size, workers, skip_broken, self.cache
@@ -867,7 +873,7 @@ class Tagger:
         self, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
     ) -> tuple[np.ndarray, Float[np.ndarray, "image class"]]:
         """Rows of the images that can be read, and their logits; of training images as `logits_unseen`."""
-        from partlabel.fitting import scored_readable
+        from partlabel.training.pipeline import scored_readable
 
         if self.out_of_fold is None:
             return scored_readable(
@@ -919,7 +925,7 @@ def table_of(source: LabelTable | str | Path | Sequence[str | Path], skip_broken
         return source
     if isinstance(source, str | Path):
         if Path(source).is_dir():
-            from partlabel.data.listing import images_in
+            from partlabel.data.images.listing import images_in
 
             listed = images_in(Path(source), (), skip_broken, Argument("skip_broken", True))
             return LabelTable(tuple(listed), (), np.zeros((len(listed), 0), np.int8), root=Path(source))

@@ -3,8 +3,8 @@
 import pytest
 
 from partlabel.bench import grid
-from partlabel.bench.grid import Cell
-from partlabel.bench.running import cells
+from partlabel.bench.grid import GridCell
+from partlabel.bench.runner import cells
 
 
 def test_lists_of_names_are_methods_and_schemes():
@@ -94,7 +94,7 @@ def test_an_arm_that_takes_another_ones_settings_is_in_its_job_after_it():
 def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
     def key(table="t", seed=0, known=0.1, **arm):
         made = grid.parse({"arms": {"an arm": {"method": "hill", **arm}}, "seeds": [0, 1]})
-        return Cell(made, made.arms[0], made.protocols[0], known, seed, table).key
+        return GridCell(made, made.arms[0], made.protocols[0], known, seed, table).key
 
     others = [
         key(table="another"), key(seed=1), key(known=0.2), key(method_args={"crest": 1.2}), key(pool=7),
@@ -102,7 +102,7 @@ def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
     ]  # fmt: skip
     assert len({key(), *others}) == 1 + len(others)
     made = grid.parse({"arms": {"another name": {"method": "hill"}, "bce": {}}, "seeds": [0, 5]})
-    assert Cell(made, made.arms[0], made.protocols[0], 0.1, 0, "t").key == key(), (
+    assert GridCell(made, made.arms[0], made.protocols[0], 0.1, 0, "t").key == key(), (
         "its name and other arms do not matter"
     )
 

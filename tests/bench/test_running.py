@@ -18,10 +18,10 @@ import torch
 
 from drawings import COLOURS, draw_photos
 from dying import kill_oneself
-from partlabel import cli
-from partlabel.bench import cell, grid, running
-from partlabel.data.table import LabelTable
-from partlabel.run import digest
+from partlabel.bench import cell, grid, runner
+from partlabel.cli import main
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.training.run_folder import digest
 
 GRID = {
     "arms": {
@@ -54,8 +54,10 @@ def table(photos):
 
 def go(content, table, photos, out, **more):
     made = grid.parse(content)
-    faults = [fault for _, fault in running.run(made, table, out, cache_dir=str(photos / "cache"), **more)]
-    return faults, running.Folder(out).gather(running.cells(made, digest(table)))
+    faults = [
+        fault for _, fault in runner.run_grid(made, table, out, cache_dir=str(photos / "cache"), **more)
+    ]
+    return faults, runner.Folder(out).gather(runner.cells(made, digest(table)))
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +74,8 @@ def test_every_cell_is_run_once_and_never_again(photos, table, done, monkeypatch
         ("plain", 0), ("plain", 1), ("late", 0), ("late", 1), ("negative", 0), ("negative", 1),
     ]  # fmt: skip
     ran = []
-    original = cell.run
-    monkeypatch.setattr(cell, "run", lambda *given: ran.append(given[2].seed) or original(*given))
+    original = cell.run_cell
+    monkeypatch.setattr(cell, "run_cell", lambda *given: ran.append(given[2].seed) or original(*given))
     assert go(GRID, table, photos, folder)[1].equals(first)
     assert ran == []
     _, more = go(GRID | {"seeds": [0, 1, 7]}, table, photos, folder)
@@ -104,14 +106,14 @@ def test_what_was_made_with_settings_of_another_search_is_not_gathered(photos, t
     for decay in (0.01, 0.5):
         go(small | {"search": {"weight_decay": [decay]}}, table, photos, tmp_path)
     again = grid.parse(small | {"search": {"weight_decay": [0.01]}})
-    left = running.Folder(tmp_path).gather(running.cells(again, digest(table)))
+    left = runner.Folder(tmp_path).gather(runner.cells(again, digest(table)))
     assert left.select("arm", "found").rows() == [("plain", '{"weight_decay": 0.01}')], "late is of 0.5"
 
 
 def fake_row(monkeypatch):
     """Runs that take no time."""
     row = {"arm": "plain", "seed": 0, "known": 0.6, "found": {}, "map": 0.5}
-    monkeypatch.setattr(cell, "run", lambda *_: row)
+    monkeypatch.setattr(cell, "run_cell", lambda *_: row)
     monkeypatch.setattr(cell, "backbone_of", lambda *_: None)
     monkeypatch.setattr(cell, "features_of", lambda *_: None)
 
@@ -122,12 +124,12 @@ def test_other_photos_of_the_same_names_are_refused_by_the_folder_of_the_results
     fake_row(monkeypatch)
     out = tmp_path / "out"
     go(GRID, table, photos, out)
-    key = running.Folder(out).contents.read_text()
+    key = runner.Folder(out).contents.read_text()
     copy, other = tmp_path / "copy", tmp_path / "other"
     for folder in (copy, other):
         shutil.copytree(photos / "photos", folder)
     go(GRID, LabelTable(table.images, table.classes, table.labels, table.split, copy), photos, out)
-    assert running.Folder(out).contents.read_text() == key, "a copy is the same"
+    assert runner.Folder(out).contents.read_text() == key, "a copy is the same"
     draw_photos(other, 48, seed=1)
     moved = LabelTable(table.images, table.classes, table.labels, table.split, other)
     with pytest.raises(
@@ -141,7 +143,7 @@ def test_other_class_vectors_in_the_same_file_are_refused(photos, table, tmp_pat
     fake_row(monkeypatch)
     file = tmp_path / "words.txt"
     content = GRID | {"arms": {"plain": GRID["arms"]["plain"] | {"words": str(file)}}}
-    assert running._word_files(grid.parse(content)) == {}, "its arm fails, and no other"
+    assert runner._word_files(grid.parse(content)) == {}, "its arm fails, and no other"
     for said, refused in (("red 1 0", False), ("red 1 0", False), ("red 0 1", True)):
         file.write_text(said)
         with (
@@ -167,13 +169,13 @@ def test_of_the_methods_that_are_tried_the_best_is_alive_and_each_has_its_own_pe
         return {"scored": method is not None}
 
     forget = cell._forget_peak
-    monkeypatch.setattr(cell, "train", train)
+    monkeypatch.setattr(cell, "train_cell", train)
     monkeypatch.setattr(cell, "_scores", scores)
     monkeypatch.setattr(cell, "_forget_peak", lambda: (events.append("forget"), forget()))
     monkeypatch.setattr(cell, "_peak_mb", lambda: events.append("peak") or next(peaks))
     made_of = grid.parse(GRID | {"search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}})
-    first = running.of_job(made_of, next(made_of.jobs()), digest(table))[0]
-    row = cell.run(cell.Data.of(table), cell.Features(None, [], []), first, None)
+    first = runner.of_job(made_of, next(made_of.jobs()), digest(table))[0]
+    row = cell.run_cell(cell.Data.of(table), cell.PartFeatures(None, [], []), first, None)
     assert alive == [0, 1, 1, 1] and events == ["forget", "peak"] * 4
     assert row["found"] == {"weight_decay": 0.2} and row["history"] == [{"epoch": 2}], "of equals the first"
     assert row["peak_mb"] == 40.0 and row["seconds"] == 1.0
@@ -191,15 +193,15 @@ def test_settings_that_come_to_no_number_are_not_chosen_and_others_are(table, mo
             raise cost
         return cell.Trained(cost, torch.nn.Linear(1, 1), [], 1.0)
 
-    monkeypatch.setattr(cell, "train", train)
+    monkeypatch.setattr(cell, "train_cell", train)
     monkeypatch.setattr(cell, "_scores", lambda *_: {})
     made_of = grid.parse(GRID | {"search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}})
-    first = running.of_job(made_of, next(made_of.jobs()), digest(table))[0]
-    row = cell.run(cell.Data.of(table), cell.Features(None, [], []), first, None)
+    first = runner.of_job(made_of, next(made_of.jobs()), digest(table))[0]
+    row = cell.run_cell(cell.Data.of(table), cell.PartFeatures(None, [], []), first, None)
     assert tried == [0.1, 0.2, 0.3, 0.4] and row["found"] == {"weight_decay": 0.3}
     costs = iter([FloatingPointError("step 3: bce is nan")])
     with pytest.raises(FloatingPointError, match="bce is nan"):
-        cell.run(cell.Data.of(table), cell.Features(None, [], []), first, {"weight_decay": 0.1})
+        cell.run_cell(cell.Data.of(table), cell.PartFeatures(None, [], []), first, {"weight_decay": 0.1})
 
 
 def test_several_processes_in_another_folder_come_to_what_one_does(photos, table, done, tmp_path):
@@ -237,7 +239,7 @@ def test_an_arm_that_fails_is_left_and_those_tuned_alike_go_on(photos, table, tm
             raise RuntimeError("no such shape")
         return {"arm": each.arm.name, "found": found or {"weight_decay": 0.01}}
 
-    monkeypatch.setattr(cell, "run", run)
+    monkeypatch.setattr(cell, "run_cell", run)
     failing = "wrong"
     assert go(content, table, photos, tmp_path / "one")[0] == ["wrong, uniform, seed 0: no such shape"]
     assert ran == [("plain", 0), ("plain", 1), ("wrong", 0), ("late", 0), ("late", 1)]
@@ -248,7 +250,7 @@ def test_an_arm_that_fails_is_left_and_those_tuned_alike_go_on(photos, table, tm
 
 
 def test_a_process_that_is_killed_is_said_with_the_way_to_go_on(photos, table, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "work", kill_oneself)
+    monkeypatch.setattr(runner, "work", kill_oneself)
     with pytest.raises(OSError, match=r"was killed.*what is done is kept; go on with .* fewer --processes"):
         go(GRID, table, photos, tmp_path, processes=2)
 
@@ -257,14 +259,14 @@ def test_results_say_by_what_code_they_were_made(done, monkeypatch, tmp_path):
     _, _, found = done
     assert found["versions"].n_unique() == 1
     source = json.loads(found["versions"][0])["source"]
-    assert source == running._source()
+    assert source == runner._source()
     package = tmp_path / "package"
     (package / "bench").mkdir(parents=True)
-    monkeypatch.setattr(running, "__file__", str(package / "bench" / "running.py"))
+    monkeypatch.setattr(runner, "__file__", str(package / "bench" / "running.py"))
     (package / "a.py").write_text("1")
-    before = running._source()
+    before = runner._source()
     (package / "a.py").write_text("2")
-    assert running._source() not in (before, source)
+    assert runner._source() not in (before, source)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_whatever_a_method_fails_with_is_said_of_its_job(photos, table, tmp_path
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(cell, "run", fail)
+    monkeypatch.setattr(cell, "run_cell", fail)
     assert go(GRID, table, photos, tmp_path)[0] == [
         f"plain, uniform, seed 0: {said}", f"negative, uniform, seed 0: {said}",
     ]  # fmt: skip
@@ -285,7 +287,7 @@ def test_features_of_every_arm_are_there_before_processes_want_them(photos, tabl
     made, computed = [], []
     monkeypatch.setattr(cell, "backbone_of", lambda data, grid, view: made.append(view) or view)
     monkeypatch.setattr(cell, "features_of", lambda data, grid, backbone: computed.append(backbone))
-    monkeypatch.setattr(running, "work", lambda *_: None)
+    monkeypatch.setattr(runner, "work", lambda *_: None)
     go(GRID | {"arms": arms}, table, photos, tmp_path)
     assert made == computed == [(2, 0), (1, 0)], "each once, however many jobs and arms want it"
 
@@ -367,7 +369,7 @@ def test_the_verb_prints_the_table_and_leaves_pages(photos, tmp_path, capsys):
     out = tmp_path / "out"
     said = ["bench", str(photos / "labels.csv"), "--images", str(photos / "photos"), "--grid", str(file)]
     said += ["--methods", "late", "--seeds", "0", "--cache-dir", str(photos / "cache"), "--out", str(out)]
-    assert cli.main(said) == 0
+    assert main.main(said) == 0
     printed = capsys.readouterr().out
     assert "plain, late (uniform, 60 % known): done" in printed
     assert "2 results in" in printed
@@ -386,7 +388,7 @@ def test_the_verb_prints_the_table_and_leaves_pages(photos, tmp_path, capsys):
 def test_mistakes_of_the_verb_are_named(photos, tmp_path, capsys, options, message):
     out = ["--cache-dir", str(photos / "cache"), "--out", str(tmp_path)]
     assert (
-        cli.main(["bench", str(photos / "labels.csv"), "--images", str(photos / "photos"), *options, *out])
+        main.main(["bench", str(photos / "labels.csv"), "--images", str(photos / "photos"), *options, *out])
         == 2
     )
     assert re.search(message, capsys.readouterr().err)

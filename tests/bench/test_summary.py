@@ -94,7 +94,7 @@ def test_the_page_shows_tables_curves_and_pseudo_labels_and_loads_nothing(tmp_pa
     history = json.dumps(
         [{"pseudo_labels": {"intra": {"precision": 0.5, "recall": 0.1}}}, {"pseudo_labels": {}}]
     )
-    pages.write(table(SCORES, history=history), "base", tmp_path, "two & three")
+    pages.write_tables(table(SCORES, history=history), "base", tmp_path, "two & three")
     page = (tmp_path / "results.html").read_text()
     assert "two &amp; three" in page
     assert "53.0 ± 0.0" in page

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partlabel.codes import UNKNOWN
-from partlabel.data.filled import FilledTable, fill
-from partlabel.data.origins import Origins
+from partlabel.core.labels import UNKNOWN
 from partlabel.data.readers import wide_csv
-from partlabel.data.table import LabelTable
+from partlabel.data.tables.filled import FilledTable, fill
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.provenance import Origins
 
 IMAGES = ("a.jpg", "b.jpg", "c.jpg")
 LABELS = np.array([[1, 0], [UNKNOWN, 1], [0, 0]], np.int8)

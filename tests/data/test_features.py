@@ -16,11 +16,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from partlabel.data import feature_pass, features, images, room
-from partlabel.data.features import FeatureDataset, compute
-from partlabel.data.images import ImageDataset, Rows, eval_transform, train_transform
-from partlabel.data.table import LabelTable
-from partlabel.nn.backbone import Backbone, Preprocessing, create
+from partlabel.core.types import Preprocessing
+from partlabel.data.cache import eviction, feature_cache, feature_pass
+from partlabel.data.cache.feature_cache import FeatureDataset, compute
+from partlabel.data.images import dataset
+from partlabel.data.images.dataset import BatchRows, ImageDataset, eval_transform, train_transform
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.nn.backbone import Backbone, create
 
 SIZE, COUNT = 16, 6
 PLAIN, LIGHT = eval_transform(SIZE, Preprocessing()), train_transform(SIZE, Preprocessing(), "light")
@@ -89,7 +91,7 @@ def test_cached_features_are_those_of_the_stem(backbone, table, tmp_path):
     draws = draws_of(table)
     rows = [4, 0, 5, 2]
     for epoch in (-1, 0, 1, 2):
-        batch, view = cached[Rows(epoch, rows)], cached.view_of(epoch)
+        batch, view = cached[BatchRows(epoch, rows)], cached.view_of(epoch)
         for place, row in enumerate(rows):
             images = ImageDataset(table, PLAIN, LIGHT if view[row] else None, SIZE, draws=draws)
             image = images.image(int(view[row]), row)
@@ -111,7 +113,7 @@ def test_rows_point_into_the_file(backbone, table, tmp_path):
     files = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
     whole = FeatureDataset(files, table, np.arange(COUNT))
     part = FeatureDataset(files, table[[5, 3]], np.array([5, 3]))
-    assert torch.equal(part[Rows(-1, [0, 1])].images, whole[Rows(-1, [5, 3])].images)
+    assert torch.equal(part[BatchRows(-1, [0, 1])].images, whole[BatchRows(-1, [5, 3])].images)
 
 
 def test_what_is_there_is_not_computed_again(backbone, table, tmp_path):
@@ -179,7 +181,9 @@ def test_photos_that_cannot_be_read_are_found_in_the_pass_and_the_others_kept(ba
     assert files_in(tmp_path / "c") == ["00000.npy", "00001.npy", "00002.npy"]
     assert not list((tmp_path / "c").rglob("*.part*"))
     Counted.seen = 0
-    (view,), broken = features.look(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
+    (view,), broken = feature_cache.lookup(
+        backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2
+    )
     assert broken == [("1.png", "missing"), ("4.png", "not an image")] and Counted.seen == 0
     assert view.there.tolist() == [True, False, True, True, False, True]
     with pytest.raises(ValueError, match="1 of 2 images have no features"):
@@ -199,7 +203,7 @@ def test_a_photo_that_could_not_be_read_for_a_moment_is_computed_later(
 
     with monkeypatch.context() as patch:
         patch.setattr(ImageDataset, "pixels", fail)
-        _, broken = features.look(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c")
+        _, broken = feature_cache.lookup(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c")
     assert broken == [("2.png", "too many open files")]
     Counted.seen = 0
     compute(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c")
@@ -208,9 +212,9 @@ def test_a_photo_that_could_not_be_read_for_a_moment_is_computed_later(
 
 def test_each_photo_is_decoded_once_for_all_its_views(backbone, table, tmp_path, monkeypatch):
     decoded = []
-    decode = images.decode
+    decode = dataset.decode
     monkeypatch.setattr(
-        images, "decode", lambda path, *more: decoded.append(path.name) or decode(path, *more)
+        dataset, "decode", lambda path, *more: decoded.append(path.name) or decode(path, *more)
     )
     compute(backbone, table, PLAIN, LIGHT, 4, SIZE, tmp_path / "c")
     assert sorted(decoded) == sorted(table.images)
@@ -228,7 +232,7 @@ def test_a_killed_computation_goes_on_where_it_stopped(table, tmp_path):
     assert not list((tmp_path / "c").rglob(".*.part*"))
 
     fresh = FeatureDataset(compute_seeded(tmp_path, table, "other"), table, np.arange(COUNT))
-    asked = Rows(-1, list(range(COUNT)))
+    asked = BatchRows(-1, list(range(COUNT)))
     assert torch.equal(cached[asked].images, fresh[asked].images)
 
 
@@ -239,7 +243,7 @@ def test_two_processes_compute_a_view_once(table, tmp_path):
     cached = FeatureDataset(compute_seeded(tmp_path, table), table, np.arange(COUNT))
     assert other.communicate(timeout=100) == (str(COUNT), "")
     assert Counted.seen == 0, "this one waited for the other"
-    assert len(cached[Rows(-1, list(range(COUNT)))].images) == COUNT
+    assert len(cached[BatchRows(-1, list(range(COUNT)))].images) == COUNT
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
@@ -248,7 +252,7 @@ def test_a_damaged_shard_is_found_and_computed_again(backbone, table, tmp_path, 
         (view,) = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
         return view
 
-    asked = Rows(-1, list(range(COUNT)))
+    asked = BatchRows(-1, list(range(COUNT)))
     path = view().held[0].path / "00001.npy"
     before = FeatureDataset([view()], table, np.arange(COUNT))[asked].images
     whole = path.read_bytes()
@@ -326,7 +330,7 @@ def test_a_view_in_use_is_never_deleted(backbone, table, tmp_path):
 
 
 def test_where_there_are_no_locks_all_works_but_nothing_is_deleted(backbone, table, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "fcntl", None)
+    monkeypatch.setattr(eviction, "fcntl", None)
     for _ in range(2):
         compute(backbone, table, PLAIN, LIGHT, 2, SIZE, tmp_path / "c", limit=2 * VIEW_BYTES)
     assert Counted.seen == 2 * COUNT
@@ -337,8 +341,8 @@ def test_where_there_are_no_locks_all_works_but_nothing_is_deleted(backbone, tab
 
 def test_a_view_that_is_promised_counts_before_it_is_computed(backbone, table, tmp_path):
     """Two runs that start at once would both find the folder empty."""
-    layout = features.Layout(COUNT, (4, 7, 7), COUNT)
-    (promised,) = room.hold(tmp_path / "c", {"promised": layout})
+    layout = feature_cache.Layout(COUNT, (4, 7, 7), COUNT)
+    (promised,) = eviction.reserve(tmp_path / "c", {"promised": layout})
     with pytest.raises(OSError, match=r"2.5KB in .*c are in use"):
         compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES - 1)
     compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
@@ -354,7 +358,7 @@ def test_nothing_but_views_is_deleted(backbone, table, tmp_path):
 
 def test_a_disk_without_room_is_noticed_before_anything_is_computed(backbone, table, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        room.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 500, 500)
+        eviction.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 500, 500)
     )
     with pytest.raises(
         OSError, match=r"needs 2.5KB .*, and the disk of .*c has 500B left: give a --cache-dir on"
@@ -376,7 +380,7 @@ def test_a_real_backbone_says_the_same_of_cached_and_of_decoded_images(table, tm
         with torch.no_grad():
             expected = body.eval()(torch.stack(images))
             with body.stem_done():
-                found = body(cached[Rows(epoch, list(range(COUNT)))].images)
+                found = body(cached[BatchRows(epoch, list(range(COUNT)))].images)
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
 
 

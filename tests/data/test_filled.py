@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from partlabel import ABSENT, PRESENT, UNKNOWN, LabelTable
-from partlabel.data.filled import FilledTable, fill
+from partlabel.data.tables.filled import FilledTable, fill
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*never present"),

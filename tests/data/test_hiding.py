@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from partlabel import ABSENT, PRESENT, UNKNOWN
-from partlabel.data import hiding
+from partlabel.data.tables import hiding
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 labels_ = arrays(np.int8, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.integers(-1, 1))
@@ -77,13 +77,13 @@ def test_every_scheme_hides_and_does_nothing_else(labels, seed, share, scheme):
     takes = signature(hiding.SCHEMES[scheme]).parameters
     given = {"known": share, "rates": [share] * labels.shape[1]}
     options = {name: given[name] for name in takes if name in given}
-    hidden = hiding.hide(labels, scheme, seed=seed, **options)
+    hidden = hiding.hide_labels(labels, scheme, seed=seed, **options)
     np.testing.assert_array_equal(labels, before)
     kept = hidden != UNKNOWN
     np.testing.assert_array_equal(hidden[kept], labels[kept])
     assert hidden.dtype == np.int8
     assert not np.shares_memory(hidden, labels)
-    np.testing.assert_array_equal(hiding.hide(labels, scheme, seed=seed, **options), hidden)
+    np.testing.assert_array_equal(hiding.hide_labels(labels, scheme, seed=seed, **options), hidden)
 
 
 def test_frequent_classes_are_kept_more_often_and_the_mean_rate_is_what_was_asked():
@@ -203,11 +203,11 @@ def test_shares_are_between_0_and_1(share):
 def test_mistakes_in_schemes_are_named():
     labels = np.zeros((2, 3), np.int8)
     with pytest.raises(ValueError, match=r"no hiding scheme 'unifrom' \(did you mean 'uniform'\?\)"):
-        hiding.hide(labels, "unifrom")
+        hiding.hide_labels(labels, "unifrom")
     with pytest.raises(ValueError, match=r"scheme 'uniform' needs known="):
-        hiding.hide(labels, "uniform")
+        hiding.hide_labels(labels, "uniform")
     with pytest.raises(ValueError, match=r"takes no 'knwon' \(did you mean 'known'\?\)"):
-        hiding.hide(labels, "uniform", knwon=0.1)
+        hiding.hide_labels(labels, "uniform", knwon=0.1)
     with pytest.raises(ValueError, match="2 rates for 3 classes: give one a class"):
         hiding.per_class(labels, [0.1, 0.2])
 

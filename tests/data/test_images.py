@@ -5,19 +5,19 @@ import pytest
 import torch
 from PIL import Image
 
-from partlabel.data import images
-from partlabel.data.images import (
+from partlabel.core.types import Preprocessing
+from partlabel.data.images import dataset
+from partlabel.data.images.dataset import (
+    BatchRows,
     Broken,
     ImageDataset,
-    Rows,
     decode,
     eval_transform,
     find_broken,
     train_transform,
 )
-from partlabel.data.module import Batches, loader
-from partlabel.data.table import LabelTable
-from partlabel.nn.backbone import Preprocessing
+from partlabel.data.images.loader import Batches, loader
+from partlabel.data.tables.label_table import LabelTable
 
 PLAIN = Preprocessing((0.0,), (1.0,))
 
@@ -131,7 +131,7 @@ def test_every_broken_image_is_named_with_its_reason(tmp_path, monkeypatch):
 
 def test_leaving_all_images_out_is_an_error(photos):
     with pytest.raises(ValueError, match=r"none of the 7 images can be read; the first: 0.png is missing"):
-        images.skip(photos, [Broken(name, "missing") for name in photos.images])
+        dataset.skip(photos, [Broken(name, "missing") for name in photos.images])
 
 
 @pytest.mark.parametrize("scheme", ["light", "paper", "none"])
@@ -162,13 +162,13 @@ def test_the_papers_crops_are_squares_of_five_sizes():
 def test_an_image_is_augmented_by_seed_epoch_and_row_alone(photos):
     look = train_transform(16, PLAIN, "light")
     data = ImageDataset(photos, eval_transform(16, PLAIN), look, 16, seed=5)
-    alone, among = data[Rows(3, [4])], data[Rows(3, [1, 4, 2])]
+    alone, among = data[BatchRows(3, [4])], data[BatchRows(3, [1, 4, 2])]
     assert torch.equal(alone.images[0], among.images[1])
-    assert not torch.equal(alone.images[0], data[Rows(4, [4])].images[0])
+    assert not torch.equal(alone.images[0], data[BatchRows(4, [4])].images[0])
     other = ImageDataset(photos, eval_transform(16, PLAIN), look, 16, seed=6)
-    assert not torch.equal(alone.images[0], other[Rows(3, [4])].images[0])
+    assert not torch.equal(alone.images[0], other[BatchRows(3, [4])].images[0])
     state = torch.get_rng_state()
-    _ = data[Rows(0, [0])]
+    _ = data[BatchRows(0, [0])]
     assert torch.equal(state, torch.get_rng_state()), "the draw leaves others' chance alone"
 
 
@@ -176,7 +176,7 @@ def test_evaluation_sees_plain_images(photos):
     look = train_transform(16, PLAIN, "light")
     data = ImageDataset(photos, eval_transform(16, PLAIN), look, 16)
     plain = ImageDataset(photos, eval_transform(16, PLAIN), None, 16)
-    assert torch.equal(data[Rows(-1, [2, 3])].images, plain[Rows(7, [2, 3])].images)
+    assert torch.equal(data[BatchRows(-1, [2, 3])].images, plain[BatchRows(7, [2, 3])].images)
 
 
 def test_workers_change_nothing(photos):
@@ -271,7 +271,7 @@ def test_floats_of_no_stated_range_are_refused_by_name(tmp_path, values):
 
 
 def test_images_that_were_scaled_are_counted(tmp_path):
-    from partlabel.data import inspection
+    from partlabel.audit import inspection
 
     names = [path.name for path in deep(tmp_path)]
     table = LabelTable(tuple(names), ("dog",), np.ones((len(names), 1), np.int8), root=tmp_path)

@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from drawings import draw_photos
 from partlabel import LabelTable
-from partlabel.data import inspection, near
+from partlabel.audit import inspection, near_duplicates
 
 LABELS = np.array([[1, 0, -1, 1], [1, 1, -1, 0], [1, -1, 1, -1], [-1, 0, 1, -1]], np.int8)
 
@@ -69,26 +69,26 @@ def test_near_duplicates_are_grouped_and_told_across_parts_and_labels(photos):
 
 
 def test_an_image_of_one_colour_is_like_no_other():
-    assert near.difference_hash(Image.new("RGB", (40, 40), "white")) is None
-    assert near.groups([None, None], 6) == []
+    assert near_duplicates.difference_hash(Image.new("RGB", (40, 40), "white")) is None
+    assert near_duplicates.groups([None, None], 6) == []
 
 
 def test_a_hash_says_what_grows_lighter_to_the_right_and_downwards():
     ramp = Image.fromarray(np.tile(np.arange(0, 180, 2, np.uint8), (90, 1)))
-    bits = near.difference_hash(ramp)
+    bits = near_duplicates.difference_hash(ramp)
     assert bits is not None and bits[:64].all() and not bits[64:].any()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 12))
 def test_groups_are_those_of_comparing_all_with_all(seed, most):
     random = np.random.RandomState(seed)
-    start = random.rand(3, near.BITS) < 0.5
-    hashes = start[random.randint(3, size=12)] ^ (random.rand(12, near.BITS) < 0.04)
+    start = random.rand(3, near_duplicates.BITS) < 0.5
+    hashes = start[random.randint(3, size=12)] ^ (random.rand(12, near_duplicates.BITS) < 0.04)
     linked = (hashes[:, None] != hashes[None]).sum(axis=2) <= most
     for _ in range(4):  # paths of up to sixteen steps
         linked = linked @ linked
     naive = {tuple(np.flatnonzero(row).tolist()) for row in linked if row.sum() > 1}
-    assert {tuple(group) for group in near.groups(list(hashes), most)} == naive
+    assert {tuple(group) for group in near_duplicates.groups(list(hashes), most)} == naive
 
 
 def test_a_distance_that_makes_no_sense_is_refused():

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from partlabel.data.checks import repeated
-from partlabel.data.filled import FilledTable
-from partlabel.data.inspection import parts_of
-from partlabel.data.parts import aligned
-from partlabel.data.table import LabelTable, frozen
-from partlabel.text import did_you_mean
+from partlabel.audit.inspection import parts_of
+from partlabel.core.messages import did_you_mean
+from partlabel.data.tables.filled import FilledTable
+from partlabel.data.tables.label_table import LabelTable, made_read_only
+from partlabel.data.tables.splits import aligned
+from partlabel.data.tables.validation import repeated
 
 CLASSES = tuple(f"class number {number}" for number in range(20_000))
 LIMIT = 150
@@ -56,7 +56,7 @@ def test_a_filled_table_of_many_classes_is_read(tmp_path):
 
 
 def test_columns_of_many_classes_are_put_in_another_order():
-    table = LabelTable(("a.jpg",), CLASSES, frozen(np.ones((1, 20_000), np.int8)))
+    table = LabelTable(("a.jpg",), CLASSES, made_read_only(np.ones((1, 20_000), np.int8)))
     with in_no_time():
         assert aligned(table, CLASSES[::-1]).classes == CLASSES[::-1]
         assert FilledTable.of(table).aligned(CLASSES[::-1]).table.classes == CLASSES[::-1]
@@ -82,7 +82,7 @@ def test_a_coco_file_of_many_images_with_a_fault_is_refused(tmp_path, fault):
 def test_a_table_of_many_parts_is_shown_and_counted():
     images = tuple(f"{number}.jpg" for number in range(40_000))
     split = tuple(f"part {number}" for number in range(40_000))
-    table = LabelTable(images, ("cat",), frozen(np.ones((40_000, 1), np.int8)), split=split)
+    table = LabelTable(images, ("cat",), made_read_only(np.ones((40_000, 1), np.int8)), split=split)
     with in_no_time():
         assert repr(table).endswith("part 19 1 and 39980 more parts)")
         assert len(parts_of(table)) == 40_000
@@ -91,7 +91,7 @@ def test_a_table_of_many_parts_is_shown_and_counted():
 def test_parts_are_counted_as_one_by_one():
     labels = np.array([[1, -1], [0, 1], [1, 1], [-1, -1]], np.int8)
     split = ("train", "val", "train", "val")
-    table = LabelTable(("a", "b", "c", "d"), ("cat", "dog"), frozen(labels), split=split)
+    table = LabelTable(("a", "b", "c", "d"), ("cat", "dog"), made_read_only(labels), split=split)
     for part in parts_of(table):
         alone = table.part(part.name)
         whole = int((alone.labels != -1).all(axis=1).sum())

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from partlabel.data.module import ahead
+from partlabel.data.images.loader import ahead
 
 
 def test_things_made_ahead_come_in_order_from_another_thread():

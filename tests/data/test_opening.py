@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from attacks import encapsulated_postscript, many_scans
-from partlabel.data.opening import opened, scans
-from partlabel.data.pixels import decode, photo_formats
-from partlabel.pictures import read_small
+from partlabel.data.images.decode import decode, photo_formats
+from partlabel.data.images.opening import opened, scans
+from partlabel.reporting.thumbnails import read_small
 
 
 def refused(path):

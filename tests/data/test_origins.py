@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from partlabel import ABSENT, UNKNOWN, LabelTable
-from partlabel.cli import main
-from partlabel.data import inspection, writers
-from partlabel.data.filled import FilledTable, fill
-from partlabel.data.origins import NOT_MENTIONED, Origins
-from partlabel.data.parts import aligned
+from partlabel.audit import inspection
+from partlabel.cli.main import main
+from partlabel.data import writers
 from partlabel.data.readers import wide_csv
+from partlabel.data.tables.filled import FilledTable, fill
+from partlabel.data.tables.provenance import NOT_MENTIONED, Origins
+from partlabel.data.tables.splits import aligned
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*never present"),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from partlabel import LabelTable
-from partlabel.data import parts
-from partlabel.data.part_names import part_name, part_of_path
+from partlabel.data.tables import splits
+from partlabel.data.tables.part_names import part_name, part_of_path
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*never present")
 
@@ -72,7 +72,7 @@ def table(tmp_path, split):
 
 
 def test_what_a_table_calls_validation_chooses_the_epoch(tmp_path):
-    found = parts.divide(table(tmp_path, ["training", "training", "validation"]), None, 0.5, 0)
+    found = splits.training_parts(table(tmp_path, ["training", "training", "validation"]), None, 0.5, 0)
     assert found.train.images == ("0.png", "1.png"), "none of them is cut off for validation"
     assert found.val is not None and found.val.images == ("2.png",)
 
@@ -82,4 +82,4 @@ def test_a_part_of_another_name_is_said_to_be_unused(tmp_path):
     with pytest.warns(
         UserWarning, match=r"part 'holdout' \(2 images\) is not used: .*trained on.*epoch.*tested on"
     ):
-        parts.divide(given, None, 0.0, 0)
+        splits.training_parts(given, None, 0.0, 0)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from partlabel import LabelTable
-from partlabel.data import hiding, readers
-from partlabel.data.lines import listed_in
+from partlabel.core.text_files import listed_in
+from partlabel.data import readers
+from partlabel.data.tables import hiding
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 

@@ -458,26 +458,26 @@ def test_a_folder_has_all_images_that_can_be_decoded_and_says_what_it_left_out(t
 
 
 def test_heic_is_read_where_it_can_be_and_named_where_not(tmp_path, monkeypatch):
-    from partlabel.data import pixels
+    from partlabel.data.images import decode
 
     photos(tmp_path, "a.jpg")
     (tmp_path / "IMG.HEIC").touch()
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
-    pixels.photo_formats.cache_clear()
-    pixels.photo_suffixes.cache_clear()
+    decode.photo_formats.cache_clear()
+    decode.photo_suffixes.cache_clear()
     try:
         with pytest.warns(
             UserWarning, match=r"1 file of another kind left out: IMG.HEIC \(pip install 'partlabel\[heic\]'"
         ):
             assert LabelTable.read(tmp_path).images == ("a.jpg",)
     finally:
-        pixels.photo_formats.cache_clear()
-        pixels.photo_suffixes.cache_clear()
+        decode.photo_formats.cache_clear()
+        decode.photo_suffixes.cache_clear()
 
 
 def test_only_formats_that_photos_have_are_decoded(tmp_path):
-    from partlabel.data.pixels import decode, photo_suffixes
+    from partlabel.data.images.decode import decode, photo_suffixes
 
     assert not {".eps", ".ps", ".pdf", ".wmf", ".psd", ".fits"} & {*photo_suffixes()}
     (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
@@ -583,8 +583,8 @@ def odd_name(folder):
 
 
 def test_prediction_lists_a_folder_as_import_does_and_skips_what_it_is_told_to(tmp_path):
-    from partlabel.fixes import typed
-    from partlabel.shards import of_path
+    from partlabel.core.fixes import typed
+    from partlabel.sharded import of_path
     from partlabel.tagger import table_of
 
     folder = odd_name(tmp_path)
@@ -603,8 +603,8 @@ def test_prediction_lists_a_folder_as_import_does_and_skips_what_it_is_told_to(t
 
 
 def test_the_command_line_says_what_was_left_out_and_what_to_type(tmp_path, capsys):
-    from partlabel.cli import main
-    from partlabel.fixes import typed
+    from partlabel.cli.main import main
+    from partlabel.core.fixes import typed
 
     folder = odd_name(tmp_path)
     assert main(["import", str(folder)]) == 2
@@ -624,7 +624,7 @@ def test_the_command_line_says_what_was_left_out_and_what_to_type(tmp_path, caps
 
 
 def test_a_part_that_nothing_uses_is_said_at_import(tmp_path, capsys):
-    from partlabel.cli import main
+    from partlabel.cli.main import main
 
     path = write(tmp_path, "t.csv", "image,split,dog\na.jpg,train,1\nb.jpg,holdout,0\n")
     with pytest.warns(UserWarning, match=r"part 'holdout' \(1 image\) is not used"):

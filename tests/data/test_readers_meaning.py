@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from partlabel import LabelTable
-from partlabel.cli import main
+from partlabel.cli.main import main
+from partlabel.core.fixes import typed
 from partlabel.data import readers
 from partlabel.data.readers import _cells
-from partlabel.fixes import typed
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*never present"),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partlabel import LabelTable
-from partlabel.data import groups, splitting
+from partlabel.data.tables import group_column, stratified_split
 
 
 def table(rows=200, classes=4, seed=0, known=0.5):
@@ -18,7 +18,7 @@ def table(rows=200, classes=4, seed=0, known=0.5):
 
 def test_parts_have_their_size_and_every_class_its_share():
     whole = table(1000)
-    divided = splitting.divide(whole, {"test": 0.2, "val": 0.1})
+    divided = stratified_split.divide(whole, {"test": 0.2, "val": 0.1})
     assert divided.images == whole.images and np.array_equal(divided.labels, whole.labels)
     sizes = {name: len(divided.part(name)) for name in divided.parts}
     assert sizes["test"] == pytest.approx(200, abs=4) and sizes["val"] == pytest.approx(100, abs=4)
@@ -33,7 +33,7 @@ def test_a_group_is_in_one_part(seed, number):
     random = np.random.RandomState(seed)
     names = [f"g{each}" for each in random.randint(number, size=200)]
     names[:number] = [f"g{each}" for each in range(number)]
-    divided = splitting.divide(table(), {"test": 0.3, "val": 0.2}, seed, names)
+    divided = stratified_split.divide(table(), {"test": 0.3, "val": 0.2}, seed, names)
     assert divided.split is not None
     assert len(set(zip(names, divided.split, strict=True))) == number
     assert set(divided.parts) == {"train", "val", "test"}
@@ -41,8 +41,12 @@ def test_a_group_is_in_one_part(seed, number):
 
 def test_the_same_seed_gives_the_same_parts():
     shares = {"test": 0.2, "val": 0.1}
-    assert splitting.divide(table(), shares, 3).split == splitting.divide(table(), shares, 3).split
-    assert splitting.divide(table(), shares, 3).split != splitting.divide(table(), shares, 4).split
+    assert (
+        stratified_split.divide(table(), shares, 3).split == stratified_split.divide(table(), shares, 3).split
+    )
+    assert (
+        stratified_split.divide(table(), shares, 3).split != stratified_split.divide(table(), shares, 4).split
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,23 +62,23 @@ def test_the_same_seed_gives_the_same_parts():
 )
 def test_what_cannot_be_divided_is_said(rows, shares, names, said):
     with pytest.raises(ValueError, match=said):
-        splitting.divide(table(rows), shares, 0, names)
+        stratified_split.divide(table(rows), shares, 0, names)
 
 
 def test_groups_are_a_column_that_is_no_class(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("image,dog,patient\n./a.jpg,1,p1\nb.jpg,0,p2\n")
-    name, options = groups.leaving_out(path, "auto", {}, "patient")
+    name, options = group_column.leaving_out(path, "auto", {}, "patient")
     given = LabelTable.read(path, format=name, **options)
     assert given.classes == ("dog",)
-    assert groups.of(path, given, "patient", options) == ["p1", "p2"]
+    assert group_column.read_groups(path, given, "patient", options) == ["p1", "p2"]
 
 
 def test_spaces_around_the_name_of_a_group_are_not_another_group(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("image,labels,patient\na.jpg,dog,p1\nb.jpg,cat, p1 \na.jpg,cat,p1 \n")
     given = LabelTable.read(path, absent="unknown")
-    assert groups.of(path, given, "patient", {}) == ["p1", "p1"]
+    assert group_column.read_groups(path, given, "patient", {}) == ["p1", "p1"]
 
 
 @pytest.mark.parametrize(
@@ -91,10 +95,12 @@ def test_spaces_around_the_name_of_a_group_are_not_another_group(tmp_path):
 def test_what_is_wrong_with_groups_is_said(tmp_path, text, said):
     path = tmp_path / "t.csv"
     path.write_text(text)
-    name, options = groups.leaving_out(path, "auto", {}, "patient")
+    name, options = group_column.leaving_out(path, "auto", {}, "patient")
     with pytest.raises(ValueError, match=said):
-        groups.of(path, LabelTable.read(path, format=name, absent="unknown", **options), "patient", options)
+        group_column.read_groups(
+            path, LabelTable.read(path, format=name, absent="unknown", **options), "patient", options
+        )
     with pytest.raises(
         ValueError, match="groups are a column of a CSV or parquet table; this is read as coco"
     ):
-        groups.leaving_out(path, "coco", {}, "patient")
+        group_column.leaving_out(path, "coco", {}, "patient")

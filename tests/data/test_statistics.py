@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from partlabel import ABSENT, PRESENT, UNKNOWN
-from partlabel.data import hiding, statistics
+from partlabel.data.tables import hiding, statistics
 
 labels_ = arrays(np.int8, array_shapes(min_dims=2, max_dims=2, max_side=7), elements=st.integers(-1, 1))
 

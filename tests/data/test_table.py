@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partlabel import ABSENT, PRESENT, UNKNOWN, LabelTable
-from partlabel.data import checks
-from partlabel.data.aside import written_aside
+from partlabel.core.files import atomic_write
+from partlabel.data.tables import validation
 
 # beartype looks at a random entry of a tuple, also while hypothesis draws.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
@@ -115,7 +115,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     target.write_text("old")
 
     def fail() -> None:
-        with written_aside(target) as aside:
+        with atomic_write(target) as aside:
             aside.write_text("half")
             raise OSError("disk full")
 
@@ -226,7 +226,7 @@ def test_matrices_of_another_type_are_refused_with_the_code(labels, mend):
 
 def test_lists_are_refused():
     with pytest.raises(TypeError, match="labels are a list, not a numpy array of int8"):
-        checks.check_labels([[1, 0, -1], [0, 0, 0]], ("a.jpg", "b.jpg"), ("x", "y", "z"))
+        validation.check_labels([[1, 0, -1], [0, 0, 0]], ("a.jpg", "b.jpg"), ("x", "y", "z"))
 
 
 def test_a_fourth_code_is_refused_by_its_place():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from partlabel import LabelTable
-from partlabel.cli import main
+from partlabel.cli.main import main
 from partlabel.data import writers
-from partlabel.data.filled import FilledTable, fill
-from partlabel.data.origins import Origins
+from partlabel.data.tables.filled import FilledTable, fill
+from partlabel.data.tables.provenance import Origins
 
 TABLE = LabelTable(
     ("a.jpg", "in/b c.jpg", "d.jpg"),

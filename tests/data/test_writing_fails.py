@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from partlabel.cli import main
-from partlabel.data import contents, writers
-from partlabel.data.aside import folder_aside, sweep, writing, written_aside
-from partlabel.data.filled import FilledTable
-from partlabel.data.table import LabelTable
-from partlabel.run import write_json
+from partlabel.cli.main import main
+from partlabel.core.files import atomic_write, folder_aside, sweep, write_json, writing
+from partlabel.data import writers
+from partlabel.data.cache import file_hashes
+from partlabel.data.tables.filled import FilledTable
+from partlabel.data.tables.label_table import LabelTable
 
 resource = pytest.importorskip("resource", reason="limits of Unix")
 
@@ -95,16 +95,16 @@ def test_whichever_library_writes_the_file_is_named(tmp_path, library):
     with (
         full_disk(),
         pytest.raises(OSError, match=rf"^cannot write {tmp_path / 'x'}: "),
-        written_aside(tmp_path / "x") as aside,
+        atomic_write(tmp_path / "x") as aside,
     ):
         write(aside)
     assert os.listdir(tmp_path) == []
 
 
 def test_what_is_no_fault_of_the_disk_stays_what_it_is(tmp_path):
-    with pytest.raises(OSError, match=r"^a\.jpg: truncated$"), written_aside(tmp_path / "x"):
+    with pytest.raises(OSError, match=r"^a\.jpg: truncated$"), atomic_write(tmp_path / "x"):
         raise OSError("a.jpg: truncated")
-    with pytest.raises(ValueError, match=r"^odd$"), written_aside(tmp_path / "x"):
+    with pytest.raises(ValueError, match=r"^odd$"), atomic_write(tmp_path / "x"):
         raise ValueError("odd")
     with pytest.raises(PermissionError) as found, writing(tmp_path / "x"):
         raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/photo.jpg")
@@ -117,7 +117,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         folder_aside(tmp_path / "model") as aside,
     ):
         (aside / "a").write_text("1")
-        with full_disk(), written_aside(aside / "b") as file:
+        with full_disk(), atomic_write(aside / "b") as file:
             file.write_text("2" * 99)
     assert os.listdir(tmp_path) == []
     with folder_aside(tmp_path / "model") as aside:
@@ -139,7 +139,9 @@ def test_what_a_kill_left_of_the_list_of_hashes_is_removed(tmp_path):
     memory.mkdir()
     left, ours = memory / f".x.{dead.pid}.part.parquet", memory / f".x.{os.getpid()}.part.parquet"
     left.touch(), ours.touch()
-    contents.hashes(LabelTable(("a.jpg",), (), np.zeros((1, 0), np.int8), root=tmp_path / "photos"), memory)
+    file_hashes.hashes(
+        LabelTable(("a.jpg",), (), np.zeros((1, 0), np.int8), root=tmp_path / "photos"), memory
+    )
     assert not left.exists() and ours.exists()
     sweep(tmp_path / "nowhere")
 

@@ -10,10 +10,10 @@ from importlib.util import find_spec
 import polars as pl
 import pytest
 
-from partlabel import Tagger, shards
-from partlabel.cli import main
-from partlabel.engines.local import Local
-from partlabel.engines.ray import Ray
+from partlabel import Tagger, sharded
+from partlabel.cli.main import main
+from partlabel.sharded.engines.local import Local
+from partlabel.sharded.engines.ray import Ray
 from test_shards import asked, same, saved, together  # noqa: F401
 
 if find_spec("ray") is None:
@@ -36,18 +36,18 @@ def cluster():
 
 def test_a_cluster_predicts_what_one_process_predicts(saved, collection, tmp_path, cluster):  # noqa: F811
     photos = collection / "photos"
-    done = shards.run(asked(saved, tmp_path / "out"), shards.of_path(photos), Ray(5, workers=1))
+    done = sharded.run(asked(saved, tmp_path / "out"), sharded.of_path(photos), Ray(5, workers=1))
     assert done == (tmp_path / "out", 7, 0, COUNT)
     same(together(tmp_path / "out"), Tagger.load(saved).predict(photos))
 
 
 def test_engines_go_on_with_each_others_shards(saved, collection, tmp_path, cluster):  # noqa: F811
-    source = shards.of_path(collection / "labels.csv", collection / "photos")
+    source = sharded.of_path(collection / "labels.csv", collection / "photos")
     job = asked(saved, tmp_path / "out", "fill", accept=0.6)
-    shards.run(job, source, Local(10))
+    sharded.run(job, source, Local(10))
     for name in ("000000000010", "000000000030"):
         (tmp_path / f"out/{name}.parquet").rename(tmp_path / f"{name}.parquet")
-    assert shards.run(job, source, Ray(10, workers=1)) == (tmp_path / "out", 4, 2, 12)
+    assert sharded.run(job, source, Ray(10, workers=1)) == (tmp_path / "out", 4, 2, 12)
     for name in ("000000000010", "000000000030"):
         same(*(pl.read_parquet(folder / f"{name}.parquet") for folder in (tmp_path / "out", tmp_path)))
 
@@ -58,12 +58,12 @@ def test_faults_are_told_as_by_one_process(saved, collection, tmp_path, cluster)
     os.link(collection / "photos/00.png", photos / "00.png")
     (photos / "01.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"(?s)1 of 2 shards could not be done.*01\.png: not an image"):
-        shards.run(asked(saved, tmp_path / "out"), shards.of_path(photos), Ray(1, workers=1))
+        sharded.run(asked(saved, tmp_path / "out"), sharded.of_path(photos), Ray(1, workers=1))
     assert together(tmp_path / "out")["image"].to_list() == ["00.png"]
 
 
 def test_a_full_disk_or_a_lost_shard_stops_the_whole(saved, tmp_path, cluster):  # noqa: F811
-    job = shards.Job("predict", saved, tmp_path / "out", shards=tmp_path)
+    job = sharded.Job("predict", saved, tmp_path / "out", shards=tmp_path)
     with pytest.raises(OSError, match=r"gone\.parquet"):
         list(Ray(workers=1).run(job, ["gone.parquet"]))
 

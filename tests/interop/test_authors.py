@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from partlabel.interop.authors import load_sst
+from partlabel.deploy.authors_checkpoint import load_sst
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "sst_small.npz"
 

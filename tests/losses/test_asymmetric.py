@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from partlabel.labels import Targets
+from partlabel.core.targets import Targets
 from partlabel.losses.asymmetric import Asymmetric
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from partlabel.labels import PRESENT, UNKNOWN
+from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.losses.contrastive import Contrastive
 
 

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partlabel.labels import PRESENT, UNKNOWN, Targets
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Targets
 from partlabel.losses.partial_bce import PartialBCE
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity
 
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.methods import Progress
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.types import Progress
 from partlabel.methods.caldnr import CALDNR
 from trunk import CLASSES, Same, batch, residual, ssgrl
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from partlabel.labels import PRESENT, UNKNOWN, Targets
-from partlabel.methods import Progress
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Progress
 from partlabel.methods.dsrb import DSRB
 from partlabel.nn.heads import ClassOutput
 from trunk import CLASSES, Same, batch, residual, ssgrl

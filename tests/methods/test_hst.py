@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from partlabel import pseudo_labels
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN, Targets
-from partlabel.methods import Progress
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Progress
 from partlabel.methods.hst import HST
-from partlabel.prototypes import Prototypes, prototype_loss
+from partlabel.transfer import pseudo_labels
+from partlabel.transfer.prototypes import Prototypes, prototype_loss
 from trunk import CLASSES, Same, batch, residual, ssgrl
 
 LATE = Progress(epoch=5, step=40, batch=0, batches=8, epochs=20)

@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from partlabel import methods, mixing
-from partlabel.config import TrainingConfig
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.methods import Progress
+from partlabel import methods
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.types import Progress
 from partlabel.methods.bce import BCE
 from partlabel.methods.logicmix import LogicMix
 from partlabel.methods.mixup_pme import MixUpPME
 from partlabel.methods.sst import SST
-from partlabel.optimisation import optimizer
+from partlabel.training.config import TrainingConfig
+from partlabel.training.optimizer import optimizer
+from partlabel.transfer import image_mixing
 from trunk import CLASSES, Same, batch, residual
 
 LATE = Progress(epoch=8, step=40, batch=0, batches=8, epochs=20)
@@ -29,7 +30,7 @@ def test_labels_are_joined_by_or(trio, taken):
     share = (torch.arange(3) < taken).float()[:, None].expand(3, 3) / taken
     heard = trio[:taken]
     expected = PRESENT if PRESENT in heard else UNKNOWN if UNKNOWN in heard else ABSENT
-    assert mixing.either(labels, partner, share)[0, 0] == expected
+    assert image_mixing.either(labels, partner, share)[0, 0] == expected
 
 
 def test_mixtures_are_means_of_the_image_and_one_or_two_others_or_the_image_alone():
@@ -37,7 +38,7 @@ def test_mixtures_are_means_of_the_image_and_one_or_two_others_or_the_image_alon
     for step in range(40):
         progress = Progress(step=step)
         generator = progress.generator()
-        partner = mixing.partners(8, 3, generator)
+        partner = image_mixing.partners(8, 3, generator)
         mixed = model.mixed(given, progress)
         for b in range(8):
             rows = partner[:, b].tolist()
@@ -128,7 +129,7 @@ def test_what_is_no_method_or_no_option_is_refused():
 def test_mixup_pme_is_a_loop():
     model, given = MixUpPME(Same(), residual(), least=0.6), batch()
     generator = LATE.generator()
-    partner = mixing.partners(6, 2, generator)[1]
+    partner = image_mixing.partners(6, 2, generator)[1]
     kept = 0.6 + 0.4 * torch.rand(6, generator=generator)
     costs = []
     for b in range(6):

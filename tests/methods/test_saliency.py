@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from given import A, P, U, cost
-from partlabel.methods import Batch, Progress
-from partlabel.methods.saliency import Saliency, erase, highest
+from partlabel.core.types import Batch, Progress
+from partlabel.methods.saliency import Saliency, erase, mean_of_highest
 from partlabel.nn import heads
 from partlabel.nn.backbone import create
 from partlabel.nn.classes import Classes
@@ -98,7 +98,7 @@ def test_pseudo_labels_pass_no_gradient_to_the_view_they_come_from():
 
 def test_a_map_of_fewer_places_takes_all_there_are():
     torch.testing.assert_close(
-        highest(torch.tensor([[FIRST, SECOND]]), 5), torch.tensor([[1.0, -3.0]]), rtol=0, atol=0
+        mean_of_highest(torch.tensor([[FIRST, SECOND]]), 5), torch.tensor([[1.0, -3.0]]), rtol=0, atol=0
     )
 
 

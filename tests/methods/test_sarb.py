@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from partlabel import blending
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN, Targets
-from partlabel.methods import Progress
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Progress
 from partlabel.methods.sarb import SARB
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
+from partlabel.transfer import feature_blending
 from trunk import CHANNELS, CLASSES, Same, batch, residual, ssgrl
 
 LATE = Progress(epoch=5, step=40, batch=0, batches=8, epochs=20)
@@ -99,7 +100,7 @@ def test_nothing_is_blended_before_its_epoch():
 def test_how_much_is_kept_does_not_learn_from_what_it_promises():
     kept = torch.tensor(0.3, requires_grad=True)
     where = torch.tensor([[True, False]])
-    targets = blending.targets(where, kept)
+    targets = feature_blending.targets(where, kept)
     assert not targets.value.requires_grad
     torch.testing.assert_close(targets.value, torch.tensor([[0.7, 0.0]]))
     assert targets.weight.tolist() == [[1, 0]]
@@ -115,7 +116,7 @@ def test_draws_are_of_the_cells_asked_for_and_all_come_up():
     where = torch.tensor([[True, False, True, True], [False] * 4, [False, True, False, False]])
     seen = torch.zeros(3, 4)
     for seed in range(60):
-        drawn = blending.drawn(where, 2, torch.Generator().manual_seed(seed))
+        drawn = feature_blending.drawn(where, 2, torch.Generator().manual_seed(seed))
         assert not (drawn & ~where).any()
         assert drawn.sum(1).tolist() == [2, 0, 1]
         seen += drawn

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from partlabel.labels import UNKNOWN
-from partlabel.methods import Batch, Progress
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.types import Batch, Progress
 from partlabel.methods.soft_sst import SoftSST, calibrate, ranks_better
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average

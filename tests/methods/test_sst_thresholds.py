@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.methods import Batch, Progress
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.types import Batch, Progress
 from partlabel.methods.sst import SST
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.residual import Residual

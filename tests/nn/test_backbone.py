@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from partlabel.nn import backbone as backbones
+from partlabel.core.types import Preprocessing
 from partlabel.nn.backbone import Backbone, create
 
 SIZE = 64
@@ -148,4 +148,4 @@ def test_a_model_of_unknown_stages_says_what_to_do():
 def test_a_backbone_of_ones_own_fits():
     own = Backbone(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3), 5).train()
     assert own(images()).shape == (2, 5, SIZE - 4, SIZE - 4)
-    assert backbones.Preprocessing().mean == own.preprocessing.mean
+    assert Preprocessing().mean == own.preprocessing.mean

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from partlabel.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.nn import pairs as pairs_module
 from partlabel.nn import tiles
 from partlabel.nn.pairs import (

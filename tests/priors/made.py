@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 
 
 def made(images=3000, classes=6, present=0.45, absent=0.09, slope=1.0, offset=0.0, seed=0):

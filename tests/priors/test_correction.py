@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import made, sigmoid
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors.correction import Asked, Correction, correct, shift_to
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made import made
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors.estimators import best_bin, bounded, elkan_noto, likelihood
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import made, sigmoid
 
-from partlabel.codes import PRESENT
+from partlabel.core.labels import PRESENT
 from partlabel.priors.correction import correct
 from partlabel.priors.expected import Expected, accepted, expected_right, moderated
 

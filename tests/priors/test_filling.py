@@ -8,12 +8,13 @@ import pytest
 from made import sigmoid
 from safetensors.numpy import save_file
 
-from partlabel import LabelTable, Tagger, shards, tuning
-from partlabel.cli import main
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.priors.out_of_fold import FILE
-from partlabel.run import Run
-from partlabel.tuning import Tuning, fit
+from partlabel import LabelTable, Tagger, sharded
+from partlabel.cli.main import main
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.posthoc import tuning
+from partlabel.posthoc.tuning import Tuning, fit_tuning
+from partlabel.training.out_of_fold import FILE
+from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
@@ -30,7 +31,7 @@ def trained(collection, tmp_path_factory):
 def test_few_labels_are_taken_for_a_fair_sample():
     logits, labels, _ = editors(60)
     assert (labels == PRESENT).sum() < 50
-    found = fit(tuple("abcd"), logits, labels)
+    found = fit_tuning(tuple("abcd"), logits, labels)
     assert found.correction.source == "fair sample" and found.fair
 
 
@@ -64,7 +65,7 @@ def test_a_run_is_tuned_on_the_logits_that_training_kept(run, capsys):
 def test_blanks_of_training_images_are_filled_by_those_logits_and_no_photo_is_read(run, monkeypatch):
     train, logits = kept(run)
     tagger = Tagger.load(run)
-    monkeypatch.setattr("partlabel.fitting.scored_readable", None)
+    monkeypatch.setattr("partlabel.training.pipeline.scored_readable", None)
     filled = tagger.fill(train)
     blank = train.labels == UNKNOWN
     np.testing.assert_allclose(filled.probability[blank], sigmoid(logits)[blank], rtol=1e-5)
@@ -128,10 +129,10 @@ def test_a_calibration_set_is_read_from_a_file(run, collection, tmp_path):
 
 
 def test_the_set_that_the_review_of_a_run_collected_is_found(run):
-    from partlabel.review.decisions import Decisions
+    from partlabel.review.decisions import DecisionLog
 
     train, _ = kept(run)
-    decisions = Decisions(Run(run).decisions)
+    decisions = DecisionLog(Run(run).decisions)
     rows = [row for row in range(len(train)) if (train.labels[row] != ABSENT).any()][:20]
     for row in rows:
         said = {
@@ -157,7 +158,7 @@ def test_shards_are_filled_at_a_precision_and_another_precision_is_another_reque
     assert "precision was 0.6 and is 0.7" in capsys.readouterr().err
     assert main([*typed, "--prevalence", "2"]) == 2
     assert "give --calibration or --prevalence to partlabel tune first" in capsys.readouterr().err
-    assert shards.Job("fill", run, tmp_path).precision is None
+    assert sharded.Job("fill", run, tmp_path).precision is None
 
 
 def editors(images=2500, seed=0):
@@ -172,7 +173,7 @@ def editors(images=2500, seed=0):
 def test_thresholds_of_an_editors_labels_are_those_of_all_labels():
     """On known labels alone, of which most are present, a precision of 0.8 would be met far too easily."""
     logits, labels, truth = editors()
-    found = fit(tuple("abcd"), logits, labels, aim="precision", at=0.8)
+    found = fit_tuning(tuple("abcd"), logits, labels, aim="precision", at=0.8)
     assert not found.fair and found.correction.source == "estimate"
     p = sigmoid(found.logits(logits).astype(float))
     chosen = p >= np.array(found.thresholds)
@@ -184,19 +185,19 @@ def test_thresholds_of_an_editors_labels_are_those_of_all_labels():
 def test_present_labels_alone_are_enough_to_tune_and_too_few_are_refused():
     logits, labels, _ = editors()
     labels = np.where(labels == ABSENT, UNKNOWN, labels).astype(np.int8)
-    assert fit(tuple("abcd"), logits, labels).correction.rate_absent == 0
+    assert fit_tuning(tuple("abcd"), logits, labels).correction.rate_absent == 0
     few = np.full((40, 4), UNKNOWN, np.int8)
     few[:10, 0] = PRESENT
     with pytest.raises(
         ValueError, match=r"tuning needs both, or 50 present ones, or .*\(--calibration FILE\)"
     ):
-        fit(tuple("abcd"), logits[:40], few)
+        fit_tuning(tuple("abcd"), logits[:40], few)
 
 
 def test_a_tuning_of_the_format_before_is_read(tmp_path):
     logits, labels, _ = editors(300)
     path = tmp_path / "tuning.json"
-    fit(tuple("abcd"), logits, labels).save(path)
+    fit_tuning(tuple("abcd"), logits, labels).save(path)
     values = json.loads(path.read_text())
     del values["correction"]
     path.write_text(json.dumps(values | {"format": 1}))
@@ -205,7 +206,7 @@ def test_a_tuning_of_the_format_before_is_read(tmp_path):
 
 def test_a_correction_is_loaded_as_it_was_saved(tmp_path):
     logits, labels, _ = editors(1000)
-    found = fit(tuple("abcd"), logits, labels)
+    found = fit_tuning(tuple("abcd"), logits, labels)
     found.save(tmp_path / "tuning.json")
     again = Tuning.load(tmp_path / "tuning.json")
     assert again.correction.sentence == found.correction.sentence

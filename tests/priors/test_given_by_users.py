@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from partlabel import LabelTable
-from partlabel.codes import PRESENT, UNKNOWN
+from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.priors import calibration_set, prevalence
-from partlabel.priors.out_of_fold import OutOfFold
+from partlabel.training.out_of_fold import OutOfFold
 
 CLASSES = ("cat", "dog", "horse")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from made import made
 
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.data.hiding import hide
-from partlabel.data.origins import Origins
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.data.tables.hiding import hide_labels
+from partlabel.data.tables.provenance import Origins
 from partlabel.priors.label_selection import describe, implied_tags
 
 
@@ -29,7 +29,7 @@ def truth():
     ],
 )
 def test_the_schemes_of_hiding_are_told_from_labels_alone(truth, scheme, options, kind, words):
-    found = describe(hide(truth, scheme, **options))
+    found = describe(hide_labels(truth, scheme, **options))
     assert found.kind == kind and words in found.sentence
 
 
@@ -52,7 +52,7 @@ def test_implied_tags_are_the_sum_of_the_shares_of_known_labels():
 def test_an_implausible_number_of_tags_is_warned_of():
     random = np.random.default_rng(0)
     truth = (random.random((1000, 25)) < 0.06).astype(np.int8)
-    labels = hide(truth, "editor", present=0.8, absent=0.08)
+    labels = hide_labels(truth, "editor", present=0.8, absent=0.08)
     found = describe(labels)
     share = (labels == PRESENT).sum() / (labels != UNKNOWN).sum()
     assert share > 0.3 and found.positive == share
@@ -61,7 +61,7 @@ def test_an_implausible_number_of_tags_is_warned_of():
         in found.warning
     )
     assert "of 25 classes on average" in found.warning and "--prevalence NUMBER" in found.warning
-    assert not describe(hide(truth, "uniform", known=0.1)).warning
+    assert not describe(hide_labels(truth, "uniform", known=0.1)).warning
     assert not describe(truth).warning
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from made import made, sigmoid
 from scipy.optimize import minimize
 
-from partlabel.codes import PRESENT
+from partlabel.core.labels import PRESENT
 from partlabel.priors.recalibration import CLASS, COMMON, SLOPE, fit
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from made import made, sigmoid
 from scipy.optimize import check_grad
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors import selection_model
 from partlabel.priors.selection_model import SPREAD, _Problem, fit, rates_given, shift
 

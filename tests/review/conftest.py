@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from drawings import COLOURS, draw_photos
-from partlabel.codes import UNKNOWN
-from partlabel.data.table import LabelTable
-from partlabel.review.decisions import Decisions
-from partlabel.review.looked import Looked
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.review.decisions import DecisionLog
+from partlabel.review.predictions_cache import Looked
 from partlabel.review.session import Session
 
 IMAGES = 12
@@ -42,6 +42,6 @@ def looked():
 
 @pytest.fixture
 def session(table, looked, tmp_path):
-    made = Session(table, looked, Decisions(tmp_path / "decisions.sqlite"))
+    made = Session(table, looked, DecisionLog(tmp_path / "decisions.sqlite"))
     yield made
     made.decisions.close()

@@ -17,13 +17,13 @@ pytest.importorskip("python_multipart")
 
 from fastapi.testclient import TestClient
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.table import LabelTable
-from partlabel.report import Example
+from partlabel.core.access_control import Guard
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.reporting.run_report import Example
 from partlabel.review.app import create
-from partlabel.review.decisions import Decisions
-from partlabel.review.guard import Guard
-from partlabel.review.looked import Looked
+from partlabel.review.decisions import DecisionLog
+from partlabel.review.predictions_cache import Looked
 from partlabel.review.session import ANYTHING, Session
 
 HERE = "http://127.0.0.1:8765"
@@ -219,7 +219,9 @@ def test_links_that_lead_out_of_the_image_folder_are_not_followed_unless_asked(p
     table = LabelTable(
         ("link.png",), ("red", "green", "blue", "yellow"), np.full((1, 4), UNKNOWN, np.int8), root=inside
     )
-    session = Session(table, Looked(looked.logits[:1], looked.features[:1]), Decisions(tmp_path / "d.sqlite"))
+    session = Session(
+        table, Looked(looked.logits[:1], looked.features[:1]), DecisionLog(tmp_path / "d.sqlite")
+    )
     refused = client(session).get("/photo/0")
     assert (refused.status_code, refused.json()["detail"]) == (404, "link.png leads out of the image folder")
     assert client(session, follow_links=True).get("/photo/0").status_code == 200
@@ -231,7 +233,9 @@ def test_names_in_a_table_are_no_html(tmp_path, photos, looked):
     table = LabelTable(
         ("00.png",), (hostile, "b", "c", "d"), np.full((1, 4), UNKNOWN, np.int8), root=photos[0]
     )
-    session = Session(table, Looked(looked.logits[:1], looked.features[:1]), Decisions(tmp_path / "d.sqlite"))
+    session = Session(
+        table, Looked(looked.logits[:1], looked.features[:1]), DecisionLog(tmp_path / "d.sqlite")
+    )
     page = client(session).get("/", params={"class": hostile}).text
     assert "&lt;script&gt;" in page
     assert "<script>" not in page
@@ -294,6 +298,6 @@ def test_a_review_that_is_done_says_how_to_go_on(session):
 
 
 def test_htmx_is_here_with_its_licence():
-    static = files("partlabel") / "static"
+    static = files("partlabel.reporting") / "static"
     assert "htmx" in (static / "htmx.min.js").read_text()[:200]
     assert "Zero-Clause BSD" in (static / "htmx.LICENSE").read_text()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.review.decisions import Cell, Decisions
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.review.decisions import Cell, DecisionLog
 
 DOG, CAT = Cell("a.jpg", "dog"), Cell("a.jpg", "cat")
 
@@ -28,7 +28,7 @@ class Clock:
 
 @pytest.fixture
 def log(tmp_path):
-    decisions = Decisions(tmp_path / "decisions.sqlite", lease=60.0, clock=Clock())
+    decisions = DecisionLog(tmp_path / "decisions.sqlite", lease=60.0, clock=Clock())
     yield decisions
     decisions.close()
 
@@ -157,13 +157,13 @@ def test_an_answer_after_its_lease_counts(log):
 def test_a_file_that_is_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("these are my notes, and no decisions at all " * 20)
     with pytest.raises(ValueError, match=r"notes.txt holds no decisions: file is not a database"):
-        Decisions(tmp_path / "notes.txt")
+        DecisionLog(tmp_path / "notes.txt")
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path):
     (tmp_path / "decisions.sqlite").mkdir()
     with pytest.raises(ValueError, match=r"decisions.sqlite cannot be opened as decisions: .*; see that it"):
-        Decisions(tmp_path / "decisions.sqlite")
+        DecisionLog(tmp_path / "decisions.sqlite")
 
 
 def test_threads_that_answer_at_once_lose_nothing_and_never_meet(tmp_path):
@@ -172,7 +172,7 @@ def test_threads_that_answer_at_once_lose_nothing_and_never_meet(tmp_path):
     path, failures = tmp_path / "d.sqlite", []
 
     def work(desk):
-        log = Decisions(path)
+        log = DecisionLog(path)
 
         def choose(others, own):
             done = log.tally().answers
@@ -192,7 +192,7 @@ def test_threads_that_answer_at_once_lose_nothing_and_never_meet(tmp_path):
     for thread in threads:
         thread.join()
     assert not failures
-    log = Decisions(path)
+    log = DecisionLog(path)
     assert sorted(event.image for event in log.since()) == sorted(cell.image for cell in cells)
     log.close()
 
@@ -219,7 +219,7 @@ def test_what_was_decided_survives_the_kill_of_who_wrote_it(tmp_path):
     told += [int(line) for line in writer.stdout if line.endswith("\n")]
     writer.wait()
     assert Path(f"{path}-wal").exists()  # it was killed with its log open
-    log = Decisions(path)
+    log = DecisionLog(path)
     found = [int(event.image.removesuffix(".jpg")) for event in log.since()]
     log.close()
     assert found[: len(told)] == told

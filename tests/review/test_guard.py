@@ -2,7 +2,7 @@
 
 import pytest
 
-from partlabel.review.guard import MOST_BYTES, Guard, is_loopback
+from partlabel.core.access_control import MOST_BYTES, Guard, is_loopback
 
 HERE = {"host": "127.0.0.1:8765"}
 POST = HERE | {"origin": "http://127.0.0.1:8765", "content-length": "10"}

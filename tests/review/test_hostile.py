@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from partlabel.codes import ABSENT, PRESENT
-from partlabel.review.decisions import Cell, Decisions, copied, new_name
-from partlabel.review.guard import Guard
+from partlabel.core.access_control import Guard
+from partlabel.core.labels import ABSENT, PRESENT
+from partlabel.review.decisions import Cell, DecisionLog, copied, new_name
 
 
 def decided(path):
-    decisions = Decisions(path)
+    decisions = DecisionLog(path)
     decisions.answer(new_name(), "desk", "Ada", Cell("a.jpg", "dog"), "present", 0.5)
     decisions.answer(new_name(), "desk", "Ada", Cell("b.jpg", "dog"), "absent", 0.5)
     return decisions
@@ -29,7 +29,7 @@ def test_a_linked_file_is_not_written_to(tmp_path):
     sqlite3.connect(other).close()
     other.write_bytes(b"")
     (tmp_path / "decisions.sqlite").symlink_to(other)
-    for read in (Decisions, tally_of):
+    for read in (DecisionLog, tally_of):
         with pytest.raises(
             ValueError, match=r"decisions.sqlite is a link or a pipe: decisions are kept in a file"
         ):
@@ -53,7 +53,7 @@ def test_a_file_damaged_in_the_middle_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"decisions.sqlite .*move it away to begin anew"):
         tally_of(path)
     with pytest.raises(ValueError, match=r"decisions.sqlite .*move it away to begin anew"):
-        Decisions(path).tally()
+        DecisionLog(path).tally()
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_wrong_tokens_wait_for_one_another():
 
 def test_a_short_token_is_refused():
     pytest.importorskip("fastapi")
-    from partlabel.review import serving
+    from partlabel.review import build
 
     with pytest.raises(
         ValueError, match=r"--token has 6 characters, and could be guessed: give 16 or more, or leave"
     ):
-        serving.token_for("0.0.0.0", "secret")
+        build.token_for("0.0.0.0", "secret")

@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from partlabel.config import TrainingConfig
-from partlabel.data.table import LabelTable
-from partlabel.fitting import examples_of
-from partlabel.review import looked
-from partlabel.run import Run
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.review import predictions_cache
 from partlabel.tagger import Tagger
+from partlabel.training.config import TrainingConfig
+from partlabel.training.pipeline import examples_of
+from partlabel.training.run_folder import Run
 
 QUICK = TrainingConfig(epochs=1, batch_size=8, val=0.0, accelerator="cpu", weight_decay=0.02)
 SSGRL = {"dim": 8, "attention_dim": 4, "output_dim": 8}
@@ -36,7 +36,7 @@ def fitted(request, table, tmp_path_factory):
 
 def test_it_says_what_the_model_says_and_images_are_compared_by_unit_features(fitted, table):
     tagger, run = fitted
-    found = looked.look(tagger, run, table)
+    found = predictions_cache.load_predictions(tagger, run, table)
     assert np.allclose(found.logits, tagger.scores(table), atol=1e-5)
     assert np.allclose(np.linalg.norm(found.features.astype(np.float32), axis=1), 1, atol=1e-2)
     dim = tagger.model.head.image_dim or tagger.model.head.channels
@@ -46,26 +46,28 @@ def test_it_says_what_the_model_says_and_images_are_compared_by_unit_features(fi
 def test_it_is_computed_once_and_anew_with_other_weights(fitted, table, monkeypatch, tmp_path):
     tagger, run = fitted
     run = Run(shutil.copytree(run.folder, tmp_path / "run"))
-    first = looked.look(tagger, run, table)
+    first = predictions_cache.load_predictions(tagger, run, table)
     with monkeypatch.context() as patch:
-        patch.setattr(looked, "_look", None)
-        again = looked.look(tagger, run, table)
+        patch.setattr(predictions_cache, "_look", None)
+        again = predictions_cache.load_predictions(tagger, run, table)
         assert np.array_equal(first.logits, again.logits)
         assert np.array_equal(first.features, again.features)
-        looked.look(tagger, run, table.with_labels(np.zeros_like(table.labels)))  # labels do not matter
+        predictions_cache.load_predictions(
+            tagger, run, table.with_labels(np.zeros_like(table.labels))
+        )  # labels do not matter
         os.utime(run.weights, (1, 1))
         with pytest.raises(TypeError, match="'NoneType' object is not callable"):
-            looked.look(tagger, run, table)
+            predictions_cache.load_predictions(tagger, run, table)
 
 
 def test_what_was_kept_and_is_damaged_is_looked_at_again(fitted, table, tmp_path):
     tagger, run = fitted
     run = Run(shutil.copytree(run.folder, tmp_path / "run"))
-    first = looked.look(tagger, run, table)
+    first = predictions_cache.load_predictions(tagger, run, table)
     (kept,) = run.review.glob("looked-*")
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-10])
-    again = looked.look(tagger, run, table)
+    again = predictions_cache.load_predictions(tagger, run, table)
     assert np.array_equal(first.logits, again.logits)
     assert kept.read_bytes() == whole
 
@@ -75,7 +77,9 @@ def test_images_that_cannot_be_read_are_left_out(fitted, table, tmp_path):
     photos = shutil.copytree(table.root, tmp_path / "photos")
     (photos / table.images[5]).write_bytes(b"no image")
     broken = LabelTable(table.images, table.classes, table.labels, table.split, photos)
-    found = looked.look(tagger, Run(shutil.copytree(run.folder, tmp_path / "run")), broken)
+    found = predictions_cache.load_predictions(
+        tagger, Run(shutil.copytree(run.folder, tmp_path / "run")), broken
+    )
     assert np.isnan(found.logits).any(axis=1).nonzero()[0].tolist() == [5]
     assert (found.features[5] == 0).all()
 

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.origins import Origins
-from partlabel.data.table import LabelTable
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.provenance import Origins
 from partlabel.review import merging
 from partlabel.review.decisions import Event, Tally
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from partlabel.review import questions
-from partlabel.review.questions import ORDERS
+from partlabel.review import ordering
+from partlabel.review.ordering import ORDERS
 
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 4))
 
@@ -43,11 +43,11 @@ def by_loop(order, probability, blank, turn):
 def test_an_order_is_what_sorting_by_hand_gives(order, made):
     probability, blank = made
     key = (
-        np.where(blank, questions.in_turns(probability, blank, turn=2), np.inf)
+        np.where(blank, ordering.in_turns(probability, blank, turn=2), np.inf)
         if order == "class"
-        else questions.key(order, probability.astype(float), blank)
+        else ordering.key(order, probability.astype(float), blank)
     )
-    places = questions.in_order(key, blank)
+    places = ordering.in_order(key, blank)
     assert [tuple(np.unravel_index(place, blank.shape)) for place in places] == by_loop(
         order, probability, blank, turn=2
     )
@@ -58,45 +58,45 @@ def test_an_order_is_what_sorting_by_hand_gives(order, made):
 @settings(max_examples=30, deadline=None)
 def test_asking_for_the_first_again_and_again_goes_through_the_whole_order(order, made):
     probability, blank = made
-    key = questions.key(order, probability, blank, seed=3)
+    key = ordering.key(order, probability, blank, seed=3)
     left, asked = blank.copy(), []
-    while (cell := questions.first(key, left)) is not None:
+    while (cell := ordering.first(key, left)) is not None:
         asked.append(cell[0] * blank.shape[1] + cell[1])
         left[cell] = False
-    assert asked == questions.in_order(key, blank).tolist()
+    assert asked == ordering.in_order(key, blank).tolist()
     assert not left.any()
 
 
-@pytest.mark.parametrize("order", questions.OF_ITSELF)
+@pytest.mark.parametrize("order", ordering.OF_ITSELF)
 @given(tables())
 @settings(max_examples=30, deadline=None)
 def test_a_row_alone_has_the_keys_that_it_has_in_the_table(order, made):
     probability, blank = made
-    whole = questions.key(order, probability, blank)
+    whole = ordering.key(order, probability, blank)
     for row in range(len(blank)):
         assert np.array_equal(
-            questions.key(order, probability[row : row + 1], blank[row : row + 1])[0], whole[row]
+            ordering.key(order, probability[row : row + 1], blank[row : row + 1])[0], whole[row]
         )
 
 
 def test_what_is_not_blank_is_never_asked_about():
     probability = np.array([[0.5, 0.9]], np.float32)
-    key = questions.key("uncertain", probability, np.array([[False, True]]))
-    assert questions.first(key, np.array([[True, True]])) == (0, 1)
-    assert questions.first(key, np.array([[True, False]])) is None
+    key = ordering.key("uncertain", probability, np.array([[False, True]]))
+    assert ordering.first(key, np.array([[True, True]])) == (0, 1)
+    assert ordering.first(key, np.array([[True, False]])) is None
 
 
 def test_classes_take_turns():
     probability = np.array([[0.9, 0.2], [0.8, 0.3], [0.7, 0.4]], np.float32)
     blank = np.ones((3, 2), bool)
-    key = questions.in_turns(probability, blank, turn=2)
-    assert questions.in_order(key, blank).tolist() == [0, 2, 5, 3, 4, 1]
+    key = ordering.in_turns(probability, blank, turn=2)
+    assert ordering.in_order(key, blank).tolist() == [0, 2, 5, 3, 4, 1]
 
 
 def test_the_random_order_hangs_on_its_seed():
     probability, blank = np.full((5, 4), 0.5, np.float32), np.ones((5, 4), bool)
     one, same, other = (
-        questions.in_order(questions.key("random", probability, blank, seed), blank).tolist()
+        ordering.in_order(ordering.key("random", probability, blank, seed), blank).tolist()
         for seed in (1, 1, 2)
     )
     assert one == same != other
@@ -104,4 +104,4 @@ def test_the_random_order_hangs_on_its_seed():
 
 def test_a_range_of_probability_holds_both_its_ends():
     probability = np.array([[0.1, 0.2, 0.5, 0.8]], np.float64)
-    assert questions.between(probability, 0.2, 0.5).tolist() == [[False, True, True, False]]
+    assert ordering.between(probability, 0.2, 0.5).tolist() == [[False, True, True, False]]

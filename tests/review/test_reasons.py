@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.review import reasons
-from partlabel.review.reasons import Company, Habits
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.review import explanations
+from partlabel.review.explanations import Company, Habits
 
 P, A, U = PRESENT, ABSENT, UNKNOWN
 NAMES = ("bench", "dog", "car")
@@ -35,32 +35,32 @@ def test_photos_whose_label_is_unknown_count_for_no_share():
 def test_votes_are_surprises_times_weights_the_strongest_first():
     weights = np.array([[0, 2.0, -4.0], [0, 0, 0], [0, 0, 0]], np.float32)
     logits = np.zeros(3, np.float32)
-    found = reasons.votes(weights, logits, np.array([U, P, A], np.int8), 0, NAMES)
+    found = explanations.votes(weights, logits, np.array([U, P, A], np.int8), 0, NAMES)
     assert [(vote.name, vote.present) for vote in found] == [("car", False), ("dog", True)]
     assert [vote.odds for vote in found] == pytest.approx([-4.0 * -0.5, 2.0 * 0.5])
-    assert reasons.votes(weights, logits, np.array([U, U, U], np.int8), 0, NAMES) == []
+    assert explanations.votes(weights, logits, np.array([U, U, U], np.int8), 0, NAMES) == []
 
 
 def test_similar_images_are_the_nearest_of_each_kind_and_never_the_image_itself():
     angle = np.radians([0, 10, 20, 30, 40, 50, 60])
     features = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float16)
-    found = reasons.alike(features, 0, np.array([P, A, P, U, P, A, P], np.int8))
+    found = explanations.similar_images(features, 0, np.array([P, A, P, U, P, A, P], np.int8))
     assert found.present == [2, 4, 6]
     assert found.absent == [1, 5]
     assert (found.showing, found.of) == (3, 5)
 
 
 def test_where_nothing_is_known_nothing_is_similar():
-    found = reasons.alike(np.eye(3, dtype=np.float16), 0, np.full(3, U, np.int8))
+    found = explanations.similar_images(np.eye(3, dtype=np.float16), 0, np.full(3, U, np.int8))
     assert found == ([], [], 0, 0)
 
 
 def test_blocks_give_the_cosines_of_the_whole(monkeypatch):
-    monkeypatch.setattr(reasons, "BLOCK", 3)
+    monkeypatch.setattr(explanations, "BLOCK", 3)
     random = np.random.RandomState(0)
     features = random.randn(11, 4).astype(np.float16)
     labels = random.choice([P, A], 11).astype(np.int8)
-    found = reasons.alike(features, 5, labels)
+    found = explanations.similar_images(features, 5, labels)
     cosine = features.astype(np.float32) @ features[5].astype(np.float32)
     expected = [row for row in np.argsort(-cosine).tolist() if row != 5 and labels[row] == P]
     assert found.present == expected[:3]

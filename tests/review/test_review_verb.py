@@ -17,9 +17,9 @@ pytest.importorskip("uvicorn")
 
 import httpx
 
-from partlabel.cli import main
-from partlabel.codes import UNKNOWN
-from partlabel.data.table import LabelTable
+from partlabel.cli.main import main
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
 
 
 @pytest.fixture(scope="module")
@@ -180,13 +180,13 @@ def test_a_calibration_set_of_no_photos_is_refused(run, capsys):
 
 
 def test_disputes_are_said_and_listed(run, tmp_path, capsys):
-    from partlabel.review.decisions import Cell, Decisions
-    from partlabel.run import Run
+    from partlabel.review.decisions import Cell, DecisionLog
+    from partlabel.training.run_folder import Run
 
     table = LabelTable.read(run / "labels.parquet")
     row, column = (table.labels == UNKNOWN).nonzero()
     cell = Cell(table.images[row[0]], table.classes[column[0]])
-    log = Decisions(Run(run).decisions)
+    log = DecisionLog(Run(run).decisions)
     log.answer("1", "one", "Ada", cell, "present")
     log.answer("2", "two", "Bob", cell, "absent")
     log.answer("3", "two", "Bob", Cell("elsewhere.png", "red"), "absent")
@@ -201,10 +201,10 @@ def test_disputes_are_said_and_listed(run, tmp_path, capsys):
 
 def decided(run, *cells):
     """The run, with what somebody decided."""
-    from partlabel.review.decisions import Cell, Decisions
-    from partlabel.run import Run
+    from partlabel.review.decisions import Cell, DecisionLog
+    from partlabel.training.run_folder import Run
 
-    log = Decisions(Run(run).decisions)
+    log = DecisionLog(Run(run).decisions)
     for number, (image, cls, what) in enumerate(cells):
         log.answer(f"{number}", f"{number}", "Ada", Cell(image, cls), what)
     log.close()
@@ -278,22 +278,22 @@ def test_a_port_that_is_taken_is_said(run, capsys):
 
 
 def test_a_page_for_other_machines_makes_a_token():
-    from partlabel.review import serving
+    from partlabel.review import build
 
-    assert serving.token_for("127.0.0.1", None) is None
-    assert serving.token_for("127.0.0.1", "a-token-of-my-own") == "a-token-of-my-own"
-    assert serving.token_for("127.0.0.1", None, "review.example.org")
-    assert len(serving.token_for("0.0.0.0", None)) >= 32
-    assert serving.token_for("0.0.0.0", None) != serving.token_for("0.0.0.0", None)
-    assert serving.address("::1", 80, None) == "http://[::1]:80/"
-    assert serving.address("192.168.1.5", 80, "t") == "http://192.168.1.5:80/?token=t"
+    assert build.token_for("127.0.0.1", None) is None
+    assert build.token_for("127.0.0.1", "a-token-of-my-own") == "a-token-of-my-own"
+    assert build.token_for("127.0.0.1", None, "review.example.org")
+    assert len(build.token_for("0.0.0.0", None)) >= 32
+    assert build.token_for("0.0.0.0", None) != build.token_for("0.0.0.0", None)
+    assert build.address("::1", 80, None) == "http://[::1]:80/"
+    assert build.address("192.168.1.5", 80, "t") == "http://192.168.1.5:80/?token=t"
 
 
 def test_the_link_carries_any_token():
-    from partlabel.review import serving
+    from partlabel.review import build
 
     token = "a+b/c=d&e#f%41 g"
-    assert httpx.URL(serving.address("192.168.1.5", 80, token)).params["token"] == token
+    assert httpx.URL(build.address("192.168.1.5", 80, token)).params["token"] == token
 
 
 @pytest.mark.slow

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.completion import Completion
-from partlabel.report import Example
-from partlabel.review.decisions import Cell, Decisions
-from partlabel.review.looked import Looked
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.posthoc.label_completion import Completion
+from partlabel.reporting.run_report import Example
+from partlabel.review.decisions import Cell, DecisionLog
+from partlabel.review.predictions_cache import Looked
 from partlabel.review.session import ANYTHING, Session, Wish
 
 
@@ -91,7 +91,7 @@ def test_undo_puts_the_question_again(session):
 
 def test_what_another_process_decides_is_taken_up(session):
     row, column = np.argwhere(session.table.labels == UNKNOWN)[0].tolist()
-    other = Decisions(session.decisions.path)
+    other = DecisionLog(session.decisions.path)
     cell = Cell(session.table.images[row], session.table.classes[column])
     other.answer("q", "desk", "Bob", cell, "absent")
     other.close()
@@ -101,7 +101,7 @@ def test_what_another_process_decides_is_taken_up(session):
 
 def test_a_review_opened_again_is_where_it_was(session, table, looked):
     done = {(q.row, q.column) for q in (go_on(session) for _ in range(5))}
-    again = Session(table, looked, Decisions(session.decisions.path))
+    again = Session(table, looked, DecisionLog(session.decisions.path))
     assert {tuple(cell) for cell in np.argwhere(again.labels != table.labels).tolist()} == done
     assert again.last("desk") == session.last("desk")
     again.decisions.close()
@@ -127,7 +127,7 @@ def test_an_answer_moves_the_other_probabilities_of_its_image_alone(table, looke
     """Green says much of blue: after `green` is answered, `blue` in the same image is more probable."""
     votes = np.zeros((4, 4), np.float32)
     votes[2, 1] = 3.0
-    session = Session(table, looked, Decisions(tmp_path / "d.sqlite"), Completion(votes))
+    session = Session(table, looked, DecisionLog(tmp_path / "d.sqlite"), Completion(votes))
     row = next(r for r in range(12) if (table.labels[r, 1:3] == UNKNOWN).all())
     before = session.probability.copy()
     logits = looked.logits[row].astype(float)
@@ -162,7 +162,7 @@ def test_the_methods_own_pairs_are_given_for_classes_that_are_here(session):
 def test_images_that_cannot_be_read_are_not_asked_about(table, looked, tmp_path):
     logits = looked.logits.copy()
     logits[3] = np.nan
-    session = Session(table, Looked(logits, looked.features), Decisions(tmp_path / "d.sqlite"))
+    session = Session(table, Looked(logits, looked.features), DecisionLog(tmp_path / "d.sqlite"))
     assert session.unreadable == 1
     assert not session.blank[3].any()
     session.decisions.close()
@@ -170,7 +170,7 @@ def test_images_that_cannot_be_read_are_not_asked_about(table, looked, tmp_path)
 
 def test_a_part_of_the_split_alone_is_asked_about(table, looked, tmp_path):
     split = table.with_split(["train"] * 8 + ["test"] * 4)
-    session = Session(split, looked, Decisions(tmp_path / "d.sqlite"), part="test")
+    session = Session(split, looked, DecisionLog(tmp_path / "d.sqlite"), part="test")
     assert not session.blank[:8].any()
     assert session.blank.sum() == (table.labels[8:] == UNKNOWN).sum()
     session.decisions.close()

@@ -12,11 +12,11 @@ pytest.importorskip("python_multipart")
 
 from fastapi.testclient import TestClient
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.table import LabelTable
+from partlabel.core.access_control import Guard
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
 from partlabel.review import merging
-from partlabel.review.decisions import Decisions
-from partlabel.review.guard import Guard
+from partlabel.review.decisions import DecisionLog
 from partlabel.review.sheet_pages import create
 from partlabel.review.sheets import Sheets, complete, draw
 
@@ -27,7 +27,7 @@ SCRIPTED = ORIGIN | {"HX-Request": "true"}
 
 @pytest.fixture
 def log(tmp_path):
-    made = Decisions(tmp_path / "decisions.sqlite")
+    made = DecisionLog(tmp_path / "decisions.sqlite")
     yield made
     made.close()
 
@@ -130,7 +130,7 @@ def test_after_a_restart_it_goes_on_where_it_was(sheets, table, tmp_path):
     photo = sheets.next("desk")
     sheets.answer("desk", "Ada", photo.ask, photo.row, dict.fromkeys(table.classes, "absent"))
     waiting = sheets.next("desk")
-    other = Decisions(tmp_path / "decisions.sqlite")
+    other = DecisionLog(tmp_path / "decisions.sqlite")
     again = Sheets(table, other, 5)
     assert again.progress() == sheets.progress()
     assert again.next("desk").image == waiting.image
@@ -191,7 +191,7 @@ def test_a_log_from_before_there_were_sheets_is_taken_up(tmp_path, table):
             "INSERT INTO events VALUES (1, 'then', 'Ada', 'd', '00.png', 'red', 'present', NULL, 'q', 0.5)"
         )
     base.close()
-    log = Decisions(old)
+    log = DecisionLog(old)
     assert [(event.what, event.sheet) for event in log.since()] == [("present", None)]
     assert Sheets(table, log, 2).next("desk") is not None
     log.close()

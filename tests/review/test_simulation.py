@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from drawings import draw_photos
-from partlabel.cli import main
-from partlabel.config import TrainingConfig
-from partlabel.data.table import LabelTable
+from partlabel.cli.main import main
+from partlabel.data.tables.label_table import LabelTable
 from partlabel.review import simulation
 from partlabel.review.simulation import Given, Point
+from partlabel.training.config import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, weight_decay=0.01)
 
@@ -30,7 +30,7 @@ def given():
 
 @pytest.mark.parametrize("order", simulation.ORDERS)
 def test_each_round_reveals_a_batch_of_true_labels(given, order):
-    points = list(simulation.run(given, order, 0, 0.3, 20, 3, "average", CONFIG))
+    points = list(simulation.simulate_orders(given, order, 0, 0.3, 20, 3, "average", CONFIG))
     assert [(point.round, point.decisions) for point in points] == [(0, 0), (1, 20), (2, 40), (3, 60)]
     known = [point.known * given.truth.size for point in points]
     assert np.diff(known) == pytest.approx([20, 20, 20])
@@ -39,7 +39,7 @@ def test_each_round_reveals_a_batch_of_true_labels(given, order):
 
 def test_all_orders_end_alike_where_all_is_revealed(given):
     ends = [
-        list(simulation.run(given, order, 0, 0.5, 120, 1, "average", CONFIG))[-1]
+        list(simulation.simulate_orders(given, order, 0, 0.5, 120, 1, "average", CONFIG))[-1]
         for order in simulation.ORDERS
     ]
     assert {point.known for point in ends} == {1.0}
@@ -49,7 +49,7 @@ def test_all_orders_end_alike_where_all_is_revealed(given):
 
 def test_the_surest_order_finds_more_that_is_present_than_chance(given):
     found = {
-        order: list(simulation.run(given, order, 0, 0.4, 15, 1, "average", CONFIG))[-1].present
+        order: list(simulation.simulate_orders(given, order, 0, 0.4, 15, 1, "average", CONFIG))[-1].present
         for order in ("random", "surest")
     }
     assert found["surest"] > found["random"]

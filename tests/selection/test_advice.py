@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partlabel.data import hiding
+from partlabel.data.tables import hiding
 from partlabel.methods import get
 from partlabel.selection import advice
 from partlabel.selection.advice import KINDS, kind_of
@@ -33,7 +33,7 @@ def truth():
     ],
 )
 def test_every_way_of_hiding_labels_is_recognised(truth, scheme, options, kind):
-    assert kind_of(hiding.hide(truth, scheme, seed=1, **options)) == kind
+    assert kind_of(hiding.hide_labels(truth, scheme, seed=1, **options)) == kind
 
 
 def test_a_table_of_few_common_classes_is_not_taken_for_an_editors():

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partlabel.data import hiding
-from partlabel.metrics import average_precision
+from partlabel.data.tables import hiding
+from partlabel.evaluation.metrics import average_precision
 from partlabel.selection.criteria import FEW, average_precisions, relative_cross_entropy, unexplained
 
 
@@ -56,7 +56,7 @@ def test_the_scale_and_a_shift_of_the_logits_do_not_matter(exponent, shift):
 )
 def test_logits_that_rank_better_are_preferred_however_labels_are_missing(scheme, options):
     logits, truth = _problem(images=1500)
-    labels = torch.from_numpy(hiding.hide(truth, scheme, seed=1, **options))
+    labels = torch.from_numpy(hiding.hide_labels(truth, scheme, seed=1, **options))
     noise = torch.from_numpy(np.random.RandomState(5).normal(size=truth.shape)).float()
     for criterion in (relative_cross_entropy, unexplained):
         assert criterion(logits, labels) < criterion(logits + noise, labels)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.labels import Targets
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Targets
 from partlabel.methods import get
 from partlabel.nn.classes import Classes
 from partlabel.selection.candidates import Rule, TrainingSet, build
@@ -108,7 +108,7 @@ def test_models_of_folds_are_put_on_one_level():
 @pytest.mark.parametrize("method", ["bce", "weak_negatives", "assume_negative", "label_smoothing"])
 def test_a_full_batch_fit_is_where_the_loss_of_the_steps_has_no_gradient(method):
     """The gradient of `step` on all images, and weight decay as Adam adds it, is zero at the solution."""
-    from partlabel.methods import Batch, Progress
+    from partlabel.core.types import Batch, Progress
 
     given = data()
     fitted = build(given, Rule(method), "rooted_average", {})

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from partlabel.labels import Targets
+from partlabel.core.targets import Targets
 from partlabel.selection.linear_path import EPSILON, Design, path, solve
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from partlabel.codes import PRESENT
+from partlabel.core.labels import PRESENT
 from partlabel.selection.candidates import Candidate, Rule
 from partlabel.selection.search import _preferred
 

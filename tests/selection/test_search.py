@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.nn.classes import Classes
 from partlabel.selection import search as searching
 from partlabel.selection.candidates import FIXED, Rule, TrainingSet, build, linear_head

@@ -12,11 +12,11 @@ import pytest
 
 from attacks import deep, encapsulated_postscript, many_scans
 from exported import httpx, picture, served, upload, write
-from partlabel.serving.decoding import Decoders
-from partlabel.serving.model import Model
-from partlabel.serving.running import connections
-from partlabel.serving.service import Service
-from partlabel.serving.uploads import Limits, Refused, Shape
+from partlabel.deploy.serving.decoding import Decoders
+from partlabel.deploy.serving.model import Model
+from partlabel.deploy.serving.running import connections
+from partlabel.deploy.serving.service import Service
+from partlabel.deploy.serving.uploads import Limits, Refused, Shape
 
 RED = (255, 0, 0)
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exported import picture, served, upload, write
-from partlabel.serving.batching import Batcher, Full
-from partlabel.serving.model import Model
-from partlabel.serving.service import Service
+from partlabel.deploy.serving.batching import Batcher, Full
+from partlabel.deploy.serving.model import Model
+from partlabel.deploy.serving.service import Service
 
 
 def value(number):

@@ -5,8 +5,8 @@ import warnings
 import pytest
 
 from exported import served, write
-from partlabel.serving.model import Model
-from partlabel.serving.service import Service
+from partlabel.deploy.serving.model import Model
+from partlabel.deploy.serving.service import Service
 
 schemathesis = pytest.importorskip(
     "schemathesis", reason="schemathesis is not installed: pip install 'partlabel[dev]'"

@@ -6,15 +6,15 @@ import pytest
 from drawings import COLOURS, draw_photos
 from exported import served
 from partlabel import Tagger
-from partlabel.data.table import LabelTable
+from partlabel.data.tables.label_table import LabelTable
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'partlabel[export]'")
 
 
 def test_a_served_export_says_what_the_tagger_predicts(tmp_path):
-    from partlabel import exporting
-    from partlabel.serving.model import Model
-    from partlabel.serving.service import Service
+    from partlabel.deploy import graph_export
+    from partlabel.deploy.serving.model import Model
+    from partlabel.deploy.serving.service import Service
 
     labels = draw_photos(tmp_path / "photos", 24)
     names = tuple(sorted(path.name for path in (tmp_path / "photos").iterdir()))
@@ -22,7 +22,7 @@ def test_a_served_export_says_what_the_tagger_predicts(tmp_path):
     # Photos have the model's size already, so that no resizing comes in between.
     tagger = Tagger(table.classes, "bce", backbone="test_resnet", pretrained=False, image_size=64)
     tagger.fit(table, out=tmp_path / "run", epochs=2, val=0.25)
-    path = exporting.to_onnx(tagger, tmp_path / "model.onnx")
+    path = graph_export.to_onnx(tagger, tmp_path / "model.onnx")
     said = tagger.predict(tmp_path / "photos")
     files = [("files", (name, (tmp_path / "photos" / name).read_bytes())) for name in said["image"][:5]]
     with served(Service(Model.load(path, threads=1))) as client:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from exported import COLOURS, picture, probability, served, write
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import writers
 from partlabel.data.readers import label_studio as reader
-from partlabel.data.table import LabelTable
-from partlabel.serving.label_studio import control
-from partlabel.serving.model import Model
-from partlabel.serving.service import Service
-from partlabel.serving.uploads import Limits, Refused
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.deploy.serving.label_studio import control
+from partlabel.deploy.serving.model import Model
+from partlabel.deploy.serving.service import Service
+from partlabel.deploy.serving.uploads import Limits, Refused
 
 SHOWN = {"a.png": (255, 0, 0), "deep/b.png": (200, 0, 200), "c d.png": (0, 0, 0)}
 CONFIG = writers.label_studio_config(COLOURS)

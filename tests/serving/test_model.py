@@ -11,10 +11,10 @@ from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from exported import COLOURS, SAYS, onnx, probability, write
-from partlabel.data import images, pixels
-from partlabel.nn.backbone import Preprocessing
-from partlabel.serving.model import Model
-from partlabel.serving.uploads import squash
+from partlabel.core.types import Preprocessing
+from partlabel.data.images import dataset, decode
+from partlabel.deploy.serving.model import Model
+from partlabel.deploy.serving.uploads import squash
 
 
 def test_a_file_says_what_its_classes_are(tmp_path):
@@ -83,9 +83,9 @@ def test_a_picture_goes_in_as_evaluation_has_it(tmp_path, size, side):
     model = Model(
         None, Model.load(write(tmp_path / "m.onnx")).description.model_copy(update={"image_size": side}), ""
     )
-    found = squash(pixels.decode(tmp_path / "photo.jpg", 2 * side), model.shape)
-    transform = images.eval_transform(side, Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
-    expected = transform(pil_to_tensor(images.decode(tmp_path / "photo.jpg", 2 * side)))
+    found = squash(decode.decode(tmp_path / "photo.jpg", 2 * side), model.shape)
+    transform = dataset.eval_transform(side, Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    expected = transform(pil_to_tensor(dataset.decode(tmp_path / "photo.jpg", 2 * side)))
     difference = (torch.from_numpy(found.copy()).movedim(2, 0) / 255 - expected).abs() * 255
     assert difference.max() <= (1.01 if min(size) > side else 2.01)
     assert difference.mean() < 0.3
@@ -94,8 +94,8 @@ def test_a_picture_goes_in_as_evaluation_has_it(tmp_path, size, side):
 def test_a_server_needs_no_pytorch(tmp_path):
     write(tmp_path / "m.onnx")
     code = (
-        "import sys; from pathlib import Path; from partlabel.serving.app import create; "
-        "from partlabel.serving.model import Model; from partlabel.serving.service import Service; "
+        "import sys; from pathlib import Path; from partlabel.deploy.serving.app import create; "
+        "from partlabel.deploy.serving.model import Model; from partlabel.deploy.serving.service import Service; "
         f"create(Service(Model.load(Path({str(tmp_path / 'm.onnx')!r}))), Path('.')); "
         "print([name for name in ('torch', 'timm', 'lightning') if name in sys.modules])"
     )

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from exported import COLOURS, picture, probability, served, upload, write
-from partlabel.serving.app import ERRORS
-from partlabel.serving.model import Model
-from partlabel.serving.service import Service
-from partlabel.serving.uploads import Limits
+from partlabel.deploy.serving.app import ERRORS
+from partlabel.deploy.serving.model import Model
+from partlabel.deploy.serving.service import Service
+from partlabel.deploy.serving.uploads import Limits
 
 RED, DARK = (255, 0, 0), (10, 120, 130)
 
@@ -285,7 +285,7 @@ def test_prometheus_gets_requests_by_route_and_status_and_batches_by_size(model)
 
 
 def test_requests_have_their_line_in_the_log_if_asked(model, caplog):
-    caplog.set_level("INFO", "partlabel.serving")
+    caplog.set_level("INFO", "partlabel.deploy.serving")
     with served(Service(model)) as client:
         client.get("/health")
     assert not caplog.records

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from exported import httpx, picture, upload, write
-from partlabel.cli import main
+from partlabel.cli.main import main
 
 
 @pytest.fixture(scope="module")

@@ -16,23 +16,25 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int8
 
-from partlabel import methods, metrics
-from partlabel.bench.grid import Arm, Cell, Grid
-from partlabel.calibration import calibrate
-from partlabel.codes import UNKNOWN
-from partlabel.config import TrainingConfig
-from partlabel.data import contents, features, statistics
-from partlabel.data.feature_store import Stored
-from partlabel.data.module import loader
-from partlabel.data.table import LabelTable
-from partlabel.finetuning import fine_tune_method
-from partlabel.fitting import classes_of, frozen, logits, plain_view
-from partlabel.learner import Learner
+from partlabel import methods
+from partlabel.bench.grid import Arm, Grid, GridCell
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.cache import feature_cache, file_hashes
+from partlabel.data.cache.feature_store import Stored
+from partlabel.data.images.loader import loader
+from partlabel.data.tables import statistics
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.evaluation import metrics
+from partlabel.evaluation.calibration import calibrate
 from partlabel.methods import Method
 from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
-from partlabel.run import Run
-from partlabel.training import fit
+from partlabel.posthoc.category_finetuning import fine_tune_method
+from partlabel.training.config import TrainingConfig
+from partlabel.training.lightning_module import TrainingModule
+from partlabel.training.pipeline import describe_classes, frozen_backbone, logits, plain_view
+from partlabel.training.run_folder import Run
+from partlabel.training.trainer import fit
 
 TRAIN, TEST = "train", "test"
 
@@ -69,12 +71,12 @@ class Data:
     @property
     def photo_hash(self) -> str:
         """A hash of the bytes of the photos, each of which is read once."""
-        memory = features.folder(self.cache_dir) / "contents"
-        each = [image for part in (self.train, self.test) for image in contents.hashes(part, memory)]
+        memory = feature_cache.folder(self.cache_dir) / "contents"
+        each = [image for part in (self.train, self.test) for image in file_hashes.hashes(part, memory)]
         return blake2b("".join(each).encode(), digest_size=16).hexdigest()
 
 
-class Features(NamedTuple):
+class PartFeatures(NamedTuple):
     """What a backbone makes of the photos, and itself."""
 
     backbone: Backbone
@@ -118,25 +120,27 @@ def view_of(arm: Arm) -> tuple[int, int]:
 def backbone_of(data: Data, grid: Grid, view: tuple[int, int]) -> Backbone:
     """The backbone behind some features."""
     pool, rank = view
-    return frozen(data.train, rank, grid.backbone, grid.image_size, pool, data.cache_dir)
+    return frozen_backbone(data.train, rank, grid.backbone, grid.image_size, pool, data.cache_dir)
 
 
-def features_of(data: Data, grid: Grid, backbone: Backbone) -> Features:
+def features_of(data: Data, grid: Grid, backbone: Backbone) -> PartFeatures:
     """The features of both parts, computed if nobody did before."""
     train, test = (
         plain_view(backbone, part, grid.image_size, data.cache_dir) for part in (data.train, data.test)
     )
-    return Features(backbone, train, test)
+    return PartFeatures(backbone, train, test)
 
 
-def hide(data: Data, cell: Cell, val: float) -> Hidden:
+def hide_cell(data: Data, cell: GridCell, val: float) -> Hidden:
     """Hide the labels of a cell, and set validation apart, by the labels that stayed known."""
     options = cell.protocol.options | ({} if cell.known is None else {"known": cell.known})
     hidden = data.train.hide(cell.protocol.scheme, seed=cell.seed, **options)
     return Hidden(hidden, statistics.split_stratified(hidden.labels, val, cell.seed))
 
 
-def run(data: Data, given: Features, cell: Cell, found: Mapping[str, Any] | None) -> dict[str, Any]:
+def run_cell(
+    data: Data, given: PartFeatures, cell: GridCell, found: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """A row of results.
 
     Args:
@@ -149,14 +153,14 @@ def run(data: Data, given: Features, cell: Cell, found: Mapping[str, Any] | None
         FloatingPointError: A loss is not finite, whatever is tried.
     """
     tries = cell.grid.tries(cell.arm) if found is None else [dict(found)]
-    hidden = hide(data, cell, cell.grid.config(cell.arm, cell.seed, {}).val)
+    hidden = hide_cell(data, cell, cell.grid.config(cell.arm, cell.seed, {}).val)
     best: Trained | None = None
     fault: FloatingPointError | None = None
     costs, seconds, peaks = [], [], []
     for tried in tries:
         _forget_peak()
         try:
-            trained = train(data, given, cell, hidden, tried)
+            trained = train_cell(data, given, cell, hidden, tried)
         except FloatingPointError as error:  # another value may do
             fault = error
             costs.append(math.inf)
@@ -187,15 +191,17 @@ def run(data: Data, given: Features, cell: Cell, found: Mapping[str, Any] | None
     }
 
 
-def train(data: Data, given: Features, cell: Cell, hidden: Hidden, tried: Mapping[str, Any]) -> Trained:
+def train_cell(
+    data: Data, given: PartFeatures, cell: GridCell, hidden: Hidden, tried: Mapping[str, Any]
+) -> Trained:
     """Train an arm with some settings; the last epoch's weights, as its learning rate has come to nothing then."""
     config = cell.grid.config(cell.arm, cell.seed, tried)
     rows, val_rows = np.flatnonzero(~hidden.is_val), np.flatnonzero(hidden.is_val)
     part, val = hidden.table[rows], hidden.table[val_rows]
     model = _build(given, cell.arm, part, config)
-    learner = Learner(model, config, part.classes, part.images, data.train.labels[rows], cached=True)
-    judge = features.FeatureDataset(given.train, val, val_rows)
-    learn = features.FeatureDataset(given.train, part, rows, config.seed)
+    learner = TrainingModule(model, config, part.classes, part.images, data.train.labels[rows], cached=True)
+    judge = feature_cache.FeatureDataset(given.train, val, val_rows)
+    learn = feature_cache.FeatureDataset(given.train, part, rows, config.seed)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         ran = Run(folder)
@@ -205,7 +211,7 @@ def train(data: Data, given: Features, cell: Cell, hidden: Hidden, tried: Mappin
     model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     model.eval()
     if cell.arm.fine_tuned is not None:
-        plain = features.FeatureDataset(given.train, part, rows)
+        plain = feature_cache.FeatureDataset(given.train, part, rows)
         fine_tune_method(model, loader(plain, 512), loader(judge, 512), True, **cell.arm.fine_tuned)
     seconds = time.perf_counter() - began
     said = logits(model, loader(judge, 512), cached=True)
@@ -222,8 +228,8 @@ def cost(scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "ima
     return calibrate(z, z.mean(0), y).cost / max(int((labels != UNKNOWN).sum()), 1)
 
 
-def _build(given: Features, arm: Arm, part: LabelTable, config: TrainingConfig) -> Method:
-    classes = classes_of(part, arm.words)
+def _build(given: PartFeatures, arm: Arm, part: LabelTable, config: TrainingConfig) -> Method:
+    classes = describe_classes(part, arm.words)
     torch.manual_seed(config.seed)
     head = _head(arm)(given.backbone.channels, classes, **arm.head_args)
     return methods.get(arm.method)(given.backbone, head, **arm.method_args)
@@ -233,14 +239,14 @@ def _head(arm: Arm) -> type[heads.Head]:
     return heads.get(arm.head or methods.get(arm.method).default_head)
 
 
-def _scores(data: Data, given: Features, hidden: Hidden, model: Method) -> dict[str, float]:
+def _scores(data: Data, given: PartFeatures, hidden: Hidden, model: Method) -> dict[str, float]:
     """On the test part, and on the blanks of the training images that were learned from."""
-    test = features.FeatureDataset(given.test, data.test, np.arange(len(data.test)))
+    test = feature_cache.FeatureDataset(given.test, data.test, np.arange(len(data.test)))
     evaluation = metrics.evaluate(
         logits(model, loader(test, 512), cached=True), data.test.labels, data.test.classes
     )
     rows = np.flatnonzero(~hidden.is_val)
-    blank = features.FeatureDataset(given.train, hidden.table[rows], rows)
+    blank = feature_cache.FeatureDataset(given.train, hidden.table[rows], rows)
     truth = np.where(hidden.table.labels[rows] == UNKNOWN, data.train.labels[rows], np.int8(UNKNOWN))
     filled = metrics.evaluate(logits(model, loader(blank, 512), cached=True), truth, data.test.classes)
     names = {"mAP": "map", "mAP interpolated": "map_interpolated", "OF1": "of1", "CF1": "cf1"}

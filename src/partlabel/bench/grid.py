@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from partlabel.config import TrainingConfig
-from partlabel.data.hiding import SCHEMES
-from partlabel.text import did_you_mean
+from partlabel.core.messages import did_you_mean
+from partlabel.data.tables.hiding import SCHEMES
+from partlabel.training.config import TrainingConfig
 
 SETTINGS = {"epochs": 20, "batch_size": 128, "lr": 2e-3, "val": 0.15}
 """How every arm is trained where the grid does not say: as `TrainingConfig`, but for these."""
@@ -63,7 +63,7 @@ class Protocol:
 
     Attributes:
         name: As tables show it.
-        scheme: A function of `partlabel.data.hiding`.
+        scheme: A function of `partlabel.data.tables.hiding`.
         options: Of it, other than `known` and `seed`.
     """
 
@@ -122,18 +122,18 @@ class Grid:
         """What arms say of their methods and heads, in which anything may be a dotted path."""
         return [[arm.method, arm.method_args, arm.head, arm.head_args] for arm in self.arms]
 
-    def jobs(self) -> Iterator["Job"]:
+    def jobs(self) -> Iterator["GridJob"]:
         """What one process does after the other: arms that are tuned together, at one share, over all seeds."""
         for protocol in self.protocols:
             for known in self.known if protocol.takes_known else (None,):
                 for arm in self.arms:
                     if arm.tuned_as is None:
                         same = [other for other in self.arms if other.tuned_as == arm.name]
-                        yield Job(protocol, known, (arm, *same))
+                        yield GridJob(protocol, known, (arm, *same))
 
 
 @dataclass(frozen=True)
-class Job:
+class GridJob:
     """Runs that one process does in a row, as later ones take what earlier ones found on validation.
 
     Attributes:
@@ -148,7 +148,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """One result.
 
     Attributes:

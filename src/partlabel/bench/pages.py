@@ -8,7 +8,7 @@ import polars as pl
 
 from partlabel.bench import summary
 from partlabel.bench.summary import Difference, Row, Spread
-from partlabel.data.aside import written_aside
+from partlabel.core.files import atomic_write
 
 DRAWN = 6
 """Arms in a figure, for more no eye can tell apart."""
@@ -23,7 +23,7 @@ def markdown(results: pl.DataFrame, baseline: str) -> str:
     """
     parts = []
     for protocol, of_protocol in _by_protocol(results):
-        header, lines = cells(summary.rows(of_protocol, baseline), baseline)
+        header, lines = formatted_cells(summary.rows(of_protocol, baseline), baseline)
         rule = ["---", *["---:"] * (len(header) - 1)]
         parts += [
             f"### {protocol}",
@@ -32,7 +32,7 @@ def markdown(results: pl.DataFrame, baseline: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def cells(rows: list[Row], baseline: str) -> tuple[list[str], list[list[str]]]:
+def formatted_cells(rows: list[Row], baseline: str) -> tuple[list[str], list[list[str]]]:
     """Headings and lines of a table, as text."""
     shares = list(rows[0].by_known)
     header = [
@@ -54,7 +54,7 @@ def cells(rows: list[Row], baseline: str) -> tuple[list[str], list[list[str]]]:
     return header, lines
 
 
-def write(results: pl.DataFrame, baseline: str, out: Path, title: str) -> None:
+def write_tables(results: pl.DataFrame, baseline: str, out: Path, title: str) -> None:
     """Write `results.md` and `results.html`.
 
     Args:
@@ -63,21 +63,21 @@ def write(results: pl.DataFrame, baseline: str, out: Path, title: str) -> None:
         out: Folder.
         title: Of the page.
     """
-    from partlabel import plots, report
+    from partlabel.reporting import run_report, svg_plots
 
-    with written_aside(out / "results.md") as aside:
+    with atomic_write(out / "results.md") as aside:
         aside.write_text(f"# {title}\n\n{markdown(results, baseline)}", encoding="utf-8")
     sections = []
     for protocol, of_protocol in _by_protocol(results):
         rows = summary.rows(of_protocol, baseline)
-        header, lines = cells(rows, baseline)
+        header, lines = formatted_cells(rows, baseline)
         shares = list(rows[0].by_known)
         curves = None
         if len(shares) > 1:
             chosen = [row for row in rows if row.arm != baseline][: DRAWN - 1]
             chosen += [row for row in rows if row.arm == baseline]
             drawn = {row.arm: [row.by_known[share].mean for share in shares] for row in chosen}
-            curves = plots.lines(
+            curves = svg_plots.line_plot(
                 drawn,
                 [round(100 * share) for share in shares],
                 shares=True,
@@ -88,13 +88,13 @@ def write(results: pl.DataFrame, baseline: str, out: Path, title: str) -> None:
             pl.col("known").is_null() | (pl.col("known") == of_protocol["known"].min())
         )
         pseudo = [
-            (arm, plots.lines(series, range(1, len(next(iter(series.values()))) + 1), shares=True))
+            (arm, svg_plots.line_plot(series, range(1, len(next(iter(series.values()))) + 1), shares=True))
             for arm, series in summary.pseudo_labels(least).items()
         ]
         sections.append(
             {"protocol": protocol, "header": header, "lines": lines, "curves": curves, "pseudo": pseudo}
         )
-    report.write_page(out / "results.html", "bench.html", {"title": title, "sections": sections})
+    run_report.write_page(out / "results.html", "bench.html", {"title": title, "sections": sections})
 
 
 def _by_protocol(results: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 import numpy as np
 
-from partlabel.codes import ABSENT, PRESENT
-from partlabel.data import wide
-from partlabel.data.aside import written_aside
-from partlabel.data.filled import FilledTable
-from partlabel.data.origins import is_persons
-from partlabel.data.table import LabelTable
+from partlabel.core.files import atomic_write
+from partlabel.core.labels import ABSENT, PRESENT
+from partlabel.data.tables import io
+from partlabel.data.tables.filled import FilledTable
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.provenance import is_persons
 
 Writer = Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"]
 _SUFFIXES: dict[str, Writer] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
@@ -52,11 +52,11 @@ def write(table: LabelTable | FilledTable, path: Path, writer: Writer | None = N
     if isinstance(table, FilledTable):
         return table.save(path)
     if path.suffix.lower() == ".jsonl":
-        return _lines(path, lines(table))
-    return wide.write(wide.frame(table), path)
+        return _lines(path, json_lines(table))
+    return io.write_wide(io.frame(table), path)
 
 
-def lines(table: LabelTable) -> Iterator[dict[str, Any]]:
+def json_lines(table: LabelTable) -> Iterator[dict[str, Any]]:
     """One object an image: what is present and what is absent, by name; as the jsonl reader reads it."""
     for row, image in enumerate(table.images):
         part = {} if table.split is None else {"split": table.split[row]}
@@ -192,12 +192,12 @@ def _named(table: LabelTable, row: int, code: int) -> list[str]:
 
 
 def _lines(path: Path, entries: Iterator[dict[str, Any]]) -> Path:
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as aside, aside.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
     return path
 
 
 def _json(path: Path, content: Any) -> Path:
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as aside, aside.open("w", encoding="utf-8") as file:
         json.dump(content, file, ensure_ascii=False, indent=1)
     return path

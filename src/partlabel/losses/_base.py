@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel.labels import Targets
-from partlabel.ranks import average
+from partlabel.core.distributed import all_reduce_mean
+from partlabel.core.targets import Targets
 
 
 class Loss(nn.Module, ABC):
@@ -20,7 +20,7 @@ class Loss(nn.Module, ABC):
 
     def forward(self, logits: Float[Tensor, "*shape"], targets: Targets) -> Float[Tensor, ""]:
         """The weighted mean over all labels."""
-        return self.total(logits, targets) / average(targets.weight.sum()).clamp(min=1e-8)
+        return self.total(logits, targets) / all_reduce_mean(targets.weight.sum()).clamp(min=1e-8)
 
     def total(self, logits: Float[Tensor, "*shape"], targets: Targets) -> Float[Tensor, ""]:
         """The weighted sum, for who takes the mean over more than is given at once."""

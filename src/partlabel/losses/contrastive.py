@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.labels import Labels
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
 
 
 class Contrastive(nn.Module):

@@ -3,9 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from partlabel.labels import Targets
+from partlabel.core.distributed import all_reduce_mean
+from partlabel.core.targets import Targets
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.ranks import average
 
 
 class DurandBCE(PartialBCE):
@@ -31,4 +31,4 @@ class DurandBCE(PartialBCE):
         known = targets.weight.mean(1, keepdim=True)
         g = self.slope * known.clamp(min=1e-8) ** self.gamma + self.offset
         total = self.total(logits, Targets(targets.value, targets.weight * g))
-        return total / average(total.new_tensor(float(logits.numel())))
+        return total / all_reduce_mean(total.new_tensor(float(logits.numel())))

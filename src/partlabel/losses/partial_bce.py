@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from partlabel.labels import Targets
+from partlabel.core.targets import Targets
 from partlabel.losses._base import Loss
 
 

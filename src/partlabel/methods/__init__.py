@@ -1,7 +1,8 @@
 """The methods: one file is one paper, and dropping a file in here makes `--method <its name>` exist."""
 
-from partlabel import registry
-from partlabel.methods._base import Batch, FullBatch, Method, Progress, Step
+from partlabel.core import registry
+from partlabel.core.types import Batch, Progress
+from partlabel.methods._base import FullBatch, Method, Step
 
 __all__ = ["Batch", "FullBatch", "Method", "Progress", "Step", "get", "names"]
 

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from partlabel import ranks
-from partlabel.codes import UNKNOWN
-from partlabel.labels import Labels, Targets
+from partlabel.core import distributed
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses._base import Loss
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
 
 
@@ -54,7 +55,9 @@ class Assuming(Method):
         known = self.known(batch.labels)
         value, weight = self.assumed(logits.detach().float(), batch, progress)
         assumed = Targets(value, weight * (batch.labels == UNKNOWN))
-        count = ranks.average(((known.weight > 0) | (assumed.weight > 0)).float().sum()).clamp(min=1e-8)
+        count = distributed.all_reduce_mean(((known.weight > 0) | (assumed.weight > 0)).float().sum()).clamp(
+            min=1e-8
+        )
         terms = {
             "bce": self.loss.total(logits, known) / count,
             "assumed": self.assumed_loss.total(logits, assumed) / count,
@@ -103,13 +106,13 @@ def largest(
         among: Which may be taken.
         per_image: How many are, times the images of the whole batch, rounded up; or all there are, if fewer.
     """
-    owner = torch.full((len(score),), ranks.place()[0], device=score.device)
-    whole, owner = ranks.gather(score.detach().float().masked_fill(~among, -math.inf), owner)
+    owner = torch.full((len(score),), distributed.rank_and_world_size()[0], device=score.device)
+    whole, owner = distributed.all_gather_rows(score.detach().float().masked_fill(~among, -math.inf), owner)
     wanted = math.ceil(round(per_image * len(whole), 6))
     taken = whole.flatten().topk(min(wanted, int((whole > -math.inf).sum()))).indices
     return (
         torch.zeros_like(whole, dtype=torch.bool)
         .flatten()
         .index_fill(0, taken, True)
-        .view_as(whole)[owner == ranks.place()[0]]
+        .view_as(whole)[owner == distributed.rank_and_world_size()[0]]
     )

@@ -6,66 +6,14 @@ nothing had happened.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
-import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel.labels import Labels, Targets
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.nn.heads import ClassOutput, Head
-
-
-class Batch(NamedTuple):
-    """One training batch.
-
-    Attributes:
-        images: What the backbone takes: images, or the cached output of its frozen stages.
-        labels: PRESENT, ABSENT or UNKNOWN.
-        index: The row of each image in the training table.
-    """
-
-    images: Float[Tensor, "batch *shape"]
-    labels: Labels
-    index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # a field, in the place of tuple.index
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where in a run a step lies.
-
-    Attributes:
-        epoch: Epochs finished so far.
-        step: Steps finished so far, over all epochs.
-        batch: Batches finished so far in this epoch.
-        batches: Batches in an epoch.
-        epochs: Epochs in the run.
-        seed: The run's.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    batch: int = 0
-    batches: int = 1
-    epochs: int = 1
-    seed: int = 0
-
-    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """A source of chance for this step alone, the same whenever and wherever the step is taken."""
-        # 64 bits hold 24 of the seed's 31 above the step; the others go below those.
-        seed = (self.seed << 40) % 2**64 + (self.seed >> 24 << 33)
-        return torch.Generator(device).manual_seed(seed + self.step)
-
-    def opens(self, every: int, start: int = 0) -> bool:
-        """Whether this is the first step of an epoch, and so many epochs or a multiple have passed since `start`."""
-        return self.batch == 0 and (self.epoch - start) % every == 0
-
-    def ramp(self, epochs: float = 1.0) -> float:
-        """From 0 at the first step of the run linearly to 1 after so many epochs."""
-        if epochs <= 0:
-            return 1.0
-        return min((self.epoch + self.batch / self.batches) / epochs, 1.0)
 
 
 class Step(NamedTuple):

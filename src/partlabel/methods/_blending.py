@@ -9,13 +9,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from partlabel import blending, ranks
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.labels import Labels, Targets
+from partlabel.core import distributed
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.contrastive import Contrastive
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import ClassOutput, Head
+from partlabel.transfer import feature_blending
 
 
 class Blending(Method):
@@ -73,7 +75,7 @@ class Blending(Method):
         out = self.outputs(batch.images)
         assert out.features is not None
         known = Targets.known(batch.labels)
-        features, labels = ranks.gather(out.features, batch.labels)
+        features, labels = distributed.all_gather_rows(out.features, batch.labels)
         generator = progress.generator(labels.device)
         contrast = self.contrast(features, labels, generator)
         self.remember(out, features, labels)
@@ -83,7 +85,7 @@ class Blending(Method):
             "contrast": self.contrast_weight * progress.ramp(self.ramp_epochs) * contrast,
         }
         if progress.epoch >= self.start_epoch:
-            partners = self.partners(features, labels, ranks.own(out.features))
+            partners = self.partners(features, labels, distributed.local_rows(out.features))
             terms["bce_instance"] = self.bce(*self.blended(out.features, *partners, self.alpha, known))
             prototypes = self.stand_ins(out, labels, progress, generator)
             terms["bce_prototype"] = self.bce(*self.blended(out.features, *prototypes, self.beta, known))
@@ -117,5 +119,5 @@ class Blending(Method):
             known: The known labels, which stay.
         """
         kept = strength.sigmoid()
-        logits = self.head.classify(blending.blend(features, other, where, kept))
-        return logits, known.fill(blending.targets(where, kept))
+        logits = self.head.classify(feature_blending.blend(features, other, where, kept))
+        return logits, known.fill(feature_blending.targets(where, kept))

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from partlabel.labels import Labels, Targets
+from partlabel.core.targets import Labels, Targets
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._assuming import AssumingFixed, absent
 from partlabel.nn.heads import Head

@@ -4,10 +4,11 @@ from typing import ClassVar
 
 from torch import nn
 
-from partlabel.labels import Labels, Targets
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses._base import Loss
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
 
 

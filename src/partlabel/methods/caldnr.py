@@ -10,15 +10,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel import pseudo_labels, ranks
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.labels import Labels, Targets
+from partlabel.core import distributed
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.contrastive import Contrastive
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.memory import FeatureMemory
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
-from partlabel.prototypes import RunningMeans
+from partlabel.transfer import pseudo_labels
+from partlabel.transfer.feature_bank import FeatureMemory
+from partlabel.transfer.prototypes import RunningMeans
 
 
 class CALDNR(Method):
@@ -70,7 +72,7 @@ class CALDNR(Method):
         assert out.features is not None
         known = Targets.known(batch.labels)
         similarity = self.memory.similarity(out.features.detach())
-        features, labels, similar = ranks.gather(out.features, batch.labels, similarity)
+        features, labels, similar = distributed.all_gather_rows(out.features, batch.labels, similarity)
         contrast = self.contrast(features, labels, progress.generator(labels.device))
         self._follow(similar, labels)
         self.memory.add(features, labels)
@@ -81,7 +83,7 @@ class CALDNR(Method):
             found["discovered"] = pseudo_labels.accept(similarity, batch.labels, margin)
             trusted = others.weight * (1 - self.rejection(similarity, margin))
             others = found["discovered"].fill(Targets(others.value, trusted))
-        here, there = (ranks.average(targets.weight.sum()) for targets in (known, others))
+        here, there = (distributed.all_reduce_mean(targets.weight.sum()) for targets in (known, others))
         share = here / (here + there).clamp(min=1e-8)
         terms = {
             "bce": share * self.bce(out.logits, known),

@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel import ranks
-from partlabel.codes import UNKNOWN
-from partlabel.labels import Targets
+from partlabel.core import distributed
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.asymmetric import Asymmetric
 from partlabel.methods._assuming import Assuming, largest
-from partlabel.methods._base import Batch, Progress
 from partlabel.nn.heads import Head
 
 
@@ -61,8 +61,8 @@ class CSL(Assuming):
         begins, p = round(self.start * progress.epochs), logits.sigmoid()
         if progress.epoch < begins:
             if progress.epoch == begins - 1:
-                self.prediction += ranks.total(p.sum(0))
-                self.images += ranks.total(p.new_tensor(float(len(p))))
+                self.prediction += distributed.all_reduce_sum(p.sum(0))
+                self.images += distributed.all_reduce_sum(p.new_tensor(float(len(p))))
             return Targets(torch.zeros_like(p), torch.zeros_like(p))
         frequent = self.prediction / self.images.clamp(min=1) > self.prior
         left_out = largest(p, batch.labels == UNKNOWN, self.likely) | frequent

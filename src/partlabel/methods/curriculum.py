@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel import ranks
-from partlabel.image_table import ImageTable
-from partlabel.labels import Targets
+from partlabel.core import distributed
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._assuming import Assuming
-from partlabel.methods._base import Batch, FullBatch, Progress
+from partlabel.methods._base import FullBatch
 from partlabel.nn.heads import Head
+from partlabel.transfer.label_store import ImageTable
 
 
 class Curriculum(Assuming):
@@ -44,7 +45,7 @@ class Curriculum(Assuming):
         if (
             progress.epoch + 1
         ) * self.rounds // progress.epochs > progress.epoch * self.rounds // progress.epochs:
-            self.scores.write(*ranks.gather(batch.index, logits))
+            self.scores.write(*distributed.all_gather_rows(batch.index, logits))
         return self._believed(score)
 
     def fit_full_batch(self, problem: FullBatch) -> None:

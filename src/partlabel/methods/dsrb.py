@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from partlabel import blending, ranks
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.labels import Labels
-from partlabel.methods._base import Progress
+from partlabel.core import distributed
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
+from partlabel.core.types import Progress
 from partlabel.methods._blending import Blending
 from partlabel.nn.heads import ClassOutput, Head
-from partlabel.prototypes import RunningMeans
+from partlabel.transfer import feature_blending
+from partlabel.transfer.prototypes import RunningMeans
 
 QUARTERS = 4
 
@@ -59,7 +60,7 @@ class DSRB(Blending):
         self, out: ClassOutput, features: Float[Tensor, "all class feature"], labels: Labels
     ) -> None:
         """Move the mean of a class in a quarter, and in all of them, towards the features known to show it."""
-        (quarter,) = ranks.gather(self.quarters(out))
+        (quarter,) = distributed.all_gather_rows(self.quarters(out))
         kind = torch.arange(QUARTERS + 1, device=labels.device)
         lies = (quarter[..., None] == kind) | (kind == QUARTERS)
         self.means.add(features, lies & (labels == PRESENT)[..., None])
@@ -68,9 +69,9 @@ class DSRB(Blending):
         self, out: ClassOutput, labels: Labels, progress: Progress, generator: torch.Generator
     ) -> tuple[Float[Tensor, "batch class feature"], Bool[Tensor, "batch class"]]:
         """For each image and class the mean of another quarter, of all if that is empty; and some unknown labels."""
-        own = ranks.own(out.logits)
+        own = distributed.local_rows(out.logits)
         able = (labels == UNKNOWN) & (self.means.count[:, QUARTERS] > 0)
-        where = blending.drawn(able, self.blends, generator)[own]
+        where = feature_blending.drawn(able, self.blends, generator)[own]
         further = torch.randint(1, QUARTERS, (len(labels), 1), generator=generator, device=labels.device)[own]
         kind = (self.quarters(out) + further) % QUARTERS
         classes = torch.arange(labels.shape[1], device=labels.device)

@@ -12,13 +12,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from partlabel import ranks
-from partlabel.codes import UNKNOWN
-from partlabel.image_table import ImageTable
-from partlabel.labels import Targets
+from partlabel.core import distributed
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
+from partlabel.transfer.label_store import ImageTable
 
 NONE = -1.0
 """In a table of probabilities: there is none."""
@@ -69,11 +70,11 @@ class EMAPL(Method):
             self.select(self.share / max(progress.epochs - begins, 1))
         logits, unknown = self(batch.images).float(), batch.labels == UNKNOWN
         seen = logits.detach().sigmoid().masked_fill(~unknown, NONE)
-        self.scores.write(*ranks.gather(batch.index, seen))
+        self.scores.write(*distributed.all_gather_rows(batch.index, seen))
         soft = self.absent.read(batch.index)
         taken = unknown & (soft != NONE)
         absent = Targets(soft.clamp(min=0), taken.float())
-        count = ranks.average(logits.new_tensor(float(logits.numel())))
+        count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
         terms = {
             "bce": self.bce.total(logits, Targets.known(batch.labels)) / count,
             "entropy": -self.entropy_weight * (entropy(logits) * (unknown & ~taken)).sum() / count,

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from partlabel import ranks
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.labels import Labels, Targets
+from partlabel.core import distributed
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
 
 MANY = 100
@@ -42,7 +43,7 @@ class EPR(Method):
         """`bce` of known labels, and `expected`."""
         logits = self(batch.images).float()
         self.expected.see(batch.labels)
-        count = ranks.average(logits.new_tensor(float(logits.numel())))
+        count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
         known = self.bce.total(logits, Targets.known(batch.labels)) / count
         return Step({"bce": known, "expected": self.expected(logits.sigmoid())})
 
@@ -66,8 +67,8 @@ class ExpectedPositives(nn.Module):
 
     def see(self, labels: Labels) -> None:
         """Count the known labels of a batch."""
-        self.present += ranks.total((labels == PRESENT).sum(0))
-        self.known += ranks.total((labels != UNKNOWN).sum(0))
+        self.present += distributed.all_reduce_sum((labels == PRESENT).sum(0))
+        self.known += distributed.all_reduce_sum((labels != UNKNOWN).sum(0))
 
     def number(self) -> float | None:
         """k, or None where nothing is known yet.
@@ -94,7 +95,10 @@ class ExpectedPositives(nn.Module):
         number = self.number()
         if number is None:
             return p.sum() * 0
-        return ranks.total(p.sum()) / ranks.total(p.new_tensor(float(len(p)))) - number
+        return (
+            distributed.all_reduce_sum(p.sum()) / distributed.all_reduce_sum(p.new_tensor(float(len(p))))
+            - number
+        )
 
     def forward(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
         """The penalty of these probabilities."""

@@ -5,10 +5,10 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel.labels import Targets
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses import hill
 from partlabel.methods._assuming import Assuming, absent
-from partlabel.methods._base import Batch, Progress
 from partlabel.nn.heads import Head
 
 

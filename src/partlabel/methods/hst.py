@@ -10,16 +10,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from partlabel import pseudo_labels, ranks
-from partlabel.labels import Labels, Targets
+from partlabel.core import distributed
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.asymmetric import Asymmetric
 from partlabel.losses.contrastive import Contrastive
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.memory import FeatureMemory
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import ClassOutput, Head
 from partlabel.nn.pairs import PairHead, pair_targets
-from partlabel.prototypes import Prototypes, prototype_loss
+from partlabel.transfer import pseudo_labels
+from partlabel.transfer.feature_bank import FeatureMemory
+from partlabel.transfer.prototypes import Prototypes, prototype_loss
 
 
 class HST(Method):
@@ -111,7 +113,7 @@ class HST(Method):
         out = self.outputs(batch.images)
         assert out.features is not None
         pair_logits, ramp = self.pairs(out.features), progress.ramp(self.ramp_epochs)
-        features, labels = ranks.gather(out.features, batch.labels)
+        features, labels = distributed.all_gather_rows(out.features, batch.labels)
         generator = progress.generator(labels.device)
         pairs = pair_targets(batch.labels, self.unknown_pairs_are_absent)
         contrast = self.contrast(features, labels, generator)

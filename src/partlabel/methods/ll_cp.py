@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel import ranks
-from partlabel.codes import UNKNOWN
-from partlabel.image_table import ImageTable
-from partlabel.labels import Targets
-from partlabel.methods._base import Batch, Progress
+from partlabel.core import distributed
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.methods._large_loss import LargeLoss
 from partlabel.nn.heads import Head
+from partlabel.transfer.label_store import ImageTable
 
 
 class LLCp(LargeLoss):
@@ -37,5 +37,5 @@ class LLCp(LargeLoss):
         present = before
         if progress.epoch > 0:
             present = before | self.suspects(logits, (batch.labels == UNKNOWN) & ~before)
-            self.corrected.write(*ranks.gather(batch.index, present.to(torch.int8)))
+            self.corrected.write(*distributed.all_gather_rows(batch.index, present.to(torch.int8)))
         return Targets(present.float(), torch.ones_like(logits))

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel.codes import UNKNOWN
-from partlabel.labels import Targets
-from partlabel.methods._base import Batch, Progress
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.methods._large_loss import LargeLoss
 from partlabel.nn.heads import Head
 

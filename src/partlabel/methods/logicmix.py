@@ -11,13 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel import methods, mixing, ranks, registry
-from partlabel.image_table import ImageTable
-from partlabel.memory import ImageMemory
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel import methods
+from partlabel.core import distributed, registry
+from partlabel.core.types import Batch, Progress
+from partlabel.methods._base import Method, Step
 from partlabel.methods.csl import CSL
 from partlabel.methods.epr import ExpectedPositives
 from partlabel.nn.heads import ClassOutput, Head
+from partlabel.transfer import image_mixing
+from partlabel.transfer.feature_bank import ImageMemory
+from partlabel.transfer.label_store import ImageTable
 
 OF_SINGLE_IMAGES = (ImageTable, ImageMemory, ExpectedPositives, CSL)
 """What holds of the images of the table alone, methods and parts of them: their rows, how many classes one shows, what
@@ -91,12 +94,12 @@ class LogicMix(Method):
 
     def mixed(self, batch: Batch, progress: Progress) -> Batch:
         """The batch, some of its images averaged with others, and what is known of the mixtures."""
-        (labels,) = ranks.gather(batch.labels)
+        (labels,) = distributed.all_gather_rows(batch.labels)
         generator = progress.generator(labels.device)
-        partner = mixing.partners(len(labels), self.most, generator)
+        partner = image_mixing.partners(len(labels), self.most, generator)
         share = self.shares(len(labels), generator)
-        known = mixing.either(labels, partner, share)[ranks.own(batch.labels)]
-        return batch._replace(images=mixing.mix(batch.images, partner, share), labels=known)
+        known = image_mixing.either(labels, partner, share)[distributed.local_rows(batch.labels)]
+        return batch._replace(images=image_mixing.mix(batch.images, partner, share), labels=known)
 
     def shares(self, rows: int, generator: torch.Generator) -> Float[Tensor, "mixed row"]:
         """How much each image is of a mixture: all of it, or as much as the others."""

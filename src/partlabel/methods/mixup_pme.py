@@ -10,11 +10,13 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from partlabel import mixing, ranks
-from partlabel.labels import Targets
+from partlabel.core import distributed
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
+from partlabel.transfer import image_mixing
 
 
 class MixUpPME(Method):
@@ -40,13 +42,13 @@ class MixUpPME(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """`bce` of mixtures."""
-        (labels,) = ranks.gather(batch.labels)
+        (labels,) = distributed.all_gather_rows(batch.labels)
         generator = progress.generator(labels.device)
-        partner = mixing.partners(len(labels), 2, generator)
+        partner = image_mixing.partners(len(labels), 2, generator)
         kept = self.least + (1 - self.least) * torch.rand(
             len(labels), generator=generator, device=labels.device
         )
         share = torch.stack([kept, 1 - kept])
-        said, own = mixing.halves(labels, partner, share), ranks.own(batch.labels)
-        logits = self(mixing.mix(batch.images, partner, share))
+        said, own = image_mixing.halves(labels, partner, share), distributed.local_rows(batch.labels)
+        logits = self(image_mixing.mix(batch.images, partner, share))
         return Step({"bce": self.loss(logits, Targets(said.value[own], said.weight[own]))})

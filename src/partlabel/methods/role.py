@@ -10,14 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel import ranks
-from partlabel.codes import UNKNOWN
-from partlabel.image_table import ImageTable
-from partlabel.labels import Labels, Targets
+from partlabel.core import distributed
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.methods.epr import ExpectedPositives
 from partlabel.nn.heads import Head
+from partlabel.transfer.label_store import ImageTable
 
 
 class ROLE(Method):
@@ -53,14 +54,16 @@ class ROLE(Method):
         self.expected.see(batch.labels)
         before = self.estimates.read(batch.index)
         estimated = Targets(before.sigmoid(), (batch.labels == UNKNOWN).float())
-        count = ranks.average(logits.new_tensor(float(logits.numel())))
+        count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
         p = logits.sigmoid()
         terms = {
             "bce": self.bce.total(logits, Targets.known(batch.labels)) / count,
             "estimated": 0.5 * self.bce.total(logits, estimated) / count,
             "expected": 0.5 * self.expected(p),
         }
-        self.estimates.write(*ranks.gather(batch.index, self.estimate(p.detach(), before, batch.labels)))
+        self.estimates.write(
+            *distributed.all_gather_rows(batch.index, self.estimate(p.detach(), before, batch.labels))
+        )
         return Step(terms, {"estimated": estimated})
 
     @torch.no_grad()

@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from partlabel import ranks
-from partlabel.labels import Targets
+from partlabel.core import distributed
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
 from partlabel.nn.heads._base import ClassMaps
-from partlabel.pseudo_labels import from_confidence
+from partlabel.transfer.pseudo_labels import from_confidence
 
 Views = Float[Tensor, "batch channel height width"]
 
@@ -101,19 +102,19 @@ class Saliency(Method):
                 "Saliency makes its second view of images or feature maps, and the stem of this backbone gives "
                 "neither: train without the feature cache, or with --method.consistency 0"
             )
-        (labels,) = ranks.gather(batch.labels)
+        (labels,) = distributed.all_gather_rows(batch.labels)
         generator = progress.generator(labels.device)
         corner = torch.rand(len(labels), 2, generator=generator, device=labels.device)
-        return erase(batch.images.flip(3), corner[ranks.own(batch.labels)], self.erased)
+        return erase(batch.images.flip(3), corner[distributed.local_rows(batch.labels)], self.erased)
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Logits: the head's, and a share of the saliency."""
         feature_map = self.backbone(images)
         logits = self.head(feature_map).logits
-        return logits + self.share * highest(self.head.class_maps(feature_map), self.places)
+        return logits + self.share * mean_of_highest(self.head.class_maps(feature_map), self.places)
 
 
-def highest(maps: ClassMaps, places: int) -> Float[Tensor, "batch class"]:
+def mean_of_highest(maps: ClassMaps, places: int) -> Float[Tensor, "batch class"]:
     """`s_c`: the mean of the highest scores of a class at any place (equation 3)."""
     scores = maps.flatten(2)
     return scores.topk(min(places, scores.shape[2]), -1).values.mean(-1)

@@ -10,14 +10,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from partlabel import blending, ranks
-from partlabel.codes import UNKNOWN
-from partlabel.labels import Labels
-from partlabel.memory import FeatureMemory
-from partlabel.methods._base import Progress
+from partlabel.core import distributed
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Labels
+from partlabel.core.types import Progress
 from partlabel.methods._blending import Blending
 from partlabel.nn.heads import ClassOutput, Head
-from partlabel.prototypes import Prototypes
+from partlabel.transfer import feature_blending
+from partlabel.transfer.feature_bank import FeatureMemory
+from partlabel.transfer.prototypes import Prototypes
 
 
 class SARB(Blending):
@@ -71,6 +72,6 @@ class SARB(Blending):
         """The prototype of one number, the same for all classes, and some unknown labels of each image."""
         self.prototypes.refresh(self.memory, progress.opens(self.every, self.start_epoch), generator)
         able = (labels == UNKNOWN) & (self.prototypes.filled > 0)
-        where = blending.drawn(able, self.blends, generator)[ranks.own(out.logits)]
+        where = feature_blending.drawn(able, self.blends, generator)[distributed.local_rows(out.logits)]
         number = torch.randint(self.prototypes.size, (), generator=generator, device=labels.device)
         return self.prototypes.pick(number), where

@@ -25,15 +25,17 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from partlabel import pseudo_labels, ranks
-from partlabel.calibration import calibrate
-from partlabel.codes import PRESENT
-from partlabel.labels import Labels, Targets
+from partlabel.core import distributed
+from partlabel.core.labels import PRESENT
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
+from partlabel.evaluation.calibration import calibrate
+from partlabel.evaluation.metrics import average_precision
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.memory import ImageMemory
-from partlabel.methods._base import Batch, FullBatch, Method, Progress, Step
-from partlabel.metrics import average_precision
+from partlabel.methods._base import FullBatch, Method, Step
 from partlabel.nn.heads import ClassOutput, Head
+from partlabel.transfer import pseudo_labels
+from partlabel.transfer.feature_bank import ImageMemory
 
 WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 """What a vote may be worth: its spread over images, in spreads of the head's logit."""
@@ -129,7 +131,7 @@ class SoftSST(Method):
         feature_map = self.head.prepare(self.backbone(batch.images))
         out, known = self.head(feature_map), Targets.known(batch.labels)
         assert out.image is not None
-        self.memory.add(*ranks.gather(out.image.detach(), batch.labels, batch.index))
+        self.memory.add(*distributed.all_gather_rows(out.image.detach(), batch.labels, batch.index))
         fold = batch.index % len(self.folds)
         # The backbone learns from the head alone.
         copies = torch.stack([head(feature_map.detach()).logits for head in self.folds])
@@ -144,7 +146,9 @@ class SoftSST(Method):
             step = Step({"bce": self.bce(out.logits, known)} | terms)
         else:
             soft = self._taught(copies.mean(0), evidence, batch.labels)
-            share = ranks.average(known.weight.sum()) / ranks.average(torch.ones_like(known.weight).sum())
+            share = distributed.all_reduce_mean(known.weight.sum()) / distributed.all_reduce_mean(
+                torch.ones_like(known.weight).sum()
+            )
             taught = self.bce(out.logits, known.fill(soft)) * share.clamp(min=1e-6).rsqrt()
             step = Step({"bce_cross": taught} | terms, {"cross": soft})
         if progress.batch + 1 == progress.batches:
@@ -218,8 +222,8 @@ class SoftSST(Method):
         better. So the copies' means are made equal first.
         """
         *by_image, summed = zip(*self._judged, strict=True)
-        own, evidence, labels, fold = ranks.gather(*map(torch.cat, by_image))
-        level = ranks.total(torch.stack(summed).sum(0)) / len(fold)
+        own, evidence, labels, fold = distributed.all_gather_rows(*map(torch.cat, by_image))
+        level = distributed.all_reduce_sum(torch.stack(summed).sum(0)) / len(fold)
         self._judged.clear()
         self._set_worth(own + (level.mean(0) - level)[fold], evidence, labels)
 
@@ -279,7 +283,7 @@ class SoftSST(Method):
 
     def end_validation(self) -> Float[Tensor, "image class"]:
         """Find the slope and offsets at which the head and the vote are as sure as they are right."""
-        joined, labels = ranks.gather(*map(torch.cat, zip(*self._seen, strict=True)))
+        joined, labels = distributed.all_gather_rows(*map(torch.cat, zip(*self._seen, strict=True)))
         self._seen.clear()
         fit = calibrate(joined, self.anchor, labels)
         self.slope.copy_(fit.slope)

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel.labels import Targets
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.focal_margin import FocalMargin
 from partlabel.methods._assuming import Correcting
-from partlabel.methods._base import Batch, Progress
 from partlabel.nn.heads import Head
 
 

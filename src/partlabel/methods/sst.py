@@ -12,16 +12,25 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from partlabel import pseudo_labels, ranks
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.labels import Labels, Targets
+from partlabel.core import distributed
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
 from partlabel.losses.asymmetric import Asymmetric
 from partlabel.losses.contrastive import Contrastive
 from partlabel.losses.partial_bce import PartialBCE
-from partlabel.memory import FeatureMemory
-from partlabel.methods._base import Batch, Method, Progress, Step
+from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
-from partlabel.nn.pairs import FactoredPairHead, PairHead, known_classes, pair_targets, row_targets, symmetric
+from partlabel.nn.pairs import (
+    FactoredPairHead,
+    PairHead,
+    known_classes,
+    pair_targets,
+    row_targets,
+    symmetric,
+)
+from partlabel.transfer import pseudo_labels
+from partlabel.transfer.feature_bank import FeatureMemory
 
 FACTORED = 256
 """How many times less space a pair takes in the factorised head: one number each, not a hidden layer."""
@@ -130,7 +139,7 @@ class SST(Method):
         ramp = progress.ramp(self.ramp_epochs)
         generator = progress.generator(batch.labels.device)
         # What is compared from image to image, and remembered, is of the whole batch, wherever its images are.
-        features, labels = ranks.gather(out.features, batch.labels)
+        features, labels = distributed.all_gather_rows(out.features, batch.labels)
         terms = {
             "bce": self.bce(out.logits, known),
             "cooccurrence": self.pair_weight
@@ -164,7 +173,7 @@ class SST(Method):
         for rows in known_classes(labels).split(max(1, FACTORED * self.pair_block // labels.shape[1])):
             more, of = checkpoint(self._row_loss, *sides, rows, labels, use_reentrant=False)
             total, weight = total + more, weight + of
-        return total / ranks.average(weight).clamp(min=1e-8)
+        return total / distributed.all_reduce_mean(weight).clamp(min=1e-8)
 
     def _row_loss(
         self, left: Tensor, right: Tensor, rows: Int64[Tensor, " row"], labels: Labels
@@ -231,7 +240,9 @@ class SST(Method):
     def end_validation(self) -> None:
         """Find the thresholds that keep the precision asked for."""
         if self.precision is not None:
-            intra, spoken_of, cross, labels = ranks.gather(*map(torch.cat, zip(*self._votes, strict=True)))
+            intra, spoken_of, cross, labels = distributed.all_gather_rows(
+                *map(torch.cat, zip(*self._votes, strict=True))
+            )
             self._votes.clear()
             for number, (votes, said) in enumerate(((intra, spoken_of), (cross, labels))):
                 self.calibrated[number] = pseudo_labels.threshold_at(votes.float(), said, self.precision)

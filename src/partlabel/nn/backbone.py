@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from partlabel.core.messages import did_you_mean
+from partlabel.core.types import Preprocessing
 from partlabel.nn.pooling import CovariancePooling
-from partlabel.text import did_you_mean
 
 LITE0 = "tf_efficientnet_lite0"
 CPU_BATCH = 8
@@ -25,13 +26,6 @@ Trainable = Literal["last", "none", "all"]
 
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
-
-
-class Preprocessing(NamedTuple):
-    """What a backbone expects of its images, whose values lie in [0, 1] before it."""
-
-    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
-    std: tuple[float, ...] = (0.5, 0.5, 0.5)
 
 
 class Backbone(nn.Module):

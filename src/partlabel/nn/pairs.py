@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 from torch.nn.functional import linear
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.labels import Labels, Targets
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Labels, Targets
 from partlabel.nn.per_class_linear import PerClassLinear
 from partlabel.nn.tiles import KEPT, as_autocast, sums_like, tile_size
 

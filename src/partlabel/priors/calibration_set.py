@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.data.parts import aligned
-from partlabel.data.table import LabelTable
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.splits import aligned
 
 FEW = 20
 """Images below which a calibration set says little."""

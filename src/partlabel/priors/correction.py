@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int8
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors import recalibration, selection_model
 from partlabel.priors.estimators import bounded
 from partlabel.priors.scale import Scale

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int8
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors import selection_model
 from partlabel.priors.selection_model import SelectionModel
 

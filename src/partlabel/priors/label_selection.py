@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int8
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.origins import Origins, is_persons
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables.provenance import Origins, is_persons
 from partlabel.priors import correction
 
-Kind = Literal[
+SelectionKind = Literal[
     "nothing", "everything", "positives only", "single positive", "whole images", "by source", "mostly positives",
     "fair sample", "mixed",
 ]  # fmt: skip
@@ -51,7 +51,7 @@ class LabelSelection:
         warning: What is implausible about it; empty if nothing is.
     """
 
-    kind: Kind
+    kind: SelectionKind
     known: float
     positive: float
     implied: float
@@ -99,7 +99,7 @@ def describe(
     return LabelSelection(**values, sentence=_sentence(values), warning=_warning(values, labels.shape[1]))
 
 
-def of_labels(labels: Int8[np.ndarray, "image class"]) -> Kind:
+def of_labels(labels: Int8[np.ndarray, "image class"]) -> SelectionKind:
     """Tell the kind from the labels alone; `mixed` where a fair sample is not told from an editor's labels."""
     known, present = labels != UNKNOWN, labels == PRESENT
     if not known.any():

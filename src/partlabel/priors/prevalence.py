@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from partlabel.text import did_you_mean
+from partlabel.core.messages import did_you_mean
 
 Prevalence = Float[np.ndarray, " class"] | float
 COLUMNS = ("class", "share")

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int8
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 
 MOST_CELLS = 2_000_000
 """Cells that the likelihood is computed from; of larger tables a random share of the images."""
@@ -31,7 +31,7 @@ LIMIT = 30.0
 """Log-odds beyond which a probability is not told from 0 or 1."""
 
 
-class Spread(NamedTuple):
+class Uncertainty(NamedTuple):
     """Standard deviations, over classes, of the normal priors in log-odds.
 
     Attributes:
@@ -45,7 +45,7 @@ class Spread(NamedTuple):
     ratio: float = 1.0
 
 
-SPREAD = Spread()
+SPREAD = Uncertainty()
 
 
 class SelectionModel(NamedTuple):
@@ -85,7 +85,7 @@ def shift(
 def fit(
     scores: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
-    spread: Spread = SPREAD,
+    spread: Uncertainty = SPREAD,
     fair: bool = False,
     rate_present: Float[np.ndarray, " class"] | None = None,
     seed: int = 0,
@@ -162,7 +162,12 @@ class _Problem:
     """
 
     def __init__(
-        self, scores: np.ndarray, labels: np.ndarray, spread: Spread, fair: bool, given: np.ndarray | None
+        self,
+        scores: np.ndarray,
+        labels: np.ndarray,
+        spread: Uncertainty,
+        fair: bool,
+        given: np.ndarray | None,
     ) -> None:
         self.z = scores.astype(np.float64)
         self.present, self.absent = labels == PRESENT, labels == ABSENT

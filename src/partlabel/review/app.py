@@ -11,15 +11,15 @@ from fastapi import FastAPI, Form, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
-from partlabel import pictures
+from partlabel.core.access_control import Guard
+from partlabel.reporting import thumbnails
 from partlabel.review.events import Answer
-from partlabel.review.guard import Guard
+from partlabel.review.ordering import ORDERS, Order
 from partlabel.review.pages import LARGE, Pages, Photos, by_htmx, jpeg_response
-from partlabel.review.questions import ORDERS, Order
 from partlabel.review.session import ANYTHING, Question, Session, Wish
 
 if TYPE_CHECKING:
-    from partlabel.report import Example
+    from partlabel.reporting.run_report import Example
 
 WORDS = {"present": "yes", "absent": "no", "skip": "skipped"}
 ORDER_WORDS = {
@@ -54,7 +54,7 @@ class Gaze:
             return self._kept[row]
 
 
-class Asked(BaseModel):
+class QuestionRequest(BaseModel):
     """What a request wishes to be asked, in its address or its form; what it leaves out is as the review has it."""
 
     order: Order | None = None
@@ -64,7 +64,7 @@ class Asked(BaseModel):
     skipped: bool = False
 
 
-class Answered(Asked):
+class Answered(QuestionRequest):
     """An answer, and what is wished for next."""
 
     ask: str = Field(min_length=1, max_length=64)
@@ -73,8 +73,8 @@ class Answered(Asked):
     what: Answer
 
 
-InAddress = Annotated[Asked, Query()]
-InForm = Annotated[Asked, Form()]
+InAddress = Annotated[QuestionRequest, Query()]
+InForm = Annotated[QuestionRequest, Form()]
 
 
 def create(
@@ -197,7 +197,7 @@ class Answers(Pages):
             maps = None if image is None else self.session.gaze(row).attention
         if image is None or maps is None:
             raise nothing
-        return jpeg_response(pictures.jpeg(pictures.lit(image, maps[column])))
+        return jpeg_response(thumbnails.jpeg(thumbnails.lit(image, maps[column])))
 
     def _shown(
         self, request: Request, desk: str, who: str, wish: Wish, question: Question | None, word: str = ""
@@ -221,7 +221,7 @@ class Answers(Pages):
         """Without scripts: the whole page again."""
         return self.with_desk(request, RedirectResponse(f"/?{_query(wish)}", 303), desk)
 
-    def _wish(self, asked: Asked) -> Wish:
+    def _wish(self, asked: QuestionRequest) -> Wish:
         usual = self.usual
         cls = usual.cls if asked.cls is None else asked.cls
         return Wish(

@@ -82,7 +82,7 @@ SHEET_COLUMNS = "id, at, who, desk, image, outcome, undoes"
 _MEND = "move it away to begin anew"
 
 
-class Decisions:
+class DecisionLog:
     """The file of events and leases. Any number of threads and processes may have it open.
 
     Args:
@@ -304,7 +304,7 @@ class Decisions:
 
 
 @contextmanager
-def copied(path: Path) -> "Iterator[Decisions]":
+def copied(path: Path) -> "Iterator[DecisionLog]":
     """Open a copy of a file of decisions; the file is not changed, and its folder need not be writable.
 
     Args:
@@ -320,7 +320,7 @@ def copied(path: Path) -> "Iterator[Decisions]":
         for suffix in ("", "-wal"):
             if (beside := path.with_name(path.name + suffix)).exists():
                 shutil.copyfile(beside, copy.with_name(copy.name + suffix))
-        decisions = Decisions(copy, name=path)
+        decisions = DecisionLog(copy, name=path)
         try:
             yield decisions
         finally:

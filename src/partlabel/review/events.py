@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 
 Answer = Literal["present", "absent", "skip"]
 Outcome = Literal["complete", "known", "skip"]

@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 
-from partlabel.codes import UNKNOWN
-from partlabel.data.aside import written_aside
-from partlabel.data.origins import Origins
-from partlabel.data.table import LabelTable, frozen
+from partlabel.core.files import atomic_write
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.tables.label_table import LabelTable, made_read_only
+from partlabel.data.tables.provenance import Origins
 from partlabel.review.events import CODES, Tally
 
 Disputed = Literal["later", "blank"]
@@ -114,7 +114,7 @@ def merge(
             if before != "unknown":
                 disputes.append(Said(*cell, THE_TABLE, before, "", stands))
             disputes += [Said(*cell, said.who, said.what, said.at, stands) for said in sides]
-    filled = table.with_labels(frozen(labels)).with_origins(_origins(table, deciders))
+    filled = table.with_labels(made_read_only(labels)).with_origins(_origins(table, deciders))
     marked = table.calibration or (False,) * len(table)
     marks = [
         mark or (image in complete and image in asked)
@@ -145,6 +145,6 @@ def _origins(table: LabelTable, deciders: Mapping[tuple[int, int], str]) -> Orig
 def save_disputes(disputes: list[Said], path: Path) -> Path:
     """Write disagreements as CSV, a line a side."""
     columns = ["image", "class", *Said._fields[2:]]
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         pl.DataFrame(disputes, schema=dict.fromkeys(columns, pl.String), orient="row").write_csv(aside)
     return path

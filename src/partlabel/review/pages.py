@@ -14,11 +14,11 @@ from fastapi import FastAPI, Form, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from partlabel import pictures
-from partlabel.data.table import LabelTable
+from partlabel.core.access_control import HEADERS, Guard, from_elsewhere
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.reporting import thumbnails
+from partlabel.reporting.jinja import templates
 from partlabel.review.decisions import new_name
-from partlabel.review.guard import HEADERS, Guard, from_elsewhere
-from partlabel.templating import templates
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -80,7 +80,7 @@ class Pages:
         app.post("/who")(self.set_who)
         app.get("/photo/{row}")(self.photo)
         app.get("/static/report.css")(self.colours)
-        app.mount("/static", StaticFiles(packages=[("partlabel", "static")]))
+        app.mount("/static", StaticFiles(packages=[("partlabel.reporting", "static")]))
         return app
 
     async def checked(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -122,7 +122,7 @@ class Pages:
         image = self.image(row, SMALL if small else LARGE)
         if image is None:
             raise HTTPException(404, f"{self.photos.table.images[row]} cannot be read")
-        return jpeg_response(pictures.jpeg(image, 75 if small else 88))
+        return jpeg_response(thumbnails.jpeg(image, 75 if small else 88))
 
     def colours(self) -> Response:
         """Those of all pages of this package."""
@@ -131,7 +131,7 @@ class Pages:
     def image(self, row: int, side: int) -> "Image | None":
         """An image of the table, its longer side at most `side` pixels; None if it cannot be read."""
         try:
-            return pictures.read_small(self.photos.path(row), side)
+            return thumbnails.read_small(self.photos.path(row), side)
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
 

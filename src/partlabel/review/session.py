@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.completion import Completion
-from partlabel.data.table import LabelTable
-from partlabel.review import questions, reasons
-from partlabel.review.decisions import Decisions, new_name
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.posthoc.label_completion import Completion
+from partlabel.review import explanations, ordering
+from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Event, Tally
-from partlabel.review.looked import Looked
-from partlabel.review.questions import Key, Order
-from partlabel.review.reasons import Alike, Company, Habits, Vote
+from partlabel.review.explanations import Company, Habits, SimilarImages, Vote
+from partlabel.review.ordering import Key, Order
+from partlabel.review.predictions_cache import Looked
 
 if TYPE_CHECKING:
-    from partlabel.report import Example
+    from partlabel.reporting.run_report import Example
 
 MOST_PAIRS = 3
 SEED = 0
@@ -88,10 +88,10 @@ class Why(NamedTuple):
     pairs: list[tuple[str, float]]
     votes: list[Vote]
     alone: float
-    alike: Alike
+    alike: SimilarImages
 
 
-class Progress(NamedTuple):
+class ReviewProgress(NamedTuple):
     """How far a review is.
 
     Attributes:
@@ -126,7 +126,7 @@ class Session:
         self,
         table: LabelTable,
         looked: Looked,
-        decisions: Decisions,
+        decisions: DecisionLog,
         completion: Completion | None = None,
         part: str | None = None,
         gaze: Callable[[int], "Example"] | None = None,
@@ -186,7 +186,7 @@ class Session:
                     askable[place] = False
             if not anew and own is not None and (place := self._place(own)) is not None and askable[place]:
                 return own
-            first = questions.first(self._key(wish.order), askable)
+            first = ordering.first(self._key(wish.order), askable)
             return None if first is None else self._cell(*first)
 
         with self._lock:
@@ -250,7 +250,7 @@ class Session:
         often, seldom = self.habits.company(labels, column)
         voted: list[Vote] = []
         if self.completion is not None:
-            voted = reasons.votes(self.completion.votes, logits, labels, column, self.table.classes)
+            voted = explanations.votes(self.completion.votes, logits, labels, column, self.table.classes)
         pairs: list[tuple[str, float]] = []
         together = None
         with suppress(OSError):  # the image vanished meanwhile; the page says so in its place
@@ -262,22 +262,24 @@ class Session:
                 (self.table.classes[other], float(together[column, other])) for other in there[:MOST_PAIRS]
             ]
         alone = float(1 / (1 + np.exp(-float(logits[column]))))
-        near = reasons.alike(self.looked.features, row, np.ascontiguousarray(self.labels[:, column]))
+        near = explanations.similar_images(
+            self.looked.features, row, np.ascontiguousarray(self.labels[:, column])
+        )
         return Why(often, seldom, pairs, voted, alone, near)
 
-    def progress(self, who: str, wish: Wish) -> Progress:
+    def progress(self, who: str, wish: Wish) -> ReviewProgress:
         """How far it is."""
         with self._lock:
             self.follow()
             decided = int((self.blank & (self.labels != UNKNOWN)).sum())
             left = int(self._askable(who, wish).sum())
-            return Progress(int(self.blank.sum()), decided, left, self.tally.counts())
+            return ReviewProgress(int(self.blank.sum()), decided, left, self.tally.counts())
 
     def _askable(self, who: str, wish: Wish) -> Bool[np.ndarray, "image class"]:
         """What a person may be asked: blanks without an answer, that they wish for and have not skipped."""
         askable = self.blank & (self.labels == UNKNOWN)
         if (wish.low, wish.high) != (0.0, 1.0):
-            askable &= questions.between(self.probability, wish.low, wish.high)
+            askable &= ordering.between(self.probability, wish.low, wish.high)
         if wish.cls:
             askable &= np.array([name == wish.cls for name in self.table.classes])
         if not wish.skipped:
@@ -288,13 +290,13 @@ class Session:
 
     def _key(self, order: Order) -> Key:
         if order not in self._keys:
-            self._keys[order] = questions.key(order, self._finite(), self.blank, SEED)
+            self._keys[order] = ordering.key(order, self._finite(), self.blank, SEED)
         return self._keys[order]
 
-    def _finite(self) -> questions.Probability:
+    def _finite(self) -> ordering.Probability:
         return np.nan_to_num(self.probability, nan=0.0)
 
-    def _said(self, rows: np.ndarray) -> questions.Probability:
+    def _said(self, rows: np.ndarray) -> ordering.Probability:
         """Probabilities of some images, their known labels having voted."""
         logits = self.looked.logits[rows]
         if self.completion is not None:
@@ -307,9 +309,9 @@ class Session:
         if self.completion is None:
             return
         self.probability[rows] = self._said(rows)
-        for order in questions.OF_ITSELF:
+        for order in ordering.OF_ITSELF:
             if order in self._keys:
-                self._keys[order][rows] = questions.key(order, self._finite()[rows], self.blank[rows])
+                self._keys[order][rows] = ordering.key(order, self._finite()[rows], self.blank[rows])
 
     def _place(self, cell: Cell) -> tuple[int, int] | None:
         if cell.image not in self._rows or cell.cls not in self._columns:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
+from partlabel.core.access_control import Guard
 from partlabel.review.events import Answer
-from partlabel.review.guard import Guard
 from partlabel.review.pages import Pages, Photos, by_htmx
 from partlabel.review.sheets import Photo, Sheets
 

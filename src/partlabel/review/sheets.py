@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from partlabel.codes import UNKNOWN
-from partlabel.data.table import LabelTable
-from partlabel.review.decisions import Decisions, new_name
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Sheet
 
 WHOLE = ""
@@ -83,7 +83,7 @@ class Sheets:
     def __init__(
         self,
         table: LabelTable,
-        decisions: Decisions,
+        decisions: DecisionLog,
         wanted: int,
         readable: Callable[[int], bool] = lambda row: True,
         part: str | None = None,
@@ -249,6 +249,6 @@ def draw(table: LabelTable, part: str | None, seed: int) -> list[int]:
     return sorted(np.flatnonzero(inside).tolist(), key=key)
 
 
-def complete(decisions: Decisions) -> frozenset[str]:
+def complete(decisions: DecisionLog) -> frozenset[str]:
     """The images of the calibration set: drawn at random, and every class answered or known."""
     return frozenset(sheet.image for sheet in decisions.sheets() if sheet.outcome != "skip")

@@ -15,25 +15,25 @@ import torch
 from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
-from partlabel import metrics
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.config import TrainingConfig
-from partlabel.data import statistics
-from partlabel.data.aside import written_aside
-from partlabel.data.module import Batches
-from partlabel.data.table import LabelTable
-from partlabel.fitting import frozen, plain_view
-from partlabel.methods import Batch, Progress
+from partlabel.core.files import atomic_write
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.progress_bar import track
+from partlabel.core.types import Batch, Progress
+from partlabel.data.images.loader import Batches
+from partlabel.data.tables import statistics
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.evaluation import metrics
 from partlabel.methods.bce import BCE
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads import Head
-from partlabel.optimisation import optimizer, schedule
-from partlabel.progress import track
-from partlabel.review import questions
-from partlabel.review.questions import Order
+from partlabel.review import ordering
+from partlabel.review.ordering import Order
+from partlabel.training.config import TrainingConfig
+from partlabel.training.optimizer import optimizer, schedule
+from partlabel.training.pipeline import frozen_backbone, plain_view
 
-Features = Float[Tensor, "image channel 1 1"]
+SimulationFeatures = Float[Tensor, "image channel 1 1"]
 SIZE = 224
 ORDERS: tuple[Order, ...] = ("random", "uncertain", "surest", "class")
 
@@ -64,9 +64,9 @@ class Given(NamedTuple):
     """What is the same for all orders: the features and the true labels of both parts."""
 
     classes: tuple[str, ...]
-    train: Features
+    train: SimulationFeatures
     truth: Int8[np.ndarray, "image class"]
-    test: Features
+    test: SimulationFeatures
     test_labels: Int8[np.ndarray, "test class"]
 
 
@@ -88,7 +88,7 @@ def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path |
             "table in which all is known"
         )
     rank = heads.get(head).covariance_rank
-    backbone = frozen(train, rank, size=SIZE, pool=1 if rank else SIZE // 32, cache_dir=cache_dir)
+    backbone = frozen_backbone(train, rank, size=SIZE, pool=1 if rank else SIZE // 32, cache_dir=cache_dir)
     both = []
     for part in (train, test):
         (view,) = plain_view(backbone, part, SIZE, cache_dir)
@@ -96,7 +96,7 @@ def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path |
     return Given(table.classes, both[0], train.labels, both[1], test.labels)
 
 
-def run(
+def simulate_orders(
     given: Given,
     order: Order,
     seed: int,
@@ -130,15 +130,15 @@ def run(
         share = float((labels != UNKNOWN).mean())
         yield Point(seed, order, number, asked, share, present, test.map)
         blank = labels == UNKNOWN
-        key = questions.key(order, said, blank, seed=1000 * seed + number)
-        places = questions.in_order(key, blank)[:batch]
+        key = ordering.key(order, said, blank, seed=1000 * seed + number)
+        places = ordering.in_order(key, blank)[:batch]
         labels.ravel()[places] = given.truth.ravel()[places]
         asked += len(places)
         present += int((given.truth.ravel()[places] == PRESENT).sum())
 
 
 def fitted(
-    images: Features,
+    images: SimulationFeatures,
     labels: Int8[np.ndarray, "image class"],
     classes: Sequence[str],
     head: str,
@@ -181,13 +181,13 @@ def simulate(
     return [
         point
         for order, seed in track(wanted, "Asking")
-        for point in run(given, order, seed, known, batch, rounds, head, config)
+        for point in simulate_orders(given, order, seed, known, batch, rounds, head, config)
     ]
 
 
-def save(points: Sequence[Point], path: Path) -> Path:
+def save_points(points: Sequence[Point], path: Path) -> Path:
     """Write points as CSV."""
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         pl.DataFrame(points, schema=list(Point._fields), orient="row").with_columns(
             pl.col("known", "map").round(5)
         ).write_csv(aside)
@@ -256,6 +256,6 @@ def draw(points: Sequence[Point], path: Path) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3, lw=0.6)
     axes.legend(frameon=False)
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         figure.savefig(aside, dpi=130)
     return path

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int8
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 
 MOSTLY_PRESENT = 0.25
 """Share of presences among the known labels from which they are taken for an editor's tags."""

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from partlabel import methods
-from partlabel.labels import Labels
+from partlabel.core.targets import Labels
 from partlabel.methods import Method
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes

@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from partlabel.calibration import calibrate
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.labels import Labels
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
+from partlabel.evaluation.calibration import calibrate
 
 Criterion = Callable[[Float[Tensor, "image class"], Labels], float]
 FEW = 10.0

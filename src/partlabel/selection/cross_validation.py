@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from partlabel.codes import ABSENT, PRESENT
-from partlabel.labels import Labels, Targets
+from partlabel.core.labels import ABSENT, PRESENT
+from partlabel.core.targets import Labels, Targets
 from partlabel.methods import Method
 from partlabel.nn.heads import Head
 from partlabel.nn.heads.average import Average

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from partlabel.labels import Targets
+from partlabel.core.targets import Targets
 
 EPSILON = 1e-5
 """Added to variances, as batch normalisation does."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from partlabel.data.aside import written_aside
+from partlabel.core.files import atomic_write, read_tensors, write_json
 from partlabel.methods import Method
-from partlabel.run import read_tensors, write_json
 from partlabel.selection.candidates import Candidate
 from partlabel.selection.table import candidates_table
 
@@ -86,7 +85,7 @@ def save_out_of_fold(path: Path, logits: Float[np.ndarray, "image class"]) -> No
     """Write out-of-fold logits, rows in the order of part `train` of the run's table."""
     from safetensors.numpy import save_file
 
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         save_file({"logits": np.ascontiguousarray(logits, np.float32)}, aside)
 
 

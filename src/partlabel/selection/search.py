@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from partlabel import methods
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.labels import Labels
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.progress_bar import track
+from partlabel.core.targets import Labels
 from partlabel.methods import Method
-from partlabel.progress import track
 from partlabel.selection.advice import kind_of
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
 from partlabel.selection.criteria import Criterion, unexplained, unexplained_by_class

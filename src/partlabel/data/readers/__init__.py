@@ -22,11 +22,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from partlabel.core.errors import naming
+from partlabel.core.fixes import Argument, InputError, MissingError
+from partlabel.core.messages import did_you_mean, some
 from partlabel.data.readers._roles import Understood
-from partlabel.data.table import Absent, LabelTable
-from partlabel.errors import naming
-from partlabel.fixes import Argument, InputError, MissingError
-from partlabel.text import did_you_mean, some
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 __all__ = ["absence", "all_options", "get", "names", "read", "recognise", "understood"]
 

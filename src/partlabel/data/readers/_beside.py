@@ -12,22 +12,22 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from partlabel.data.listing import images_in
-from partlabel.data.part_names import part_of_path
-from partlabel.text import some
+from partlabel.core.messages import some
+from partlabel.data.images.listing import images_in
+from partlabel.data.tables.part_names import part_of_path
 
 _ONLY_KIND = {"images", "image", "img", "imgs", "jpegimages", "labels", "label", "annotations", "annotation"}
 _ONLY_KIND |= {"xml", "xmls", "json", "txt"}
 
 
-class Pair(NamedTuple):
+class LabelledImage(NamedTuple):
     """An image and its label file; None where it has none."""
 
     image: str
     file: Path | None
 
 
-def pairs(path: Path, images: Path | None, suffix: str, others: Collection[str] = ()) -> list[Pair]:
+def pairs(path: Path, images: Path | None, suffix: str, others: Collection[str] = ()) -> list[LabelledImage]:
     """Find the label file of every image.
 
     Args:
@@ -50,7 +50,7 @@ def pairs(path: Path, images: Path | None, suffix: str, others: Collection[str] 
         raise ValueError(f"{path}: no {suffix} file in this folder or below")
     of_key = _by_key(path, files, lambda file: _stem(file))
     _refuse_twins(root, listed, of_key)
-    found = [Pair(image, _file_of(path, image, of_key)) for image in listed]
+    found = [LabelledImage(image, _file_of(path, image, of_key)) for image in listed]
     tell_unused(path, root, files, {pair.file for pair in found})
     return found
 

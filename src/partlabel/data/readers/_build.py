@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.origins import NOT_MENTIONED, Origins
-from partlabel.data.part_names import part_names
-from partlabel.data.paths import resolve
-from partlabel.data.table import Absent, LabelTable, frozen
-from partlabel.fixes import Argument, InputError
-from partlabel.text import some
+from partlabel.core.fixes import Argument, InputError
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import some
+from partlabel.data.images.paths import resolve
+from partlabel.data.tables.label_table import Absent, LabelTable, made_read_only
+from partlabel.data.tables.part_names import part_names
+from partlabel.data.tables.provenance import NOT_MENTIONED, Origins
 
 
-def build(
+def build_table(
     source: Path,
     images: Sequence[str],
     classes: Sequence[str],
@@ -72,7 +72,7 @@ def build(
                 origins = _by_rule(origins, blank)
             labels[blank] = ABSENT
         split = None if split is None else tuple(split)
-        table = LabelTable(tuple(images), tuple(classes), frozen(labels), split, root)
+        table = LabelTable(tuple(images), tuple(classes), made_read_only(labels), split, root)
         return table if origins is None else table.with_origins(origins)
     except InputError as error:
         raise error.after(f"{source}: ") from None

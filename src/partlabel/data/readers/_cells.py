@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from partlabel.fixes import InputError, ReaderArgument
+from partlabel.core.fixes import InputError, ReaderArgument
 
 NULLS = ("nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null", "nil", "-")
 """Words for a missing value, in lower case."""

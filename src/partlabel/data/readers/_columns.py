@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from partlabel.data.checks import repeated
-from partlabel.data.lines import not_utf8
-from partlabel.errors import first_line
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import did_you_mean, some
+from partlabel.core.errors import first_line
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.messages import did_you_mean, some
+from partlabel.core.text_files import not_utf8
+from partlabel.data.tables.validation import repeated
 
 TABLES = (".csv", ".tsv", ".parquet")
 T = TypeVar("T")

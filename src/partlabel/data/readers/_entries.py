@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.messages import did_you_mean, some
 from partlabel.data.readers import _json, _names, _roles
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers._cells import Names, Reading
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import did_you_mean, some
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 Entry = tuple[str, Any]
 """Where in the file an object is, and the object."""

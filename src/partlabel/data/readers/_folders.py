@@ -6,11 +6,11 @@ import warnings
 from itertools import islice
 from pathlib import Path
 
-from partlabel.data.listing import is_photo
-from partlabel.data.part_names import PARTS, part_name
+from partlabel.core.fixes import Argument, InputWarning
+from partlabel.core.messages import some
+from partlabel.data.images.listing import is_photo
 from partlabel.data.readers import _json, _xml
-from partlabel.fixes import Argument, InputWarning
-from partlabel.text import some
+from partlabel.data.tables.part_names import PARTS, part_name
 
 Pieces = tuple[str | Argument, ...]
 _BOX = re.compile(rb"\s*\d+(\s+[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){4,}\s*")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from partlabel.fixes import InputError, ReaderArgument
+from partlabel.core.fixes import InputError, ReaderArgument
 
 Hierarchy = Literal["leaf", "parents", "path"]
 """`leaf`: the last name of a path; `parents`: that and all names above it; `path`: the whole path as one name."""

@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._cells import Names, Reading, looks_multi_hot
 from partlabel.data.readers._wide import MinusOne
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import some
 
 Coding = Literal["ids", "multi_hot"]
 

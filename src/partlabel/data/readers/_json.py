@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from partlabel.fixes import Argument
-from partlabel.text import did_you_mean, some
+from partlabel.core.fixes import Argument
+from partlabel.core.messages import did_you_mean, some
 
 _START = 1 << 16  # bytes
 TOO_DEEP = "its brackets are nested too deep"

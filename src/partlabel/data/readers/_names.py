@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.origins import NOT_MENTIONED, Origins
-from partlabel.data.readers._build import build
+from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import did_you_mean, some
+from partlabel.data.readers._build import build_table
 from partlabel.data.readers._cells import is_null, refuse_implausible
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, InputWarning, ReaderArgument
-from partlabel.text import did_you_mean, some
+from partlabel.data.tables.label_table import Absent, LabelTable
+from partlabel.data.tables.provenance import NOT_MENTIONED, Origins
 
 
 class Found(NamedTuple):
@@ -79,7 +79,7 @@ def table(
         labels[row, [number[name] for name in each.absent]] = ABSENT
         labels[row, [number[name] for name in each.present]] = PRESENT
     origins = _origins(found, columns, labels)
-    return build(
+    return build_table(
         source, [each.image for each in found], columns, labels, split=split, root=root, origins=origins
     )
 

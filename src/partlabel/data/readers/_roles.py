@@ -9,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from partlabel.data.part_names import PARTS, part_name
-from partlabel.data.paths import in_folder
+from partlabel.core.fixes import Argument, InputError, ReaderArgument
+from partlabel.core.messages import some
+from partlabel.data.images.paths import in_folder
 from partlabel.data.readers import _columns
 from partlabel.data.readers._cells import is_null
-from partlabel.fixes import Argument, InputError, ReaderArgument
-from partlabel.text import some
+from partlabel.data.tables.part_names import PARTS, part_name
 
 IMAGES = (
     *(
@@ -86,7 +86,7 @@ _MOST = 200  # columns that are looked at for file names
 _WEAK = ("id", "name")
 _CODES = {"", "0", "1", "0.0", "1.0", "true", "false", "True", "False", "TRUE", "FALSE"}
 
-Kind = Literal["wide_csv", "long_csv", "hugging_face", "open_images", "label_studio_csv"]
+TableKind = Literal["wide_csv", "long_csv", "hugging_face", "open_images", "label_studio_csv"]
 
 
 @lru_cache(1 << 16)
@@ -95,7 +95,7 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_\-./]+", "", name).lower()
 
 
-def kind(path: Path, separator: str | None = None) -> Kind | None:
+def kind(path: Path, separator: str | None = None) -> TableKind | None:
     """Find which reader a table is for, by its header and the first cells of its columns; None if it is no table.
 
     Raises:
@@ -322,7 +322,7 @@ def _refuse_both(
         )
 
 
-def _of_codes(path: Path, names: Sequence[str], others: Sequence[int], separator: str | None) -> Kind:
+def _of_codes(path: Path, names: Sequence[str], others: Sequence[int], separator: str | None) -> TableKind:
     """Find what a table without class names is; a column called `label` beside no class may hold numbers of classes.
 
     Raises:

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.checks import CALIBRATION, COMPANIONS, SOURCE
-from partlabel.data.origins import MOST, Origins
+from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._cells import NULLS
-from partlabel.fixes import InputError, InputWarning, ReaderArgument
-from partlabel.text import some
+from partlabel.data.tables.provenance import MOST, Origins
+from partlabel.data.tables.validation import CALIBRATION, COMPANIONS, SOURCE
 
 MinusOne = Literal["unknown", "absent"]
 WRONG = -128
@@ -48,7 +48,7 @@ _MEANING = {
 }
 
 
-class Layout(NamedTuple):
+class WideLayout(NamedTuple):
     """Which columns of a file are what, by position.
 
     Attributes:
@@ -89,7 +89,7 @@ class Layout(NamedTuple):
         leave_out: Sequence[str] = (),
         split_column: str | None = None,
         minus_one: MinusOne | None = None,
-    ) -> "Layout":
+    ) -> "WideLayout":
         """Find what the columns are by their names, and by their cells where names do not tell."""
         names = _columns.header(path, separator)
         place = {name: position for position, name in enumerate(names)}
@@ -281,7 +281,7 @@ class _Wrong(NamedTuple):
         return ", ".join(cells) + (f" and {more} more" if more > 0 else "")
 
 
-def _wrong_cells(layout: Layout) -> InputError:
+def _wrong_cells(layout: WideLayout) -> InputError:
     """Say which cells are no labels: the file is read again, for all columns that are no classes are named at once."""
     wrong = _find_wrong(layout)
     no_classes = [each for each in wrong if each.is_no_class]
@@ -294,7 +294,7 @@ def _wrong_cells(layout: Layout) -> InputError:
     return InputError(*said)
 
 
-def _find_wrong(layout: Layout) -> list[_Wrong]:
+def _find_wrong(layout: WideLayout) -> list[_Wrong]:
     """Of every class, the cells that are no labels."""
     number = np.zeros(len(layout.classes), int)
     others = np.zeros(len(layout.classes), int)
@@ -319,7 +319,7 @@ def _find_wrong(layout: Layout) -> list[_Wrong]:
     ]
 
 
-def _of_columns(layout: Layout, wrong: Sequence[_Wrong]) -> list[object]:
+def _of_columns(layout: WideLayout, wrong: Sequence[_Wrong]) -> list[object]:
     """Columns that hold no labels: what to do if they are no classes, or hold the names of classes."""
     names = [each.name for each in wrong]
     one = len(names) == 1

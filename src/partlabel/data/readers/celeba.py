@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.lines import lines_of
-from partlabel.data.readers._build import build
-from partlabel.data.table import Absent, LabelTable
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.text_files import lines_of
+from partlabel.data.readers._build import build_table
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "absent is -1 (or 0), unless -1 is said to mean unknown",
@@ -69,4 +69,4 @@ def read(
             raise ValueError(f"{path}: line {row + 3} ({cells[0]}): {wrong[0]!r} is none of 1, 0 and -1")
         images_listed.append(cells[0].strip())
         labels[row] = [codes[cell] for cell in cells[1:]]
-    return build(path, images_listed, classes, labels, absent=absent, root=images or path.parent)
+    return build_table(path, images_listed, classes, labels, absent=absent, root=images or path.parent)

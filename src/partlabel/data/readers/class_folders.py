@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from partlabel.data.listing import images_in
-from partlabel.data.part_names import PARTS, part_name
+from partlabel.core.messages import some
+from partlabel.data.images.listing import images_in
 from partlabel.data.readers import _names
 from partlabel.data.readers._build import require_absent
-from partlabel.data.table import Absent, LabelTable
-from partlabel.text import some
+from partlabel.data.tables.label_table import Absent, LabelTable
+from partlabel.data.tables.part_names import PARTS, part_name
 
 ABSENCE = {
     "unknown": "a folder says only what is present; whether an image shows other classes is unknown",

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.data.checks import repeated
+from partlabel.core.fixes import InputError
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.messages import some
 from partlabel.data.readers import _json
-from partlabel.data.readers._build import build, require_absent
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError
-from partlabel.text import some
+from partlabel.data.readers._build import build_table, require_absent
+from partlabel.data.tables.label_table import Absent, LabelTable
+from partlabel.data.tables.validation import repeated
 
 _ID = (int, float, str)
 _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
@@ -59,7 +59,7 @@ def read(path: Path, images: Path | None = None, absent: Absent | None = None) -
     labels[at] = PRESENT
     listed = [image["file_name"] for image in content["images"]]
     classes = [str(kind["name"]).strip() for kind in kinds]
-    return build(path, listed, classes, labels, absent=absent, root=images)
+    return build_table(path, listed, classes, labels, absent=absent, root=images)
 
 
 def _content(path: Path) -> dict[str, list[dict[str, Any]]]:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from partlabel.data.readers import _names, _xml
 from partlabel.data.readers._build import require_absent
-from partlabel.data.table import Absent, LabelTable
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 _SHAPES = ("tag", "box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
 ABSENCE = {

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from partlabel.data.part_names import PARTS, part_names
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.messages import did_you_mean, some
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import did_you_mean, some
+from partlabel.data.tables.label_table import Absent, LabelTable
+from partlabel.data.tables.part_names import PARTS, part_names
 
 ABSENCE = {
     "unknown": "absent is what the field of absent labels lists, if there is one; a label in neither field is unknown",

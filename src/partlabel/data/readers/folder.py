@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from partlabel.codes import UNKNOWN
-from partlabel.data.lines import listed_in
-from partlabel.data.listing import images_in
+from partlabel.core.fixes import Argument, InputError, ReaderArgument
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.text_files import listed_in
+from partlabel.data.images.listing import images_in
 from partlabel.data.readers import _folders, celeba
-from partlabel.data.readers._build import build
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import Argument, InputError, ReaderArgument
+from partlabel.data.readers._build import build_table
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 _MORE = re.compile(
     r"\.(jpe?g|png|webp|bmp|gif|tiff?)[\s,;:]+(?!.*\.(jpe?g|png|webp|bmp|gif|tiff?)$)\S", re.IGNORECASE
@@ -69,7 +69,7 @@ def read(
             )
         _refuse_labels(path, listed)
     labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)
-    return build(path, listed, classes, labels, root=root)
+    return build_table(path, listed, classes, labels, root=root)
 
 
 def _refuse_labels(path: Path, lines: Sequence[str]) -> None:

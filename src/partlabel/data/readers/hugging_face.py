@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.aside import written_aside
-from partlabel.data.part_names import PARTS, part_name
+from partlabel.core.files import atomic_write
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.readers import _json, _names, _roles
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers._hub import Coding, Layout, Options, written_names
 from partlabel.data.readers._wide import WRONG, MinusOne, codes
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
+from partlabel.data.tables.label_table import Absent, LabelTable
+from partlabel.data.tables.part_names import PARTS, part_name
 
 ABSENCE = {
     "unknown": "absent is what the column of absent labels lists, or what is 0 in multi_hot lists; what is not "
@@ -189,7 +189,7 @@ def _image(file: Path, where: str, value: Any, name: str, images: Path | None, f
                 ReaderArgument("extract", placeholder="FOLDER"),
             )
         if not target.is_file():
-            with written_aside(target) as aside:
+            with atomic_write(target) as aside:
                 aside.write_bytes(inside)
         return f"{name}{suffix}"
     if not isinstance(path, str) or (inside is not None and images is None):

@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from partlabel.data.lines import lines_of
+from partlabel.core.text_files import lines_of
 from partlabel.data.readers import _entries, _json
-from partlabel.data.table import Absent, LabelTable
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "absent is what a line's list 'absent' names; a class in neither list is unknown",

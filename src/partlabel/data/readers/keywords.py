@@ -13,13 +13,13 @@ from xml.etree import ElementTree
 
 from PIL import ExifTags, ImageFile, IptcImagePlugin
 
-from partlabel.data.listing import images_in
-from partlabel.data.opening import opened
-from partlabel.data.pixels import photo_formats
+from partlabel.core.progress_bar import track
+from partlabel.data.images.decode import photo_formats
+from partlabel.data.images.listing import images_in
+from partlabel.data.images.opening import opened
 from partlabel.data.readers import _hierarchy, _names
 from partlabel.data.readers._build import require_absent
-from partlabel.data.table import Absent, LabelTable
-from partlabel.progress import track
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "keywords say only what is present; a keyword that a photo does not have is unknown",

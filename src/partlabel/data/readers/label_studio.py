@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from partlabel.data.paths import in_folder
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.messages import did_you_mean, some
+from partlabel.data.images.paths import in_folder
 from partlabel.data.readers import _hierarchy, _json, _names
 from partlabel.data.readers._build import require_absent
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import did_you_mean, some
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 Disagree = Literal["unknown", "refuse"]
 ABSENCE = {
@@ -246,10 +246,10 @@ def together(
 
 def _image_of(address: str, images: Path | None) -> str:
     """The address as `build` resolves it; of an upload, which has letters before its name, the path."""
-    return address if images is not None and "/data/upload/" not in address else path_of(address, images)
+    return address if images is not None and "/data/upload/" not in address else local_path(address, images)
 
 
-def path_of(address: str, images: Path | None) -> str:
+def local_path(address: str, images: Path | None) -> str:
     """The path of an image: of local storage what `d=` says, of an upload its name, else the path of the address."""
     parts = urlsplit(address)
     if parts.path.endswith("/data/local-files/"):

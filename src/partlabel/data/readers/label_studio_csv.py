@@ -9,12 +9,12 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _hierarchy, _names, _roles
 from partlabel.data.readers._build import require_absent
-from partlabel.data.readers.label_studio import Disagree, path_of, together
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import some
+from partlabel.data.readers.label_studio import Disagree, local_path, together
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "only chosen names are known; what an annotation does not choose is unknown",
@@ -124,7 +124,7 @@ def _chosen(path: Path, row: int, cell: str) -> list[_hierarchy.Levels]:
 
 
 def _address(cell: str, images: Path | None) -> str:
-    return cell if images is not None and "/data/upload/" not in cell else path_of(cell, images)
+    return cell if images is not None and "/data/upload/" not in cell else local_path(cell, images)
 
 
 def _by_image(images: list[str]) -> Iterator[tuple[str, list[int]]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from partlabel.data.readers import _beside, _folders, _json, _names
 from partlabel.data.readers._build import require_absent
-from partlabel.data.table import Absent, LabelTable
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "labelme lists only what is present; a class without a shape, or a flag that is not ticked, is unknown",

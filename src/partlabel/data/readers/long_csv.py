@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import did_you_mean, some
 from partlabel.data.readers import _columns, _roles
-from partlabel.data.readers._build import build, require_absent
+from partlabel.data.readers._build import build_table, require_absent
 from partlabel.data.readers._cells import Names, Reading
 from partlabel.data.readers._roles import Understood
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, InputWarning, ReaderArgument
-from partlabel.text import did_you_mean, some
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "absent is what the column of absent classes lists, if there is one; a class in neither is unknown",
@@ -92,7 +92,7 @@ def read(
     for at, of in enumerate(pairs):
         _mark(path, labels, of, columns, PRESENT if at < len(layout.labels) else ABSENT)
     listed = rows.unique("row", keep="first", maintain_order=True)
-    return build(
+    return build_table(
         path,
         listed["image"].to_list(),
         columns,

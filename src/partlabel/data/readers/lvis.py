@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers.coco import numbers
-from partlabel.data.table import Absent, LabelTable
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "absent is what an image's neg_category_ids lists; a category in neither list is unknown",

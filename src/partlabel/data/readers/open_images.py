@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.lines import lines_of
-from partlabel.data.origins import Origins
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import did_you_mean, some
+from partlabel.core.text_files import lines_of
 from partlabel.data.readers import _columns
-from partlabel.data.readers._build import build
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import did_you_mean, some
+from partlabel.data.readers._build import build_table
+from partlabel.data.tables.label_table import Absent, LabelTable
+from partlabel.data.tables.provenance import Origins
 
 HEADER = ("ImageID", "Source", "LabelName", "Confidence")
 ABSENCE = {
@@ -87,7 +87,7 @@ def read(
     unsure[_cells(weak, listed, column_of)[1:]] = True
     origins = None if machine_from is None else _origins(labels.shape, row, column, human)
     split = listed["part"].to_list() if path.is_dir() else None
-    return build(
+    return build_table(
         path,
         listed["image"].to_list(),
         columns,

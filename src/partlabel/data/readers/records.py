@@ -8,9 +8,9 @@ lists of names, a text with marks between names, or a key for each class with 1,
 from collections.abc import Sequence
 from pathlib import Path
 
+from partlabel.core.fixes import InputError
 from partlabel.data.readers import _entries, _json
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "absent is what an object's list 'absent' names, or a class that is 0; what is not mentioned is unknown",

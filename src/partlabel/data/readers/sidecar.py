@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from partlabel.data.lines import lines_of
-from partlabel.data.listing import images_in
+from partlabel.core.fixes import Argument, InputError, ReaderArgument
+from partlabel.core.messages import some
+from partlabel.core.text_files import lines_of
+from partlabel.data.images.listing import images_in
 from partlabel.data.readers import _beside, _folders, _json, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers._cells import fault_of
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import Argument, InputError, ReaderArgument
-from partlabel.text import some
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "absent is what a JSON beside an image says is absent; a class that is not mentioned is unknown",

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from partlabel.codes import PRESENT, UNKNOWN
-from partlabel.data.lines import listed_in
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.messages import some
+from partlabel.core.text_files import listed_in
 from partlabel.data.readers import _json
-from partlabel.data.readers._build import build, require_absent
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import some
+from partlabel.data.readers._build import build_table, require_absent
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 INDEX = "vg_category_500_labels_index.json"
 _LISTS = {"train": "train_list_500.txt", "test": "test_list_500.txt"}
@@ -72,7 +72,7 @@ def read(
     names = _class_names(path, below, classes)
     labels = _labels(index, known, listed, below)
     split = [part for part, of_part in members.items() for _ in of_part] if path.is_dir() else None
-    return build(path, _found(listed, images), names, labels, absent=absent, split=split, root=images)
+    return build_table(path, _found(listed, images), names, labels, absent=absent, split=split, root=images)
 
 
 def _index(file: Path) -> dict[str, list[Any]]:

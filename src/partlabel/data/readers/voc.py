@@ -12,14 +12,14 @@ from typing import Literal
 
 import numpy as np
 
-from partlabel.codes import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.lines import lines_of, listed_in
-from partlabel.data.part_names import PARTS, TEST, part_name
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import did_you_mean, some
+from partlabel.core.text_files import lines_of, listed_in
 from partlabel.data.readers import _xml
-from partlabel.data.readers._build import build, require_absent
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import did_you_mean, some
+from partlabel.data.readers._build import build_table, require_absent
+from partlabel.data.tables.label_table import Absent, LabelTable
+from partlabel.data.tables.part_names import PARTS, TEST, part_name
 
 Difficult = Literal["absent", "unknown", "present"]
 _DIFFICULT = {"absent": ABSENT, "unknown": UNKNOWN, "present": PRESENT}
@@ -75,7 +75,7 @@ def read(
         columns, labels = _from_txt(main, members, classes, doubtful)
     split = [name for name in sets for _ in members[name]]
     root = images or (path / "JPEGImages" if (path / "JPEGImages").is_dir() else None)
-    return build(path, ids, columns, labels, split=split, root=root, suffix=".jpg")
+    return build_table(path, ids, columns, labels, split=split, root=root, suffix=".jpg")
 
 
 def _sets(main: Path) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from partlabel.data.readers import _beside, _folders, _names, voc
 from partlabel.data.readers._build import require_absent
-from partlabel.data.table import Absent, LabelTable
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "XML lists only what is present; a class without an object is unknown",
@@ -59,7 +59,7 @@ def read(
     return _names.table(path, found, classes, absent, images or path, split)
 
 
-def _found(pair: _beside.Pair, difficult: voc.Difficult | None) -> _names.Found:
+def _found(pair: _beside.LabelledImage, difficult: voc.Difficult | None) -> _names.Found:
     if pair.file is None:
         return _names.Found(pair.image, (), looked=False)
     objects = voc.objects(pair.file)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from partlabel.data.readers import _roles
-from partlabel.data.readers._build import build
+from partlabel.data.readers._build import build_table
 from partlabel.data.readers._roles import Understood
-from partlabel.data.readers._wide import Block, Layout, MinusOne
-from partlabel.data.table import Absent, LabelTable
+from partlabel.data.readers._wide import Block, MinusOne, WideLayout
+from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "absent is a cell of 0 (or false); a blank is unknown",
@@ -59,7 +59,7 @@ def read(
     Warns:
         UserWarning: A column of row numbers is left out.
     """
-    layout = Layout.of(path, images, image_column, separator, leave_out, split_column, minus_one)
+    layout = WideLayout.of(path, images, image_column, separator, leave_out, split_column, minus_one)
     found = list(layout.blocks())
     layout.warn()
     listed = [image for block in found for image in block.images]
@@ -70,7 +70,7 @@ def read(
     codes = [block.codes for block in found if block.codes is not None]
     marks = [mark for block in found for mark in block.marks] if layout.calibration is not None else None
     del found  # half of what is held
-    return build(
+    return build_table(
         path,
         listed,
         layout.class_names,
@@ -92,7 +92,7 @@ def understood(path: Path, images: Path | None = None, **options: Any) -> Unders
         **options: As `read`.
     """
     options.pop("suffix", None)
-    layout = Layout.of(path, images, **options)
+    layout = WideLayout.of(path, images, **options)
     left_out = [layout.names[at] for at in (*layout.row_numbers, *layout.left_out)]
     return Understood(
         layout.names[layout.image], None if layout.split is None else layout.names[layout.split.at], left_out
@@ -129,12 +129,12 @@ def tables(
     Raises:
         ValueError: As `read`; that an image has several rows is seen within each table alone.
     """
-    layout = Layout.of(path, images, image_column, separator, leave_out, split_column, minus_one)
+    layout = WideLayout.of(path, images, image_column, separator, leave_out, split_column, minus_one)
     layout.warn()
 
     def table(block: Block) -> LabelTable:
         labels = np.array(block.labels)  # of its own: the rest of the block can go
-        return build(
+        return build_table(
             path,
             block.images,
             layout.class_names,

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from partlabel.data.lines import lines_of, listed_in
-from partlabel.data.part_names import PARTS, part_name
+from partlabel.core.fixes import InputError, ReaderArgument
+from partlabel.core.messages import some
+from partlabel.core.text_files import lines_of, listed_in
 from partlabel.data.readers import _beside, _folders, _names
 from partlabel.data.readers._build import require_absent
-from partlabel.data.table import Absent, LabelTable
-from partlabel.fixes import InputError, ReaderArgument
-from partlabel.text import some
+from partlabel.data.tables.label_table import Absent, LabelTable
+from partlabel.data.tables.part_names import PARTS, part_name
 
 NAME_FILES = ("classes.txt", "obj.names", "predefined_classes.txt")
 LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")
@@ -157,7 +157,7 @@ def _names_beside(path: Path) -> dict[int, str]:
     return dict(enumerate(next(iter(said.values()), [])))
 
 
-def _found(pair: _beside.Pair, names: dict[int, str]) -> _names.Found:
+def _found(pair: _beside.LabelledImage, names: dict[int, str]) -> _names.Found:
     if pair.file is None:
         return _names.Found(pair.image, (), looked=False)
     present = set()

@@ -3,7 +3,7 @@
 One file is one head, and dropping a file in here makes `--head <its name>` exist.
 """
 
-from partlabel import registry
+from partlabel.core import registry
 from partlabel.nn.heads._base import ClassOutput, Head
 
 __all__ = ["ClassOutput", "Head", "get", "names"]

@@ -1,0 +1,1 @@
+"""Checks of a table, its photos and its labels."""

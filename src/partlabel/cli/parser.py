@@ -1,0 +1,311 @@
+"""Command line options from signatures: names, types, defaults and help are those of the functions that take them.
+
+jsonargparse reads the signatures and docstrings. Added here: `--image-size` beside `--image_size`, flags that need no
+`true`, `--method sst --method.intra_threshold 0.9` in one breath, recipes by name, and errors that name the nearest.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+
+from partlabel.core.errors import UsageError
+from partlabel.core.messages import did_you_mean
+
+__all__ = ["Parser", "UsageError", "recipes"]
+
+
+class _Formatter(DefaultHelpFormatter):
+    def _expand_help(self, action: argparse.Action) -> str:
+        return _plain(super()._expand_help(action))
+
+
+class Parser(ArgumentParser):
+    """A verb's parser, its options taken from signatures.
+
+    A *choice* is an option that names a class or function, whose own arguments then are options too:
+    `--method sst --method.intra_threshold 0.9`; in YAML, `method: {name: sst, intra_threshold: 0.9}`.
+
+    Args:
+        prog: As in `partlabel train`.
+        argv: What was typed after it.
+        description: Above the options in the help.
+        config: Whether options may also come from `--config`, a YAML file or a recipe.
+
+    Attributes:
+        elsewhere: The full options of arguments that people may type by their bare name, for messages.
+    """
+
+    def __init__(self, prog: str, argv: Sequence[str], description: str = "", config: bool = False) -> None:
+        super().__init__(prog=prog, description=description, formatter_class=_Formatter)
+        self.argv = list(argv)
+        self.chosen: dict[str, str] = {}
+        self.elsewhere: dict[str, str] = {}
+        self.configurations: list[tuple[str, dict[str, Any]]] = []
+        if config:
+            self.add_argument(
+                "--config",
+                action="config",
+                help=f"YAML with any of these options, or a recipe: {', '.join(recipes())}",
+            )
+            names = (value for option, value in self._options() if option == "--config")
+            self.configurations = [(name, _read(name)) for name in names]
+
+    def add(
+        self,
+        source: Callable,
+        key: str | None = None,
+        skip: Collection[str] = (),
+        title: str | None = None,
+        positional: bool = False,
+    ) -> None:
+        """Take options from the signature of a function or a constructor.
+
+        Args:
+            source: The function or class.
+            key: `--key.name` rather than `--name`.
+            skip: Arguments that are not options.
+            title: Above them in the help; what the docstring says if none.
+            positional: Those without a default need no name.
+        """
+        if isinstance(source, type):
+            self.add_class_arguments(source, key, skip=set(skip))
+        else:
+            self.add_function_arguments(source, key, as_positional=positional, skip=set(skip))
+        if title:
+            self._action_groups[-1].title = title
+
+    def optional_positional(self, name: str, type: type, help: str) -> None:
+        """Add an argument that needs no name and may be left out, beside those last added."""
+        self._action_groups[-1].add_argument(name, nargs="?", type=type, help=help)
+
+    def add_choice(
+        self, key: str, find: Callable[[str], Callable], default: str, help: str, skip: Collection[str] = ()
+    ) -> Callable:
+        """Add `--key name`, and for what goes by that name its arguments as `--key.argument`.
+
+        Args:
+            key: The option.
+            find: From the name to the class or function.
+            default: The name where none is given.
+            help: Of the option.
+            skip: Arguments that are not options.
+
+        Returns:
+            What was chosen.
+
+        Raises:
+            UsageError: Nothing goes by that name.
+        """
+        self.chosen[key] = self.given(key) or default
+        try:
+            found = find(self.chosen[key])
+        except ValueError as error:
+            raise UsageError(f"--{key}: {error}") from error
+        self.add_argument(f"--{key}.name", default=default, help=help)
+        self.add(found, key, skip)
+        group = self._action_groups[-1]
+        group.title = f"{key} {self.chosen[key]}: {group.title}"
+        whole = self._option_string_actions.get(f"--{key}")
+        if whole is not None:  # jsonargparse's own door for a file with these arguments; `--config` is ours
+            whole.help = argparse.SUPPRESS
+        return found
+
+    def parse(self) -> dict[str, Any]:
+        """The values of all options; those typed win over those of `--config`, wherever it stands.
+
+        Raises:
+            UsageError: An option or a key does not exist, or a value does not fit.
+        """
+        parsed = self.parse_args([*self._configured(), *self._typed()])
+        return {key: _as_dict(value) for key, value in vars(parsed).items() if key != "config"}
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise, rather than exit, so that all errors look alike."""
+        if found := re.fullmatch("the following arguments are required: (.*)", message):
+            message = f"missing: {', '.join(map(self._name, found[1].split(', ')))}"
+        raise UsageError(f"{_plain(message)} (all options: {self.prog} --help)") from ex
+
+    def format_help(self, *arguments: Any) -> str:
+        """The help, options written the way people type them."""
+        positional = [action for action in self._actions if not action.option_strings]
+        names = [f"[{action.dest}]" if action.nargs == "?" else action.dest for action in positional]
+        self.usage = " ".join([self.prog, *names, "[options]"])
+        with self._written_for_people():
+            return super().format_help(*arguments)
+
+    def _name(self, key: str) -> str:
+        return _shown(f"--{key}") if f"--{key}" in self._option_string_actions else key
+
+    @contextmanager
+    def _written_for_people(self) -> Iterator[None]:
+        written = [action.option_strings for action in self._actions]
+        for action in self._actions:
+            action.option_strings = [_shown(option) for option in action.option_strings]
+        try:
+            yield
+        finally:
+            for action, options in zip(self._actions, written, strict=True):
+                action.option_strings = options
+
+    def given(self, key: str) -> str | None:
+        """What an option is given, before anything is parsed: as typed, else by the last configuration."""
+        typed = [value for option, value in self._options() if option in (f"--{key}", f"--{key}.name")]
+        if typed:
+            return typed[-1]
+        written = [content[key] for _, content in self.configurations if key in content]
+        names = [value.get("name") if isinstance(value, dict) else str(value) for value in written]
+        return next((name for name in reversed(names) if name), None)
+
+    def given_arguments(self, key: str) -> list[str]:
+        """The arguments of a choice that are typed or configured, before anything is parsed."""
+        start = f"--{key}."
+        typed = [option.removeprefix(start) for option, _ in self._options() if option.startswith(start)]
+        configured = [
+            name
+            for _, content in self.configurations
+            if isinstance(content.get(key), dict)
+            for name in content[key]
+        ]
+        return [name for name in dict.fromkeys([*configured, *typed]) if name != "name"]
+
+    def _options(self) -> Iterator[tuple[str, str]]:
+        """Each option in `argv`, and what follows it."""
+        for word, following in pairwise([*self.argv, ""]):
+            if word == "--":
+                return
+            if word.startswith("--"):
+                option, equals, value = _canonical(word)
+                yield option, value if equals else following
+
+    def _configured(self) -> Iterator[str]:
+        known = [
+            action.dest
+            for action in self._actions
+            if action.dest not in (*self.chosen, "help", "print_config")
+        ]
+        for name, content in self.configurations:
+            for key, chosen in self.chosen.items():
+                if not isinstance(content.get(key, {}), dict):
+                    content[key] = {"name": content[key]}
+                if content.get(key, {}).get("name", chosen) != chosen:
+                    del content[key]  # another one was chosen since, which would not know these arguments
+            for option in _leaves(content, self.chosen):
+                if option not in known:
+                    raise UsageError(f"{name}: there is no option {option!r}{did_you_mean(option, known)}")
+            yield f"--config={yaml.safe_dump(content)}"
+
+    def _typed(self) -> Iterator[str]:
+        """`argv` as jsonargparse takes it: names with underscores, flags with their `true`, and no `--config`."""
+        words = iter(pairwise([*self.argv, ""]))
+        for word, following in words:
+            if word == "--":
+                yield from (word, *(later for later, _ in words))
+            elif not word.startswith("--"):
+                yield word
+            else:
+                option, equals, value = _canonical(word)
+                if option.removeprefix("--") in self.chosen:
+                    option += ".name"
+                if option not in self._option_string_actions:
+                    self._no_such_option(word)
+                if option == "--config":
+                    if not equals:
+                        next(words, None)
+                    continue
+                yield option + equals + value
+                is_flag = getattr(self._option_string_actions[option], "_typehint", None) is bool
+                if is_flag and not equals and following.lower() not in ("true", "false"):
+                    yield "true"
+
+    def _no_such_option(self, word: str) -> NoReturn:
+        actions = self._option_string_actions.items()
+        known = [_shown(option) for option, action in actions if action.help != argparse.SUPPRESS]
+        option, name = word.partition("=")[0], _canonical(word)[0].removeprefix("--")
+        hint = f" (did you mean {self.elsewhere[name]!r}?)" if name in self.elsewhere else ""
+        raise UsageError(f"there is no option {option}{hint or did_you_mean(option, known)}")
+
+
+def recipes() -> list[str]:
+    """The names of the recipes that come with the package."""
+    names = (path.name for path in files("partlabel").joinpath("recipes").iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def _read(name: str) -> dict[str, Any]:
+    """What a configuration file or a recipe says.
+
+    Raises:
+        UsageError: There is no such file or recipe, or it is not a mapping of options to values.
+    """
+    if Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    elif name in recipes():
+        text = files("partlabel").joinpath(f"recipes/{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise UsageError(
+            f"--config {name}: there is no such file and no such recipe{did_you_mean(name, recipes())}; "
+            f"recipes: {', '.join(recipes())}"
+        )
+    try:
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{name} should hold options and their values, as in 'epochs: 20'")
+    return {str(key).replace("-", "_"): value for key, value in content.items()}
+
+
+def _leaves(content: dict[str, Any], choices: Collection[str]) -> Iterator[str]:
+    """The options that a configuration sets."""
+    for key, value in content.items():
+        if key in choices and isinstance(value, dict):
+            yield from (f"{key}.{argument}" for argument in value)
+        else:
+            yield key
+
+
+def _canonical(word: str) -> tuple[str, str, str]:
+    """`--image-size=3` to `--image_size`, `=`, `3`."""
+    option, equals, value = word.partition("=")
+    return "--" + option[2:].replace("-", "_"), equals, value
+
+
+def _shown(option: str) -> str:
+    """An option as people type it: hyphens, but for the arguments of choices, which have Python's names."""
+    if option.endswith(".name"):
+        return option.removesuffix(".name")
+    return option if "." in option or not option.startswith("--") else "--" + option[2:].replace("_", "-")
+
+
+def _as_dict(value: Any) -> Any:
+    return value.as_dict() if isinstance(value, Namespace) else value
+
+
+def _plain(message: str) -> str:
+    """The parser's messages as people write: `--epochs: expected int, got many`."""
+    for pattern, plain in _PLAIN:
+        message = re.sub(pattern, plain, message)
+    return re.sub(r"(?<![\w-])--[\w.]+", lambda option: _shown(option[0]), message)
+
+
+_PLAIN = (
+    (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
+    (r"(?:typing\.)?Literal\[([^]]*)\]", r"\1"),
+    (r"Optional\[((?:[^][]|\[[^][]*\])*)\]", r"\1, null"),
+    (r"Union\[([^][]*)\]", r"\1"),
+    (r"(?:argument |Parser key \")(?:--)?([\w.]+)\"?:", r"--\1:"),
+    (
+        r":\s+Does not validate against any of the Union subtypes\s+Subtypes: \[(.*)\]\n[\s\S]*Given value: ",
+        r": expected \1, got ",
+    ),
+    (", NoneType", ""),
+    (r":\s+Expected an? (.*?)\. Got value: (.*)", r": expected \1, got \2"),
+)

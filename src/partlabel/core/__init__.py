@@ -1,0 +1,1 @@
+"""Foundations without project imports: label codes, targets, files, messages, registries."""

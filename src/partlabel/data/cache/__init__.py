@@ -1,0 +1,1 @@
+"""The feature cache: frozen backbone outputs stored on disk."""

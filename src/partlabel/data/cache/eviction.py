@@ -1,0 +1,169 @@
+"""The folder of caches: who uses which part of it, and what goes when it grows too large.
+
+Each *view* is a folder of its own. Who uses one holds a shared lock on a file in it, and who computes one an exclusive
+lock on another; the system drops both when a process ends, however it ends. What nobody uses can be deleted, the least
+recently used first. Where the system has no such locks (Windows, some network drives) nothing is deleted, and two
+processes that compute the same view at once both compute all of it, to the same end.
+"""
+
+import json
+import os
+import shutil
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from partlabel.core.messages import shown_bytes
+from partlabel.core.progress_bar import say
+from partlabel.data.cache.shard_file import DESCRIPTION, Layout
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+IN_USE, COMPUTING, CHANGING = "in-use.lock", "computing.lock", ".lock"
+
+
+class CachedView:
+    """A folder of features, which is in use, and so stays, as long as this lives.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lock = os.open(path / IN_USE, os.O_RDWR | os.O_CREAT, 0o666)
+        weakref.finalize(self, os.close, lock)
+        os.utime(path / IN_USE)
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+def reserve(home: Path, layouts: Mapping[str, Layout], limit: int | None = None) -> list[CachedView]:
+    """Folders for views, made where they are not there yet, and room for what has to be computed of them.
+
+    Args:
+        home: The folder of caches.
+        layouts: By name, how each view is cut.
+        limit: Bytes that the caches may take together; others are deleted for that, those in use never.
+
+    Raises:
+        ValueError: The views alone take more than the limit.
+        OSError: Others in use take too much of the limit, or the disk has no room.
+    """
+    names, needed = list(layouts), sum(layout.bytes for layout in layouts.values())
+    largest = max(layouts.values())
+    needs = (
+        f"the feature cache needs {shown_bytes(needed)} ({len(names)} view{'s' * (len(names) != 1)} of "
+        f"{largest.rows:,} images, {shown_bytes(largest.row_bytes)} each)"
+    )
+    if limit is not None and needed > limit:
+        raise ValueError(
+            f"{needs}, and --cache-size allows {shown_bytes(limit)}: {_mend(needed, names, limit)}"
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    with locked(home / CHANGING):
+        if limit is not None:
+            others = [path for path in _views(home) if path.name not in names]
+            in_use = sum(_promised(path) for path in others if not _deletable(path))
+            if in_use + needed > limit:
+                raise OSError(
+                    f"{needs}, --cache-size allows {shown_bytes(limit)}, and {shown_bytes(in_use)} in {home} are in "
+                    "use: wait for the other runs, or give another --cache-dir or --cache-size "
+                    f"{shown_bytes(in_use + needed)}"
+                )
+            _delete([path for path in others if _deletable(path)], limit - in_use - needed)
+        there = sum(_on_disk(home / name) for name in names)
+        free = shutil.disk_usage(home).free
+        if needed - there > free:
+            raise OSError(
+                f"{needs}, and the disk of {home} has {shown_bytes(free)} left: give a --cache-dir on another disk, "
+                "fewer --cache-views, a --cache-size, for which older views are deleted, or --cache none"
+            )
+        for name, layout in layouts.items():
+            if not (home / name / DESCRIPTION).exists():
+                layout.describe(home / name)  # makes the folder, too
+        return [CachedView(home / name) for name in names]
+
+
+@contextmanager
+def computing(view: CachedView) -> Iterator[None]:
+    """Inside, no other process computes this view; shards that such a one left half-written are gone."""
+    with locked(view.path / COMPUTING, f"Waiting for the process that computes {view.path}") as alone:
+        if alone:
+            for left in view.path.glob(".*.part.npy"):
+                left.unlink(missing_ok=True)
+        yield
+
+
+def _mend(needed: int, names: Sequence[str], limit: int) -> str:
+    fit = limit * len(names) // needed
+    fewer = f", or --cache-views {fit}" if fit else ""
+    return f"give --cache-size {shown_bytes(needed)}{fewer}, a smaller --image-size, or --cache none"
+
+
+def _views(home: Path) -> list[Path]:
+    """The views in a folder, the least recently used first."""
+    return [file.parent for file in sorted(home.glob(f"*/{IN_USE}"), key=lambda file: file.stat().st_mtime)]
+
+
+def _on_disk(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.npy"))
+
+
+def _promised(folder: Path) -> int:
+    """What a view will take once it is whole."""
+    try:
+        return int(json.loads((folder / DESCRIPTION).read_text())["bytes"])
+    except (OSError, ValueError):
+        return _on_disk(folder)
+
+
+def _delete(views: Sequence[Path], room: int) -> None:
+    """Delete views, the first ones first, until the others fit."""
+    left = {folder: _on_disk(folder) for folder in views}
+    for folder in views:
+        if sum(left.values()) <= room:
+            return
+        shutil.rmtree(folder)
+        del left[folder]
+
+
+def _deletable(folder: Path) -> bool:
+    """Whether nobody uses a view; what only may be in use is not."""
+    if fcntl is None:
+        return False
+    with open(folder / IN_USE) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def locked(path: Path, waiting: str = "") -> Iterator[bool]:
+    """Keep other processes out of a block; gives whether that is sure.
+
+    Args:
+        path: The file that is locked.
+        waiting: What is said while another process is inside.
+    """
+    with open(path, "a") as file:
+        if fcntl is None:
+            yield False
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                say(waiting)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # no locks here
+            yield False
+            return
+        yield True

@@ -1,0 +1,402 @@
+"""The feature cache: what the frozen part of a backbone makes of each image, computed once.
+
+A *view* is one way to look at every image: view 0 the plain one, the others augmented. Each is a folder of float16
+shards (`feature_shards.py`), named by a hash of all that it depends on: weights, transform, image bytes. Runs share it;
+one that is killed leaves its finished shards to the next, and `room.py` keeps the folder of them all in bounds. Labels
+are not in it: one view serves any of them. `feature_store.py` finds images in whatever view they are, and
+`feature_pass.py` decodes those that are in none, once for all views.
+"""
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import nn
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+from partlabel.core.messages import shown_bytes
+from partlabel.core.progress_bar import say
+from partlabel.core.types import Batch
+from partlabel.data.cache import feature_pass, feature_store, file_hashes, pooling_store, shard_file
+from partlabel.data.cache.eviction import CachedView, computing, locked, reserve
+from partlabel.data.cache.feature_pass import Held, Looks, Want
+from partlabel.data.cache.feature_store import Known, Stored
+from partlabel.data.cache.shard_file import Layout
+from partlabel.data.images import decode
+from partlabel.data.images.broken import Broken, broken
+from partlabel.data.images.dataset import BatchRows, ImageDataset
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.nn.backbone import Backbone
+
+MADE = 3
+"""Of the way features are made of files; a change of it, as in how images are decoded, makes older views useless."""
+TRIES = 3
+SHARD_IMAGES, SHARD_BYTES, SHARDS = 1024, 1 << 28, 64
+
+
+def folder(given: str | Path | None = None) -> Path:
+    """Where caches are: the folder given, or `partlabel` in the user's cache folder."""
+    return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "partlabel")
+
+
+class FeatureDataset(Dataset[Batch]):
+    """Whole batches of cached features; in training each image in one of its views, drawn for the epoch.
+
+    Args:
+        views: Of the same images, the plain view first, as `compute` gives them.
+        table: The images this dataset is about, and their labels.
+        rows: Where those are among the images of the views.
+        seed: Of the choice of views.
+    """
+
+    def __init__(
+        self, views: Sequence[Stored], table: LabelTable, rows: Int[np.ndarray, " image"], seed: int = 0
+    ) -> None:
+        self.views = list(views)
+        self.labels = torch.from_numpy(np.array(table.labels))
+        self.rows = rows
+        self.seed = seed
+        self._drawn: tuple[int, np.ndarray] = (-1, np.zeros(len(rows), np.int64))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, asked: BatchRows) -> Batch:
+        """The rows of an epoch as a batch."""
+        index = np.asarray(asked.rows)
+        view, rows = self.view_of(asked.epoch)[index], self.rows[index]
+        features = np.empty((len(index), *self.views[0].shape), np.float16)
+        for number in np.unique(view):
+            features[view == number] = self.views[number].take(rows[view == number])
+        return Batch(torch.from_numpy(features).float(), self.labels[asked.rows], torch.tensor(asked.rows))
+
+    def view_of(self, epoch: int) -> Int[np.ndarray, " image"]:
+        """Which view of each image an epoch sees; the plain one before the first."""
+        if epoch < 0:
+            return np.zeros(len(self.rows), np.int64)
+        if self._drawn[0] != epoch:
+            random = np.random.default_rng([self.seed, epoch, 1])
+            self._drawn = epoch, random.integers(len(self.views), size=len(self.rows))
+        return self._drawn[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is asked of the cache.
+
+    Attributes:
+        backbone: With a stem.
+        table: The images.
+        transforms: Of each view.
+        size: Side of the images.
+        home: The folder of the cache.
+        workers: Processes that read images.
+        limit: Bytes that the folder may hold.
+        shape: Of an image's features.
+        per_shard: Images of a shard.
+        hashes: Of the images' bytes; None where a file cannot be read at all.
+    """
+
+    backbone: Backbone
+    table: LabelTable
+    transforms: Sequence[v2.Transform]
+    size: int
+    home: Path
+    workers: int
+    limit: int | None
+    shape: tuple[int, ...]
+    per_shard: int | None
+    hashes: Sequence[str | None]
+
+    @cached_property
+    def images(self) -> dict[str, int]:
+        """By hash, the first row that has it."""
+        first: dict[str, int] = {}
+        for row, each in enumerate(self.hashes):
+            if each is not None:
+                first.setdefault(each, row)
+        return first
+
+    @cached_property
+    def makers(self) -> list[str]:
+        """Of each view, a hash of all that its features depend on but the images."""
+        return self._makers(self.backbone.stem)
+
+    @cached_property
+    def bodies(self) -> list[dict[str, Any]]:
+        """Of each view of pooled features, the maker of the maps before, and how many features are their means."""
+        pooling = self.backbone.pooling
+        if pooling is None:
+            return [{} for _ in self.transforms]
+        makers = self._makers(self.backbone.stem[:-1])  # type: ignore[index]
+        return [{"maker_of_maps": maker, "means": len(pooling.mean)} for maker in makers]
+
+    def _makers(self, stem: nn.Module) -> list[str]:
+        weights = pooling_store.weights_digest(stem).hex()
+        return [
+            blake2b(
+                f"{MADE} {self.size} {stem} {weights} {number} {transform}".encode(), digest_size=16
+            ).hexdigest()
+            for number, transform in enumerate(self.transforms)
+        ]
+
+    def layout(self, images: int) -> Layout:
+        """How a view of some images is cut: shards of up to 1,024 images and 256 MB, unless those were over 64."""
+        rows = min(SHARD_IMAGES, max(SHARD_BYTES // (2 * int(np.prod(self.shape))), 1))
+        return Layout(images, self.shape, self.per_shard or max(rows, ceil(images / SHARDS)))
+
+    def pooling_file(self, images: Sequence[str]) -> Path:
+        """Where the pooling is that was fitted on images."""
+        body, pooling = self.backbone.stem[:-1], self.backbone.pooling  # type: ignore[index]
+        assert pooling is not None
+        return pooling_store.path_of(
+            self.home, body, pooling, f"{MADE} {self.size} {self.transforms[0]}", images
+        )
+
+    def looks(self) -> Looks:
+        """The photos; draws of augmentations depend on their bytes, so that all tables find the same."""
+        augment = self.transforms[1] if len(self.transforms) > 1 else None
+        draws = [0 if each is None else int(each[:8], 16) for each in self.hashes]
+        return Looks(ImageDataset(self.table, self.transforms[0], augment, self.size, draws=draws))
+
+
+def compute(
+    backbone: Backbone,
+    table: LabelTable,
+    plain: v2.Transform,
+    augment: v2.Transform | None = None,
+    views: int = 1,
+    size: int = 224,
+    where: str | Path | None = None,
+    workers: int = 0,
+    limit: int | None = None,
+    per_shard: int | None = None,
+) -> list[Stored]:
+    """Find the features of a table's images in the cache, and compute those that are not there or are damaged.
+
+    Args:
+        backbone: With a stem; a pooling at its end that is not fitted yet is fitted on these images.
+        table: The images.
+        plain: Their transform in evaluation: view 0.
+        augment: Their transform in training: the other views.
+        views: How many in all.
+        size: Side of the images.
+        where: The folder of the cache.
+        workers: Processes that read images; without any a thread of this one does.
+        limit: Bytes that the folder may hold; older views are deleted for that, those in use never.
+        per_shard: Images of a shard, whose work is lost when a run is killed.
+
+    Returns:
+        The views, which are in use, and so stay, as long as these objects or a dataset made from them live.
+
+    Raises:
+        ValueError: The backbone has no frozen part that can be run alone, its values do not fit float16, or the views
+            do not fit the limit.
+        OSError: An image cannot be read (the features of the others are kept), or there is no room.
+    """
+    found, unreadable = lookup(backbone, table, plain, augment, views, size, where, workers, limit, per_shard)
+    if unreadable:
+        path = table.path(table.images.index(unreadable[0].image))
+        raise OSError(f"{path}: {unreadable[0].reason}")
+    return found
+
+
+def lookup(
+    backbone: Backbone,
+    table: LabelTable,
+    plain: v2.Transform,
+    augment: v2.Transform | None = None,
+    views: int = 1,
+    size: int = 224,
+    where: str | Path | None = None,
+    workers: int = 0,
+    limit: int | None = None,
+    per_shard: int | None = None,
+) -> tuple[list[Stored], list[Broken]]:
+    """As `compute`; images that cannot be read are told of, in the order of the table, and have no features."""
+    if not backbone.has_stem:
+        raise ValueError(
+            "the feature cache keeps what the frozen part of a backbone makes of images, and this one has no such "
+            "part: give --trainable last or none, another --backbone, or --cache none"
+        )
+    home, faults = folder(where), {}
+    transforms = [plain, *[augment] * (views - 1 if augment is not None else 0)]
+    hashes: list[str | None] = []
+    for row, each in enumerate(file_hashes.hashes_or_faults(table, home / "contents")):
+        hashes.append(None if isinstance(each, OSError) else each)
+        if isinstance(each, OSError):
+            faults[row] = OSError(decode.reason(each))
+    device = next(backbone.parameters()).device
+    shape = tuple(backbone.stem_outputs(torch.zeros(1, 3, size, size, device=device)).shape[1:])
+    asked = _Asked(backbone, table, transforms, size, home, workers, limit, shape, per_shard, hashes)
+    held = _fit_pooling(asked)
+    found = [feature_store.look_up(home, maker, asked.images, _exact(asked, maker)) for maker in asked.makers]
+    faults |= _fill(asked, found, held)
+    listed = [broken(table, row, error) for row, error in sorted(faults.items())]
+    if listed and backbone.pooling is not None:
+        kept = dict.fromkeys(
+            each for row, each in enumerate(hashes) if row not in faults and each is not None
+        )
+        pooling_store.save(asked.pooling_file(list(kept)), backbone.pooling)
+    return [feature_store.stored(each, hashes) for each in found], listed
+
+
+def stored(
+    backbone: Backbone,
+    table: LabelTable,
+    plain: v2.Transform,
+    size: int,
+    where: str | Path | None = None,
+    means: bool = False,
+) -> Stored | None:
+    """Find what the cache has of a table's plain images, without reading or computing any; None if it has nothing.
+
+    An image counts if its file's hash is remembered, from an earlier run on the same folder.
+
+    Args:
+        backbone: Whose features.
+        table: The images.
+        plain: Their transform.
+        size: Side of the images.
+        where: The folder of the cache.
+        means: Take the means of feature maps, as maps of one place, where those are there and the maps are not.
+    """
+    home = folder(where)
+    if not backbone.has_stem or not any(home.glob(f"*/{feature_store.IMAGES}")):
+        return None
+    hashes = file_hashes.remembered(table, home / "contents")
+    asked = _Asked(backbone, table, [plain], size, home, 0, None, (), None, hashes)
+    if not asked.images:
+        return None
+    known, channels = feature_store.look_up(home, asked.makers[0], asked.images), None
+    if means and len(known.places) < len(asked.images):
+        pooled = feature_store.look_up(home, asked.makers[0], asked.images, key="maker_of_maps")
+        if len(pooled.places) > len(known.places):
+            known, channels = pooled, backbone.channels
+    return feature_store.stored(known, hashes, channels) if known.places else None
+
+
+def _exact(asked: _Asked, maker: str) -> str:
+    """The folder name of the view of exactly these images."""
+    return feature_store.name_of(maker, list(asked.images), asked.layout(len(asked.images)))
+
+
+def _fit_pooling(asked: _Asked) -> Held:
+    """Load the pooling that was fitted on these images, or fit it; the feature maps that were made for that."""
+    pooling = asked.backbone.pooling
+    if pooling is None or pooling.fitted or not asked.images:
+        return Held()
+    path = asked.pooling_file(list(asked.images))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_suffix(".lock"), "Waiting for the process that fits the pooling"):
+        if pooling_store.load(path, pooling):
+            return Held()
+        _announce(asked, len(asked.transforms) * asked.layout(len(asked.images)).bytes, len(asked.images))
+        rows = np.array(list(asked.images.values()))
+        spaced = np.unique(
+            np.linspace(0, len(rows) - 1, min(len(rows), feature_pass.FITTED_ON)).round().astype(int)
+        )
+        views = len(asked.transforms)
+        held = feature_pass.fit_pooling(
+            asked.backbone, asked.looks(), rows[spaced], views, asked.workers, asked.home
+        )
+        if len(held.faults) < len(spaced):
+            pooling_store.save(path, pooling)
+        return held
+
+
+def _fill(asked: _Asked, found: Sequence[Known], held: Held) -> dict[int, OSError]:
+    """Compute what is in no view, and add it to what was found; by row, why images cannot be read."""
+    faults = {hash_: error for row, error in held.faults.items() if (hash_ := asked.hashes[row]) is not None}
+    looks = asked.looks()
+    for _ in range(TRIES):
+        for each in {image for known in found for image in known.broken} - faults.keys():
+            try:
+                looks.photos.pixels(asked.images[each])
+            except OSError as error:
+                faults[each] = error
+        if not any(_missing(asked, known, faults) for known in found):
+            break
+        faults |= _compute(asked, looks, found, held, faults)
+        held = Held()
+    else:
+        faults |= {each: OSError("cannot be read") for known in found for each in known.broken}
+    return {row: faults[each] for row, each in enumerate(asked.hashes) if each in faults}
+
+
+def _missing(asked: _Asked, known: Known, faults: Mapping[str, OSError]) -> list[str]:
+    """Images that a view is still to be made of: all of them where their own view lacks shards."""
+    if known.lacking:
+        return list(asked.images)
+    made = known.places.keys() | (known.broken & faults.keys())
+    return [each for each in asked.images if each not in made]
+
+
+def _compute(
+    asked: _Asked, looks: Looks, found: Sequence[Known], held: Held, faults: Mapping[str, OSError]
+) -> dict[str, OSError]:
+    """Compute the views that are missing in one pass; by hash, why images cannot be read."""
+    missing = {number: _missing(asked, known, faults) for number, known in enumerate(found)}
+    images = {number: each for number, each in missing.items() if each}
+    layouts = {number: asked.layout(len(each)) for number, each in images.items()}
+    names = {
+        number: feature_store.name_of(asked.makers[number], images[number], layout)
+        for number, layout in layouts.items()
+    }
+    views = reserve(asked.home, {names[number]: layout for number, layout in layouts.items()}, asked.limit)
+    for number, view in zip(images, views, strict=True):
+        feature_store.describe(
+            view.path, asked.makers[number], images[number], layouts[number], **asked.bodies[number]
+        )
+    with ExitStack() as stack:
+        wants = []
+        for number, view in zip(images, views, strict=True):
+            stack.enter_context(computing(view))
+            readable = [each not in faults for each in images[number]]
+            shards = _wanted(view, layouts[number], readable)
+            rows = np.array([asked.images[each] for each in images[number]])
+            wants.append(Want(number, view, layouts[number], rows, shards))
+        if held.maps is None:  # else it was said before the pooling was fitted
+            size = sum(want.layout.shard_bytes(shard) for want in wants for shard in want.shards)
+            _announce(asked, size, max(sum(map(len, want.wanted())) for want in wants))
+        new = feature_pass.write(asked.backbone, looks, wants, held, asked.workers, "Caching features")
+    for want in wants:
+        feature_store.add(found[want.number], want.view, want.layout, images[want.number])
+    return {each: error for row, error in new.items() if (each := asked.hashes[row]) is not None}
+
+
+def _announce(asked: _Asked, size: int, images: int) -> None:
+    """Say how much is going to be computed and kept."""
+    if images:
+        views = len(asked.transforms)
+        in_views = f" in {views} views" if views > 1 else ""
+        say(f"Caching features of {images:,} photos{in_views}: {shown_bytes(size)} in {asked.home}")
+
+
+def _wanted(view: CachedView, layout: Layout, readable: Sequence[bool]) -> list[int]:
+    """The shards that are missing or damaged, or lack an image that can be read; says which are damaged."""
+    wanted = []
+    for number in range(layout.shards):
+        if found := shard_file.fault(view.path, layout, number):
+            wanted.append(number)
+            if found != "missing":
+                warnings.warn(
+                    f"{shard_file.shard_path(view.path, number)} is damaged ({found}) and is computed again",
+                    stacklevel=3,
+                )
+    if not wanted and any(readable):
+        shards = shard_file.Sharded(view.path)
+        rows = [row for row, good in enumerate(readable) if good and shards.is_nan(row)]
+        return sorted({row // layout.per_shard for row in rows})
+    return wanted

@@ -1,0 +1,214 @@
+"""Which features are there already: found by the hash of a photo's bytes, whatever table the photo is in.
+
+Every view in the cache says in `view.json` what made it (the *maker*: weights, transform, size) and in `images.bin` of
+which photos, by the hash of their bytes. So a photo is computed once for a maker: a part of a table, a table with more
+photos or a copy in another folder takes its rows from the views that are there, and only what is new is computed, into
+a view of its own. A photo that could not be read has a row of NaN, and is looked at again each time.
+"""
+
+import json
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float16, Int
+
+from partlabel.core.files import atomic_write
+from partlabel.data.cache import shard_file
+from partlabel.data.cache.eviction import CachedView
+from partlabel.data.cache.shard_file import DESCRIPTION, Layout, Sharded
+
+IMAGES = "images.bin"
+DIGEST = 16
+"""Bytes of a hash in `IMAGES`."""
+
+
+class Stored:
+    """The features of a table's images, wherever in the cache they are.
+
+    Args:
+        views: That hold them; in use, and so kept, as long as this lives.
+        which: Of each image, the number of its view; -1 where the image has no features.
+        row: Of each image, its row there.
+        channels: How many of the features are taken, the first ones; all if none.
+
+    Attributes:
+        shape: Of an image's features.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[CachedView],
+        which: Int[np.ndarray, " image"],
+        row: Int[np.ndarray, " image"],
+        channels: int | None = None,
+    ) -> None:
+        self.held = list(views)
+        self.which = which
+        self.row = row
+        self._shards = [Sharded(view.path) for view in views]
+        shape = self._shards[0].layout.shape if self._shards else (0,)
+        self.shape: tuple[int, ...] = (channels or shape[0], *shape[1:])
+
+    @property
+    def there(self) -> np.ndarray:
+        """Which images have features."""
+        return self.which >= 0
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> Float16[np.ndarray, "row *shape"]:
+        """Copy the features of some images.
+
+        Raises:
+            ValueError: One of them has none.
+        """
+        which, found = self.which[rows], np.empty((len(rows), *self.shape), np.float16)
+        if (which < 0).any():
+            raise ValueError(f"{int((which < 0).sum())} of {len(rows)} images have no features in the cache")
+        for number in np.unique(which):
+            taken = self._shards[number].take(self.row[rows][which == number])
+            found[which == number] = taken[:, : self.shape[0]]
+        return found
+
+
+@dataclass
+class Known:
+    """What of some images is in the cache.
+
+    Attributes:
+        places: By hash: the folder of the view, and the row there.
+        broken: Hashes of images that could not be read when their row was made.
+        held: The views, by folder, which stay as long as this lives.
+        lacking: Whether the view of exactly these images is there and lacks shards.
+    """
+
+    places: dict[str, tuple[Path, int]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    held: dict[Path, CachedView] = field(default_factory=dict)
+    lacking: bool = False
+
+
+def name_of(maker: str, hashes: Sequence[str], layout: Layout) -> str:
+    """The folder name of the view of these images."""
+    return blake2b(f"{maker} {layout} {' '.join(hashes)}".encode(), digest_size=DIGEST).hexdigest()
+
+
+def describe(folder: Path, maker: str, hashes: Sequence[str], layout: Layout, **more: Any) -> None:
+    """Write what made a view and of which images, for `look_up`, and what else is to be known of it."""
+    if not (folder / IMAGES).exists():
+        with atomic_write(folder / IMAGES) as aside:
+            aside.write_bytes(bytes.fromhex("".join(hashes)))
+    layout.describe(folder, maker=maker, **more)
+
+
+def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "", key: str = "maker") -> Known:
+    """Find images in the views of a maker. What is found was compared with its checksum.
+
+    Args:
+        home: The folder of caches.
+        maker: What made the features.
+        wanted: Hashes of the images.
+        exact: The folder name of the view of exactly these images; if it lacks shards, it is to be completed, and
+            nothing else is looked for.
+        key: What of a view's description is compared with `maker`.
+    """
+    known, wanted = Known(), set(wanted)
+    for folder in sorted(_views_of(home, maker, key), key=lambda folder: folder.name != exact):
+        layout, images = _layout(folder), _images(folder)
+        left = wanted - known.places.keys()
+        rows = [row for row, image in enumerate(images) if image in left]
+        if layout is None or len(images) != layout.rows or not rows:
+            continue
+        try:
+            view = CachedView(folder)
+        except OSError:  # deleted meanwhile
+            continue
+        shards = sorted({row // layout.per_shard for row in rows})
+        faults = {number: shard_file.fault(folder, layout, number) for number in shards}
+        whole = all(shard_file.shard_path(folder, number).exists() for number in range(layout.shards))
+        if folder.name == exact and any(faults.values()):
+            return Known(lacking=True)
+        if whole and not any(faults.values()):
+            add(known, view, layout, images, left)
+        elif whole:
+            _warn_of(folder, faults)
+    return known
+
+
+def add(
+    known: Known,
+    view: CachedView,
+    layout: Layout,
+    images: Sequence[str],
+    wanted: Collection[str] | None = None,
+) -> None:
+    """Add the images of a view that is whole.
+
+    Args:
+        known: Is added to.
+        view: The view.
+        layout: How it is cut.
+        images: Hashes, in the order of its rows.
+        wanted: Those to add; all if none.
+    """
+    known.held[view.path], known.lacking = view, False
+    shards = Sharded(view.path)
+    for row, image in enumerate(images):
+        if wanted is not None and image not in wanted:
+            continue
+        if not shards.is_nan(row):
+            known.places[image] = (view.path, row)
+        elif image not in known.places:
+            known.broken.add(image)
+    known.broken -= known.places.keys()
+
+
+def _warn_of(folder: Path, faults: Mapping[int, str | None]) -> None:
+    for number, found in faults.items():
+        if found:
+            path = shard_file.shard_path(folder, number)
+            warnings.warn(f"{path} is damaged ({found}); what is in its folder is not used", stacklevel=3)
+
+
+def stored(known: Known, hashes: Sequence[str | None], channels: int | None = None) -> Stored:
+    """The features of images, by their hashes, or the first channels of them; of those in no view there are none."""
+    folders = list(dict.fromkeys(known.places[each][0] for each in hashes if each in known.places))
+    number = {folder: at for at, folder in enumerate(folders)}
+    which, row = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
+    for at, each in enumerate(hashes):
+        if each is not None and each in known.places:
+            folder, row[at] = known.places[each]
+            which[at] = number[folder]
+    return Stored([known.held[folder] for folder in folders], which, row, channels)
+
+
+def _views_of(home: Path, maker: str, key: str) -> list[Path]:
+    """The views that a maker made, the largest first."""
+    found = []
+    for file in home.glob(f"*/{DESCRIPTION}"):
+        try:
+            known = json.loads(file.read_text())
+            if known.get(key) == maker:
+                found.append((-int(known["rows"]), file.parent))
+        except (OSError, ValueError, KeyError, AttributeError):  # one that is being deleted, or no view
+            continue
+    return [folder for _, folder in sorted(found)]
+
+
+def _layout(folder: Path) -> Layout | None:
+    try:
+        known = json.loads((folder / DESCRIPTION).read_text())
+        return Layout(known["rows"], tuple(known["shape"]), known["per_shard"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _images(folder: Path) -> list[str]:
+    try:
+        text = (folder / IMAGES).read_bytes().hex()
+    except OSError:
+        return []
+    return [text[at : at + 2 * DIGEST] for at in range(0, len(text), 2 * DIGEST)]

@@ -1,0 +1,1 @@
+"""Images: decoding, transforms, datasets and loaders."""

@@ -1,0 +1,151 @@
+"""Images: reading them, and the ways to look at them in training (`broken.py` finds those that cannot be read).
+
+What an augmentation draws depends on the run's seed, the epoch and the image alone, not on the process that draws it:
+with any number of workers, and after an interruption, an image is seen as it would have been.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from partlabel.core.types import Batch, Preprocessing
+from partlabel.data.images.broken import Broken, NoneReadable, find_broken, skip
+from partlabel.data.images.decode import decode
+from partlabel.data.tables.label_table import LabelTable
+
+__all__ = [
+    "Augment",
+    "BatchRows",
+    "Broken",
+    "ImageDataset",
+    "NoneReadable",
+    "draw_seed",
+    "eval_transform",
+    "find_broken",
+]
+__all__ += ["skip", "train_transform"]
+
+Augment = Literal["light", "paper", "none"]
+BICUBIC = v2.InterpolationMode.BICUBIC
+
+
+class BatchRows(NamedTuple):
+    """What a sampler asks a dataset for: some rows, in some epoch. Negative epochs ask for the plain images."""
+
+    epoch: int
+    rows: list[int]
+
+
+def eval_transform(size: int, preprocessing: Preprocessing) -> v2.Transform:
+    """Squash to `size` squared, bicubic, and normalise, as the authors do."""
+    return v2.Compose([_squash(size), *_finish(preprocessing)])
+
+
+def train_transform(size: int, preprocessing: Preprocessing, scheme: Augment = "light") -> v2.Transform:
+    """A way to look at training images.
+
+    Args:
+        size: Side in pixels of what comes out.
+        preprocessing: What the backbone expects.
+        scheme: `paper`: squash to 8/7 of the size, crop a square of 8/7, 7/7, 6/7, 5/7 or 4/7, resize, flip (512 and
+            {512, 448, 384, 320, 256} at 448, as the authors). `light`: a random crop of half the area or more, flip.
+            `none`: as in evaluation.
+    """
+    if scheme == "none":
+        return eval_transform(size, preprocessing)
+    if scheme == "light":
+        crop = [v2.RandomResizedCrop(size, scale=(0.5, 1), ratio=(0.8, 1.25), interpolation=BICUBIC)]
+    else:
+        sides = [round(size * part / 7) for part in (8, 7, 6, 5, 4)]
+        crop = [_squash(sides[0]), v2.RandomChoice([v2.RandomCrop(side) for side in sides]), _squash(size)]
+    return v2.Compose([*crop, v2.RandomHorizontalFlip(), *_finish(preprocessing)])
+
+
+def _squash(size: int) -> v2.Transform:
+    return v2.Resize((size, size), BICUBIC)
+
+
+def _finish(preprocessing: Preprocessing) -> list[v2.Transform]:
+    return [
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
+    ]
+
+
+def draw_seed(*parts: int) -> int:
+    """One seed out of several numbers, different for different ones."""
+    return int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1, np.uint64)[0] >> 1)
+
+
+class ImageDataset(Dataset[Batch]):
+    """Whole batches of images of a table, plain or as a transform looks at them.
+
+    Args:
+        table: With a root.
+        plain: The transform for evaluation.
+        augment: The transform for training; None where only plain images are wanted.
+        size: Side in pixels that the transforms end with.
+        seed: Of the augmentation.
+        leave_out: Leave images out of their batch that cannot be read.
+        draws: By row, the number that an augmentation's draws depend on, besides seed and epoch; the row if none.
+    """
+
+    def __init__(
+        self,
+        table: LabelTable,
+        plain: v2.Transform,
+        augment: v2.Transform | None = None,
+        size: int = 224,
+        seed: int = 0,
+        leave_out: bool = False,
+        draws: Sequence[int] | None = None,
+    ) -> None:
+        self.paths = [table.path(row) for row in range(len(table))]
+        self.labels = torch.from_numpy(np.array(table.labels))
+        self.plain = plain
+        self.augment = augment
+        self.size = size
+        self.seed = seed
+        self.leave_out = leave_out
+        self.draws = range(len(table)) if draws is None else draws
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, asked: BatchRows) -> Batch:
+        """The rows of an epoch as a batch."""
+        images, rows = [], []
+        for row in asked.rows:
+            with suppress(OSError) if self.leave_out else nullcontext():
+                images.append(self.image(asked.epoch, row))
+                rows.append(row)
+        index = torch.tensor(rows, dtype=torch.int64)
+        stacked = torch.stack(images) if images else torch.zeros(0, 3, self.size, self.size)
+        return Batch(stacked, self.labels[index], index)
+
+    def image(self, epoch: int, row: int) -> Float[Tensor, "3 height width"]:
+        """An image as it is seen in an epoch."""
+        return self.seen(self.pixels(row), epoch, row)
+
+    def seen(
+        self, pixels: UInt8[Tensor, "3 height width"], epoch: int, row: int
+    ) -> Float[Tensor, "3 size size"]:
+        """An image, given as it is in its file, as it is seen in an epoch."""
+        if self.augment is None or epoch < 0:
+            return self.plain(pixels)
+        with torch.random.fork_rng(devices=[]):
+            # `torch.manual_seed` would also queue a seeding of every other device, which nothing here draws from.
+            torch.default_generator.manual_seed(draw_seed(self.seed, epoch, self.draws[row]))
+            return self.augment(pixels)
+
+    def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:
+        """An image as it is in its file; a large one smaller, at no less than twice the size that is asked of it."""
+        return pil_to_tensor(decode(self.paths[row], 2 * self.size))

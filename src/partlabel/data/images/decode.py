@@ -1,0 +1,114 @@
+"""Pixels: images read safely and the way up they were taken, with Pillow alone: a server does it without PyTorch."""
+
+import os
+import warnings
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from partlabel.data.images import depth
+from partlabel.data.images.opening import Unsafe, opened
+
+PHOTO_FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG"),
+    *("JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
+)
+"""The formats that photos have, by Pillow's names; no other is decoded. HEIF is pillow-heif's."""
+HEIC = (".heic", ".heif", ".hif")
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a photo upright, by the orientation that its camera noted (EXIF)."""
+
+
+@cache
+def photo_formats() -> tuple[str, ...]:
+    """Return the `PHOTO_FORMATS` that the installed Pillow decodes; HEIF where pillow-heif is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    Image.init()
+    return tuple(name for name in PHOTO_FORMATS if name in Image.OPEN)
+
+
+@cache
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of files in these formats, in lower case, the usual ones first."""
+    readable = {*photo_formats(), "MPO"}  # which Pillow opens as a JPEG
+    found = sorted(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
+    usual = [suffix for suffix in (".jpg", ".jpeg", ".png", ".webp") if suffix in found]
+    return (*usual, *(suffix for suffix in found if suffix not in usual))
+
+
+def decode(path: Path, at_least: int | None = None) -> Image.Image:
+    """An image in RGB, the way up it was taken.
+
+    Args:
+        path: The file. Of several frames the first counts.
+        at_least: No side needs more pixels than this: large images then come at a half, a third, ... of their size.
+            JPEGs are not even read any larger than an eighth, a quarter or a half.
+
+    Raises:
+        OSError: It is missing, truncated, too large or no image; the message names it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with opened(path, photo_formats()) as file:
+                return in_rgb(file, at_least)
+    except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
+        raise OSError(f"{path}: {reason(error, _is_empty(path))}") from error
+
+
+def in_rgb(image: Image.Image, at_least: int | None) -> Image.Image:
+    """What `decode` says, of an image just opened; copied only once it is small."""
+    if at_least is not None:
+        image.draft("RGB", (at_least, at_least))
+    deep_colours = depth.has_deep_colours(image)
+    image.load()
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    image = depth.in_eight_bits(image, deep_colours)  # a plain conversion keeps the darkest 256 values
+    if image.mode not in ("RGB", "L"):
+        image = image.convert("RGB")
+    if at_least is not None and (times := min(image.size) // at_least) > 1:
+        image = image.reduce(times)
+    if orientation in TURNS:
+        image = image.transpose(TURNS[orientation])
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def reason(error: Exception, empty: bool = False) -> str:
+    """Why an image could not be read, in a few words.
+
+    Args:
+        error: What Pillow, or the file system, raised.
+        empty: Whether there is nothing in the file.
+    """
+    if isinstance(error, Unsafe | depth.Unscaled):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, IsADirectoryError):
+        return "a folder, not an image"
+    if isinstance(error, UnidentifiedImageError):
+        return "an empty file" if empty else "not an image"
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return f"more than {most:,} pixels, which may be a decompression bomb"
+    if "truncated" in str(error).lower():
+        return "truncated"
+    return f"cannot be read ({error})"
+
+
+def _is_empty(path: Path) -> bool:
+    return os.path.isfile(path) and os.path.getsize(path) == 0

@@ -1,0 +1,172 @@
+"""The image files of a folder: which files are images, which folders are entered, and what was left out.
+
+An image is a regular file with a suffix that the installed Pillow decodes (`pixels.photo_suffixes`). Files and folders
+whose names start with a dot are hidden, and are not looked at. A linked folder is entered if it leads out of the
+folder; where it leads inside, or to a folder that was entered already, it is left out, since its images are listed
+under their own path.
+"""
+
+import os
+import warnings
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from partlabel.core.fixes import Argument, InputError
+from partlabel.core.messages import some
+from partlabel.data.images.decode import HEIC, photo_suffixes
+
+MOST = 5  # names that a message shows
+
+
+@dataclass
+class LeftOut:
+    """What a walk through a folder left out.
+
+    Attributes:
+        skip_broken: Leave out images whose names are not UTF-8, rather than refuse them.
+        files: Number of files that are no images.
+        named: The first of them, relative to the folder.
+        links: Linked folders that were not entered.
+        unreadable: Images whose names are not UTF-8, escaped.
+        fix: The argument that leaves those out, for messages.
+    """
+
+    skip_broken: bool = False
+    files: int = 0
+    named: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    fix: Argument | None = None
+
+    def add(self, name: str) -> None:
+        """Count a file that is no image."""
+        self.files += 1
+        if self.files <= MOST:
+            self.named.append(escaped(name))
+
+    def warn(self, folder: Path) -> None:
+        """Say what was left out.
+
+        Args:
+            folder: The folder that was walked.
+
+        Warns:
+            UserWarning: Anything was left out.
+        """
+        said = []
+        if self.files:
+            kind = "1 file of another kind" if self.files == 1 else f"{self.files:,} files of other kinds"
+            more = f" and {self.files - MOST:,} more" if self.files > MOST else ""
+            said.append(f"{kind} left out: {', '.join(self.named)}{more}{_of_heic(self.named)}")
+        if self.links:
+            said.append(f"{_number(self.links, 'linked folder')} not entered again: {some(self.links)}")
+        if self.unreadable:
+            number = _number(self.unreadable, "image")
+            said.append(f"{number} left out, whose name is not UTF-8: {some(self.unreadable)}")
+        if said:
+            warnings.warn(f"{folder}: {'; '.join(said)}", stacklevel=4)
+
+
+def walk(folder: Path, left_out: LeftOut | None = None, beside: Collection[str] = ()) -> Iterator[str]:
+    """Yield the images of a folder and of the folders in it, holding no more than one folder's names at a time.
+
+    The order is always the same: a folder's images by name, then the folders in it by name.
+
+    Args:
+        folder: The folder.
+        left_out: Where to count what is left out.
+        beside: Suffixes of files that the caller reads itself, in lower case; they are not counted.
+
+    Raises:
+        ValueError: Names of images are not UTF-8; raised after the last image, and names them.
+    """
+    left_out = LeftOut() if left_out is None else left_out
+    top = os.path.realpath(folder)
+    yield from _walk(str(folder), "", top, {top}, left_out, (*beside,))
+    if left_out.unreadable and not left_out.skip_broken:
+        number = _number(left_out.unreadable, "image")
+        or_skip = () if left_out.fix is None else (", or leave it out with ", left_out.fix)
+        raise InputError(
+            f"{folder}: the name of {number} is not UTF-8: {some(left_out.unreadable)}; rename the file",
+            *or_skip,
+        )
+
+
+def images_in(
+    folder: Path, beside: Collection[str] = (), skip_broken: bool = False, fix: Argument | None = None
+) -> list[str]:
+    """Return all images of a folder and of the folders in it, in alphabetical order, and say what was left out.
+
+    Args:
+        folder: The folder.
+        beside: As `walk`.
+        skip_broken: Leave out images whose names are not UTF-8, rather than refuse them.
+        fix: The argument that does so, for the message; None where the caller has none.
+
+    Raises:
+        ValueError: There are none, or names of images are not UTF-8.
+
+    Warns:
+        UserWarning: Files or linked folders were left out.
+    """
+    left_out = LeftOut(skip_broken, fix=fix)
+    images = sorted(walk(folder, left_out, beside))
+    if not images:
+        others = f"; it has {some(left_out.named)}{_of_heic(left_out.named)}" if left_out.named else ""
+        raise ValueError(
+            f"{folder}: no image in this folder or below{others}; looked for {', '.join(photo_suffixes())}"
+        )
+    left_out.warn(folder)
+    return images
+
+
+def is_photo(name: str) -> bool:
+    """Return whether the suffix of a name is that of an image which can be decoded."""
+    return name.lower().endswith(photo_suffixes())
+
+
+def escaped(name: str) -> str:
+    """Return a file name as it can be printed, bytes that are not UTF-8 as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _walk(
+    root: str, below: str, top: str, entered: set[str], left_out: LeftOut, beside: tuple[str, ...]
+) -> Iterator[str]:
+    """Yield the images below one folder; `below` is its path in the root, with `/` at its end."""
+    folders = []
+    with os.scandir(f"{root}/{below}") as entries:
+        visible = sorted(
+            (each for each in entries if not each.name.startswith(".")), key=lambda each: each.name
+        )
+    for entry in visible:
+        name = f"{below}{entry.name}"
+        if entry.is_dir():
+            folders.append((name, entry.is_symlink()))
+        elif not is_photo(entry.name) or not entry.is_file():
+            if not entry.name.lower().endswith(beside or ("\0",)):
+                left_out.add(name)
+        elif escaped(name) != name:
+            left_out.unreadable.append(escaped(name))
+        else:
+            yield name
+    for name, linked in folders:
+        if linked:
+            real = os.path.realpath(f"{root}/{name}")
+            if real in entered or f"{real}/".startswith(f"{top}/") or f"{top}/".startswith(f"{real}/"):
+                left_out.links.append(escaped(name))
+                continue
+            entered.add(real)
+        yield from _walk(root, f"{name}/", top, entered, left_out, beside)
+
+
+def _number(things: list[str], what: str) -> str:
+    return f"1 {what}" if len(things) == 1 else f"{len(things):,} {what}s"
+
+
+def _of_heic(names: list[str]) -> str:
+    """Return how to read HEIC photos, where some were left out."""
+    if not any(name.lower().endswith(HEIC) for name in names):
+        return ""
+    return " (pip install 'partlabel[heic]' reads HEIC)"

@@ -1,0 +1,1 @@
+"""The label table: reading, writing, splitting, hiding and counting labels."""

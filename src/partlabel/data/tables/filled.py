@@ -1,0 +1,277 @@
+"""A label table whose blanks a model filled in: what each label is, how probable, and who said so.
+
+On disk each class `c` has three columns: `c` (1 / 0 / blank), `c:p` (the probability, blank where a person said it) and
+`c:source` (`human`, `<model>@<run>`, blank where nobody said anything). `LabelTable.read` reads the first of the three.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Float32, Float64, Int16
+
+from partlabel.core.files import atomic_write
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables import io
+from partlabel.data.tables.label_table import LabelTable, Rows, read_only
+from partlabel.data.tables.provenance import HUMAN, NOT_MENTIONED, Origins
+
+NOBODY = ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FilledTable:
+    """A table after filling.
+
+    Attributes:
+        table: Its labels: the known ones as they were, and the sure ones among the filled; once filled, with origins.
+        probability: That the class is present, in [0, 1]; NaN where the label did not come from a model.
+        source: Who said it, as an index into `sources`.
+        sources: `sources[0]` is nobody (empty), `sources[1]` is `human`, models follow.
+    """
+
+    table: LabelTable
+    probability: Float32[np.ndarray, "image class"]
+    source: Int16[np.ndarray, "image class"]
+    sources: tuple[str, ...] = (NOBODY, HUMAN)
+
+    def __post_init__(self) -> None:
+        for name in ("probability", "source"):
+            matrix = getattr(self, name)
+            if matrix.shape != self.table.labels.shape:
+                raise ValueError(f"{name} is {matrix.shape} for a table of {self.table.labels.shape} labels")
+            object.__setattr__(self, name, read_only(matrix))
+
+    def __repr__(self) -> str:
+        said = ", ".join(
+            f"{int((self.source == number).sum())} by {name or 'nobody'}"
+            for number, name in enumerate(self.sources)
+        )
+        return f"FilledTable({self.table!r}, labels {said})"
+
+    @classmethod
+    def of(cls, table: LabelTable) -> "FilledTable":
+        """A table before any filling: what is known, people said, if its origin does not say otherwise."""
+        source = (table.labels != UNKNOWN).astype(np.int16)
+        sources: tuple[str, ...] = (NOBODY, HUMAN)
+        if table.origins is not None:
+            sources += tuple(name for name in table.origins.names if name not in sources)
+            number = np.array([sources.index(name) for name in table.origins.names], np.int16)
+            told = number[table.origins.codes]
+            source = np.where(told > 0, told, source)
+        return cls(table, np.full(table.labels.shape, np.nan, np.float32), source, sources)
+
+    def __getitem__(self, rows: Rows) -> "FilledTable":
+        """Some rows, as of a `LabelTable`."""
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows)
+        table = self.table[rows]
+        return FilledTable(table, self.probability[chosen], self.source[chosen], self.sources)
+
+    def aligned(self, classes: Sequence[str]) -> "FilledTable":
+        """With its columns in the order of a model's classes.
+
+        Raises:
+            ValueError: A class is in one and not in the other.
+        """
+        from partlabel.data.tables.splits import aligned
+
+        table = aligned(self.table, classes)
+        place = {name: at for at, name in enumerate(self.table.classes)}
+        order = [place[name] for name in table.classes]
+        return FilledTable(table, self.probability[:, order], self.source[:, order], self.sources)
+
+    def source_of(self, row: int, column: int) -> str:
+        """Who said the label of an image and a class."""
+        return self.sources[self.source[row, column]]
+
+    def save(self, path: str | Path) -> Path:
+        """Write `.csv` or `.parquet`, which `load` reads again, or `.jsonl`, one image a line, for other programs.
+
+        Raises:
+            ValueError: Another suffix.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".jsonl":
+            return io.write_wide(self.frame(), path)
+        with atomic_write(path) as aside, aside.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines())
+        return path
+
+    @staticmethod
+    def is_in(path: str | Path, separator: str | None = None) -> bool:
+        """Whether a file has the columns of probabilities that `save` writes."""
+        from partlabel.data.readers import _columns
+
+        path = Path(path)
+        if not path.is_file() or path.suffix.lower() not in _columns.TABLES:
+            return False
+        names = set(_columns.header(path, separator))
+        return any(f"{name}:p" in names for name in names)
+
+    @classmethod
+    def load(cls, path: str | Path, images: str | Path | None = None, **options: Any) -> "FilledTable":
+        """Read what `save` wrote; a wide table without probabilities and sources is one before any filling.
+
+        Args:
+            path: `.csv`, `.tsv` or `.parquet`.
+            images: The image folder.
+            **options: As `LabelTable.read`.
+
+        Raises:
+            ValueError: A probability is no number in [0, 1], or an image has two rows.
+        """
+        from partlabel.data.readers import _columns
+
+        path = Path(path)
+        table = LabelTable.read(path, images, format="wide_csv", **options)
+        separator = options.get("separator")
+        names = _columns.header(path, separator)
+        found = _columns.columns(path, range(len(names)), names, separator)
+        if len(found[0]) != len(table):
+            raise ValueError(
+                f"{path}: {len(found[0])} rows for {len(table)} images; a filled table has one row each"
+            )
+        blank = cls.of(table)
+        probability, source, sources = blank.probability.copy(), blank.source.copy(), list(blank.sources)
+        place = {name: at for at, name in enumerate(names)}
+        for position, name in enumerate(table.classes):
+            if f"{name}:p" in place:
+                probability[:, position] = _probabilities(path, name, found[place[f"{name}:p"]])
+            if f"{name}:source" in place:
+                said = _columns.strings(found[place[f"{name}:source"]])
+                source[:, position] = _numbered(said, sources, source[:, position])
+        if NOT_MENTIONED in blank.sources:  # absent by the rule, whatever was said of the blank
+            by_rule = blank.source == blank.sources.index(NOT_MENTIONED)
+            probability[by_rule], source[by_rule] = np.nan, blank.source[by_rule]
+        return cls(table, probability, source, tuple(sources))
+
+    def frame(self) -> pl.DataFrame:
+        """What `save` writes: three columns a class."""
+        plain = io.frame(self.table.with_origins(None)).get_columns()
+        head, classes = (
+            plain[: -len(self.table.classes) or len(plain)],
+            plain[len(plain) - len(self.table.classes) :],
+        )
+        sources = io.sources(self.table.classes, self.source, self.sources)
+        columns = list(head)
+        for position, (labels, said) in enumerate(zip(classes, sources, strict=True)):
+            p = pl.Series(
+                f"{labels.name}:p", np.ascontiguousarray(self.probability[:, position]), nan_to_null=True
+            )
+            columns += [labels, p, said]
+        return pl.DataFrame(columns)
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        words = {PRESENT: 1, ABSENT: 0, UNKNOWN: None}
+        for row, image in enumerate(self.table.images):
+            labels = {
+                name: {
+                    "label": words[int(self.table.labels[row, column])],
+                    "p": _number(self.probability[row, column]),
+                    "source": self.source_of(row, column) or None,
+                }
+                for column, name in enumerate(self.table.classes)
+            }
+            split = {} if self.table.split is None else {"split": self.table.split[row]}
+            yield {"image": image, **split, "labels": labels}
+
+
+def fill(
+    table: LabelTable | FilledTable,
+    probability: Float[np.ndarray, "image class"],
+    accept: float | Sequence[float] | None = None,
+    reject: float | Sequence[float] | None = None,
+    model: str = "model@run",
+) -> FilledTable:
+    """Give every blank a probability, and a label where it is sure. Known labels stay, whatever the model says.
+
+    Args:
+        table: What is known; of a table that was filled before, sources stay, and its blanks are filled anew.
+        probability: The model's, that the class is present; only what it says of blanks is looked at.
+        accept: Blanks from this probability on become PRESENT, one for all classes or one a class; None makes none,
+            and infinity none of a class.
+        reject: Blanks up to this probability become ABSENT, as `accept`; None makes none.
+        model: Who says so: `<model>@<run>`.
+
+    Raises:
+        ValueError: A blank's probability is not in [0, 1] (the message names image and class), the shape is another,
+            the thresholds are not 0 <= reject < accept <= 1, or the model has no name of its own.
+    """
+    before = table if isinstance(table, FilledTable) else FilledTable.of(table)
+    labels = before.table.labels
+    blank = labels == UNKNOWN
+    from_, up_to = _thresholds(before.table.classes, accept, reject)
+    _check_probability(before.table, probability, blank)
+    if not model.strip() or model == HUMAN:
+        raise ValueError(
+            f"model={model!r} does not tell a model's labels from a person's: name it <model>@<run>"
+        )
+    from_, up_to = from_.astype(probability.dtype), up_to.astype(probability.dtype)
+    sure = np.where(blank & (probability >= from_), np.int8(PRESENT), labels)
+    sure = np.where(blank & (probability <= up_to), np.int8(ABSENT), sure)
+    sources = before.sources if model in before.sources else (*before.sources, model)
+    source = np.where(blank, np.int16(sources.index(model)), before.source)
+    return FilledTable(
+        before.table.with_labels(sure).with_origins(Origins.of_numbers(source, sources)),
+        np.where(blank, probability.astype(np.float32), before.probability),
+        source,
+        sources,
+    )
+
+
+def _thresholds(
+    classes: Sequence[str], accept: float | Sequence[float] | None, reject: float | Sequence[float] | None
+) -> tuple[Float64[np.ndarray, " class"], Float64[np.ndarray, " class"]]:
+    """From which probability on and up to which one labels are made of each class; 2 and -1 where none are."""
+    highest, lowest = (1 if accept is None else accept), (0 if reject is None else reject)
+    high, low = (np.broadcast_to(np.asarray(each, np.float64), len(classes)) for each in (highest, lowest))
+    wrong = ~((low >= 0) & (low < high) & ((high <= 1) | np.isinf(high)))
+    if wrong.any():
+        first = int(wrong.argmax())
+        said = [
+            None if given is None else float(each[first]) for given, each in ((accept, high), (reject, low))
+        ]
+        of = f" for class {classes[first]!r}" if np.ndim(highest) or np.ndim(lowest) else ""
+        raise ValueError(
+            f"accept={said[0]} and reject={said[1]}{of}: thresholds are 0 <= reject < accept <= 1"
+        )
+    return (high if accept is not None else high + 1), (low if reject is not None else low - 1)
+
+
+def _check_probability(table: LabelTable, probability: np.ndarray, blank: np.ndarray) -> None:
+    if probability.shape != blank.shape:
+        raise ValueError(f"probabilities are {probability.shape} for a table of {blank.shape} labels")
+    wrong = blank & ~((probability >= 0) & (probability <= 1))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0].tolist()
+        raise ValueError(
+            f"{int(wrong.sum())} probabilities are not in [0, 1]; the first is {probability[row, column]} for image "
+            f"{table.images[row]!r}, class {table.classes[column]!r}; give probabilities, not logits"
+        )
+
+
+def _probabilities(path: Path, name: str, column: Any) -> Float32[np.ndarray, "image"]:
+    words = pl.Series(column.cast("string").fill_null(""))
+    numbers = words.replace("", None).cast(pl.Float32, strict=False)
+    wrong = ((words != "") & (numbers.is_null() | ~numbers.is_between(0, 1))).arg_true().to_list()
+    if wrong:
+        raise ValueError(
+            f"{path}: column '{name}:p', row {wrong[0] + 1}: {words[wrong[0]]!r} is no probability in [0, 1]"
+        )
+    return numbers.fill_null(np.nan).to_numpy()
+
+
+def _numbered(said: list[str], sources: list[str], default: np.ndarray) -> np.ndarray:
+    """Names as indices into `sources`, which grows; where there is no name, known labels are a person's."""
+    sources += sorted(set(said) - set(sources))
+    number = {name: position for position, name in enumerate(sources)}
+    numbers = np.fromiter((number[name] for name in said), np.int16, len(said))
+    return np.where(numbers == 0, default, numbers)
+
+
+def _number(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(str(value))

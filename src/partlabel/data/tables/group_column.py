@@ -1,0 +1,50 @@
+"""Which images of a table belong together, by a column of its file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from partlabel.data.images.paths import resolve
+from partlabel.data.readers import _columns, _roles, recognise
+from partlabel.data.tables.label_table import LabelTable
+
+
+def leaving_out(path: Path, name: str, options: Mapping[str, Any], column: str) -> tuple[str, dict[str, Any]]:
+    """The format of a table and the options to read it with, so that the column of groups is no class.
+
+    Raises:
+        ValueError: The file is no table with columns.
+    """
+    name = recognise(path, options) if name == "auto" else name
+    if name not in ("wide_csv", "long_csv"):
+        raise ValueError(f"{path}: groups are a column of a CSV or parquet table; this is read as {name}")
+    given = dict(options)
+    if name == "wide_csv":
+        given["leave_out"] = [*given.get("leave_out", ()), column]
+    return name, given
+
+
+def read_groups(path: Path, table: LabelTable, column: str, options: Mapping[str, Any]) -> list[str]:
+    """The group of each image of a table that was read from a file, without spaces around it.
+
+    Raises:
+        ValueError: There is no such column, a row has no group, or an image is in two.
+    """
+    separator = options.get("separator")
+    names = _columns.header(path, separator)
+    at = [
+        _roles.image_column(path, names, options.get("image_column"), separator, table.root),
+        _columns.column_at(path, names, column),
+    ]
+    listed, groups = (_columns.strings(each) for each in _columns.columns(path, at, names, separator))
+    groups = [group.strip() for group in groups]
+    found: dict[str, str] = {}
+    paths = resolve(path, listed, table.root, options.get("suffix"))
+    for row, (image, group) in enumerate(zip(paths, groups, strict=True), start=1):
+        if not group:
+            raise ValueError(f"{path}: row {row} ({image}) has no {column!r}; give every image a group")
+        if found.setdefault(image, group) != group:
+            raise ValueError(
+                f"{path}: image {image!r} has both {found[image]!r} and {group!r} as {column!r}; it can have one"
+            )
+    return [found[image] for image in table.images]

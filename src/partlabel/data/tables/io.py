@@ -1,0 +1,66 @@
+"""Writing wide tables: one row an image, one column a class; 1 / 0 / blank in CSV, nullable booleans in parquet."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from partlabel.core.files import atomic_write
+from partlabel.core.labels import UNKNOWN
+from partlabel.data.tables.validation import CALIBRATION
+
+if TYPE_CHECKING:
+    from partlabel.data.tables.label_table import LabelTable
+
+
+def frame(table: "LabelTable") -> pl.DataFrame:
+    """The table as a frame: `image`, `split` and `calibration` if there are any, then a Boolean column a class.
+
+    Where origins were kept, each class's follow it in `<class>:source`.
+    """
+    head = [pl.Series("image", table.images, dtype=pl.String)]
+    if table.split is not None:
+        head.append(pl.Series("split", table.split, dtype=pl.String))
+    if table.calibration is not None:
+        head.append(pl.Series(CALIBRATION, table.calibration, dtype=pl.Boolean))
+    columns = np.ascontiguousarray(table.labels.T)
+    labels = [_column(name, column) for name, column in zip(table.classes, columns, strict=True)]
+    if table.origins is None:
+        return pl.DataFrame(head + labels)
+    said = sources(table.classes, table.origins.codes, table.origins.names)
+    return pl.DataFrame(head + [each for pair in zip(labels, said, strict=True) for each in pair])
+
+
+def sources(classes: Sequence[str], numbers: np.ndarray, names: Sequence[str]) -> Iterator[pl.Series]:
+    """A column `<class>:source` for each class: names by number, null for the first, which is nobody."""
+    words = pl.Series([name or None for name in names], dtype=pl.Enum(names[1:]))
+    for position, name in enumerate(classes):
+        yield words.gather(numbers[:, position].astype(np.uint32)).alias(f"{name}:source")
+
+
+def write_wide(frame: pl.DataFrame, path: Path) -> Path:
+    """Write a frame as `.csv` or `.parquet`, aside and then renamed; booleans become 1 and 0 in CSV.
+
+    Raises:
+        ValueError: Another suffix.
+    """
+    if path.suffix.lower() == ".csv":
+        with atomic_write(path) as aside:
+            # Series by series: in an expression, a class called "*" would be all columns.
+            numbers = [
+                each.cast(pl.Int8) if each.dtype == pl.Boolean else each for each in frame.get_columns()
+            ]
+            pl.DataFrame(numbers).write_csv(aside)
+    elif path.suffix.lower() == ".parquet":
+        with atomic_write(path) as aside:
+            frame.write_parquet(aside)
+    else:
+        raise ValueError(f"cannot save a label table as {path.name!r}: end the name in .csv or .parquet")
+    return path
+
+
+def _column(name: str, labels: np.ndarray) -> pl.Series:
+    column = pl.Series(name, labels)
+    return column.set(column == UNKNOWN, None).cast(pl.Boolean)

@@ -1,0 +1,149 @@
+"""What a label table may hold, checked in one place; every message names the thing and the mend."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import some
+
+CALIBRATION = "calibration"
+RESERVED = ("image", "split", CALIBRATION)
+T = TypeVar("T")
+SOURCE = ":source"
+COMPANIONS = (":p", SOURCE)
+CODES = f"{PRESENT} present, {ABSENT} absent, {UNKNOWN} unknown"
+# Empty, absolute, a Windows drive, a step to here or up, a doubled or trailing slash.
+NOT_PLAIN = r"^$|^/|^[A-Za-z]:[/\\]|(^|/)\.\.?(/|$)|//|/$"
+CONTROL = r"\p{Cc}"
+
+
+def check_images(images: Sequence[str]) -> None:
+    """Image paths are there, unique, relative to the image folder and stay inside it.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if not images:
+        raise ValueError(
+            "a label table without images: an empty file, an empty folder, or a selection of no rows"
+        )
+    if broken := [image for image in images if not is_text(image)]:
+        raise ValueError(
+            f"{len(broken)} image path(s) with bytes that are no UTF-8, or half a character: "
+            f"{some(map(ascii, broken))}; rename them"
+        )
+    paths = pl.Series(images, dtype=pl.String)
+    wrong = paths.filter(paths.str.contains(NOT_PLAIN))
+    if len(wrong):
+        raise ValueError(
+            f"{len(wrong)} image path(s) do not stay inside the image folder: {some(map(repr, wrong.to_list()))}; "
+            "write them relative to it, with / between folders and without '.' and '..'"
+        )
+    wrong = paths.filter(paths.str.contains(CONTROL))
+    if len(wrong):
+        raise ValueError(
+            f"image path(s) with control characters, rename them: {some(map(repr, wrong.to_list()))}"
+        )
+    if paths.n_unique() != len(paths):
+        twice = paths.filter(paths.is_duplicated()).unique(maintain_order=True).to_list()
+        raise ValueError(
+            f"{len(twice)} image(s) have more than one row: {some(map(repr, twice))}; keep one row each"
+        )
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written: JSON, and file names that are not UTF-8, can hold half of a character."""
+    return name.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def repeated(things: Iterable[T]) -> list[T]:
+    """Return what comes more than once, each once, in order."""
+    return sorted((thing for thing, times in Counter(things).items() if times > 1), key=str)
+
+
+def check_classes(classes: Sequence[str]) -> None:
+    """Class names are there, unique, and can be columns of the table's file.
+
+    Raises:
+        ValueError: They are not.
+    """
+    for position, name in enumerate(classes):
+        fault = _fault_of(name)
+        if fault:
+            raise ValueError(f"class {position} of {len(classes)}, {name!r}, {fault}; rename it")
+    if len(set(classes)) != len(classes):
+        twice = repeated(classes)
+        raise ValueError(
+            f"class name(s) used more than once: {some(map(repr, twice))}; rename or merge the columns"
+        )
+
+
+def check_labels(labels: Any, images: Sequence[str], classes: Sequence[str]) -> None:
+    """Labels are an int8 matrix of PRESENT, ABSENT, UNKNOWN, one row an image and one column a class.
+
+    Raises:
+        TypeError: They are no numpy array, or of another type than int8; for floats the message tells of NaN.
+        ValueError: The shape is another, or a label is none of the three.
+    """
+    if not isinstance(labels, np.ndarray):
+        raise TypeError(f"labels are a {type(labels).__name__}, not a numpy array of int8 ({CODES})")
+    if labels.dtype != np.int8:
+        raise TypeError(_wrong_type(labels))
+    if labels.shape != (len(images), len(classes)):
+        raise ValueError(
+            f"labels are {labels.shape}, but there are {len(images)} images and {len(classes)} classes: "
+            "one row an image, one column a class"
+        )
+    if labels.min(initial=UNKNOWN) < UNKNOWN or labels.max(initial=UNKNOWN) > PRESENT:
+        wrong = (labels < UNKNOWN) | (labels > PRESENT)
+        row, column = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"{int(wrong.sum())} label(s) are none of {CODES}; the first is {labels[row, column]} "
+            f"for image {images[row]!r}, class {classes[column]!r}"
+        )
+
+
+def check_split(split: Sequence[str], images: Sequence[str]) -> None:
+    """One split name an image, on one line.
+
+    Raises:
+        ValueError: There are more or fewer, or a name has control characters.
+    """
+    if len(split) != len(images):
+        raise ValueError(f"{len(split)} split names for {len(images)} images: give one an image")
+    names = pl.Series(sorted(set(split)), dtype=pl.String)
+    wrong = names.filter(names.str.contains(CONTROL)).to_list()
+    if wrong:
+        raise ValueError(f"split name(s) with control characters, rename them: {some(map(repr, wrong))}")
+
+
+def _fault_of(name: str) -> str:
+    if not name.strip():
+        return "is empty"
+    if name != name.strip():
+        return "has spaces around it"
+    if name in RESERVED:
+        return "is the name of a column that the table's file keeps for itself"
+    if name.endswith(COMPANIONS):
+        return f"ends in {' or '.join(COMPANIONS)}, which marks the columns of a filled table"
+    if name.isprintable():  # true of nearly all names, and fast
+        return ""
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        return "has control characters"
+    if not is_text(name):
+        return "has half of a character (a lone surrogate)"
+    return ""
+
+
+def _wrong_type(labels: np.ndarray) -> str:
+    said = f"labels are {labels.dtype}; a label table holds int8: {CODES}"
+    if labels.dtype.kind == "f":
+        return f"{said}. For NaN as unknown: np.where(np.isnan(x), {UNKNOWN}, x).astype(np.int8)"
+    if labels.dtype == bool:
+        return f"{said}. If False means looked and not there: x.astype(np.int8)"
+    return f"{said}. If these are the codes: x.astype(np.int8); if -1 means absent and 0 unknown, swap them first"

@@ -1,0 +1,211 @@
+"""The demo: the whole of partlabel on drawn scenes, with no data set, download or account.
+
+It draws scenes (`scenes/`), hides most of their labels, trains SST and the same trunk without its transfer, scores both
+against the truth, fills the blanks in and shows it all on a page. With a fifth of the labels known, three runs came to
+83.5 to 84.5 mAP with transfer and 82.9 to 83.6 without: apart by -0.1, 0.8 and 1.2.
+"""
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from partlabel.core.labels import PRESENT, UNKNOWN
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from partlabel.data.tables.filled import FilledTable
+    from partlabel.data.tables.label_table import LabelTable
+    from partlabel.evaluation.metrics import Evaluation
+    from partlabel.tagger import Tagger
+
+HEAD = {"dim": 128, "attention_dim": 64, "output_dim": 128}
+"""The trunk in small: a few thousand scenes do not fill the paper's 1,024 numbers per class."""
+TRANSFER = {
+    "start_epoch": 4,
+    "intra_threshold": 0.7,
+    "cross_threshold": 0.6,
+    "threshold_step": 0.0,
+    "threshold_floor": 0.5,
+    "pair_weight": 3.0,
+    "pair_dim": 64,
+    "pair_hidden_dim": 128,
+}
+"""SST for a run of a dozen epochs: the transfer starts earlier, with less to be sure of, and its pair head is small."""
+METHODS = {"ssgrl": ("the trunk without transfer", {}), "sst": ("SST", TRANSFER)}
+ACCEPT, REJECT = 0.9, 0.02
+
+
+def run(
+    out: str | Path = "runs/demo",
+    scenes: int = 3000,
+    known: float = 0.2,
+    epochs: int = 12,
+    image_size: int = 128,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Draw scenes, hide most labels, train with and without transfer, compare, fill the blanks in.
+
+    Args:
+        out: Folder for it all; what an earlier demo left there is replaced.
+        scenes: How many to draw; the last fifth is the test.
+        known: Share of the training labels that stays known.
+        epochs: Passes over the training scenes, for each of the two methods.
+        image_size: Side of the scenes in pixels.
+        seed: Of the scenes, the hiding and the training.
+
+    Returns:
+        `mAP` of each method in percent, how many blanks were filled and what share of them rightly, the path of the
+        `report`, and the `seconds` it took.
+    """
+    from rich.console import Console
+
+    from partlabel.data.tables.filled import fill
+    from partlabel.demo import scenes as drawing
+    from partlabel.tagger import probability
+
+    began, out, console = time.monotonic(), Path(out), Console(highlight=False)
+    _clear(out)
+    truth = drawing.draw(out / "scenes", scenes, seed, image_size)
+    table = truth.hide("uniform", part="train", known=known, seed=seed)
+    table.save(out / "labels.csv")
+    train, test = table.part("train"), truth.part("test")
+    console.print(
+        f"{len(truth):,} scenes of {len(truth.classes)} classes in {out / 'scenes'}; {train.unknown:,} of "
+        f"{train.labels.size:,} training labels are hidden"
+    )
+
+    taggers, evaluations = {}, {}
+    for method, (title, options) in METHODS.items():
+        console.print(f"Training {title}")
+        taggers[method] = _fit(method, options, table, truth, out, epochs, image_size, seed)
+        evaluations[method] = taggers[method].evaluate(test, cache="features", cache_dir=out / "cache")
+        evaluations[method].save(out / method / "evaluation.json")
+    console.print(_comparison(evaluations, len(test)))
+
+    console.print("Filling the blanks in")
+    # What `Tagger.fill` does, from the cached features.
+    sst = taggers["sst"]
+    logits = sst.scores(train, cache="features", cache_dir=out / "cache")
+    filled = fill(train, probability(logits), ACCEPT, REJECT, sst.name)
+    filled.save(out / "filled.csv")
+    sure = (train.labels == UNKNOWN) & (filled.table.labels != UNKNOWN)
+    hits = (filled.table.labels == truth.part("train").labels)[sure]
+    right = float(hits.mean()) if hits.size else float("nan")
+    rightly = f", {right:.1%} of them rightly" if hits.size else ""
+    console.print(
+        f"{int(sure.sum()):,} of {train.unknown:,} blanks are filled in (present from {ACCEPT} on, absent up to "
+        f"{REJECT}){rightly}; every blank has its probability"
+    )
+    page = _report(out, sst, evaluations, train, filled, truth)
+    shutil.rmtree(out / "cache", ignore_errors=True)
+    seconds = time.monotonic() - began
+    console.print(f"The filled table is {out / 'filled.csv'}; look at [bold]{page}[/bold] ({seconds:.0f} s)")
+    return {
+        "mAP": {method: 100 * evaluation.map for method, evaluation in evaluations.items()},
+        "filled": int(sure.sum()),
+        "right": right,
+        "report": page,
+        "seconds": seconds,
+    }
+
+
+def _clear(out: Path) -> None:
+    """Remove the runs of an earlier demo, and nothing else."""
+    for method in METHODS:
+        if (out / method / "config.json").exists():
+            shutil.rmtree(out / method)
+
+
+def _fit(
+    method: str,
+    options: dict[str, Any],
+    table: "LabelTable",
+    truth: "LabelTable",
+    out: Path,
+    epochs: int,
+    image_size: int,
+    seed: int,
+) -> "Tagger":
+    """Train a method on the part `train`. Both are trained alike, on the same cached features."""
+    from partlabel.tagger import Tagger
+
+    tagger = Tagger(
+        table.classes,
+        method=method,
+        method_args=options,
+        head="ssgrl",
+        head_args=HEAD,
+        trainable="last",
+        image_size=image_size,
+    )
+    return tagger.fit(
+        table,
+        truth=truth,
+        out=out / method,
+        epochs=epochs,
+        batch_size=64,
+        lr=4e-3,
+        weight_decay=0.01,
+        optimizer="adamw",
+        schedule="onecycle",
+        val=0.0,
+        cache="features",
+        cache_dir=str(out / "cache"),
+        cache_views=3,
+        seed=seed,
+    )
+
+
+def _comparison(evaluations: "dict[str, Evaluation]", images: int) -> "Table":
+    """The methods side by side."""
+    from rich.table import Table
+
+    table = Table(title=f"On {images:,} fully labelled test scenes")
+    table.add_column("trained with")
+    for name in ("mAP", "OF1", "CF1"):
+        table.add_column(name, justify="right")
+    for method, evaluation in evaluations.items():
+        shares = (evaluation.map, evaluation.of1, evaluation.cf1)
+        table.add_row(METHODS[method][0], *(f"{100 * share:.1f}" for share in shares))
+    return table
+
+
+def _report(
+    out: Path,
+    tagger: "Tagger",
+    evaluations: "dict[str, Evaluation]",
+    train: "LabelTable",
+    filled: "FilledTable",
+    truth: "LabelTable",
+) -> Path:
+    """SST's run, against the trunk without transfer, and what it filled in."""
+    from partlabel.core.files import read_json
+    from partlabel.data.tables import statistics
+    from partlabel.evaluation.headline import headline
+    from partlabel.reporting import run_report, run_sections
+    from partlabel.training.pipeline import examples_of
+    from partlabel.training.run_folder import Run
+
+    test = truth.part("test")
+    fullest = np.argsort(-(test.labels == PRESENT).sum(axis=1), kind="stable")[:6]
+    predictions = (tagger.scores(test, cache="features", cache_dir=out / "cache"), test.labels)
+    return run_report.build(
+        out / "report.html",
+        title="partlabel demo",
+        settings=run_sections.settings(read_json(Run(out / "sst").config)),
+        kind="test",
+        headlines=[headline("test", *predictions, tagger.classes)],
+        evaluation=evaluations["sst"],
+        baseline=(METHODS["ssgrl"][0], evaluations["ssgrl"]),
+        predictions=predictions,
+        history=read_json(Run(out / "sst").history),
+        table=train,
+        filled=filled.probability,
+        truth=truth.part("train").labels,
+        graph=statistics.cooccurrence(train.labels),
+        examples=examples_of(tagger, test[fullest]),
+    )

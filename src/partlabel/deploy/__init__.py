@@ -1,0 +1,1 @@
+"""Export of a trained tagger: ONNX, hub folders, an HTTP server."""

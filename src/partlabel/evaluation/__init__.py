@@ -1,0 +1,1 @@
+"""Metrics on known labels, thresholds and calibration."""

@@ -1,0 +1,332 @@
+"""How good scores and pseudo-labels are, on known cells alone.
+
+Average precision goes under two names, because the field means either by "mAP" (they differ by up to a point):
+
+- `average_precision`: non-interpolated, `sum (R_n - R_{n-1}) P_n`, as scikit-learn, ASL, ML-Decoder.
+- `interpolated_average_precision`: the same sum under the precision envelope `max_{m >= n} P_m`, over all points, as
+  VOC since 2010 and the headline of SST and its family.
+
+Both take one point per distinct score, as scikit-learn does, so that tied scores give one number whatever order the
+images come in. (The authors' code takes one point per image; under ties its number depends on the sort.)
+
+The decision metrics are those of Wang et al., CVPR 2016 (arXiv:1604.04573), and the papers since: O for overall (over
+cells), C for class (mean over classes); CF1 is the harmonic mean of CP and CR, not the mean of the classes' F1.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int8
+
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import some
+from partlabel.evaluation.result import NAN, ClassScore, Evaluation
+
+__all__ = [
+    "ClassScore",
+    "Curve",
+    "DecisionCounts",
+    "Evaluation",
+    "PseudoLabelQuality",
+    "Quality",
+    "average_precision",
+    "evaluate",
+    "harmonic",
+    "highest",
+    "interpolated_average_precision",
+    "precision_recall",
+]
+
+
+class Curve(NamedTuple):
+    """Precision and recall at every distinct score, from the lowest (recall 1) to above the highest (recall 0)."""
+
+    precision: Float[np.ndarray, " point"]
+    recall: Float[np.ndarray, " point"]
+
+
+def precision_recall(scores: Float[np.ndarray, " image"], labels: Int8[np.ndarray, " image"]) -> Curve | None:
+    """The precision-recall curve of one class over its known labels, by scikit-learn.
+
+    None without a known present label.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    known = labels != UNKNOWN
+    if not (labels == PRESENT).any():
+        return None
+    precision, recall, _ = precision_recall_curve(labels[known] == PRESENT, scores[known])
+    return Curve(precision, recall)
+
+
+def average_precision(scores: Float[np.ndarray, " image"], labels: Int8[np.ndarray, " image"]) -> float:
+    """Non-interpolated AP of one class over its known labels, equal to `sklearn.metrics.average_precision_score`.
+
+    Returns:
+        In [0, 1]; NaN without a known present label.
+    """
+    curve = precision_recall(scores, labels)
+    return NAN if curve is None else _area(curve.precision, curve.recall)
+
+
+def interpolated_average_precision(
+    scores: Float[np.ndarray, " image"], labels: Int8[np.ndarray, " image"]
+) -> float:
+    """All-point interpolated AP of one class over its known labels (VOC 2010 and later; SST's headline).
+
+    Returns:
+        In [0, 1], never below `average_precision`; NaN without a known present label.
+    """
+    curve = precision_recall(scores, labels)
+    return NAN if curve is None else _area(_envelope(curve.precision), curve.recall)
+
+
+def _area(precision: np.ndarray, recall: np.ndarray) -> float:
+    return float(-np.sum(np.diff(recall) * precision[:-1]))
+
+
+def _envelope(precision: np.ndarray) -> np.ndarray:
+    """The best precision at this recall or a higher one; the last point (recall 0, precision 1) is no threshold."""
+    return np.append(np.maximum.accumulate(precision[:-1]), precision[-1])
+
+
+class DecisionCounts(NamedTuple):
+    """Counts of decisions, a row for each class: `right` of `made`, out of `wanted`."""
+
+    right: Int[np.ndarray, " class"]
+    made: Int[np.ndarray, " class"]
+    wanted: Int[np.ndarray, " class"]
+
+    @classmethod
+    def of(
+        cls, chosen: Bool[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]
+    ) -> "DecisionCounts":
+        """Count the chosen cells against the labels; unknown ones count neither way."""
+        present, known = labels == PRESENT, labels != UNKNOWN
+        return cls((chosen & present).sum(0), (chosen & known).sum(0), present.sum(0))
+
+    @property
+    def precision(self) -> Float[np.ndarray, " class"]:
+        """Of each class; 0 where nothing was chosen, as the authors have it."""
+        return self.right / np.maximum(self.made, 1)
+
+    @property
+    def recall(self) -> Float[np.ndarray, " class"]:
+        """Of each class; 0 where nothing was wanted (such classes are not scored)."""
+        return self.right / np.maximum(self.wanted, 1)
+
+    def summary(self, scored: Bool[np.ndarray, " class"]) -> tuple[float, float, float, float, float, float]:
+        """OP, OR, OF1 over all cells, CP, CR, CF1 over the scored classes; NaN where nothing can be scored."""
+        if not scored.any():
+            return (NAN,) * 6
+        op = float(self.right.sum() / max(self.made.sum(), 1))
+        or_ = float(self.right.sum() / self.wanted.sum())
+        cp, cr = float(self.precision[scored].mean()), float(self.recall[scored].mean())
+        return op, or_, harmonic(op, or_), cp, cr, harmonic(cp, cr)
+
+
+def harmonic(precision: float, recall: float) -> float:
+    """The harmonic mean, 0 if both are 0."""
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def highest(
+    scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], k: int
+) -> Bool[np.ndarray, "image class"]:
+    """The k highest known cells of every image: those that fewer than k known cells of the image exceed.
+
+    Cells tied with the k-th are all in, so nothing hangs on the order of classes; unknown cells take nobody's place.
+    """
+    scores = np.where(labels == UNKNOWN, -np.inf, scores)
+    kth = np.sort(scores, axis=1)[:, -min(k, scores.shape[1]), None]
+    return (scores >= kth) & (labels != UNKNOWN)
+
+
+def evaluate(
+    scores: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    classes: Sequence[str],
+    threshold: float = 0.0,
+) -> Evaluation:
+    """Every metric of the field over the known cells.
+
+    A class without a known present or without a known absent label cannot be scored: it is named with the reason and
+    takes no part in any mean over classes (its known cells do in OP, OR and OF1, which are over cells).
+
+    Args:
+        scores: Logits; anything in their order does for AP.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        classes: The columns' names.
+        threshold: Score from which a class is called present; for probabilities 0.5.
+
+    Raises:
+        ValueError: If shapes disagree or a known cell's score is not a number.
+    """
+    _check(scores, labels, classes)
+    chosen = scores >= threshold
+    at, top3 = (
+        DecisionCounts.of(chosen, labels),
+        DecisionCounts.of(chosen & highest(scores, labels, 3), labels),
+    )
+    per_class = tuple(
+        _class_score(name, scores[:, c], labels[:, c], at.precision[c], at.recall[c])
+        for c, name in enumerate(classes)
+    )
+    scored = np.array([c.skipped is None for c in per_class], dtype=bool)
+    return Evaluation(
+        per_class,
+        len(labels),
+        threshold,
+        _mean([c.ap for c in per_class if c.skipped is None]),
+        _mean([c.ap_interpolated for c in per_class if c.skipped is None]),
+        *at.summary(scored),
+        *top3.summary(scored),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else NAN
+
+
+def _class_score(
+    name: str, scores: np.ndarray, labels: np.ndarray, precision: float, recall: float
+) -> ClassScore:
+    present, absent, unknown = (int((labels == code).sum()) for code in (PRESENT, ABSENT, UNKNOWN))
+    counts = (name, present, absent, unknown)
+    if not present + absent:
+        return ClassScore(*counts, NAN, NAN, NAN, NAN, "no label is known")
+    if not present:
+        return ClassScore(*counts, NAN, NAN, NAN, NAN, f"no known present label among {absent} known")
+    if not absent:
+        return ClassScore(*counts, NAN, NAN, NAN, NAN, f"no known absent label among {present} known")
+    curve = precision_recall(scores, labels)
+    assert curve is not None
+    ap, interpolated = _area(curve.precision, curve.recall), _area(_envelope(curve.precision), curve.recall)
+    return ClassScore(*counts, ap, interpolated, float(precision), float(recall))
+
+
+def _check(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
+    if scores.shape != labels.shape or scores.shape[1] != len(classes):
+        raise ValueError(
+            f"scores are {scores.shape}, labels {labels.shape} and there are {len(classes)} classes: "
+            "give one row an image and one column a class in all three"
+        )
+    bad = ~np.isfinite(scores) & (labels != UNKNOWN)
+    if bad.any():
+        named = some(name for name, column in zip(classes, bad.T, strict=True) if column.any())
+        rows = np.flatnonzero(bad.any(1))
+        raise ValueError(
+            f"{bad.sum()} scores of known labels are not finite (classes: {named}; rows: {some(rows)}): "
+            "the model diverged, or an image could not be read"
+        )
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How many pseudo-labels one source gave in an epoch and how good they were, counted on unknown cells.
+
+    Attributes:
+        count: Pseudo-labels saying present.
+        checked: Those of them whose truth is known.
+        right: Those of them that are true.
+        wanted: Unknown cells whose truth is present.
+        count_absent: Pseudo-labels saying absent; the next two are theirs.
+        checked_absent: As `checked`.
+        right_absent: As `right`.
+    """
+
+    count: int
+    checked: int
+    right: int
+    wanted: int
+    count_absent: int
+    checked_absent: int
+    right_absent: int
+
+    @property
+    def precision(self) -> float:
+        """Share of the pseudo-labels saying present that is true; NaN if none could be checked."""
+        return self.right / self.checked if self.checked else NAN
+
+    @property
+    def recall(self) -> float:
+        """Share of the hidden present labels that were found; NaN if there is none."""
+        return self.right / self.wanted if self.wanted else NAN
+
+    @property
+    def precision_absent(self) -> float:
+        """Share of the pseudo-labels saying absent that is true; NaN if none could be checked."""
+        return self.right_absent / self.checked_absent if self.checked_absent else NAN
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Count, precision and recall by name, for logs; those of absence only if anything said absent."""
+        present = {"count": float(self.count), "precision": self.precision, "recall": self.recall}
+        absent = {"count absent": float(self.count_absent), "precision absent": self.precision_absent}
+        return present | absent if self.count_absent else present
+
+
+@runtime_checkable
+class _Targets(Protocol):
+    """What `labels.Targets` looks like, in torch or NumPy."""
+
+    @property
+    def value(self) -> Any: ...
+
+    @property
+    def weight(self) -> Any: ...
+
+
+class PseudoLabelQuality:
+    """Counts the pseudo-labels of an epoch by the name of their source, against the truth where it is known.
+
+    Only cells whose label is unknown count: pseudo-labels never overrule a person. A pseudo-label says present where
+    its value is at least 0.5. Present and absent are kept apart, since nearly any guess of absence is right. Takes
+    torch tensors or NumPy arrays; on a GPU nothing is waited for before `compute`.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, list[Any]] = {}
+
+    def update(self, pseudo_labels: Mapping[str, _Targets], labels: Any, truth: Any = None) -> None:
+        """Count a batch.
+
+        Args:
+            pseudo_labels: By source, values and weights (batch, class); weight 0 says nothing.
+            labels: What the method was told, (batch, class).
+            truth: What is true, (batch, class), UNKNOWN where nobody knows; None if nobody knows anything.
+        """
+        hidden = labels == UNKNOWN
+        truth = labels if truth is None else truth
+        for name, targets in pseudo_labels.items():
+            said = hidden & (targets.weight > 0)
+            present, absent = said & (targets.value >= 0.5), said & (targets.value < 0.5)
+            cells = (
+                present,
+                present & (truth != UNKNOWN),
+                present & (truth == PRESENT),
+                hidden & (truth == PRESENT),
+                absent,
+                absent & (truth != UNKNOWN),
+                absent & (truth == ABSENT),
+            )
+            before = self._counts.get(name, [0] * len(cells))
+            self._counts[name] = [n + cell.sum() for n, cell in zip(before, cells, strict=True)]
+
+    def compute(self) -> dict[str, Quality]:
+        """The quality of each source since the last `reset`."""
+        return {name: Quality(*map(int, counts)) for name, counts in self._counts.items()}
+
+    def add_up(self, total: Callable[[Any], Any]) -> None:
+        """Take the counts of several processes together.
+
+        Args:
+            total: Gives the sum over the processes.
+        """
+        self._counts = {name: [total(n) for n in counts] for name, counts in self._counts.items()}
+
+    def reset(self) -> None:
+        """Start over, for the next epoch."""
+        self._counts.clear()

@@ -1,8 +1,0 @@
-"""The precision of sums that single precision would spoil."""
-
-import torch
-
-
-def exact(device: torch.device) -> torch.dtype:
-    """Double precision where the device has it, which Apple's MPS does not."""
-    return torch.float32 if device.type == "mps" else torch.float64

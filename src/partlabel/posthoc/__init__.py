@@ -1,0 +1,1 @@
+"""Models fitted after training on held-out labels: thresholds, calibration, label completion."""

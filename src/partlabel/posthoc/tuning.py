@@ -1,0 +1,569 @@
+"""After training: thresholds for every class, and probabilities that are as sure as they are right.
+
+Both are found on known labels of images that were not trained on, and travel with the model in `tuning.json`. A class
+has few known labels, and what is best on few is chance; so neither is found class by class alone:
+
+- probabilities: a slope and an offset in log-odds for all classes together, then an offset by class under a penalty
+  (`calibration.py`); kept only if that lowers the cross-entropy of labels that took no part in finding it;
+- thresholds: each class's own is drawn to the one that is best for all (`thresholds.py`).
+
+The figures given are cross-fitted: every image is judged by what was found without it (docs/tuning.md).
+
+Known labels are often no fair sample. Where they are not, probabilities are corrected for it (`priors/correction.py`,
+docs/probabilities.md), and thresholds are found on all labels, the unknown ones drawn from corrected probabilities.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int8
+
+from partlabel import __version__
+from partlabel.core.files import plain, read_json, write_json
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.messages import some
+from partlabel.data.tables.splits import VAL, aligned
+from partlabel.evaluation.calibration import calibrate
+from partlabel.evaluation.metrics import DecisionCounts, harmonic
+from partlabel.evaluation.thresholds import Aim, Goal, thresholds
+from partlabel.priors.correction import ENOUGH, Asked, Correction, correct
+from partlabel.priors.prevalence import Prevalence
+from partlabel.priors.scale import Scale
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from partlabel.data.tables.label_table import LabelTable
+    from partlabel.tagger import Tagger
+
+FORMAT = 2
+"""Of `tuning.json`."""
+READABLE = (1, 2)
+"""Formats that are read: 1 has no `correction`."""
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What tuning changed, on labels that took no part in it.
+
+    Attributes:
+        log_loss: Mean cross-entropy of the known labels, as the model says it and as calibrated.
+        f1: Mean over the classes of their F1 at probability 0.5 as the model says it, at the common threshold, and at
+            each class's own.
+        of1: The same over all labels: the harmonic mean of overall precision and recall.
+        precision: The mean over the classes, at the same three.
+        recall: The same.
+        class_f1: F1 of each class at 0.5 and at its own threshold; NaN where it cannot be scored.
+        class_precision: At the same two.
+        class_recall: At the same two.
+    """
+
+    log_loss: tuple[float, float]
+    f1: tuple[float, float, float]
+    of1: tuple[float, float, float]
+    precision: tuple[float, float, float]
+    recall: tuple[float, float, float]
+    class_f1: tuple[tuple[float, float], ...]
+    class_precision: tuple[tuple[float, float], ...]
+    class_recall: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """Thresholds and calibration of a tagger.
+
+    Attributes:
+        classes: Their names.
+        aim: What thresholds are best for: the largest `f1`, or the most of the other at a `precision` or a `recall`.
+        at: The precision or recall aimed at.
+        shrink: k of the thresholds: from so many images known to show a class on, its own counts for half or more.
+        images: It was found on.
+        present: Images known to show each class.
+        absent: Images known not to show it.
+        threshold: The common one, a probability.
+        thresholds: Of each class, probabilities.
+        scale: Of the model's logits; None where calibration did not help.
+        scale_filling: Of the logits that `fill` has after the vote of known labels; None where it did not help, or
+            nothing votes.
+        gain: What changed, cross-fitted.
+        thresholds_filling: Of each class, for the probabilities that `fill` has after the vote; None where nothing
+            votes.
+        correction: For how labels became known, which `scale` and `scale_filling` then are those of; None where
+            nothing was found out about that.
+    """
+
+    classes: tuple[str, ...]
+    aim: Aim
+    at: float
+    shrink: float
+    images: int
+    present: tuple[int, ...]
+    absent: tuple[int, ...]
+    threshold: float
+    thresholds: tuple[float, ...]
+    scale: Scale | None
+    scale_filling: Scale | None
+    gain: Gain
+    thresholds_filling: tuple[float, ...] | None = None
+    correction: Correction | None = None
+
+    @property
+    def fair(self) -> bool:
+        """Whether known labels are taken for a fair sample."""
+        return self.correction is None or self.correction.source == "fair sample"
+
+    def logits(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+        """Calibrated logits, from those of the model."""
+        return logits if self.scale is None else self.scale.logits(logits)
+
+    def logits_filling(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+        """Calibrated logits, from those after the vote of known labels."""
+        return logits if self.scale_filling is None else self.scale_filling.logits(logits)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        values = asdict(self) | {
+            name: _json(getattr(self, name)) for name in ("scale", "scale_filling", "correction")
+        }
+        write_json(path, plain({"format": FORMAT, "partlabel": __version__} | values))
+
+    @classmethod
+    def load(cls, path: Path) -> "Tuning":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: It is of a later version, or not what `save` writes, such as one threshold too few.
+        """
+        values = read_json(path)
+        version = values.pop("format", None) if isinstance(values, dict) else None
+        if version not in READABLE:
+            raise ValueError(
+                f"{path} is of format {version}, and this version of partlabel reads {some(READABLE)}: install the one "
+                "that wrote it, or run partlabel tune again"
+            )
+        values.pop("partlabel", None)
+        try:
+            for name in ("classes", "present", "absent", "thresholds"):
+                values[name] = tuple(values[name])
+            for name in ("scale", "scale_filling"):
+                values[name] = None if values[name] is None else Scale.from_json(values[name])
+            if values.get("correction") is not None:
+                values["correction"] = Correction.from_json(values["correction"])
+            if values.get("thresholds_filling") is not None:
+                values["thresholds_filling"] = tuple(values["thresholds_filling"])
+            found = cls(**values | {"gain": _gain(values["gain"])})
+            found._check_lengths()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is not what partlabel tune writes: {error}; run partlabel tune again"
+            ) from error
+        return found
+
+    def _check_lengths(self) -> None:
+        """See that there is one of everything for each class.
+
+        Raises:
+            ValueError: There is not.
+        """
+        by_class = {
+            "present": self.present,
+            "absent": self.absent,
+            "thresholds": self.thresholds,
+            "thresholds_filling": self.thresholds_filling,
+            "scale": None if self.scale is None else self.scale.offset,
+            "scale_filling": None if self.scale_filling is None else self.scale_filling.offset,
+            "correction.prevalence": None if self.correction is None else self.correction.prevalence,
+            "correction.scale": None if self.correction is None else self.correction.scale.offset,
+            "gain.class_f1": self.gain.class_f1,
+            "gain.class_precision": self.gain.class_precision,
+            "gain.class_recall": self.gain.class_recall,
+        }
+        for name, values in by_class.items():
+            if values is not None and len(values) != len(self.classes):
+                raise ValueError(f"{name} has {len(values)} entries for {len(self.classes)} classes")
+
+    def __rich__(self) -> "Group":
+        """As tables for the terminal: `rich.print(tuning)`."""
+        from partlabel.posthoc import tuning_tables
+
+        return tuning_tables.tuning_table(self)
+
+
+def tune(
+    tagger: "Tagger",
+    table: "LabelTable | None" = None,
+    aim: Aim = "f1",
+    at: float = 0.9,
+    *,
+    calibration: "LabelTable | None" = None,
+    prevalence: Prevalence | None = None,
+    shrink: float = 5.0,
+    folds: int = 5,
+    seed: int = 0,
+    batch_size: int = 64,
+    workers: int = 0,
+) -> Tuning:
+    """Find thresholds and calibration of a tagger, and give them to it; `Tagger.save` writes them with the rest.
+
+    Args:
+        tagger: Fitted, or loaded.
+        table: Images that were not trained on; of a table with a split its part `val`, and never another. None takes
+            the training images, judged by models that did not see them, where training kept those logits.
+        aim: What thresholds are to be best for.
+        at: The precision or recall aimed at.
+        calibration: Images drawn at random and labelled completely.
+        prevalence: Share of all images that show each class, or the mean number of present classes per image; used
+            where there is no calibration set.
+        shrink: Images known to show a class from which on its own threshold counts for half.
+        folds: For the figures: each share of the images is judged by what was found on the others.
+        seed: Of the shares.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+
+    Raises:
+        ValueError: The tagger knows nothing yet, the classes differ, the table has parts and none is `val`, there is
+            no table and no logits were kept, or too little of it is known.
+    """
+    how = {"batch_size": batch_size, "workers": workers}
+    kept = tagger.out_of_fold
+    if table is not None:
+        table = validation_part(aligned(table, tagger.classes))
+        logits = tagger.scores(table, **how)
+    elif kept is not None:
+        table, logits = kept.table, kept.logits
+    else:
+        raise ValueError(
+            f"{tagger.name} kept no logits of its training images by models that did not see them: name a table of "
+            "images that were not trained on"
+        )
+    voted = None if tagger.completion is None else tagger.completion.logits(logits, table.labels)
+    asked = (
+        None if calibration is None else asked_of(tagger, aligned(calibration, tagger.classes), table, **how)
+    )
+    tagger.tuning = fit_tuning(
+        tagger.classes,
+        logits,
+        table.labels,
+        voted,
+        aim,
+        at,
+        shrink,
+        folds,
+        seed,
+        asked=asked,
+        prevalence=prevalence,
+    )
+    return tagger.tuning
+
+
+def asked_of(
+    tagger: "Tagger", calibration: "LabelTable", table: "LabelTable", batch_size: int = 64, workers: int = 0
+) -> Asked:
+    """A calibration set as a tagger sees it: images that it was trained on are judged by models that did not see them.
+
+    Args:
+        tagger: Fitted, or loaded.
+        calibration: Complete labels, in the order of its classes.
+        table: What is known of these and other images besides; those that are not in it have nothing known.
+        batch_size: Images at a time.
+        workers: Processes that read images.
+    """
+    logits = tagger.logits_unseen(calibration, batch_size, workers)
+    row = {image: number for number, image in enumerate(table.images)}
+    before = np.full(calibration.labels.shape, UNKNOWN, np.int8)
+    for number, image in enumerate(calibration.images):
+        if image in row:
+            before[number] = table.labels[row[image]]
+    voted = logits if tagger.completion is None else tagger.completion.logits(logits, before)
+    return Asked(logits, voted, calibration.labels, before == UNKNOWN)
+
+
+def validation_part(table: "LabelTable") -> "LabelTable":
+    """The images to tune on: all of a table without a split, else its part `val`.
+
+    Raises:
+        ValueError: It has parts, and none is `val`.
+    """
+    if table.split is None:
+        return table
+    if VAL not in table.parts:
+        raise ValueError(
+            f"the table has the parts {some(map(repr, table.parts))} and none is 'val'; tuning takes images that were "
+            "neither trained on nor kept for testing: name a table of such images, without a split"
+        )
+    return table.part(VAL)
+
+
+def fit_tuning(
+    classes: tuple[str, ...],
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    voted: Float[np.ndarray, "image class"] | None = None,
+    aim: Aim = "f1",
+    at: float = 0.9,
+    shrink: float = 5.0,
+    folds: int = 5,
+    seed: int = 0,
+    asked: Asked | None = None,
+    prevalence: Prevalence | None = None,
+) -> Tuning:
+    """Thresholds and calibration from logits and known labels.
+
+    Args:
+        classes: Names of the columns.
+        logits: Of the model.
+        labels: What is known.
+        voted: The logits after the vote of each image's other known labels.
+        aim: As `tune`.
+        at: As `tune`.
+        shrink: As `tune`.
+        folds: As `tune`.
+        seed: As `tune`.
+        asked: The calibration set.
+        prevalence: As `tune`.
+
+    Raises:
+        ValueError: Too little is known, or an option makes no sense.
+    """
+    _check(labels, at, shrink, folds)
+    _check_known(labels, asked is not None or prevalence is not None)
+    judged = voted if voted is not None else logits
+    correction = correct(logits, judged, labels, asked, prevalence)
+    if correction.source != "fair sample":
+        goal = Goal(aim, at)
+        return _fit_corrected(classes, logits, judged, labels, correction, goal, shrink, folds, seed)
+    found = _fit_fair(classes, logits, labels, voted, aim, at, shrink, folds, seed)
+    same = Scale(1.0, np.zeros(labels.shape[1]))
+    kept = replace(
+        correction, scale=found.scale or same, scale_filling=found.scale_filling or found.scale or same
+    )
+    return replace(found, correction=kept)
+
+
+def _fit_fair(
+    classes: tuple[str, ...],
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    voted: Float[np.ndarray, "image class"] | None,
+    aim: Aim,
+    at: float,
+    shrink: float,
+    folds: int,
+    seed: int,
+) -> Tuning:
+    """From known labels that are a fair sample."""
+    shares = np.random.default_rng(seed).permutation(len(labels)) % folds
+    scale, sure = _helping(logits, labels, shares)
+    filling, cuts = None, None
+    scaled = logits if scale is None else scale.logits(logits)
+    goal = Goal(aim, at)
+    found = thresholds(scaled, labels, goal, shrink)
+    common, *by_class = _sigmoid(np.append(found.common, found.by_class)).tolist()
+    if voted is not None:
+        filling = _helping(voted, labels, shares)[0]
+        sure_of = voted if filling is None else filling.logits(voted)
+        cuts = tuple(_sigmoid(thresholds(sure_of, labels, goal, shrink).by_class).tolist())
+    decided = _decided(logits, labels, shares, scale is not None, goal, shrink)
+    present, absent = ((labels == code).sum(0) for code in (PRESENT, ABSENT))
+    return Tuning(
+        tuple(classes),
+        aim,
+        at,
+        shrink,
+        len(labels),
+        tuple(present.tolist()),
+        tuple(absent.tolist()),
+        common,
+        tuple(by_class),
+        scale,
+        filling,
+        _gained(logits, sure, decided, labels),
+        cuts,
+    )
+
+
+def _fit_corrected(
+    classes: tuple[str, ...],
+    logits: Float[np.ndarray, "image class"],
+    judged: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    correction: Correction,
+    goal: Goal,
+    shrink: float,
+    folds: int,
+    seed: int,
+) -> Tuning:
+    """From known labels that are no fair sample: unknown ones are drawn from the corrected probabilities."""
+    random = np.random.default_rng(seed)
+    shares = random.permutation(len(labels)) % folds
+    sure, sure_blank = correction.scale.logits(logits), correction.scale_filling.logits(judged)
+    blank = labels == UNKNOWN
+    drawn = random.random(labels.shape) < _sigmoid(sure_blank.astype(np.float64))
+    whole = np.where(blank, np.where(drawn, PRESENT, ABSENT), labels).astype(np.int8)
+    found = thresholds(sure, whole, goal, shrink)
+    common, *by_class = _sigmoid(np.append(found.common, found.by_class)).tolist()
+    drawn_only = np.where(blank, whole, UNKNOWN).astype(np.int8)
+    cuts = found.by_class if not blank.any() else thresholds(sure_blank, drawn_only, goal, shrink).by_class
+    decided = _decided(sure, whole, shares, False, goal, shrink)
+    present, absent = ((labels == code).sum(0) for code in (PRESENT, ABSENT))
+    return Tuning(
+        tuple(classes),
+        goal.aim,
+        goal.at,
+        shrink,
+        len(labels),
+        tuple(present.tolist()),
+        tuple(absent.tolist()),
+        common,
+        tuple(by_class),
+        correction.scale,
+        correction.scale_filling,
+        _gained(logits, sure, decided, whole),
+        tuple(_sigmoid(cuts).tolist()),
+        correction,
+    )
+
+
+def fit_scale(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> Scale:
+    """The slope and offsets at which the known labels' cross-entropy is least.
+
+    First a slope and an offset for all classes, as if they were one; then, about each class's mean, a slope for all and
+    an offset by class, which costs its square: a class of which little is known keeps the common one.
+    """
+    z, y = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(np.array(labels))
+    common = calibrate(z.reshape(-1, 1), z.new_zeros(1), y.reshape(-1, 1))
+    z = common.slope * z + common.offset
+    anchor = z.mean(0)
+    own = calibrate(z, anchor, y)
+    offset = own.slope * common.offset + (1 - own.slope) * anchor + own.offset
+    return Scale(float(own.slope * common.slope), offset.numpy())
+
+
+def _check(labels: np.ndarray, at: float, shrink: float, folds: int) -> None:
+    if not 0 < at <= 1:
+        raise ValueError(f"at is {at}; the precision or recall aimed at lies in (0, 1]")
+    if shrink < 0:
+        raise ValueError(f"shrink is {shrink}; it is a number of images, 0 or more")
+    if folds < 2:
+        raise ValueError(f"folds is {folds}; it has to be at least 2, for each share is judged by the others")
+    if len(labels) < folds:
+        raise ValueError(f"{len(labels)} images cannot be cut into {folds} shares; tuning needs more images")
+
+
+def _check_known(labels: np.ndarray, given: bool) -> None:
+    """See that enough is known to tune by; of labels that are all present, that they are enough to estimate by."""
+    present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
+    if present and (absent or given or present >= ENOUGH):
+        return
+    needs = f"tuning needs both, or {ENOUGH} present ones"
+    if present:
+        needs += (
+            ", or to be told how common classes are: a calibration set (--calibration FILE) or the mean number of "
+            "present classes per image (--prevalence NUMBER)"
+        )
+    raise ValueError(
+        f"of {len(labels)} images {present} labels are known to be present and {absent} absent; {needs}"
+    )
+
+
+def _cross(
+    labels: np.ndarray, shares: np.ndarray
+) -> Iterator[tuple[Bool[np.ndarray, " image"], Bool[np.ndarray, " image"]]]:
+    """For each share, the images to learn from and those to judge."""
+    for share in np.unique(shares):
+        judged = shares == share
+        yield ~judged, judged
+
+
+def _helping(
+    logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], shares: np.ndarray
+) -> tuple[Scale | None, Float[np.ndarray, "image class"]]:
+    """The scale, if it helps images that took no part in finding it; and the logits, cross-fitted if it does."""
+    crossed = logits.astype(np.float32)
+    for learn, judge in _cross(labels, shares):
+        crossed[judge] = fit_scale(logits[learn], labels[learn]).logits(logits[judge])
+    if _log_loss(crossed, labels) < _log_loss(logits, labels):
+        return fit_scale(logits, labels), crossed
+    return None, logits
+
+
+def _decided(
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    shares: np.ndarray,
+    scaled: bool,
+    goal: Goal,
+    shrink: float,
+) -> tuple[Bool[np.ndarray, "image class"], ...]:
+    """What is called present at the common thresholds and at each class's own, all of it cross-fitted."""
+    common, own = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
+    for learn, judge in _cross(labels, shares):
+        ours, theirs = logits[learn], logits[judge]
+        if scaled:
+            scale = fit_scale(ours, labels[learn])
+            ours, theirs = scale.logits(ours), scale.logits(theirs)
+        if not (labels[learn] != UNKNOWN).any():
+            continue
+        found = thresholds(ours, labels[learn], goal, shrink)
+        common[judge], own[judge] = theirs >= found.common, theirs >= found.by_class
+    return common, own
+
+
+def _gained(
+    logits: np.ndarray, sure: np.ndarray, decided: tuple[np.ndarray, ...], labels: np.ndarray
+) -> Gain:
+    scored = (labels == PRESENT).any(0) & (labels == ABSENT).any(0)
+    three = [DecisionCounts.of(chosen, labels) for chosen in (logits >= 0, *decided)]
+    f1 = [_f1(each) for each in three]
+
+    def means(values: list[np.ndarray]) -> tuple[float, float, float]:
+        half, common, own = (float(each[scored].mean()) if scored.any() else NAN for each in values)
+        return half, common, own
+
+    def ends(values: list[np.ndarray]) -> tuple[tuple[float, float], ...]:
+        columns = np.where(scored, np.stack([values[0], values[2]]), NAN)
+        return tuple((float(before), float(after)) for before, after in columns.T)
+
+    half, common, own = (harmonic(*each.summary(scored)[:2]) for each in three)
+    precision, recall = [each.precision for each in three], [each.recall for each in three]
+    return Gain(
+        (_log_loss(logits, labels), _log_loss(sure, labels)),
+        means(f1),
+        (half, common, own),
+        means(precision),
+        means(recall),
+        ends(f1),
+        ends(precision),
+        ends(recall),
+    )
+
+
+def _f1(decisions: DecisionCounts) -> Float[np.ndarray, " class"]:
+    return 2 * decisions.right / np.maximum(decisions.made + decisions.wanted, 1)
+
+
+def _log_loss(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> float:
+    """Mean cross-entropy of the known labels."""
+    known = labels != UNKNOWN
+    z = logits[known].astype(np.float64)
+    return float(np.logaddexp(0, np.where(labels[known] == PRESENT, -z, z)).mean())
+
+
+def _sigmoid(logits: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+    return 1 / (1 + np.exp(-logits))
+
+
+def _json(value: Scale | Correction | None) -> dict[str, Any] | None:
+    return None if value is None else value.to_json()
+
+
+def _gain(value: Mapping[str, Any]) -> Gain:
+    def numbers(each: Any) -> Any:
+        return tuple(map(numbers, each)) if isinstance(each, list) else NAN if each is None else each
+
+    return Gain(**{name: numbers(each) for name, each in value.items()})

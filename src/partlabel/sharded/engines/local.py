@@ -1,0 +1,27 @@
+"""One process: one shard after the other."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from partlabel.sharded.engines._base import Engine
+
+if TYPE_CHECKING:
+    from partlabel.sharded import Job, ShardResult
+
+
+class Local(Engine):
+    """One shard after the other, in this process.
+
+    Args:
+        shard_size: Images in a shard, where the input does not come in shards.
+    """
+
+    def __init__(self, shard_size: int = 1000) -> None:
+        self.shard_size = shard_size
+
+    def run(self, job: "Job", shards: Sequence[str]) -> "Iterator[ShardResult]":
+        """Work on the shards in their order."""
+        from partlabel.sharded import Worker
+
+        if shards:
+            yield from map(Worker(job), shards)

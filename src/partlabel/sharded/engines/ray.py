@@ -1,0 +1,149 @@
+"""A cluster: Ray Data (https://docs.ray.io/en/latest/data/data.html) spreads the shards over its machines.
+
+Only the names of shards and what came of them go through Ray; images and results are read and written by the workers,
+so all machines see the same folders, under the same names.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from partlabel.core.errors import first_line
+from partlabel.sharded.engines._base import Engine
+
+if TYPE_CHECKING:
+    from partlabel.sharded import Job, ShardResult
+
+_BLOCKS = 4096
+_STORE = 100 << 20  # bytes for names and outcomes, on a cluster of our own
+
+
+class Ray(Engine):
+    """Ray Data: each worker holds the model once, and takes one shard after the other.
+
+    Args:
+        shard_size: Images in a shard, where the input does not come in shards.
+        workers: How many; as many as the cluster has room for if none.
+        cpus: Cores for each worker.
+        gpus: GPUs for each worker; with any, the model is on one.
+        address: Of the cluster, as `ray.init` takes it; where there is none, this machine is one for as long as it
+            takes.
+
+    Raises:
+        ImportError: Ray is not installed; the message has the command.
+    """
+
+    def __init__(
+        self,
+        shard_size: int = 1000,
+        workers: int | None = None,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        address: str | None = None,
+    ) -> None:
+        try:
+            import ray.data  # noqa: F401
+        except ImportError as error:
+            raise ImportError("the engine ray needs Ray Data: pip install 'partlabel[ray]'") from error
+        self.shard_size = shard_size
+        self.workers = workers
+        self.cpus = cpus
+        self.gpus = gpus
+        self.address = address
+
+    def run(self, job: "Job", shards: Sequence[str]) -> "Iterator[ShardResult]":
+        """Work on the shards wherever there is room.
+
+        Raises:
+            OSError: A worker met one, or Ray cannot be started.
+        """
+        import ray.data
+
+        from partlabel.sharded import ShardResult
+
+        if not shards:
+            return
+        with self._cluster(), _quiet("ray.data"):
+            ray.data.DataContext.get_current().enable_progress_bars = False
+            actor: Any = _Actor  # a class that Ray makes one of in each worker
+            work = ray.data.from_items(
+                [{"shard": shard} for shard in shards], override_num_blocks=min(len(shards), _BLOCKS)
+            ).map(
+                actor,
+                fn_constructor_args=(job, "cuda" if self.gpus else "cpu"),
+                compute=ray.data.ActorPoolStrategy(size=self.workers) if self.workers else None,
+                num_cpus=self.cpus,
+                num_gpus=self.gpus,
+            )
+            for row in work.iter_rows():
+                if stopped_by := row.pop("stopped_by"):
+                    raise OSError(stopped_by)
+                yield ShardResult(**row)
+
+    @contextmanager
+    def _cluster(self) -> Iterator[None]:
+        """The cluster of the caller, that of the address, or this machine."""
+        import ray
+
+        if ray.is_initialized():
+            yield
+            return
+        alone = self.address is None and "RAY_ADDRESS" not in os.environ
+        # What is done with one's photos is told to nobody.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ours: dict[str, Any] = {
+            "num_cpus": self._cores(),
+            "object_store_memory": _STORE,
+            "include_dashboard": False,
+        }
+        where = "on this machine" if alone else f"at {self.address or os.environ.get('RAY_ADDRESS')}"
+        try:
+            ray.init(
+                self.address, log_to_driver=False, logging_level=logging.ERROR, **(ours if alone else {})
+            )
+        except Exception as error:  # Ray's own, of a dozen unrelated kinds
+            raise OSError(
+                f"Ray cannot be started or reached {where}: {first_line(error)}; see --engine.address, or give "
+                "--engine local"
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+    def _cores(self) -> int | None:
+        """Of this machine, that its workers need; all of them if it is not said how many there are."""
+        return None if self.workers is None else max(1, ceil(self.workers * self.cpus))
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """A library's log without what goes as it should."""
+    log = logging.getLogger(name)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+class _Actor:
+    """A worker in its own process."""
+
+    def __init__(self, job: "Job", device: str) -> None:
+        from partlabel.sharded import Worker
+
+        self.worker = Worker(job, device)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The outcome of a shard. Of an error, Ray would hand on a text with its traceback, and no cause."""
+        from partlabel.sharded import ShardResult
+
+        try:
+            return self.worker(row["shard"])._asdict() | {"stopped_by": ""}
+        except OSError as error:
+            return ShardResult(row["shard"], 0, "")._asdict() | {"stopped_by": str(error)}

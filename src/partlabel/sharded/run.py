@@ -1,0 +1,62 @@
+"""All shards of a source, by an engine: those that a killed command left are done, and faults are told together."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from partlabel.core.progress_bar import track
+from partlabel.sharded.engines import Engine
+from partlabel.sharded.job import Done, Job
+from partlabel.sharded.partition import cut, listed
+from partlabel.sharded.sources import Files, SourceRows
+
+
+def run(job: Job, source: SourceRows | Files, engine: Engine) -> Done:
+    """Have all shards of a source worked on that are not done yet.
+
+    Args:
+        job: What to do; its folder of shards and image folder are filled in here.
+        source: On what.
+        engine: By whom.
+
+    Raises:
+        ValueError: `out` holds shards of another request, or other things; images or labels of some shards are
+            faulty: the message lists them, and the others are done.
+        OSError: A folder cannot be read or written; there is no tagger in the run's folder.
+    """
+    from partlabel.tagger import Tagger
+
+    tagger = Tagger.load(job.run, job.trust)  # that there is one is seen before anything is cut
+    if job.decide or "tuned" in (job.accept, job.reject):
+        tagger.tuned()
+    if job.verb == "fill":
+        tagger.refuse_to_fill_by(job.accept, job.reject, job.precision)
+    out = job.out
+    names = cut(job, source, engine.shard_size) if isinstance(source, SourceRows) else listed(job, source)
+    folder = out / "input" if isinstance(source, SourceRows) else source.paths[0].parent
+    # Workers may have another working directory.
+    run, root, there = job.run.absolute(), source.root.absolute(), folder.absolute()
+    job = replace(job, run=run, out=out.absolute(), root=root, shards=there)
+    left = [name for name in names if not _whole(job.result(name))]
+    images, faults = 0, []
+    for outcome in track(engine.run(job, left), "Working on shards", len(left), "shards"):
+        images += outcome.images
+        if outcome.fault:
+            faults.append(f"  {outcome.shard}: {outcome.fault}")
+    if faults:
+        raise ValueError(
+            f"{len(faults)} of {len(names)} shards could not be done, the others are in {out}; mend these, and the "
+            "same command does what is left:\n" + "\n".join(sorted(faults))
+        )
+    return Done(out, len(names), len(names) - len(left), images)
+
+
+def _whole(path: Path) -> bool:
+    """Whether a result is there, to its last byte."""
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return True

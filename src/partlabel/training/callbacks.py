@@ -1,0 +1,169 @@
+"""What goes along with a training: averaged weights, moments shared between processes, what is kept of each epoch."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint, EMAWeightAveraging
+from lightning.pytorch.plugins import LayerSync
+from torch import Tensor, nn
+
+from partlabel.core import distributed
+from partlabel.core.files import atomic_write
+from partlabel.core.progress_bar import Stage
+from partlabel.training.fsdp import whole
+from partlabel.training.lightning_module import COST, MAP, TrainingModule, flat
+from partlabel.training.run_folder import Run
+
+
+class WeightEMA(EMAWeightAveraging):
+    """An exponential moving average of the weights; buffers (memories, statistics) are the model's, those of now."""
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(use_buffers=False, decay=decay)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Follow the weights; a memory that has grown in the step grows here first."""
+        for kept, now in self._buffers(pl_module):
+            if kept.shape != now.shape:
+                kept.data = now.detach().clone()
+        with whole(trainer.strategy.model):
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the average in, with what was remembered after the last batch's callbacks."""
+        self._remember(pl_module)
+        with whole(trainer.strategy.model):
+            super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take it out."""
+        self._remember(pl_module)
+        with whole(trainer.strategy.model):
+            super().on_validation_epoch_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take what the method found at the end of validation, when the average was out already; then it is kept."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._remember(pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave it in."""
+        with whole(trainer.strategy.model):
+            super().on_train_end(trainer, pl_module)
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take up the average, and beside it the weights."""
+        with whole(trainer.strategy.model):
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+    def _remember(self, pl_module: LightningModule) -> None:
+        """Give the average the buffers of the model."""
+        for kept, now in self._buffers(pl_module):
+            kept.data = now.detach().clone()
+
+    def _buffers(self, pl_module: LightningModule) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each buffer of the average, and that of the model."""
+        assert self._average_model is not None
+        return zip(self._average_model.module.buffers(), pl_module.buffers(), strict=True)
+
+
+class Moments(LayerSync):
+    """Batch normalisation over the images of all processes."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Begin."""
+        distributed.share_moments(model)
+        return model
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """End."""
+        distributed.own_moments(model)
+        return model
+
+
+class Told(Callback):
+    """Progress of training in lines, where there is no terminal for a bar.
+
+    Args:
+        epochs: Of the whole training.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.stage: Stage | None = None
+        self.epochs = epochs
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin, after the epochs of a run that is resumed."""
+        self.stage = Stage("Training", self.epochs - trainer.current_epoch, "epochs")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count an epoch."""
+        if self.stage is not None:
+            score = float(trainer.callback_metrics.get(MAP, math.nan))
+            self.stage.advance(1, "" if math.isnan(score) else f"validation mAP {100 * score:.1f} %")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """End, as where a person stops it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self.stage is not None:
+            self.stage.close()
+            self.stage = None
+
+
+class CheckpointWriter(Checkpoint):
+    """Keeps the last epoch, the best one and the history, each replaced as a whole, by the first process alone.
+
+    The best has the lowest cross-entropy of known validation labels after calibration: a mean AP would be decided by
+    classes with a few present labels.
+
+    Args:
+        run: Where.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.best = math.inf
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write them; of equal epochs the first is best, and without validation the last."""
+        cost = float(trainer.callback_metrics.get(COST, math.nan))
+        is_best = COST not in trainer.callback_metrics or cost < self.best or self.best == math.inf
+        self.best = cost if is_best and not math.isnan(cost) else self.best
+        # The best first: a run killed in between repeats the epoch, and comes to the same.
+        if is_best:
+            self._write(trainer, self.run.best)
+        self._write(trainer, self.run.last)
+        if trainer.is_global_zero and isinstance(pl_module, TrainingModule):
+            self.run.write_history(pl_module.history, [flat(epoch) for epoch in pl_module.history])
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait until the last of it is in place, for all processes read it."""
+        trainer.strategy.barrier()
+
+    def _write(self, trainer: Trainer, path: Path) -> None:
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(path)  # which takes part in, but writes nothing
+            return
+        with atomic_write(path) as aside:
+            trainer.save_checkpoint(aside)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The lowest cost."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up."""
+        self.best = state_dict["best"]

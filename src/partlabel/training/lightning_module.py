@@ -1,0 +1,208 @@
+"""The one LightningModule: it sums and logs the named terms of any method, and knows no method by name.
+
+What happens in a step hangs on the run's seed and the step's number alone: Lightning restores no random state, so
+chance is seeded anew before every batch (measured: seeding per epoch is not enough).
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int8
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from partlabel.core import distributed
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.messages import some
+from partlabel.core.types import Batch, Progress
+from partlabel.data.images.dataset import draw_seed
+from partlabel.evaluation import metrics
+from partlabel.methods import Method
+from partlabel.selection.criteria import calibrated_cross_entropy
+from partlabel.training.config import TrainingConfig
+from partlabel.training.optimizer import optimizer, schedule
+
+MAP, COST = "val/mAP", "val/cross-entropy"
+
+
+class TrainingModule(LightningModule):
+    """Trains a method.
+
+    Args:
+        method: What is trained.
+        config: How.
+        classes: Names of the columns.
+        images: The training images' names, in the order of `Batch.index`.
+        truth: Their true labels, to measure pseudo-labels by, UNKNOWN where nobody knows.
+        cached: Whether batches hold outputs of the backbone's stem.
+
+    Attributes:
+        history: Of each epoch its number, the mean `terms`, the `pseudo_labels` by source, `val_map`, `lr`; in
+            `val` all that was measured on validation.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        config: TrainingConfig,
+        classes: Sequence[str],
+        images: Sequence[str],
+        truth: Int8[np.ndarray, "image class"] | None = None,
+        cached: bool = False,
+    ) -> None:
+        super().__init__()
+        self.method = method
+        self.config = config
+        self.classes = tuple(classes)
+        self.images = tuple(images)
+        self.truth = None if truth is None else torch.from_numpy(np.array(truth))
+        self.cached = cached
+        self.quality = metrics.PseudoLabelQuality()
+        self.history: list[dict[str, Any]] = []
+        self._seen: list[Batch] = []
+        self._sums: dict[str, Any] = defaultdict(float)
+
+    def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
+        """Logits of images, or of what the cache has of them."""
+        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
+            return self.method(images)
+
+    def progress(self, batch: int) -> Progress:
+        """The time, before a batch of this epoch."""
+        batches = int(self.trainer.num_training_batches)
+        step = self.current_epoch * batches + batch
+        return Progress(self.current_epoch, step, batch, batches, self.config.epochs, self.config.seed)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed all chance in the step, dropout and the like, by what the checkpoint knows."""
+        torch.manual_seed(draw_seed(self.config.seed, self.progress(batch_idx).step, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The sum of the method's terms."""
+        progress = self.progress(batch_idx)
+        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
+            terms, pseudo_labels = self.method.step(batch, progress)
+        values = torch.stack([term.float() for term in terms.values()])
+        means = distributed.all_reduce_mean(values.detach())
+        self._check_finite(dict(zip(terms, means, strict=True)), batch, progress)
+        for name, mean in zip(terms, means, strict=True):
+            self._sums[name] += mean
+        self._sums["loss"] += means.sum()
+        truth = None if self.truth is None else self.truth[batch.index.cpu()].to(batch.labels.device)
+        self.quality.update(pseudo_labels, batch.labels, truth)
+        self.log("loss", means.sum(), prog_bar=True, logger=False)
+        return values.sum()
+
+    def _check_finite(self, terms: dict[str, Tensor], batch: Batch, progress: Progress) -> None:
+        wrong = {name: float(term) for name, term in terms.items() if not torch.isfinite(term)}
+        if wrong:
+            (index,) = distributed.all_gather_rows(batch.index)
+            images = some((self.images[row] for row in index.tolist()), most=8)
+            raise FloatingPointError(
+                f"the loss is not finite at step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch}): "
+                f"{', '.join(f'{name} = {value}' for name, value in wrong.items())}; images: {images}; "
+                "try a lower --lr, --clip 1 or --precision 32-true"
+            )
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Before validation, agree on what batch normalisation saw, where each process saw its own share."""
+        if not self.config.sync_batchnorm and batch_idx + 1 == self.trainer.num_training_batches:
+            distributed.average_moments(self.method)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the logits."""
+        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
+            logits = self.method.validate(batch)
+        self._seen.append(Batch(logits.float().cpu(), batch.labels.cpu(), batch.index.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score them over the known labels."""
+        anew = self.method.end_validation()
+        logits, labels = distributed.all_gather_rows(
+            torch.cat([b.images for b in self._seen]), torch.cat([b.labels for b in self._seen])
+        )
+        self._seen.clear()
+        if anew is not None:
+            logits = anew.float().cpu()
+        if len(logits) != len(labels):
+            raise RuntimeError(
+                f"{type(self.method).__name__}.end_validation gave logits of {len(logits)} images where all processes "
+                f"saw {len(labels)}: it has to gather what it kept, by partlabel.core.distributed.all_gather_rows"
+            )
+        evaluation = metrics.evaluate(logits.numpy(), labels.numpy(), self.classes)
+        cost = calibrated_cross_entropy(logits, labels) if (labels != UNKNOWN).any() else math.nan
+        self.log(COST, cost, logger=False)
+        for name in ("mAP", "mAP interpolated", "OF1", "CF1"):
+            value = evaluation.numbers[name]
+            self.log(f"val/{name}", value, prog_bar=name == "mAP" and not math.isnan(value), logger=False)
+
+    def on_train_epoch_end(self) -> None:
+        """Write the epoch down, once all processes are seen to remember the same."""
+        if astray := distributed.unsynchronized(dict(self.method.named_buffers())):
+            raise RuntimeError(
+                f"the processes no longer remember the same: {some(astray)}; {type(self.method).__name__} has to "
+                "gather what it remembers, by partlabel.core.distributed.all_gather_rows, or be trained by one process"
+            )
+        self.quality.add_up(distributed.all_reduce_sum)
+        batches = int(self.trainer.num_training_batches)
+        measured = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        epoch: dict[str, Any] = {
+            "epoch": self.current_epoch + 1,
+            "terms": {name: float(total) / batches for name, total in self._sums.items()},
+            "pseudo_labels": {
+                source: {name: _known(value) for name, value in quality.numbers.items()}
+                for source, quality in self.quality.compute().items()
+            },
+            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        if MAP in measured:
+            epoch["val_map"] = _known(measured[MAP])
+            epoch["val"] = {
+                n.removeprefix("val/"): _known(v) for n, v in measured.items() if n.startswith("val/")
+            }
+        self.history.append(epoch)
+        self._sums.clear()
+        self.quality.reset()
+        for logger in self.loggers:
+            logger.log_metrics(flat(epoch), self.current_epoch + 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the history with the weights."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history up."""
+        self.history = list(checkpoint["history"])
+
+    def setup(self, stage: str) -> None:
+        """Divide the parameters among the optimiser's groups while they have their shapes: shards have none."""
+        self._optimizer = optimizer(self.method, self.config)
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, and the learning rate's schedule by step."""
+        made = self._optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {
+            "optimizer": made,
+            "lr_scheduler": {"scheduler": schedule(made, self.config, steps), "interval": "step"},
+        }
+
+
+def flat(epoch: dict[str, Any]) -> dict[str, float | int]:
+    """The numbers of an epoch of the history under names such as `terms/bce`, those that are none left out."""
+    numbers: dict[str, float | int] = {}
+    for name, value in epoch.items():
+        if isinstance(value, dict):
+            numbers |= {f"{name}/{inner}": number for inner, number in flat(value).items()}
+        elif value is not None:
+            numbers[name] = value
+    return numbers
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

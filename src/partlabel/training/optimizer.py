@@ -1,0 +1,48 @@
+"""How the weights learn: the optimiser over groups of them, and the learning rate by step."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
+
+from partlabel.methods import Method
+from partlabel.training.config import TrainingConfig
+
+
+def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
+    """Adam or AdamW over what is trained.
+
+    A method that has `parameter_groups(lr, weight_decay)` says itself what learns how; otherwise the backbone learns at
+    `backbone_lr` times the rate.
+    """
+    kind = AdamW if config.optimizer == "adamw" else Adam
+    return kind(_groups(method, config), lr=config.lr, weight_decay=config.decay)
+
+
+def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
+    own: Callable[[float, float], Iterable[dict[str, Any]]] | None = getattr(method, "parameter_groups", None)
+    if own is not None:
+        return [group | {"params": list(group["params"])} for group in own(config.lr, config.decay)]
+    backbone = {id(parameter) for parameter in method.backbone.parameters()}
+    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+    for parameter in method.parameters():
+        if not parameter.requires_grad:
+            continue
+        in_backbone, decays = id(parameter) in backbone, parameter.ndim > 1 or config.decay_biases
+        rate = config.lr * (config.backbone_lr if in_backbone else 1.0)
+        decay = config.decay if decays else 0.0
+        empty: dict[str, Any] = {"params": [], "lr": rate, "weight_decay": decay}
+        groups.setdefault((in_backbone, not decays), empty)["params"].append(parameter)
+    return [groups[key] for key in sorted(groups)]  # the head's first, whose rate is what is logged
+
+
+def schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
+    """The learning rate over so many steps."""
+    if config.schedule == "onecycle":
+        return OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps)
+    if config.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, steps)
+    if config.schedule == "step":
+        return StepLR(optimizer, max(config.step_epochs * steps // config.epochs, 1), 0.1)
+    return ConstantLR(optimizer, 1.0)

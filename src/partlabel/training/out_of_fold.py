@@ -1,0 +1,64 @@
+"""Logits of a run's training images by models that did not see them, where training kept them.
+
+`out_of_fold.safetensors` in the run's folder holds `logits` (float32, image x class), a row for each image of the part
+`train` of `labels.parquet`.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from partlabel.core.files import read_json, read_tensors
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.splits import TRAIN
+from partlabel.training.run_folder import Run
+
+FILE = "out_of_fold.safetensors"
+
+
+class OutOfFold(NamedTuple):
+    """The logits, and the images they are of.
+
+    Attributes:
+        table: The training images, with their known labels.
+        logits: A row for each.
+    """
+
+    table: LabelTable
+    logits: Float32[np.ndarray, "image class"]
+
+    @classmethod
+    def of(cls, run: Run) -> "OutOfFold | None":
+        """Those of a run; None where training kept none.
+
+        Raises:
+            ValueError: The file is damaged, or has other images than the run's table.
+        """
+        from safetensors.numpy import load_file
+
+        path = run.folder / FILE
+        if not path.exists() or not run.labels.exists():
+            return None
+        logits = read_tensors(path, load_file, "train again").get("logits")
+        table = LabelTable.read(run.labels, read_json(run.config)["data"]["images"], missing="keep").part(
+            TRAIN
+        )
+        if logits is None or logits.shape != table.labels.shape:
+            raise ValueError(
+                f"{path} holds {'no logits' if logits is None else f'logits of shape {logits.shape}'} for "
+                f"{table.labels.shape} training labels; train again"
+            )
+        return cls(table, logits)
+
+    def rows(self, table: LabelTable) -> Int64[np.ndarray, " image"]:
+        """The row of each image of a table; -1 for others, and for all of another image folder."""
+        if table.root is None or self.table.root is None or not _same(table.root, self.table.root):
+            return np.full(len(table), -1)
+        number = {image: row for row, image in enumerate(self.table.images)}
+        return np.fromiter((number.get(image, -1) for image in table.images), np.int64, len(table))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return Path(one).resolve() == Path(other).resolve()

@@ -1,0 +1,352 @@
+"""Puts a search of settings together: features of the training images in, a fitted tagger out (docs/selection.md).
+
+`--method auto` compares methods, heads and weight decays by cross-validation. A method that is named has its weight
+decay searched: by the same solver where it can be fitted full batch, else by training on part of the images.
+"""
+
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from partlabel import methods
+from partlabel.core import registry
+from partlabel.core.files import read_json, write_json
+from partlabel.core.progress_bar import track
+from partlabel.data.images.loader import ahead, loader
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.splits import Parts
+from partlabel.methods import Method
+from partlabel.nn import backbone as backbones
+from partlabel.nn import heads
+from partlabel.nn.backbone import Backbone
+from partlabel.nn.classes import Classes
+from partlabel.nn.heads.average import Average
+from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Rule, TrainingSet, linear_head
+from partlabel.selection.criteria import unexplained
+from partlabel.selection.cross_validation import folds
+from partlabel.selection.result import Selection
+from partlabel.selection.search import fold_count, search
+from partlabel.selection.table import VALIDATION
+from partlabel.training import caching, pipeline
+from partlabel.training.config import AUTO, WEIGHT_DECAY, TrainingConfig
+from partlabel.training.run_folder import Run
+
+if TYPE_CHECKING:
+    from partlabel.tagger import Tagger
+
+UNUSED = (
+    *(
+        "epochs",
+        "lr",
+        "backbone_lr",
+        "decay_biases",
+        "optimizer",
+        "schedule",
+        "step_epochs",
+        "clip",
+        "accumulate",
+    ),
+    *("ema", "val", "augment", "cache_views", "precision", "strategy", "sync_batchnorm", "weight_decay"),
+)
+"""Options of training by steps, which the full-batch solver does not use."""
+
+TRIALS = "search"
+"""Folder in the run's, of trainings with one weight decay each."""
+DECAY_STEP, MOST_STEPS = 4.0, 6
+"""Factor between the weight decays that are tried by training, and steps in either direction, at most."""
+
+
+def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
+    """See that `auto` can do what is asked.
+
+    Raises:
+        ValueError: The backbone is to be trained, or several devices are to be used; the message says what to do.
+    """
+    if settings["method"] != AUTO:
+        return
+    if settings["trainable"] != "none":
+        raise ValueError(
+            f"--method auto fits linear heads on a frozen backbone, and --trainable is {settings['trainable']}: leave "
+            f"--trainable out, or name a method, as in --method soft_sst --trainable {settings['trainable']}"
+        )
+    if config.several:
+        raise ValueError(
+            "--method auto searches in one process on the CPU: leave out --devices and --num-nodes, or name a method, "
+            "as in --method soft_sst --devices 2"
+        )
+
+
+def fits_full_batch(settings: Mapping[str, Any], config: TrainingConfig) -> bool:
+    """Whether the full-batch solver fits the tagger: `auto`, or a method it can fit whose weight decay is not given."""
+    if settings["method"] == AUTO:
+        return True
+    frozen = settings["trainable"] == "none" and not config.several
+    return (
+        config.weight_decay is None
+        and frozen
+        and methods.get(settings["method"]).has_full_batch_fit()
+        and issubclass(heads.get(settings["head"]), Average)
+    )
+
+
+def warn_of_unused(settings: Mapping[str, Any], config: TrainingConfig) -> None:
+    """Name the options that were given and that the full-batch solver does not use."""
+    default = TrainingConfig()
+    names = [name for name in UNUSED if getattr(config, name) != getattr(default, name)]
+    if names:
+        typed = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+        way = (
+            "name a method to use them, as in --method soft_sst --weight-decay 0.02"
+            if settings["method"] == AUTO
+            else "give --weight-decay, too, to train by steps"
+        )
+        warnings.warn(f"--method {settings['method']} does not use {typed}: {way}", stacklevel=3)
+
+
+def heads_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The heads that are compared: the one given, or all of `HEADS`."""
+    return HEADS if settings["head"] is None else (settings["head"],)
+
+
+def rules_of(settings: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """The rules that are compared: the method given, or all."""
+    if settings["method"] != AUTO:
+        return (Rule(settings["method"], settings["method_args"]),)
+    return (*FIXED, *TEACHING)
+
+
+def covariance_rank(settings: Mapping[str, Any]) -> int:
+    """Components of the pooling that the head wants, or the one of the searched heads that wants most."""
+    if settings["method"] == AUTO:
+        return max(linear_head(head).covariance_rank for head in heads_of(settings))
+    kind = registry.choose(
+        heads.__name__, settings["head"], heads.Head, settings["head_args"], ("channels", "classes")
+    )
+    return kind.covariance_rank
+
+
+def search_backbone(
+    settings: Mapping[str, Any],
+    pretrained: bool | str,
+    start: "Tagger | None",
+    parts: Parts,
+    config: TrainingConfig,
+) -> Backbone:
+    """The frozen backbone whose features are compared, its pooling fitted.
+
+    Args:
+        settings: Of the tagger.
+        pretrained: As `Tagger`.
+        start: The tagger whose backbone is begun with, if any.
+        parts: The images that a pooling is fitted on.
+        config: How to train.
+    """
+    rank = covariance_rank(settings)
+    size = settings["image_size"]
+    body = backbones.create(settings["backbone"], pretrained, "none", size, settings["pool"], rank)  # type: ignore[arg-type]
+    fitted = False
+    if start is not None:
+        theirs = plain_state(start)
+        body.load_state_dict(theirs, strict=False)
+        fitted = any(name.endswith(".basis") for name in theirs)
+    if not fitted:
+        cached = config if caching.uses_cache(body.is_frozen, config) else None
+        pipeline.fit_pooling_on(body, (size, body.preprocessing), pipeline.in_use(parts), cached)
+    return body.eval()
+
+
+def plain_state(tagger: "Tagger") -> dict[str, Tensor]:
+    """The state of a tagger's backbone.
+
+    Raises:
+        ValueError: It is divided into frozen and trained parts otherwise than a frozen backbone is.
+    """
+    if tagger.settings["trainable"] != "none":
+        raise ValueError(
+            f"--start-from names a run with --trainable {tagger.settings['trainable']}, and the search needs a frozen "
+            "backbone: name the method of that run and a --weight-decay, or leave --start-from out"
+        )
+    assert tagger.model is not None
+    return dict(tagger.model.backbone.state_dict())
+
+
+def pooled_maps(
+    backbone: Backbone,
+    table: LabelTable,
+    settings: Mapping[str, Any],
+    config: TrainingConfig,
+    classes: Classes,
+) -> Float[Tensor, "image channel"]:
+    """The pooled feature map of every image of a table."""
+    head = linear_head(heads_of(settings)[0])(backbone.channels, classes)
+    cached = caching.uses_cache(backbone.is_frozen, config)
+    images = pipeline.plain_images(backbone, (settings["image_size"], backbone.preprocessing), table, config)
+    batches = loader(images, config.batch_size, workers=0 if cached else config.workers)
+    found = []
+    with torch.no_grad():
+        for batch in track(ahead(batches), "Pooling features", len(table), "photos", config.batch_size):
+            features = batch.images if cached else backbone(batch.images)
+            found.append(head.reduced(features).float())
+    return torch.cat(found)
+
+
+def select(
+    backbone: Backbone,
+    table: LabelTable,
+    classes: Classes,
+    settings: Mapping[str, Any],
+    config: TrainingConfig,
+    groups: Sequence[str] | None = None,
+) -> Selection:
+    """Find the settings for the training images.
+
+    Args:
+        backbone: Frozen, its pooling fitted.
+        table: The training images.
+        classes: What is known of the classes.
+        settings: Of the tagger.
+        config: How to train.
+        groups: A name per training image; images of one group share a fold.
+    """
+    labels = torch.from_numpy(np.array(table.labels))
+    fold = folds(labels, min(fold_count(len(table)), _units(table, groups)), config.seed, groups)
+    maps = pooled_maps(backbone, table, settings, config, classes)
+    plain = _plain_channels(backbone)
+    data = TrainingSet(maps, plain, labels, classes, fold)
+    return search(data, rules_of(settings), heads_of(settings), settings["head_args"])
+
+
+def _units(table: LabelTable, groups: Sequence[str] | None) -> int:
+    """Images, or groups, at least two of which make folds."""
+    return max(len(table) if groups is None else len(set(groups)), 2)
+
+
+def _plain_channels(backbone: Backbone) -> int:
+    """Channels of the feature map before any covariance pooling."""
+    pooling = pipeline.pooling_of(backbone)
+    return backbone.channels if pooling is None else len(pooling.mean)
+
+
+def take_over(model: Method, selected: Method, backbone: Backbone) -> None:
+    """Give a tagger's model the backbone that was searched on, and all that the winner has fitted."""
+    own = model.backbone.state_dict()
+    model.backbone.load_state_dict({k: v for k, v in backbone.state_dict().items() if k in own}, strict=False)
+    state = {f"backbone.{name}": value for name, value in model.backbone.state_dict().items()}
+    model.load_state_dict(state | selected.state_dict())
+    model.eval()
+
+
+def searches_by_steps(settings: Mapping[str, Any], config: TrainingConfig, parts: Parts) -> bool:
+    """Whether the weight decay of a method that is trained by steps is searched; says so where it is not.
+
+    Every value costs a training: it is searched where the backbone is frozen, or its frozen part cached.
+    """
+    if config.weight_decay is not None:
+        return False
+    if config.several:
+        reason = "several processes train"
+    elif settings["trainable"] != "none" and config.cache != "features":
+        reason = "part of the backbone is trained"
+    elif parts.val is None:
+        reason = "there is no validation set"
+    else:
+        return True
+    warnings.warn(
+        f"the weight decay is {WEIGHT_DECAY}, and is not searched because {reason}: give --weight-decay to set it",
+        stacklevel=4,
+    )
+    return False
+
+
+def decay_by_steps(
+    start: Callable[[], Method],
+    view: pipeline.InputView,
+    config: TrainingConfig,
+    parts: Parts,
+    truth: LabelTable | None,
+    run: Run,
+) -> float:
+    """Find the weight decay of a method that is trained by steps, by training with each of a few.
+
+    A geometric path around the default is extended while its last value is best. The training with the best value is
+    left in the run's folder as if it alone had taken place; a search that was stopped goes on where it was.
+
+    Args:
+        start: Gives the method before training, its backbone's pooling fitted.
+        view: Side of the images, and what the backbone expects.
+        config: How to train.
+        parts: The images; what is judged is the validation set.
+        truth: What is true of the training images.
+        run: Where.
+    """
+    began, tried = time.monotonic(), dict[float, float]()
+
+    def cost(decay: float) -> float:
+        if decay not in tried:
+            here = _trial(run, decay)
+            options = replace(config, weight_decay=decay, completion=False)
+            checkpoint = here.last if here.last.exists() else None
+            outcome = pipeline.train(start(), view, options, parts, truth, here, checkpoint, pooled=True)
+            assert outcome.val_logits is not None and parts.val is not None
+            said, labels = torch.from_numpy(outcome.val_logits), torch.from_numpy(np.array(parts.val.labels))
+            tried[decay] = unexplained(said, labels)
+        return tried[decay]
+
+    if run.selection.exists():
+        return float(read_json(run.selection)["winner"]["weight_decay"])
+    best = _descend(cost)
+    for path in sorted(_trial(run, best).folder.iterdir()):
+        path.rename(run.folder / path.name)
+    _write_tried(run, tried, parts, time.monotonic() - began)
+    shutil.rmtree(run.folder / TRIALS)
+    return best
+
+
+def _trial(run: Run, decay: float) -> Run:
+    """Where the training with a weight decay goes."""
+    return Run(run.folder / TRIALS / f"{decay:g}")
+
+
+def _descend(cost: Callable[[float], float]) -> float:
+    """The weight decay of least cost, on a path around the default that is extended while its end is best."""
+    best = WEIGHT_DECAY
+    for factor in (DECAY_STEP, 1 / DECAY_STEP):
+        for _ in range(MOST_STEPS):
+            if cost(_round(best * factor)) >= cost(best):
+                break
+            best = _round(best * factor)
+    return best
+
+
+def _round(decay: float) -> float:
+    return float(f"{decay:.3g}")
+
+
+def _write_tried(run: Run, tried: Mapping[float, float], parts: Parts, seconds: float) -> None:
+    """Write what was tried, as `selection.json` holds it."""
+    settings = read_json(run.config)["tagger"]
+    shared = {"method": settings["method"], "method_args": settings["method_args"], "head": settings["head"]}
+    candidates = [
+        shared | {"weight_decay": decay, "cost": cost, "seconds": round(seconds / len(tried), 2)}
+        for decay, cost in sorted(tried.items(), key=lambda each: each[1])
+    ]
+    assert parts.val is not None
+    found = {
+        "criterion": unexplained.__name__,
+        "images": len(parts.val),
+        "known": parts.val.known,
+        "folds": 0,
+        "seconds": round(seconds, 2),
+        "winner": candidates[0],
+        "candidates": candidates,
+        "evaluated_on": VALIDATION,
+    }
+    write_json(run.selection, found)

@@ -1,0 +1,155 @@
+"""Training: a method, batches and a run folder in; the best epoch's weights out.
+
+With chance that hangs on the step's number (`learner.py`), an order of images that hangs on the epoch
+(`data/module.py`) and checkpoints at the ends of epochs, a run that was killed ends with the weights, buffers and
+averages of one that was not, bit for bit on a CPU.
+"""
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from partlabel.core.progress_bar import on_terminal
+from partlabel.core.types import Batch
+from partlabel.training.callbacks import CheckpointWriter, Moments, Told, WeightEMA
+from partlabel.training.config import TrainingConfig
+from partlabel.training.fsdp import Sharded, own
+from partlabel.training.interruption import stopped_plainly
+from partlabel.training.lightning_module import TrainingModule, flat
+from partlabel.training.run_folder import Run
+
+
+def weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The method's state in a checkpoint, averaged if the run averages."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {
+        name.removeprefix("method."): value for name, value in state.items() if name.startswith("method.")
+    }
+
+
+def fit(
+    learner: TrainingModule,
+    train: DataLoader[Batch],
+    val: DataLoader[Batch] | None,
+    run: Run,
+    resume: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> None:
+    """Train to the end, and leave the best epoch's weights in the method.
+
+    Args:
+        learner: What is trained.
+        train: Training batches, from `data/module.py`.
+        val: Batches that choose the epoch; None takes the last.
+        run: Takes checkpoints, history and events for TensorBoard.
+        resume: The checkpoint to go on from.
+        callbacks: Lightning's, besides those needed.
+
+    Raises:
+        FloatingPointError: A loss is not finite; the message names step, term and images.
+        OSError: An image vanished, a file cannot be written, a process that reads images died, or another of those
+            that train together.
+        KeyboardInterrupt: By Ctrl-C, or by SIGTERM. As with the other errors, the message says where training stopped
+            and how to go on, and the last whole epoch is kept.
+    """
+    config = learner.config
+    if resume is not None:
+        # Lightning (2.6.6) lets workers fetch the first batches of a resumed run before it tells the epoch.
+        done = len(torch.load(resume, map_location="cpu", weights_only=True)["history"])
+        train.sampler.set_epoch(done)  # type: ignore[attr-defined]
+    bars: list[Callback] = [RichProgressBar(leave=True)] if on_terminal() else []
+    told: list[Callback] = [] if bars else [Told(config.epochs)]
+    averages: list[Callback] = [WeightEMA(config.ema)] if config.ema else []
+    with _quiet(), torch.random.fork_rng():
+        trainer = Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=_strategy(config),
+            plugins=_plugins(config),
+            precision=config.precision,  # type: ignore[arg-type]
+            max_epochs=config.epochs,
+            accumulate_grad_batches=config.accumulate,
+            gradient_clip_val=config.clip or None,
+            callbacks=[*callbacks, *averages, CheckpointWriter(run), *bars, *told],
+            logger=TensorBoardLogger(run.folder, name="tensorboard", version=""),
+            enable_progress_bar=bool(bars),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,  # `Batches` shares itself out
+        )
+        with stopped_plainly(trainer, run):
+            trainer.fit(learner, train, val, ckpt_path=resume, weights_only=True)
+            if trainer.is_global_zero:  # one killed after its last checkpoint had not written it
+                run.write_history(learner.history, [flat(epoch) for epoch in learner.history])
+    state = weights(run.best)
+    if isinstance(trainer.strategy, Sharded):
+        own(learner.method, state)
+    learner.method.load_state_dict(state)
+    learner.method.cpu().eval()
+
+
+def _strategy(config: TrainingConfig) -> str | Strategy:
+    """Lightning's; buffers need not be sent round at every step, as all processes keep them equal."""
+    if config.strategy == "fsdp" and not config.several:
+        return "auto"  # nobody to share with
+    if config.strategy in ("fsdp", "fsdp_cpu_offload"):
+        return Sharded(config.precision, cpu_offload=config.strategy == "fsdp_cpu_offload")
+    several = config.num_nodes > 1 or (isinstance(config.devices, int) and config.devices > 1)
+    if not several or config.strategy not in ("auto", "ddp"):
+        return config.strategy
+    options = inspect.signature(DistributedDataParallel).parameters
+    sent = (
+        "forward_sync_buffers" if "forward_sync_buffers" in options else "broadcast_buffers"
+    )  # until torch 2.13
+    return DDPStrategy(**{sent: False})  # type: ignore[arg-type]
+
+
+def _plugins(config: TrainingConfig) -> list[Any]:
+    """Shared batch normalisation; and no requeueing by Lightning, whose checkpoint lies in the middle of an epoch."""
+    shared: list[Any] = [Moments()] if config.sync_batchnorm else []
+    return [*shared, SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else shared
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's greetings and hints."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for hint in (
+            "does not have many workers",
+            "Found .* in eval mode at the start",
+            "You defined a `validation_step` but",
+            "Checkpoint directory .* exists",
+            "isinstance.treespec, LeafSpec",
+            "Trying to infer the `batch_size`",
+            "GPU available but not used",
+            "The number of training batches",
+            "Detected call of `lr_scheduler.step",
+            "You are using `torch.load` with `weights_only",
+            "It is recommended to use `self.log",  # what is logged is the same in all processes
+        ):
+            warnings.filterwarnings("ignore", f".*{hint}")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""Where evidence about unknown labels comes from and where it is kept."""

@@ -1,0 +1,223 @@
+"""What a run remembers of the images it saw: the last features of each class, or the last images with their labels.
+
+All of it, fill counts included, is in buffers, so a resumed run remembers what the interrupted one did.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int8, Int64
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
+
+RAISED = 75.0
+"""Log of the nearest's weight in a kernel density: below it single precision has room for the farthest, e^-100 of it at
+a sharpness of 50, and above it for the sum of as many as fit any memory."""
+
+
+def mean_cosine(
+    features: Float[Tensor, "batch class feature"],
+    bank: Float[Tensor, "class slot feature"],
+    by: Int64[Tensor, " class"],
+) -> Float[Tensor, "batch class"]:
+    """Mean cosine of every feature to those of its class in a bank: a dot product with the mean of the unit ones.
+
+    In the bank's precision under autocast too: thresholds lie close to 1, where bfloat16 has steps of .004, and the
+    inverse length of an empty slot has no bound in float16.
+
+    Args:
+        features: One per image and class.
+        bank: Zeros count as dissimilar to everything.
+        by: What the sum over the slots of each class is divided by; 0 gives 0.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        inverse = torch.linalg.vector_norm(bank, dim=-1).clamp(min=1e-12).reciprocal()
+        # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
+        mean = torch.bmm(inverse[:, None], bank).squeeze(1) / by.clamp(min=1)[:, None]
+        return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
+
+
+class FeatureMemory(nn.Module):
+    """A ring of the last `size` features of every class (SST, AAAI 2022, cross-image transfer).
+
+    Args:
+        num_classes: How many rings.
+        size: Features kept per class (paper: 100).
+        dim: Length of a feature.
+    """
+
+    features: Float[Tensor, "class slot feature"]
+    count: Int64[Tensor, " class"]
+
+    def __init__(self, num_classes: int, size: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.zeros(num_classes, size, dim))
+        self.register_buffer("count", torch.zeros(num_classes, dtype=torch.int64))
+
+    @property
+    def size(self) -> int:
+        """Slots per class."""
+        return self.features.shape[1]
+
+    @property
+    def filled(self) -> Int64[Tensor, " class"]:
+        """Slots of each class that hold a feature."""
+        return self.count.clamp(max=self.size)
+
+    @torch.no_grad()
+    def add(self, features: Float[Tensor, "batch class feature"], labels: Labels) -> None:
+        """Remember the features of the labels known to be present; the oldest make room.
+
+        Within a batch the first image counts as the newest, as in the authors' code.
+        """
+        present = labels == PRESENT
+        order = present.flip(0).cumsum(0).flip(0) - 1
+        arriving = present.sum(0)
+        kept = present & (order >= arriving - self.size)  # a batch may bring more than a ring holds
+        image, cls = kept.nonzero(as_tuple=True)
+        slot = (self.count[cls] + order[image, cls]) % self.size
+        self.features[cls, slot] = features[image, cls].to(self.features.dtype)
+        self.count += arriving
+
+    def similarity(
+        self, features: Float[Tensor, "batch class feature"], count_empty_slots: bool = False
+    ) -> Float[Tensor, "batch class"]:
+        """Mean cosine of every feature to those remembered of its class.
+
+        A class that remembers nothing is similar to nothing.
+
+        Args:
+            features: One per image and class.
+            count_empty_slots: Divide by all slots, empty ones too, as the authors' code does, whose memory starts as
+                zeros: scores of rare classes then stay low until `size` features have arrived.
+        """
+        by = torch.full_like(self.filled, self.size) if count_empty_slots else self.filled
+        return mean_cosine(features, self.features, by)
+
+    def newest_first(self) -> Float[Tensor, "class slot feature"]:
+        """The features, the newest first, zeros where there are none yet."""
+        back = torch.arange(1, self.size + 1, device=self.count.device)
+        slot = (self.count[:, None] - back) % self.size
+        return self.features.gather(1, slot[..., None].expand_as(self.features))
+
+
+class ImageMemory(nn.Module):
+    """Images with their labels, each once, as it was seen last.
+
+    One feature an image serves all its classes, so that whole training sets fit: 16,384 images of 1,280 numbers take
+    84 MB, half of that where they are saved, and fewer take less. They are rounded to half precision as they come, and
+    kept wide, for every comparison reads them all. An image's place is its row in the training table, so that no image
+    is there twice and an image can be left out of what is said of itself; where there are more images than places, the
+    last comer stays.
+
+    Args:
+        num_classes: How many labels an image has.
+        size: Images kept at most.
+        dim: Length of a feature.
+    """
+
+    features: Float[Tensor, "slot feature"]
+    labels: Int8[Tensor, "slot class"]
+    row: Int64[Tensor, " slot"]
+
+    def __init__(self, num_classes: int, size: int, dim: int) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("features", torch.zeros(0, dim))
+        self.register_buffer("labels", torch.zeros(0, num_classes, dtype=torch.int8))
+        self.register_buffer("row", torch.zeros(0, dtype=torch.int64))
+
+    @torch.no_grad()
+    def add(
+        self, features: Float[Tensor, "batch feature"], labels: Labels, rows: Int64[Tensor, " batch"]
+    ) -> None:
+        """Remember images as unit vectors.
+
+        Args:
+            features: One per image.
+            labels: Theirs; an image of which nothing is known says nothing, and takes its place all the same.
+            rows: Their rows in the training table.
+        """
+        slot = rows % self.size
+        self._grow(int(slot.max()) + 1)
+        order = torch.arange(len(slot), device=slot.device)
+        last = order.new_full((len(self.row),), -1).scatter_reduce(0, slot, order, "amax")[slot] == order
+        slot = slot[last]  # of images of one place in one batch
+        self.features[slot] = normalize(features[last].float(), dim=-1).half().float()
+        self.labels[slot] = labels[last]
+        self.row[slot] = rows[last]
+
+    @torch.no_grad()
+    def evidence(
+        self,
+        features: Float[Tensor, "batch feature"],
+        sharpness: float,
+        without: Int64[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch class"]:
+        """How much more an image resembles those known to show a class than those known to lack it.
+
+        `log mean_{k present} exp(s cos(x, k)) - log mean_{k absent} exp(s cos(x, k))`: the log-likelihood ratio of two
+        kernel densities on the sphere. 0 for a class of which one kind was never seen.
+
+        Args:
+            features: One per image.
+            sharpness: s; the larger, the more the nearest alone count.
+            without: The row of each image itself, if it may be remembered: it is no witness of its own, and does not
+                count among those that are.
+        """
+        if len(self.row) == 0:
+            return features.new_zeros(features.shape[0], self.labels.shape[1], dtype=torch.float32)
+        with torch.autocast(features.device.type, enabled=False):
+            cosine = normalize(features.float(), dim=-1) @ self.features.T
+            if without is not None:
+                cosine = cosine.masked_fill(without[:, None] == self.row, -1.0)
+            # An image that is remembered itself is its own nearest by far: the others must not vanish beside it.
+            odds = sharpness * (cosine - cosine.amax(1, keepdim=True)) + RAISED
+            near = odds.exp()
+            if without is not None:
+                near = near.masked_fill(without[:, None] == self.row, 0.0)
+            log_density, seen = [], []
+            for kind in (PRESENT, ABSENT):
+                count = (self.labels == kind).sum(0) - self._own(without, kind)
+                density = near @ (self.labels == kind).float() / count.clamp(min=1)
+                log_density.append(density.clamp(min=torch.finfo(torch.float32).tiny).log())
+                seen.append(count > 0)
+            return (log_density[0] - log_density[1]) * (seen[0] & seen[1])
+
+    def _own(
+        self, rows: Int64[Tensor, " batch"] | None, kind: int
+    ) -> Int64[Tensor, "batch class"] | Int64[Tensor, ""]:
+        """Which labels of that kind are remembered of the images themselves."""
+        if rows is None:
+            return self.row.new_zeros(())
+        slot = (rows % self.size).clamp(max=len(self.row) - 1)
+        remembered = self.row[slot] == rows
+        return ((self.labels[slot] == kind) & remembered[:, None]).long()
+
+    def _grow(self, size: int) -> None:
+        """Make room for the first so many places."""
+        more = size - len(self.row)
+        if more > 0:
+            more = min(max(more, len(self.row) // 2), self.size - len(self.row))
+            self.features = torch.cat([self.features, self.features.new_zeros(more, self.features.shape[1])])
+            self.labels = torch.cat(
+                [self.labels, self.labels.new_full((more, self.labels.shape[1]), UNKNOWN)]
+            )
+            self.row = torch.cat([self.row, self.row.new_full((more,), -1)])
+
+    def _save_to_state_dict(self, destination: dict[str, Tensor], prefix: str, keep_vars: bool) -> None:
+        """Save in half precision what is of half precision."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}features"] = destination[f"{prefix}features"].half()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Take as many places as what is loaded has."""
+        saved = state_dict.get(f"{prefix}row")
+        if saved is not None:
+            self.features = self.features.new_zeros(len(saved), self.features.shape[1])
+            self.labels = self.labels.new_zeros(len(saved), self.labels.shape[1])
+            self.row = self.row.new_zeros(len(saved))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -1,0 +1,165 @@
+"""What stands for a class: the centres of its remembered features, or the means of its features by kind.
+
+All of it is in buffers, as in `memory.py`, so a resumed run has the prototypes that the interrupted one had.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from partlabel.core import distributed
+from partlabel.core.dtypes import double_if_supported
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
+from partlabel.transfer.feature_bank import FeatureMemory, mean_cosine
+
+
+class Prototypes(nn.Module):
+    """A few centres per class, by k-means over what a memory holds of it (SARB, AAAI 2022; HST, IJCV 2024).
+
+    A class of which fewer features are remembered than there are centres has each of them as one.
+
+    Args:
+        num_classes: How many classes.
+        size: Centres per class (papers: 10).
+        dim: Length of a feature.
+    """
+
+    centres: Float[Tensor, "class centre feature"]
+    filled: Int64[Tensor, " class"]
+
+    def __init__(self, num_classes: int, size: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(num_classes, size, dim))
+        self.register_buffer("filled", torch.zeros(num_classes, dtype=torch.int64))
+
+    @property
+    def size(self) -> int:
+        """Centres per class."""
+        return self.centres.shape[1]
+
+    @torch.no_grad()
+    def refresh(self, memory: FeatureMemory, due: bool, generator: torch.Generator) -> None:
+        """Find the centres anew, if it is time, or there are none yet.
+
+        Args:
+            memory: Of what; the same in all processes.
+            due: Whether it is time.
+            generator: Starts the k-means; the same in all processes.
+        """
+        if due or not self.filled.any():
+            with torch.autocast(self.centres.device.type, enabled=False):
+                self.centres.copy_(kmeans(memory.features, memory.filled, self.size, generator))
+            self.filled.copy_(memory.filled.clamp(max=self.size))
+
+    def similarity(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
+        """Mean cosine of every feature to the centres of its class; 0 where there are none."""
+        there = torch.arange(self.size, device=self.filled.device) < self.filled[:, None]
+        return mean_cosine(features, self.centres * there[..., None], self.filled)
+
+    def pick(self, number: Int64[Tensor, ""]) -> Float[Tensor, "class feature"]:
+        """The centre of that number of each class, counted on from the first where there are fewer."""
+        slot = number % self.filled.clamp(min=1)
+        return self.centres.take_along_dim(slot[:, None, None], 1).squeeze(1)
+
+
+@torch.no_grad()
+def kmeans(
+    points: Float[Tensor, "class slot feature"],
+    filled: Int64[Tensor, " class"],
+    size: int,
+    generator: torch.Generator,
+    rounds: int = 20,
+) -> Float[Tensor, "class centre feature"]:
+    """The centres of every class's points, by Lloyd's rounds after a start by k-means++, all classes at once.
+
+    Chance is the same for all classes, so their order does not matter. A centre that loses all its points stays.
+
+    Args:
+        points: Of each class the first few count.
+        filled: How many.
+        size: Centres.
+        generator: Draws the start.
+        rounds: Lloyd's.
+    """
+    there = torch.arange(points.shape[1], device=filled.device) < filled[:, None]
+    centres = _spread(points, there, size, generator)
+    for _ in range(rounds):
+        nearest = torch.cdist(points, centres).argmin(2)
+        member = (nearest[..., None] == torch.arange(size, device=filled.device)) & there[..., None]
+        count = member.sum(1)
+        mean = member.to(points).transpose(1, 2) @ points / count.clamp(min=1)[..., None]
+        centres = torch.where(count[..., None] > 0, mean, centres)
+    return centres
+
+
+def _spread(
+    points: Float[Tensor, "class slot feature"],
+    there: Bool[Tensor, "class slot"],
+    size: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "class centre feature"]:
+    """Points drawn one by one, with a chance as the square of the distance to the nearest of those drawn before."""
+    drawn = torch.rand(size, generator=generator, device=points.device)
+    kind = double_if_supported(points.device)
+    chance = there.to(kind)
+    nearest = torch.full_like(points[..., 0], float("inf"))
+    centres = []
+    for number in range(size):
+        upto = chance.cumsum(1)
+        slot = (upto <= drawn[number] * upto[:, -1:]).sum(1) % points.shape[
+            1
+        ]  # the first if there is no choice
+        centre = points.take_along_dim(slot[:, None, None], 1)
+        nearest = nearest.minimum((points - centre).square().sum(2))
+        chance = nearest.to(kind) * there
+        centres.append(centre)
+    return torch.cat(centres, 1)
+
+
+def prototype_loss(similarity: Float[Tensor, "batch class"], labels: Labels) -> Float[Tensor, ""]:
+    """`1 - cos` where a label is known present, `1 + cos` where absent, summed, by the number of all labels (HST).
+
+    Args:
+        similarity: Of features to the prototypes of their classes.
+        labels: PRESENT, ABSENT or UNKNOWN.
+    """
+    each = torch.where(labels == PRESENT, 1 - similarity, 1 + similarity) * (labels != UNKNOWN)
+    return each.sum() / distributed.all_reduce_mean(each.new_tensor(float(labels.numel())))
+
+
+class RunningMeans(nn.Module):
+    """Means of what was seen lately of each class, by kind.
+
+    Args:
+        num_classes: How many classes.
+        kinds: How many kinds.
+        dim: Length of what is averaged.
+        horizon: About so many are remembered: until then the mean is of all, and later a moving one.
+    """
+
+    mean: Float[Tensor, "class kind feature"]
+    count: Int64[Tensor, "class kind"]
+
+    def __init__(self, num_classes: int, kinds: int, dim: int, horizon: int = 100) -> None:
+        super().__init__()
+        self.horizon = horizon
+        self.register_buffer("mean", torch.zeros(num_classes, kinds, dim))
+        self.register_buffer("count", torch.zeros(num_classes, kinds, dtype=torch.int64))
+
+    @torch.no_grad()
+    def add(
+        self, features: Float[Tensor, "batch class feature"], where: Bool[Tensor, "batch class kind"]
+    ) -> None:
+        """Move the means towards those of a batch.
+
+        Args:
+            features: One per image and class, of all processes.
+            where: Which kinds each counts as.
+        """
+        arriving = where.sum(0)
+        self.count += arriving
+        with torch.autocast(features.device.type, enabled=False):
+            batch = torch.einsum("bcd,bck->ckd", features.to(self.mean), where.to(self.mean))
+        pace = (arriving / self.count.clamp(min=1, max=self.horizon)).clamp(max=1)[..., None]
+        self.mean.lerp_(batch / arriving.clamp(min=1)[..., None], pace)
