@@ -19,7 +19,6 @@ from partlabel.core import distributed
 from partlabel.data.images.loader import Batches
 from partlabel.training.config import TrainingConfig
 from partlabel.training.run_folder import Run
-from partlabel.training.trainer import _strategy
 
 HERE = Path(__file__).parent
 SHARED = methods.names()
@@ -29,7 +28,7 @@ SHARED = methods.names()
 def both(collection, tmp_path_factory):
     """Runs by one process, and by two that Lightning brought together."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    together.train("sst", two / "sharded" / "begun_alone", stop=True)
+    together.train("sst", two / "begun_alone", stop=True)
     started = subprocess.Popen(
         [sys.executable, str(HERE / "together.py"), str(collection), str(two), *SHARED],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE)])},
@@ -39,7 +38,7 @@ def both(collection, tmp_path_factory):
     )
     for name in SHARED:
         together.train(name, one / name)
-    together.train("sst", one / "clipped_sst", **together.SHARDED["clipped_sst"])
+    together.train("sst", one / "clipped_sst", **together.CLIPPED)
     together.run(collection, one / "run")
     said = started.communicate(timeout=300)
     assert started.returncode == 0, said[1]
@@ -99,16 +98,14 @@ def same_end(one, other, parts=("state_dict", "current_model_state", "averaging_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*together.SHARDED, "run"])
-def test_two_processes_that_share_the_parameters_end_as_one(both, name):
-    one, two = Run(both[0].folder / name), Run(both[1].folder / "sharded" / name)
-    same_end(one, two, ("state_dict", "current_model_state", "averaging_state"))
+def test_two_processes_with_clipping_accumulation_and_an_average_end_as_one(both):
+    same_end(*[Run(run.folder / "clipped_sst") for run in both])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stopped", "begun_alone"])
-def test_a_run_goes_on_with_shared_parameters_from_one_with_them_and_without(both, name):
-    whole, resumed = (Run(both[1].folder / "sharded" / run) for run in ("sst", name))
+def test_two_processes_resume_a_run_of_two_and_of_one(both, name):
+    whole, resumed = (Run(both[1].folder / run) for run in ("sst", name))
     same_end(whole, resumed)
     if name == "stopped":  # by the same processes: the same to the bit
         ends = [torch.load(run.last, weights_only=True)["state_dict"] for run in (whole, resumed)]
@@ -116,27 +113,21 @@ def test_a_run_goes_on_with_shared_parameters_from_one_with_them_and_without(bot
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_without_shared_parameters_from_one_with_them(both):
-    left = both[1].folder / "sharded" / "left"
+def test_one_process_resumes_a_run_of_two(both):
+    left = both[1].folder / "left"
     assert len(json.loads(Run(left).history.read_text())) == 1
     together.train("sst", left, resume=True)
     same_end(Run(both[0].folder / "sst"), Run(left))
 
 
-@pytest.mark.slow
-def test_shared_parameters_lower_the_precision_of_what_others_do(both):
-    same_end(*[Run(both[1].folder / "bf16" / strategy) for strategy in ("ddp", "fsdp")])
-
-
-def test_one_process_has_nobody_to_share_parameters_with():
-    assert _strategy(TrainingConfig(strategy="fsdp")) == "auto"
+def test_sharded_parameters_are_refused():
+    with pytest.raises(ValueError, match="strategy is 'fsdp', and sharded parameters are not supported"):
+        TrainingConfig(strategy="fsdp")
 
 
 @pytest.mark.slow
-def test_a_tagger_loads_what_was_trained_with_shared_parameters(both):
-    taggers = [
-        Tagger.load(run.folder) for run in (Run(both[0].folder / "run"), Run(both[1].folder / "sharded/run"))
-    ]
+def test_a_tagger_loads_what_two_processes_trained(both):
+    taggers = [Tagger.load(run.folder / "run") for run in both]
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(*[tagger.model(images) for tagger in taggers], rtol=1e-4, atol=1e-5)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from partlabel.core import distributed
 from partlabel.core.files import atomic_write
 from partlabel.core.progress_bar import Stage
-from partlabel.training.fsdp import whole
 from partlabel.training.lightning_module import COST, MAP, TrainingModule, flat
 from partlabel.training.run_folder import Run
 
@@ -31,37 +30,22 @@ class WeightEMA(EMAWeightAveraging):
         for kept, now in self._buffers(pl_module):
             if kept.shape != now.shape:
                 kept.data = now.detach().clone()
-        with whole(trainer.strategy.model):
-            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the average in, with what was remembered after the last batch's callbacks."""
         self._remember(pl_module)
-        with whole(trainer.strategy.model):
-            super().on_validation_epoch_start(trainer, pl_module)
+        super().on_validation_epoch_start(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take it out."""
         self._remember(pl_module)
-        with whole(trainer.strategy.model):
-            super().on_validation_epoch_end(trainer, pl_module)
+        super().on_validation_epoch_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take what the method found at the end of validation, when the average was out already; then it is kept."""
         super().on_train_epoch_end(trainer, pl_module)
         self._remember(pl_module)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave it in."""
-        with whole(trainer.strategy.model):
-            super().on_train_end(trainer, pl_module)
-
-    def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Take up the average, and beside it the weights."""
-        with whole(trainer.strategy.model):
-            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def _remember(self, pl_module: LightningModule) -> None:
         """Give the average the buffers of the model."""

@@ -52,7 +52,7 @@ class TrainingConfig:
         accelerator: As Lightning names it: `auto`, `cpu`, `gpu`.
         devices: How many a machine, or `auto`; each has a process that takes its share of every batch.
         num_nodes: Machines (docs/many-machines.md).
-        strategy: Of several processes, as Lightning names it: `auto`, `ddp`, `ddp_find_unused_parameters_true`, `fsdp`.
+        strategy: Of several processes, as Lightning names it: `auto`, `ddp`, `ddp_find_unused_parameters_true`.
         sync_batchnorm: Normalise by the whole batch rather than by each process's share of it.
         seed: Of the split, the initial weights, the order, the augmentation and dropout.
     """
@@ -95,6 +95,10 @@ class TrainingConfig:
             raise ValueError(f"val is {self.val}; it is a share of the training images, from 0 up to below 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is {self.ema}; it is a decay such as 0.999, and 0 for none")
+        if "fsdp" in self.strategy:
+            raise ValueError(
+                f"strategy is {self.strategy!r}, and sharded parameters are not supported: give 'ddp' (--strategy ddp)"
+            )
         if any(word in self.strategy for word in ("spawn", "fork", "notebook")):
             raise ValueError(
                 f"strategy is {self.strategy!r}, whose processes end with what they learned; give 'ddp', "

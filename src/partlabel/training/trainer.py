@@ -27,7 +27,6 @@ from partlabel.core.progress_bar import on_terminal
 from partlabel.core.types import Batch
 from partlabel.training.callbacks import CheckpointWriter, Moments, Told, WeightEMA
 from partlabel.training.config import TrainingConfig
-from partlabel.training.fsdp import Sharded, own
 from partlabel.training.interruption import stopped_plainly
 from partlabel.training.lightning_module import TrainingModule, flat
 from partlabel.training.run_folder import Run
@@ -97,19 +96,12 @@ def fit(
             trainer.fit(learner, train, val, ckpt_path=resume, weights_only=True)
             if trainer.is_global_zero:  # one killed after its last checkpoint had not written it
                 run.write_history(learner.history, [flat(epoch) for epoch in learner.history])
-    state = weights(run.best)
-    if isinstance(trainer.strategy, Sharded):
-        own(learner.method, state)
-    learner.method.load_state_dict(state)
+    learner.method.load_state_dict(weights(run.best))
     learner.method.cpu().eval()
 
 
 def _strategy(config: TrainingConfig) -> str | Strategy:
     """Lightning's; buffers need not be sent round at every step, as all processes keep them equal."""
-    if config.strategy == "fsdp" and not config.several:
-        return "auto"  # nobody to share with
-    if config.strategy in ("fsdp", "fsdp_cpu_offload"):
-        return Sharded(config.precision, cpu_offload=config.strategy == "fsdp_cpu_offload")
     several = config.num_nodes > 1 or (isinstance(config.devices, int) and config.devices > 1)
     if not several or config.strategy not in ("auto", "ddp"):
         return config.strategy
