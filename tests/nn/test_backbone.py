@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from partlabel.core.types import Preprocessing
@@ -128,7 +129,8 @@ def test_weights_that_cannot_be_had_name_the_mend(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", refuse)
     with pytest.raises(
-        OSError, match=r"weights of resnet18: no route to host; with --pretrained false .*lite0"
+        OSError,
+        match=r"weights of resnet18: no route to host; give a local file by --weights, .*--pretrained false, .*lite0",
     ):
         create("resnet18", "auto")
 
@@ -139,9 +141,7 @@ def test_a_model_that_does_not_exist_names_the_nearest():
 
 
 def test_a_model_of_unknown_stages_says_what_to_do():
-    with pytest.raises(
-        ValueError, match="last stage of poolformer_s12 is, timm does not say; give --trainable"
-    ):
+    with pytest.raises(ValueError, match="last stage of poolformer_s12 is not known; give --trainable"):
         create("poolformer_s12", False, image_size=SIZE)
 
 
@@ -149,3 +149,66 @@ def test_a_backbone_of_ones_own_fits():
     own = Backbone(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3), 5).train()
     assert own(images()).shape == (2, 5, SIZE - 4, SIZE - 4)
     assert Preprocessing().mean == own.preprocessing.mean
+
+
+def test_a_class_token_is_beside_the_mean_of_the_patches_where_a_head_averages():
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", num_classes=0, img_size=SIZE).eval()
+    torch.manual_seed(0)
+    backbone = create("test_vit", False, "none", image_size=SIZE, class_token=True).eval()
+    with torch.no_grad():
+        tokens = model.forward_features(images())
+    vector = backbone(images()).mean((2, 3))
+    torch.testing.assert_close(vector, torch.cat([tokens[:, 1:].mean(1), tokens[:, 0]], 1))
+
+
+def test_a_class_token_is_asked_of_a_network_that_has_none_without_effect():
+    torch.manual_seed(0)
+    plain = create("test_resnet", False, "none", image_size=SIZE)
+    torch.manual_seed(0)
+    asked = create("test_resnet", False, "none", image_size=SIZE, class_token=True)
+    torch.testing.assert_close(plain(images()), asked(images()))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", "nested.pth"])
+def test_local_weights_are_loaded_and_a_classifier_is_left_out(tmp_path, suffix):
+    torch.manual_seed(1)
+    whole = timm.create_model("test_resnet", num_classes=7).eval()
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".safetensors":
+        save_file(whole.state_dict(), path)
+    else:
+        torch.save({"state_dict": whole.state_dict()} if "nested" in suffix else whole.state_dict(), path)
+    backbone = create("test_resnet", True, image_size=SIZE, weights=path).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(images()), whole.forward_features(images()))
+
+
+def test_local_weights_of_another_model_are_refused_by_the_names_of_the_tensors(tmp_path):
+    path = tmp_path / "other.safetensors"
+    state = timm.create_model("test_resnet").state_dict()
+    del state["bn1.weight"]
+    state["conv1.0.weight"] = torch.zeros(1, 1)
+    save_file(state, path)
+    with pytest.raises(
+        ValueError,
+        match=r"does not fit test_resnet: 1 are missing: bn1.weight; conv1.0.weight is \(1, 1\) and",
+    ):
+        create("test_resnet", image_size=SIZE, weights=path)
+
+
+def test_local_weights_that_would_run_code_are_refused(tmp_path):
+    path = tmp_path / "code.pth"
+    torch.save({"hook": print}, path)
+    with pytest.raises(ValueError, match=r"code.pth holds no weights that can be read without running code"):
+        create("test_resnet", image_size=SIZE, weights=path)
+    with pytest.raises(OSError, match="there is no file .*nowhere.pth"):
+        create("test_resnet", image_size=SIZE, weights=tmp_path / "nowhere.pth")
+
+
+def test_a_source_may_be_named():
+    torch.manual_seed(0)
+    plain = create("test_resnet", False, image_size=SIZE).eval()
+    torch.manual_seed(0)
+    named = create("timm:test_resnet", False, image_size=SIZE).eval()
+    torch.testing.assert_close(plain(images()), named(images()))

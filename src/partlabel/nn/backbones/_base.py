@@ -1,0 +1,56 @@
+"""What a backbone source is: a model name in, a trunk with its preprocessing out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.core.types import Preprocessing
+
+TextEncoder = Callable[[Sequence[str]], Float[Tensor, "text dim"]]
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A network up to its features.
+
+    Attributes:
+        model: A module with `forward_features(images)`: a map `NCHW` or `NHWC`, or tokens `NLC`.
+        preprocessing: What it expects of its images.
+        last_stage: From the model to the names of the parameters of its last stage and of what follows it; an empty
+            set where that is not known.
+        width: Number of channels of the features.
+        layout: `NHWC` where a map of four axes has its channels last; None to tell by `width`.
+        prefix_tokens: Tokens before those of the places, the class token first.
+        text_encoder: From sentences to embeddings in the space of the image features, for image-text models.
+    """
+
+    model: nn.Module
+    preprocessing: Preprocessing
+    last_stage: Callable[[nn.Module], set[str]]
+    width: int
+    layout: Literal["NCHW", "NHWC"] | None = None
+    prefix_tokens: int = 0
+    text_encoder: TextEncoder | None = None
+
+
+class Source(ABC):
+    """A library of models; one file in this folder is one source, and `--backbone <its name>:<model>` exists."""
+
+    @abstractmethod
+    def trunk(self, name: str, pretrained: bool | Literal["auto"], image_size: int) -> Trunk:
+        """Build a model.
+
+        Args:
+            name: Model name, as the library has it.
+            pretrained: `auto` loads weights of an installed package where there is one, else downloads them; True
+                downloads; False draws random weights.
+            image_size: Side of the images in pixels, for models that need it.
+
+        Raises:
+            ValueError: There is no such model.
+            OSError: Its weights cannot be downloaded; the message says what to do.
+        """
