@@ -15,7 +15,7 @@ ROOT = Path(partlabel.__file__).parent
 FLOORS = (
     ("cli",),
     ("demo",),
-    ("review", "sharded", "audit"),
+    ("review", "sharded", "audit", "testing"),
     ("tagger",),
     ("bench", "deploy"),
     ("reporting",),

@@ -1,6 +1,4 @@
-"""What every head in the folder keeps, and what the plain ones promise."""
-
-import inspect
+"""What every head in the folder keeps (`partlabel.testing`), and what the plain ones promise."""
 
 import pytest
 import torch
@@ -13,78 +11,15 @@ from partlabel.nn.heads.class_attention import ClassAttention
 from partlabel.nn.heads.max import Max
 from partlabel.nn.heads.mldecoder import MLDecoder
 from partlabel.nn.heads.residual import Residual
-
-CHANNELS, CLASSES = 6, 5
-SMALL = {"dim": 8, "attention_dim": 7, "output_dim": 9}
-
-every_head = pytest.mark.parametrize("name", heads.names())
-
-
-def build(kind, **options):
-    torch.manual_seed(0)
-    names = tuple(f"class {n}" for n in range(CLASSES))
-    classes = Classes(names, torch.randn(CLASSES, 4), torch.rand(CLASSES, CLASSES))
-    small = {k: v for k, v in SMALL.items() if k in inspect.signature(kind).parameters}
-    head = kind(CHANNELS, classes, **(small | options))
-    for parameter in head.parameters():
-        if (parameter == 0).all():
-            parameter.data.normal_()
-    return head.eval()
+from partlabel.testing import parametrize_with_checks
+from partlabel.testing.heads import CHANNELS, CLASSES
+from partlabel.testing.heads import build_head as build
+from partlabel.testing.heads import example_maps as maps
 
 
-def maps(n=3, size=4):
-    return torch.randn(n, CHANNELS, size, size, generator=torch.Generator().manual_seed(1))
-
-
-@every_head
-def test_what_it_says_fits_what_it_promises(name):
-    head, given = build(heads.get(name)), maps()
-    out = head(given)
-    assert out.logits.shape == (3, CLASSES) and out.logits.isfinite().all()
-    assert (out.features is not None) == bool(head.feature_dim)
-    if out.features is not None:
-        assert out.features.shape == (3, CLASSES, head.feature_dim)
-    assert (out.image is not None) == bool(head.image_dim)
-    if out.image is not None:
-        assert out.image.shape == (3, head.image_dim)
-    if out.attention is not None:
-        torch.testing.assert_close(out.attention.sum((2, 3)), torch.ones(3, CLASSES))
-
-
-@every_head
-def test_an_image_is_judged_alike_alone_and_among_others(name):
-    head, given = build(heads.get(name)), maps()
-    torch.testing.assert_close(head(given[1:2]).logits, head(given).logits[1:2], rtol=1e-4, atol=1e-5)
-
-
-@every_head
-@pytest.mark.parametrize("n", [1, 4])
-def test_it_learns_from_any_batch_and_map_of_any_size(name, n):
-    head = build(heads.get(name)).train()
-    for size in (2, 3):
-        head(maps(n, size)).logits.square().sum().backward()
-    for parameter, value in head.named_parameters():
-        if value.requires_grad:
-            assert value.grad is not None and value.grad.isfinite().all(), parameter
-
-
-@every_head
-def test_what_it_teaches_the_backbone_is_finite_where_a_rectified_map_is_zero(name):
-    head, given = build(heads.get(name)).train(), maps().relu().requires_grad_()
-    head(given).logits.square().sum().backward()
-    assert (given == 0).any() and given.grad.isfinite().all()
-
-
-@every_head
-def test_class_maps_turn_with_the_image_or_are_refused(name):
-    head, given = build(heads.get(name)), maps(size=3)
-    if not head.has_class_maps:
-        with pytest.raises(NotImplementedError, match=f"the head {type(head).__name__} gives no class maps"):
-            head.class_maps(given)
-        return
-    found = head.class_maps(given)
-    assert found.shape == (3, CLASSES, 3, 3)
-    torch.testing.assert_close(head.class_maps(given.flip(3)).flip(3), found)
+@parametrize_with_checks([heads.get(name) for name in heads.names()])
+def test_the_contract_of_heads_holds(kind, check):
+    check(kind)
 
 
 @pytest.mark.parametrize("kind", [Average, BoostLU])
