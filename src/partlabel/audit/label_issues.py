@@ -1,12 +1,12 @@
-"""Labels that are perhaps wrong: known ones that a model contradicts; `partlabel inspect --run`.
+"""Label issues: known labels that a model contradicts; `partlabel inspect --run`.
 
-A label is contradicted where the model gives its class a probability that is typical of the other label: of the images
-said to show it for one that is said to be absent, and the other way round. Typical is the class's own mean, as in
-confident learning (Northcutt, Jiang & Chuang, JAIR 2021, arXiv:1911.00068), since a rare class never gets a high
-probability; and how far beyond it a label lies, in log-odds, is its *margin*, by which they are ranked.
+A label is contradicted where the model's probability is typical of the opposite label: for a label said to be absent,
+of the images said to show the class, and the reverse. Typical is the class's own mean, as in confident learning
+(Northcutt, Jiang & Chuang, JAIR 2021, arXiv:1911.00068), because a rare class never gets a high probability. The
+distance beyond it, in log-odds, is the label's *margin*, by which labels are ranked.
 
-Images that the model did not train on are judged fairly. Those that it trained on it has learned with the wrong label,
-so that it contradicts too little: they are compared among themselves, and marked.
+Images that the model was not trained on are judged fairly. Training images were learned with the wrong label, so the
+model contradicts too few of them: they are compared among themselves, and marked.
 """
 
 from collections.abc import Collection
@@ -23,7 +23,7 @@ from partlabel.tagger import Tagger
 from partlabel.training.run_folder import Run
 
 ENOUGH = 5
-"""Labels that a mean is taken of, at least: else of those of all images, else it is one half."""
+"""Minimum number of labels for a mean; below it the mean over all images is used, and else one half."""
 _SURE = 1e-7  # from 0 and 1
 
 
@@ -31,11 +31,11 @@ class Suspect(NamedTuple):
     """A known label that the model contradicts.
 
     Attributes:
-        image: As the table names it.
-        name: Of the class.
-        present: What the table says.
-        probability: What the model says: that the class is present.
-        margin: How far that lies beyond what is typical of the other label, in log-odds.
+        image: Image path as in the table.
+        name: Class name.
+        present: Label in the table.
+        probability: The model's probability that the class is present.
+        margin: Distance beyond the typical probability of the opposite label, in log-odds.
         seen: Whether the model was trained on the image.
     """
 
@@ -49,14 +49,14 @@ class Suspect(NamedTuple):
 
 @dataclass(frozen=True)
 class Suspects:
-    """What a model contradicts.
+    """Labels of a table that a model contradicts.
 
     Attributes:
-        model: Its name.
-        judged: Known labels that it was asked about.
-        seen: How many of them are of images that it was trained on; None where that is not known.
-        number: How many it contradicts.
-        first: Of each class the worst, the class with the largest margin first.
+        model: Name of the model.
+        judged: Number of known labels that were checked.
+        seen: Number of them on training images; None where that is not recorded.
+        number: Number of contradicted labels.
+        first: The worst of each class, the class with the largest margin first.
     """
 
     model: str
@@ -67,7 +67,7 @@ class Suspects:
 
     @property
     def by_class(self) -> dict[str, list[Suspect]]:
-        """The first of each class."""
+        """The worst label of each class."""
         found: dict[str, list[Suspect]] = {}
         for each in self.first:
             found.setdefault(each.name, []).append(each)
@@ -82,18 +82,18 @@ def find_label_issues(
     batch_size: int = 64,
     workers: int = 0,
 ) -> Suspects:
-    """Ask a model about every known label of a table; the other known labels of an image vote, as in `fill`.
+    """Check every known label of a table; the image's other known labels give evidence, as in `fill`.
 
     Args:
-        tagger: Fitted, or loaded.
-        table: With a root. Images that cannot be read are left out.
-        trained_on: Images that the model was trained on, as the table names them; None where that is not known.
-        most: Labels of each class that are named.
-        batch_size: Images at a time.
-        workers: Processes that read images.
+        tagger: A fitted or loaded tagger.
+        table: A table with a root. Images that cannot be read are left out.
+        trained_on: Training images of the model, as the table names them; None where that is not recorded.
+        most: Maximum number of labels listed per class.
+        batch_size: Images per batch.
+        workers: DataLoader worker processes; 0 loads in the main process.
 
     Raises:
-        ValueError: Classes differ, no image can be read, or `most` is not 1 or more.
+        ValueError: Classes differ, no image can be read, or `most` is below 1.
     """
     if most < 1:
         raise ValueError(f"suspects is {most}; of each class one label or more is named")
@@ -111,7 +111,7 @@ def find_label_issues(
 
 
 def trained_on(run: Run) -> tuple[str, ...] | None:
-    """The images that a run was trained on; None where its folder does not say."""
+    """Return the training images of a run; None where its folder does not record them."""
     return LabelTable.read(run.labels).part(TRAIN).images if run.labels.exists() else None
 
 
@@ -120,12 +120,12 @@ def margins(
     labels: Int8[np.ndarray, "image class"],
     seen: Bool[np.ndarray, " image"],
 ) -> Float[np.ndarray, "image class"]:
-    """How far each known label lies beyond what is typical of the other label; -inf for unknown ones.
+    """Compute the margin of each known label; -inf for unknown ones.
 
     Args:
-        probability: That the class is present.
-        labels: What is known.
-        seen: Which images the model was trained on: they are compared among themselves, the others too.
+        probability: Probabilities that the class is present.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        seen: Training images of the model; they are compared among themselves, and so are the others.
     """
     z = _log_odds(probability)
     margin = np.full(labels.shape, -np.inf)
@@ -142,7 +142,7 @@ def _typical(
     labelled: Bool[np.ndarray, "image class"],
     group: Bool[np.ndarray, " image"],
 ) -> Float[np.ndarray, " class"]:
-    """Log-odds of each class's mean probability where it is labelled so: in the group, or if too few, in all images."""
+    """Compute log-odds of each class's mean probability at a label, in the group or, if too small, in all images."""
     typical = np.full(labelled.shape[1], 0.5)
     for those in (labelled, labelled & group[:, None]):
         number = those.sum(axis=0)

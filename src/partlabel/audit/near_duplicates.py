@@ -1,7 +1,7 @@
-"""Near-duplicate images, by difference hashes: whether each cell of a small grey image is lighter than the next.
+"""Near-duplicate images by difference hashes: is each cell of a small grey image lighter than the next?
 
-A hash has 8 x 8 comparisons to the right and 8 x 8 downwards (Krawetz's dHash, both ways). Resizing, recompression and
-small changes of colour leave nearly all of them as they are.
+A hash has 8 x 8 horizontal and 8 x 8 vertical comparisons (Krawetz's dHash, in both directions). Resizing,
+recompression and small changes of colour leave nearly all of them unchanged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _FLAT = 4  # grey levels: an image with less contrast is left out, since its has
 
 
 def difference_hash(image: Image.Image) -> Bool[np.ndarray, "bit"] | None:
-    """The hash of an image; None where it shows next to nothing but one colour."""
+    """Compute the hash of an image; None for an image of nearly one colour."""
     grey = np.asarray(image.convert("L").resize((9, 9), Image.Resampling.BOX), np.int16)
     if int(np.ptp(grey)) < _FLAT:
         return None
@@ -24,17 +24,17 @@ def difference_hash(image: Image.Image) -> Bool[np.ndarray, "bit"] | None:
 
 
 def groups(hashes: Sequence[Bool[np.ndarray, "bit"] | None], most: int) -> list[list[int]]:
-    """Images whose hashes differ in few bits, put together where one leads to the other.
+    """Group images whose hashes differ in few bits, transitively.
 
-    Of two hashes that differ in at most `most` bits, one of `most` + 1 stretches is the same: only images with an
-    equal stretch are compared, so that a hundred thousand are done in seconds.
+    Of two hashes that differ in at most `most` bits, at least one of `most` + 1 segments is equal: only images with an
+    equal segment are compared, so that a hundred thousand images take seconds.
 
     Args:
-        hashes: Of each image; None is like no other.
-        most: Bits that may differ.
+        hashes: Hash of each image; None is similar to nothing.
+        most: Maximum number of differing bits.
 
     Returns:
-        The positions in each group of two or more, in their order.
+        The positions in each group of two or more, in order.
     """
     there = np.array([position for position, each in enumerate(hashes) if each is not None], np.int64)
     if len(there) < 2:
@@ -53,7 +53,7 @@ def groups(hashes: Sequence[Bool[np.ndarray, "bit"] | None], most: int) -> list[
 
 
 def _alike(bits: Bool[np.ndarray, "hash bit"], most: int) -> Iterator[tuple[int, int]]:
-    """Pairs of hashes that differ in at most `most` bits."""
+    """Find pairs of hashes that differ in at most `most` bits."""
     for stretch in np.array_split(np.arange(BITS), most + 1):
         keys = np.packbits(bits[:, stretch], axis=1)
         order = np.lexsort(keys.T)

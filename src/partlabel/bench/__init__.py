@@ -1,5 +1,5 @@
-"""`partlabel bench`: methods compared on the same photos, hidden labels, features and budget.
+"""`partlabel bench`: compare methods on the same images, hidden labels, features and budget.
 
-`grid.py` is what is compared, `cell.py` one run of it, `running.py` all runs, resumed where they stopped, `summary.py`
-what they say together, `pages.py` how that looks.
+`grid.py` describes what is compared, `cell.py` runs one cell of it, `runner.py` all of them, resumable, `summary.py`
+aggregates results, `pages.py` writes tables and pages.
 """

@@ -1,4 +1,4 @@
-"""One run of the benchmark: labels hidden, a method trained on cached features, scored once on the test part."""
+"""One cell of the benchmark: labels hidden, a method trained on cached features, scored once on the test part."""
 
 import gc
 import math
@@ -41,12 +41,12 @@ TRAIN, TEST = "train", "test"
 
 @dataclass(frozen=True)
 class Data:
-    """The photos of a benchmark, and where their features are.
+    """Images of a benchmark, and the location of their features.
 
     Attributes:
-        train: All labels known, to be hidden.
-        test: What methods are scored on.
-        cache_dir: The folder of the feature cache.
+        train: Training part with all labels known; some are hidden per cell.
+        test: Test part that methods are scored on.
+        cache_dir: Folder of the feature cache.
     """
 
     train: LabelTable
@@ -55,10 +55,10 @@ class Data:
 
     @classmethod
     def of(cls, table: LabelTable, cache_dir: str | None = None) -> "Data":
-        """A table with the parts `train` and `test`.
+        """Divide a table with the parts `train` and `test`.
 
         Raises:
-            ValueError: It lacks one.
+            ValueError: A part is missing.
         """
         for part in (TRAIN, TEST):
             if part not in table.parts:
@@ -70,14 +70,14 @@ class Data:
 
     @property
     def photo_hash(self) -> str:
-        """A hash of the bytes of the photos, each of which is read once."""
+        """Hash the bytes of the images; each is read once."""
         memory = feature_cache.folder(self.cache_dir) / "contents"
         each = [image for part in (self.train, self.test) for image in file_hashes.hashes(part, memory)]
         return blake2b("".join(each).encode(), digest_size=16).hexdigest()
 
 
 class PartFeatures(NamedTuple):
-    """What a backbone makes of the photos, and itself."""
+    """Features of both parts, and the backbone behind them."""
 
     backbone: Backbone
     train: list[Stored]
@@ -85,11 +85,11 @@ class PartFeatures(NamedTuple):
 
 
 class Hidden(NamedTuple):
-    """Training labels as a cell has them.
+    """Training labels of a cell.
 
     Attributes:
-        table: The training images, labels hidden.
-        is_val: Which of them choose settings.
+        table: Training images with hidden labels.
+        is_val: Images of the validation set.
     """
 
     table: LabelTable
@@ -97,13 +97,13 @@ class Hidden(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What one training came to.
+    """Result of one training.
 
     Attributes:
-        cost: On validation; the less the better.
-        method: In eval mode.
-        history: Of its epochs.
-        seconds: Training took.
+        cost: Validation cost; lower is better.
+        method: The method, in eval mode.
+        history: Measurements of each epoch.
+        seconds: Duration of the training.
     """
 
     cost: float
@@ -113,18 +113,18 @@ class Trained(NamedTuple):
 
 
 def view_of(arm: Arm) -> tuple[int, int]:
-    """What an arm's features hang on: how the feature map is averaged, and what pooling the head wants."""
+    """Return what an arm's features depend on: pooling of the feature map, and the head's covariance rank."""
     return arm.pool, _head(arm).covariance_rank
 
 
 def backbone_of(data: Data, grid: Grid, view: tuple[int, int]) -> Backbone:
-    """The backbone behind some features."""
+    """Build the backbone behind some features."""
     pool, rank = view
     return frozen_backbone(data.train, rank, grid.backbone, grid.image_size, pool, data.cache_dir)
 
 
 def features_of(data: Data, grid: Grid, backbone: Backbone) -> PartFeatures:
-    """The features of both parts, computed if nobody did before."""
+    """Load the features of both parts, computing them if they are not cached."""
     train, test = (
         plain_view(backbone, part, grid.image_size, data.cache_dir) for part in (data.train, data.test)
     )
@@ -132,7 +132,7 @@ def features_of(data: Data, grid: Grid, backbone: Backbone) -> PartFeatures:
 
 
 def hide_cell(data: Data, cell: GridCell, val: float) -> Hidden:
-    """Hide the labels of a cell, and set validation apart, by the labels that stayed known."""
+    """Hide the labels of a cell, and draw the validation set, stratified by the labels that stay known."""
     options = cell.protocol.options | ({} if cell.known is None else {"known": cell.known})
     hidden = data.train.hide(cell.protocol.scheme, seed=cell.seed, **options)
     return Hidden(hidden, statistics.split_stratified(hidden.labels, val, cell.seed))
@@ -141,16 +141,16 @@ def hide_cell(data: Data, cell: GridCell, val: float) -> Hidden:
 def run_cell(
     data: Data, given: PartFeatures, cell: GridCell, found: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """A row of results.
+    """Compute one row of results.
 
     Args:
-        data: The photos.
-        given: Their features, as the arm wants them.
-        cell: What to run.
-        found: Settings that were found with the first seed; None to look for them.
+        data: The images.
+        given: Their features, as the arm needs them.
+        cell: The cell to run.
+        found: Hyperparameters found with the first seed; None to search.
 
     Raises:
-        FloatingPointError: A loss is not finite, whatever is tried.
+        FloatingPointError: The loss is not finite for any of the hyperparameters.
     """
     tries = cell.grid.tries(cell.arm) if found is None else [dict(found)]
     hidden = hide_cell(data, cell, cell.grid.config(cell.arm, cell.seed, {}).val)
@@ -194,7 +194,7 @@ def run_cell(
 def train_cell(
     data: Data, given: PartFeatures, cell: GridCell, hidden: Hidden, tried: Mapping[str, Any]
 ) -> Trained:
-    """Train an arm with some settings; the last epoch's weights, as its learning rate has come to nothing then."""
+    """Train an arm with given hyperparameters to the last epoch, when the learning rate has decayed to zero."""
     config = cell.grid.config(cell.arm, cell.seed, tried)
     rows, val_rows = np.flatnonzero(~hidden.is_val), np.flatnonzero(hidden.is_val)
     part, val = hidden.table[rows], hidden.table[val_rows]
@@ -219,10 +219,10 @@ def train_cell(
 
 
 def cost(scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> float:
-    """Mean cross-entropy of known labels, once a common slope and an offset per class made scores as sure as they are.
+    """Compute the mean cross-entropy of known labels after calibration by a common slope and an offset per class.
 
-    Mean AP is what is wanted, and over twenty known cells of a class it is noise. Cross-entropy is not, but as it
-    stands it is against every method whose probabilities are not meant as such.
+    The target metric is mean AP, which is noise over twenty known cells of a class. Cross-entropy is stable, but
+    without calibration it penalises methods whose scores are no probabilities.
     """
     z, y = torch.from_numpy(scores), torch.from_numpy(labels.copy())
     return calibrate(z, z.mean(0), y).cost / max(int((labels != UNKNOWN).sum()), 1)
@@ -240,7 +240,7 @@ def _head(arm: Arm) -> type[heads.Head]:
 
 
 def _scores(data: Data, given: PartFeatures, hidden: Hidden, model: Method) -> dict[str, float]:
-    """On the test part, and on the blanks of the training images that were learned from."""
+    """Score on the test part, and on the unknown labels of the training images."""
     test = feature_cache.FeatureDataset(given.test, data.test, np.arange(len(data.test)))
     evaluation = metrics.evaluate(
         logits(model, loader(test, 512), cached=True), data.test.labels, data.test.classes
@@ -254,14 +254,14 @@ def _scores(data: Data, given: PartFeatures, hidden: Hidden, model: Method) -> d
 
 
 def _forget_peak() -> None:
-    """Count the peak of memory from here on, where the system can; what is left of trainers goes first."""
+    """Reset the peak of memory, where the system can, after the remains of trainers are freed."""
     gc.collect()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_mb() -> float:
-    """The most memory this process had."""
+    """Return the peak memory of this process in MB."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):

@@ -1,4 +1,4 @@
-"""What is compared: arms (a method, its head, their settings), how labels are hidden, how often it is repeated.
+"""What is compared: arms (a method, its head, their hyperparameters), protocols of hiding, and seeds.
 
 A grid is a YAML file; `benchmarks/grids/` holds those behind the published tables.
 """
@@ -21,27 +21,27 @@ from partlabel.data.tables.hiding import SCHEMES
 from partlabel.training.config import TrainingConfig
 
 SETTINGS = {"epochs": 20, "batch_size": 128, "lr": 2e-3, "val": 0.15}
-"""How every arm is trained where the grid does not say: as `TrainingConfig`, but for these."""
+"""Training settings of every arm that the grid does not set; all others are the defaults of `TrainingConfig`."""
 SEARCH = {"weight_decay": [0.005, 0.02, 0.08]}
-"""What is tried on validation for every arm where the grid does not say."""
+"""Candidates tried on validation for every arm that the grid does not set."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the things compared.
+    """One of the compared configurations.
 
     Attributes:
-        name: As tables show it.
+        name: Name in tables.
         method: A name in `partlabel.methods`, or a dotted path.
-        method_args: Its options.
+        method_args: Options of the method.
         head: A name in `partlabel.nn.heads`, or a dotted path; the method's default if None.
-        head_args: Its options.
-        pool: Average the feature map over squares of so many places a side.
+        head_args: Options of the head.
+        pool: Side of the squares of the feature map that are averaged.
         words: Class vectors, as `partlabel train --words` takes them.
         training: Fields of `TrainingConfig` that differ from the grid's.
-        search: What is tried on validation, in place of the grid's: as many values as for the others.
-        tuned_as: Take what was found for that arm, in place of a search.
-        fine_tuned: Fine-tune class by class after training (`finetuning.py`), with these options of `refit`.
+        search: Candidates tried on validation instead of the grid's; the same number as for other arms.
+        tuned_as: Arm whose hyperparameters are taken over instead of a search.
+        fine_tuned: Options of category-wise fine-tuning after training (`posthoc/category_finetuning.py`).
     """
 
     name: str
@@ -62,9 +62,9 @@ class Protocol:
     """A way to hide labels.
 
     Attributes:
-        name: As tables show it.
+        name: Name in tables.
         scheme: A function of `partlabel.data.tables.hiding`.
-        options: Of it, other than `known` and `seed`.
+        options: Options of the function, other than `known` and `seed`.
     """
 
     name: str
@@ -82,14 +82,14 @@ class Grid:
     """All that is compared.
 
     Attributes:
-        arms: By name.
+        arms: Arms by name.
         known: Shares of known labels.
-        protocols: By name.
-        seeds: Of hiding, the validation split and training.
-        training: How every arm is trained.
-        search: What is tried for every arm on validation, with the first seed, and holds for the others.
-        backbone: As `partlabel train --backbone` takes it; frozen.
-        image_size: Side of the images.
+        protocols: Protocols by name.
+        seeds: Random seeds of hiding, validation split and training.
+        training: Training settings of every arm.
+        search: Candidates tried for every arm on validation with the first seed; the best is used for all seeds.
+        backbone: Backbone, as `partlabel train --backbone` takes it; frozen.
+        image_size: Side of the images in pixels.
     """
 
     arms: tuple[Arm, ...]
@@ -102,18 +102,18 @@ class Grid:
     image_size: int = 224
 
     def config(self, arm: Arm, seed: int, found: Mapping[str, Any]) -> TrainingConfig:
-        """How an arm is trained.
+        """Build the training settings of an arm.
 
         Args:
-            arm: Of this grid.
-            seed: Of the cell.
-            found: What the search found.
+            arm: An arm of this grid.
+            seed: Random seed of the cell.
+            found: Hyperparameters that the search found.
         """
         said = SETTINGS | self.training | arm.training | dict(found) | {"seed": seed, "cache": "features"}
         return TrainingConfig(accelerator="cpu").with_options(**said)
 
     def tries(self, arm: Arm) -> list[dict[str, Any]]:
-        """The settings that are tried on validation."""
+        """List the hyperparameters that are tried on validation."""
         search = self.search if arm.search is None else arm.search
         return [dict(zip(search, values, strict=True)) for values in product(*search.values())]
 
@@ -123,7 +123,7 @@ class Grid:
         return [[arm.method, arm.method_args, arm.head, arm.head_args] for arm in self.arms]
 
     def jobs(self) -> Iterator["GridJob"]:
-        """What one process does after the other: arms that are tuned together, at one share, over all seeds."""
+        """List the jobs of the grid: arms that are tuned together, at one share, over all seeds."""
         for protocol in self.protocols:
             for known in self.known if protocol.takes_known else (None,):
                 for arm in self.arms:
@@ -134,12 +134,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class GridJob:
-    """Runs that one process does in a row, as later ones take what earlier ones found on validation.
+    """Runs that one process does in sequence, because later ones use what earlier ones found on validation.
 
     Attributes:
-        protocol: How labels are hidden.
-        known: What share stays known; None where the protocol says itself.
-        arms: The first is tuned, the others take its settings.
+        protocol: Protocol of hiding.
+        known: Share of known labels; None where the protocol determines it.
+        arms: Arms; the first is tuned, the others take its hyperparameters.
     """
 
     protocol: Protocol
@@ -152,11 +152,11 @@ class GridCell:
     """One result.
 
     Attributes:
-        grid: For what all arms share.
-        arm: What is trained.
-        protocol: How labels were hidden.
-        known: What share stayed known; None where the protocol says itself.
-        seed: Of all chance.
+        grid: Grid with the shared settings.
+        arm: Arm that is trained.
+        protocol: Protocol of hiding.
+        known: Share of known labels; None where the protocol determines it.
+        seed: Random seed.
         table: Digest of the table.
     """
 
@@ -168,7 +168,7 @@ class GridCell:
     table: str
 
     def settings(self) -> dict[str, Any]:
-        """All that its result hangs on."""
+        """Return everything that the result depends on."""
         shared = {"backbone": self.grid.backbone, "image_size": self.grid.image_size}
         training = self.grid.config(self.arm, self.seed, {}).to_dict()
         search = (
@@ -185,21 +185,21 @@ class GridCell:
 
     @property
     def key(self) -> str:
-        """The name of its file: other settings, another file."""
+        """Return the name of the cell's file, a hash of its settings."""
         return blake2b(json.dumps(self.settings(), sort_keys=True).encode(), digest_size=10).hexdigest()
 
 
 def read(path: str | Path) -> Grid:
-    """The grid that a YAML file describes, over that of the file it names as its `base`.
+    """Read a grid from a YAML file, merged over the file it names as its `base`.
 
     Raises:
-        ValueError: A key or a value makes no sense; the message names it.
+        ValueError: A key or a value is invalid; the message names it.
     """
     return parse(_with_base(Path(path)), str(path))
 
 
 def _with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a file says over what its base says, and that one's."""
+    """Merge a file over its base, recursively."""
     if path.resolve() in above:
         raise ValueError(
             f"{above[-1]}: its base is {path}, which stands on it in turn: give one of them no 'base'"
@@ -224,21 +224,21 @@ def _with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def _over(base: Any, said: Any) -> Any:
-    """Mappings key by key; what else is said takes the place of what was."""
+    """Merge mappings key by key; other values are replaced."""
     if not isinstance(base, Mapping) or not isinstance(said, Mapping):
         return said
     return {**base, **{key: _over(base.get(key), value) for key, value in said.items()}}
 
 
 def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
-    """The grid that a mapping describes.
+    """Build a grid from a mapping.
 
     Args:
-        content: As the YAML file has it: `arms` and `protocols` by name, or lists of names of methods and schemes.
-        where: Names the grid in messages.
+        content: Content of the YAML file: `arms` and `protocols` by name, or lists of names of methods and schemes.
+        where: Name of the grid in messages.
 
     Raises:
-        ValueError: A key or a value makes no sense; the message names it.
+        ValueError: A key or a value is invalid; the message names it.
     """
     _check_keys(content, [each.name for each in fields(Grid)], where)
     if not content.get("arms"):
@@ -265,7 +265,7 @@ def _numbers(said: Any, kind: type | UnionType, what: str, example: str) -> tupl
 
 
 def _named(said: Any, kind: type, what: str, where: str) -> list[Any]:
-    """Arms or protocols, from a list of names or a mapping."""
+    """Parse arms or protocols from a list of names or a mapping."""
     entries = list(said.items()) if isinstance(said, Mapping) else [(name, {}) for name in said]
     for name, often in Counter(name for name, _ in entries).items():
         if often > 1:
@@ -326,7 +326,7 @@ def _check(grid: Grid, where: str) -> None:
 
 
 def _check_effort(grid: Grid, where: str) -> None:
-    """See that no arm has more settings to choose from than another: of ten, the luckiest is better than of three."""
+    """Check that no arm has more candidates than another: the best of ten is luckier than the best of three."""
     tries = {arm.name: len(grid.tries(arm)) for arm in grid.arms if arm.tuned_as is None}
     few, many = min(tries, key=tries.__getitem__), max(tries, key=tries.__getitem__)
     if tries[few] != tries[many]:

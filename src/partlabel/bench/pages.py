@@ -1,4 +1,4 @@
-"""How results look: tables in Markdown, and a page with curves."""
+"""Results as Markdown tables and as a page with curves."""
 
 from collections.abc import Iterator
 from math import isnan
@@ -11,15 +11,15 @@ from partlabel.bench.summary import Difference, Row, Spread
 from partlabel.core.files import atomic_write
 
 DRAWN = 6
-"""Arms in a figure, for more no eye can tell apart."""
+"""Maximum number of arms in a figure."""
 
 
 def markdown(results: pl.DataFrame, baseline: str) -> str:
-    """A table for each protocol: score in percent, mean and standard deviation over seeds.
+    """Format a table per protocol: score in percent, mean and standard deviation over seeds.
 
     Args:
         results: Rows of `results.parquet`.
-        baseline: The arm that the others are compared to.
+        baseline: Arm that the others are compared to.
     """
     parts = []
     for protocol, of_protocol in _by_protocol(results):
@@ -33,7 +33,7 @@ def markdown(results: pl.DataFrame, baseline: str) -> str:
 
 
 def formatted_cells(rows: list[Row], baseline: str) -> tuple[list[str], list[list[str]]]:
-    """Headings and lines of a table, as text."""
+    """Format headings and rows of a table."""
     shares = list(rows[0].by_known)
     header = [
         "", *[_share(share) for share in shares], *(["mean"] if len(shares) > 1 else []), "rank",
@@ -59,9 +59,9 @@ def write_tables(results: pl.DataFrame, baseline: str, out: Path, title: str) ->
 
     Args:
         results: Rows of `results.parquet`.
-        baseline: The arm that the others are compared to.
+        baseline: Arm that the others are compared to.
         out: Folder.
-        title: Of the page.
+        title: Title of the page.
     """
     from partlabel.reporting import run_report, svg_plots
 
@@ -107,14 +107,14 @@ def _share(share: float) -> str:
 
 
 def _spread(value: Spread) -> str:
-    """`61.4 ± 0.3`; without a spread the mean alone."""
+    """Format as `61.4 ± 0.3`; without a standard deviation, the mean alone."""
     if isnan(value.mean):
         return "–"
     return _percent(value.mean) + ("" if isnan(value.deviation) else f" ± {100 * value.deviation:.1f}")
 
 
 def _difference(value: Difference) -> str:
-    """`+1.1 (+0.8, +1.4)`."""
+    """Format as `+1.1 (+0.8, +1.4)`."""
     said = _number(100 * value.mean, "{:+.1f}")
     return said if isnan(value.low) else f"{said} ({100 * value.low:+.1f}, {100 * value.high:+.1f})"
 

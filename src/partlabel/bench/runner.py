@@ -1,9 +1,9 @@
-"""All runs of a grid: several processes, each result a file of its own, so that a killed benchmark goes on.
+"""Runs a grid in several processes; each result is a file of its own, so that an interrupted benchmark resumes.
 
 ======================  ==========================================================================
-cells/<key>.json        one result, and all that it hangs on; the key is a hash of that
-results.parquet         all of them, a row each
-contents.json           hashes of the photos of each table, and of files of class vectors, that results were made of
+cells/<key>.json        one result, with everything it depends on; the key is a hash of that
+results.parquet         all results, one per row
+contents.json           hashes of the images of each table, and of files of class vectors
 ======================  ==========================================================================
 """
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from partlabel.nn.backbone import Backbone
 
 MADE = 1
-"""Of the way a result is made; a change of it makes older ones useless."""
+"""Version of the computation of results; a new version invalidates older results."""
 
 
 class Folder:
-    """Where results are.
+    """The folder of results.
 
     Args:
-        path: It need not exist yet.
+        path: Path of the folder; it need not exist.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -53,29 +53,29 @@ class Folder:
         self.contents = self.path / "contents.json"
 
     def of(self, cell: GridCell) -> Path:
-        """The file of a result."""
+        """Return the file of a result."""
         return self.cells / f"{cell.key}.json"
 
     def read(self, cell: GridCell) -> dict[str, Any] | None:
-        """A result; None where it is not there yet."""
+        """Read a result; None where there is none."""
         path = self.of(cell)
         row = read_json(path) if path.exists() else None
         return row if row is not None and row["made"] == MADE else None
 
     def write(self, cell: GridCell, row: dict[str, Any]) -> None:
-        """Keep a result."""
+        """Write a result."""
         self.cells.mkdir(parents=True, exist_ok=True)
         about = {"made": MADE, "settings": cell.settings(), "versions": _versions()}
         write_json(self.of(cell), plain(row | about))
 
     def check_made_of(self, contents: Mapping[str, str]) -> None:
-        """Remember what results are made of that their settings only name; the first use of a name counts.
+        """Record the inputs of results that their settings only name; the first use of a name is recorded.
 
         Args:
-            contents: The hash of the bytes behind each name.
+            contents: Hash of the bytes behind each name.
 
         Raises:
-            ValueError: Results here were made of others.
+            ValueError: Results in this folder were computed from other inputs.
         """
         before: dict[str, str] = read_json(self.contents) if self.contents.exists() else {}
         changed = [name for name, now in contents.items() if before.get(name, now) != now]
@@ -87,7 +87,7 @@ class Folder:
             write_json(self.contents, {**before, **contents})
 
     def gather(self, cells: list[GridCell]) -> pl.DataFrame:
-        """Those of the results that are there, as a table, which is also written; the cells of a job in its order."""
+        """Collect the existing results of a job in a table, in the order of its cells, and write it."""
         rows: list[dict[str, Any]] = []
         settings: dict[tuple[str, float | None, str], dict[str, Any]] = {}
         for cell in cells:
@@ -108,12 +108,12 @@ class Folder:
 
 
 def cells(grid: Grid, table: str) -> list[GridCell]:
-    """All of a grid, the runs of a job together."""
+    """List all cells of a grid, those of a job together."""
     return [cell for job in grid.jobs() for cell in of_job(grid, job, table)]
 
 
 def of_job(grid: Grid, job: GridJob, table: str) -> list[GridCell]:
-    """The runs of a job in their order: the first is the one that is tuned."""
+    """List the cells of a job in order: the first is the one that is tuned."""
     return [
         GridCell(grid, arm, job.protocol, job.known, seed, table) for arm in job.arms for seed in grid.seeds
     ]
@@ -126,20 +126,20 @@ def run_grid(
     processes: int = 1,
     cache_dir: str | None = None,
 ) -> Iterator[tuple[GridJob, str | None]]:
-    """Run what is not there yet; jobs that are come first.
+    """Run the missing cells, job by job; finished jobs come first.
 
     Args:
-        grid: What to run.
-        table: With its images' folder and the parts `train` and `test`.
+        grid: The grid.
+        table: A table with a root and the parts `train` and `test`.
         out: Folder of the results.
-        processes: At once, each with its share of the cores.
-        cache_dir: The folder of the feature cache.
+        processes: Number of processes, each with its share of the cores.
+        cache_dir: Folder of the feature cache.
 
     Yields:
-        Each job that is done, and what went wrong in it, if anything did.
+        Each finished job, with its error message, if any.
 
     Raises:
-        ValueError: The table lacks a part, or results in the folder are of other photos or class vectors.
+        ValueError: The table lacks a part, or results in the folder are of other images or class vectors.
     """
     from partlabel.bench import cell as cell_
 
@@ -185,16 +185,16 @@ def work(
     table: str,
     out: Path,
 ) -> str | None:
-    """Run a job's cells that are not there yet; what went wrong, if anything did.
+    """Run the missing cells of a job and return an error message, if any.
 
-    An arm that fails is left with its other seeds, and with the arms that wait for what it finds; the rest goes on:
-    nobody wants to lose a night's grid to one of them.
+    When an arm fails, its other seeds and the arms that depend on its search are skipped, and the rest continues, so
+    that one failure does not cost a night's grid.
 
     Args:
-        grid: Of the job.
-        job: What to run.
-        data: The photos.
-        backbones: By what features hang on.
+        grid: Grid of the job.
+        job: The job.
+        data: The images.
+        backbones: Backbones by what features depend on.
         table: Digest of the table.
         out: Folder of the results.
     """
@@ -237,21 +237,21 @@ def _result(done: Future[str | None]) -> str | None:
 
 
 def _done(folder: Folder, runs: list[GridCell]) -> bool:
-    """Whether all results of a job are there, with the settings that its first one found."""
+    """Whether all results of a job exist, with the hyperparameters that its first one found."""
     first = folder.read(runs[0])
     return first is not None and all(_with(first["found"], folder.read(cell)) for cell in runs)
 
 
 def _with(found: dict[str, Any] | None, row: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A result, if it was made with these settings.
+    """Return a result if it was computed with these hyperparameters.
 
-    Of an arm that takes those of another the key does not say them, and another search finds others.
+    The key of an arm that takes over those of another does not contain them, and another search finds others.
     """
     return row if found is None or row is None or row["found"] == found else None
 
 
 def _word_files(grid: Grid) -> dict[str, str]:
-    """The hashes of the files that class vectors come from; one that is not there fails its own arm."""
+    """Hash the files of class vectors; a missing file fails only its own arm."""
     from partlabel.data.class_vectors import EMBEDDERS, LEARNED
 
     files = {arm.words for arm in grid.arms if arm.words is not None} - {LEARNED, *EMBEDDERS}
@@ -263,7 +263,7 @@ def _word_files(grid: Grid) -> dict[str, str]:
 
 
 def _begin(threads: int, named: list[Any]) -> None:
-    """Take a share of the cores, and end with the process that gives the work, however that ends."""
+    """Take a share of the cores, and end when the parent process ends."""
     import torch
 
     from partlabel.core import registry
@@ -290,7 +290,7 @@ def _versions() -> dict[str, Any]:
 
 
 def _source() -> str:
-    """A digest of this package's code, which between two releases has one version."""
+    """Compute a digest of this package's code, which has the same version between two releases."""
     root = Path(__file__).parents[1]
     said = blake2b(digest_size=6)
     for file in sorted(root.rglob("*.py")):

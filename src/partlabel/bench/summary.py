@@ -1,4 +1,4 @@
-"""What results say together: mean, spread and rank of each arm, and its paired difference to a baseline."""
+"""Aggregation of results: mean, spread and rank of each arm, and its paired difference to a baseline."""
 
 from collections.abc import Sequence
 from math import nan, sqrt
@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import polars as pl
 
 SCORE = "map"
-"""The column that is compared."""
+"""Column that is compared."""
 
 
 class Spread(NamedTuple):
-    """Of several values.
+    """Mean and spread of several values.
 
     Attributes:
-        mean: NaN of none.
-        deviation: Standard deviation of the sample; NaN of fewer than two.
-        number: How many.
+        mean: Mean; NaN without values.
+        deviation: Standard deviation of the sample; NaN for fewer than two values.
+        number: Number of values.
     """
 
     mean: float
@@ -26,17 +26,17 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Mean and deviation of values."""
+        """Compute mean and standard deviation."""
         return cls(mean(values) if values else nan, stdev(values) if len(values) > 1 else nan, len(values))
 
 
 class Difference(NamedTuple):
-    """To the baseline, over the cells that both have.
+    """Paired difference to the baseline, over the cells that both have.
 
     Attributes:
-        mean: NaN where they share none.
-        low: Of the 95 % interval; NaN with fewer than two seeds.
-        high: Of it.
+        mean: Mean; NaN without common cells.
+        low: Lower end of the 95 % interval; NaN for fewer than two seeds.
+        high: Upper end of it.
     """
 
     mean: float
@@ -48,13 +48,13 @@ class Row(NamedTuple):
     """An arm under one protocol.
 
     Attributes:
-        arm: Its name.
+        arm: Name of the arm.
         by_known: Its score for each share of known labels.
-        overall: The mean of those means; NaN where a share lacks a seed that another has.
-        rank: Mean place among the arms, over the cells that all have; NaN where there are none.
-        difference: To the baseline.
-        seconds: Of a training, on average.
-        peak_mb: The most memory of a run.
+        overall: Mean of those means; NaN where a share lacks a seed that another has.
+        rank: Mean rank among the arms, over the cells that all have; NaN where there are none.
+        difference: Difference to the baseline.
+        seconds: Mean duration of a training.
+        peak_mb: Maximum peak memory of a run in MB.
     """
 
     arm: str
@@ -67,11 +67,11 @@ class Row(NamedTuple):
 
 
 def rows(results: pl.DataFrame, baseline: str) -> list[Row]:
-    """The arms of one protocol, the best first; those that are not done come last.
+    """Aggregate the arms of one protocol, the best first; unfinished ones come last.
 
     Args:
         results: Rows of `results.parquet` of one protocol.
-        baseline: The arm that the others are compared to.
+        baseline: Arm that the others are compared to.
     """
     results = results.with_columns(pl.col("known").fill_null(nan))
     places = _places(results)
@@ -95,10 +95,10 @@ def rows(results: pl.DataFrame, baseline: str) -> list[Row]:
 
 
 def difference(results: pl.DataFrame, arm: str, baseline: str) -> Difference:
-    """An arm less the baseline in the same cells: same labels hidden, same seed; at the shares that every seed has.
+    """Subtract the baseline's score in the same cells (same hidden labels and seed), at shares that all seeds have.
 
-    Shares of one seed are no independent draws, as their masks are nested: they are averaged first, and the interval is
-    Student's over the seeds.
+    Shares of one seed are not independent, because their masks are nested: they are averaged first, and the interval is
+    Student's t over the seeds.
     """
     keys = ["known", "seed"]
     ours, theirs = (results.filter(pl.col("arm") == name).select(*keys, SCORE) for name in (arm, baseline))
@@ -118,7 +118,7 @@ def difference(results: pl.DataFrame, arm: str, baseline: str) -> Difference:
 
 
 def pseudo_labels(results: pl.DataFrame) -> dict[str, dict[str, list[Any]]]:
-    """By arm and source what its pseudo-labels were in each epoch of one run: number, precision and recall."""
+    """Return number, precision and recall of pseudo-labels in each epoch of one run, by arm and source."""
     import json
 
     found: dict[str, dict[str, list[Any]]] = {}
@@ -136,7 +136,7 @@ def pseudo_labels(results: pl.DataFrame) -> dict[str, dict[str, list[Any]]]:
 
 
 def _places(results: pl.DataFrame) -> dict[str, float]:
-    """The mean place of each arm, over the cells in which all arms are done; equal scores share theirs."""
+    """Compute the mean rank of each arm, over the cells in which all arms are finished; ties share their rank."""
     arms = results["arm"].n_unique()
     whole = results.filter(pl.len().over("known", "seed") == arms)
     ranked = whole.with_columns(place=pl.col(SCORE).rank("average", descending=True).over("known", "seed"))

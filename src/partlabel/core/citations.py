@@ -1,11 +1,11 @@
-"""What the docstring of a method says of its paper: the one place where that is written down."""
+"""Paper and summary of a method, read from its docstring, the only place where they are written."""
 
 import inspect
 import re
 
 
 def cite(docstring: str) -> tuple[str, str, str]:
-    """Name, paper and year from a docstring that starts as `Structured transfer (Chen et al., AAAI 2022, ...).`."""
+    """Extract name, paper and year from a docstring like `Structured transfer (Chen et al., AAAI 2022, ...).`."""
     first = summary(docstring)
     found = re.match(r"(?P<title>[^(]*?)\s*\((?P<paper>.*)\)", first)
     if not found:
@@ -15,5 +15,5 @@ def cite(docstring: str) -> tuple[str, str, str]:
 
 
 def summary(docstring: str) -> str:
-    """The first paragraph, in one line."""
+    """Extract the first paragraph, in one line."""
     return inspect.cleandoc(docstring).split("\n\n")[0].replace("\n", " ")

@@ -1,13 +1,14 @@
-"""What the processes of one training tell each other, so that together they do what one process would.
+"""Collectives that make distributed training equivalent to training in a single process.
 
-Each process (a *rank*) has its share of every batch. PyTorch averages their gradients, which is the gradient of the
+Each process (a *rank*) has its share of every batch. PyTorch averages the gradients, which is the gradient of the
 whole batch if the mean of the ranks' losses is the loss of the whole batch:
 
-- a loss that is a sum over a count divides by `average(count)`: a rank with more known labels then counts more;
-- a loss or a memory that looks from image to image takes the rows of all ranks, by `gather`;
+- a loss that is a sum divided by a count divides by `all_reduce_mean(count)`: a rank with more known labels then has a
+  larger weight;
+- a loss or a memory that compares images takes the rows of all ranks, by `all_gather_rows`;
 - batch normalisation takes its moments over all ranks, by `share_moments`.
 
-In one process each of these gives back what it was given.
+In one process each of these returns its input.
 """
 
 import os
@@ -22,14 +23,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """The number of this process among those that train together, and how many there are."""
+    """Return the number of this process and the number of processes."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
 def is_rank_zero() -> bool:
-    """Whether this process is the one that writes: so far as whatever started it says, before they have met."""
+    """Whether this process is the one that writes, according to the environment, before the process group exists."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank() == 0
     for name in ("RANK", "SLURM_PROCID"):
@@ -39,12 +40,12 @@ def is_rank_zero() -> bool:
 
 
 def all_reduce_sum(value: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-    """The sum over ranks; gradients pass."""
+    """Sum over ranks; differentiable."""
     return value if rank_and_world_size()[1] == 1 else _Total.apply(value)
 
 
 class _Total(torch.autograd.Function):
-    """Every rank's loss depends on every rank's part, so the gradient of a part is the sum of theirs."""
+    """A sum over ranks. Every rank's loss depends on all parts, so the gradient of a part sums over ranks."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
@@ -58,22 +59,22 @@ class _Total(torch.autograd.Function):
 
 
 def _meeting(device: torch.device) -> torch.device:
-    """Where ranks exchange what lies on a device: NCCL does so on GPUs alone."""
+    """Return the device of collectives for tensors on a device: NCCL works on GPUs alone."""
     on_gpu = dist.get_backend() == "nccl" and device.type == "cpu"
     return torch.device("cuda", torch.cuda.current_device()) if on_gpu else device
 
 
 def all_reduce_mean(value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The mean over ranks; gradients pass."""
+    """Average over ranks; differentiable."""
     ranks = rank_and_world_size()[1]
     return value if ranks == 1 else all_reduce_sum(value) / ranks
 
 
 def all_gather_rows(*parts: Shaped[Tensor, "row ..."]) -> tuple[Shaped[Tensor, "all_rows ..."], ...]:
-    """The rows of all ranks in the order of the whole batch, the same on every rank; gradients pass.
+    """Concatenate the rows of all ranks in the order of the whole batch, the same on every rank; differentiable.
 
     Args:
-        *parts: Tensors with the same number of rows, which may differ from rank to rank.
+        *parts: Tensors with the same number of rows, which may differ between ranks.
     """
     if rank_and_world_size()[1] == 1:
         return parts
@@ -82,13 +83,13 @@ def all_gather_rows(*parts: Shaped[Tensor, "row ..."]) -> tuple[Shaped[Tensor, "
 
 
 def local_rows(part: Shaped[Tensor, "row ..."]) -> slice:
-    """Where `gather` puts the rows of this rank: what was done to all of them is cut back to its share by it."""
+    """Return the slice of this rank's rows in the result of `all_gather_rows`."""
     start = 0 if rank_and_world_size()[1] == 1 else _rows(part)[0]
     return slice(start, start + len(part))
 
 
 def _rows(part: Shaped[Tensor, "row ..."]) -> tuple[int, int]:
-    """The rows of the ranks before this one, and of all."""
+    """Count the rows of the ranks before this one, and of all ranks."""
     rank, ranks = rank_and_world_size()
     counts = part.new_zeros(ranks, dtype=torch.int64)
     counts[rank] = len(part)
@@ -97,14 +98,14 @@ def _rows(part: Shaped[Tensor, "row ..."]) -> tuple[int, int]:
 
 
 def _placed(part: Shaped[Tensor, "row ..."], start: int, rows: int) -> Shaped[Tensor, "all_rows ..."]:
-    """The sum of what each rank puts at its own rows of zeros: shares may be uneven, and a sum has a gradient."""
+    """Sum over ranks of zeros with each rank's own rows filled in: shares may be uneven, and a sum has a gradient."""
     whole = part.new_zeros(rows, *part.shape[1:])
     whole[start : start + len(part)] = part
     return all_reduce_sum(whole)
 
 
 def unsynchronized(state: Mapping[str, Tensor]) -> list[str]:
-    """The names of the tensors that are not the same on all ranks, by their sums."""
+    """Name the tensors that differ between ranks, compared by their sums."""
     if rank_and_world_size()[1] == 1 or not state:
         return []
     sums = torch.stack([value.detach().double().sum() for value in state.values()]).nan_to_num()
@@ -115,10 +116,10 @@ def unsynchronized(state: Mapping[str, Tensor]) -> list[str]:
 
 
 def share_moments(model: nn.Module) -> None:
-    """Let the batch normalisation in a model take mean and variance over all ranks.
+    """Make the batch normalisation layers of a model take mean and variance over all ranks.
 
-    PyTorch's `SyncBatchNorm` does not run on a CPU, and would drop the activation in timm's layers. What goes on is
-    the layer's own `forward` in evaluation and where it is frozen.
+    PyTorch's `SyncBatchNorm` does not run on a CPU, and drops the activation in timm's layers. In evaluation, and where
+    a layer is frozen, its own `forward` is used.
     """
     for module in _norms(model):
         module.forward = _Shared(module)  # type: ignore[method-assign, assignment]
@@ -131,7 +132,7 @@ def own_moments(model: nn.Module) -> None:
 
 
 def average_moments(model: nn.Module) -> None:
-    """Give all ranks the mean of their running means and variances, where each normalised by its own share."""
+    """Average the running means and variances over ranks, for layers that normalised each rank's own share."""
     for module in _norms(model):
         for running in (module.running_mean, module.running_var):
             if running is not None:
@@ -143,7 +144,7 @@ def _norms(model: nn.Module) -> list[_BatchNorm]:
 
 
 class _Shared:
-    """The forward of a batch normalisation whose batch lies on several ranks."""
+    """The forward pass of a batch normalisation layer whose batch is distributed over ranks."""
 
     def __init__(self, module: _BatchNorm) -> None:
         self.module = module
@@ -170,7 +171,7 @@ class _Shared:
 
 @torch.no_grad()
 def _follow(module: _BatchNorm, mean: Float[Tensor, " channel"], variance: Float[Tensor, " channel"]) -> None:
-    """Move the running moments towards those of a batch."""
+    """Update the running moments with those of a batch."""
     if module.running_mean is None or module.running_var is None:
         return
     assert module.num_batches_tracked is not None

@@ -1,4 +1,15 @@
-"""The codes of a label in memory: the one place that knows the numbers (see `labels.py` for what they mean)."""
+"""The three values of a label; the only place that knows the numbers.
+
+A *class* is a column of the label table; a *label* is one cell of it. In memory a label is an int8:
+
+========  ==  ==========================================================
+PRESENT    1  the class is in the image
+ABSENT     0  somebody looked for the class, and it is not in the image
+UNKNOWN   -1  not annotated
+========  ==  ==========================================================
+
+Readers convert other conventions (the authors' 1 / -1 / 0, NaN, "not mentioned"); nothing else does.
+"""
 
 from typing import Literal
 
@@ -7,4 +18,4 @@ ABSENT = 0
 UNKNOWN = -1
 
 Absent = Literal["unknown", "negative"]
-"""What a class that is not mentioned means: nobody said, or somebody looked and it is not there."""
+"""Meaning of a class that is not mentioned: `unknown` (not annotated) or `negative` (annotated as absent)."""

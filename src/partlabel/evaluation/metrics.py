@@ -1,15 +1,15 @@
-"""How good scores and pseudo-labels are, on known cells alone.
+"""Metrics of scores and pseudo-labels, on known cells alone.
 
-Average precision goes under two names, because the field means either by "mAP" (they differ by up to a point):
+Average precision has two definitions, because the field means either by "mAP" (they differ by up to a point):
 
-- `average_precision`: non-interpolated, `sum (R_n - R_{n-1}) P_n`, as scikit-learn, ASL, ML-Decoder.
-- `interpolated_average_precision`: the same sum under the precision envelope `max_{m >= n} P_m`, over all points, as
+- `average_precision`: non-interpolated, `sum (R_n - R_{n-1}) P_n`, as in scikit-learn, ASL, ML-Decoder.
+- `interpolated_average_precision`: the same sum under the precision envelope `max_{m >= n} P_m`, over all points, as in
   VOC since 2010 and the headline of SST and its family.
 
-Both take one point per distinct score, as scikit-learn does, so that tied scores give one number whatever order the
-images come in. (The authors' code takes one point per image; under ties its number depends on the sort.)
+Both take one point per distinct score, as scikit-learn does, so that the result for tied scores does not depend on the
+order of the images. (The authors' code takes one point per image; with ties its result depends on the sort.)
 
-The decision metrics are those of Wang et al., CVPR 2016 (arXiv:1604.04573), and the papers since: O for overall (over
+The decision metrics are those of Wang et al., CVPR 2016 (arXiv:1604.04573), and later papers: O for overall (over
 cells), C for class (mean over classes); CF1 is the harmonic mean of CP and CR, not the mean of the classes' F1.
 """
 
@@ -48,7 +48,7 @@ class Curve(NamedTuple):
 
 
 def precision_recall(scores: Float[np.ndarray, " image"], labels: Int8[np.ndarray, " image"]) -> Curve | None:
-    """The precision-recall curve of one class over its known labels, by scikit-learn.
+    """Compute the precision-recall curve of one class over its known labels, with scikit-learn.
 
     None without a known present label.
     """
@@ -62,10 +62,10 @@ def precision_recall(scores: Float[np.ndarray, " image"], labels: Int8[np.ndarra
 
 
 def average_precision(scores: Float[np.ndarray, " image"], labels: Int8[np.ndarray, " image"]) -> float:
-    """Non-interpolated AP of one class over its known labels, equal to `sklearn.metrics.average_precision_score`.
+    """Compute the non-interpolated AP of one class over its known labels, as `sklearn.metrics.average_precision_score`.
 
     Returns:
-        In [0, 1]; NaN without a known present label.
+        A value in [0, 1]; NaN without a known present label.
     """
     curve = precision_recall(scores, labels)
     return NAN if curve is None else _area(curve.precision, curve.recall)
@@ -74,10 +74,10 @@ def average_precision(scores: Float[np.ndarray, " image"], labels: Int8[np.ndarr
 def interpolated_average_precision(
     scores: Float[np.ndarray, " image"], labels: Int8[np.ndarray, " image"]
 ) -> float:
-    """All-point interpolated AP of one class over its known labels (VOC 2010 and later; SST's headline).
+    """Compute the all-point interpolated AP of one class over its known labels (VOC 2010 and later; SST's headline).
 
     Returns:
-        In [0, 1], never below `average_precision`; NaN without a known present label.
+        A value in [0, 1], never below `average_precision`; NaN without a known present label.
     """
     curve = precision_recall(scores, labels)
     return NAN if curve is None else _area(_envelope(curve.precision), curve.recall)
@@ -88,12 +88,12 @@ def _area(precision: np.ndarray, recall: np.ndarray) -> float:
 
 
 def _envelope(precision: np.ndarray) -> np.ndarray:
-    """The best precision at this recall or a higher one; the last point (recall 0, precision 1) is no threshold."""
+    """Compute the best precision at each recall or higher; the last point (recall 0) is no threshold."""
     return np.append(np.maximum.accumulate(precision[:-1]), precision[-1])
 
 
 class DecisionCounts(NamedTuple):
-    """Counts of decisions, a row for each class: `right` of `made`, out of `wanted`."""
+    """Counts of decisions by class: `right` of `made`, out of `wanted`."""
 
     right: Int[np.ndarray, " class"]
     made: Int[np.ndarray, " class"]
@@ -103,22 +103,22 @@ class DecisionCounts(NamedTuple):
     def of(
         cls, chosen: Bool[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]
     ) -> "DecisionCounts":
-        """Count the chosen cells against the labels; unknown ones count neither way."""
+        """Count the chosen cells against the labels; unknown cells are ignored."""
         present, known = labels == PRESENT, labels != UNKNOWN
         return cls((chosen & present).sum(0), (chosen & known).sum(0), present.sum(0))
 
     @property
     def precision(self) -> Float[np.ndarray, " class"]:
-        """Of each class; 0 where nothing was chosen, as the authors have it."""
+        """Precision of each class; 0 where nothing was chosen, as in the authors' code."""
         return self.right / np.maximum(self.made, 1)
 
     @property
     def recall(self) -> Float[np.ndarray, " class"]:
-        """Of each class; 0 where nothing was wanted (such classes are not scored)."""
+        """Recall of each class; 0 where no label is present (such classes are not scored)."""
         return self.right / np.maximum(self.wanted, 1)
 
     def summary(self, scored: Bool[np.ndarray, " class"]) -> tuple[float, float, float, float, float, float]:
-        """OP, OR, OF1 over all cells, CP, CR, CF1 over the scored classes; NaN where nothing can be scored."""
+        """Compute OP, OR, OF1 over all cells and CP, CR, CF1 over scored classes; NaN where there are none."""
         if not scored.any():
             return (NAN,) * 6
         op = float(self.right.sum() / max(self.made.sum(), 1))
@@ -128,16 +128,17 @@ class DecisionCounts(NamedTuple):
 
 
 def harmonic(precision: float, recall: float) -> float:
-    """The harmonic mean, 0 if both are 0."""
+    """Compute the harmonic mean; 0 if both values are 0."""
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def highest(
     scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], k: int
 ) -> Bool[np.ndarray, "image class"]:
-    """The k highest known cells of every image: those that fewer than k known cells of the image exceed.
+    """Select the k highest known cells of every image: those that fewer than k known cells of the image exceed.
 
-    Cells tied with the k-th are all in, so nothing hangs on the order of classes; unknown cells take nobody's place.
+    All cells tied with the k-th are selected, so the result does not depend on the order of classes; unknown cells are
+    ignored.
     """
     scores = np.where(labels == UNKNOWN, -np.inf, scores)
     kth = np.sort(scores, axis=1)[:, -min(k, scores.shape[1]), None]
@@ -150,19 +151,19 @@ def evaluate(
     classes: Sequence[str],
     threshold: float = 0.0,
 ) -> Evaluation:
-    """Every metric of the field over the known cells.
+    """Compute every metric of the field over the known cells.
 
-    A class without a known present or without a known absent label cannot be scored: it is named with the reason and
-    takes no part in any mean over classes (its known cells do in OP, OR and OF1, which are over cells).
+    A class without a known present or without a known absent label cannot be scored: it is listed with the reason and
+    excluded from all means over classes (its known cells count in OP, OR and OF1, which are over cells).
 
     Args:
-        scores: Logits; anything in their order does for AP.
+        scores: Logits; for AP any monotonic function of them.
         labels: PRESENT, ABSENT or UNKNOWN.
-        classes: The columns' names.
-        threshold: Score from which a class is called present; for probabilities 0.5.
+        classes: Names of the columns.
+        threshold: Score from which a class is predicted present; 0.5 for probabilities.
 
     Raises:
-        ValueError: If shapes disagree or a known cell's score is not a number.
+        ValueError: Shapes disagree, or a known cell's score is NaN.
     """
     _check(scores, labels, classes)
     chosen = scores >= threshold
@@ -225,14 +226,14 @@ def _check(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> No
 
 @dataclass(frozen=True)
 class Quality:
-    """How many pseudo-labels one source gave in an epoch and how good they were, counted on unknown cells.
+    """Number and quality of the pseudo-labels of one source in an epoch, on unknown cells.
 
     Attributes:
-        count: Pseudo-labels saying present.
-        checked: Those of them whose truth is known.
+        count: Number of pseudo-labels that say present.
+        checked: Those of them with ground truth.
         right: Those of them that are true.
-        wanted: Unknown cells whose truth is present.
-        count_absent: Pseudo-labels saying absent; the next two are theirs.
+        wanted: Number of unknown cells that are present according to the ground truth.
+        count_absent: Number of pseudo-labels that say absent; the next two are of these.
         checked_absent: As `checked`.
         right_absent: As `right`.
     """
@@ -247,22 +248,22 @@ class Quality:
 
     @property
     def precision(self) -> float:
-        """Share of the pseudo-labels saying present that is true; NaN if none could be checked."""
+        """Share of the pseudo-labels saying present that is true; NaN without ground truth."""
         return self.right / self.checked if self.checked else NAN
 
     @property
     def recall(self) -> float:
-        """Share of the hidden present labels that were found; NaN if there is none."""
+        """Share of the hidden present labels that were found; NaN if there are none."""
         return self.right / self.wanted if self.wanted else NAN
 
     @property
     def precision_absent(self) -> float:
-        """Share of the pseudo-labels saying absent that is true; NaN if none could be checked."""
+        """Share of the pseudo-labels saying absent that is true; NaN without ground truth."""
         return self.right_absent / self.checked_absent if self.checked_absent else NAN
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Count, precision and recall by name, for logs; those of absence only if anything said absent."""
+        """Return count, precision and recall by name, for logs; those of absence only if there are any."""
         present = {"count": float(self.count), "precision": self.precision, "recall": self.recall}
         absent = {"count absent": float(self.count_absent), "precision absent": self.precision_absent}
         return present | absent if self.count_absent else present
@@ -270,7 +271,7 @@ class Quality:
 
 @runtime_checkable
 class _Targets(Protocol):
-    """What `labels.Targets` looks like, in torch or NumPy."""
+    """The interface of `Targets`, in torch or NumPy."""
 
     @property
     def value(self) -> Any: ...
@@ -280,11 +281,11 @@ class _Targets(Protocol):
 
 
 class PseudoLabelQuality:
-    """Counts the pseudo-labels of an epoch by the name of their source, against the truth where it is known.
+    """Counts the pseudo-labels of an epoch by source, against the ground truth where there is any.
 
-    Only cells whose label is unknown count: pseudo-labels never overrule a person. A pseudo-label says present where
-    its value is at least 0.5. Present and absent are kept apart, since nearly any guess of absence is right. Takes
-    torch tensors or NumPy arrays; on a GPU nothing is waited for before `compute`.
+    Only cells with an unknown label count: pseudo-labels never overrule a person. A pseudo-label says present where its
+    value is at least 0.5. Present and absent are counted apart, because nearly any guess of absence is right. Accepts
+    torch tensors or NumPy arrays; on a GPU nothing is synchronised before `compute`.
     """
 
     def __init__(self) -> None:
@@ -294,9 +295,9 @@ class PseudoLabelQuality:
         """Count a batch.
 
         Args:
-            pseudo_labels: By source, values and weights (batch, class); weight 0 says nothing.
-            labels: What the method was told, (batch, class).
-            truth: What is true, (batch, class), UNKNOWN where nobody knows; None if nobody knows anything.
+            pseudo_labels: By source, values and weights [batch, class]; weight 0 is no pseudo-label.
+            labels: The labels that the method was given, [batch, class].
+            truth: The ground truth, [batch, class], UNKNOWN where there is none; None if there is none at all.
         """
         hidden = labels == UNKNOWN
         truth = labels if truth is None else truth
@@ -316,17 +317,17 @@ class PseudoLabelQuality:
             self._counts[name] = [n + cell.sum() for n, cell in zip(before, cells, strict=True)]
 
     def compute(self) -> dict[str, Quality]:
-        """The quality of each source since the last `reset`."""
+        """Return the quality of each source since the last `reset`."""
         return {name: Quality(*map(int, counts)) for name, counts in self._counts.items()}
 
     def add_up(self, total: Callable[[Any], Any]) -> None:
-        """Take the counts of several processes together.
+        """Sum the counts over processes.
 
         Args:
-            total: Gives the sum over the processes.
+            total: Function that sums a tensor over the processes.
         """
         self._counts = {name: [total(n) for n in counts] for name, counts in self._counts.items()}
 
     def reset(self) -> None:
-        """Start over, for the next epoch."""
+        """Set all counts to 0, for the next epoch."""
         self._counts.clear()

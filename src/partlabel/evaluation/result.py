@@ -1,6 +1,6 @@
-"""What an evaluation says: a score for every class, the means, as JSON and as tables for the terminal.
+"""The result of an evaluation: a score for every class and the means, as JSON and as tables for the terminal.
 
-`metrics.evaluate` makes one; the metrics' definitions are there.
+`metrics.evaluate` computes it; the metrics are defined there.
 """
 
 import json
@@ -22,17 +22,17 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class ClassScore:
-    """What is known of one class, and how well it was told. All but the counts are NaN if it cannot be scored.
+    """Counts and scores of one class. All but the counts are NaN if it cannot be scored.
 
     Attributes:
-        name: The class.
-        present: Images known to show it.
-        absent: Images known not to show it.
-        unknown: Images of which nobody said.
+        name: Class name.
+        present: Number of images known to show it.
+        absent: Number of images known not to show it.
+        unknown: Number of images with an unknown label.
         ap: Non-interpolated average precision.
         ap_interpolated: All-point interpolated average precision.
-        precision: At the threshold; 0 if never chosen.
-        recall: At the threshold.
+        precision: Precision at the threshold; 0 if never chosen.
+        recall: Recall at the threshold.
         skipped: Why it cannot be scored; None if it can.
     """
 
@@ -49,21 +49,21 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores against known labels. Shares lie in [0, 1]; NaN if no class can be scored.
+    """Scores against known labels. Shares are in [0, 1]; NaN if no class can be scored.
 
     Attributes:
         classes: Each class, in the order of the table.
-        images: Images evaluated.
-        threshold: Logit from which a class is called present (0 is probability 0.5).
+        images: Number of images.
+        threshold: Logit from which a class is predicted present (0 is probability 0.5).
         map: Mean non-interpolated AP over the scored classes.
         map_interpolated: Mean all-point interpolated AP over the scored classes.
         op: Precision over all known cells.
         or_: Recall over all known cells.
         of1: Harmonic mean of the two.
-        cp: Mean of the scored classes' precisions.
-        cr: Mean of their recalls.
+        cp: Mean precision of the scored classes.
+        cr: Mean recall of the scored classes.
         cf1: Harmonic mean of the two.
-        op_top3: As `op`, where only the 3 highest known cells of an image may be chosen; so the others.
+        op_top3: As `op`, where only the 3 highest known cells of an image may be chosen; likewise the others.
     """
 
     classes: tuple[ClassScore, ...]
@@ -86,12 +86,12 @@ class Evaluation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes' names."""
+        """Names of the classes."""
         return tuple(c.name for c in self.classes)
 
     @property
     def known(self) -> int:
-        """Known cells that took part."""
+        """Number of known cells."""
         return sum(c.present + c.absent for c in self.classes)
 
     @property
@@ -101,7 +101,7 @@ class Evaluation:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """The classes that could not be scored, and why."""
+        """The classes that could not be scored, with the reason."""
         return {c.name: c.skipped for c in self.classes if c.skipped is not None}
 
     @property
@@ -116,7 +116,7 @@ class Evaluation:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Every mean under the name the papers use."""
+        """All means under the names used in papers."""
         return {
             "mAP": self.map,
             "mAP interpolated": self.map_interpolated,
@@ -135,14 +135,14 @@ class Evaluation:
         }
 
     def to_json(self) -> str:
-        """As JSON that any reader takes: NaN is null."""
+        """Convert to JSON that any reader accepts: NaN is null."""
         values = {k: _null(v) for k, v in asdict(self).items() if k != "classes"}
         classes = [{k: _null(v) for k, v in asdict(c).items()} for c in self.classes]
         return json.dumps(values | {"classes": classes}, indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Evaluation":
-        """What `to_json` wrote."""
+        """Parse the output of `to_json`."""
         values = json.loads(text)
         classes = tuple(
             ClassScore(**_nan(row) | {"skipped": row["skipped"]}) for row in values.pop("classes")
@@ -156,11 +156,11 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: str | Path) -> "Evaluation":
-        """Read what `save` wrote."""
+        """Read the file that `save` wrote."""
         return cls.from_json(Path(path).read_text(encoding="utf-8"))
 
     def __rich__(self) -> "Group":
-        """As tables for the terminal: `rich.print(evaluation)`."""
+        """Format as tables for the terminal: `rich.print(evaluation)`."""
         from rich import box
         from rich.console import Group
         from rich.table import Table

@@ -1,7 +1,7 @@
-"""From which score on a class counts as present: best by a goal, and drawn to that of all classes.
+"""Decision thresholds: the best one of each class for a goal, shrunk towards the best common one.
 
-`t_c = t + n_c / (n_c + k) (own_c - t)` in log-odds, where `t` is the one that is best for all classes, `own_c` what is
-best on the class's known labels, and `n_c` counts the images known to show it (docs/tuning.md).
+`t_c = t + n_c / (n_c + k) (own_c - t)` in log-odds, where `t` is the best common threshold, `own_c` the best one on the
+class's known labels, and `n_c` the number of images known to show it (docs/tuning.md).
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from jaxtyping import Bool, Float, Int8
 from partlabel.core.labels import PRESENT, UNKNOWN
 
 SURE = 16.0
-"""Log-odds beyond which a threshold is not told from 0 or 1 in single precision."""
+"""Log-odds beyond which a probability equals 0 or 1 in single precision."""
 CUTS = 512
-"""Thresholds that one for all classes is chosen from: so many quantiles of all scores."""
+"""Number of candidates for the common threshold: quantiles of all scores."""
 
 Aim = Literal["f1", "precision", "recall"]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What thresholds are to be best for.
+    """The goal of thresholds.
 
     Attributes:
-        aim: The largest `f1`; or at a `precision` the most recall, at a `recall` the most precision.
+        aim: `f1` for the largest F1; `precision` for the largest recall at a precision; `recall` for the reverse.
         at: The precision or recall aimed at.
     """
 
@@ -35,7 +35,7 @@ class Goal:
     def value(
         self, precision: Float[np.ndarray, " cut"], recall: Float[np.ndarray, " cut"]
     ) -> Float[np.ndarray, " cut"]:
-        """How good each cut is; where none reaches what is aimed at, the nearest is best."""
+        """Rate each threshold; where none reaches the aim, the nearest is best."""
         if self.aim == "f1":
             return 2 * precision * recall / np.maximum(precision + recall, 1e-12)
         reached, other = (precision, recall) if self.aim == "precision" else (recall, precision)
@@ -44,9 +44,10 @@ class Goal:
     def common(
         self, logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]
     ) -> float:
-        """One threshold for all classes: the best by their mean F1; by precision and recall over all known labels.
+        """Find one threshold for all classes, by the mean F1 or by precision and recall over all known labels.
 
-        By the F1 over all labels it would be that of the commonest classes, and rare ones were never called present.
+        By the F1 over all labels it would be that of the commonest classes, and rare ones would never be predicted
+        present.
         """
         known = labels != UNKNOWN
         if self.aim != "f1":
@@ -63,11 +64,11 @@ class Goal:
 
 
 class Thresholds(NamedTuple):
-    """From which log-odds a class counts as present.
+    """Log-odds from which on classes are predicted present.
 
     Attributes:
-        common: The best one for all classes.
-        by_class: Between that and what is best for the class alone.
+        common: The best common threshold.
+        by_class: Thresholds between that and the best one of each class.
     """
 
     common: float
@@ -80,9 +81,9 @@ def thresholds(
     goal: Goal,
     shrink: float,
 ) -> Thresholds:
-    """The threshold of each class, drawn to the common one where few images are known to show the class.
+    """Find the threshold of each class, shrunk towards the common one where few images are known to show the class.
 
-    `t_c = t + n_c / (n_c + shrink) (own_c - t)`; a class of which only one kind is known has the common one.
+    `t_c = t + n_c / (n_c + shrink) (own_c - t)`; a class with labels of one kind only has the common threshold.
     """
     known = labels != UNKNOWN
     common = goal.common(logits, labels)
@@ -96,7 +97,7 @@ def thresholds(
 
 
 def threshold(scores: Float[np.ndarray, " label"], present: Bool[np.ndarray, " label"], goal: Goal) -> float:
-    """The cut that is best, half way to the next lower score; of cuts that are as good, the highest."""
+    """Find the best threshold, half way to the next lower score; of equally good ones, the highest."""
     order = np.argsort(-scores, kind="stable")
     ordered, right = scores[order].astype(np.float64), np.cumsum(present[order])
     last = np.append(ordered[1:] < ordered[:-1], True)  # tied scores come in together

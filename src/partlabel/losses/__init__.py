@@ -1,1 +1,1 @@
-"""The losses: one file is one loss, `(logits, Targets) -> scalar`."""
+"""Losses: one file is one loss, `(logits, Targets) -> scalar`."""

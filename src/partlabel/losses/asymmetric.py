@@ -1,4 +1,4 @@
-"""The asymmetric loss (Ridnik et al., ICCV 2021, arXiv:2009.14119), equations 4 to 7."""
+"""Asymmetric loss (Ridnik et al., ICCV 2021, arXiv:2009.14119), equations 4 to 7."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -7,15 +7,15 @@ from partlabel.losses._base import Loss
 
 
 class Asymmetric(Loss):
-    """`-t (1-p)^g+ log p - (1-t) q^g- log(1-q)`, with `q = max(p - margin, 0)`, averaged over what is said.
+    """`-t (1-p)^g+ log p - (1-t) q^g- log(1-q)`, with `q = max(p - margin, 0)`, averaged over labels with weight.
 
-    The focal weights pass gradients, as in the paper (the authors of ASL detach them in code; SST does not), and the
-    mean is taken as SST does (ASL sums).
+    The focal weights pass gradients, as in the paper (the ASL code detaches them; SST does not), and the loss is a
+    mean, as in SST (ASL sums).
 
     Args:
-        gamma_present: g+, how much easy present labels are played down.
-        gamma_absent: g-, the same for absent ones.
-        margin: Probability below which an absent label no longer counts.
+        gamma_present: Focusing exponent g+ of present labels.
+        gamma_absent: Focusing exponent g- of absent labels.
+        margin: Probability below which an absent label costs nothing.
     """
 
     def __init__(self, gamma_present: float = 1.0, gamma_absent: float = 4.0, margin: float = 0.05) -> None:
@@ -27,7 +27,7 @@ class Asymmetric(Loss):
     def each(
         self, logits: Float[Tensor, "*shape"], value: Float[Tensor, "*shape"]
     ) -> Float[Tensor, "*shape"]:
-        """Focal cross-entropy, that of absent labels with a margin."""
+        """Compute the focal cross-entropy; absent labels have a margin."""
         p = logits.sigmoid()
         kept = (1 - p + self.margin).clamp(max=1)
         present = _focal((-logits).sigmoid(), self.gamma_present) * p.clamp(min=1e-8).log()
@@ -36,5 +36,5 @@ class Asymmetric(Loss):
 
 
 def _focal(easy: Float[Tensor, "*shape"], gamma: float) -> Float[Tensor, "*shape"]:
-    """A power of what is left to learn; of an exponent below 1 the slope at 0 has no bound, so it ends short of it."""
+    """Compute a power of `1 - p`; for exponents below 1, whose slope at 0 is unbounded, the base is clamped above 0."""
     return (easy.clamp(min=1e-8) if 0 < gamma < 1 else easy) ** gamma

@@ -1,6 +1,6 @@
-"""Class contrast: features of a class draw together over the images that show it (SST, AAAI 2022, contrastive loss).
+"""Class contrast: pulls features of a class together over the images that show it (SST, AAAI 2022, contrastive loss).
 
-Not `(logits, Targets) -> scalar` but `(features, labels) -> scalar`: it judges features, not decisions.
+Not `(logits, Targets) -> scalar` but `(features, labels) -> scalar`: it compares features, not decisions.
 """
 
 import torch
@@ -13,12 +13,12 @@ from partlabel.core.targets import Labels
 
 
 class Contrastive(nn.Module):
-    """Per class, over the pairs of images whose label is known in both: `1 - cos` if both are present, else `1 + cos`.
+    """Average over pairs of images known for a class: `1 - cos` if both are present, else `1 + cos`.
 
-    Two images that both lack the class are pushed apart too, as in the authors' code. There are far more of the
-    `1 + cos` pairs, so with n both-present pairs (all classes together) each other kind, one-present and none-present,
-    is thinned to 2n drawn at random plus its n largest; a pair may be in both. With n = 0 all are used. The mean is
-    over everything kept.
+    Two images that both lack the class are pushed apart too, as in the authors' code. There are far more `1 + cos`
+    pairs, so with n both-present pairs (over all classes) each of the other two kinds, one present and none present, is
+    reduced to 2n pairs drawn at random plus the n with the largest cost; a pair may be in both. With n = 0 all pairs
+    are used. The mean is over all pairs that remain.
     """
 
     def forward(
@@ -27,12 +27,12 @@ class Contrastive(nn.Module):
         labels: Labels,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """The loss of a batch; 0, with a gradient of 0, where no pair of images is known.
+        """Compute the loss of a batch; 0, with a gradient of 0, where no pair of images is known.
 
         Args:
-            features: One per image and class.
+            features: One feature per image and class.
             labels: PRESENT, ABSENT or UNKNOWN.
-            generator: Draws the pairs.
+            generator: Random generator that draws the pairs.
         """
         first, second = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
         with torch.autocast(features.device.type, enabled=False):
@@ -49,7 +49,7 @@ class Contrastive(nn.Module):
 
 
 def _thin(each: Float[Tensor, " pair"], n: int, generator: torch.Generator | None) -> Float[Tensor, " kept"]:
-    """2n at random and the n largest; all of them if n is 0."""
+    """Select 2n values at random and the n largest; all of them if n is 0."""
     if n == 0:
         return each
     drawn = torch.randperm(len(each), generator=generator, device=each.device)[: 2 * n]

@@ -1,4 +1,4 @@
-"""Focal margin: the loss that SPLC corrects labels under (Zhang et al., 2021, arXiv:2112.07368)."""
+"""Focal margin loss, under which SPLC corrects labels (Zhang et al., 2021, arXiv:2112.07368)."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,12 +10,12 @@ from partlabel.losses._base import Loss
 class FocalMargin(Loss):
     """`-t (1-p_m)^g log p_m - (1-t) p^g log(1-p)`, with `p_m = s(logit - margin)`.
 
-    The margin makes present labels that are half learned count most, where a focal weight alone prefers the hardest,
-    which may be wrong.
+    The margin gives the largest weight to present labels that are half learned; a focal weight alone prefers the
+    hardest ones, whose labels may be wrong.
 
     Args:
-        margin: How much more logit a present label needs.
-        gamma: How much easy labels are played down.
+        margin: Margin in logits that a present label needs.
+        gamma: Focusing exponent.
     """
 
     def __init__(self, margin: float = 1.0, gamma: float = 2.0) -> None:
@@ -26,14 +26,14 @@ class FocalMargin(Loss):
     def each(
         self, logits: Float[Tensor, "*shape"], value: Float[Tensor, "*shape"]
     ) -> Float[Tensor, "*shape"]:
-        """Of present and of absent labels, mixed by the value."""
+        """Mix the costs of present and of absent by the target value."""
         return value * self.present(logits) + (1 - value) * self.absent(logits)
 
     def present(self, logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """What a label costs if it is present."""
+        """Compute the cost of every label if it is present."""
         shifted = logits - self.margin
         return -((-shifted).sigmoid() ** self.gamma) * logsigmoid(shifted)
 
     def absent(self, logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """What a label costs if it is absent."""
+        """Compute the cost of every label if it is absent."""
         return -(logits.sigmoid() ** self.gamma) * logsigmoid(-logits)

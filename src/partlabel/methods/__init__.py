@@ -1,4 +1,4 @@
-"""The methods: one file is one paper, and dropping a file in here makes `--method <its name>` exist."""
+"""Methods: one file is one paper, and dropping a file in here makes `--method <its name>` exist."""
 
 from partlabel.core import registry
 from partlabel.core.types import Batch, Progress
@@ -8,12 +8,12 @@ __all__ = ["Batch", "FullBatch", "Method", "Progress", "Step", "get", "names"]
 
 
 def names() -> list[str]:
-    """The names of all methods, in alphabetical order."""
+    """List the names of all methods, in alphabetical order."""
     return registry.names(__name__)
 
 
 def get(name: str) -> type[Method]:
-    """The method of that name, or at that dotted path (`my_package.MyMethod`).
+    """Find the method of that name, or at that dotted path (`my_package.MyMethod`).
 
     Raises:
         ValueError: There is no such method; the message names the nearest.

@@ -1,4 +1,4 @@
-"""What methods share that assume something of unknown labels: two terms, of known labels and of assumed ones."""
+"""Base of methods that assume a label for unknown cells: one loss term for known labels, one for assumed ones."""
 
 import math
 from abc import abstractmethod
@@ -20,14 +20,14 @@ from partlabel.nn.heads import Head
 class Assuming(Method):
     """`L = (sum of costs of known labels + sum of costs of assumed ones) / number of both`, each sum a term.
 
-    Both are divided by how many labels are spoken of in the batch, however little these count: a mean over all labels
-    where something is assumed of each unknown one.
+    Both are divided by the number of labels with a known or assumed value in the batch, whatever their weights: a mean
+    over all labels where every unknown one has an assumed value.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        loss: What labels cost.
-        assumed_loss: What assumed ones cost, if something else.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        loss: Loss of known labels.
+        assumed_loss: Loss of assumed labels; by default the same.
     """
 
     default_head: ClassVar[str] = "average"
@@ -39,18 +39,18 @@ class Assuming(Method):
 
     @abstractmethod
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """What is taken for true of unknown labels; what it says of known ones is not heard. Logits are detached."""
+        """Compute targets of unknown labels; entries of known labels are ignored. Logits are detached."""
 
     def known(self, labels: Labels) -> Targets:
-        """What is fitted of known labels."""
+        """Compute targets of known labels."""
         return Targets.known(labels)
 
     def pseudo_labels(self, assumed: Targets) -> dict[str, Targets]:
-        """What of the assumed is to be logged as pseudo-labels."""
+        """Select the assumed labels that are logged as pseudo-labels."""
         return {}
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` of known and `assumed` of unknown labels."""
+        """Compute `bce` of known and `assumed` of unknown labels."""
         logits = self(batch.images)
         known = self.known(batch.labels)
         value, weight = self.assumed(logits.detach().float(), batch, progress)
@@ -66,31 +66,31 @@ class Assuming(Method):
 
 
 class AssumingFixed(Assuming):
-    """Assumes the same of every unknown label, whatever the model predicts."""
+    """Assume the same for every unknown label, independent of the model's predictions."""
 
     @abstractmethod
     def assume(self, labels: Labels) -> Targets:
-        """What is assumed of every label; only what it says of unknown ones is used."""
+        """Compute assumed targets of all labels; entries of known labels are ignored."""
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """The same at every step."""
+        """Return the same targets at every step."""
         return self.assume(batch.labels)
 
     def fixed_targets(self, labels: Labels) -> Targets:
-        """Known labels, and what is assumed of the others."""
+        """Combine known labels with assumed ones."""
         return self.known(labels).fill(self.assume(labels))
 
 
 class Correcting(Assuming):
-    """Takes unknown labels for absent, and some of them for present, which are logged as `corrected`."""
+    """Assume unknown labels absent and some of them present; the latter are logged as `corrected`."""
 
     def pseudo_labels(self, assumed: Targets) -> dict[str, Targets]:
-        """The labels taken for present."""
+        """Select the labels that are assumed present."""
         return {"corrected": Targets.present((assumed.value >= 0.5) & (assumed.weight > 0))}
 
 
 def absent(like: Float[Tensor, "batch class"] | Labels, weight: float = 1.0) -> Targets:
-    """Every label absent, as so much of a label."""
+    """Build targets with every label absent, with a given weight."""
     value = torch.zeros_like(like, dtype=torch.float32)
     return Targets(value, torch.full_like(value, weight))
 
@@ -99,12 +99,13 @@ def absent(like: Float[Tensor, "batch class"] | Labels, weight: float = 1.0) -> 
 def largest(
     score: Float[Tensor, "batch class"], among: Bool[Tensor, "batch class"], per_image: float
 ) -> Bool[Tensor, "batch class"]:
-    """The so many labels of largest score among some of the batch, over all processes.
+    """Select the labels with the largest scores among some labels of the batch, over all processes.
 
     Args:
-        score: Of every label.
-        among: Which may be taken.
-        per_image: How many are, times the images of the whole batch, rounded up; or all there are, if fewer.
+        score: Score of every label.
+        among: Labels that may be selected.
+        per_image: Number selected per image of the whole batch, rounded up in total; all candidates, if there are
+            fewer.
     """
     owner = torch.full((len(score),), distributed.rank_and_world_size()[0], device=score.device)
     whole, owner = distributed.all_gather_rows(score.detach().float().masked_fill(~among, -math.inf), owner)

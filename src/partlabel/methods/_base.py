@@ -1,8 +1,8 @@
-"""What a method is: images and labels in, named loss terms out.
+"""Base class of the methods: images and labels in, named loss terms out.
 
-A method is a plain `nn.Module`. It knows nothing of trainers, devices or files; whoever runs it tells it the time.
-Whatever it remembers between steps is a buffer or a parameter, so that a saved and reloaded method goes on as if
-nothing had happened.
+A method is a plain `nn.Module` that is independent of trainers, devices and files; the training loop passes the current
+progress. All state between steps is in buffers or parameters, so that a saved and reloaded method continues
+identically.
 """
 
 from abc import ABC, abstractmethod
@@ -17,12 +17,12 @@ from partlabel.nn.heads import ClassOutput, Head
 
 
 class Step(NamedTuple):
-    """What a method makes of a batch.
+    """The result of a method for one batch.
 
     Attributes:
         terms: Named scalar losses, already weighted; their sum is minimised.
-        pseudo_labels: By name, the pseudo-labels this step trained on, so that their number and, where the truth
-            is known, their precision and recall can be logged.
+        pseudo_labels: By name, the pseudo-labels that this step trained on, so that their number and, where ground
+            truth is available, their precision and recall can be logged.
     """
 
     terms: dict[str, Float[Tensor, ""]]
@@ -31,10 +31,10 @@ class Step(NamedTuple):
 
 @runtime_checkable
 class FullBatch(Protocol):
-    """A whole training set and the full-batch solver for linear heads, as `Method.fit_full_batch` gets them.
+    """A whole training set with the full-batch solver for linear heads, the argument of `Method.fit_full_batch`.
 
     Attributes:
-        maps: What the head takes, of every image: pooled, so a map of one place.
+        maps: Input of the head for every image: pooled features, as a map of one place.
         labels: PRESENT, ABSENT or UNKNOWN.
     """
 
@@ -46,27 +46,27 @@ class FullBatch(Protocol):
         ...
 
     def cross_fit(self, targets: Targets, strength: float = 1.0) -> Float[Tensor, "image class"]:
-        """Logits of every image by a head that was fitted without it."""
+        """Compute logits of every image by a head that was fitted without it."""
         ...
 
 
 class Method(nn.Module, ABC):
-    """A way to learn from partially known labels: one file beside this one, one paper each.
+    """Base class of all methods: one file beside this one, one paper each.
 
-    A subclass says how a batch becomes loss terms, in `step`; its typed keyword arguments become its command line
-    options, its docstring their help.
+    A subclass turns a batch into loss terms, in `step`; its typed keyword arguments become command-line options, its
+    docstring their help.
 
     Args:
-        backbone: Images to a feature map of `backbone.channels` channels.
-        head: The feature map to a `ClassOutput`.
+        backbone: From images to a feature map of `backbone.channels` channels.
+        head: From the feature map to a `ClassOutput`.
     """
 
     default_head: ClassVar[str] = "ssgrl"
-    """The head (a name in `nn/heads`) that the paper uses."""
+    """The head that the paper uses, a name in `nn/heads`."""
     adds: ClassVar[str]
     """What the method adds to its head, in a few words."""
     needs: ClassVar[str] = "labels"
-    """What it needs besides images."""
+    """What the method needs besides images."""
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
@@ -74,10 +74,10 @@ class Method(nn.Module, ABC):
         self.head = head
 
     def need_class_features(self) -> None:
-        """For a method's constructor: refuse a head that gives no feature per class.
+        """Refuse a head without class features; to be called in a method's constructor.
 
         Raises:
-            ValueError: It does not; the message names heads that do.
+            ValueError: The head has no class features; the message names heads that do.
         """
         if not self.head.feature_dim:
             raise ValueError(
@@ -87,12 +87,12 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """The named loss terms of a batch, and the pseudo-labels they were trained on."""
+        """Compute the named loss terms of a batch, and the pseudo-labels behind them."""
 
     def fixed_targets(self, labels: Labels) -> Targets | None:
-        """Targets of the labels, where the method's do not depend on what the model predicts; None where they do.
+        """Compute targets of the labels, for methods whose targets do not depend on predictions; None for all others.
 
-        A method that has them and whose loss is the binary cross-entropy can be fitted by the full-batch solver, and
+        A method with fixed targets whose loss is the binary cross-entropy can be fitted by the full-batch solver, and
         takes part in the search of its weight decay and in `--method auto` (docs/selection.md).
         """
         return None
@@ -100,14 +100,14 @@ class Method(nn.Module, ABC):
     def fit_full_batch(self, problem: FullBatch) -> None:
         """Fit the head, and all else that prediction needs, to a whole training set at once.
 
-        By default the head alone, to `fixed_targets`. A method whose targets do depend on predictions overrides this
-        to take part in the search.
+        By default the head alone is fitted, to `fixed_targets`. A method whose targets depend on predictions overrides
+        this to take part in the search.
 
         Args:
-            problem: The images, their labels and the solver.
+            problem: Images, labels and the solver.
 
         Raises:
-            NotImplementedError: The method has no such fit.
+            NotImplementedError: The method has no full-batch fit.
         """
         targets = self.fixed_targets(problem.labels)
         if targets is None:
@@ -121,29 +121,30 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def has_fixed_targets(cls) -> bool:
-        """Whether that is a fit to `fixed_targets` alone."""
+        """Whether its full-batch fit is a fit to `fixed_targets` alone."""
         overridden = cls.fixed_targets is not Method.fixed_targets
         return overridden and cls.fit_full_batch is Method.fit_full_batch
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
-        """Logits of validation images. A method that calibrates itself on validation keeps what it needs here."""
+        """Compute logits of validation images. A method that calibrates itself on the validation set collects here."""
         return self(batch.images)
 
     def end_validation(self) -> Float[Tensor, "image class"] | None:
-        """Called when all validation images were seen, before anything is saved.
+        """Called after the last validation batch, before anything is saved.
 
-        A method may calibrate itself here. It then returns the logits of all the images anew, in the order seen.
+        A method may calibrate itself here. It then returns the logits of all validation images again, in the same
+        order.
         """
         return None
 
     def predicts_with(self) -> tuple[str, ...]:
-        """Names of the parts and buffers that prediction needs; the rest of the state serves training alone."""
+        """Name the parts and buffers that prediction needs; the rest of the state is for training only."""
         return ("backbone", "head")
 
     def outputs(self, images: Float[Tensor, "batch *shape"]) -> ClassOutput:
-        """Logits, and the features and attention maps of every class where the head has them."""
+        """Compute logits, and features and attention maps of every class where the head has them."""
         return self.head(self.backbone(images))
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
-        """Logits of the classes."""
+        """Compute the logits of the classes."""
         return self.outputs(images).logits

@@ -1,6 +1,6 @@
-"""What SARB and DSRB share: terms by features blended with another image's and with a prototype's.
+"""Base of SARB and DSRB: loss terms on features blended with those of another image and with a prototype.
 
-They differ in what a prototype is, and which of them stands in for what.
+The two differ in what a prototype is, and in which of them is blended in.
 """
 
 from abc import abstractmethod
@@ -24,11 +24,11 @@ class Blending(Method):
     """`L = BCE(known) + BCE(instance blend) + BCE(prototype blend) + contrast_weight L_con`.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes; it must give a feature per class.
-        start_epoch: First epoch (from 0) that blends.
-        contrast_weight: Of the contrastive loss.
-        ramp_epochs: Over which it comes in.
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute class features.
+        start_epoch: First epoch (from 0) with blending.
+        contrast_weight: Weight of the contrastive loss.
+        ramp_epochs: Epochs over which that weight rises from 0.
     """
 
     def __init__(
@@ -49,29 +49,29 @@ class Blending(Method):
     def remember(
         self, out: ClassOutput, features: Float[Tensor, "all class feature"], labels: Labels
     ) -> None:
-        """Take a batch into what prototypes are made of.
+        """Update the state that prototypes are computed from.
 
         Args:
-            out: Of the images of this process.
-            features: Of the images of all.
-            labels: Of the images of all.
+            out: Head outputs of the images of this process.
+            features: Class features of the images of all processes.
+            labels: Labels of the images of all processes.
         """
 
     @abstractmethod
     def stand_ins(
         self, out: ClassOutput, labels: Labels, progress: Progress, generator: torch.Generator
     ) -> tuple[Float[Tensor, "*batch class feature"], Bool[Tensor, "batch class"]]:
-        """A prototype for each class, or for each image and class, and where it is blended in.
+        """Choose a prototype for each class, or for each image and class, and the labels where it is blended in.
 
         Args:
-            out: Of the images of this process.
-            labels: Of the images of all.
-            progress: The time.
-            generator: The same in all processes.
+            out: Head outputs of the images of this process.
+            labels: Labels of the images of all processes.
+            progress: Position in the run.
+            generator: Random generator, equal in all processes.
         """
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce`, `contrast`, and from `start_epoch` on `bce_instance` and `bce_prototype`."""
+        """Compute `bce`, `contrast`, and from `start_epoch` on `bce_instance` and `bce_prototype`."""
         out = self.outputs(batch.images)
         assert out.features is not None
         known = Targets.known(batch.labels)
@@ -94,9 +94,9 @@ class Blending(Method):
     def partners(
         self, features: Float[Tensor, "all class feature"], labels: Labels, own: slice
     ) -> tuple[Float[Tensor, "batch class feature"], Bool[Tensor, "batch class"]]:
-        """The features of the image at the same place from the end of the batch, and where they are blended in.
+        """Pair each image with the one at the same position from the end of the batch.
 
-        That is where a label is unknown, and the partner is known to show the class.
+        Features are blended where a label is unknown and the partner is known to show the class.
         """
         where = (labels == UNKNOWN) & (labels.flip(0) == PRESENT)
         return features.flip(0)[own], where[own]
@@ -109,14 +109,14 @@ class Blending(Method):
         strength: Float[Tensor, ""],
         known: Targets,
     ) -> tuple[Float[Tensor, "batch class"], Targets]:
-        """Logits of blended features, and what they are to say.
+        """Compute logits of blended features, and their targets.
 
         Args:
-            features: Of the images of this process.
-            other: What is blended in.
-            where: At which labels.
-            strength: Its sigmoid is the share of the features that is kept.
-            known: The known labels, which stay.
+            features: Class features of the images of this process.
+            other: Features that are blended in.
+            where: Labels with blending.
+            strength: Its sigmoid is the share of the original features.
+            known: The known labels, which stay unchanged.
         """
         kept = strength.sigmoid()
         logits = self.head.classify(feature_blending.blend(features, other, where, kept))

@@ -1,8 +1,9 @@
-"""What the three large-loss methods share: unknown labels are absent, and those that learning resists are suspects.
+"""Base of the three large-loss methods: unknown labels are assumed absent, and those with a large loss are suspects.
 
-A network learns clean labels before wrong ones, so an assumed absence with a large loss is likely a missed presence
-(Kim et al., CVPR 2022, arXiv:2206.03740). The authors' code treats labels at the very threshold one way in the loss and
-another in the record, and if all losses are 0 it turns known labels; here exactly the largest of the unknown are taken.
+A network learns clean labels before wrong ones, so an assumed absence with a large loss is probably a missed presence
+(Kim et al., CVPR 2022, arXiv:2206.03740). The authors' code treats labels exactly at the threshold differently in the
+loss and in the record, and changes known labels if all losses are 0; here exactly the largest unknown ones are
+selected.
 """
 
 from jaxtyping import Bool, Float
@@ -15,12 +16,12 @@ from partlabel.nn.heads import Head
 
 
 class LargeLoss(Correcting):
-    """Suspects the unknown labels whose absence costs most.
+    """Suspect the unknown labels with the largest cost as absent.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        share: Of all labels of a batch, the unit in which suspects are counted.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        share: Unit in which suspects are counted, as a share of all labels of a batch.
     """
 
     def __init__(self, backbone: nn.Module, head: Head, share: float) -> None:
@@ -30,5 +31,5 @@ class LargeLoss(Correcting):
     def suspects(
         self, logits: Float[Tensor, "batch class"], unknown: Bool[Tensor, "batch class"], times: float = 1.0
     ) -> Bool[Tensor, "batch class"]:
-        """`ceil(times * share * labels)` of them; their cost as absent labels is `-log(1 - p)`."""
+        """Select `ceil(times * share * labels)` labels by their cost as absent labels, `-log(1 - p)`."""
         return largest(softplus(logits), unknown, times * self.share * logits.shape[1])

@@ -1,4 +1,4 @@
-"""The asymmetric loss, on known labels and, if wanted, on unknown ones taken for absent."""
+"""Asymmetric loss on known labels and, optionally, on unknown ones assumed absent."""
 
 from typing import ClassVar
 
@@ -16,13 +16,13 @@ class ASL(Assuming):
     """Asymmetric loss (Ridnik et al., ICCV 2021, arXiv:2009.14119).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        gamma_present: How much easy present labels are played down.
-        gamma_absent: How much easy absent ones are.
-        margin: Probability below which an absent label no longer counts.
-        assumed_weight: How much an unknown label counts as absent: 0 not at all, 1 as its authors do it, for whom
-            what nobody saw is absent.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        gamma_present: Focusing exponent of present labels.
+        gamma_absent: Focusing exponent of absent labels.
+        margin: Probability below which an absent label costs nothing.
+        assumed_weight: Weight of an unknown label as absent: 0 leaves it out, 1 as the authors, who take unlabelled
+            classes as absent.
     """
 
     adds: ClassVar[str] = "easy absent labels count less"
@@ -40,5 +40,5 @@ class ASL(Assuming):
         self.assumed_weight = assumed_weight
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """All of them absent, as much as asked for."""
+        """Assume all labels absent with `assumed_weight`."""
         return absent(logits, self.assumed_weight)

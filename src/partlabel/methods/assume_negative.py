@@ -1,4 +1,4 @@
-"""Assume negative: the baseline of single-positive learning, where unknown is taken for absent."""
+"""Assume negative: the baseline of single-positive learning, which takes unknown labels as absent."""
 
 from typing import ClassVar
 
@@ -14,8 +14,8 @@ class AssumeNegative(AssumingFixed):
     """Assume negative, AN (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent"
@@ -24,5 +24,5 @@ class AssumeNegative(AssumingFixed):
         super().__init__(backbone, head, PartialBCE())
 
     def assume(self, labels: Labels) -> Targets:
-        """All of them absent."""
+        """Assume all labels absent."""
         return absent(labels)

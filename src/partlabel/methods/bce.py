@@ -1,4 +1,4 @@
-"""Masked BCE on any head: the baseline to report beside every method (BN-BCE of SR, ICCV 2023)."""
+"""Masked BCE on any head, the baseline to report beside every method (BN-BCE of SR, ICCV 2023)."""
 
 from typing import ClassVar
 
@@ -16,8 +16,8 @@ class BCE(Method):
     """Binary cross-entropy on the known labels (Wang et al., ICCV 2023, doi:10.1109/ICCV51070.2023.00155).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
     """
 
     default_head: ClassVar[str] = "average"
@@ -28,9 +28,9 @@ class BCE(Method):
         self.loss: Loss = PartialBCE()
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` on the known labels."""
+        """Compute `bce` on the known labels."""
         return Step({"bce": self.loss(self(batch.images), self.fixed_targets(batch.labels))})
 
     def fixed_targets(self, labels: Labels) -> Targets:
-        """The known labels."""
+        """Return the known labels."""
         return Targets.known(labels)

@@ -1,7 +1,8 @@
-"""CALDNR: unknown labels count as absent, until similar images say present, and less the more they resemble them.
+"""CALDNR: unknown labels are assumed absent, with less weight the more similar they are to known present ones.
 
-Pu et al., "Category-Adaptive Label Discovery and Noise Rejection for Multi-label Image Recognition with Partial
-Positive Labels", TMM 2024, arXiv:2211.07846. What was made of its many variants here: `docs/methods/caldnr.md`.
+Very similar ones become present. Pu et al., "Category-Adaptive Label Discovery and Noise Rejection for Multi-label
+Image Recognition with Partial Positive Labels", TMM 2024, arXiv:2211.07846. Which of its variants is built:
+`docs/methods/caldnr.md`.
 """
 
 from typing import ClassVar
@@ -26,17 +27,18 @@ from partlabel.transfer.prototypes import RunningMeans
 class CALDNR(Method):
     """Category-adaptive label discovery and noise rejection (Pu et al., TMM 2024, arXiv:2211.07846).
 
-    `L = BCE(known + discovered + assumed absent) + 0.05 L_con`; for tables of positives only, and for any other.
+    `L = BCE(known + discovered + assumed absent) + 0.05 L_con`; for tables with present labels only, and for all
+    others.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes; it must give a feature per class.
-        start_epoch: First epoch (from 0) that discovers and rejects.
-        threshold: Least mean similarity from which an unknown label counts as present, at first.
-        threshold_step: How much it falls per epoch from `start_epoch` on.
-        threshold_floor: Where it stops.
-        memory_size: Features remembered per class.
-        contrast_weight: Of the contrastive loss.
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute class features.
+        start_epoch: First epoch (from 0) with discovery and rejection.
+        threshold: Initial minimum of the mean similarity from which an unknown label counts as present.
+        threshold_step: Decrease of the threshold per epoch from `start_epoch` on.
+        threshold_floor: Minimum of the threshold.
+        memory_size: Number of features stored per class.
+        contrast_weight: Weight of the contrastive loss.
     """
 
     default_head: ClassVar[str] = "residual"
@@ -67,7 +69,7 @@ class CALDNR(Method):
         self.contrast_weight = contrast_weight
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` of known labels and `bce_assumed` of the others, a mean over both together; and `contrast`."""
+        """Compute `bce` of known and `bce_assumed` of the other labels, a mean over both together, and `contrast`."""
         out = self.outputs(batch.images)
         assert out.features is not None
         known = Targets.known(batch.labels)
@@ -93,18 +95,18 @@ class CALDNR(Method):
         return Step(terms, found)
 
     def _follow(self, similarity: Float[Tensor, "all class"], labels: Labels) -> None:
-        """Keep how similar present labels, and all the others, usually are, once there is something to resemble."""
+        """Update the average similarity of present labels, and of all others, once features are stored."""
         kinds = torch.stack([labels == PRESENT, labels != PRESENT], 2)
         self.usual.add(similarity[..., None], kinds & (self.memory.filled > 0)[:, None])
 
     def margin(self, progress: Progress) -> Float[Tensor, " class"]:
-        """`m_c = max(threshold, what is usual of present labels)`: from where on a label counts as present."""
+        """`m_c = max(threshold, average similarity of present labels)`, from which a label counts as present."""
         fallen = self.threshold - self.threshold_step * (progress.epoch - self.start_epoch)
         return self.usual.mean[:, 0, 0].clamp(min=max(fallen, self.threshold_floor))
 
     def rejection(
         self, similarity: Float[Tensor, "batch class"], margin: Float[Tensor, " class"]
     ) -> Float[Tensor, "batch class"]:
-        """`(s - l_c) / (m_c - l_c)` in [0, 1], `l_c` half way from what is usual of the others to the margin."""
+        """`(s - l_c) / (m_c - l_c)` in [0, 1], `l_c` half way from the average of other labels to the margin."""
         low = (self.usual.mean[:, 1, 0] + margin) / 2
         return ((similarity - low) / (margin - low).clamp(min=1e-6)).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""CSL: unknown labels count as absent, but for those that are likely present, by class or by image."""
+"""CSL: unknown labels are assumed absent, except those that are likely present by class or by image."""
 
 from typing import ClassVar
 
@@ -18,19 +18,19 @@ from partlabel.nn.heads import Head
 class CSL(Assuming):
     """Class-aware selective loss, P-ASL (Ben-Baruch et al., CVPR 2022, arXiv:2110.10955).
 
-    Of unknown labels are left out those of classes that the recogniser finds in most images, and the most probable of
-    each batch. How often it finds a class, the prior, its authors read off another model, trained on known labels
-    alone; here that is what this one does until `start`, and the prior is its mean prediction in the epoch before.
+    Unknown labels of classes that are predicted in most images, and the most probable ones of each batch, are left out.
+    The authors estimate how often a class is predicted, the prior, with another model that was trained on known labels
+    alone; here this model is trained that way until `start`, and the prior is its mean prediction in the epoch before.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        gamma_present: How much easy present labels are played down.
-        gamma_absent: How much easy absent ones are.
-        gamma_unknown: How much easy unknown ones are.
-        prior: Classes found more often than this are left out where unknown.
-        likely: Unknown labels left out per image of a batch, the most probable of all.
-        start: Share of the run after which unknown labels count.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        gamma_present: Focusing exponent of present labels.
+        gamma_absent: Focusing exponent of absent labels.
+        gamma_unknown: Focusing exponent of unknown labels.
+        prior: Prior above which unknown labels of a class are left out.
+        likely: Number of unknown labels left out per image of a batch, the most probable of all.
+        start: Share of the run after which unknown labels are used.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent, but for likely ones"
@@ -57,7 +57,7 @@ class CSL(Assuming):
         self.register_buffer("images", torch.zeros(()))
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """Absent, from `start` on, but for what is likely present."""
+        """Assume labels absent, from `start` on, except those that are likely present."""
         begins, p = round(self.start * progress.epochs), logits.sigmoid()
         if progress.epoch < begins:
             if progress.epoch == begins - 1:

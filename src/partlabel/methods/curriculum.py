@@ -1,4 +1,4 @@
-"""Curriculum labelling: in rounds, unknown labels that the last round was sure of are learned as if known."""
+"""Curriculum labelling: in rounds, confident predictions of the previous round are learned as labels."""
 
 from typing import ClassVar
 
@@ -19,15 +19,15 @@ from partlabel.transfer.label_store import ImageTable
 class Curriculum(Assuming):
     """Curriculum labelling by a threshold on scores (Durand et al., CVPR 2019, arXiv:1902.09720).
 
-    The run is divided into rounds of epochs. What the last epoch of a round scored is what the next one believes; it
-    goes on from the weights there are, and the scores are those that training saw. The paper predicts anew, and its
-    best criterion is the uncertainty of a Bayesian network, not the score.
+    The run is divided into rounds of epochs. Scores of the last epoch of a round become the labels of the next;
+    training continues from the current weights, and the scores are those computed in training. The paper predicts again
+    after each round, and its best criterion is the uncertainty of a Bayesian network, not the score.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        rounds: Of the run; the first learns from known labels alone.
-        threshold: Logit above which an unknown label is believed present, and below minus which absent.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        rounds: Number of rounds of the run; the first learns from known labels alone.
+        threshold: Logit above which an unknown label is taken as present, and below the negative of which as absent.
     """
 
     adds: ClassVar[str] = "in rounds, unknown labels that the last was sure of"
@@ -40,7 +40,7 @@ class Curriculum(Assuming):
         self.scores = ImageTable(head.num_classes, 0.0)
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """Present or absent, where the last round was sure."""
+        """Take labels as present or absent where the previous round was confident."""
         score = self.scores.read(batch.index)
         if (
             progress.epoch + 1
@@ -49,7 +49,7 @@ class Curriculum(Assuming):
         return self._believed(score)
 
     def fit_full_batch(self, problem: FullBatch) -> None:
-        """Fit in rounds, each to the end: the known labels, then these and what the last fit is sure of."""
+        """Fit in rounds, each to convergence: known labels, then these and confident predictions of the last fit."""
         known = Targets.known(problem.labels)
         problem.fit(self.head, known)
         for _ in range(self.rounds - 1):
@@ -61,5 +61,5 @@ class Curriculum(Assuming):
         return Targets((score > 0).float(), (score.abs() > self.threshold).float())
 
     def pseudo_labels(self, assumed: Targets) -> dict[str, Targets]:
-        """All of it."""
+        """Log all assumed labels."""
         return {"believed": assumed}

@@ -1,8 +1,8 @@
 """DSRB: SARB with a prototype of each class for each quarter of the image.
 
 Pu et al., "Dual-Perspective Semantic-Aware Representation Blending for Multi-Label Image Recognition with Partial
-Labels", Expert Systems with Applications 2024, arXiv:2205.13092. The published code does not run; what was made of it
-here: `docs/methods/dsrb.md`.
+Labels", Expert Systems with Applications 2024, arXiv:2205.13092. The published code does not run; how gaps were filled:
+`docs/methods/dsrb.md`.
 """
 
 from typing import ClassVar
@@ -29,13 +29,13 @@ class DSRB(Blending):
     `L = BCE(known) + BCE(instance blend) + BCE(prototype blend) + 0.05 L_con`
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes; it must give a feature and an attention map per class.
-        start_epoch: First epoch (from 0) that blends.
-        blends: Unknown labels of each image that are blended with a prototype.
-        memory_size: Features that a prototype is about the mean of.
-        contrast_weight: Of the contrastive loss.
-        ramp_epochs: Over which it comes in.
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute a feature and an attention map per class.
+        start_epoch: First epoch (from 0) with blending.
+        blends: Number of unknown labels of each image that are blended with a prototype.
+        memory_size: Approximate number of features that a prototype averages.
+        contrast_weight: Weight of the contrastive loss.
+        ramp_epochs: Epochs over which that weight rises from 0.
     """
 
     default_head: ClassVar[str] = "residual"
@@ -59,7 +59,7 @@ class DSRB(Blending):
     def remember(
         self, out: ClassOutput, features: Float[Tensor, "all class feature"], labels: Labels
     ) -> None:
-        """Move the mean of a class in a quarter, and in all of them, towards the features known to show it."""
+        """Update the means of each class, in its quarter and in all of them, with features known to show the class."""
         (quarter,) = distributed.all_gather_rows(self.quarters(out))
         kind = torch.arange(QUARTERS + 1, device=labels.device)
         lies = (quarter[..., None] == kind) | (kind == QUARTERS)
@@ -68,7 +68,7 @@ class DSRB(Blending):
     def stand_ins(
         self, out: ClassOutput, labels: Labels, progress: Progress, generator: torch.Generator
     ) -> tuple[Float[Tensor, "batch class feature"], Bool[Tensor, "batch class"]]:
-        """For each image and class the mean of another quarter, of all if that is empty; and some unknown labels."""
+        """Choose the mean of another quarter, or of all if that is empty, and some unknown labels of each image."""
         own = distributed.local_rows(out.logits)
         able = (labels == UNKNOWN) & (self.means.count[:, QUARTERS] > 0)
         where = feature_blending.drawn(able, self.blends, generator)[own]
@@ -79,7 +79,7 @@ class DSRB(Blending):
         return self.means.mean[classes, kind], where
 
     def quarters(self, out: ClassOutput) -> Int64[Tensor, "batch class"]:
-        """Where the attention of each class is strongest: above left, above right, below left, below right.
+        """Find the quarter of strongest attention per class: upper left, upper right, lower left, lower right.
 
         Raises:
             ValueError: The head has no attention.

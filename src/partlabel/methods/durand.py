@@ -1,4 +1,4 @@
-"""Durand's partial BCE: masked BCE whose images count the more, per label, the less of them is known."""
+"""Partial BCE of Durand et al.: labels of an image have more weight, the fewer of them are known."""
 
 from typing import ClassVar
 
@@ -10,16 +10,16 @@ from partlabel.nn.heads import Head
 
 
 class Durand(BCE):
-    """Partial BCE by the share known (Durand et al., CVPR 2019, arXiv:1902.09720).
+    """Partial BCE by the share of known labels (Durand et al., CVPR 2019, arXiv:1902.09720).
 
     `L = mean over images of g(q) / C * sum of its known labels' BCE`, `g(q) = slope q^gamma + offset`; with slope 1,
     offset 0 and gamma -1 partial BCE normalised per image.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        slope: Of g.
-        offset: Of g.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        slope: Slope of g.
+        offset: Offset of g.
         gamma: Exponent of g.
     """
 

@@ -1,8 +1,8 @@
-"""EM + APL: unknown labels are left undecided, until the surest of the absent ones become soft pseudo-labels.
+"""EM + APL: entropy of unknown labels is maximised, until the lowest-scored ones become soft absent pseudo-labels.
 
 Zhou et al., "Acknowledging the Unknown for Multi-Label Learning with Single Positive Labels", ECCV 2022. Their code
-scores all training images in a pass of its own after each epoch; here the scores are those that training saw in it, so
-no image is computed twice. What it stores as negative numbers among the labels is a table of its own.
+scores all training images in a separate pass after each epoch; here the scores are those computed in training, so that
+no image is computed twice. Their negative numbers among the labels are a table of its own here.
 """
 
 from typing import ClassVar
@@ -22,23 +22,23 @@ from partlabel.nn.heads import Head
 from partlabel.transfer.label_store import ImageTable
 
 NONE = -1.0
-"""In a table of probabilities: there is none."""
+"""Marks a cell of a table of probabilities without a value."""
 
 
 class EMAPL(Method):
     """Entropy maximisation and asymmetric pseudo-labels, EM + APL (Zhou et al., ECCV 2022, arXiv:2203.16219).
 
     `L = (sum BCE(known) - entropy_weight sum H(p) over unknown + absent_weight sum BCE(soft absent)) / labels`. At the
-    begin of each of the E epochs after `start`, of every class the `share / E` of its unknown labels that scored lowest
-    get what they scored as their target.
+    start of each of the E epochs after `start`, the `share / E` unknown labels of every class with the lowest scores
+    get their score as target.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        entropy_weight: The paper's alpha: 0.2 on VOC, 0.1 on COCO and NUS-WIDE, 0.01 on CUB.
-        absent_weight: The paper's beta: 0.02 on VOC, 0.9 on COCO, 0.2 on NUS-WIDE, 0.4 on CUB.
-        share: Of the unknown labels, how many have a pseudo-label at last.
-        start: Share of the run after which they begin; 1 never, which is EM.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        entropy_weight: Alpha of the paper: 0.2 on VOC, 0.1 on COCO and NUS-WIDE, 0.01 on CUB.
+        absent_weight: Beta of the paper: 0.02 on VOC, 0.9 on COCO, 0.2 on NUS-WIDE, 0.4 on CUB.
+        share: Share of the unknown labels that have a pseudo-label at the end.
+        start: Share of the run after which pseudo-labels begin; 1 never, which is EM.
     """
 
     default_head: ClassVar[str] = "average"
@@ -64,7 +64,7 @@ class EMAPL(Method):
         self.absent = ImageTable(head.num_classes, NONE)
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` of known labels, `entropy` of undecided ones, which is negative, and `absent` of pseudo-labels."""
+        """Compute `bce` of known labels, the negative `entropy` of undecided ones, and `absent` of pseudo-labels."""
         begins = round(self.start * progress.epochs)
         if progress.batch == 0 and begins <= progress.epoch:
             self.select(self.share / max(progress.epochs - begins, 1))
@@ -84,7 +84,7 @@ class EMAPL(Method):
 
     @torch.no_grad()
     def select(self, share: float) -> None:
-        """Give of every class this share of its unknown labels, the lowest that have none yet, a pseudo-label."""
+        """Give a share of the unknown labels of every class, the lowest without one yet, a pseudo-label."""
         scores = self.scores.cells
         if len(scores) == 0:
             return

@@ -1,4 +1,4 @@
-"""EPR: of unknown labels it is known only how many are present in an image on average."""
+"""EPR: the number of predicted classes per image is regularised towards a known average."""
 
 import warnings
 from typing import ClassVar
@@ -16,7 +16,7 @@ from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
 
 MANY = 100
-"""Known labels from which on it is no chance that none is absent."""
+"""Number of known labels from which on the lack of absent ones is no coincidence."""
 
 
 class EPR(Method):
@@ -25,10 +25,10 @@ class EPR(Method):
     `L = sum BCE(known) / labels + ((mean over images of sum p) - k)^2 / C^2`
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        positives: k, the present classes of an image on average: 1.5 on VOC, 2.9 on COCO, 1.9 on NUS-WIDE, 31.4 on
-            CUB. None: as the known labels say, which is right only where labels are hidden whatever they are.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        positives: k, the average number of present classes per image: 1.5 on VOC, 2.9 on COCO, 1.9 on NUS-WIDE, 31.4 on
+            CUB. None estimates it from the known labels, which is correct only where labels are missing at random.
     """
 
     default_head: ClassVar[str] = "average"
@@ -40,7 +40,7 @@ class EPR(Method):
         self.expected = ExpectedPositives(head.num_classes, positives)
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` of known labels, and `expected`."""
+        """Compute `bce` of known labels, and `expected`."""
         logits = self(batch.images).float()
         self.expected.see(batch.labels)
         count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
@@ -49,11 +49,11 @@ class EPR(Method):
 
 
 class ExpectedPositives(nn.Module):
-    """How far the number of classes found per image is from that expected: `((mean_b sum_c p_bc) - k)^2 / C^2`.
+    """`((mean_b sum_c p_bc) - k)^2 / C^2`: deviation of the number of predicted classes per image from its expectation.
 
     Args:
         num_classes: C.
-        positives: k; None for what the known labels seen so far say.
+        positives: k; None estimates it from the known labels seen so far.
     """
 
     present: Int64[Tensor, " class"]
@@ -71,10 +71,10 @@ class ExpectedPositives(nn.Module):
         self.known += distributed.all_reduce_sum((labels != UNKNOWN).sum(0))
 
     def number(self) -> float | None:
-        """k, or None where nothing is known yet.
+        """Return k, or None where no label is known yet.
 
-        It is the sum over classes of the share of known labels that are present; a class counts as if one more of its
-        labels were known, which is as likely present as those of all classes.
+        It is the sum over classes of the share of known labels that are present. Each class is smoothed by one extra
+        label, present with the share over all classes.
         """
         if self.positives is not None:
             return self.positives
@@ -91,7 +91,7 @@ class ExpectedPositives(nn.Module):
         return float(((present + overall) / (known + 1)).sum())
 
     def excess(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
-        """How many classes more than k are found per image, over all processes; 0 where k is not known."""
+        """Compute the number of predicted classes per image minus k, over all processes; 0 where k is unknown."""
         number = self.number()
         if number is None:
             return p.sum() * 0
@@ -101,5 +101,5 @@ class ExpectedPositives(nn.Module):
         )
 
     def forward(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
-        """The penalty of these probabilities."""
+        """Compute the penalty of some probabilities."""
         return (self.excess(p) / p.shape[1]).square()

@@ -1,4 +1,4 @@
-"""Hill: unknown labels count as absent, by a loss that lets go of those that look present."""
+"""Hill: unknown labels are assumed absent, under a loss with a vanishing gradient for those that look present."""
 
 from typing import ClassVar
 
@@ -16,11 +16,11 @@ class Hill(Assuming):
     """Hill loss (Zhang et al., 2021, arXiv:2112.07368).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        margin: How much more logit a present label needs.
-        gamma: How much easy present labels are played down.
-        crest: The paper's lambda: an absent label costs `(crest - p) p^2`.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        margin: Margin in logits that a present label needs.
+        gamma: Focusing exponent of present labels.
+        crest: Lambda of the paper: an absent label costs `(crest - p) p^2`.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent, less so those that look present"
@@ -31,5 +31,5 @@ class Hill(Assuming):
         super().__init__(backbone, head, hill.Hill(margin, gamma, crest))
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """All of them absent."""
+        """Assume all labels absent."""
         return absent(logits)

@@ -1,7 +1,7 @@
-"""HST: SST with prototypes for its memory, and thresholds that known labels teach.
+"""HST: SST with prototypes in place of its memory, and thresholds that are learned from known labels.
 
 Chen et al., "Heterogeneous Semantic Transfer for Multi-label Recognition with Partial Labels", IJCV 2024,
-arXiv:2205.11131. What they leave open or get wrong, and what is done here: `docs/methods/hst.md`.
+arXiv:2205.11131. Gaps and errors of the paper, and how they are handled: `docs/methods/hst.md`.
 """
 
 from typing import ClassVar
@@ -31,25 +31,25 @@ class HST(Method):
     + 0.1 (L_threshold intra + L_threshold cross)`
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes; it must give a feature per class.
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) that trains on pseudo-labels.
-        intra_threshold: Mean co-occurrence from which an unknown label counts as present, before it is learned.
-        cross_threshold: Mean similarity to the prototypes from which it does, before it is learned.
-        pace: Of the thresholds, as a multiple of the learning rate.
-        sharpness: Odds of a label grow by this for a score of one above the threshold, in what teaches thresholds.
-        threshold_weight: Of the losses that teach them.
-        prototype_weight: Of the loss that draws features to the prototypes of what they show.
-        prototypes: Per class.
-        every: Epochs after which prototypes are found anew.
-        memory_size: Features remembered per class, which the prototypes are the centres of.
-        pair_weight: Of the co-occurrence loss.
-        contrast_weight: Of the contrastive loss.
-        ramp_epochs: Over which the last two come in.
+        intra_threshold: Initial mean co-occurrence from which an unknown label counts as present.
+        cross_threshold: Initial mean similarity to the prototypes from which it does.
+        pace: Learning rate of the thresholds, as a multiple of the learning rate.
+        sharpness: Slope of the sigmoid that the thresholds are learned with.
+        threshold_weight: Weight of the losses of the thresholds.
+        prototype_weight: Weight of the loss that pulls features to the prototypes of present classes.
+        prototypes: Number of prototypes per class.
+        every: Epochs between updates of the prototypes.
+        memory_size: Number of features stored per class, which the prototypes cluster.
+        pair_weight: Weight of the co-occurrence loss.
+        contrast_weight: Weight of the contrastive loss.
+        ramp_epochs: Epochs over which the last two weights rise from 0.
         pair_dim: Length of a class's feature in the pair head.
         pair_hidden_dim: Width of the pair head.
-        pair_block: Pairs computed at a time: bounds the memory.
-        unknown_pairs_are_absent: Teach the pair head that pairs nobody knows do not co-occur (the authors' code).
+        pair_block: Number of pairs computed at a time; bounds the memory.
+        unknown_pairs_are_absent: Train the pair head with unknown pairs as absent (the authors' code).
     """
 
     default_head: ClassVar[str] = "residual"
@@ -102,14 +102,14 @@ class HST(Method):
 
     @property
     def thresholds(self) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """From where on intra-image and cross-image votes count."""
+        """Return the thresholds of intra-image and cross-image scores."""
         intra, cross = (
             start + self.pace * moved for start, moved in zip(self.start, self.moved, strict=True)
         )
         return intra, cross
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce`, `cooccurrence`, `contrast`; from `start_epoch` on also the terms of `transfer`."""
+        """Compute `bce`, `cooccurrence`, `contrast`; from `start_epoch` on also the terms of `transfer`."""
         out = self.outputs(batch.images)
         assert out.features is not None
         pair_logits, ramp = self.pairs(out.features), progress.ramp(self.ramp_epochs)
@@ -133,7 +133,7 @@ class HST(Method):
     def transfer(
         self, out: ClassOutput, together: Float[Tensor, "batch pair"], labels: Labels
     ) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Targets]]:
-        """Terms by both kinds of pseudo-labels, of the thresholds and of the prototypes; and the pseudo-labels."""
+        """Compute the terms of pseudo-labels, thresholds and prototypes, and the pseudo-labels."""
         assert out.features is not None
         known = Targets.known(labels)
         similarity = self.prototypes.similarity(out.features)
@@ -158,13 +158,13 @@ class HST(Method):
         known: Targets,
         said: Bool[Tensor, "batch class"],
     ) -> Float[Tensor, ""]:
-        """BCE of `sharpness (score - threshold)` on known labels: at the threshold present and absent balance.
+        """Compute BCE of `sharpness (score - threshold)` on known labels: present and absent balance at the threshold.
 
         Args:
-            score: Of a kind of vote; it does not learn from this.
-            threshold: What does.
-            known: The known labels.
-            said: Where there was anything to vote by.
+            score: Scores of one kind of evidence; they get no gradient.
+            threshold: The threshold, which gets one.
+            known: Targets of the known labels.
+            said: Labels with evidence.
         """
         return self.bce(
             self.sharpness * (score - threshold), Targets(known.value, known.weight * said.float())

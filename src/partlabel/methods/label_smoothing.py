@@ -1,4 +1,4 @@
-"""Label smoothing over assumed negatives: nothing is quite sure, so what is assumed wrongly pushes less."""
+"""Label smoothing over assumed negatives: less extreme targets give wrong assumptions smaller gradients."""
 
 from typing import ClassVar
 
@@ -15,9 +15,9 @@ class LabelSmoothing(AssumingFixed):
     """Assume negative with label smoothing, AN-LS (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        smoothing: What a present label is short of 1 and an absent one above 0.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        smoothing: Distance of the targets from 1 and 0.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent, and no label as sure"
@@ -27,11 +27,11 @@ class LabelSmoothing(AssumingFixed):
         self.smoothing = smoothing
 
     def known(self, labels: Labels) -> Targets:
-        """Known labels, smoothed."""
+        """Smooth the known labels."""
         hard = Targets.known(labels)
         return Targets(self.smoothing + (1 - 2 * self.smoothing) * hard.value, hard.weight)
 
     def assume(self, labels: Labels) -> Targets:
-        """All of them nearly absent."""
+        """Assume all labels absent, smoothed."""
         value = torch.full_like(labels, self.smoothing, dtype=torch.float32)
         return Targets(value, torch.ones_like(value))

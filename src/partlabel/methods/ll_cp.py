@@ -1,4 +1,4 @@
-"""LL-Cp: of the unknown labels taken for absent, those that cost most are present, from then on."""
+"""LL-Cp: of the unknown labels assumed absent, those with the largest loss become present permanently."""
 
 from typing import ClassVar
 
@@ -19,9 +19,9 @@ class LLCp(LargeLoss):
     """Large-loss correction, permanent, LL-Cp (Kim et al., CVPR 2022, arXiv:2206.03740).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        share: Of all labels of a batch, how many are corrected in each step after the first epoch.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        share: Share of all labels of a batch that are corrected in each step after the first epoch.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent; the most costly as present, for good"
@@ -32,7 +32,7 @@ class LLCp(LargeLoss):
         self.corrected = ImageTable(head.num_classes, 0, torch.int8)
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """Absent, but for those corrected before and the suspects of this step, which are present."""
+        """Assume labels absent, except those corrected before and the suspects of this step, which are present."""
         before = self.corrected.read(batch.index) == 1
         present = before
         if progress.epoch > 0:

@@ -1,4 +1,4 @@
-"""LL-Ct: of the unknown labels taken for absent, those that cost most are present, for this step."""
+"""LL-Ct: of the unknown labels assumed absent, those with the largest loss are present in this step."""
 
 from typing import ClassVar
 
@@ -17,9 +17,9 @@ class LLCt(LargeLoss):
     """Large-loss correction, temporary, LL-Ct (Kim et al., CVPR 2022, arXiv:2206.03740).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        share: Of all labels of a batch, how many are corrected more each epoch; none in the first.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        share: Increase per epoch of the share of all labels of a batch that are corrected; 0 in the first epoch.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent; the most costly as present, for the step"
@@ -28,6 +28,6 @@ class LLCt(LargeLoss):
         super().__init__(backbone, head, share)
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """Absent, but for the suspects, which are present."""
+        """Assume labels absent, except the suspects, which are present."""
         suspects = self.suspects(logits, batch.labels == UNKNOWN, float(progress.epoch))
         return Targets(suspects.float(), torch.ones_like(logits))

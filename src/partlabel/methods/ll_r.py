@@ -1,4 +1,4 @@
-"""LL-R: of the unknown labels taken for absent, those that cost most are left out."""
+"""LL-R: of the unknown labels assumed absent, those with the largest loss are left out."""
 
 from typing import ClassVar
 
@@ -17,9 +17,9 @@ class LLR(LargeLoss):
     """Large-loss rejection, LL-R (Kim et al., CVPR 2022, arXiv:2206.03740).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        share: Of all labels of a batch, how many are left out more each epoch; none in the first.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        share: Increase per epoch of the share of all labels of a batch that are left out; 0 in the first epoch.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent; the most costly are left out"
@@ -28,10 +28,10 @@ class LLR(LargeLoss):
         super().__init__(backbone, head, share)
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """Absent, but for the suspects, of which nothing is said."""
+        """Assume labels absent, except the suspects, which stay unknown."""
         suspects = self.suspects(logits, batch.labels == UNKNOWN, float(progress.epoch))
         return Targets(torch.zeros_like(logits), (~suspects).float())
 
     def pseudo_labels(self, assumed: Targets) -> dict[str, Targets]:
-        """None: nothing is taken for present."""
+        """Log nothing: no label is assumed present."""
         return {}

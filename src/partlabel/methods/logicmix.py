@@ -1,7 +1,7 @@
-"""LogicMix: images averaged, labels joined by a logical or, before another method sees them.
+"""LogicMix: averages images and joins their labels by a logical or, before another method.
 
 Chong et al., "LogicMix: Sample Mixing Data Augmentation for Multi-Label Image Classification with Partial Labels",
-2024, arXiv:2405.15860. What is composed with what, and how: `docs/methods/logicmix.md`.
+2024, arXiv:2405.15860. Which methods it combines with, and how: `docs/methods/logicmix.md`.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,24 +23,26 @@ from partlabel.transfer.feature_bank import ImageMemory
 from partlabel.transfer.label_store import ImageTable
 
 OF_SINGLE_IMAGES = (ImageTable, ImageMemory, ExpectedPositives, CSL)
-"""What holds of the images of the table alone, methods and parts of them: their rows, how many classes one shows, what
-share of them shows a class."""
+"""Methods and parts with state of single images, which mixtures would break.
+
+The state is of table rows, of the number of classes per image, or of the share of images that show a class.
+"""
 
 
 class LogicMix(Method):
     """LogicMix before another method (Chong et al., 2024, arXiv:2405.15860).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        inner: What learns from the mixtures: a method's name, or a dotted path.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        inner: Method that learns from the mixtures: a name or a dotted path.
         inner_args: Its options, by name.
-        probability: That an image is mixed.
-        most: Images that are mixed: from two to so many.
+        probability: Probability that an image is mixed.
+        most: Maximum number of images in a mixture; at least 2.
 
     Raises:
-        ValueError: `most` makes no mixture, or the other method keeps something of every image, or counts on how many
-            classes one shows or how many show a class.
+        ValueError: `most` is below 2, or the inner method keeps state of single images, or depends on the number of
+            classes per image or of images per class.
     """
 
     default_head: ClassVar[str] = "residual"
@@ -75,25 +77,25 @@ class LogicMix(Method):
 
     @property
     def backbone(self) -> nn.Module:  # type: ignore[override]
-        """The inner method's."""
+        """Backbone of the inner method."""
         return self.inner.backbone
 
     @property
     def head(self) -> Head:  # type: ignore[override]
-        """The inner method's."""
+        """Head of the inner method."""
         return self.inner.head
 
     @property
     def parameter_groups(self) -> Callable[[float, float], Iterable[dict[str, Any]]]:
-        """The inner method's; an AttributeError, as of any method, where it has none."""
+        """Parameter groups of the inner method; AttributeError where it has none."""
         return self.inner.parameter_groups  # type: ignore[return-value]
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """The terms of the inner method; not its pseudo-labels, of mixtures, of which no table knows the truth."""
+        """Compute the terms of the inner method, without its pseudo-labels: mixtures have no ground truth."""
         return Step(self.inner.step(self.mixed(batch, progress), progress).terms)
 
     def mixed(self, batch: Batch, progress: Progress) -> Batch:
-        """The batch, some of its images averaged with others, and what is known of the mixtures."""
+        """Average some images of the batch with others, and combine their labels."""
         (labels,) = distributed.all_gather_rows(batch.labels)
         generator = progress.generator(labels.device)
         partner = image_mixing.partners(len(labels), self.most, generator)
@@ -102,7 +104,7 @@ class LogicMix(Method):
         return batch._replace(images=image_mixing.mix(batch.images, partner, share), labels=known)
 
     def shares(self, rows: int, generator: torch.Generator) -> Float[Tensor, "mixed row"]:
-        """How much each image is of a mixture: all of it, or as much as the others."""
+        """Draw the share of each image in a mixture: 1, or equal shares."""
         device = generator.device
         many = torch.randint(2, self.most + 1, (rows,), generator=generator, device=device)
         alone = torch.rand(rows, generator=generator, device=device) >= self.probability
@@ -110,21 +112,21 @@ class LogicMix(Method):
         return (torch.arange(self.most, device=device)[:, None] < many) / many
 
     def predicts_with(self) -> tuple[str, ...]:
-        """What the inner method needs."""
+        """Name what the inner method needs."""
         return tuple(f"inner.{name}" for name in self.inner.predicts_with())
 
     def outputs(self, images: Float[Tensor, "batch *shape"]) -> ClassOutput:
-        """The inner method's."""
+        """Compute the outputs of the inner method."""
         return self.inner.outputs(images)
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
-        """The inner method's."""
+        """Compute the logits of the inner method."""
         return self.inner(images)
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
-        """The inner method's."""
+        """Validate the inner method."""
         return self.inner.validate(batch)
 
     def end_validation(self) -> Float[Tensor, "image class"] | None:
-        """The inner method's."""
+        """End the validation of the inner method."""
         return self.inner.end_validation()

@@ -1,7 +1,7 @@
-"""MixUp-PME: two images mixed, an unknown label of the second counting as one half.
+"""MixUp-PME: mixes two images; an unknown label of the second counts as one half.
 
 Dong, Wang, Voiculescu, "Revisiting Vicinal Risk Minimization for Partially Supervised Multi-Label Classification Under
-Data Scarcity", CVPR workshops 2022, arXiv:2204.08954 (PME: the principle of maximum entropy). Its page is
+Data Scarcity", CVPR workshops 2022, arXiv:2204.08954 (PME: the principle of maximum entropy). Departures:
 `docs/methods/mixup_pme.md`.
 """
 
@@ -25,9 +25,9 @@ class MixUpPME(Method):
     `L = BCE(kept x + (1 - kept) x', kept y + (1 - kept) y')` where y is known, `y' = 1/2` where it is not.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        least: Share of an image that is kept, at least; uniform from there to 1, for each image.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        least: Minimum share of the first image; shares are uniform from there to 1, per image.
     """
 
     default_head: ClassVar[str] = "average"
@@ -41,7 +41,7 @@ class MixUpPME(Method):
         self.least = least
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` of mixtures."""
+        """Compute `bce` of mixtures."""
         (labels,) = distributed.all_gather_rows(batch.labels)
         generator = progress.generator(labels.device)
         partner = image_mixing.partners(len(labels), 2, generator)

@@ -1,7 +1,7 @@
 """ROLE: a table of estimated labels and the recogniser teach each other, both under EPR.
 
-The authors make the table a parameter of Adam at ten times the rate, whose moments of a row that comes once an epoch
-are those of all the steps between. Here its own gradient moves it, when its image comes: see `estimate`.
+The authors make the table a parameter of Adam at ten times the rate; its moments mix the steps between two visits of a
+row, which are an epoch apart. Here the table moves by its own gradient whenever its image is in the batch (`estimate`).
 """
 
 from typing import ClassVar
@@ -25,14 +25,14 @@ class ROLE(Method):
     """Regularised online label estimation, ROLE (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     `L = (sum BCE(known) + 1/2 sum CE(q, p) over unknown) / labels + 1/2 EPR(p)`, and likewise of q, the table, with p
-    for its target. Known labels stand in the table as they are, where the authors begin at 0.995 and fit them.
+    as its target. Known labels are constants of the table; the authors initialise them at 0.995 and fit them.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        positives: Present classes of an image on average: 1.5 on VOC, 2.9 on COCO, 1.9 on NUS-WIDE, 31.4 on CUB.
-            None: as the known labels say, which is right only where labels are hidden whatever they are.
-        rate: Of the table: a logit of it moves by this times the difference of p and q, each time its image comes.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        positives: Average number of present classes per image: 1.5 on VOC, 2.9 on COCO, 1.9 on NUS-WIDE, 31.4 on CUB.
+            None estimates it from the known labels, which is correct only where labels are missing at random.
+        rate: Learning rate of the table: a logit moves by `rate (p - q)` whenever its image is in the batch.
     """
 
     default_head: ClassVar[str] = "average"
@@ -49,7 +49,7 @@ class ROLE(Method):
         self.estimates = ImageTable(head.num_classes, 0.0)
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` of known labels, `estimated` of the others, and `expected`."""
+        """Compute `bce` of known labels, `estimated` of the others, and `expected`."""
         logits = self(batch.images).float()
         self.expected.see(batch.labels)
         before = self.estimates.read(batch.index)
@@ -70,7 +70,7 @@ class ROLE(Method):
     def estimate(
         self, p: Float[Tensor, "batch class"], logits: Float[Tensor, "batch class"], labels: Labels
     ) -> Float[Tensor, "batch class"]:
-        """The table's logits a step further: `z - rate ((q - p) + 2 (mean_b sum_c q - k) / C q (1 - q))`.
+        """Move the table's logits one step: `z - rate ((q - p) + 2 (mean_b sum_c q - k) / C q (1 - q))`.
 
         In brackets is the gradient of `sum CE(p, q) + B C EPR(q)`.
         """

@@ -1,9 +1,9 @@
-"""SR: the places that speak loudest for a class count more, and one view of an image teaches another.
+"""SR: places with high scores have more weight in the logit, and one view of an image teaches another.
 
 Wang, Wan, Xiang and Zeng, "Saliency Regularization for Self-Training with Partial Annotations", ICCV 2023. The saliency
-is part of the logit, in training and prediction (equation 5), and needs a head that scores places. The consistency of
-two views is FixMatch's (equations 8 and 11); as a batch holds one view of each image, or what frozen stages made of it,
-the other is made of that. What that comes to is in `docs/methods/saliency.md`.
+is part of the logit, in training and inference (equation 5), and needs a head that scores places. The consistency of
+two views is FixMatch's (equations 8 and 11). A batch holds one view of each image, or the cached output of frozen
+stages, so the second view is made from that: `docs/methods/saliency.md`.
 """
 
 from typing import ClassVar
@@ -31,17 +31,18 @@ class Saliency(Method):
     `a_c + share * mean of the highest scores of c at any place`, a_c the head's.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes; it must give class maps.
-        share: The paper's alpha; 0 leaves the saliency out.
-        places: The paper's k: how many of the highest scores; all there are, if fewer.
-        threshold: The paper's tau: how probable presence or absence has to be for an unknown label to count as that.
-        consistency: Weight of the second term (the paper's 1); 0 leaves it out, and the second view with it.
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute class maps.
+        share: Alpha of the paper; 0 leaves the saliency out.
+        places: k of the paper: number of highest scores; all places, if there are fewer.
+        threshold: Tau of the paper: minimum probability of presence or absence for an unknown label to get a
+            pseudo-label.
+        consistency: Weight of the second term (paper: 1); 0 leaves it out, with the second view.
         erased: Side of the square erased from the second view, as a share of the view's sides.
-        start_epoch: First epoch (from 0) with the second term; the paper's is 0.
+        start_epoch: First epoch (from 0) with the second term (paper: 0).
 
     Raises:
-        ValueError: The head gives no class maps; the message names heads that do.
+        ValueError: The head has no class maps; the message names heads that do.
     """
 
     default_head: ClassVar[str] = "average"
@@ -78,7 +79,7 @@ class Saliency(Method):
         self.start_epoch = start_epoch
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce` of known labels, and from `start_epoch` on `consistency` of pseudo-labels, logged as `consistent`."""
+        """Compute `bce`, and from `start_epoch` on `consistency` of pseudo-labels, logged as `consistent`."""
         if self.consistency == 0 or progress.epoch < self.start_epoch:
             return Step({"bce": self.loss(self(batch.images), Targets.known(batch.labels))})
         logits = self(torch.cat([batch.images, self.second_view(batch, progress)]))
@@ -92,10 +93,10 @@ class Saliency(Method):
         return Step(terms, {"consistent": pseudo})
 
     def second_view(self, batch: Batch, progress: Progress) -> Views:
-        """What the batch holds, mirrored, less a square.
+        """Mirror the batch and erase a square.
 
         Raises:
-            ValueError: It holds outputs of a stem that are no maps.
+            ValueError: The batch holds stem outputs that are no maps.
         """
         if not getattr(self.backbone, "takes_maps", True):
             raise ValueError(
@@ -108,7 +109,7 @@ class Saliency(Method):
         return erase(batch.images.flip(3), corner[distributed.local_rows(batch.labels)], self.erased)
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
-        """Logits: the head's, and a share of the saliency."""
+        """Compute logits: the head's, plus a share of the saliency."""
         feature_map = self.backbone(images)
         logits = self.head(feature_map).logits
         return logits + self.share * mean_of_highest(self.head.class_maps(feature_map), self.places)
@@ -121,12 +122,12 @@ def mean_of_highest(maps: ClassMaps, places: int) -> Float[Tensor, "batch class"
 
 
 def erase(views: Views, corner: Float[Tensor, "batch 2"], share: float) -> Views:
-    """Each image or map with a square of its own set to its mean, channel by channel.
+    """Set a square of each image or map to its mean, per channel.
 
     Args:
-        views: What is erased from.
-        corner: Where the squares begin, from 0 for top or left to 1 for as far as they fit.
-        share: Their sides, as a share of the views'; of a view of one place nothing is left out.
+        views: Images or maps.
+        corner: Corner of the square, from 0 for top or left to 1 for the last position where it fits.
+        share: Side of the square as a share of the view's; a view of one place keeps it.
     """
     rows, columns = (
         stretch(side, first, round(share * side))
@@ -137,7 +138,7 @@ def erase(views: Views, corner: Float[Tensor, "batch 2"], share: float) -> Views
 
 
 def stretch(side: int, first: Float[Tensor, " batch"], length: int) -> Bool[Tensor, "batch side"]:
-    """Whether a place lies in the stretch of this length that begins so far along the side."""
+    """Test whether places lie in an interval of a given length and start."""
     begin = (first * (side - length + 1)).floor()[:, None]
     place = torch.arange(side, device=first.device)
     return (begin <= place) & (place < begin + length)

@@ -1,7 +1,7 @@
-"""SARB: features blended with those of another image, or with a prototype, give unknown labels a known answer.
+"""SARB: features blended with those of another image, or with a prototype, give unknown labels a known target.
 
 Pu et al., "Semantic-Aware Representation Blending for Multi-Label Image Recognition with Partial Labels", AAAI 2022,
-arXiv:2203.02172. What they leave open or get wrong, and what is done here: `docs/methods/sarb.md`.
+arXiv:2203.02172. Gaps and errors of the paper, and how they are handled: `docs/methods/sarb.md`.
 """
 
 from typing import ClassVar
@@ -27,15 +27,15 @@ class SARB(Blending):
     `L = BCE(known) + BCE(instance blend) + BCE(prototype blend) + 0.05 L_con`
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes; it must give a feature per class.
-        start_epoch: First epoch (from 0) that blends.
-        blends: Unknown labels of each image that are blended with a prototype.
-        prototypes: Per class.
-        every: Epochs after which prototypes are found anew.
-        memory_size: Features remembered per class, which the prototypes are the centres of.
-        contrast_weight: Of the contrastive loss.
-        ramp_epochs: Over which it comes in.
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute class features.
+        start_epoch: First epoch (from 0) with blending.
+        blends: Number of unknown labels of each image that are blended with a prototype.
+        prototypes: Number of prototypes per class.
+        every: Epochs between updates of the prototypes.
+        memory_size: Number of features stored per class, which the prototypes cluster.
+        contrast_weight: Weight of the contrastive loss.
+        ramp_epochs: Epochs over which that weight rises from 0.
     """
 
     default_head: ClassVar[str] = "residual"
@@ -63,13 +63,13 @@ class SARB(Blending):
     def remember(
         self, out: ClassOutput, features: Float[Tensor, "all class feature"], labels: Labels
     ) -> None:
-        """Keep the features known to show their class."""
+        """Store the features known to show their class."""
         self.memory.add(features, labels)
 
     def stand_ins(
         self, out: ClassOutput, labels: Labels, progress: Progress, generator: torch.Generator
     ) -> tuple[Float[Tensor, "class feature"], Bool[Tensor, "batch class"]]:
-        """The prototype of one number, the same for all classes, and some unknown labels of each image."""
+        """Choose one prototype number for all classes, and some unknown labels of each image."""
         self.prototypes.refresh(self.memory, progress.opens(self.every, self.start_epoch), generator)
         able = (labels == UNKNOWN) & (self.prototypes.filled > 0)
         where = feature_blending.drawn(able, self.blends, generator)[distributed.local_rows(out.logits)]

@@ -1,20 +1,21 @@
-"""SoftSST: SST's cross-image transfer as calibrated votes, in training and in prediction.
+"""SoftSST: SST's cross-image transfer as calibrated soft evidence, in training and in prediction.
 
 Our departure from SST (Chen et al., AAAI 2022, arXiv:2112.10941), for collections of a few thousand photos on a small
-frozen backbone, where its thresholds on mean cosines fire always or never (docs/log.md):
+frozen backbone, where SST's thresholds on mean cosines are exceeded always or never (docs/log.md):
 
-- beside the head, a few copies of it learn, each from all images but a share of them; a label that a copy did not see
-  is judged by it. So there are as many judgements of known labels as there are known labels, and none is hindsight;
-- the vote is the log-likelihood ratio of the images known to show a class against those known to lack it, by a sharp
-  kernel, so that the nearest decide; a mean cosine to all of them says little;
-- what a vote is worth, in log-odds, is what explains those judged labels best, so there is no threshold; and nothing
-  where it does not rank them better by more than chance;
-- pseudo-labels are soft and go both ways: the odds of the copies' mean, times the vote's. A recogniser taught by its
-  present self would learn nothing;
-- the vote counts in prediction too: pseudo-labels teach at most what a full table would, and the memory adds to that.
+- besides the head, several copies of it are trained, each without one fold of the images, so that every known label is
+  scored by a copy that was not trained on it (out-of-fold);
+- the evidence is the log-likelihood ratio of the stored images that show a class against those that lack it, under a
+  sharp kernel, so that the nearest images dominate; the mean cosine to all of them carries little information;
+- the weight of the evidence, in log-odds, is the one that best explains those out-of-fold labels, without a threshold;
+  it is 0 where the evidence does not improve their ranking by more than chance;
+- pseudo-labels are soft and of either sign: the log-odds of the copies' mean plus the evidence. A recogniser taught by
+  its own current predictions has no gradient;
+- the evidence is added in prediction too: pseudo-labels teach at most what a full table would, and the memory adds to
+  that.
 
-The intra-image half, known labels voting for the unknown ones of the same image, is `completion.py`: it works where
-labels of the image are known, which is when a table is filled.
+The intra-image half, where known labels inform unknown ones of the same image, is `posthoc/label_completion.py`: it
+needs images with known labels, so it is applied when a table is filled.
 """
 
 import copy
@@ -38,21 +39,21 @@ from partlabel.transfer import pseudo_labels
 from partlabel.transfer.feature_bank import ImageMemory
 
 WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""What a vote may be worth: its spread over images, in spreads of the head's logit."""
+"""Candidate weights of the evidence: its standard deviation over images, in standard deviations of the head's logit."""
 LIMIT = 4.0
-"""Spreads beyond which evidence is no stronger: where a neighbour is missing its logarithm has no bound."""
+"""Standard deviations at which evidence is clipped: without a neighbour of one kind its logarithm is unbounded."""
 JUDGED = 2**21
-"""Cells of an epoch that the worth of a vote is read off, at most: more take minutes and gigabytes."""
+"""Maximum number of cells of an epoch that the weight is estimated from: more take minutes and gigabytes."""
 
 
 FEWEST = 5
-"""Known present labels of a class, for its AP to take part in a decision."""
+"""Minimum number of known present labels of a class for its AP to take part in a decision."""
 MAPS_AT_ONCE = 1024
-"""Images compared with the memory at once in a full-batch fit."""
+"""Images compared with the memory at a time in a full-batch fit."""
 
 
 class _Judged(NamedTuple):
-    """Known labels of a batch as those saw them who had not learned them, and all copies' logits summed over it."""
+    """Known labels of a batch with their out-of-fold scores, and the sum of each copy's logits over the batch."""
 
     logits: Float[Tensor, "batch class"]
     evidence: Float[Tensor, "batch class"]
@@ -62,23 +63,24 @@ class _Judged(NamedTuple):
 
 
 class SoftSST(Method):
-    """Structured semantic transfer by calibrated soft votes (after Chen et al., AAAI 2022, arXiv:2112.10941).
+    """Structured semantic transfer by calibrated soft evidence (after Chen et al., AAAI 2022, arXiv:2112.10941).
 
-    At first `L = BCE(known)`, after `start` of the run `L = BCE(known + soft) / sqrt(share known)`: a mean over all
-    labels, where weight decay counts less, as there is more to fit. The copies learn from the known labels throughout.
-    In prediction `logit = head + worth scale_c evidence_c`, evidence centred, by its spread and limited, in units of
-    the spread of the logit; a common slope and an offset per class make the sum as sure as it is right.
+    First `L = BCE(known)`, after `start` of the run `L = BCE(known + soft) / sqrt(share known)`: a mean over all
+    labels, with a smaller effective weight decay, as there is more to fit. The copies learn from the known labels
+    throughout. In prediction `logit = head + worth scale_c evidence_c`, the evidence centred, divided by its standard
+    deviation and clipped, in units of the standard deviation of the logit; a common slope and an offset per class
+    calibrate the sum.
 
-    With a frozen backbone a copy knows nothing of the labels it judges. A backbone that is trained has seen them all,
-    and the votes come out worth too little.
+    With a frozen backbone a copy is independent of the labels that it scores. A trained backbone has seen all of them,
+    and the weight of the evidence is then underestimated.
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes; it must give a feature of the image.
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute an image feature.
         start: Share of the run after which pseudo-labels are trained on; 1 never.
-        folds: Copies of the head; each sees all images but one in so many.
-        sharpness: Of the kernel that compares images.
-        memory_size: Images remembered at most.
+        folds: Number of copies of the head; each is trained without one of as many folds of the images.
+        sharpness: Sharpness of the kernel that compares images.
+        memory_size: Maximum number of stored images.
     """
 
     default_head: ClassVar[str] = "covariance"
@@ -127,7 +129,7 @@ class SoftSST(Method):
         self._seen: list[tuple[Tensor, Labels]] = []
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce_rehidden` of the copies; of the head `bce`, and later `bce_cross` on soft pseudo-labels too."""
+        """Compute `bce_rehidden` of the copies; of the head `bce`, and later `bce_cross` with soft pseudo-labels."""
         feature_map = self.head.prepare(self.backbone(batch.images))
         out, known = self.head(feature_map), Targets.known(batch.labels)
         assert out.image is not None
@@ -156,10 +158,10 @@ class SoftSST(Method):
         return step
 
     def fit_full_batch(self, problem: FullBatch) -> None:
-        """Fit in closed form what training by steps follows: predictions by cross-validation stand in for the copies.
+        """Fit by the full-batch solver; cross-validated predictions take the place of the copies.
 
-        The known labels are fitted, then these and soft pseudo-labels, with the weight decay that the steps' loss
-        amounts to; slope and offsets come from predictions of images by heads that were fitted without them.
+        The known labels are fitted, then these and soft pseudo-labels, with the weight decay that the loss of the steps
+        implies; slope and offsets come from predictions of images by heads that were fitted without them.
         """
         labels, known = problem.labels, Targets.known(problem.labels)
         held_out = problem.cross_fit(known)
@@ -183,7 +185,7 @@ class SoftSST(Method):
     def _rehidden(
         self, copies: Float[Tensor, "fold batch class"], known: Targets, fold: Int64[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """Each copy's BCE on the known labels of the images that are not its share, summed over the copies."""
+        """Sum, over the copies, each copy's BCE on known labels of images outside its fold."""
         terms = [
             self.bce(logits, Targets(known.value, known.weight * (fold != number)[:, None]))
             for number, logits in enumerate(copies)
@@ -197,7 +199,7 @@ class SoftSST(Method):
     def _taught(
         self, logits: Float[Tensor, "batch class"], evidence: Float[Tensor, "batch class"], labels: Labels
     ) -> Targets:
-        """What the copies together and the memory say of the unknown labels."""
+        """Compute soft pseudo-labels of the unknown labels from the copies and the memory."""
         vote = self.taught_slope * self.worth * self._units(evidence)
         odds = self._sure(logits, self.taught_slope, self.taught_offset)
         return pseudo_labels.from_evidence(odds, vote, labels)
@@ -209,17 +211,17 @@ class SoftSST(Method):
         labels: Labels,
         fold: Int64[Tensor, " batch"],
     ) -> None:
-        """Keep what is said of each image by the copy that did not learn from it."""
+        """Collect the out-of-fold scores of each image."""
         if sum(part.labels.numel() for part in self._judged) < JUDGED:
             own = copies[fold, torch.arange(len(fold), device=fold.device)]
             self._judged.append(_Judged(own, evidence, labels, fold, copies.sum(1)))
 
     def _weigh(self) -> None:
-        """At the end of an epoch: find the worth at which copies and vote explain the judged labels best.
+        """At the end of an epoch, find the weight of the evidence that best explains the collected labels.
 
-        A copy's mean logit hangs on how many of its images show the class, and those it does not see then number fewer
-        or more: pooled over copies, its judgements would look worse than they are, and any vote that dilutes them
-        better. So the copies' means are made equal first.
+        The mean logit of a copy depends on the number of its images that show the class, which is high where its fold
+        has few, and the reverse: pooled over copies, the scores would look worse than they are, and any evidence that
+        dilutes this bias better. So the means of the copies are made equal first.
         """
         *by_image, summed = zip(*self._judged, strict=True)
         own, evidence, labels, fold = distributed.all_gather_rows(*map(torch.cat, by_image))
@@ -249,40 +251,40 @@ class SoftSST(Method):
             buffers[1].copy_(fits[best].offset)
 
     def _units(self, evidence: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
-        """Evidence in units of the head's logit."""
+        """Convert evidence to units of the head's logit."""
         return self.scale * ((evidence - self.centre) / self.spread).clamp(-LIMIT, LIMIT)
 
     def _sure(
         self, logits: Float[Tensor, "batch class"], slope: Float[Tensor, ""], offset: Float[Tensor, " class"]
     ) -> Float[Tensor, "batch class"]:
-        """Logits, as sure as they are right."""
+        """Calibrate logits."""
         return self.anchor + offset + slope * (logits - self.anchor)
 
     def vote(self, out: ClassOutput) -> Float[Tensor, "batch class"]:
-        """What the remembered images add to the log-odds of each label."""
+        """Compute what the stored images add to the log-odds of each label."""
         if not torch.compiler.is_exporting() and self.worth == 0:  # a graph has no branches
             return torch.zeros_like(out.logits)
         return self.worth * self._units(self._evidence(out))
 
     def predicts_with(self) -> tuple[str, ...]:
-        """Beside the head its calibration, and the memory where a vote is worth something; not the copies."""
+        """Name head and calibration, and the memory where the evidence has a weight; not the copies."""
         vote = ("worth", "centre", "spread", "scale", "anchor", "slope", "offset")
         return (*super().predicts_with(), *vote, *(("memory",) if self.worth != 0 else ()))
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
-        """Logits: the head's, and the vote."""
+        """Compute logits: the head's plus the evidence."""
         out = self.outputs(images)
         return self._sure(out.logits + self.vote(out), self.slope, self.offset)
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
-        """Logits; before the slope, they are kept to find it."""
+        """Compute logits; they are collected before calibration, which is fitted on them."""
         out = self.outputs(batch.images)
         joined = (out.logits.float() + self.vote(out)).detach()
         self._seen.append((joined, batch.labels))
         return self._sure(joined, self.slope, self.offset)
 
     def end_validation(self) -> Float[Tensor, "image class"]:
-        """Find the slope and offsets at which the head and the vote are as sure as they are right."""
+        """Fit the slope and the offsets that calibrate head plus evidence."""
         joined, labels = distributed.all_gather_rows(*map(torch.cat, zip(*self._seen, strict=True)))
         self._seen.clear()
         fit = calibrate(joined, self.anchor, labels)
@@ -294,10 +296,9 @@ class SoftSST(Method):
 def ranks_better(
     ours: Float[Tensor, "image class"], theirs: Float[Tensor, "image class"], labels: Labels
 ) -> bool:
-    """Whether the mean AP over the classes is higher by more than its standard error.
+    """Test whether the mean AP over the classes is higher by more than its standard error.
 
-    Cross-entropy is a matter of the common classes, and a mean AP of the rare ones as much; those with fewer than
-    `FEWEST` present labels are left out.
+    Cross-entropy is dominated by the common classes, mean AP weighs the rare ones equally.
     """
     known = labels.cpu().numpy()
     gains = [

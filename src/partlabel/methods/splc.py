@@ -1,4 +1,4 @@
-"""SPLC: unknown labels count as absent until the recogniser is sure of them, and then as present."""
+"""SPLC: unknown labels are assumed absent until they are predicted with confidence, then present."""
 
 from typing import ClassVar
 
@@ -17,12 +17,12 @@ class SPLC(Correcting):
     """Self-paced loss correction (Zhang et al., 2021, arXiv:2112.07368).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
         threshold: Probability above which an unknown label counts as present.
-        start_epoch: First epoch (from 0) in which it may.
-        margin: How much more logit a present label needs.
-        gamma: How much easy labels are played down.
+        start_epoch: First epoch (from 0) with corrections.
+        margin: Margin in logits that a present label needs.
+        gamma: Focusing exponent.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent, or as present where the recogniser is sure"
@@ -41,6 +41,6 @@ class SPLC(Correcting):
         self.start_epoch = start_epoch
 
     def assumed(self, logits: Float[Tensor, "batch class"], batch: Batch, progress: Progress) -> Targets:
-        """Present where the recogniser is sure, else absent."""
+        """Assume labels present above the threshold, else absent."""
         sure = (logits.sigmoid() > self.threshold) & (progress.epoch >= self.start_epoch)
         return Targets(sure.float(), torch.ones_like(logits))

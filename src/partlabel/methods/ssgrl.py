@@ -1,4 +1,4 @@
-"""SSGRL: SST's trunk without its transfer (Chen et al., ICCV 2019, arXiv:1908.07325)."""
+"""SSGRL: SST's head without its transfer (Chen et al., ICCV 2019, arXiv:1908.07325)."""
 
 from typing import ClassVar
 
@@ -9,8 +9,8 @@ class SSGRL(BCE):
     """Semantic-specific graph representation learning (Chen et al., ICCV 2019, arXiv:1908.07325).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
     """
 
     default_head: ClassVar[str] = "ssgrl"

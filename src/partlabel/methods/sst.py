@@ -1,8 +1,8 @@
-"""SST: known labels vote for unknown ones, inside an image and across images.
+"""SST: known labels inform unknown ones, inside an image and across images.
 
 Chen et al., "Structured Semantic Transfer for Multi-Label Recognition with Partial Labels", AAAI 2022,
-arXiv:2112.10941. Where the pseudo-labels come from is in `pseudo_labels.py`. What the paper and its code leave open or
-get wrong, and what is done here, is in `docs/methods/sst.md`.
+arXiv:2112.10941. The pseudo-labels come from `transfer/pseudo_labels.py`. Gaps and errors of the paper and its code,
+and how they are handled: `docs/methods/sst.md`.
 """
 
 from typing import ClassVar
@@ -33,7 +33,7 @@ from partlabel.transfer import pseudo_labels
 from partlabel.transfer.feature_bank import FeatureMemory
 
 FACTORED = 256
-"""How many times less space a pair takes in the factorised head: one number each, not a hidden layer."""
+"""Factor by which a pair needs less memory in the factorised head: one number instead of a hidden layer."""
 
 
 class SST(Method):
@@ -42,28 +42,29 @@ class SST(Method):
     `L = BCE(known) + BCE(known + intra) + BCE(known + cross) + 10 L_co + 0.05 L_con`
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes; it must give a feature per class.
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) that trains on pseudo-labels.
-        intra_threshold: Mean co-occurrence from which an unknown label counts as present, at first.
-        cross_threshold: Mean similarity from which it does, at first.
-        threshold_step: How much both fall per epoch from `start_epoch` on.
-        threshold_floor: Where they stop.
+        intra_threshold: Initial mean co-occurrence from which an unknown label counts as present.
+        cross_threshold: Initial mean similarity from which it does.
+        threshold_step: Decrease of both thresholds per epoch from `start_epoch` on.
+        threshold_floor: Minimum of both thresholds.
         intra: Train on pseudo-labels from co-occurrence.
         cross: Train on pseudo-labels from similarity.
-        pair_weight: Of the co-occurrence loss.
-        contrast_weight: Of the contrastive loss.
-        ramp_epochs: Over which the last two come in.
-        memory_size: Features remembered per class.
+        pair_weight: Weight of the co-occurrence loss.
+        contrast_weight: Weight of the contrastive loss.
+        ramp_epochs: Epochs over which the last two weights rise from 0.
+        memory_size: Number of features stored per class.
         pair_dim: Length of a class's feature in the pair head.
         pair_hidden_dim: Width of the pair head.
-        pair_block: Pairs computed at a time: bounds the memory. With `pair_rank` 256 times as many.
-        pair_rank: Rank of a factorised pair head, for thousands of classes (ours; 0: the paper's, and exact).
-        unknown_pairs_are_absent: Teach the pair head that pairs nobody knows do not co-occur (the authors' code).
+        pair_block: Number of pairs computed at a time; bounds the memory. With `pair_rank` 256 times as many.
+        pair_rank: Rank of a factorised pair head, for thousands of classes (our departure); 0 for the paper's.
+        unknown_pairs_are_absent: Train the pair head with unknown pairs as absent (the authors' code).
         count_empty_slots: Count empty memory slots as dissimilar (the authors' code).
-        known_in_each_term: Fit the known labels in all three BCE terms (the paper), not in the first alone.
-        precision: Accept votes from where known validation labels come out so precise, found anew after each epoch, in
-            place of the thresholds above; a published cosine of 0.95 fires always or never, as features are scaled.
+        known_in_each_term: Fit the known labels in all three BCE terms (the paper), instead of in the first alone.
+        precision: Precision on known validation labels that sets the thresholds after each epoch, in place of the
+            schedule above; a published cosine of 0.95 is exceeded always or never, depending on the scale of the
+            features.
     """
 
     default_head: ClassVar[str] = "residual"
@@ -131,7 +132,7 @@ class SST(Method):
         self._votes: list[tuple[Tensor, Labels, Tensor, Labels]] = []
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
+        """Compute `bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
         out = self.outputs(batch.images)
         assert out.features is not None
         pair_logits = self.pair_logits(out.features) if self.every_pair else None
@@ -163,7 +164,7 @@ class SST(Method):
         pair_logits: Float[Tensor, "batch pair"] | None,
         labels: Labels,
     ) -> Float[Tensor, ""]:
-        """Of all pairs, or of the rows of the known classes, which are all that the labels speak of."""
+        """Compute the co-occurrence loss over all pairs, or the rows of known classes, which hold all known pairs."""
         if pair_logits is not None:
             return self.pair_loss(pair_logits, pair_targets(labels, self.unknown_pairs_are_absent))
         total, weight = features.sum() * 0, features.new_zeros(())
@@ -178,7 +179,7 @@ class SST(Method):
     def _row_loss(
         self, left: Tensor, right: Tensor, rows: Int64[Tensor, " row"], labels: Labels
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """The summed loss of some rows, and how many pairs it is of."""
+        """Compute the summed loss of some rows, and their number of pairs."""
         targets = row_targets(labels, rows)
         return self.pair_loss.total(self.pairs.rows(left, right, rows), targets), targets.weight.sum()
 
@@ -189,14 +190,14 @@ class SST(Method):
         batch: Batch,
         progress: Progress,
     ) -> dict[str, Targets]:
-        """The pseudo-labels of a batch, `intra` and `cross`; none before `start_epoch`.
+        """Compute the pseudo-labels of a batch, `intra` and `cross`; none before `start_epoch`.
 
         Args:
-            features: One per image and class.
-            pair_logits: Of all pairs. If they are not given, those with a class known to be present are computed,
-                which are the ones that vote.
-            batch: Its labels are filled.
-            progress: The thresholds fall with it.
+            features: One feature per image and class.
+            pair_logits: Logits of all pairs; by default only pairs with a class known to be present are computed, which
+                are the ones that give evidence.
+            batch: Images and labels; the unknown ones are filled.
+            progress: Position in the run, which the thresholds depend on.
         """
         if progress.epoch < self.start_epoch:
             return {}
@@ -212,7 +213,7 @@ class SST(Method):
         return found
 
     def thresholds(self, progress: Progress) -> tuple[pseudo_labels.Threshold, pseudo_labels.Threshold]:
-        """From where on intra-image and cross-image votes count: those calibrated, or the schedule's."""
+        """Return the thresholds of intra-image and cross-image scores: the calibrated ones, or the schedule's."""
         if self.precision is not None:
             return self.calibrated[0], self.calibrated[1]
         fallen = self.threshold_step * (progress.epoch - self.start_epoch)
@@ -222,9 +223,10 @@ class SST(Method):
         )
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
-        """Logits; where thresholds are calibrated, what both votes say of the known labels is kept.
+        """Compute logits; where thresholds are calibrated, the scores of known labels are collected.
 
-        Within an image only labels count beside which another is known to be present: of the others nothing is said.
+        Intra-image scores are collected only for labels beside another one that is known to be present: all others have
+        none.
         """
         out = self.outputs(batch.images)
         if self.precision is not None:
@@ -238,7 +240,7 @@ class SST(Method):
         return out.logits
 
     def end_validation(self) -> None:
-        """Find the thresholds that keep the precision asked for."""
+        """Find the thresholds that reach the requested precision."""
         if self.precision is not None:
             intra, spoken_of, cross, labels = distributed.all_gather_rows(
                 *map(torch.cat, zip(*self._votes, strict=True))
@@ -254,7 +256,7 @@ class SST(Method):
         pair_logits: Float[Tensor, "batch pair"] | None,
         labels: Labels,
     ) -> Float[Tensor, "batch class"]:
-        """What the classes known to be present in an image say of the others."""
+        """Score every class by the classes known to be present in its image."""
         if pair_logits is not None:
             return pseudo_labels.cooccurrence_score(pair_logits.sigmoid(), labels)
         rows = (labels == PRESENT).any(0).nonzero().squeeze(1)
@@ -262,11 +264,11 @@ class SST(Method):
         return pseudo_labels.cooccurrence_score_by_rows(probability, rows, labels)
 
     def pair_logits(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
-        """Logits that two classes come together in an image, pairs in `torch.triu_indices(C, C, 1)` order."""
+        """Compute logits that two classes occur together, pairs in `torch.triu_indices(C, C, 1)` order."""
         return self.pairs(features)
 
     def cooccurrence(
         self, features: Float[Tensor, "batch class feature"]
     ) -> Float[Tensor, "batch class class"]:
-        """Probabilities that two classes come together in an image; 1 on the diagonal."""
+        """Compute probabilities that two classes occur together; 1 on the diagonal."""
         return symmetric(self.pair_logits(features).sigmoid(), self.head.num_classes)

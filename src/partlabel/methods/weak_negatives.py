@@ -1,4 +1,4 @@
-"""Weak negatives: unknown labels count as absent, but so little that all of them together count as one label."""
+"""Weak negatives: unknown labels are assumed absent, with a total weight of one label."""
 
 from typing import ClassVar
 
@@ -14,9 +14,9 @@ class WeakNegatives(AssumingFixed):
     """Weak assume negative, WAN (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        weight: How much an unknown label counts, beside 1 for a known one. None: 1 / (classes - 1), the paper's.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        weight: Weight of an unknown label, relative to 1 for a known one. None: 1 / (classes - 1), the paper's.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent, a little"
@@ -26,5 +26,5 @@ class WeakNegatives(AssumingFixed):
         self.weight = 1 / max(head.num_classes - 1, 1) if weight is None else weight
 
     def assume(self, labels: Labels) -> Targets:
-        """All of them weakly absent."""
+        """Assume all labels absent with that weight."""
         return absent(labels, self.weight)

@@ -1,1 +1,1 @@
-"""The networks that the methods share: backbone, trunk, pair head."""
+"""Networks that the methods share: backbone, heads, graph, pair head."""

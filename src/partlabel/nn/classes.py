@@ -1,4 +1,4 @@
-"""What is known of the classes before training: their names, a vector for each, and which come together."""
+"""Prior knowledge of the classes: names, class vectors, co-occurrence and prevalence."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """The classes a model tells apart.
+    """The classes of a model.
 
     Attributes:
-        names: In the order of the columns of every table and every output.
-        vectors: One vector per class, from `data/words.py`; None where a method is to learn them.
-        graph: P(column class present | row class present) among the known labels, from `data/statistics.py`.
-        prevalence: P(class present) as known labels say, from `data/statistics.py`.
+        names: Class names, in the order of the columns of every table and every output.
+        vectors: One vector per class, from `data/class_vectors.py`; None where the method learns them.
+        graph: P(column class present | row class present) among the known labels.
+        prevalence: P(class present) among the known labels.
     """
 
     names: tuple[str, ...]
@@ -28,10 +28,10 @@ class Classes:
 
     @property
     def graph_or_identity(self) -> Float[Tensor, "class class"]:
-        """The graph; where there is none, every class comes with itself alone."""
+        """The graph; the identity where there is none."""
         return torch.eye(len(self)) if self.graph is None else self.graph
 
     @property
     def prior_logits(self) -> Float[Tensor, " class"]:
-        """The logit of each class that says its prevalence; 0 where that is not known."""
+        """The logits of the prevalence; 0 where that is not known."""
         return torch.zeros(len(self)) if self.prevalence is None else self.prevalence.float().logit(1e-3)

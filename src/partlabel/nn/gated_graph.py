@@ -1,6 +1,7 @@
-"""Gated graph: the classes of an image pass each other messages along their co-occurrence.
+"""Gated graph network: the classes of an image exchange messages along their co-occurrence.
 
-Chen et al., ICCV 2019 (SSGRL), section 3.3, equations 5 to 7, with the reset gate's own matrix as SST's code has it.
+Chen et al., ICCV 2019 (SSGRL), section 3.3, equations 5 to 7, with a matrix of its own for the reset gate, as in SST's
+code.
 """
 
 from typing import Any
@@ -19,12 +20,12 @@ sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 class GatedGraph(nn.Module):
     """`h = (1 - z) h + z tanh(W3 m + U3 (r h))`, with `m = [A h ; A' h]`, `z = s(W1 m + U1 h)`, `r = s(W2 m + U2 h)`.
 
-    The three W are one product and U1, U2 another.
+    The three W are computed as one product, and U1 and U2 as another.
 
     Args:
         dim: Length of a class's state.
         graph: A, the weight of the message from the column's class to the row's.
-        steps: How often messages are passed (paper: 3).
+        steps: Number of message passing steps (paper: 3).
     """
 
     graph: Float[Tensor, "class class"]
@@ -38,7 +39,7 @@ class GatedGraph(nn.Module):
         self.candidate = nn.Linear(dim, dim)  # U3
 
     def forward(self, state: Float[Tensor, "batch class dim"]) -> Float[Tensor, "batch class dim"]:
-        """The states after all steps."""
+        """Compute the states after all steps."""
         bias = self.message.bias + torch.cat([self.gates.bias, self.candidate.bias])
         weights = self.message.weight, bias, self.gates.weight, self.candidate.weight
         both_ways = torch.cat([self.graph, self.graph.T])
@@ -49,12 +50,12 @@ class GatedGraph(nn.Module):
 
 
 class _Pass(Function):
-    """All steps as one operation, with the gradient written out.
+    """All steps as one operation, with an explicit gradient.
 
-    States are classes first, so that all images' messages are one product, `[A ; A'] h`, whose halves lie in one piece
-    each: nothing is concatenated. What a step adds up is added where it is (`addmm_`), gates are squashed where they
-    are, and the gradients of the weights grow in one place over the steps. Where messages and gates of all steps are
-    many (KEPT), only the states are kept, and the rest is computed again in the backward pass.
+    States have the class axis first, so that the messages of all images are one product, `[A ; A'] h`, whose halves are
+    contiguous: nothing is concatenated. Sums are accumulated in place (`addmm_`), gates are squashed in place, and the
+    gradients of the weights accumulate over the steps in one tensor. Where messages and gates of all steps are large
+    (KEPT), only the states are kept, and the rest is recomputed in the backward pass.
     """
 
     @staticmethod
@@ -120,7 +121,7 @@ class _Pass(Function):
 def _inside(
     state: Float[Tensor, "class batch dim"], graph: Tensor, w: Tensor, bias: Tensor, u: Tensor, u3: Tensor
 ) -> tuple[Float[Tensor, "way cell dim"], Float[Tensor, "cell gates"]]:
-    """What a step makes of the states: messages both ways, and z, r and the candidate."""
+    """Compute the intermediate values of a step: messages in both directions, z, r and the candidate state."""
     classes, _, dim = state.shape
     h = state.view(-1, dim)
     messages = (graph @ state.view(classes, -1)).view(2, -1, dim)

@@ -1,7 +1,7 @@
-"""Pairs of classes: whether class i comes with class j in this image (SST, AAAI 2022, intra-image transfer).
+"""Pairs of classes: do classes i and j occur together in this image (SST, AAAI 2022, intra-image transfer)?
 
-Everything that is said of pairs is a vector over `torch.triu_indices(C, C, 1)`: (0, 1), (0, 2), ..., (C-2, C-1). This
-file alone knows that order.
+All values of pairs are vectors over `torch.triu_indices(C, C, 1)`: (0, 1), (0, 2), ..., (C-2, C-1). Only this file
+depends on that order.
 """
 
 from collections.abc import Iterator
@@ -22,18 +22,18 @@ threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
 def pair_index(num_classes: int, device: torch.device | None = None) -> Int64[Tensor, "2 pair"]:
-    """The two classes of every pair."""
+    """List the two classes of every pair."""
     return torch.triu_indices(num_classes, num_classes, 1, device=device)
 
 
 def pair_number(
     first: Int64[Tensor, "*shape"], second: Int64[Tensor, "*shape"], num_classes: int
 ) -> Int64[Tensor, "*shape"]:
-    """Where in the order the pair of two classes is; that of a class and itself is some pair or other.
+    """Compute the position of a pair; for a class and itself the result is an arbitrary valid position.
 
     Args:
-        first: The class that comes first.
-        second: The other.
+        first: First class.
+        second: Second class.
         num_classes: C.
     """
     number = first * (2 * num_classes - first - 3) // 2 + second - 1
@@ -43,7 +43,7 @@ def pair_number(
 def symmetric(
     pairs: Float[Tensor, "batch pair"], num_classes: int, diagonal: float = 1.0
 ) -> Float[Tensor, "batch class class"]:
-    """The pairs as a symmetric matrix; what a class is to itself is the diagonal."""
+    """Arrange pairs as a symmetric matrix with a given diagonal."""
     first, second = pair_index(num_classes, pairs.device)
     matrix = pairs.new_full((len(pairs), num_classes, num_classes), diagonal)
     matrix[:, first, second] = pairs
@@ -52,15 +52,16 @@ def symmetric(
 
 
 def pair_targets(labels: Labels, unknown_pairs_are_absent: bool = False) -> Targets:
-    """Whether both classes of a pair are present, as far as the known labels say.
+    """Compute whether both classes of a pair are present, as far as the known labels determine it.
 
-    A pair with an absent class does not come together, whatever the other is; one of a present and an unknown class,
-    or of two unknown ones, may or may not.
+    A pair with an absent class does not occur together, whatever the other label; a pair of a present and an unknown
+    class, or of two unknown ones, is undetermined.
 
     Args:
         labels: PRESENT, ABSENT or UNKNOWN.
-        unknown_pairs_are_absent: Say "not together" of those too, as the authors' code does. A pair that is there is
-            then seen as such with probability known^2 only, which biases co-occurrence low where little is known.
+        unknown_pairs_are_absent: Set undetermined pairs to "not together", as the authors' code does. A pair that
+            occurs is then observed with probability known^2 only, which biases co-occurrence downwards where few labels
+            are known.
     """
     first, second = pair_index(labels.shape[1], labels.device)
     i, j = labels[:, first], labels[:, second]
@@ -70,22 +71,22 @@ def pair_targets(labels: Labels, unknown_pairs_are_absent: bool = False) -> Targ
 
 
 def known_classes(labels: Labels) -> Int64[Tensor, " row"]:
-    """The classes of which some label of the batch is known."""
+    """List the classes with at least one known label in the batch."""
     return (labels != UNKNOWN).any(0).nonzero().squeeze(1)
 
 
 def row_targets(labels: Labels, rows: Int64[Tensor, " row"]) -> Targets:
-    """`pair_targets` of the pairs of some classes with every class.
+    """Compute `pair_targets` of the pairs of some classes with every class.
 
-    What labels say of pairs, they say of pairs with a known class: the rows of `known_classes` hold all of it. A pair
-    of two such classes is in two rows and counts in that of the first; a class and itself are no pair.
+    All determined pairs have a known class, so the rows of `known_classes` hold all of them. A pair of two such classes
+    is in two rows and has weight in the first; a class and itself have no weight.
 
     Args:
         labels: PRESENT, ABSENT or UNKNOWN.
         rows: Classes, some or all of the `known_classes`.
 
     Returns:
-        Targets of shape batch x row x class.
+        Targets of shape [batch, row, class].
     """
     i, j = labels[:, rows, None], labels[:, None]
     every = torch.arange(labels.shape[1], device=labels.device)
@@ -96,18 +97,18 @@ def row_targets(labels: Labels, rows: Int64[Tensor, " row"]) -> Targets:
 
 
 class PairHead(nn.Module):
-    """The logit that two classes are in an image together: `w_ij . fc3(relu(fc2([g_i ; g_j]))) + b_ij`, `g = fc1(f)`.
+    """The logit that two classes occur together: `w_ij . fc3(relu(fc2([g_i ; g_j]))) + b_ij`, `g = fc1(f)`.
 
     fc2 of a pair is `A g_i + B g_j`: one product per class. fc3 is followed by w_ij alone: one product per pair,
     `fc3.W' w_ij`, and none per image. Memory is bounded by `pair_block`: larger sets of pairs are computed in blocks,
-    which are computed again in the backward pass.
+    which are recomputed in the backward pass.
 
     Args:
         num_classes: C; there are C (C-1) / 2 pairs.
         feature_dim: Length of a class's feature.
         dim: Length of its reduction g (paper: 512).
         hidden_dim: Width of fc2 and fc3 (paper: 1024).
-        pair_block: Pairs computed at a time.
+        pair_block: Number of pairs computed at a time.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class PairHead(nn.Module):
         self.pair_block = pair_block
 
     def forward(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
-        """One logit per pair."""
+        """Compute one logit per pair."""
         parts = *self.sides(features), self.classifier.weight, self.fc3.weight, self.fc3.bias
         with torch.autocast(features.device.type, enabled=False):
             logits = _Pairs.apply(*as_autocast(*parts), self.pair_block)
@@ -136,7 +137,7 @@ class PairHead(nn.Module):
     def sides(
         self, features: Float[Tensor, "batch class feature"]
     ) -> tuple[Float[Tensor, "class batch hidden"], Float[Tensor, "class batch hidden"]]:
-        """`A g + b` and `B g`, what a class brings to the pairs that it is the first and the second of."""
+        """Compute `A g + b` and `B g`, the contributions of a class to the pairs in which it is first and second."""
         reduced = self.fc1(features.transpose(0, 1))
         as_first, as_second = self.fc2.weight.chunk(2, 1)
         return linear(reduced, as_first, self.fc2.bias), linear(reduced, as_second)
@@ -147,11 +148,11 @@ class PairHead(nn.Module):
         right: Float[Tensor, "class batch hidden"],
         rows: Int64[Tensor, " row"],
     ) -> Float[Tensor, "batch row class"]:
-        """The logits of the pairs of some classes with every class; that of a class and itself means nothing.
+        """Compute logits of pairs of some classes with every class; a class with itself is meaningless.
 
         Args:
-            left: Of `sides`.
-            right: Of `sides`.
+            left: First output of `sides`.
+            right: Second output of `sides`.
             rows: The classes.
         """
         blocks = rows.split(max(1, self.pair_block // self.num_classes))
@@ -173,12 +174,12 @@ class PairHead(nn.Module):
 
 
 class FactoredPairHead(nn.Module):
-    """The logit that two classes are in an image together, of rank r: `l_i . r_j + b` for i before j.
+    """The logit that two classes occur together, of rank r: `l_i . r_j + b` for i before j.
 
     `l_i = u_i * A g_i + p_i`, `r_j = v_j * B g_j + q_j`, `g = fc1(f)`: low-rank bilinear pooling (Kim et al., ICLR
     2017, arXiv:1610.04325) whose classifier of a pair is itself a product of one vector per class. A departure from SST
-    for many classes: its parameters and its work grow with the classes where `PairHead`'s grow with the pairs (at 9,605
-    classes those are 46 million, and their classifiers alone 189 GB).
+    for large vocabularies: parameters and work grow with the number of classes, those of `PairHead` with the number of
+    pairs (9,605 classes have 46 million pairs, whose classifiers alone take 189 GB).
 
     Args:
         num_classes: C.
@@ -198,7 +199,7 @@ class FactoredPairHead(nn.Module):
         self.num_classes = num_classes
 
     def forward(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
-        """One logit per pair."""
+        """Compute one logit per pair."""
         left, right = self.sides(features)
         first, second = pair_index(self.num_classes, features.device)
         return (left @ right.transpose(1, 2))[:, first, second] + self.bias
@@ -206,7 +207,7 @@ class FactoredPairHead(nn.Module):
     def sides(
         self, features: Float[Tensor, "batch class feature"]
     ) -> tuple[Float[Tensor, "batch class rank"], Float[Tensor, "batch class rank"]]:
-        """The l and r: what a class brings to the pairs that it is the first and the second of."""
+        """Compute l and r, the factors of a class for the pairs in which it is first and second."""
         reduced = self.fc1(features)
         left = self.scale[0] * self.first(reduced) + self.shift[0]
         return left, self.scale[1] * self.second(reduced) + self.shift[1]
@@ -224,11 +225,11 @@ class FactoredPairHead(nn.Module):
 
 
 class _Pairs(Function):
-    """`w_ij . (W relu(l_i + r_j) + b)` for all pairs, of which only what is given is kept for the backward pass.
+    """`w_ij . (W relu(l_i + r_j) + b)` for all pairs, keeping only its inputs for the backward pass.
 
     The classifiers are folded, `w_ij W`, block by block. Pairs that share their first class are neighbours, so that
-    their seconds are a slice and nothing is gathered: a piece of a block is one class with a slice of the later ones.
-    Where the folded classifiers are few (KEPT) they are kept, and not folded again in the backward pass.
+    their second classes are a slice and nothing is gathered: a piece of a block is one class with a slice of the later
+    ones. Where the folded classifiers are small (KEPT) they are kept, and not folded again in the backward pass.
     """
 
     @staticmethod
@@ -280,13 +281,13 @@ class _Pairs(Function):
 
 
 class Piece(NamedTuple):
-    """Some pairs of a block that share their first class.
+    """Pairs of a block that share their first class.
 
     Attributes:
         first: That class.
         seconds: The other classes.
-        part: Where in the block the pairs are.
-        spaces: To compute in: the same for all pieces, so that it stays in the cache.
+        part: The pairs' slice of the block.
+        spaces: Work space, shared by all pieces, so that it stays in the cache.
     """
 
     first: int
@@ -296,7 +297,7 @@ class Piece(NamedTuple):
 
 
 def _blocks(left: Tensor, pair_block: int, spaces: int) -> Iterator[tuple[slice, list[Piece]]]:
-    """The pairs of every block, and its pieces; those with the same second classes follow each other."""
+    """Divide the pairs into blocks and pieces; pieces with the same second classes follow each other."""
     classes, longest = len(left), max(1, min(pair_block, tile_size(left.device) // left[0].numel()))
     space = left.new_empty(spaces, longest, *left.shape[1:])
     start, done = 0, 0

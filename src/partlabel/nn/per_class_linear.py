@@ -1,4 +1,4 @@
-"""Per-class linear: every class has a linear unit of its own for its own feature (SSGRL, ICCV 2019, section 3.4)."""
+"""Per-class linear layer: each class has a linear unit on its own feature (SSGRL, ICCV 2019, section 3.4)."""
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,7 @@ class PerClassLinear(nn.Module):
     """`logit_c = w_c . o_c + b_c`.
 
     Args:
-        num_classes: How many units.
+        num_classes: Number of units.
         dim: Length of a class's feature.
     """
 
@@ -20,5 +20,5 @@ class PerClassLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(num_classes).uniform_(-bound, bound))
 
     def forward(self, features: Float[Tensor, "batch class dim"]) -> Float[Tensor, "batch class"]:
-        """One logit per class."""
+        """Compute one logit per class."""
         return torch.einsum("bcd,cd->bc", features, self.weight) + self.bias

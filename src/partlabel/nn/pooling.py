@@ -1,8 +1,8 @@
-"""Pooling beyond the mean: which principal components of the feature map fire together.
+"""Covariance pooling: products of principal components of the feature map, besides its mean.
 
 Second-order pooling after Lin, RoyChowdhury and Maji, "Bilinear CNN Models", ICCV 2015, made small by principal
-components of the places themselves (a random projection of the same size brings nothing: docs/log.md). It learns
-nothing from labels, and what it gives is a vector, 25 times smaller than lite0's map: cheap to cache.
+components of the places (a random projection of the same size has no effect: docs/log.md). It needs no labels, and its
+output is a vector, 25 times smaller than lite0's map and therefore cheap to cache.
 """
 
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ FeatureMap = Float[Tensor, "batch channel height width"]
 class CovariancePooling(nn.Module):
     """`[mean_p x_p ; upper triangle of mean_p q_p q_p^T]`, `q_p = basis^T (root(x_p) - mean)`.
 
-    `mean` and `basis` (whitened principal components) come from `fit`; before it the second part is zero.
+    `mean` and `basis` (whitened principal components) come from `fit`; before that the second part is zero.
 
     Args:
-        channels: Of the feature map.
-        rank: Components.
+        channels: Number of channels of the feature map.
+        rank: Number of components.
 
     Attributes:
-        out_channels: Length of what is given: `channels + rank (rank + 1) / 2`.
+        out_channels: Length of the output: `channels + rank (rank + 1) / 2`.
     """
 
     mean: Float[Tensor, " channel"]
@@ -45,7 +45,7 @@ class CovariancePooling(nn.Module):
         return bool(self.basis.any())
 
     def forward(self, feature_map: FeatureMap) -> Float[Tensor, "batch pooled 1 1"]:
-        """The pooled features, as a map of one place."""
+        """Pool to a map of one place."""
         places = feature_map.flatten(2).transpose(1, 2)
         components = (root(places) - self.mean) @ self.basis
         together = components.transpose(1, 2) @ components / places.shape[1]
@@ -54,7 +54,7 @@ class CovariancePooling(nn.Module):
 
     @torch.no_grad()
     def fit(self, feature_maps: Iterable[FeatureMap]) -> None:
-        """Find the principal components of the places of these maps; a few hundred images do."""
+        """Compute the principal components of the places of some maps; a few hundred images are enough."""
         count, channels = 0, len(self.mean)
         total = torch.zeros(channels, dtype=torch.float64)
         products = torch.zeros(channels, channels, dtype=torch.float64)

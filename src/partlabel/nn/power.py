@@ -1,4 +1,4 @@
-"""Power normalisation: the signed power of features, which tames bursts (Perronnin et al., ECCV 2010)."""
+"""Power normalisation: the signed power of features, which dampens bursts (Perronnin et al., ECCV 2010)."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from torch.autograd.function import once_differentiable
 def signed_power(features: Float[Tensor, "*shape"], power: float) -> Float[Tensor, "*shape"]:
     """`sign(x) |x|^power`.
 
-    Its slope at 0, which has no bound there, is taken as 0: most of a rectified feature map is zeros.
+    Its unbounded slope at 0 is replaced by 0, because most of a rectified feature map is zero.
     """
     return features if power == 1 else _SignedPower.apply(features, power)[0]
 
 
 def root(features: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The signed square root."""
+    """Take the signed square root."""
     return signed_power(features, 0.5)
 
 
 class _SignedPower(torch.autograd.Function):
-    """`|x|^(p - 1)` serves both ways. Autograd by itself would hold six maps; and square roots of zeros are slow."""
+    """Use `|x|^(p - 1)` in both directions; plain autograd would keep six maps, and square roots of zeros are slow."""
 
     @staticmethod
     def forward(features: Tensor, power: float) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Semantic decoupling: one feature per class, by attention between its word vector and the image.
+"""Semantic decoupling: one feature per class, by attention between its class vector and the image.
 
 Chen et al., "Learning Semantic-Specific Graph Representation for Multi-Label Image Recognition", ICCV 2019,
 section 3.2, as SST uses it.
@@ -22,17 +22,17 @@ tanh_backward = torch.ops.aten.tanh_backward.grad_input
 class SemanticDecoupling(nn.Module):
     """Attend to the places of an image that match each class's vector, and average the features there.
 
-    The attention logit of class c at place p is `fc4(fc3(tanh(fc1(f_p) * fc2(x_c))))`. Nothing non-linear stands
-    between fc3 and fc4, so they act as the one vector `v = fc4.W fc3.W`; their biases shift all places alike and the
-    softmax over places cancels them, so they are left out. Both factors of v stay parameters, so that gradients, Adam
-    and weight decay see what the authors' do.
+    The attention logit of class c at place p is `fc4(fc3(tanh(fc1(f_p) * fc2(x_c))))`. There is no non-linearity
+    between fc3 and fc4, so they act as the one vector `v = fc4.W fc3.W`; their biases shift all places alike and cancel
+    in the softmax over places, so they are left out. Both factors of v stay parameters, so that gradients, Adam and
+    weight decay act as in the authors' code.
 
     Args:
         dim: Channels of the feature map and of the class features (paper: 1024).
         word_dim: Length of a class's vector (paper: 300).
         attention_dim: Width of the attention (paper: 512).
-        class_block: Classes attended to at a time, at most. Bounds the memory, which otherwise grows with
-            batch x places x classes x attention_dim: blocks are computed again in the backward pass.
+        class_block: Maximum number of classes attended to at a time. Bounds the memory, which otherwise grows with
+            batch x places x classes x attention_dim: blocks are recomputed in the backward pass.
     """
 
     def __init__(self, dim: int, word_dim: int, attention_dim: int = 512, class_block: int = 32) -> None:
@@ -46,7 +46,7 @@ class SemanticDecoupling(nn.Module):
     def forward(
         self, feature_map: Float[Tensor, "batch dim height width"], vectors: Float[Tensor, "class word"]
     ) -> tuple[Float[Tensor, "batch class dim"], Float[Tensor, "batch class height width"]]:
-        """The class features, and the attention they were taken with."""
+        """Compute the class features, and the attention that they were taken with."""
         places = feature_map.flatten(2).transpose(1, 2)
         v = (self.fc4.weight @ self.fc3.weight).squeeze(0)
         image, words, v = as_autocast(self.fc1(places), self.fc2(vectors), v)
@@ -62,15 +62,15 @@ def _scores(
     v: Float[Tensor, " attention"],
     class_block: int,
 ) -> Float[Tensor, "batch class place"]:
-    """`_Scores` for a graph that takes batches of any size: in blocks of classes, whose number is fixed."""
+    """Compute `_Scores` in a graph that takes batches of any size: in a fixed number of blocks of classes."""
     blocks = [words[start : start + class_block] for start in range(0, len(words), class_block)]
     return torch.cat([(image[:, None] * block[:, None]).tanh() @ v for block in blocks], 1)
 
 
 class _Scores(Function):
-    """`s_bcp = v . tanh(x_bp * y_c)`, of which only x, y and v are kept for the backward pass.
+    """`s_bcp = v . tanh(x_bp * y_c)`, keeping only x, y and v for the backward pass.
 
-    The tanh is taken tile by tile (some images, some classes, all places), and again in the backward pass.
+    The tanh is computed tile by tile (some images, some classes, all places), and again in the backward pass.
     """
 
     @staticmethod
@@ -107,7 +107,7 @@ class _Scores(Function):
 def _tiles(
     image: Tensor, words: Tensor, class_block: int, spaces: int
 ) -> Iterator[tuple[slice, slice, list[Tensor]]]:
-    """Images and classes that are taken together, and space for their tanh: the same for all, it stays in the cache."""
+    """Divide images and classes into tiles, with work space for their tanh that all tiles share."""
     room = tile_size(image.device) // image[0].numel()
     classes = max(1, min(class_block, room, len(words)))
     images = max(1, min(room // classes, len(image)))

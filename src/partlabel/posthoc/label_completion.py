@@ -1,14 +1,14 @@
-"""Completion: in an image that is partly labelled, the known labels vote for the unknown ones.
+"""Label completion: the known labels of an image inform its unknown ones.
 
-The intra-image half of SST (Chen et al., AAAI 2022, arXiv:2112.10941) at the moment a table is filled: a person who
-said "dress" has said a lot about "trousers". A known label votes by its *surprise*, `y - p`, what the recogniser did
-not see coming; so a vote carries only what the image did not already say:
+The intra-image half of SST (Chen et al., AAAI 2022, arXiv:2112.10941), applied when a table is filled: a known "dress"
+makes "trousers" unlikely. The evidence of a known label is its *surprise*, `y - p`, the error of the recogniser; so it
+adds only what the image did not already tell:
 
     logit_c += sum over known j != c of votes[c, j] (y_j - p_j)
 
-The votes are a ridge-penalised logistic regression on the known labels of the training images, each predicted from
-the others of its image. The penalty is chosen on validation images; where no votes beat the recogniser alone, there are
-none. Works on the logits of any method. docs/log.md has what it does on real photos.
+The weights `votes` are a ridge-penalised logistic regression on the known labels of the training images, each predicted
+from the others of its image. The penalty is chosen on validation images; where no weights beat the recogniser alone,
+there are none. Works on the logits of any method. Results on real photos: docs/log.md.
 """
 
 import warnings
@@ -28,15 +28,16 @@ from partlabel.core.labels import PRESENT, UNKNOWN
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 MEND = "copy it again from where the model came from; without the file nothing votes when tables are filled"
 MOST_CLASSES = 4_000
-"""Beyond which there are no votes: a vote for every pair, about thirty times over while they are found, are 2 GB."""
+"""Maximum number of classes: one weight per pair of classes, about thirty times over while they are fitted, takes 2 GB.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Completion:
-    """What known labels say of the others.
+    """Weights of known labels as evidence for the others.
 
     Attributes:
-        votes: `votes[c, j]`: what a surprise of one about class j adds to the log-odds of class c; 0 on the diagonal.
+        votes: `votes[c, j]`: change of the log-odds of class c per unit of surprise about class j; 0 on the diagonal.
     """
 
     votes: Float[np.ndarray, "class class"]
@@ -44,7 +45,7 @@ class Completion:
     def logits(
         self, logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]
     ) -> Float[np.ndarray, "image class"]:
-        """The logits after the vote of each image's known labels; those of known labels are none's business."""
+        """Add the evidence of each image's known labels to the logits; ignore the result for labels that are known."""
         return logits + _surprise(*_tensors(logits, labels)).numpy() @ self.votes.T
 
     def save(self, path: Path) -> None:
@@ -56,7 +57,7 @@ class Completion:
 
     @classmethod
     def load(cls, path: Path) -> "Completion":
-        """Read what `save` wrote.
+        """Read the file that `save` wrote.
 
         Raises:
             ValueError: It is damaged, or something else.
@@ -76,23 +77,23 @@ def fit_completion(
     val_labels: Int8[np.ndarray, "val class"],
     penalties: Sequence[float] = PENALTIES,
 ) -> Completion | None:
-    """The votes that explain the known labels of training images best, if they help on validation images.
+    """Fit the weights to the known labels of training images, if they help on validation images.
 
-    Memory and time go by the square of the number of classes; of more than `MOST_CLASSES` none are looked for.
+    Memory and time grow with the square of the number of classes; above `MOST_CLASSES` nothing is fitted.
 
     Args:
-        logits: The recogniser's, of training images.
-        labels: Theirs.
-        val_logits: The recogniser's, of other images.
-        val_labels: Theirs.
-        penalties: To choose from, on the squares of the votes.
+        logits: Logits of training images.
+        labels: Their labels.
+        val_logits: Logits of validation images.
+        val_labels: Their labels.
+        penalties: Candidate penalties on the squared weights.
 
     Returns:
-        The votes; None if the recogniser alone explains the known validation labels at least as well, or if there are
+        The weights; None if the recogniser alone explains the known validation labels at least as well, or if there are
         too many classes.
 
     Warns:
-        UserWarning: There are.
+        UserWarning: There are too many classes.
     """
     if too_many(logits.shape[1]):
         return None
@@ -108,7 +109,7 @@ def fit_completion(
 
 
 def too_many(classes: int) -> bool:
-    """Whether there are more classes than votes are looked for; says so."""
+    """Whether there are more classes than completion supports; warns if so."""
     if classes > MOST_CLASSES:
         warnings.warn(
             f"no votes of known labels are learned (completion): {classes:,} classes are more than {MOST_CLASSES:,}, "
@@ -141,7 +142,7 @@ def _regress(
 def _cost(
     z: Float[Tensor, "image class"], y: Int8[Tensor, "image class"], votes: Float[Tensor, "class class"]
 ) -> float:
-    """Cross-entropy of the known labels, each predicted from the image and the image's other known labels."""
+    """Compute the cross-entropy of known labels, each predicted from the image and its other known labels."""
     odds, known = z + _surprise(z, y) @ votes.T, (y != UNKNOWN).float()
     return float(binary_cross_entropy_with_logits(odds, (y == PRESENT).float(), known, reduction="sum"))
 

@@ -1,4 +1,4 @@
-"""How the templates of this package are read, for pages (`report.py`, `review/`) and model cards (`hub.py`)."""
+"""Templates of this package, for pages (`run_report.py`, `review/`) and model cards (`deploy/hub.py`)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jinja2
 
 
 def templates(**options: Any) -> jinja2.Environment:
-    """The templates of this package; a name that a template lacks is an error. Options as of `jinja2.Environment`."""
+    """Build the template environment, where undefined names are errors; options as of `jinja2.Environment`."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("partlabel.reporting"),
         undefined=jinja2.StrictUndefined,

@@ -1,7 +1,7 @@
 """Plots of the report, as SVG for HTML.
 
-Drawn by matplotlib without pyplot. Colours are placeholders that become variables of the page's style sheet, and
-text stays text, so that a plot takes the page's font and its light or dark dress.
+Drawn by matplotlib without pyplot. Colours are placeholders that become variables of the page's style sheet, and text
+stays text, so that a plot has the page's font and its light or dark colours.
 """
 
 import re
@@ -59,16 +59,16 @@ def line_plot(
     x: str = "epoch",
     zero: bool = True,
 ) -> Markup:
-    """One line a series over the epochs, or over whatever else is counted.
+    """Draw one line per series over the epochs, or over another count.
 
     Args:
-        series: By name, a value for each epoch; None or NaN leaves a gap.
-        epochs: Of each value.
-        shares: Values lie in [0, 1] and read as percent.
-        legend: Whether the series are named above.
-        first_colour: Which colour the first series takes.
-        x: What is counted.
-        zero: Shares are shown from zero on.
+        series: By name, one value per epoch; None or NaN leaves a gap.
+        epochs: Epoch of each value.
+        shares: Values are in [0, 1] and shown in percent.
+        legend: Whether to draw a legend.
+        first_colour: Index of the first series' colour.
+        x: Label of the horizontal axis.
+        zero: Whether the vertical axis starts at zero.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.3), layout="constrained")
@@ -99,12 +99,12 @@ def heat_map(
     *,
     highest: float | None = None,
 ) -> Markup:
-    """A square matrix of shares, its diagonal left blank.
+    """Draw a square matrix of shares, its diagonal left blank.
 
     Args:
-        matrix: Rows by columns, the same classes in both.
-        names: The classes.
-        highest: The value of the darkest colour; the largest off the diagonal if None.
+        matrix: Matrix of shares, the same classes in rows and columns.
+        names: Class names.
+        highest: Value of the darkest colour; by default the largest value off the diagonal.
     """
     shown = np.where(np.eye(len(names), dtype=bool), np.nan, matrix)
     highest = highest or top(matrix)
@@ -124,18 +124,18 @@ def heat_map(
 
 
 def top(matrix: Float[np.ndarray, "class class"]) -> float:
-    """The largest finite value off the diagonal; 1 if all are zero or there is none."""
+    """Return the largest finite value off the diagonal; 1 if all are zero or there is none."""
     apart = matrix[~np.eye(len(matrix), dtype=bool)]
     return float(np.nan_to_num(apart, nan=0, posinf=0, neginf=0).max(initial=0)) or 1.0
 
 
 def _visible(name: str) -> str:
-    """Matplotlib leaves series out of its legend whose names start with an underscore."""
+    """Make names visible in the legend: matplotlib leaves out those that start with an underscore."""
     return "\u2009" + name if name.startswith("_") else name
 
 
 def _svg(figure: Figure) -> Markup:
-    """The figure as an `<svg>` that scales with its box, its colours those of the page; names in it are escaped."""
+    """Return the figure as an `<svg>` that scales with its box and has the page's colours; names are escaped."""
     file = StringIO()
     with warnings.catch_warnings():  # the browser has glyphs that matplotlib's font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing")

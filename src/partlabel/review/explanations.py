@@ -1,8 +1,8 @@
-"""Why a label is suggested: what is known of its image, and images that resemble it.
+"""Reasons for a suggested label: the image's known labels, and similar images.
 
-Nothing here knows how the model came to its number; these are the facts that a person can weigh against it: the classes
-known to be in the image and how often they come with the one asked about, by how much the known labels of the image
-moved the number (`completion.py`), and the most similar images of which the label is known.
+Independent of how the model computes its probability; these are facts that a person can weigh against it: the classes
+known to be in the image and how often they occur with the one in question, by how much the known labels of the image
+changed the log-odds (`posthoc/label_completion.py`), and the most similar images with a known label.
 """
 
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables import statistics
 
 NOTABLE = 1.25
-"""Times more or less often than usual, for company to be worth a word."""
+"""Minimum ratio of a co-occurrence to its expectation, in either direction, to be shown."""
 FEWEST = 5
-"""Images that such a share is taken from, at least; it is also how many usual ones are added before it is compared."""
+"""Minimum number of images behind such a ratio; also the number of pseudo-counts in its smoothing."""
 MOVES = 0.1
-"""Log-odds below which a vote is not worth a word."""
+"""Minimum change of log-odds to be shown."""
 MOST = 3
-"""Reasons of a kind, and similar images of a kind."""
+"""Maximum number of reasons of a kind, and of similar images of a kind."""
 NEIGHBOURS = 20
 COMPARED = 20_000
-"""Images that one is compared with, at most."""
+"""Maximum number of images that one is compared with."""
 BLOCK = 2048
 
 
 class Company(NamedTuple):
-    """A class known to be in the image, and how often the class asked about comes with it.
+    """A class known to be in the image, and how often the class in question occurs with it.
 
     Attributes:
         name: The class in the image.
-        share: Of the images with it, where the asked class is known, that show that one too.
+        share: Share of the images with it, where the class in question is known, that show that one too.
         usual: Share of all images.
-        images: That `share` was taken from.
+        images: Number of images behind `share`.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Company(NamedTuple):
 
 
 class Vote(NamedTuple):
-    """What a known label of the image adds to the log-odds of the class asked about."""
+    """Change of the log-odds of the class in question by a known label of the image."""
 
     name: str
     present: bool
@@ -53,13 +53,13 @@ class Vote(NamedTuple):
 
 
 class SimilarImages(NamedTuple):
-    """The most similar images of which the label is known.
+    """The most similar images with a known label.
 
     Attributes:
         present: Rows of those that show the class, the most similar first.
         absent: Rows of those that do not.
-        showing: How many of the `of` most similar ones show it.
-        of: How many of both kinds were counted.
+        showing: Number of the `of` most similar ones that show it.
+        of: Number of images of both kinds that were counted.
     """
 
     present: list[int]
@@ -69,11 +69,11 @@ class SimilarImages(NamedTuple):
 
 
 class Habits:
-    """How often classes come together, by the known labels of a table.
+    """Co-occurrence of classes among the known labels of a table.
 
     Args:
-        labels: Of the table.
-        names: Of the classes.
+        labels: Labels of the table.
+        names: Class names.
     """
 
     def __init__(self, labels: Int8[np.ndarray, "image class"], names: Sequence[str]) -> None:
@@ -83,11 +83,11 @@ class Habits:
         self.usual: Float64[np.ndarray, " class"] = present / np.maximum(present + absent, 1)
 
     def company(self, labels: Int8[np.ndarray, " class"], column: int) -> tuple[list[Company], list[Company]]:
-        """Classes in an image that the asked class comes with more often than usual, and those it comes with less.
+        """List classes in an image that the class in question occurs with more often than expected, and less often.
 
         Args:
-            labels: Of the image.
-            column: The class asked about.
+            labels: Labels of the image.
+            column: The class in question.
         """
         usual = float(self.usual[column])
         often: list[tuple[float, Company]] = []
@@ -112,14 +112,14 @@ def votes(
     column: int,
     names: Sequence[str],
 ) -> list[Vote]:
-    """How the known labels of an image moved the number, the strongest first: `votes[c, j] (y_j - p_j)`.
+    """List how the known labels of an image changed the log-odds, the strongest first: `votes[c, j] (y_j - p_j)`.
 
     Args:
-        weights: Of a `Completion`.
-        logits: Of the recogniser alone.
-        labels: Of the image.
-        column: The class asked about.
-        names: Of the classes.
+        weights: Weights of a `Completion`.
+        logits: Logits of the recogniser alone.
+        labels: Labels of the image.
+        column: The class in question.
+        names: Class names.
     """
     surprise = np.where(labels == UNKNOWN, 0.0, (labels == PRESENT) - 1 / (1 + np.exp(-logits.astype(float))))
     odds = weights[column] * surprise
@@ -159,7 +159,7 @@ def similar_images(
 def _cosine(
     features: Float16[np.ndarray, "image feature"], row: int, rows: Int64[np.ndarray, " other"]
 ) -> Float[np.ndarray, " other"]:
-    """Of one image to others; a block at a time, for half precision is widened."""
+    """Compute the cosine of one image to others, block by block, because half precision is converted."""
     own = features[row].astype(np.float32)
     blocks = [features[rows[at : at + BLOCK]].astype(np.float32) @ own for at in range(0, len(rows), BLOCK)]
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)

@@ -1,14 +1,14 @@
-"""Which blank is asked about first: pure functions of what a model says of it.
+"""Orders of the questions: pure functions of the model's probabilities.
 
 =========  =====================================================================================================
-uncertain  where the model knows least: the probability nearest to one half
-surest     where it is surest that the class is there, so that the answers are mostly yes
-class      the classes take turns, `TURN` questions each, the surest first: the same question on many photos
-random     a fair sample, as for finding out how often the model is right
+uncertain  where the model is least certain: the probability nearest to one half
+surest     where the model is most certain of presence, so that most answers are yes
+class      the classes take turns, `TURN` questions each, the most certain first: one question on many photos
+random     a random sample, to estimate how often the model is right
 =========  =====================================================================================================
 
-An order is a *key* for every blank; the smallest comes first, and of equals the one that stands first in the table. A
-key that hangs on the probability of its own blank alone can be changed for one image without looking at the others.
+An order is a *key* for every unknown label; the smallest comes first, ties in the order of the table. A key that
+depends only on the label's own probability can be updated for one image alone.
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int64
 Order = Literal["uncertain", "surest", "class", "random"]
 ORDERS: tuple[Order, ...] = ("uncertain", "surest", "class", "random")
 OF_ITSELF: tuple[Order, ...] = ("uncertain", "surest")
-"""Orders in which the key of a blank hangs on nothing but its own probability."""
+"""Orders in which the key of a label depends only on its own probability."""
 TURN = 20
 
 Probability = Float[np.ndarray, "image class"]
@@ -28,13 +28,13 @@ Key = Float[np.ndarray, "image class"]
 
 
 def key(order: Order, probability: Probability, blank: Blank, seed: int = 0) -> Key:
-    """What each blank waits for: the smallest is asked first, and whatever is no blank never.
+    """Compute the key of every label: the smallest is asked first; labels that are not unknown are never asked.
 
     Args:
         order: One of `ORDERS`.
-        probability: That the class is present.
-        blank: What may be asked about.
-        seed: Of the draw, for `random`.
+        probability: Probabilities that the class is present.
+        blank: Labels that may be asked.
+        seed: Random seed, for `random`.
     """
     found: Key
     match order:
@@ -50,12 +50,12 @@ def key(order: Order, probability: Probability, blank: Blank, seed: int = 0) -> 
 
 
 def in_turns(probability: Probability, blank: Blank, turn: int = TURN) -> Key:
-    """So many blanks of the first class, the surest first, as many of the second, ...; then the next of the first.
+    """Rank labels in turns of a fixed number per class, the most certain of each class first.
 
     Args:
-        probability: That the class is present.
-        blank: What takes part.
-        turn: Blanks of a class before it is the next one's turn.
+        probability: Probabilities that the class is present.
+        blank: Labels that take part.
+        turn: Number of labels of a class per turn.
     """
     classes = probability.shape[1]
     surest = np.argsort(np.where(blank, -probability, np.inf), axis=0, kind="stable")
@@ -65,11 +65,11 @@ def in_turns(probability: Probability, blank: Blank, turn: int = TURN) -> Key:
 
 
 def first(key: Key, askable: Blank) -> tuple[int, int] | None:
-    """Image and class of the smallest key; None where nothing may be asked.
+    """Return image and class of the smallest key; None where nothing may be asked.
 
     Args:
-        key: Of every label.
-        askable: What may be asked now.
+        key: Keys of all labels.
+        askable: Labels that may be asked now.
     """
     waiting = np.where(askable, key, np.inf)
     if not waiting.size or not np.isfinite(waiting.min()):
@@ -79,11 +79,11 @@ def first(key: Key, askable: Blank) -> tuple[int, int] | None:
 
 
 def in_order(key: Key, askable: Blank) -> Int64[np.ndarray, " question"]:
-    """All that may be asked, as places in the flattened table, the first to be asked first."""
+    """List all labels that may be asked, as indices into the flattened table, in the order of their keys."""
     places = np.flatnonzero(askable & np.isfinite(key))
     return places[np.argsort(key.ravel()[places], kind="stable")]
 
 
 def between(probability: Probability, low: float, high: float) -> Blank:
-    """Where the probability lies in a range, both ends included."""
+    """Select labels with a probability in a closed range."""
     return (probability >= low) & (probability <= high)

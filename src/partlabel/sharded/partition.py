@@ -1,4 +1,4 @@
-"""Input becomes shards: rows are cut into `out/input`, files are listed; if that was done before, it is compared."""
+"""Divide input into shards: rows are written to `out/input`, files are listed; on a second run they are compared."""
 
 import json
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ DIGITS = 12
 
 
 def cut(job: Job, source: SourceRows, size: int) -> list[str]:
-    """Cut the input into `out/input`, or see that it is as it was when it was cut; the names of the shards.
+    """Divide the input into `out/input`, or check that it is unchanged since it was divided; return the shards' names.
 
     Raises:
-        ValueError: There is no image, one is in two shards, or `size` is less than one; the folder holds another
-            request, or something else.
+        ValueError: There is no image, one is in two shards, or `size` is below one; the folder holds another request,
+            or something else.
     """
     if size < 1:
         raise ValueError(f"a shard has one image or more, not {size}")
@@ -47,11 +47,11 @@ def cut(job: Job, source: SourceRows, size: int) -> list[str]:
 
 
 def listed(job: Job, source: Files) -> list[str]:
-    """See that the input is as it was, if there is a result of it; the names of the shards.
+    """Check that the input is unchanged, if there are results of it; return the shards' names.
 
     Raises:
-        ValueError: Results would take each other's place or that of the shards; the folder holds another request, or
-            something else.
+        ValueError: Results would overwrite each other or the shards; the folder holds another request, or something
+            else.
     """
     folder, names = job.out, [path.name for path in source.paths]
     if folder.resolve() == source.paths[0].parent.resolve():
@@ -71,7 +71,7 @@ def listed(job: Job, source: Files) -> list[str]:
 
 
 def _in_terms_of(job: Job, tables: Iterator[LabelTable]) -> Iterator[LabelTable]:
-    """Tables with what the verb looks at: images alone, or known labels in the order of the model's classes."""
+    """Reduce tables to what the command needs: images alone, or known labels in the order of the model's classes."""
     if job.verb == "predict":
         for table in tables:
             yield replace(table, classes=(), labels=table.labels[:, :0], split=None, origins=None)
@@ -86,10 +86,10 @@ def _hashes(table: LabelTable) -> np.ndarray:
 
 
 def _refuse_repeated(tables: Iterator[LabelTable], hashes: np.ndarray) -> None:
-    """See that no image is in two shards; where hashes say so, its name is looked for.
+    """Check that no image is in two shards; where hashes are equal, its name is searched.
 
     Raises:
-        ValueError: One is.
+        ValueError: An image is in two shards.
     """
     hashes.sort()
     twice = hashes[1:][hashes[1:] == hashes[:-1]]

@@ -42,15 +42,15 @@ def _check_accelerator(wanted: str) -> None:
 def _check_strategy(wanted: str) -> None:
     from lightning.pytorch.strategies import StrategyRegistry
 
-    known = ["auto", "fsdp", "fsdp_cpu_offload", *StrategyRegistry.available_strategies()]
+    known = ["auto", *(name for name in StrategyRegistry.available_strategies() if "fsdp" not in name)]
     if wanted not in known:
         raise ValueError(
-            f"strategy (--strategy) is {wanted!r}, which there is not{did_you_mean(wanted, known)}; give auto, ddp, "
-            "ddp_find_unused_parameters_true or fsdp"
+            f"strategy (--strategy) is {wanted!r}, which there is not{did_you_mean(wanted, known)}; give auto, ddp or "
+            "ddp_find_unused_parameters_true"
         )
     package = NEEDS.get(wanted.partition("_")[0])
     if package is not None and find_spec(package) is None:
         raise ValueError(
             f"strategy (--strategy) is {wanted!r}, which needs {package}, and that is not installed: pip install "
-            f"{package}, or give auto, ddp or fsdp"
+            f"{package}, or give auto or ddp"
         )

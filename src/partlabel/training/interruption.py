@@ -1,4 +1,4 @@
-"""What stops training from outside, Ctrl-C, a full disk, a vanished image, a reader that dies: said plainly."""
+"""Clear messages for interruptions of training: Ctrl-C, a full disk, a vanished image, a dead worker."""
 
 import signal
 import threading
@@ -15,10 +15,7 @@ INTERRUPTED = "interrupted"
 
 @contextmanager
 def stopped_plainly(trainer: Trainer, run: Run) -> Iterator[None]:
-    """Says of what stops training from outside where it stopped, and how to go on.
-
-    Whatever error it is, its `after_step` says how many steps had been taken.
-    """
+    """Turn interruptions of training into an error that says where it stopped and how to resume."""
     try:
         with _told(trainer, run):
             yield
@@ -53,14 +50,14 @@ def _told(trainer: Trainer, run: Run) -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
-    """What an error says; of one in another process the last line, below its traceback."""
+    """Return the message of an error; of one in another process the last line, below its traceback."""
     return (
         str(error).strip().splitlines()[-1].removeprefix("OSError: ") if str(error).strip() else repr(error)
     )
 
 
 def _stopped(why: str, trainer: Trainer, run: Run) -> str:
-    """Why and where a run stopped, and how it goes on."""
+    """Say why and where a run stopped, and how to resume it."""
     at = f"training stopped in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}"
     if why != INTERRUPTED and not trainer.global_step and not run.last.exists():
         return f"{why}; training stopped before its first step, and no run is left in {run.folder}"

@@ -1,6 +1,6 @@
-"""What a run remembers of the images it saw: the last features of each class, or the last images with their labels.
+"""Features remembered during training: the last features of each class, or images with their labels.
 
-All of it, fill counts included, is in buffers, so a resumed run remembers what the interrupted one did.
+All of it, counters included, is in buffers, so that a resumed run continues with the same memory.
 """
 
 from typing import Any
@@ -14,8 +14,11 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 
 RAISED = 75.0
-"""Log of the nearest's weight in a kernel density: below it single precision has room for the farthest, e^-100 of it at
-a sharpness of 50, and above it for the sum of as many as fit any memory."""
+"""Log-weight of the nearest neighbour in a kernel density.
+
+Single precision then has room for the farthest neighbour, at e^-100 of it for a sharpness of 50, and for the sum over
+any number of neighbours that fits memory.
+"""
 
 
 def mean_cosine(
@@ -23,15 +26,15 @@ def mean_cosine(
     bank: Float[Tensor, "class slot feature"],
     by: Int64[Tensor, " class"],
 ) -> Float[Tensor, "batch class"]:
-    """Mean cosine of every feature to those of its class in a bank: a dot product with the mean of the unit ones.
+    """Compute the mean cosine between each feature and those of its class in a bank.
 
-    In the bank's precision under autocast too: thresholds lie close to 1, where bfloat16 has steps of .004, and the
-    inverse length of an empty slot has no bound in float16.
+    It is a dot product with the mean unit feature, computed in the bank's precision under autocast too: thresholds lie
+    close to 1, where bfloat16 has steps of .004, and the inverse length of an empty slot is unbounded in float16.
 
     Args:
-        features: One per image and class.
-        bank: Zeros count as dissimilar to everything.
-        by: What the sum over the slots of each class is divided by; 0 gives 0.
+        features: One feature per image and class.
+        bank: Features by class and slot; zeros have a cosine of 0 with everything.
+        by: Divisor of the sum over the slots of each class; 0 gives 0.
     """
     with torch.autocast(features.device.type, enabled=False):
         inverse = torch.linalg.vector_norm(bank, dim=-1).clamp(min=1e-12).reciprocal()
@@ -41,11 +44,11 @@ def mean_cosine(
 
 
 class FeatureMemory(nn.Module):
-    """A ring of the last `size` features of every class (SST, AAAI 2022, cross-image transfer).
+    """A ring buffer of the last `size` features of every class (SST, AAAI 2022, cross-image transfer).
 
     Args:
-        num_classes: How many rings.
-        size: Features kept per class (paper: 100).
+        num_classes: Number of classes.
+        size: Number of features kept per class (paper: 100).
         dim: Length of a feature.
     """
 
@@ -59,17 +62,17 @@ class FeatureMemory(nn.Module):
 
     @property
     def size(self) -> int:
-        """Slots per class."""
+        """Number of slots per class."""
         return self.features.shape[1]
 
     @property
     def filled(self) -> Int64[Tensor, " class"]:
-        """Slots of each class that hold a feature."""
+        """Number of slots of each class that hold a feature."""
         return self.count.clamp(max=self.size)
 
     @torch.no_grad()
     def add(self, features: Float[Tensor, "batch class feature"], labels: Labels) -> None:
-        """Remember the features of the labels known to be present; the oldest make room.
+        """Store the features of labels that are known to be present, in place of the oldest ones.
 
         Within a batch the first image counts as the newest, as in the authors' code.
         """
@@ -85,37 +88,35 @@ class FeatureMemory(nn.Module):
     def similarity(
         self, features: Float[Tensor, "batch class feature"], count_empty_slots: bool = False
     ) -> Float[Tensor, "batch class"]:
-        """Mean cosine of every feature to those remembered of its class.
-
-        A class that remembers nothing is similar to nothing.
+        """Compute the mean cosine of each feature to the stored ones of its class; 0 for a class without any.
 
         Args:
-            features: One per image and class.
-            count_empty_slots: Divide by all slots, empty ones too, as the authors' code does, whose memory starts as
-                zeros: scores of rare classes then stay low until `size` features have arrived.
+            features: One feature per image and class.
+            count_empty_slots: Divide by all slots, as the authors' code does, whose memory starts as zeros: scores of
+                rare classes then stay low until `size` features have arrived.
         """
         by = torch.full_like(self.filled, self.size) if count_empty_slots else self.filled
         return mean_cosine(features, self.features, by)
 
     def newest_first(self) -> Float[Tensor, "class slot feature"]:
-        """The features, the newest first, zeros where there are none yet."""
+        """List the features from the newest to the oldest, zeros in empty slots."""
         back = torch.arange(1, self.size + 1, device=self.count.device)
         slot = (self.count[:, None] - back) % self.size
         return self.features.gather(1, slot[..., None].expand_as(self.features))
 
 
 class ImageMemory(nn.Module):
-    """Images with their labels, each once, as it was seen last.
+    """A store of images with their labels; each image is stored once, as it was seen last.
 
-    One feature an image serves all its classes, so that whole training sets fit: 16,384 images of 1,280 numbers take
-    84 MB, half of that where they are saved, and fewer take less. They are rounded to half precision as they come, and
-    kept wide, for every comparison reads them all. An image's place is its row in the training table, so that no image
-    is there twice and an image can be left out of what is said of itself; where there are more images than places, the
-    last comer stays.
+    One feature of an image serves all its classes, so that whole training sets fit: 16,384 images of 1,280 numbers take
+    84 MB in memory and half of that on disk. Features are rounded to half precision on arrival and kept in single
+    precision, because every comparison reads all of them. The slot of an image is its row in the training table: no
+    image is stored twice, and an image can be excluded from its own evidence. Where there are more images than slots,
+    the latest image takes the slot.
 
     Args:
-        num_classes: How many labels an image has.
-        size: Images kept at most.
+        num_classes: Number of labels of an image.
+        size: Maximum number of images.
         dim: Length of a feature.
     """
 
@@ -134,11 +135,11 @@ class ImageMemory(nn.Module):
     def add(
         self, features: Float[Tensor, "batch feature"], labels: Labels, rows: Int64[Tensor, " batch"]
     ) -> None:
-        """Remember images as unit vectors.
+        """Store images as unit vectors.
 
         Args:
-            features: One per image.
-            labels: Theirs; an image of which nothing is known says nothing, and takes its place all the same.
+            features: One feature per image.
+            labels: Their labels; an image without known labels gives no evidence and takes its slot all the same.
             rows: Their rows in the training table.
         """
         slot = rows % self.size
@@ -157,16 +158,16 @@ class ImageMemory(nn.Module):
         sharpness: float,
         without: Int64[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch class"]:
-        """How much more an image resembles those known to show a class than those known to lack it.
+        """Compute the log-likelihood ratio of images that show a class against images that lack it.
 
-        `log mean_{k present} exp(s cos(x, k)) - log mean_{k absent} exp(s cos(x, k))`: the log-likelihood ratio of two
-        kernel densities on the sphere. 0 for a class of which one kind was never seen.
+        `log mean_{k present} exp(s cos(x, k)) - log mean_{k absent} exp(s cos(x, k))`: two kernel densities on the
+        sphere. 0 for a class without stored images of one of the two kinds.
 
         Args:
-            features: One per image.
-            sharpness: s; the larger, the more the nearest alone count.
-            without: The row of each image itself, if it may be remembered: it is no witness of its own, and does not
-                count among those that are.
+            features: One feature per image.
+            sharpness: s; the larger, the more the nearest neighbours dominate.
+            without: The row of each image itself, where it may be stored; it is then excluded from the means and the
+                counts.
         """
         if len(self.row) == 0:
             return features.new_zeros(features.shape[0], self.labels.shape[1], dtype=torch.float32)
@@ -190,7 +191,7 @@ class ImageMemory(nn.Module):
     def _own(
         self, rows: Int64[Tensor, " batch"] | None, kind: int
     ) -> Int64[Tensor, "batch class"] | Int64[Tensor, ""]:
-        """Which labels of that kind are remembered of the images themselves."""
+        """Find the labels of a given kind that are stored of the images themselves."""
         if rows is None:
             return self.row.new_zeros(())
         slot = (rows % self.size).clamp(max=len(self.row) - 1)
@@ -198,7 +199,7 @@ class ImageMemory(nn.Module):
         return ((self.labels[slot] == kind) & remembered[:, None]).long()
 
     def _grow(self, size: int) -> None:
-        """Make room for the first so many places."""
+        """Allocate a given number of slots."""
         more = size - len(self.row)
         if more > 0:
             more = min(max(more, len(self.row) // 2), self.size - len(self.row))
@@ -209,12 +210,12 @@ class ImageMemory(nn.Module):
             self.row = torch.cat([self.row, self.row.new_full((more,), -1)])
 
     def _save_to_state_dict(self, destination: dict[str, Tensor], prefix: str, keep_vars: bool) -> None:
-        """Save in half precision what is of half precision."""
+        """Save features in half precision."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[f"{prefix}features"] = destination[f"{prefix}features"].half()
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Take as many places as what is loaded has."""
+        """Allocate the number of slots of the loaded state."""
         saved = state_dict.get(f"{prefix}row")
         if saved is not None:
             self.features = self.features.new_zeros(len(saved), self.features.shape[1])

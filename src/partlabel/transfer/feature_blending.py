@@ -1,6 +1,6 @@
-"""Features of two images, or of an image and a prototype, blended where a label is unknown (SARB, AAAI 2022; DSRB).
+"""Blending of two images' features, or of a feature and a prototype, where a label is unknown (SARB, AAAI 2022; DSRB).
 
-A blend of something that may be there and something that is has a known answer: the share of what is.
+A blend of a feature whose label is unknown with one that is known present has a known target: the share of the latter.
 """
 
 import torch
@@ -21,7 +21,7 @@ def blend(
 
 
 def targets(where: Bool[Tensor, "batch class"], kept: Float[Tensor, ""]) -> Targets:
-    """Present to the share that came from elsewhere. What is kept does not learn from what it promises."""
+    """Build targets of blended labels: present to the share that was blended in; `kept` gets no gradient from it."""
     said = where.float()
     return Targets(said * (1 - kept.detach()), said)
 
@@ -29,7 +29,7 @@ def targets(where: Bool[Tensor, "batch class"], kept: Float[Tensor, ""]) -> Targ
 def drawn(
     where: Bool[Tensor, "row class"], most: int, generator: torch.Generator
 ) -> Bool[Tensor, "row class"]:
-    """Of each row's cells at `where`, up to so many at random; none of a row that has none."""
+    """Draw, in each row, a given number of cells at `where`, or all of them where there are fewer."""
     chance = (1 - torch.rand(where.shape, generator=generator, device=where.device)) * where
     best = chance.topk(min(most, where.shape[1]), 1).indices
     return where & torch.zeros_like(where).scatter(1, best, True)

@@ -1,6 +1,6 @@
-"""Images mixed before the network sees them: who is mixed with whom, and by how much.
+"""Mixing of images before the network: which images are mixed, and in which shares.
 
-Under several processes the partners come from the whole batch, so that all draw what one would.
+In distributed training the partners are rows of the whole batch, so that the draws equal those of one process.
 """
 
 import torch
@@ -13,12 +13,12 @@ from partlabel.core.targets import Labels, Targets
 
 
 def partners(rows: int, most: int, generator: torch.Generator) -> Int64[Tensor, "mixed row"]:
-    """For every row itself, and rows drawn at random: each draw gives every row once, to some row itself.
+    """Draw the rows that each row is mixed with: itself, then one random permutation per further image.
 
     Args:
-        rows: Of the whole batch.
-        most: How many are mixed, at most.
-        generator: The same in all processes.
+        rows: Number of rows of the whole batch.
+        most: Maximum number of images in a mixture.
+        generator: Random generator, equal in all processes.
     """
     itself = torch.arange(rows, device=generator.device)
     drawn = [torch.randperm(rows, generator=generator, device=generator.device) for _ in range(most - 1)]
@@ -33,9 +33,9 @@ def mix(
     """`sum_k share_k x_k`.
 
     Args:
-        images: Of this process.
+        images: Images of this process.
         partner: By row of the whole batch, the rows that are mixed.
-        share: Of each.
+        share: Share of each.
     """
     own = distributed.local_rows(images)
     (every,) = distributed.all_gather_rows(images)
@@ -47,12 +47,12 @@ def mix(
 
 
 def either(labels: Labels, partner: Int64[Tensor, "mixed all"], share: Float[Tensor, "mixed all"]) -> Labels:
-    """What is known of mixed images (LogicMix): PRESENT if any shows it, ABSENT if none does, else UNKNOWN.
+    """Combine labels of mixed images (LogicMix): PRESENT if any image shows it, ABSENT if none does, else UNKNOWN.
 
     Args:
-        labels: Of the whole batch.
+        labels: Labels of the whole batch.
         partner: By row, the rows that are mixed.
-        share: Of each; a row of which nothing is taken says nothing.
+        share: Share of each; a row with a share of 0 has no influence.
     """
     taken, of = (share > 0)[..., None], labels[partner]
     present = ((of == PRESENT) & taken).any(0)
@@ -61,9 +61,9 @@ def either(labels: Labels, partner: Int64[Tensor, "mixed all"], share: Float[Ten
 
 
 def halves(labels: Labels, partner: Int64[Tensor, "mixed all"], share: Float[Tensor, "mixed all"]) -> Targets:
-    """What is to be said of mixed images (MixUp-PME): the mean of labels, an unknown one as likely present as not.
+    """Combine labels of mixed images (MixUp-PME): the mean of the labels, where an unknown one counts as 1/2.
 
-    Nothing is said where the row's own label is unknown. Arguments as `either`.
+    Weight 0 where the row's own label is unknown. Arguments as of `either`.
     """
     known = Targets.known(labels)
     value = torch.where(labels == UNKNOWN, 0.5, known.value)

@@ -1,4 +1,4 @@
-"""A number for every label of every training image, for methods that keep something per image: scores, corrections."""
+"""One number for every label of every training image, for methods that keep scores or corrected labels per image."""
 
 from typing import Any
 
@@ -8,15 +8,14 @@ from torch import Tensor, nn
 
 
 class ImageTable(nn.Module):
-    """Numbers by row of the training table and class; it grows as images come, and is saved with the method.
+    """Numbers by training row and class; it grows as images arrive, and is saved with the method.
 
-    Where several processes train together, each has to write the rows of all, so that all hold the same table; each may
-    read what it likes.
+    In distributed training each process has to write the rows of all processes, so that all hold the same table.
 
     Args:
-        num_classes: Columns.
-        start: What a cell holds that nobody wrote.
-        dtype: Of the numbers.
+        num_classes: Number of columns.
+        start: Value of cells that have not been written.
+        dtype: Type of the numbers.
     """
 
     cells: Num[Tensor, "image class"]
@@ -28,7 +27,7 @@ class ImageTable(nn.Module):
 
     @torch.no_grad()
     def read(self, rows: Int64[Tensor, " batch"]) -> Num[Tensor, "batch class"]:
-        """The cells of images, by their rows in the training table."""
+        """Read the cells of images, by their rows in the training table."""
         found = self.cells.new_full((len(rows), self.cells.shape[1]), self.start)
         there = rows < len(self.cells)
         found[there] = self.cells[rows[there]]
@@ -41,14 +40,14 @@ class ImageTable(nn.Module):
         self.cells[rows] = values.to(self.cells.dtype)
 
     def _reach(self, rows: Int64[Tensor, " batch"]) -> None:
-        """Make room for these rows, and some more, so that it is rarely done."""
+        """Allocate these rows, with a reserve, so that allocation is rare."""
         more = int(rows.max()) + 1 - len(self.cells)
         if more > 0:
             room = max(more, len(self.cells) // 2)
             self.cells = torch.cat([self.cells, self.cells.new_full((room, self.cells.shape[1]), self.start)])
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Take as many rows as what is loaded has."""
+        """Allocate the number of rows of the loaded state."""
         saved = state_dict.get(f"{prefix}cells")
         if saved is not None:
             self.cells = self.cells.new_zeros(len(saved), self.cells.shape[1])

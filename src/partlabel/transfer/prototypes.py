@@ -1,6 +1,6 @@
-"""What stands for a class: the centres of its remembered features, or the means of its features by kind.
+"""Prototypes of classes: centres of the stored features, or running means of features by kind.
 
-All of it is in buffers, as in `memory.py`, so a resumed run has the prototypes that the interrupted one had.
+All of it is in buffers, as in `feature_bank.py`, so that a resumed run continues with the same prototypes.
 """
 
 import torch
@@ -15,13 +15,13 @@ from partlabel.transfer.feature_bank import FeatureMemory, mean_cosine
 
 
 class Prototypes(nn.Module):
-    """A few centres per class, by k-means over what a memory holds of it (SARB, AAAI 2022; HST, IJCV 2024).
+    """A few centres per class, by k-means over the stored features of the class (SARB, AAAI 2022; HST, IJCV 2024).
 
-    A class of which fewer features are remembered than there are centres has each of them as one.
+    A class with fewer stored features than centres uses each of them as a centre.
 
     Args:
-        num_classes: How many classes.
-        size: Centres per class (papers: 10).
+        num_classes: Number of classes.
+        size: Number of centres per class (papers: 10).
         dim: Length of a feature.
     """
 
@@ -35,17 +35,17 @@ class Prototypes(nn.Module):
 
     @property
     def size(self) -> int:
-        """Centres per class."""
+        """Number of centres per class."""
         return self.centres.shape[1]
 
     @torch.no_grad()
     def refresh(self, memory: FeatureMemory, due: bool, generator: torch.Generator) -> None:
-        """Find the centres anew, if it is time, or there are none yet.
+        """Compute the centres if it is time, or if there are none yet.
 
         Args:
-            memory: Of what; the same in all processes.
+            memory: Features by class, equal in all processes.
             due: Whether it is time.
-            generator: Starts the k-means; the same in all processes.
+            generator: Random generator of the k-means start, equal in all processes.
         """
         if due or not self.filled.any():
             with torch.autocast(self.centres.device.type, enabled=False):
@@ -53,12 +53,12 @@ class Prototypes(nn.Module):
             self.filled.copy_(memory.filled.clamp(max=self.size))
 
     def similarity(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
-        """Mean cosine of every feature to the centres of its class; 0 where there are none."""
+        """Compute the mean cosine of each feature to the centres of its class; 0 where there are none."""
         there = torch.arange(self.size, device=self.filled.device) < self.filled[:, None]
         return mean_cosine(features, self.centres * there[..., None], self.filled)
 
     def pick(self, number: Int64[Tensor, ""]) -> Float[Tensor, "class feature"]:
-        """The centre of that number of each class, counted on from the first where there are fewer."""
+        """Select one centre of each class by number, modulo the number of its centres."""
         slot = number % self.filled.clamp(min=1)
         return self.centres.take_along_dim(slot[:, None, None], 1).squeeze(1)
 
@@ -71,16 +71,16 @@ def kmeans(
     generator: torch.Generator,
     rounds: int = 20,
 ) -> Float[Tensor, "class centre feature"]:
-    """The centres of every class's points, by Lloyd's rounds after a start by k-means++, all classes at once.
+    """Cluster every class's points by Lloyd's algorithm after a k-means++ start, all classes at once.
 
-    Chance is the same for all classes, so their order does not matter. A centre that loses all its points stays.
+    Random draws are equal for all classes, so that their order has no influence. A centre that loses all points stays.
 
     Args:
-        points: Of each class the first few count.
-        filled: How many.
-        size: Centres.
-        generator: Draws the start.
-        rounds: Lloyd's.
+        points: Points by class and slot; the first `filled` of each class count.
+        filled: Number of points of each class.
+        size: Number of centres.
+        generator: Random generator of the start.
+        rounds: Number of Lloyd iterations.
     """
     there = torch.arange(points.shape[1], device=filled.device) < filled[:, None]
     centres = _spread(points, there, size, generator)
@@ -99,7 +99,7 @@ def _spread(
     size: int,
     generator: torch.Generator,
 ) -> Float[Tensor, "class centre feature"]:
-    """Points drawn one by one, with a chance as the square of the distance to the nearest of those drawn before."""
+    """Draw points one by one, with probability by the squared distance to the nearest point drawn before."""
     drawn = torch.rand(size, generator=generator, device=points.device)
     kind = double_if_supported(points.device)
     chance = there.to(kind)
@@ -118,10 +118,10 @@ def _spread(
 
 
 def prototype_loss(similarity: Float[Tensor, "batch class"], labels: Labels) -> Float[Tensor, ""]:
-    """`1 - cos` where a label is known present, `1 + cos` where absent, summed, by the number of all labels (HST).
+    """Sum `1 - cos` over present and `1 + cos` over absent labels, divided by the number of labels (HST).
 
     Args:
-        similarity: Of features to the prototypes of their classes.
+        similarity: Cosines between features and prototypes of their classes.
         labels: PRESENT, ABSENT or UNKNOWN.
     """
     each = torch.where(labels == PRESENT, 1 - similarity, 1 + similarity) * (labels != UNKNOWN)
@@ -129,13 +129,13 @@ def prototype_loss(similarity: Float[Tensor, "batch class"], labels: Labels) -> 
 
 
 class RunningMeans(nn.Module):
-    """Means of what was seen lately of each class, by kind.
+    """Running means of the features of each class, by kind.
 
     Args:
-        num_classes: How many classes.
-        kinds: How many kinds.
-        dim: Length of what is averaged.
-        horizon: About so many are remembered: until then the mean is of all, and later a moving one.
+        num_classes: Number of classes.
+        kinds: Number of kinds.
+        dim: Length of a feature.
+        horizon: Number of features up to which the mean is over all of them; afterwards it is an exponential average.
     """
 
     mean: Float[Tensor, "class kind feature"]
@@ -154,8 +154,8 @@ class RunningMeans(nn.Module):
         """Move the means towards those of a batch.
 
         Args:
-            features: One per image and class, of all processes.
-            where: Which kinds each counts as.
+            features: One feature per image and class, of all processes.
+            where: Membership of each feature in each kind.
         """
         arriving = where.sum(0)
         self.count += arriving

@@ -3,15 +3,16 @@
 ====================  =======================================================================  =====================
 function              evidence that a label is present                                         used by
 ====================  =======================================================================  =====================
-cooccurrence_score    the classes known to be present in the same image usually come with it   SST, HST (intra-image)
-from_similarity       its feature resembles those of images known to show the class            SST (cross-image)
-accept                any score: of HST the similarity to prototypes, of CALDNR to a memory    HST, CALDNR
-from_evidence         the image resembles those known to show it more than those known not to  SoftSST (cross-image)
+cooccurrence_score    the classes known to be present in the image often occur together with   SST, HST (intra-image)
+                      the class
+from_similarity       the class feature resembles those of images known to show the class      SST (cross-image)
+accept                any score: similarity to prototypes (HST) or to a memory (CALDNR)        HST, CALDNR
+from_evidence         the image resembles those known to show the class more than those that   SoftSST (cross-image)
+                      lack it
 ====================  =======================================================================  =====================
 
-What comes of them are Targets that speak about UNKNOWN labels only: their weight is 0 wherever the label is known. The
-scores that the evidence amounts to are functions of their own: `accept` takes those from a threshold on, and
-`threshold_at` finds one that keeps a precision.
+Each returns Targets for UNKNOWN labels only: their weight is 0 wherever the label is known. The scores behind them are
+functions of their own: `accept` takes scores from a threshold on, and `threshold_at` finds a threshold for a precision.
 """
 
 import torch
@@ -29,9 +30,9 @@ Threshold = float | Float[Tensor, ""] | Float[Tensor, " class"]
 def cooccurrence_score(
     pair_probability: Float[Tensor, "batch pair"], labels: Labels
 ) -> Float[Tensor, "batch class"]:
-    """Mean probability that a class comes with those known to be present (SST, intra-image transfer).
+    """Average the probability that a class occurs with those known to be present (SST, intra-image transfer).
 
-    `s_c = sum_{j present} P_cj / max(#present, 1)`. A known-present class is not its own evidence.
+    `s_c = sum_{j present} P_cj / max(#present, 1)`. A class that is known to be present is not its own evidence.
     """
     first, second = pair_index(labels.shape[1], labels.device)
     present = (labels == PRESENT).to(pair_probability)
@@ -42,15 +43,15 @@ def cooccurrence_score(
 
 
 def other_present(labels: Labels) -> Float[Tensor, "batch class"]:
-    """How many classes besides each are known to be present in its image."""
+    """Count, for every class, the other classes known to be present in its image."""
     present = (labels == PRESENT).float()
     return present.sum(1, keepdim=True) - present
 
 
 def as_if_unknown(score: Float[Tensor, "batch class"], labels: Labels) -> Float[Tensor, "batch class"]:
-    """A `cooccurrence_score` as a mean over the *other* present classes: known labels scored as unknown ones are.
+    """Turn a `cooccurrence_score` into the mean over the *other* present classes, as unknown labels are scored.
 
-    The two differ for a class known to be present, of which the former divides by one too many.
+    The two differ for a class known to be present, where the former divides by one too many.
     """
     present = (labels == PRESENT).sum(1, keepdim=True)
     return score * present.clamp(min=1) / other_present(labels).clamp(min=1)
@@ -66,11 +67,11 @@ def cooccurrence_with_others(
 def cooccurrence_score_by_rows(
     probability: Float[Tensor, "batch row class"], rows: Int64[Tensor, " row"], labels: Labels
 ) -> Float[Tensor, "batch class"]:
-    """`cooccurrence_score` from the pairs of some classes with every class.
+    """Compute `cooccurrence_score` from the pairs of some classes with every class.
 
     Args:
-        probability: Of those pairs; what stands for a class and itself is not looked at.
-        rows: The classes, which must hold all that are known to be present in the batch.
+        probability: Co-occurrence probabilities of those pairs; entries of a class with itself are ignored.
+        rows: Those classes; all classes known to be present in the batch must be among them.
         labels: PRESENT, ABSENT or UNKNOWN.
     """
     present = (labels == PRESENT).to(probability)
@@ -87,18 +88,18 @@ def from_similarity(
     threshold: Threshold,
     count_empty_slots: bool = False,
 ) -> Targets:
-    """Call a label present when its feature resembles the remembered ones (SST, cross-image transfer)."""
+    """Set an unknown label present where its feature resembles stored ones of the class (SST, cross-image)."""
     return accept(memory.similarity(features, count_empty_slots), labels, threshold)
 
 
 @torch.no_grad()
 def from_confidence(logits: Float[Tensor, "batch class"], labels: Labels, threshold: float) -> Targets:
-    """Call an unknown label what the recogniser is sure of: `1[p >= t] - 1[1 - p >= t]`, where 0 says nothing (SR).
+    """Set an unknown label by a confident prediction: `1[p >= t] - 1[1 - p >= t]`, where 0 leaves it unknown (SR).
 
     Args:
-        logits: Of the recogniser.
+        logits: Logits of the recogniser.
         labels: PRESENT, ABSENT or UNKNOWN.
-        threshold: The t.
+        threshold: The probability t.
     """
     p = logits.float().sigmoid()
     present, absent = p >= threshold, 1 - p >= threshold
@@ -109,11 +110,11 @@ def from_confidence(logits: Float[Tensor, "batch class"], labels: Labels, thresh
 def from_evidence(
     logits: Float[Tensor, "batch class"], evidence: Float[Tensor, "batch class"], labels: Labels
 ) -> Targets:
-    """Call a label as likely present as the recogniser and the evidence together make it: soft, and both ways.
+    """Set an unknown label to the probability that recogniser and evidence give together.
 
     Args:
-        logits: Of the recogniser.
-        evidence: Calibrated, in the same unit: what it adds to the log-odds.
+        logits: Logits of the recogniser.
+        evidence: Calibrated evidence in log-odds, added to the logits.
         labels: PRESENT, ABSENT or UNKNOWN.
     """
     return Targets((logits + evidence).float().sigmoid(), (labels == UNKNOWN).float())
@@ -123,16 +124,16 @@ def from_evidence(
 def threshold_at(
     score: Float[Tensor, "image class"], labels: Labels, precision: float, fewest: int = 20
 ) -> Float[Tensor, ""]:
-    """The lowest score from which on known labels are present with this precision.
+    """Find the lowest score from which on known labels are present with a given precision.
 
     Args:
-        score: What a kind of vote says of labels it did not use.
-        labels: What is known of them; all classes together, for most have too few known labels each.
-        precision: Share of the labels from the threshold on that are present.
-        fewest: Labels that have to be above it, for a share to mean anything.
+        score: Scores of labels that took no part in computing them.
+        labels: Known labels, of all classes together, because most classes have too few.
+        precision: Share of present labels from the threshold on.
+        fewest: Minimum number of labels above the threshold.
 
     Returns:
-        Infinity where no threshold will do.
+        The threshold; infinity where none reaches the precision.
     """
     known = labels != UNKNOWN
     score, order = score[known].sort(descending=True)
@@ -144,5 +145,5 @@ def threshold_at(
 
 
 def accept(score: Float[Tensor, "batch class"], labels: Labels, threshold: Threshold) -> Targets:
-    """Call the unknown labels present whose score reaches the threshold."""
+    """Set unknown labels present where the score reaches the threshold."""
     return Targets.present((score >= threshold) & (labels == UNKNOWN))

@@ -1,7 +1,7 @@
-"""Batches for training and evaluation. Which images come when hangs on the seed and the epoch alone.
+"""Batches for training and evaluation. The order of images depends only on seed and epoch.
 
-Lightning restores no random state (measured, 2.6.6) but tells a sampler the epoch; that is enough for one that draws
-its order from it, and a resumed run goes on exactly where it stopped.
+Lightning restores no random state (measured, 2.6.6) but tells a sampler the epoch; that is enough for a sampler that
+derives its order from it, and a resumed run continues exactly where it stopped.
 """
 
 from collections import deque
@@ -20,21 +20,21 @@ T = TypeVar("T")
 
 
 class Batches(Sampler[BatchRows]):
-    """The rows of each batch.
+    """A batch sampler.
 
-    In training every image comes once an epoch, in an order drawn for it. A last batch of a single image, which batch
-    normalisation can make nothing of, joins the one before.
+    In training every image is in one batch per epoch, in an order drawn for the epoch. A last batch of a single image,
+    which batch normalisation cannot handle, joins the one before.
 
-    Where several processes train together, each gets its slice of every batch, so that the slices in the order of the
-    processes are the batch of one process; a last batch of fewer than two images a process joins the one before. Of
-    images to evaluate each gets its part, in order and none twice.
+    In distributed training each process gets its slice of every batch, so that the slices in the order of the processes
+    are the batch of one process; a last batch of fewer than two images per process joins the one before. In evaluation
+    each process gets its part of the images, in order and none twice.
 
     Args:
-        count: How many images.
-        batch_size: How many at a time; in training, in all processes together.
+        count: Number of images.
+        batch_size: Images per batch; in training, over all processes.
         shuffle: Whether this is for training.
-        seed: Of the order.
-        share: Whether processes that train together share the images; else each gets them all.
+        seed: Random seed of the order.
+        share: Whether processes share the images; otherwise each gets all of them.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Batches(Sampler[BatchRows]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; Lightning does."""
+        """Set the next epoch; called by Lightning."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class Batches(Sampler[BatchRows]):
         yield from (BatchRows(self.epoch, rows.tolist()) for rows in self._parts(order))
 
     def _parts(self, order: np.ndarray) -> list[np.ndarray]:
-        """What of the images, in this order, this process gets at a time."""
+        """Divide images, in a given order, into the batches of this process."""
         rank, count = distributed.rank_and_world_size() if self.share else (0, 1)
         self._check(count)
         if not self.shuffle:
@@ -77,10 +77,10 @@ class Batches(Sampler[BatchRows]):
         return [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
 
     def _check(self, processes: int) -> None:
-        """See that every process gets images.
+        """Check that every process gets images.
 
         Raises:
-            ValueError: One would not.
+            ValueError: A process would get none.
         """
         if processes > 1 and self.shuffle and min(self.batch_size, self.count) < 2 * processes:
             raise ValueError(
@@ -103,16 +103,16 @@ def loader(
     pin: bool = False,
     share: bool = False,
 ) -> DataLoader[Batch]:
-    """Batches of a dataset that takes `Rows`.
+    """Build a loader for a dataset of whole batches.
 
     Args:
         dataset: Its length is the number of images.
-        batch_size: How many images at a time.
+        batch_size: Images per batch.
         shuffle: Whether this is for training.
-        seed: Of the order.
-        workers: Processes that read; 0 reads in this one.
-        pin: Whether batches go on to a GPU.
-        share: Whether processes that train together share the images; in training they do.
+        seed: Random seed of the order.
+        workers: DataLoader worker processes; 0 loads in the main process.
+        pin: Whether to pin memory for transfer to a GPU.
+        share: Whether processes share the images; in training they do.
     """
     batches = Batches(len(dataset), batch_size, shuffle, seed, share)  # type: ignore[arg-type]
     return DataLoader(
@@ -127,19 +127,19 @@ def loader(
 
 
 def as_it_is(batch: Any) -> Any:
-    """What the dataset gave: it makes whole batches itself."""
+    """Return the argument (identity collate function): the dataset makes whole batches itself."""
     return batch
 
 
 def ahead(things: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The same things, the next ones made in a thread while one is worked on.
+    """Prefetch: make the next items in a thread while one is in use.
 
-    Reading images leaves Python to others most of the time, so that they are read while a network runs. Only for what
-    draws no random numbers while somebody else does: threads share one generator.
+    Decoding images releases Python's lock most of the time, so it overlaps with the network. Only for items that draw
+    no random numbers: threads share one generator.
 
     Args:
-        things: What is gone through.
-        depth: How many are made before they are asked for, at most.
+        things: Items to iterate over.
+        depth: Maximum number of items made in advance.
     """
     iterator, end = iter(things), object()
     pool = ThreadPoolExecutor(1)

@@ -1,8 +1,8 @@
-"""Where each known label of a table comes from, if anybody kept it: a code a cell, and what the codes stand for.
+"""The source of each known label of a table, where it was recorded: one code per cell, and the names of the codes.
 
-Names are free: `human`, `<model>@<run>` (what `fill` writes), `open_images:machine`, `label_studio:prediction`. On disk
-they are the columns `<class>:source` of a wide table, as a filled table has them. A table that nobody asked of where it
-comes from has no `Origins` at all.
+Names are free: `human`, `<model>@<run>` (written by `fill`), `open_images:machine`, `label_studio:prediction`. On disk
+they are the columns `<class>:source` of a wide table, as in a filled table. A table without recorded sources has no
+`Origins`.
 """
 
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ import numpy as np
 from jaxtyping import Bool
 
 NOT_MENTIONED = "not mentioned"
-"""Of a label that is absent by the rule `absent="negative"` alone."""
+"""Source of a label that is absent only by the rule `absent="negative"`."""
 HUMAN = "human"
 MOST = 255
 
 
 @dataclass(frozen=True, eq=False)
 class Origins:
-    """Where labels come from.
+    """Sources of labels.
 
     Attributes:
-        codes: uint8, (image, class): indices into `names`; read-only.
-        names: Unique; the first is empty, for labels of which it is not known, and for blanks.
+        codes: uint8 [image, class]: indices into `names`; read-only.
+        names: Unique names; the first is empty, for labels without a recorded source and for unknown ones.
 
     Raises:
-        ValueError: Codes are not uint8, or stand for no name; names are not unique, or too many.
+        ValueError: Codes are not uint8 or have no name; names are not unique, or too many.
     """
 
     codes: np.ndarray
@@ -46,24 +46,24 @@ class Origins:
             object.__setattr__(self, "codes", codes)
 
     def of(self, row: int, column: int) -> str:
-        """Where a label comes from; empty if that is not known."""
+        """Return the source of a label; empty if it was not recorded."""
         return self.names[self.codes[row, column]]
 
     def only(self, cells: Bool[np.ndarray, "image class"]) -> "Origins":
-        """These, and nothing for other cells."""
+        """Keep the sources of some cells, and none of the others."""
         return Origins(np.where(cells, self.codes, np.uint8(0)), self.names)
 
     def rows(self, rows: np.ndarray) -> "Origins":
-        """Those of some images."""
+        """Select images."""
         return Origins(self.codes[rows], self.names)
 
     def columns(self, columns: Sequence[int]) -> "Origins":
-        """Those of some classes."""
+        """Select classes."""
         return Origins(self.codes[:, list(columns)], self.names)
 
     @classmethod
     def of_numbers(cls, numbers: np.ndarray, names: Sequence[str]) -> "Origins":
-        """From wider numbers; names that stand for nothing are left out."""
+        """Build from wider codes, without names that are not used."""
         there = np.array([not number or bool((numbers == number).any()) for number in range(len(names))])
         kept = tuple(name for name, is_there in zip(names, there, strict=True) if is_there)
         if len(kept) > MOST + 1:
@@ -72,5 +72,5 @@ class Origins:
 
 
 def is_persons(name: str) -> bool:
-    """Whether people said what comes from there; of what has no origin nobody says otherwise."""
+    """Whether labels of a source were set by people; labels without a recorded source count as such."""
     return name in ("", HUMAN) or name.startswith("review:") or name.endswith((":human", ":submitted"))

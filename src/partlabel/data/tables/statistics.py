@@ -1,4 +1,4 @@
-"""What the known labels say together: counts, co-occurrence, and a validation split that keeps every class."""
+"""Statistics of known labels: counts, co-occurrence, and a validation split that keeps every class."""
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -9,14 +9,14 @@ from jaxtyping import Bool, Float32, Float64, Int8, Int64
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 
 MOSTLY = 0.75
-"""Of the known labels: where more are present, labels are known because they are."""
+"""Share of present labels among the known ones above which labels count as selected by presence."""
 _BLOCK = 1 << 24  # labels at a time
 _MANY_ROWS = 20_000
 _COMMON = 2_000  # a column with so many entries is split evenly enough by chance
 
 
 class Counts(NamedTuple):
-    """How many labels of each class are what."""
+    """Numbers of present, absent and unknown labels of each class."""
 
     present: Int64[np.ndarray, "class"]
     absent: Int64[np.ndarray, "class"]
@@ -26,13 +26,13 @@ class Counts(NamedTuple):
     def tells_presence(self) -> bool:
         """Whether labels are known mostly because they are present (`MOSTLY`).
 
-        How often such a class is among the known labels says nothing of how often images show it.
+        The share of present labels among the known ones then does not estimate the prevalence.
         """
         return bool(self.present.sum() > MOSTLY * (self.present.sum() + self.absent.sum()))
 
 
 def counts(labels: Int8[np.ndarray, "image class"]) -> Counts:
-    """Present, absent and unknown labels of each class."""
+    """Count present, absent and unknown labels of each class."""
     found = np.zeros((3, labels.shape[1]), np.int64)
     for block in _blocks(labels):
         found += [np.count_nonzero(block == code, axis=0) for code in (PRESENT, ABSENT, UNKNOWN)]
@@ -40,10 +40,10 @@ def counts(labels: Int8[np.ndarray, "image class"]) -> Counts:
 
 
 def prevalence(labels: Int8[np.ndarray, "image class"]) -> Float64[np.ndarray, " class"]:
-    """P(class present), from known labels; 0 where none is known.
+    """Estimate P(class present) from known labels; 0 where none is known.
 
-    Of a table that tells what is there, and little of what is not (`Counts.tells_presence`), it is the share of all
-    images that are known to show the class, the least it can be.
+    For a table in which mostly present labels are known (`Counts.tells_presence`), it is the share of all images that
+    are known to show the class, a lower bound.
     """
     found = counts(labels)
     asked = len(labels) if found.tells_presence else found.present + found.absent
@@ -53,18 +53,18 @@ def prevalence(labels: Int8[np.ndarray, "image class"]) -> Float64[np.ndarray, "
 def cooccurrence(
     labels: Int8[np.ndarray, "image class"], unknown: Literal["left_out", "absent"] | None = None
 ) -> Float32[np.ndarray, "class class"]:
-    """P(column class present | row class present), from known labels; the label graph.
+    """Estimate P(column class present | row class present) from known labels, the label graph.
 
     Args:
-        labels: Of the training images.
-        unknown: `left_out` asks only images where both classes are known: `#(i, j present) / #(i present, j known)`.
-            `absent` is `#(i, j present) / #(i present)` as the authors' graph has it, where an unknown j counts as
-            not there, so that a graph from a share p of the labels is p times too weak. None is `absent` for a table
-            that tells presence (`Counts`), where j is known because it is there and the graph would be all ones, and
-            else `left_out`.
+        labels: Labels of the training images.
+        unknown: `left_out` uses only images where both classes are known: `#(i, j present) / #(i present, j known)`.
+            `absent` is `#(i, j present) / #(i present)` as in the authors' graph, where an unknown j counts as absent,
+            so that with a share p of known labels the graph is p times too weak. None is `absent` for a table of mostly
+            present labels (`Counts`), where j is known because it is present and the graph would be all ones, else
+            `left_out`.
 
     Returns:
-        1 on the diagonal; 0 where nothing is known, so a class that is never present is on its own.
+        1 on the diagonal; 0 where nothing is known, so that a class that is never present has no neighbours.
     """
     together, asked = present_with(labels)
     if unknown == "absent" or (unknown is None and counts(labels).tells_presence):
@@ -77,7 +77,7 @@ def cooccurrence(
 def together(
     labels: Int8[np.ndarray, "image class"],
 ) -> tuple[Float64[np.ndarray, "class class"], Float64[np.ndarray, "class class"]]:
-    """In how many images two classes are both present, and in how many both are known."""
+    """Count the images in which two classes are both present, and those in which both are known."""
     classes = labels.shape[1]
     both_present, both_known = np.zeros((classes, classes)), np.zeros((classes, classes))
     for block in _blocks(labels):
@@ -90,17 +90,17 @@ def together(
 def split_stratified(
     labels: Int8[np.ndarray, "image class"], share: float, seed: int = 0
 ) -> Bool[np.ndarray, "image"]:
-    """Which images to set aside for validation, so that each class keeps its share of present and of absent labels.
+    """Select images for validation, so that each class keeps its share of present and of absent labels.
 
-    Iterative stratification (Sechidis et al., 2011) on the columns [present, absent]; it would take -1 / 0 / 1 for
-    something else without a word. In large tables only the columns with few entries need it, and chance splits the
-    others. Then single images move so that a class with two or more present labels has one on either side, if no
-    other class loses its last in training by it; a class with a single one has it in training.
+    Iterative stratification (Sechidis et al., 2011) on the columns [present, absent]; on -1 / 0 / 1 it would silently
+    compute something else. In large tables only the columns with few entries need it, and the others are split at
+    random. Then single images move so that a class with two or more present labels has one on either side, unless
+    another class would lose its last one in training; a class with a single present label has it in training.
 
     Args:
-        labels: Of all images to split.
-        share: Of the images to set aside, in (0, 1); at least one, and not all.
-        seed: Of the draw; the same seed gives the same split.
+        labels: Labels of all images.
+        share: Share of the images to select, in (0, 1); at least one image, and not all.
+        seed: Random seed; the same seed gives the same split.
 
     Returns:
         True for validation.
@@ -121,7 +121,7 @@ def split_stratified(
 def present_with(
     labels: Int8[np.ndarray, "image class"],
 ) -> tuple[Float64[np.ndarray, "class class"], Float64[np.ndarray, "class class"]]:
-    """`#(row present, column present)` and `#(row present, column known)`."""
+    """Count `#(row present, column present)` and `#(row present, column known)`."""
     classes = labels.shape[1]
     together, asked = np.zeros((classes, classes)), np.zeros((classes, classes))
     for block in _blocks(labels):
@@ -139,7 +139,7 @@ def _blocks(labels: Int8[np.ndarray, "image class"]) -> Iterator[Int8[np.ndarray
 
 
 def _draw(labels: Int8[np.ndarray, "image class"], share: float, seed: int) -> Bool[np.ndarray, "image"]:
-    """Iterative stratification of the images in a column that needs it, an even draw of the others."""
+    """Stratify the images in columns that need it, and draw the others at random."""
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
     rows, columns = _indicators(labels)
@@ -158,7 +158,7 @@ def _draw(labels: Int8[np.ndarray, "image class"], share: float, seed: int) -> B
 def _indicators(
     labels: Int8[np.ndarray, "image class"],
 ) -> tuple[Int64[np.ndarray, "row"], Bool[np.ndarray, "row column"]]:
-    """The columns [present, absent] to stratify by; of a large table, those with few entries. And the rows with any."""
+    """Select the columns [present, absent] to stratify by (in a large table the rare ones) and their rows."""
     total = counts(labels)
     wanted = [
         (code, (amounts > 0) & ((amounts < _COMMON) | (len(labels) <= _MANY_ROWS)))
@@ -179,7 +179,7 @@ def _indicators(
 def _even(
     of: Bool[np.ndarray, "image"], share: float, random: np.random.RandomState
 ) -> Bool[np.ndarray, "image"]:
-    """A share of the images marked."""
+    """Mark a share of the images."""
     rows = np.flatnonzero(of)
     drawn = np.zeros(len(of), bool)
     drawn[random.permutation(rows)[: round(share * len(rows))]] = True
@@ -187,13 +187,13 @@ def _even(
 
 
 def _leave_none_empty(aside: Bool[np.ndarray, "image"], random: np.random.RandomState) -> None:
-    """At least one image on either side."""
+    """Leave at least one image on either side."""
     if aside.all() or not aside.any():
         aside[random.randint(len(aside))] ^= True
 
 
 def _keep_classes(aside: Bool[np.ndarray, "image"], present: Bool[np.ndarray, "image class"]) -> None:
-    """Move single images so that each class is present on either side, and the only one of a class in training."""
+    """Move single images so that each class is present on either side, and the only image of a class is in training."""
     total, inside = present.sum(axis=0), present[aside].sum(axis=0)
     for column in np.argsort(total, kind="stable"):
         gone = inside[column] == total[column]  # from training

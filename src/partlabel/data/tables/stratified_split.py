@@ -1,4 +1,4 @@
-"""Parts of a table for training, choosing the epoch and testing: every class in its share, groups kept whole."""
+"""Split a table into parts for training, validation and test: every class in its share, groups kept together."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,16 +14,16 @@ from partlabel.data.tables.splits import TRAIN
 def divide(
     table: LabelTable, shares: Mapping[str, float], seed: int = 0, groups: Sequence[str] | None = None
 ) -> LabelTable:
-    """The table with its images in parts, each class keeping its share of present and of absent labels in each.
+    """Assign images to parts; each class keeps its share of present and of absent labels in each.
 
-    See `statistics.split_stratified`, which does it for one part; here the parts are drawn one after the other.
+    See `statistics.split_stratified`, which draws one part; here the parts are drawn one after the other.
 
     Args:
-        table: Any split that it has is not looked at.
-        shares: Of the images, by the name of the part; what is left is `train`. Parts with a share of 0 are left out.
-        seed: Of the draw.
-        groups: One name an image: images of one group (a patient, a scene, a day) come into one part. Groups are
-            drawn as images are, so that parts are as large as asked only if groups are of like size.
+        table: The table; a split that it has is ignored.
+        shares: Share of the images by name of the part; the rest is `train`. Parts with a share of 0 are left out.
+        seed: Random seed.
+        groups: Name of the group of each image (a patient, a scene, a day): images of one group are in one part. Groups
+            are drawn as images are, so parts have the requested size only if groups have similar sizes.
 
     Raises:
         ValueError: Shares are negative or leave nothing to train on, or there are too few images or groups.
@@ -48,7 +48,7 @@ def divide(
 
 
 def _units(table: LabelTable, groups: Sequence[str] | None) -> tuple[Int64[np.ndarray, "image"], np.ndarray]:
-    """What is drawn: the unit of each image, and what is known of each unit: present where any image of it is."""
+    """Build the units of the draw and their labels, present where any image of the unit is."""
     if groups is None:
         return np.arange(len(table)), table.labels
     if len(groups) != len(table):
@@ -61,7 +61,7 @@ def _units(table: LabelTable, groups: Sequence[str] | None) -> tuple[Int64[np.nd
 
 
 def _some_left(chosen: Bool[np.ndarray, "unit"], needed: int) -> Bool[np.ndarray, "unit"]:
-    """The units chosen, but for some of them if fewer would be left than there are parts to come."""
+    """Reduce the chosen units if fewer would be left than there are parts to come."""
     surplus = needed - int((~chosen).sum())
     if surplus > 0:
         chosen[np.flatnonzero(chosen)[-surplus:]] = False

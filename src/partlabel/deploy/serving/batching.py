@@ -1,7 +1,7 @@
-"""Dynamic batching: pictures that come at about the same time go through the model together.
+"""Dynamic batching: images that arrive at about the same time pass the model together.
 
-One thread runs the model. While it does, what arrives waits, and goes as the next batch; so batches grow with the load.
-How much may wait is bounded, and beyond that nothing is taken in.
+One thread runs the model. What arrives meanwhile waits and is the next batch, so batches grow with the load. The queue
+is bounded; beyond that, requests are refused.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from jaxtyping import Float32, UInt8
 
 
 class Full(Exception):
-    """As many pictures wait as may."""
+    """The queue is full."""
 
 
 class _Waiting(NamedTuple):
@@ -24,14 +24,14 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    """Answers one picture at a time, and asks for many at once.
+    """Answers one image at a time and runs the model on batches.
 
     Args:
-        run: From a batch of pictures to the probability of each class in each.
-        most: Pictures in a batch.
-        wait: Seconds that the first of a batch waits for others.
-        room: Pictures taken in and not answered yet.
-        ran: Told the size of each batch.
+        run: From a batch of images to probabilities [image, class].
+        most: Maximum number of images in a batch.
+        wait: Seconds that the first image of a batch waits for others.
+        room: Maximum number of accepted images without an answer.
+        ran: Called with the size of each batch.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class Batcher:
         self._work: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to work, in the running event loop."""
+        """Start in the running event loop."""
         self._work = asyncio.get_running_loop().create_task(self._go_on())
 
     @property
     def is_working(self) -> bool:
-        """Whether pictures are answered."""
+        """Whether images are answered."""
         return self._work is not None and not self._work.done()
 
     async def stop(self) -> None:
-        """End; what still waits is not answered."""
+        """Stop; images in the queue are not answered."""
         if self._work is not None:
             self._work.cancel()
             await asyncio.wait([self._work])
@@ -73,10 +73,10 @@ class Batcher:
 
     @contextmanager
     def room_for(self, pictures: int) -> Iterator[None]:
-        """Room for so many pictures, from before they are decoded until they are answered.
+        """Reserve places for images, from before they are decoded until they are answered.
 
         Raises:
-            Full: There is none.
+            Full: There are too few places.
         """
         if self.taken + pictures > self.room:
             raise Full
@@ -87,7 +87,7 @@ class Batcher:
             self.taken -= pictures
 
     async def answer(self, pixels: UInt8[np.ndarray, "side side 3"]) -> Float32[np.ndarray, " class"]:
-        """The probability of each class in a picture."""
+        """Return the probability of each class for an image."""
         answer = asyncio.get_running_loop().create_future()
         self._unanswered.add(answer)
         self._queue.put_nowait(_Waiting(pixels, answer))
@@ -114,7 +114,7 @@ class Batcher:
                         each.answer.set_result(row)
 
     async def _gather(self) -> list[_Waiting]:
-        """The next batch: full, or all that came until the first had waited long enough."""
+        """Collect the next batch: full, or all images that arrived within the first one's waiting time."""
         batch = [await self._queue.get()]
         until = asyncio.get_running_loop().time() + self.wait
         while len(batch) < self.most:

@@ -1,7 +1,7 @@
-"""Label Studio's machine learning backend protocol: it sends tasks, and gets ticked choices to start from.
+"""Label Studio's machine learning backend protocol: it sends tasks and receives choices to start from.
 
-https://labelstud.io/guide/ml_create: Label Studio calls `health`, `setup`, `predict` and `webhook` below the address
-that it is given, here `http://host:port/label-studio`. Tasks' images are read from one folder; no address is fetched.
+https://labelstud.io/guide/ml_create: Label Studio calls `health`, `setup`, `predict` and `webhook` below the configured
+address, here `http://host:port/label-studio`. Images of tasks are read from one folder; no address is fetched.
 """
 
 import logging
@@ -28,13 +28,13 @@ log = logging.getLogger("partlabel.deploy.serving")
 
 
 class Setup(BaseModel):
-    """What Label Studio sends when it connects; it has more keys, which are not needed."""
+    """The request that Label Studio sends when it connects; further keys are ignored."""
 
     label_config: Annotated[str, Field(alias="schema", description="The labelling configuration.")] = ""
 
 
 class Task(BaseModel):
-    """A task; it has more keys."""
+    """A task; further keys are ignored."""
 
     id: int | None = None
     data: dict[str, Any]
@@ -48,25 +48,25 @@ class PredictionRequest(BaseModel):
 
 
 class WebhookEvent(BaseModel):
-    """Something happened in Label Studio; it has more keys."""
+    """An event in Label Studio; further keys are ignored."""
 
     action: str | None = None
 
 
 class Version(BaseModel):
-    """What predictions are filed under."""
+    """The version that predictions are filed under."""
 
     model_version: str
 
 
 class TaskPrediction(BaseModel):
-    """A task's prediction.
+    """The prediction of a task.
 
     Attributes:
-        result: Ticked choices, or nothing.
-        score: How sure, on average over the choices; 0 where the image could not be read.
-        model_version: What it is filed under.
-        error: Why the image could not be read. Label Studio does not look at it.
+        result: Selected choices, possibly none.
+        score: Mean confidence over the choices; 0 where the image could not be read.
+        model_version: Version that the prediction is filed under.
+        error: Why the image could not be read; Label Studio ignores it.
     """
 
     result: list[dict[str, Any]]
@@ -76,27 +76,27 @@ class TaskPrediction(BaseModel):
 
 
 class Results(BaseModel):
-    """One prediction a task, in their order."""
+    """One prediction per task, in order."""
 
     results: list[TaskPrediction]
 
 
 class Status(BaseModel):
-    """How it goes, in words that Label Studio looks for."""
+    """Status, in the words that Label Studio expects."""
 
     status: str
     model_class: str = "partlabel"
 
 
 class Control(NamedTuple):
-    """Where the choices are in a labelling configuration.
+    """The choices of a labelling configuration.
 
     Attributes:
-        name: Of the `<Choices>`.
-        to_name: Of the `<Image>` it is about.
-        key: Of a task's data, that has the image.
-        columns: Of the model, for those choices that are its classes.
-        only_one: Whether one choice at most may be ticked.
+        name: Name of the `<Choices>`.
+        to_name: Name of the `<Image>`.
+        key: Key of a task's data with the image.
+        columns: Columns of the model for the choices that are its classes.
+        only_one: Whether at most one choice may be selected.
     """
 
     name: str
@@ -107,12 +107,12 @@ class Control(NamedTuple):
 
 
 def router(service: Service, files: Path, errors: dict[int | str, dict[str, Any]]) -> APIRouter:
-    """The routes.
+    """Build the routes.
 
     Args:
-        service: What is done with pictures.
-        files: The folder that the images lie in.
-        errors: Documentation of what may go wrong.
+        service: The service that predicts.
+        files: Folder of the images.
+        errors: Documentation of error responses.
     """
     routes = APIRouter(prefix=PREFIX, tags=["Label Studio"], responses=errors)
     description = service.model.description
@@ -121,19 +121,19 @@ def router(service: Service, files: Path, errors: dict[int | str, dict[str, Any]
 
     @routes.get("/health")
     async def health() -> Status:
-        """That the server is there."""
+        """Report that the server is running."""
         return Status(status="UP")
 
     @routes.post("/setup")
     async def setup(asked: Setup) -> Version:
-        """Whether the labelling configuration has choices that the model knows; one without any control passes."""
+        """Check that the labelling configuration has choices that the model knows; one without any control passes."""
         if "<Choices" in asked.label_config:
             control(asked.label_config, description.classes)
         return Version(model_version=version)
 
     @routes.post("/predict")
     async def predict(asked: PredictionRequest) -> Results:
-        """The choices to start from, of each task."""
+        """Predict the choices of each task."""
         choices = control(asked.label_config, description.classes)
         pictures = [_picture(task, choices.key, root) for task in asked.tasks]
         found: list[np.ndarray | Refused] = []
@@ -153,20 +153,20 @@ def router(service: Service, files: Path, errors: dict[int | str, dict[str, Any]
 
     @routes.post("/webhook")
     async def webhook(event: WebhookEvent) -> Status:
-        """Takes note of nothing: this server does not train."""
+        """Accept and ignore an event: this server does not train."""
         return Status(status="ignored")
 
     return routes
 
 
 def control(label_config: str, classes: Sequence[str]) -> Control:
-    """The choices of a labelling configuration that the model is to tick.
+    """Find the choices of a labelling configuration that the model predicts.
 
-    Of several `<Choices>` about an image, the one named `classes` counts (as `partlabel import --to label_studio` has
-    it), else the one with most of the model's classes.
+    Of several `<Choices>` about an image, the one named `classes` is used (as `partlabel import --to label_studio`
+    writes it), else the one with most of the model's classes.
 
     Raises:
-        Refused: 422, it is no XML, or has no choices that are classes of the model.
+        Refused: 422, the configuration is no XML, or has no choices that are classes of the model.
     """
     root = _xml(label_config)
     images = {each.get("name"): each.get("value", "") for each in root.iter("Image")}
@@ -194,7 +194,7 @@ def control(label_config: str, classes: Sequence[str]) -> Control:
 
 
 def _xml(label_config: str) -> ElementTree.Element:
-    """A labelling configuration, which needs no document type: those are how a small file becomes a large one."""
+    """Parse a labelling configuration; refuse document types, which let a small file expand to a large one."""
     if "<!DOCTYPE" in label_config.upper():
         raise Refused(422, "label_config has a document type, which is not read")
     try:
@@ -204,7 +204,7 @@ def _xml(label_config: str) -> ElementTree.Element:
 
 
 def _picture(task: Task, key: str, root: Path) -> UploadedPicture:
-    """A task's image, looked for when it is opened."""
+    """Build a task's image, searched for when it is opened."""
 
     def opened() -> AbstractContextManager[BinaryIO]:
         address = task.data.get(key)
@@ -222,7 +222,7 @@ def _picture(task: Task, key: str, root: Path) -> UploadedPicture:
 
 
 def _inside(root: Path, address: str) -> Path | None:
-    """The file of an address below a folder; None if there is none, or a link leads out of it."""
+    """Find the file of an address below a folder; None if there is none, or a link leads out of it."""
     try:
         uploaded = unquote(urlsplit(address).path).removeprefix("/data/")  # in Label Studio's own folder
         for name in (local_path(address, root), uploaded):

@@ -1,4 +1,4 @@
-"""The heads: a feature map in; a logit, and where a head has them a feature and an attention map, per class out.
+"""Heads: from a feature map to a logit per class, and where a head has them a feature and an attention map per class.
 
 One file is one head, and dropping a file in here makes `--head <its name>` exist.
 """
@@ -10,12 +10,12 @@ __all__ = ["ClassOutput", "Head", "get", "names"]
 
 
 def names() -> list[str]:
-    """The names of all heads, in alphabetical order."""
+    """List the names of all heads, in alphabetical order."""
     return registry.names(__name__)
 
 
 def get(name: str) -> type[Head]:
-    """The head of that name, or at that dotted path (`my_package.MyHead`).
+    """Find the head of that name, or at that dotted path (`my_package.MyHead`).
 
     Raises:
         ValueError: There is no such head; the message names the nearest.

@@ -1,4 +1,4 @@
-"""What a head is: a feature map in, a `ClassOutput` out."""
+"""Base class of the heads: a feature map in, a `ClassOutput` out."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -16,21 +16,21 @@ ClassMaps = Float[Tensor, "batch class height width"]
 
 @runtime_checkable
 class Prepared(Protocol):
-    """What `Head.prepare` makes of a feature map."""
+    """The output of `Head.prepare`."""
 
     def detach(self) -> "Prepared":
-        """Without its past."""
+        """Detach it from the autograd graph."""
         ...
 
 
 class ClassOutput(NamedTuple):
-    """What a head says of every class.
+    """The outputs of a head.
 
     Attributes:
-        logits: Before the sigmoid.
-        features: One feature per class, what class-specific transfer compares.
-        attention: Where the feature was taken from; sums to one over the positions.
-        image: One feature for the whole image, what image-to-image similarity compares.
+        logits: Logits, before the sigmoid.
+        features: One feature per class, which class-specific transfer compares.
+        attention: Weights of the places that each class's feature was taken from; they sum to 1 over the places.
+        image: One feature of the whole image, which image-to-image similarity compares.
     """
 
     logits: Float[Tensor, "batch class"]
@@ -40,18 +40,19 @@ class ClassOutput(NamedTuple):
 
 
 class Head(nn.Module, ABC):
-    """Feature map to classes.
+    """From a feature map to classes.
 
     Args:
-        channels: Of the feature map.
-        classes: What is known of the classes.
+        channels: Number of channels of the feature map.
+        classes: Prior knowledge of the classes.
 
     Attributes:
-        num_classes: How many classes.
+        num_classes: Number of classes.
         feature_dim: Length of a class's feature; 0 for a head that has none.
         image_dim: Length of the image's feature; 0 for a head that has none.
-        has_class_maps: Whether it can say how much each place speaks for each class.
-        covariance_rank: Components of the `CovariancePooling` it wants between backbone and head; 0 for none.
+        has_class_maps: Whether the head computes a score per class and place.
+        covariance_rank: Number of components of the `CovariancePooling` that it needs between backbone and head; 0 for
+            none.
     """
 
     feature_dim: int = 0
@@ -66,25 +67,25 @@ class Head(nn.Module, ABC):
 
     @property
     def last_linear(self) -> nn.Linear | PerClassLinear | None:
-        """The layer with a row of weights for each class that the logits come out of, if that is how they do."""
+        """The layer with one row of weights per class that computes the logits, where there is one."""
         return None
 
     def prepare(self, feature_map: FeatureMap) -> Prepared:
-        """What of the work hangs on nothing that is learned, so that copies of a head share it: they take it too."""
+        """Compute what does not depend on parameters, for copies of a head to share; `forward` accepts it."""
         return feature_map
 
     @abstractmethod
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
-        """One logit per class, and features and attention where the head has them."""
+        """Compute one logit per class, and features and attention where the head has them."""
 
     def classify(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
-        """Logits from the features of the classes, for who changes them; only heads with features can."""
+        """Compute logits from given class features; only heads with class features support it."""
         raise NotImplementedError(f"the head {type(self).__name__} gives no features of classes")
 
     def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
-        """How much each place speaks for each class, in units of the logit; only heads with class maps can.
+        """Compute scores per class and place, in units of the logit; only heads with class maps support it.
 
-        In training it is asked for after `forward`, which follows the moments that it is standardised by.
+        In training, call it after `forward`, which updates the moments that it standardises by.
         """
         raise NotImplementedError(f"the head {type(self).__name__} gives no class maps")
 
@@ -95,7 +96,7 @@ def scored_places(
     bias: Float[Tensor, " class"],
     norm: nn.BatchNorm1d,
 ) -> ClassMaps:
-    """`w_c . standardise(x_p) + b_c` by the moments that `norm` has followed so far."""
+    """Compute `w_c . standardise(x_p) + b_c` with the running moments of `norm`."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, scaled = norm.running_mean.clone(), weight * torch.rsqrt(norm.running_var + norm.eps)

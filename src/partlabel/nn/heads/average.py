@@ -1,4 +1,4 @@
-"""The plain head: average pooling, standardised, and one linear layer. The baseline that every method has to beat."""
+"""Linear head on average pooling, the baseline that every method has to beat."""
 
 from typing import ClassVar
 
@@ -13,12 +13,12 @@ from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap, Head, s
 class Average(Head):
     """`logits = W standardise(mean over places) + b`.
 
-    Standardising (batch normalisation without gain) makes one weight decay fit every channel. W starts at zero and b at
-    the share of the known labels that are present, so the solution is that of the regularised regression alone.
+    Standardisation (batch normalisation without gain) makes one weight decay fit every channel. W starts at zero and b
+    at the prevalence among the known labels, so that the solution is that of the regularised regression alone.
 
     Args:
-        channels: Of the feature map.
-        classes: Their prevalence is where the biases start.
+        channels: Number of channels of the feature map.
+        classes: Prior knowledge of the classes; biases start at their prevalence.
     """
 
     has_class_maps: ClassVar[bool] = True
@@ -33,11 +33,11 @@ class Average(Head):
 
     @property
     def last_linear(self) -> nn.Linear:
-        """Of the pooled feature."""
+        """The linear layer on the pooled feature."""
         return self.linear
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
-        """Logits, and the standardised mean as the image's feature."""
+        """Compute logits, and the standardised mean as the image's feature."""
         pooled = self.pooled(feature_map)
         if self.training and len(pooled) > 1:
             image = self.standardise(pooled)
@@ -48,7 +48,7 @@ class Average(Head):
         return ClassOutput(self.linear(image), image=image)
 
     def pooled(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
-        """The image feature before it is standardised: the mean over the places."""
+        """Average over the places."""
         return self.reduced(feature_map)
 
     def reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
@@ -72,5 +72,5 @@ class Average(Head):
         self.linear.bias.copy_(bias)
 
     def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
-        """The scores of the places, whose mean is the logit; in training but for the moments, which are the batch's."""
+        """Compute the scores of the places, whose mean is the logit; in training with the moments of the batch."""
         return scored_places(feature_map.float(), self.linear.weight, self.linear.bias, self.standardise)

@@ -1,8 +1,9 @@
-"""BoostLU: what speaks for a class in a place counts several times what speaks against it.
+"""BoostLU: positive scores of a place are multiplied by a constant factor.
 
 Kim et al., "Bridging the Gap Between Model Explanations in Partially Annotated Multi-label Classification", CVPR 2023,
 arXiv:2304.01804: training on assumed absences lowers the scores of a class's map but keeps their order, and the boost
-makes up for it, in training and prediction. A head, for it goes with any loss; the paper's are LL-R, LL-Ct and LL-Cp.
+compensates for it, in training and inference. It is a head because it works with any loss; the paper's are LL-R, LL-Ct
+and LL-Cp.
 """
 
 import torch
@@ -15,12 +16,12 @@ from partlabel.nn.heads.residual import Residual
 class BoostLU(Residual):
     """`logit_c = mean_p boost(w_c . x_p + b_c)`, `boost(s) = factor s` where s > 0, else s.
 
-    x is the feature map, standardised per channel as in `average` and `residual`, which the paper does not do.
+    x is the feature map, standardised per channel as in `average` and `residual`; the paper does not standardise.
 
     Args:
-        channels: Of the feature map.
-        classes: Their prevalence is where the logits start.
-        factor: The paper's alpha; 1 gives a linear head on the mean.
+        channels: Number of channels of the feature map.
+        classes: Prior knowledge of the classes; logits start at their prevalence.
+        factor: Alpha of the paper; 1 gives a linear head on the mean.
     """
 
     def __init__(self, channels: int, classes: Classes, factor: float = 5.0) -> None:
@@ -30,12 +31,12 @@ class BoostLU(Residual):
         self.bias.data.copy_(torch.where(self.bias > 0, self.bias / factor, self.bias))
 
     def forward(self, feature_map: FeatureMap | Prepared) -> ClassOutput:
-        """Logits, and the standardised mean as the image's feature."""
+        """Compute logits, and the standardised mean as the image's feature."""
         plain, pooled = self.prepare(feature_map)
         mean, scale = self._statistics(pooled)
         return ClassOutput(self.class_maps(plain).mean((2, 3)), image=(pooled - mean) * scale)
 
     def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
-        """The boosted scores of the places, whose mean is the logit."""
+        """Compute the boosted scores of the places, whose mean is the logit."""
         score = super().class_maps(feature_map)
         return torch.where(score > 0, self.factor * score, score)

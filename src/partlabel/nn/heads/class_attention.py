@@ -1,6 +1,6 @@
-"""Class attention: beside the mean of a class's scores over the places, their mean where they are highest.
+"""Class attention (CSRA): the mean score of a class over the places, plus its attention-weighted mean.
 
-CSRA, Zhu and Wu, "Residual Attention: A Simple but Effective Method for Multi-Label Recognition", ICCV 2021,
+Zhu and Wu, "Residual Attention: A Simple but Effective Method for Multi-Label Recognition", ICCV 2021,
 arXiv:2108.02456, with one attention head.
 """
 
@@ -14,14 +14,14 @@ from partlabel.nn.heads.residual import Residual
 class ClassAttention(Residual):
     """`logit_c = mean_p s_cp + share sum_p a_cp s_cp + b_c`, `s_cp = w_c . x_p`, `a_c = softmax_p(sharpness s_c)`.
 
-    x is the feature map, standardised per channel as in `average` and `residual`, which the paper does not do; the
-    attention passes gradients, as in the paper, where `residual` stops them.
+    x is the feature map, standardised per channel as in `average` and `residual`; the paper does not standardise. The
+    attention passes gradients, as in the paper; in `residual` it does not.
 
     Args:
-        channels: Of the feature map.
-        classes: Their prevalence is where the biases start.
-        share: The paper's lambda.
-        sharpness: The paper's T; the attention of many times it is the maximum.
+        channels: Number of channels of the feature map.
+        classes: Prior knowledge of the classes; biases start at their prevalence.
+        share: Lambda of the paper.
+        sharpness: T of the paper; for large values the attended score is the maximum.
     """
 
     def __init__(self, channels: int, classes: Classes, share: float = 0.1, sharpness: float = 1.0) -> None:
@@ -29,7 +29,7 @@ class ClassAttention(Residual):
         self.share = share
 
     def forward(self, feature_map: FeatureMap | Prepared) -> ClassOutput:
-        """Logits, the classes' features, whose sum is the logit less its bias, and attention."""
+        """Compute logits, class features, whose sum is the logit minus its bias, and attention."""
         plain, pooled = self.prepare(feature_map)
         places = plain.flatten(2)
         mean, scale = self._statistics(pooled)

@@ -1,7 +1,7 @@
-"""The linear head on richer features of the frozen backbone: its rooted means, and what fires together.
+"""Linear head on second-order features of the backbone: square roots of means and of covariances.
 
-The data-efficient trunk for a collection of a few thousand photos: as regularised and as quick as the plain linear head
-of `average.py`, and ahead of it at every share of known labels that was measured (docs/log.md).
+A data-efficient head for a few thousand images: as regularised and as fast as the linear head of `average.py`, and
+better at every share of known labels that was measured (docs/log.md).
 """
 
 from typing import ClassVar
@@ -22,5 +22,5 @@ class Covariance(Average):
     class_maps = Head.class_maps
 
     def pooled(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
-        """The signed square root of what the pooling gives."""
+        """Take the signed square root of the pooled features."""
         return root(super().pooled(feature_map))

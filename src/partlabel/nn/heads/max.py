@@ -1,4 +1,4 @@
-"""The plain head with max pooling: of every channel the strongest response anywhere, as ML-GCN pools (CVPR 2019)."""
+"""Linear head on max pooling: the maximum of every channel over the places, as in ML-GCN (CVPR 2019)."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from partlabel.nn.heads.average import Average
 
 
 class Max(Average):
-    """`logits = W standardise(max over places) + b`: of the maxima of many places, not of the scores of any."""
+    """`logits = W standardise(max over places) + b`: the maximum is taken per channel, not per class score."""
 
     has_class_maps: ClassVar[bool] = False
     class_maps = Head.class_maps

@@ -1,4 +1,4 @@
-"""ML-Decoder as timm has it: a query per group of classes looks at the places (Ridnik et al., arXiv:2111.12933)."""
+"""ML-Decoder, from timm: a query per group of classes attends to the places (Ridnik et al., arXiv:2111.12933)."""
 
 from torch import Tensor, nn
 
@@ -6,17 +6,17 @@ from partlabel.nn.classes import Classes
 from partlabel.nn.heads._base import ClassOutput, FeatureMap, Head
 
 ATTENTION_HEADS = 8
-"""Of timm's layer."""
+"""Number of attention heads of timm's layer."""
 
 
 class MLDecoder(Head):
-    """One transformer decoder layer whose fixed queries attend to the places; a linear unit per class of a query.
+    """A transformer decoder layer whose fixed queries attend to the places; a linear unit per class on its query.
 
     Args:
-        channels: Of the feature map.
-        classes: Their prevalence is where the biases start.
-        dim: Of queries and places; a multiple of 8.
-        groups: Queries at most; with more classes than that, each query serves several.
+        channels: Number of channels of the feature map.
+        classes: Prior knowledge of the classes; biases start at their prevalence.
+        dim: Width of queries and places; a multiple of 8.
+        groups: Maximum number of queries; with more classes, each query serves several.
     """
 
     def __init__(self, channels: int, classes: Classes, dim: int = 768, groups: int = 100) -> None:
@@ -32,12 +32,12 @@ class MLDecoder(Head):
         self.decoder.duplicate_pooling_bias.data.copy_(classes.prior_logits)
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
-        """Logits."""
+        """Compute logits."""
         return ClassOutput(self.decoder(feature_map.float()))
 
 
 class _Layers(nn.Module):
-    """Decoder layers in a row: torch's own container asks them for self-attention, which timm's do not have."""
+    """Decoder layers in sequence; torch's container requires self-attention, which timm's layers do not have."""
 
     def __init__(self, layers: nn.ModuleList) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""A data-efficient head: begins as a regularised linear head, and adds only what few known labels can pay for.
+"""A data-efficient head: a regularised linear head with small residual terms for attention and class features.
 
-With a tenth of the labels known, the published trunk (`ssgrl.py`) has more freedom than labels: it fits the known cells
-perfectly and generalises far worse than a linear layer (docs/log.md has the figures). This head keeps that layer and
-turns SST's ingredients into small departures from it: attention is guided by the class's own weights, with one fixed
-sharpness and not a matrix to learn; the class's feature is what its weights see of the attended image, so that their
-sum is the logit and cosine compares what matters for the class.
+With a tenth of the labels known, the published head (`ssgrl.py`) has more degrees of freedom than there are labels: it
+fits the known cells perfectly and generalises far worse than a linear layer (figures: docs/log.md). This head keeps the
+linear layer and adds SST's ingredients as small departures from it: attention is guided by the class's own weights,
+with one fixed sharpness instead of a learned matrix; the class's feature is the element-wise product of its weights and
+the attended image, so that its sum is the logit and the cosine compares what matters for the class.
 """
 
 from typing import ClassVar, NamedTuple
@@ -19,10 +19,10 @@ from partlabel.nn.power import signed_power
 
 
 class Powered(NamedTuple):
-    """A feature map as the head compares it.
+    """A feature map after power normalisation.
 
     Attributes:
-        map: After the power.
+        map: The map after the power.
         pooled: Its mean over the places.
     """
 
@@ -30,22 +30,22 @@ class Powered(NamedTuple):
     pooled: Float[Tensor, "batch channel"]
 
     def detach(self) -> "Powered":
-        """Without its past."""
+        """Detach both from the autograd graph."""
         return Powered(self.map.detach(), self.pooled.detach())
 
 
 class Residual(Head):
     """`logit_c = sum_d f_cd + b_c`, `f_c = w_c * sum_p a_cp x_p`, `a_c = softmax_p(sharpness * w_c . x_p)`.
 
-    x is the feature map after a signed square root, which tames bursts (power normalisation, Perronnin et al., ECCV
+    x is the feature map after a signed square root, which dampens bursts (power normalisation, Perronnin et al., ECCV
     2010), standardised per channel by the statistics of its means over the image. w starts at zero, so the attention
-    starts uniform; b starts at the share of the known labels that are present.
+    starts uniform; b starts at the prevalence among the known labels.
 
     Args:
-        channels: Of the feature map.
-        classes: Their prevalence is where the biases start.
-        sharpness: Of the attention; 0 averages over all places.
-        power: Exponent of the feature map; 1 leaves it as it is.
+        channels: Number of channels of the feature map.
+        classes: Prior knowledge of the classes; biases start at their prevalence.
+        sharpness: Sharpness of the attention; 0 averages over all places.
+        power: Exponent of the feature map; 1 leaves it unchanged.
     """
 
     has_class_maps: ClassVar[bool] = True
@@ -60,7 +60,7 @@ class Residual(Head):
         self.bias = nn.Parameter(classes.prior_logits.clone())
 
     def prepare(self, feature_map: FeatureMap | Prepared) -> Powered:
-        """The map after its power, and its mean."""
+        """Compute the map after the power, and its mean."""
         if isinstance(feature_map, Powered):
             return feature_map
         assert isinstance(feature_map, Tensor)
@@ -68,7 +68,7 @@ class Residual(Head):
         return Powered(powered, powered.mean((2, 3)))
 
     def forward(self, feature_map: FeatureMap | Prepared) -> ClassOutput:
-        """Logits, the classes' features and attention."""
+        """Compute logits, class features and attention."""
         powered, pooled = self.prepare(feature_map)
         places = powered.flatten(2)
         mean, scale = self._statistics(pooled)
@@ -86,17 +86,17 @@ class Residual(Head):
         )
 
     def classify(self, features: Float[Tensor, "batch class channel"]) -> Float[Tensor, "batch class"]:
-        """A class's feature is what its logit is the sum of."""
+        """Sum each class's feature to its logit."""
         return features.sum(2) + self.bias
 
     def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
-        """The scores of the places, which the attention is the softmax of."""
+        """Compute the scores of the places, whose softmax is the attention."""
         return scored_places(self.prepare(feature_map).map, self.weight, self.bias, self.standardise)
 
     def _statistics(
         self, pooled: Float[Tensor, "batch channel"]
     ) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
-        """Mean and inverse deviation of every channel, as followed over the batches seen in training."""
+        """Read the running mean and inverse standard deviation of every channel."""
         norm = self.standardise
         if self.training and len(pooled) > 1:
             norm(pooled.detach())

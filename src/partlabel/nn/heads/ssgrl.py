@@ -1,6 +1,6 @@
 """SSGRL's head: semantic decoupling, gated graph, per-class linear (Chen et al., ICCV 2019, arXiv:1908.07325).
 
-The trunk that SST, SARB and HST stand on, with the dimensions their authors use.
+The head of SST, SARB and HST, with the dimensions that their authors use.
 """
 
 import torch
@@ -16,17 +16,17 @@ from partlabel.nn.semantic_decoupling import SemanticDecoupling
 
 
 class SSGRL(Head):
-    """Attention finds each class's feature, a graph mixes them, a linear unit per class judges.
+    """Attention extracts each class's feature, a graph network mixes them, and a linear unit per class classifies.
 
     Args:
-        channels: Of the feature map.
-        classes: Their vectors guide the attention and their graph the messages. Without vectors 300 numbers per
-            class are learned; without a graph every class hears itself alone.
+        channels: Number of channels of the feature map.
+        classes: Prior knowledge of the classes: class vectors guide the attention, the graph carries the messages.
+            Without vectors, 300 numbers per class are learned; without a graph, each class sees itself alone.
         dim: Channels after reduction, and length of a class's feature.
         attention_dim: Width of the attention.
         output_dim: Length of the joint feature that the classifiers see.
-        steps: Message passing steps.
-        class_block: Classes attended to at a time: bounds the memory.
+        steps: Number of message passing steps.
+        class_block: Number of classes attended to at a time; bounds the memory.
     """
 
     def __init__(
@@ -53,21 +53,21 @@ class SSGRL(Head):
 
     @property
     def last_linear(self) -> PerClassLinear:
-        """Of the joint features."""
+        """The per-class linear layer on the joint features."""
         return self.classifier
 
     def forward(self, feature_map: FeatureMap) -> ClassOutput:
-        """Logits, the features before the graph (what SST compares), and the attention."""
+        """Compute logits, the features before the graph (which SST compares), and the attention."""
         features, attention = self.decoupling(self._reduced(feature_map), self.vectors)
         return ClassOutput(self.classify(features), features, attention)
 
     def classify(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
-        """The graph mixes the features, and a linear unit per class judges."""
+        """Mix class features by the graph and classify each by its linear unit."""
         joint = torch.cat([self.graph(features), features], -1)
         return self.classifier(torch.tanh(self.join(joint)))
 
     def _reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch dim height width"]:
-        """`reduce`, its convolution as one product over all places, channels last: PyTorch makes one per image."""
+        """Apply the convolution `reduce` as one product over all places; PyTorch runs one product per image."""
         weight = self.reduce[0].weight.flatten(1)  # type: ignore[operator]  # no parameter while it is gathered of shards
         places = feature_map.permute(0, 2, 3, 1)
         return self.reduce[1](linear(places, weight).permute(0, 3, 1, 2))

@@ -1,7 +1,7 @@
-"""Engines: where the shards of a collection are worked on. One file is one engine, and `--engine <its name>` exists.
+"""Engines: where shards are processed. One file is one engine, and `--engine <its name>` exists.
 
-An engine is handed work on shards (`shards/`) and says what came of each; every shard's file is written by the one
-who works on it, so that what is done stays done, whatever becomes of the engine.
+An engine is given shards and reports the result of each; every shard's file is written by the worker that processed it,
+so that finished shards survive any failure of the engine.
 """
 
 from partlabel.core import registry
@@ -11,12 +11,12 @@ __all__ = ["Engine", "get", "names"]
 
 
 def names() -> list[str]:
-    """The names of all engines."""
+    """List the names of all engines."""
     return registry.names(__name__)
 
 
 def get(name: str) -> type[Engine]:
-    """The engine of that name, or of that dotted path.
+    """Find the engine of that name, or of that dotted path.
 
     Raises:
         ValueError: There is none; the message names the nearest.

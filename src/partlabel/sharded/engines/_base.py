@@ -1,4 +1,4 @@
-"""What an engine is."""
+"""Base class of the engines."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
 
 
 class Engine(ABC):
-    """Has shards worked on.
+    """Runs workers on shards.
 
     Attributes:
-        shard_size: Images in a shard, where the input does not come in shards.
+        shard_size: Number of images in a shard, where the input is not in shards.
     """
 
     shard_size: int
 
     @abstractmethod
     def run(self, job: "Job", shards: Sequence[str]) -> "Iterator[ShardResult]":
-        """Work on shards, in any order.
+        """Process shards, in any order.
 
         Args:
-            job: What is done: `shards.Worker(job)` does it.
-            shards: The names of their files.
+            job: The job; `Worker(job)` processes a shard.
+            shards: Names of the shards' files.
         """

@@ -1,4 +1,4 @@
-"""One process: one shard after the other."""
+"""The local engine: one process, one shard after the other."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ class Local(Engine):
     """One shard after the other, in this process.
 
     Args:
-        shard_size: Images in a shard, where the input does not come in shards.
+        shard_size: Number of images in a shard, where the input is not in shards.
     """
 
     def __init__(self, shard_size: int = 1000) -> None:
         self.shard_size = shard_size
 
     def run(self, job: "Job", shards: Sequence[str]) -> "Iterator[ShardResult]":
-        """Work on the shards in their order."""
+        """Process the shards in order."""
         from partlabel.sharded import Worker
 
         if shards:

@@ -1,7 +1,7 @@
-"""A cluster: Ray Data (https://docs.ray.io/en/latest/data/data.html) spreads the shards over its machines.
+"""The Ray engine: Ray Data (https://docs.ray.io/en/latest/data/data.html) distributes the shards over a cluster.
 
-Only the names of shards and what came of them go through Ray; images and results are read and written by the workers,
-so all machines see the same folders, under the same names.
+Only names of shards and their results pass through Ray; images and results are read and written by the workers, so all
+machines must see the same folders, under the same names.
 """
 
 import logging
@@ -22,15 +22,14 @@ _STORE = 100 << 20  # bytes for names and outcomes, on a cluster of our own
 
 
 class Ray(Engine):
-    """Ray Data: each worker holds the model once, and takes one shard after the other.
+    """Ray Data: each worker holds the model once, and processes one shard after the other.
 
     Args:
-        shard_size: Images in a shard, where the input does not come in shards.
-        workers: How many; as many as the cluster has room for if none.
-        cpus: Cores for each worker.
-        gpus: GPUs for each worker; with any, the model is on one.
-        address: Of the cluster, as `ray.init` takes it; where there is none, this machine is one for as long as it
-            takes.
+        shard_size: Number of images in a shard, where the input is not in shards.
+        workers: Number of workers; by default as many as the cluster has room for.
+        cpus: Cores of each worker.
+        gpus: GPUs of each worker; with any, the model is on one.
+        address: Address of the cluster, as `ray.init` takes it; by default a cluster on this machine.
 
     Raises:
         ImportError: Ray is not installed; the message has the command.
@@ -55,10 +54,10 @@ class Ray(Engine):
         self.address = address
 
     def run(self, job: "Job", shards: Sequence[str]) -> "Iterator[ShardResult]":
-        """Work on the shards wherever there is room.
+        """Process the shards on the cluster.
 
         Raises:
-            OSError: A worker met one, or Ray cannot be started.
+            OSError: A worker raised one.
         """
         import ray.data
 
@@ -85,7 +84,7 @@ class Ray(Engine):
 
     @contextmanager
     def _cluster(self) -> Iterator[None]:
-        """The cluster of the caller, that of the address, or this machine."""
+        """Connect to the caller's cluster, to that of the address, or start one on this machine."""
         import ray
 
         if ray.is_initialized():
@@ -115,13 +114,13 @@ class Ray(Engine):
             ray.shutdown()
 
     def _cores(self) -> int | None:
-        """Of this machine, that its workers need; all of them if it is not said how many there are."""
+        """Return the number of cores that the workers need; all, if the number of workers is not given."""
         return None if self.workers is None else max(1, ceil(self.workers * self.cpus))
 
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """A library's log without what goes as it should."""
+    """Silence a library's log below warnings."""
     log = logging.getLogger(name)
     before = log.level
     log.setLevel(logging.ERROR)
@@ -140,7 +139,7 @@ class _Actor:
         self.worker = Worker(job, device)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The outcome of a shard. Of an error, Ray would hand on a text with its traceback, and no cause."""
+        """Return the result of a shard. Ray would pass an error on as text with its traceback, without its cause."""
         from partlabel.sharded import ShardResult
 
         try:
