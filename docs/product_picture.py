@@ -15,6 +15,7 @@ import polars as pl
 from pictures import FOLDER, take
 
 PHOTOS, CLASSES = 4, 5
+# ruff: noqa: E501 - CSS and HTML
 STYLE = """
 body { font: 15px/1.3 system-ui, sans-serif; margin: 18px; color: #1d2733; background: #fff }
 main { display: flex; align-items: center; gap: 22px }

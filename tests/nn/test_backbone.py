@@ -202,7 +202,7 @@ def test_local_weights_that_would_run_code_are_refused(tmp_path):
     torch.save({"hook": print}, path)
     with pytest.raises(ValueError, match=r"code.pth holds no weights that can be read without running code"):
         create("test_resnet", image_size=SIZE, weights=path)
-    with pytest.raises(OSError, match="there is no file .*nowhere.pth"):
+    with pytest.raises(OSError, match=r"there is no file .*nowhere.pth"):
         create("test_resnet", image_size=SIZE, weights=tmp_path / "nowhere.pth")
 
 
