@@ -113,7 +113,7 @@ def test_the_list_of_blocks_that_are_not_run_names_blocks_that_are_there():
 
 
 def test_the_method_that_is_put_together_on_a_page_is_the_example(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.syspath_prepend(str(ROOT / "examples/own-method"))
     example = importlib.import_module("own_method")
     parts = [block.text for block in blocks("docs/adding-a-method.md") if block.language == "python"]
     names = dict(vars(example))

@@ -2,11 +2,15 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import partlabel
 from partlabel.cli.main import main
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.types import Batch, Progress
@@ -18,8 +22,9 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 @pytest.fixture
 def here(monkeypatch):
-    """As for a person who stands in `examples/`."""
-    monkeypatch.chdir(EXAMPLES)
+    """As for a person who stands in the folder of the example."""
+    monkeypatch.chdir(EXAMPLES / "own-method")
+    monkeypatch.syspath_prepend(str(EXAMPLES / "own-method"))
     monkeypatch.syspath_prepend(str(EXAMPLES))
 
 
@@ -73,3 +78,47 @@ def test_the_plain_loop_trains_and_scores(here, collection, capsys):
     assert 0 < score <= 1
     assert "bce_cross" in shown.splitlines()[3]  # pseudo-labels take part from epoch 3 on
     assert "bce_cross" not in shown.splitlines()[2]
+
+
+def test_the_example_holds_the_contract_of_methods(here):
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_own_method.py"],
+        capture_output=True,
+        text=True,
+        cwd=EXAMPLES / "own-method",
+    )
+    assert run.returncode == 0, run.stdout
+    assert "10 passed" in run.stdout
+
+
+@pytest.mark.slow
+def test_an_installed_package_adds_a_method_by_its_entry_point(tmp_path):
+    """`pip install` is enough: its name is listed, its options are options, and it may be trained with."""
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            str(tmp_path),
+        ]
+        + [str(EXAMPLES / "own-method")],
+        check=True,
+        capture_output=True,
+    )
+    code = (
+        "from partlabel import methods; from partlabel.cli.main import main; "
+        "assert methods.get('own_weak_negatives').__module__ == 'own_method'; "
+        "assert methods.get('weak_negatives').__module__ == 'partlabel.methods.weak_negatives'; "
+        "main(['methods'])"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(partlabel.__file__).parents[1])])
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert "own_weak_negatives" in run.stdout

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int8
 
 from partlabel import __version__, methods
-from partlabel.core import distributed, errors, registry
+from partlabel.core import distributed, errors, registry, safe_loading
 from partlabel.core.files import read_tensors
 from partlabel.core.fixes import Argument
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
@@ -651,9 +651,9 @@ class Tagger:
         description = read_description(run.config, cls)
         named = [description["tagger"].get(name) for name in ("method", "method_args", "head", "head_args")]
         if trust:
-            registry.import_typed(named, [Path.cwd(), run.folder])
+            safe_loading.import_typed(named, [Path.cwd(), run.folder])
         else:
-            registry.refuse_uninstalled(run.config, named, [Path.cwd(), run.folder])
+            safe_loading.refuse_uninstalled(run.config, named, [Path.cwd(), run.folder])
             backbones.refuse_elsewhere(run.config, description["tagger"].get("backbone"))
         with errors.naming(run.config, "no tagger can be made of it"):
             try:

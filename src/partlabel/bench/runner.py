@@ -266,9 +266,9 @@ def _begin(threads: int, named: list[Any]) -> None:
     """Take a share of the cores, and end when the parent process ends."""
     import torch
 
-    from partlabel.core import registry
+    from partlabel.core import safe_loading
 
-    registry.import_typed(named, [Path.cwd()])
+    safe_loading.import_typed(named, [Path.cwd()])
     torch.set_num_threads(threads)
     parent = parent_process()
     if parent is not None:

@@ -130,12 +130,12 @@ def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> 
 def _train_options(parser: Parser, function: Callable) -> None:
     """The verb's own, those of its method and head, of `Tagger` and of `TrainingConfig`."""
     from partlabel import methods
-    from partlabel.core import registry
+    from partlabel.core import safe_loading
     from partlabel.nn import heads
     from partlabel.tagger import Tagger
     from partlabel.training.config import AUTO, TrainingConfig
 
-    registry.import_typed([parser.given("method"), parser.given("head")], [Path.cwd()])
+    safe_loading.import_typed([parser.given("method"), parser.given("head")], [Path.cwd()])
     own = ("method", "method_args", "head", "head_args")
     _options(parser, function, skip=(*own, "recipe"))
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"

@@ -1,40 +1,54 @@
-"""The folder is the registry: a public module in a folder holds one class, and the module's name is its name.
+"""Registries: a folder of files, and entry points of installed packages.
 
-`methods/sst.py` holds `SST`, `nn/heads/class_attention.py` would hold `ClassAttention`: the class whose name,
-in lower case, is the module's without underscores.
+A public module in a folder holds one class, and the module's name is its name: `methods/sst.py` holds `SST`,
+`nn/heads/class_attention.py` holds `ClassAttention` (the class whose name, in lower case, is the module's without
+underscores). A package of somebody's own adds to a registry by an entry point, so that `pip install` is enough:
+
+    [project.entry-points."partlabel.methods"]
+    my_method = "my_package:MyMethod"
+
+The group is `partlabel.` and the name of the folder: `methods`, `heads`, `losses`, `readers`, `engines`, `backbones`.
 """
 
 import inspect
-import os
 import pkgutil
-import site
-import sys
-import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import import_module, invalidate_caches
-from importlib.machinery import PathFinder
-from importlib.util import find_spec
-from pathlib import Path
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from partlabel.core.messages import did_you_mean
 
 
 def names(package: str) -> list[str]:
-    """The names of the public modules in a package, in alphabetical order."""
+    """List the names in a registry, in alphabetical order: public modules of the package, and entry points."""
+    return sorted({*_own(package), *plugins(package)})
+
+
+@cache
+def plugins(package: str) -> Mapping[str, EntryPoint]:
+    """Find the entry points of other packages for a registry; names of this package's own modules are not replaced."""
+    own = _own(package)
+    found = entry_points(group=f"partlabel.{package.rpartition('.')[2]}")
+    return {point.name: point for point in found if point.name not in own}
+
+
+def _own(package: str) -> list[str]:
     path = import_module(package).__path__
-    return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
+    return [module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_")]
 
 
 def find(package: str, name: str) -> type:
-    """The class that goes by a name in a package, or by a dotted path elsewhere (`my_package.MyMethod`).
+    """Find a class by its name in a registry, or by a dotted path elsewhere (`my_package.MyMethod`).
 
     Raises:
         ValueError: There is none; the message names the nearest.
     """
     home, _, wanted = name.rpartition(".")
     if not home:
+        if name in plugins(package):
+            return load_plugin(package, name)
         if name not in (known := names(package)):
             kind = package.rpartition(".")[2].removesuffix("s")
             raise ValueError(
@@ -51,145 +65,44 @@ def find(package: str, name: str) -> type:
     raise ValueError(f"{home} holds no class {wanted!r}{did_you_mean(wanted, vars(module))}")
 
 
-def choose(package: str, name: str, base: type, options: Mapping[str, Any], given: Sequence[str]) -> Any:
-    """The class of that name, once it is seen to be of a kind and to take some options.
-
-    A description may come from anybody: nothing but methods and heads is ever made from one.
-
-    Args:
-        package: As `find` takes it.
-        name: As `find` takes it.
-        base: The kind.
-        options: By name.
-        given: Arguments of its constructor that are no options.
+def load_plugin(package: str, name: str) -> Any:
+    """Import what an entry point names.
 
     Raises:
-        ValueError: There is none, or it is of another kind.
+        ValueError: It cannot be imported; the message names the distribution.
+    """
+    point = plugins(package)[name]
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        whose = f" of the package {point.dist.name}" if point.dist else ""
+        raise ValueError(
+            f"cannot import {name!r}, the entry point {point.value!r}{whose}: {error}"
+        ) from error
+
+
+def choose(package: str, name: str, base: type, options: Mapping[str, Any], given: Sequence[str]) -> Any:
+    """Find a class and check that it is of a kind and takes some options.
+
+    A description may come from a foreign file: only subclasses of the kind are accepted.
+
+    Args:
+        package: As of `find`.
+        name: As of `find`.
+        base: The required base class.
+        options: Options by name.
+        given: Arguments of the constructor that are no options.
+
+    Raises:
+        ValueError: There is no such class, or it is of another kind.
         TypeError: It has no such option; the message names the nearest.
     """
     kind = find(package, name)
-    if not issubclass(kind, base):
-        raise ValueError(f"{kind.__module__}.{kind.__qualname__} is no {base.__name__}")
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        shown = f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else repr(kind)
+        raise ValueError(f"{shown} is no {base.__name__}")
     known = [name for name in inspect.signature(kind).parameters if name not in given]
     for option in options:
         if option not in known:
             raise TypeError(f"{kind.__name__} has no option {option!r}{did_you_mean(option, known)}")
     return kind
-
-
-def import_typed(description: Any, folders: Sequence[Path]) -> None:
-    """Import the modules that dotted paths in a description name, from some folders besides installed packages.
-
-    The folders are looked in for these imports alone. What is not there either is left to whoever asks for it.
-
-    Args:
-        description: What was typed of a method or head, or what a model that is trusted says; anything in it may be a
-            name.
-        folders: Looked in last.
-    """
-    before = list(sys.path)
-    invalidate_caches()
-    try:
-        sys.path += [str(folder.resolve()) for folder in folders]
-        for name in _dotted(description):
-            home = name.rpartition(".")[0]
-            if home not in sys.modules and _places(home):
-                import_module(home)
-    finally:
-        sys.path[:] = before
-
-
-def refuse_uninstalled(file: Path, description: Any, folders: Sequence[Path] = ()) -> None:
-    """See that dotted paths in a description lead to installed packages; nothing is imported for that.
-
-    Whoever gives a model away fills its folder, and may fill others: the archive it came in, the working directory.
-    Modules that were imported already are as their user wants them.
-
-    Args:
-        file: That the description is from.
-        description: What is said of a model's method and head; anything in it may be a name.
-        folders: Looked in last, to say what lies there; nothing in them is imported either.
-
-    Raises:
-        ValueError: One leads elsewhere; the message names it, the file, and how to trust it.
-    """
-    for name in _dotted(description):
-        home = name.rpartition(".")[0]
-        if home in sys.modules:
-            continue
-        if home.partition(".")[0] in sys.stdlib_module_names:
-            raise ValueError(f"{file} names {name!r}, which is a module of Python and no method or head")
-        if _is_editable(home):
-            continue
-        if strange := [place for place in _places(home, folders) if not _is_installed(place)]:
-            raise ValueError(
-                f"{file} names {name!r}, and {strange[0]} is of no installed package: code that may have come with a "
-                "model is not run. Read it, and if you trust it, give --trust (trust=True), or install its package"
-            )
-
-
-def _dotted(description: Any) -> Iterator[str]:
-    """The dotted paths in a description, however deep."""
-    left = [description]
-    while left:
-        each = left.pop()
-        if isinstance(each, Mapping):
-            left += each.values()
-        elif isinstance(each, list | tuple):
-            left += each
-        elif isinstance(each, str) and "." in each:
-            yield each
-
-
-def _places(module: str, folders: Sequence[Path] = ()) -> list[Path]:
-    """The files and folders that would be run or looked through to import a module; none if there is no such one."""
-    places: list[Path] = []
-    path: Sequence[str] | None = None
-    home = ""
-    for part in module.split("."):
-        home = f"{home}.{part}" if home else part
-        try:
-            spec = find_spec(home) if path is None else PathFinder.find_spec(home, path)
-            if spec is None and path is None:
-                spec = PathFinder.find_spec(home, [str(folder.resolve()) for folder in folders])
-        except (ValueError, ImportError):  # of a module without a specification, such as __main__
-            break
-        if spec is None:
-            break
-        path = list(spec.submodule_search_locations or ())
-        places += [Path(each) for each in ([spec.origin] if spec.has_location and spec.origin else []) + path]
-    return places
-
-
-def _is_editable(module: str) -> bool:
-    """Whether a module is of a package that was installed for editing, by an import hook of setuptools."""
-    top = module.partition(".")[0]
-    hooks = [each for each in sys.meta_path if getattr(each, "__module__", "").startswith("__editable__")]
-    return any(each.find_spec(top, None) is not None for each in hooks)
-
-
-def _is_installed(place: Path) -> bool:
-    """Whether a file or folder belongs to an installed package, as it is named or as what it links to."""
-    names = (Path(os.path.abspath(place)), place.resolve())
-    return any(name.is_relative_to(home) for name in names for home in _installed())
-
-
-@cache
-def _installed() -> tuple[Path, ...]:
-    """Where packages are installed: Python's folders, and those that editable installs point to."""
-    homes = [sysconfig.get_path(kind) for kind in ("purelib", "platlib")]
-    homes += site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])
-    pointed = [
-        line.strip()
-        for home in homes
-        for file in sorted(Path(home).glob("*.pth"))
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
-        if line.strip() and not line.startswith(("import ", "import\t", "#"))
-    ]
-    package = Path(__file__).resolve().parent
-    found = {
-        package,
-        *(Path(home) for home in homes),
-        *(Path(line) for line in pointed if os.path.isabs(line)),
-    }
-    return tuple({*found, *(home.resolve() for home in found)})

@@ -54,7 +54,7 @@ def bench(
     from rich.markdown import Markdown
 
     from partlabel.bench import pages, runner
-    from partlabel.core import registry
+    from partlabel.core import safe_loading
     from partlabel.core.progress_bar import track
     from partlabel.training.run_folder import digest
 
@@ -66,7 +66,7 @@ def bench(
         _list("--protocols", protocols, str),
         _list("--seeds", seeds, int),
     )
-    registry.import_typed(wanted.named, [Path.cwd()])
+    safe_loading.import_typed(wanted.named, [Path.cwd()])
     names = [arm.name for arm in wanted.arms]
     baseline = baseline or names[0]
     if baseline not in names:

@@ -72,7 +72,7 @@ def train(
         recipe: What --config named, for the record.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
-    from partlabel.core import distributed, registry
+    from partlabel.core import distributed, safe_loading
     from partlabel.tagger import Tagger
     from partlabel.training.config import AUTO, TrainingConfig
     from partlabel.training.run_folder import Run
@@ -86,7 +86,7 @@ def train(
         whole, groups = read_grouped(table, images, absent, format, group, missing)
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
-    registry.import_typed([method, head], [Path.cwd()])
+    safe_loading.import_typed([method, head], [Path.cwd()])
     if start_from is not None and trust:
         Tagger.load(start_from, trust)  # imports what it names
     names = {"method": method.pop("name"), "head": head.pop("name")}

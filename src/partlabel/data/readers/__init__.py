@@ -14,7 +14,6 @@ PRESENT, ABSENT and UNKNOWN here and nowhere else.
 """
 
 import inspect
-import pkgutil
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -22,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from partlabel.core import registry
 from partlabel.core.errors import naming
 from partlabel.core.fixes import Argument, InputError, MissingError
 from partlabel.core.messages import did_you_mean, some
@@ -35,7 +35,7 @@ _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 def names() -> list[str]:
     """The names of all formats, in alphabetical order."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return registry.names(__name__)
 
 
 def get(name: str) -> Callable[..., LabelTable]:
@@ -168,6 +168,8 @@ def _module(name: str) -> ModuleType:
         raise ValueError(
             f"there is no format {name!r}{did_you_mean(name, names())}; there are: {', '.join(names())}"
         )
+    if name in registry.plugins(__name__):
+        return registry.load_plugin(__name__, name)
     return import_module(f"{__name__}.{name}")
 
 

@@ -1,10 +1,12 @@
-"""A method of your own, in a file of your own; partlabel finds it by its dotted path.
+"""A training method of your own, in a file of your own, found by its dotted path or, once installed, by its name.
 
-    cd examples
+    cd examples/own-method
     partlabel train labels.csv --images photos --method own_method.WeakNegatives --method.weight 0.1
-    partlabel train --method own_method.WeakNegatives --help      # its argument is an option, its docstring the help
+    pip install .                                     # and then, anywhere
+    partlabel train labels.csv --images photos --method own_weak_negatives
 
-How it is made, step by step: docs/adding-a-method.md.
+`--method own_method.WeakNegatives --help` lists its arguments as options, with its docstring as their help. How it is
+made, step by step: docs/adding-a-method.md. `pytest` in this folder runs the contract tests of all methods on it.
 """
 
 from typing import ClassVar
