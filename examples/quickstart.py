@@ -77,7 +77,7 @@ for name, code in (("present", PRESENT), ("absent", ABSENT), ("unknown", UNKNOWN
 # ## Training
 #
 # With `soft_sst`, known labels of similar images vote for unknown ones. It is trained by steps here, so that its
-# pseudo-labels can be followed; without a method, settings are found by cross-validation (docs/selection.md). `truth` only
+# pseudo-labels can be followed; without a method, `fit` finds settings by cross-validation. `truth` only
 # measures the pseudo-labels; nothing is learned from it.
 
 # %%

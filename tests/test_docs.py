@@ -143,7 +143,8 @@ def prepare_readme(given, folder, names):
 
 def prepare_adding(given, folder, names):
     shutil.copytree(ROOT / "examples", folder / "examples")
-    shutil.copytree(given, folder / "examples", dirs_exist_ok=True)
+    for place in ("examples", "examples/own-method"):
+        shutil.copytree(given, folder / place, dirs_exist_ok=True)
 
 
 def prepare_many_machines(given, folder, names):

@@ -18,6 +18,7 @@ from partlabel.nn.classes import Classes
 from partlabel.nn.heads import ClassOutput, Head
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+SOURCE = str(Path(partlabel.__file__).parents[1])
 
 
 @pytest.fixture
@@ -86,6 +87,7 @@ def test_the_example_holds_the_contract_of_methods(here):
         capture_output=True,
         text=True,
         cwd=EXAMPLES / "own-method",
+        env=os.environ | {"PYTHONPATH": SOURCE},
     )
     assert run.returncode == 0, run.stdout
     assert "10 passed" in run.stdout
@@ -93,30 +95,17 @@ def test_the_example_holds_the_contract_of_methods(here):
 
 @pytest.mark.slow
 def test_an_installed_package_adds_a_method_by_its_entry_point(tmp_path):
-    """`pip install` is enough: its name is listed, its options are options, and it may be trained with."""
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--no-deps",
-            "--no-build-isolation",
-            "--target",
-            str(tmp_path),
-        ]
-        + [str(EXAMPLES / "own-method")],
-        check=True,
-        capture_output=True,
-    )
+    """`pip install` is enough: its name is listed, and the name of a method of partlabel is not replaced."""
+    where = ["--target", str(tmp_path), str(EXAMPLES / "own-method")]
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", *where]
+    subprocess.run(command, check=True, capture_output=True)
     code = (
         "from partlabel import methods; from partlabel.cli.main import main; "
         "assert methods.get('own_weak_negatives').__module__ == 'own_method'; "
         "assert methods.get('weak_negatives').__module__ == 'partlabel.methods.weak_negatives'; "
         "main(['methods'])"
     )
-    path = os.pathsep.join([str(tmp_path), str(Path(partlabel.__file__).parents[1])])
+    path = os.pathsep.join([str(tmp_path), SOURCE])
     run = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
     )

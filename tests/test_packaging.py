@@ -40,7 +40,7 @@ def test_wheel_and_source_hold_every_file_of_the_package(built):
 
 @pytest.mark.slow
 def test_the_wheel_runs_from_an_empty_folder(built, tmp_path):
-    """Installed without its dependencies, which are those of this environment: commands, recipes and templates are there."""
+    """Installed without dependencies, which this environment has: commands, recipes and templates are there."""
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path), str(built[0])],
         check=True,

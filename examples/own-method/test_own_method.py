@@ -7,4 +7,5 @@ from partlabel.testing import parametrize_with_checks
 
 @parametrize_with_checks([WeakNegatives])
 def test_the_contract_holds(kind, check):
+    """Each check of the contract is a test of its own."""
     check(kind)
