@@ -39,7 +39,9 @@ class WeakNegatives(Method):
         self.weight = 1 / max(head.num_classes - 1, 1) if weight is None else weight
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce`, on known labels and weakly on unknown ones."""
-        known = Targets.known(batch.labels)
-        weakly_absent = Targets(torch.zeros_like(known.value), torch.full_like(known.weight, self.weight))
-        return Step({"bce": self.loss(self(batch.images), known.fill(weakly_absent))})
+        """Compute `bce` on known labels and `assumed` on unknown ones, which together are a weighted mean."""
+        logits, known = self(batch.images), Targets.known(batch.labels)
+        weakly_absent = Targets(torch.zeros_like(known.value), self.weight * (known.weight == 0))
+        total = known.weight.sum() + weakly_absent.weight.sum()
+        parts = {"bce": known, "assumed": weakly_absent}
+        return Step({name: self.loss.total(logits, part) / total for name, part in parts.items()})
