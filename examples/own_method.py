@@ -1,10 +1,10 @@
-"""A method of your own, in a file of your own; partlabel finds it by its dotted path.
+"""A method in a file of its own, outside the package; partlabel finds it by its dotted path.
 
     cd examples
     partlabel train labels.csv --images photos --method own_method.WeakNegatives --method.weight 0.1
     partlabel train --method own_method.WeakNegatives --help      # its argument is an option, its docstring the help
 
-How it is made, step by step: docs/adding-a-method.md.
+docs/adding-a-method.md explains it step by step.
 """
 
 from typing import ClassVar
@@ -20,16 +20,16 @@ from partlabel.nn.heads import Head
 
 
 class WeakNegatives(Method):
-    """Weak assume-negative: unknown labels are a little absent (WAN; Cole et al., CVPR 2021, arXiv:2106.09708).
+    """Weak assume-negative, WAN (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        weight: How much an unknown label counts, beside 1 for a known one. None: 1 / (classes - 1), the paper's.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        weight: Weight of an unknown label, relative to 1 for a known one. None: 1 / (classes - 1), the paper's.
     """
 
     default_head: ClassVar[str] = "average"
-    adds: ClassVar[str] = "unknown labels count as absent, a little"
+    adds: ClassVar[str] = "unknown labels count as absent, with a small weight"
 
     def __init__(self, backbone: nn.Module, head: Head, weight: float | None = None) -> None:
         super().__init__(backbone, head)
@@ -37,7 +37,7 @@ class WeakNegatives(Method):
         self.weight = 1 / max(head.num_classes - 1, 1) if weight is None else weight
 
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """`bce`, on known labels and weakly on unknown ones."""
+        """Compute `bce` of known labels and, with a small weight, of unknown ones."""
         known = Targets.known(batch.labels)
         weakly_absent = Targets(torch.zeros_like(known.value), torch.full_like(known.weight, self.weight))
         return Step({"bce": self.loss(self(batch.images), known.fill(weakly_absent))})

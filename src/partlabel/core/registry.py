@@ -1,4 +1,4 @@
-"""The folder is the registry: a public module in a folder holds one class, and the module's name is its name.
+"""Folders as registries: a public module in a folder holds one class, which is found by the module's name.
 
 `methods/sst.py` holds `SST`, `nn/heads/class_attention.py` would hold `ClassAttention`: the class whose name,
 in lower case, is the module's without underscores.
@@ -22,16 +22,16 @@ from partlabel.core.messages import did_you_mean
 
 
 def names(package: str) -> list[str]:
-    """The names of the public modules in a package, in alphabetical order."""
+    """List the names of the public modules in a package, in alphabetical order."""
     path = import_module(package).__path__
     return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
 
 
 def find(package: str, name: str) -> type:
-    """The class that goes by a name in a package, or by a dotted path elsewhere (`my_package.MyMethod`).
+    """Return the class of a name in a package, or of a dotted path elsewhere (`my_package.MyMethod`).
 
     Raises:
-        ValueError: There is none; the message names the nearest.
+        ValueError: There is none; the message suggests the nearest name.
     """
     home, _, wanted = name.rpartition(".")
     if not home:
@@ -52,24 +52,24 @@ def find(package: str, name: str) -> type:
 
 
 def choose(package: str, name: str, base: type, options: Mapping[str, Any], given: Sequence[str]) -> Any:
-    """The class of that name, once it is seen to be of a kind and to take some options.
+    """Return the class of that name, after checking its base class and its options.
 
-    A description may come from anybody: nothing but methods and heads is ever made from one.
+    A description may come from an untrusted source: only methods and heads are ever created from one.
 
     Args:
-        package: As `find` takes it.
-        name: As `find` takes it.
-        base: The kind.
-        options: By name.
-        given: Arguments of its constructor that are no options.
+        package: As in `find`.
+        name: As in `find`.
+        base: Required base class.
+        options: Options by name.
+        given: Arguments of its constructor that are not options.
 
     Raises:
-        ValueError: There is none, or it is of another kind.
-        TypeError: It has no such option; the message names the nearest.
+        ValueError: There is no such class, or it has another base class.
+        TypeError: It has no such option; the message suggests the nearest name.
     """
     kind = find(package, name)
     if not issubclass(kind, base):
-        raise ValueError(f"{kind.__module__}.{kind.__qualname__} is no {base.__name__}")
+        raise ValueError(f"{kind.__module__}.{kind.__qualname__} is not a subclass of {base.__name__}")
     known = [name for name in inspect.signature(kind).parameters if name not in given]
     for option in options:
         if option not in known:
@@ -80,12 +80,11 @@ def choose(package: str, name: str, base: type, options: Mapping[str, Any], give
 def import_typed(description: Any, folders: Sequence[Path]) -> None:
     """Import the modules that dotted paths in a description name, from some folders besides installed packages.
 
-    The folders are looked in for these imports alone. What is not there either is left to whoever asks for it.
+    The folders are searched for these imports only. A module that is not found there is left to the caller.
 
     Args:
-        description: What was typed of a method or head, or what a model that is trusted says; anything in it may be a
-            name.
-        folders: Looked in last.
+        description: Options of a method or head, or the description in a trusted model; any string in it may be a name.
+        folders: Folders to search last.
     """
     before = list(sys.path)
     invalidate_caches()
@@ -100,36 +99,37 @@ def import_typed(description: Any, folders: Sequence[Path]) -> None:
 
 
 def refuse_uninstalled(file: Path, description: Any, folders: Sequence[Path] = ()) -> None:
-    """See that dotted paths in a description lead to installed packages; nothing is imported for that.
+    """Check that dotted paths in a description lead to installed packages, without importing anything.
 
-    Whoever gives a model away fills its folder, and may fill others: the archive it came in, the working directory.
-    Modules that were imported already are as their user wants them.
+    The author of a model controls its folder, and may control others: the archive that it came in, the working
+    directory. Modules that are already imported are accepted.
 
     Args:
-        file: That the description is from.
-        description: What is said of a model's method and head; anything in it may be a name.
-        folders: Looked in last, to say what lies there; nothing in them is imported either.
+        file: File of the description.
+        description: Description of a model's method and head; any string in it may be a name.
+        folders: Folders to search last, to name what is there; nothing in them is imported either.
 
     Raises:
-        ValueError: One leads elsewhere; the message names it, the file, and how to trust it.
+        ValueError: A path leads elsewhere; the message names it, the file, and how to trust it.
     """
     for name in _dotted(description):
         home = name.rpartition(".")[0]
         if home in sys.modules:
             continue
         if home.partition(".")[0] in sys.stdlib_module_names:
-            raise ValueError(f"{file} names {name!r}, which is a module of Python and no method or head")
+            raise ValueError(f"{file} names {name!r}, which is a module of Python, not a method or head")
         if _is_editable(home):
             continue
         if strange := [place for place in _places(home, folders) if not _is_installed(place)]:
             raise ValueError(
-                f"{file} names {name!r}, and {strange[0]} is of no installed package: code that may have come with a "
-                "model is not run. Read it, and if you trust it, give --trust (trust=True), or install its package"
+                f"{file} names {name!r}, and {strange[0]} does not belong to an installed package: code that "
+                "may have come with a model is not run. Read it; if you trust it, give --trust (trust=True) or "
+                "install its package"
             )
 
 
 def _dotted(description: Any) -> Iterator[str]:
-    """The dotted paths in a description, however deep."""
+    """Yield the dotted paths in a nested description."""
     left = [description]
     while left:
         each = left.pop()
@@ -142,7 +142,7 @@ def _dotted(description: Any) -> Iterator[str]:
 
 
 def _places(module: str, folders: Sequence[Path] = ()) -> list[Path]:
-    """The files and folders that would be run or looked through to import a module; none if there is no such one."""
+    """Return the files and folders that an import of a module would run or search; empty if there is no such module."""
     places: list[Path] = []
     path: Sequence[str] | None = None
     home = ""
@@ -152,7 +152,7 @@ def _places(module: str, folders: Sequence[Path] = ()) -> list[Path]:
             spec = find_spec(home) if path is None else PathFinder.find_spec(home, path)
             if spec is None and path is None:
                 spec = PathFinder.find_spec(home, [str(folder.resolve()) for folder in folders])
-        except (ValueError, ImportError):  # of a module without a specification, such as __main__
+        except (ValueError, ImportError):  # a module without a specification, such as __main__
             break
         if spec is None:
             break
@@ -162,21 +162,21 @@ def _places(module: str, folders: Sequence[Path] = ()) -> list[Path]:
 
 
 def _is_editable(module: str) -> bool:
-    """Whether a module is of a package that was installed for editing, by an import hook of setuptools."""
+    """Whether a module belongs to a package that was installed in editable mode, by an import hook of setuptools."""
     top = module.partition(".")[0]
     hooks = [each for each in sys.meta_path if getattr(each, "__module__", "").startswith("__editable__")]
     return any(each.find_spec(top, None) is not None for each in hooks)
 
 
 def _is_installed(place: Path) -> bool:
-    """Whether a file or folder belongs to an installed package, as it is named or as what it links to."""
+    """Whether a file or folder belongs to an installed package, by its path or by the target of its link."""
     names = (Path(os.path.abspath(place)), place.resolve())
     return any(name.is_relative_to(home) for name in names for home in _installed())
 
 
 @cache
 def _installed() -> tuple[Path, ...]:
-    """Where packages are installed: Python's folders, and those that editable installs point to."""
+    """Return the folders of installed packages: Python's own, and those that editable installs point to."""
     homes = [sysconfig.get_path(kind) for kind in ("purelib", "platlib")]
     homes += site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])
     pointed = [
