@@ -1,4 +1,4 @@
-"""SST in a plain PyTorch loop: no trainer and no run folder, only a method and its named loss terms.
+"""SST in a plain PyTorch training loop: a method and its named loss terms, without trainer or run folder.
 
 python plain_pytorch.py labels.csv photos
 """
@@ -20,7 +20,7 @@ from partlabel.nn.heads.ssgrl import SSGRL
 
 
 def main(labels: str, photos: str, epochs: int = 10, size: int = 224, batch_size: int = 16) -> float:
-    """Train on the part `train` of a table; gives the mAP on its part `test`."""
+    """Train on the part `train` of a table and return the mAP on its part `test`."""
     table = LabelTable.read(labels, images=photos)
     train, test = table.part("train"), table.part("test")
     classes = Classes(table.classes, graph=torch.from_numpy(cooccurrence(train.labels)))

@@ -1,14 +1,14 @@
-"""The cells of quickstart.ipynb, in a file that can be read, run and compared.
+"""Cells of quickstart.ipynb, in a file that can be read, run and compared.
 
-`python docs/notebook.py` makes the notebook of it and runs it. A cell begins with `# %%`; of `# %% [markdown]` the
-comment is the text.
+`python docs/notebook.py` converts it to the notebook and runs it. A cell begins with `# %%`; the comment in a cell
+`# %% [markdown]` is its text.
 """
 
 # %% [markdown]
-# # Quickstart: half-labelled photos, a tagger, the blanks filled in
+# # Quickstart: partially labelled photos, a tagger, the unknown labels filled
 #
-# Photos with a table of what is on them, most of it unknown: how such a table looks, what is learned from it, and what
-# becomes of the blanks. The photos are drawn by partlabel, so that the truth is known and nothing has to be fetched.
+# This notebook starts with photos and a label table in which most labels are unknown, trains a tagger, and fills the
+# unknown labels. partlabel draws the photos, so that the ground truth is available and nothing is downloaded.
 
 # %%
 import tempfile
@@ -31,8 +31,8 @@ folder = Path(tempfile.mkdtemp())
 # %% [markdown]
 # ## The table
 #
-# A row an image, a column a class, and three codes: PRESENT (1), ABSENT (0), UNKNOWN (-1; a blank on disk). The last
-# fifth of the rows is the part `test`.
+# One row per image, one column per class, and three codes: PRESENT (1), ABSENT (0), UNKNOWN (-1; an empty cell in a
+# file). The last fifth of the rows is the part `test`.
 
 # %%
 truth = scenes.draw(folder / "scenes", SCENES)
@@ -40,7 +40,7 @@ print(f"{len(truth)} images, {len(truth.classes)} classes; parts: {', '.join(tru
 
 
 def photos(table, rows, captions, columns=6):
-    """Images of a table side by side."""
+    """Show images of a table side by side."""
     height = -(-len(rows) // columns)
     figure, axes = plt.subplots(height, columns, figsize=(1.5 * columns, 1.8 * height), squeeze=False)
     for axis in axes.flat:
@@ -53,7 +53,7 @@ def photos(table, rows, captions, columns=6):
 
 
 def names_of(table, row):
-    """What is present in an image, two names a line."""
+    """List the classes present in an image, two names per line."""
     found = [name for name, code in zip(table.classes, table.labels[row], strict=True) if code == PRESENT]
     return ",\n".join(", ".join(found[at : at + 2]) for at in range(0, len(found), 2))
 
@@ -63,8 +63,8 @@ photos(truth, range(6), [names_of(truth, row) for row in range(6)])
 # %% [markdown]
 # ## Hiding
 #
-# To know how well blanks are filled in, known labels are made blank on purpose: here seven of ten in the part `train`.
-# `truth` stays as it is.
+# To measure how well unknown labels are filled, known labels are hidden: here 70 % of those in the part `train`.
+# `truth` keeps the ground truth.
 
 # %%
 table = truth.hide("uniform", part="train", known=0.3)
@@ -76,9 +76,9 @@ for name, code in (("present", PRESENT), ("absent", ABSENT), ("unknown", UNKNOWN
 # %% [markdown]
 # ## Training
 #
-# With `soft_sst`, known labels of similar images vote for unknown ones. It is trained by steps here, so that its
-# pseudo-labels can be followed; without a method, `fit` finds settings by cross-validation. `truth` only
-# measures the pseudo-labels; nothing is learned from it.
+# In `soft_sst`, known labels of similar images are evidence for unknown ones. It is trained by steps here, to follow
+# its pseudo-labels; without a method, cross-validation selects method and hyperparameters (docs/selection.md). `truth`
+# is only used to evaluate the pseudo-labels, not for training.
 
 # %%
 tagger = Tagger(table.classes, "soft_sst", image_size=128)
@@ -97,7 +97,8 @@ print(f"test mAP {evaluation.map:.1%} over {len(evaluation.scored)} classes")
 # %% [markdown]
 # ## Precision and recall, class by class
 #
-# The three best classes and the three worst. A class with few test images that show it has a ragged curve.
+# The three classes with the highest AP and the three with the lowest. With few positive test images, a curve has large
+# steps.
 
 # %%
 test = table.part("test")
@@ -118,8 +119,8 @@ plt.show()
 # %% [markdown]
 # ## Pseudo-labels
 #
-# Precision: the share that is truly present of the unknown labels which training took for more likely present than not.
-# Recall: the share of those truly present that it found.
+# Precision: of the unknown labels with a pseudo-label of at least one half, the share whose ground truth is present.
+# Recall: of the unknown labels whose ground truth is present, the share with such a pseudo-label.
 
 # %%
 history = read_json(Run(folder / "run").history)
@@ -134,25 +135,26 @@ axis.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# ## The blanks, filled in
+# ## Filling the unknown labels
 #
-# Every blank has a probability; the sure ones become labels, and every cell says where it comes from.
+# Every unknown label gets a probability; confident ones become labels, and every label has a source.
 
 # %%
 filled = tagger.fill(train, accept=0.9, reject=0.02)
 new = (train.labels == UNKNOWN) & (filled.table.labels != UNKNOWN)
 right = (filled.table.labels == truth.part("train").labels)[new]
-print(f"{new.sum():,} of {train.unknown:,} blanks became labels, {right.mean():.1%} of them rightly")
+print(f"{new.sum():,} of {train.unknown:,} unknown labels became known, {right.mean():.1%} of them correctly")
 row, column = np.argwhere(train.labels == UNKNOWN)[0]
 print(f"for example {train.images[row]}, {train.classes[column]}: {filled.source_of(row, column)}")
 
 # %% [markdown]
-# The surest blanks, one a class, and below them those of which the model is least sure. In brackets: what is true.
+# The unknown labels with the highest probabilities, one per class, and below them those with probabilities nearest to
+# one half. In brackets: the ground truth.
 
 
 # %%
 def blanks(key):
-    """Six blanks with the smallest key, one an image and one a class, and what stands above their photos."""
+    """Select six unknown labels with the smallest key, one per image and class, and write captions for their photos."""
     rows, columns = np.nonzero(train.labels == UNKNOWN)
     order = np.argsort(key(filled.probability[rows, columns]), kind="stable")
     chosen = {}
@@ -171,5 +173,5 @@ photos(train, *blanks(lambda probability: -probability))
 photos(train, *blanks(lambda probability: abs(probability - 0.5)))
 
 # %% [markdown]
-# The filled table is `filled.save("filled.csv")`; the run's page is `report.html` in its folder. How to go on:
-# [the tutorial](../docs/tutorial.md).
+# `filled.save("filled.csv")` writes the filled table. The run folder contains a report, `report.html`. For the next
+# steps see [the tutorial](../docs/tutorial.md).

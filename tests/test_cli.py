@@ -203,7 +203,7 @@ def test_an_unknown_key_in_a_file_names_file_and_nearest_key(tmp_path):
 def test_a_file_that_is_not_a_mapping_is_refused(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("- 1\n")
-    assert "should hold options and their values" in refused("--config", str(file))
+    assert "has to map options to values" in refused("--config", str(file))
     file.write_text("a: [1\n")
     assert f"{file} is not YAML" in refused("--config", str(file))
 
@@ -499,7 +499,7 @@ def test_fill_leaves_known_cells_alone_and_says_who_filled(trained, collection, 
     row, column = np.argwhere(~known)[0].tolist()
     assert filled.source_of(row, column).endswith("run")
     shown = capsys.readouterr().out
-    assert f"{before.unknown} blanks" in shown
+    assert f"{before.unknown} unknown labels" in shown
 
 
 @pytest.mark.slow
@@ -511,7 +511,7 @@ def test_fill_takes_the_runs_own_table(trained, tmp_path):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])  # Lightning makes the one into the other
-@pytest.mark.parametrize(("epochs", "said"), [(0, "--resume begins anew"), (1, "--resume goes on")])
+@pytest.mark.parametrize(("epochs", "said"), [(0, "--resume starts over"), (1, "--resume continues")])
 def test_an_interrupted_run_says_how_to_go_on(collection, tmp_path, monkeypatch, capsys, stop, epochs, said):
     def interrupted(self, table, *, out, **options):
         if epochs:

@@ -23,7 +23,7 @@ def test_the_demo_scores_both_methods_and_leaves_a_report(ran):
     page = said["report"].read_text()
     assert said["report"] == out / "report.html"
     assert "partlabel demo" in page
-    assert "the trunk without transfer" in page
+    assert "SSGRL, without transfer" in page
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def given(collection, tmp_path_factory):
     shutil.copytree(folder / "photos", folder / "new-photos")
     table = LabelTable.read(folder / "labels.csv", images=folder / "photos")
     tagger = Tagger(table.classes, "bce", backbone="test_resnet", pretrained=False, image_size=64)
-    tagger.fit(table, out=folder / "runs/a", epochs=1, val=0.25)
+    tagger.fit(table, out=folder / "runs/a", epochs=1, val=0.25, weight_decay=0.02)
     return folder
 
 

@@ -87,9 +87,9 @@ def test_the_libraries_have_exceptions_to_walk_over():
     [
         (
             AttributeError,
-            "this is a defect in partlabel (AttributeError: oh); run the same command with --debug",
+            "this is a bug in partlabel (AttributeError: oh); run the same command with --debug",
         ),
-        (RecursionError, "this is a defect in partlabel (RecursionError: oh)"),
+        (RecursionError, "this is a bug in partlabel (RecursionError: oh)"),
         (MemoryError, "out of memory (oh); give a smaller --batch-size"),
         (ValueError, "partlabel: oh\n"),
         (FileNotFoundError, "partlabel: oh\n"),

@@ -67,7 +67,7 @@ def test_the_help_of_a_method_of_ones_own_has_its_options(here, capsys):
         main(["train", "--method", "own_method.WeakNegatives", "--help"])
     shown = capsys.readouterr().out
     assert "--method.weight" in shown
-    assert "How much an unknown label counts" in " ".join(shown.split())
+    assert "Weight of an unknown label" in " ".join(shown.split())
 
 
 @pytest.mark.slow

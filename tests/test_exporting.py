@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -217,10 +218,95 @@ def test_a_repository_is_fetched_by_its_name(runs, table, monkeypatch, tmp_path)
     assert np.array_equal(found.scores(table), Tagger.load(expected).scores(table))
 
 
+@pytest.fixture
+def remote(monkeypatch, tmp_path):
+    """The folder of a repository behind the calls that `huggingface_hub` has, checked against their signatures."""
+    import huggingface_hub
+
+    folder, calls = tmp_path / "remote", []
+    api = create_autospec(huggingface_hub.HfApi, instance=True)
+
+    def create_repo(repo_id, **options):
+        folder.mkdir(exist_ok=True)
+        calls.append(("create_repo", repo_id, options))
+        return SimpleNamespace(repo_id=repo_id)
+
+    def upload_folder(*, repo_id, folder_path, ignore_patterns, delete_patterns, **options):
+        calls.append(("upload_folder", repo_id, options))
+        for name in delete_patterns:
+            (folder / name).unlink(missing_ok=True)
+        for file in folder_path.iterdir():
+            if file.name not in (ignore_patterns or ()):
+                shutil.copy(file, folder / file.name)
+        return SimpleNamespace(commit_url=f"https://hub/{repo_id}/commit/1", pr_url=None)
+
+    api.create_repo.side_effect = create_repo
+    api.upload_folder.side_effect = upload_folder
+    api.file_exists.side_effect = lambda repo_id, name, **options: (folder / name).exists()
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda **options: calls.append(("HfApi", options)) or api)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **options: str(folder))
+    return SimpleNamespace(folder=folder, calls=calls, api=api)
+
+
+def test_a_model_that_was_pushed_predicts_the_same_when_fetched(runs, table, remote):
+    tagger = tuned(Tagger.load(runs("bce-average")), table)
+    url = tagger.push_to_hub("someone/shapes", run=runs("bce-average"), private=True, token="hf_x")
+    assert url == "https://hub/someone/shapes/commit/1"
+    found = Tagger.from_pretrained("someone/shapes")
+    assert np.array_equal(found.scores(table), tagger.scores(table))
+    assert found.tuning.thresholds == tagger.tuning.thresholds
+    assert "mAP" in (remote.folder / "README.md").read_text()
+    opened, created, uploaded = remote.calls
+    assert opened[1]["token"] == "hf_x"
+    assert created == ("create_repo", "someone/shapes", {"private": True, "exist_ok": True})
+    assert uploaded[2] == {"revision": None, "create_pr": False, "commit_message": "Upload the model"}
+    assert not remote.api.create_branch.called
+
+
+def test_pushing_again_keeps_the_card_and_deletes_files_of_the_earlier_model(runs, table, remote):
+    tagger = tuned(Tagger.load(runs("bce-average")), table)
+    tagger.push_to_hub("someone/shapes")
+    card = remote.folder / "README.md"
+    written = card.read_text()
+    card.write_text(written + "license: mine")
+    tagger.tuning = None
+    tagger.push_to_hub("someone/shapes", revision="v2")
+    assert card.read_text() == written + "license: mine"
+    assert not (remote.folder / "tuning.json").exists() and (remote.folder / "config.json").exists()
+    remote.api.create_branch.assert_called_once_with("someone/shapes", branch="v2", exist_ok=True)
+    tagger.push_to_hub("someone/shapes", replace_card=True)
+    assert "license: mine" not in card.read_text()
+
+
+def test_a_push_that_fails_says_why_and_what_is_needed(runs, remote):
+    remote.api.create_repo.side_effect = RuntimeError("403 Forbidden: read-only token\nmore")
+    said = r"cannot upload to .* someone/shapes: 403 Forbidden: read-only token; a token with .* run hf auth login"
+    with pytest.raises(OSError, match=said):
+        Tagger.load(runs("bce-average")).push_to_hub("someone/shapes")
+
+
+def test_a_push_to_an_impossible_name_is_refused_before_any_request(runs, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ValueError, match=r"'a/b/c' is not the name of a hub repository \(owner/name\)"):
+        Tagger.load(runs("bce-average")).push_to_hub("a/b/c")
+
+
+def test_the_command_pushes_the_folder_it_wrote(runs, remote, tmp_path, capsys):
+    run, out = str(runs("bce-average")), tmp_path / "model"
+    assert (
+        main(["export", run, "--to", "hub", "--out", str(out), "--push", "someone/shapes", "--private"]) == 0
+    )
+    assert "uploaded: https://hub/someone/shapes/commit/1" in capsys.readouterr().out
+    assert {file.name for file in remote.folder.iterdir()} == {file.name for file in out.iterdir()}
+    assert remote.calls[1][2]["private"] is True
+    assert main(["export", run, "--push", "someone/shapes"]) == 2
+    assert "--push someone/shapes: only the hub folder is uploaded; give --to hub" in capsys.readouterr().err
+
+
 def test_a_name_that_is_neither_folder_nor_repository_is_an_error(monkeypatch, tmp_path):
     import huggingface_hub
 
-    with pytest.raises(FileNotFoundError, match=r"no folder .*no name of a repository .*\(owner/name\)"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*not the name of a repository .*\(owner/name\)"):
         Tagger.from_pretrained(tmp_path / "nowhere")
 
     def unreachable(name, **options):
@@ -228,7 +314,8 @@ def test_a_name_that_is_neither_folder_nor_repository_is_an_error(monkeypatch, t
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(
-        OSError, match=r"no folder a/b, and no such repository .* can be read: 401: who are you$"
+        OSError,
+        match=r"no folder a/b, and the Hugging Face hub repository .* cannot be read: 401: who are you$",
     ):
         Tagger.from_pretrained("a/b")
 
@@ -394,7 +481,7 @@ def test_the_verb_writes_each_kind(runs, tmp_path, capsys, onnxruntime):
 
 def test_training_state_and_a_graph_do_not_go_together(runs, capsys):
     assert main(["export", str(runs("bce-average")), "--to", "torch", "--with-training-state"]) == 2
-    assert "a graph predicts and does not train" in capsys.readouterr().err
+    assert "an exported graph cannot be trained" in capsys.readouterr().err
 
 
 CODE = """
@@ -448,7 +535,7 @@ def test_code_that_comes_with_a_model_is_not_run(described, collection, tmp_path
     os.chdir(model)
     assert main(["predict", ".", str(collection / "photos"), "--out", str(tmp_path / "p.csv")]) == 2
     said = capsys.readouterr().err
-    assert "config.json names 'strangers" in said and "is of no installed package" in said
+    assert "config.json names 'strangers" in said and "does not belong to an installed package" in said
     assert "if you trust it, give --trust (trust=True), or install its package" in said
     assert not ran.exists()
 
@@ -458,7 +545,8 @@ def test_code_of_a_model_is_not_run_by_a_link_to_it_either(described, tmp_path):
     ran = described(model, {"method": "linked_to.Mine"}, tmp_path, model / "code.py")
     (tmp_path / "linked_to.py").symlink_to(model / "code.py")
     with pytest.raises(
-        ValueError, match=r"names 'linked_to.Mine', and .*linked_to.py is of no installed package"
+        ValueError,
+        match=r"names 'linked_to.Mine', and .*linked_to.py does not belong to an installed package",
     ):
         Tagger.load(model)
     assert not ran.exists()
@@ -492,7 +580,7 @@ def test_every_verb_that_loads_a_model_can_trust_it(verb, capsys):
 def test_modules_of_python_are_no_methods(described, tmp_path, name):
     described(tmp_path / "model", {"method": name}, tmp_path, tmp_path / "unused.py")
     with pytest.raises(
-        ValueError, match=f"names '{name}', which is a module of Python and no method or head"
+        ValueError, match=f"names '{name}', which is a module of Python, not a method or head"
     ):
         Tagger.load(tmp_path / "model")
 
@@ -513,16 +601,16 @@ def test_a_model_that_would_ask_a_network_or_read_elsewhere_is_refused(
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("[" * 200_000, "its brackets are nested too deep"),
+        ("[" * 200_000, "its brackets are nested too deeply"),
         ("\x00", "is not JSON"),
         ("[]", "the file is \\[\\], not an object"),
-        ("{}", "describes no tagger: it has no 'classes'"),
+        ("{}", "does not describe a tagger: 'classes' is missing"),
         ('{"classes": "dog", "tagger": {}, "name": "a"}', "classes is 'dog', not a list"),
         ('{"classes": [1], "tagger": {}, "name": "a"}', r"classes\[0\] is 1, not a text"),
         ('{"classes": ["a", "a"], "tagger": {}, "name": "a"}', "has to name each class once"),
         ('{"classes": ["a"], "tagger": [], "name": "a"}', r"tagger is \[\], not an object"),
         ('{"classes": ["a"], "tagger": {}, "name": 1}', "name is 1, not a text"),
-        ('{"classes": ["a"], "tagger": {"metod": "sst"}, "name": "a"}', "no tagger has .did you mean 'method'"),
+        ('{"classes": ["a"], "tagger": {"metod": "sst"}, "name": "a"}', "unknown key 'metod' .did you mean 'method'"),
         ('{"classes": ["a"], "tagger": {"method": 3}, "name": "a"}', "tagger.method is 3, not a text"),
         ('{"classes": ["a"], "tagger": {"method": "bce"}, "name": "a"}', "'method' and its 'backbone'"),
         ('{"classes": ["a"], "tagger": {"method": "bce", "backbone": "resnet18", "image_size": -1}, "name": "a"}',

@@ -62,10 +62,10 @@ def test_the_command_line_shows_options_and_python_shows_arguments(tmp_path, cap
     assert main(["import", str(tmp_path / "t.csv")]) == 2
     assert "--format wide_csv --format.separator ';'" in capsys.readouterr().err
     (tmp_path / "l.csv").write_text("image,labels\na.jpg,dog\n")
-    with pytest.raises(ValueError, match=r"absent='unknown' \(nobody said\)"):
+    with pytest.raises(ValueError, match=r"absent='unknown' \(not annotated\)"):
         LabelTable.read(tmp_path / "l.csv")
     assert main(["import", str(tmp_path / "l.csv")]) == 2
-    assert "--absent unknown (nobody said) or --absent negative" in capsys.readouterr().err
+    assert "--absent unknown (not annotated) or --absent negative" in capsys.readouterr().err
 
 
 def test_a_warning_is_written_for_the_command_line_too():

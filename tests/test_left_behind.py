@@ -65,7 +65,7 @@ def test_a_run_that_was_renamed_goes_on(collection, tmp_path):
         ({"accelerator": "cuda0"}, r"is 'cuda0' \(did you mean 'cuda'\?\) \(there are: cpu"),
         ({"devices": 0}, r"devices \(--devices\) is 0; it has to be at least 1, or auto"),
         ({"strategy": "deepspeed"}, "which needs deepspeed, and that is not installed"),
-        ({"strategy": "dpp"}, r"which there is not \(did you mean 'ddp'\?\)"),
+        ({"strategy": "dpp"}, r"which does not exist \(did you mean 'ddp'\?\)"),
     ],
 )
 def test_what_a_machine_does_not_have_is_said_before_anything_is_written(settings, said, monkeypatch):

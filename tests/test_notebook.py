@@ -50,4 +50,4 @@ def test_it_runs(program, tmp_path):
     done = program.run(program.notebook(source), tmp_path)
     said = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
     assert "100 images, 24 classes" in said
-    assert "blanks became labels" in said
+    assert "unknown labels became known" in said

@@ -368,14 +368,14 @@ def test_a_report_that_fails_leaves_the_old_one_and_nothing_beside_it(
     build(out, title="old")
     before = out.read_bytes()
     other = evaluate(np.zeros((2, 1), np.float32), np.zeros((2, 1), np.int8), ["cow"])
-    with pytest.raises(ValueError, match="the evaluation's classes are not the table's"):
+    with pytest.raises(ValueError, match="the evaluation has other classes than the table"):
         build(out, title="new", evaluation=other, table=photos)
     assert out.read_bytes() == before
     assert [file.name for file in out.parent.iterdir()] == ["report.html"]
 
 
 def test_numbers_without_class_names_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="what are the classes called"):
+    with pytest.raises(ValueError, match="the class names are missing: also give"):
         build(tmp_path / "r.html", title="t", graph=np.eye(3))
 
 
@@ -454,8 +454,10 @@ def test_settings_and_what_a_search_compared_are_complete(tmp_path: Path) -> Non
 def test_cards_promise_only_what_they_show(tmp_path: Path, photos: LabelTable) -> None:
     plain = Example(photos.path(0), photos.labels[0], np.array([0.9, 0.2, 0.4]))
     text = build(tmp_path / "r.html", title="t", table=photos, examples=[plain]).read_text("utf-8")
-    assert "Looking into images" in text
-    assert "where it looks" not in text and "come together" not in text
+    assert "<h2>Examples</h2>" in text
+    assert "and attention maps" not in text and "the predicted co-occurrence" not in text
+    full = build(tmp_path / "full.html", **everything(photos)).read_text("utf-8")
+    assert "and attention maps" in full and "the predicted co-occurrence" in full
 
 
 def test_every_picture_has_its_size(tmp_path: Path, photos: LabelTable) -> None:

@@ -209,18 +209,18 @@ def test_seeds_differ(collection, tmp_path):
 def test_going_on_with_other_settings_names_them(collection, tmp_path):
     dying.train(collection, tmp_path / "a", epochs=1)
     with pytest.raises(
-        ValueError, match=r"a holds a run with other settings: training.lr was 0.01 and is 0.02; go on"
+        ValueError, match=r"a holds a run with other settings: training.lr was 0.01 and is 0.02; resume"
     ):
         dying.train(collection, tmp_path / "a", resume=True, epochs=1, lr=0.02)
 
 
 def test_a_run_is_not_overwritten_unasked(collection, tmp_path):
     (tmp_path / "a").mkdir()
-    with pytest.raises(FileNotFoundError, match="holds no run to go on with"):
+    with pytest.raises(FileNotFoundError, match="holds no run to resume"):
         dying.train(collection, tmp_path / "a", resume=True)
     dying.train(collection, tmp_path / "a", resume="auto", epochs=1)
     with pytest.raises(
-        FileExistsError, match=r"a holds a run: go on with it by resume=True \(--resume\), or give"
+        FileExistsError, match=r"a holds a run: resume it by resume=True \(--resume\), or give"
     ):
         dying.train(collection, tmp_path / "a", epochs=1)
     before = (tmp_path / "a/model.safetensors").read_bytes()

@@ -99,9 +99,9 @@ def test_inspect_names_and_shows_what_the_model_contradicts(planted, tmp_path, c
     page = (tmp_path / "page.html").read_text()
     for each in found.first:
         assert any(each.image in line and f"{each.probability:.3f}" in line for line in said.splitlines())
-        assert each.image in page and f"said to be {'present' if each.present else 'absent'}" in page
+        assert each.image in page and f"label: {'present' if each.present else 'absent'}" in page
     assert main(typed[:2] + typed[4:]) == 2
-    assert "the model has to see the images; give --images" in capsys.readouterr().err
+    assert "the model needs the images; give --images" in capsys.readouterr().err
     assert main([*typed, "--suspects", "0"]) == 2
     assert "of each class one label or more is named" in capsys.readouterr().err
 
@@ -118,4 +118,6 @@ def test_a_broken_image_is_left_out_and_a_run_without_a_table_says_less(planted,
     typed = ["inspect", str(tmp_path / "few.csv"), "--images", str(tmp_path / "photos")]
     assert main([*typed, "--run", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
-    assert "of 28 known; which images it was trained on is not known" in said and "broken images: 1" in said
+    assert (
+        "of 28 known; the images that it was trained on are not known" in said and "broken images: 1" in said
+    )

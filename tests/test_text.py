@@ -24,7 +24,7 @@ def test_sizes_are_read(text, size):
 
 @pytest.mark.parametrize("text", ["", "GB", "-3GB", "3 PB", "a lot"])
 def test_what_is_no_size_is_refused(text):
-    with pytest.raises(ValueError, match=r"is no size; write it as 20GB, 500MB or 1\.5TB"):
+    with pytest.raises(ValueError, match=r"is not a size; write it as 20GB, 500MB or 1\.5TB"):
         in_bytes(text)
 
 

@@ -380,7 +380,7 @@ def test_numbers_of_an_epoch_are_named_by_their_path():
 
 
 def test_a_cache_size_that_is_none_is_refused():
-    with pytest.raises(ValueError, match=r"'lots' is no size; write it as 20GB"):
+    with pytest.raises(ValueError, match=r"'lots' is not a size; write it as 20GB"):
         TrainingConfig(cache_size="lots")
 
 

@@ -85,9 +85,9 @@ def test_inspect_tells_and_draws(collection, tmp_path, capsys):
 
 def test_inspect_without_images_says_so(collection, capsys):
     assert main(["inspect", str(collection / "labels.csv")]) == 0
-    assert "images were not looked at: give --images" in capsys.readouterr().out
+    assert "images were not read: give --images" in capsys.readouterr().out
     assert main(["inspect", str(collection / "labels.csv"), "--out", "page.csv"]) == 2
-    assert "the page is a file that ends in .html" in capsys.readouterr().err
+    assert "the page is an HTML file; give a name that ends in .html" in capsys.readouterr().err
 
 
 def test_the_page_escapes_names(tmp_path):

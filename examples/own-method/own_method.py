@@ -22,16 +22,16 @@ from partlabel.nn.heads import Head
 
 
 class WeakNegatives(Method):
-    """Weak assume-negative: unknown labels are a little absent (WAN; Cole et al., CVPR 2021, arXiv:2106.09708).
+    """Weak assume-negative, WAN (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
-        backbone: Images to a feature map.
-        head: The feature map to classes.
-        weight: How much an unknown label counts, beside 1 for a known one. None: 1 / (classes - 1), the paper's.
+        backbone: From images to a feature map.
+        head: From the feature map to classes.
+        weight: Weight of an unknown label, relative to 1 for a known one. None: 1 / (classes - 1), the paper's.
     """
 
     default_head: ClassVar[str] = "average"
-    adds: ClassVar[str] = "unknown labels count as absent, a little"
+    adds: ClassVar[str] = "unknown labels count as absent, with a small weight"
 
     def __init__(self, backbone: nn.Module, head: Head, weight: float | None = None) -> None:
         super().__init__(backbone, head)

@@ -605,6 +605,39 @@ class Tagger:
 
         return hub.save_folder(self, folder, with_training_state, run)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        with_training_state: bool = False,
+        run: str | Path | None = None,
+        **options: Any,
+    ) -> str:
+        """Upload the folder of `save_pretrained` to a repository on the Hugging Face hub.
+
+        A model card that is in the repository already is kept, because its licence was filled in by hand, unless
+        `replace_card` is given. Files of an earlier model are deleted in the same commit.
+
+        Args:
+            repo_id: Repository, `owner/name`; created if it does not exist.
+            with_training_state: As `save_pretrained`.
+            run: As `save_pretrained`.
+            **options: `revision`, `private`, `replace_card`, `create_pr`, `commit_message`, `token`; as `hub.push`.
+
+        Returns:
+            The address of the commit or of the pull request.
+
+        Raises:
+            ValueError: As `save_pretrained`, or `repo_id` is not the name of a repository.
+            OSError: The hub cannot be reached or refuses the upload.
+        """
+        from tempfile import TemporaryDirectory
+
+        from partlabel.deploy import hub
+
+        with TemporaryDirectory(prefix="partlabel-") as folder:
+            return hub.push(hub.save_folder(self, folder, with_training_state, run), repo_id, **options)
+
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> "Tagger":
         """The tagger in a folder, or else in a repository on the Hugging Face hub.

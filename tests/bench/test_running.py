@@ -133,7 +133,7 @@ def test_other_photos_of_the_same_names_are_refused_by_the_folder_of_the_results
     draw_photos(other, 48, seed=1)
     moved = LabelTable(table.images, table.classes, table.labels, table.split, other)
     with pytest.raises(
-        ValueError, match=r"out holds results of other photos of table \w+, .*another out \(--out\)"
+        ValueError, match=r"out holds results of different photos of table \w+, .*another out \(--out\)"
     ):
         go(GRID, moved, photos, out)
     assert go(GRID, moved, photos, tmp_path / "elsewhere")[0] == [None, None]
@@ -147,7 +147,7 @@ def test_other_class_vectors_in_the_same_file_are_refused(photos, table, tmp_pat
     for said, refused in (("red 1 0", False), ("red 1 0", False), ("red 0 1", True)):
         file.write_text(said)
         with (
-            pytest.raises(ValueError, match=r"other class vectors of .*words\.txt")
+            pytest.raises(ValueError, match=r"different class vectors of .*words\.txt")
             if refused
             else nullcontext()
         ):
@@ -251,7 +251,9 @@ def test_an_arm_that_fails_is_left_and_those_tuned_alike_go_on(photos, table, tm
 
 def test_a_process_that_is_killed_is_said_with_the_way_to_go_on(photos, table, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "work", kill_oneself)
-    with pytest.raises(OSError, match=r"was killed.*what is done is kept; go on with .* fewer --processes"):
+    with pytest.raises(
+        OSError, match=r"was killed.*finished results are kept; run the same .* fewer --processes"
+    ):
         go(GRID, table, photos, tmp_path, processes=2)
 
 
@@ -315,7 +317,8 @@ def test_a_head_starts_where_present_labels_alone_put_it(photos, table):
 
 def test_a_table_without_a_test_part_is_refused(photos, table, tmp_path):
     with pytest.raises(
-        ValueError, match="no part 'test', and a benchmark needs 'train' and 'test': partlabel split"
+        ValueError,
+        match="no part 'test', and a benchmark needs 'train' and 'test': create them with partlabel split",
     ):
         go(GRID, table.part("train"), photos, tmp_path)
 
@@ -373,7 +376,7 @@ def test_the_verb_prints_the_table_and_leaves_pages(photos, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "plain, late (uniform, 60 % known): done" in printed
     assert "2 results in" in printed
-    assert "less `plain`" in (out / "results.md").read_text()
+    assert "gain over `plain`" in (out / "results.md").read_text()
     assert (out / "results.html").exists()
 
 
@@ -381,7 +384,7 @@ def test_the_verb_prints_the_table_and_leaves_pages(photos, tmp_path, capsys):
     ("options", "message"),
     [
         (["--methods", "bce,hil"], "there is no module|no method|did you mean 'hill'"),
-        (["--known", "half"], "--known half: give numbers with commas between them, as in 0.1,0.5"),
+        (["--known", "half"], "--known half: give numbers separated by commas, such as 0.1,0.5"),
         (["--baseline", "bcc"], "--baseline bcc: there is no such arm \\(did you mean 'bce'\\?\\)"),
     ],
 )

@@ -393,7 +393,7 @@ def test_values_too_large_for_the_file_are_refused(backbone, table, tmp_path):
 
 def test_a_backbone_without_a_frozen_part_is_refused(table, tmp_path):
     free = Backbone(nn.Identity(), nn.Conv2d(3, 5, 3), 5)
-    with pytest.raises(ValueError, match="this one has no such part: give --trainable last or none"):
+    with pytest.raises(ValueError, match="this backbone has no such part: give --trainable last or none"):
         compute(free, table, PLAIN, where=tmp_path / "c")
 
 

@@ -120,7 +120,9 @@ def test_a_plain_table_loads_as_one_that_people_filled(tmp_path):
 
 def test_a_probability_that_is_none_is_named_by_its_place(tmp_path):
     (tmp_path / "t.csv").write_text("image,a,a:p\nx.jpg,,0.5\ny.jpg,,1.5\n")
-    with pytest.raises(ValueError, match=r"t.csv: column 'a:p', row 2: '1.5' is no probability in \[0, 1\]"):
+    with pytest.raises(
+        ValueError, match=r"t.csv: column 'a:p', row 2: '1.5' is not a probability in \[0, 1\]"
+    ):
         FilledTable.load(tmp_path / "t.csv")
 
 

@@ -135,7 +135,7 @@ def test_by_default_a_third_of_the_labels_that_an_editor_sets_is_present():
 def test_an_editor_who_sets_all_tags_and_nothing_else_keeps_the_positives_only():
     truth = _drawn_truth([0.3, 0.01], images=500)
     np.testing.assert_array_equal(hiding.editor(truth, 1.0, 0.0), hiding.positives_only(truth))
-    with pytest.raises(ValueError, match=r"a share of labels to keep is between 0 and 1, not 1\.5"):
+    with pytest.raises(ValueError, match=r"a fraction of labels to keep is between 0 and 1, not 1\.5"):
         hiding.editor(truth, present=1.5)
 
 
@@ -152,7 +152,7 @@ def test_images_of_a_source_have_the_same_classes_known_and_each_class_its_share
     np.testing.assert_allclose(kept.mean(axis=0), 0.3, atol=0.05)
     barely = hiding.by_source(np.zeros((4000, 6), np.int8), 0.0, sources=10, seed=2) != UNKNOWN
     assert barely.any(axis=0).all(), "every class is looked for by one source"
-    with pytest.raises(ValueError, match="sources is 0; images come from one at least"):
+    with pytest.raises(ValueError, match="sources is 0; at least one source is needed"):
         hiding.by_source(np.zeros((4, 6), np.int8), 0.3, sources=0)
 
 
@@ -196,7 +196,7 @@ def test_per_class_keeps_the_share_of_each_class():
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_shares_are_between_0_and_1(share):
-    with pytest.raises(ValueError, match="a share of labels to keep is between 0 and 1"):
+    with pytest.raises(ValueError, match="a fraction of labels to keep is between 0 and 1"):
         hiding.uniform(np.zeros((1, 1), np.int8), share)
 
 
@@ -208,7 +208,7 @@ def test_mistakes_in_schemes_are_named():
         hiding.hide_labels(labels, "uniform")
     with pytest.raises(ValueError, match=r"takes no 'knwon' \(did you mean 'known'\?\)"):
         hiding.hide_labels(labels, "uniform", knwon=0.1)
-    with pytest.raises(ValueError, match="2 rates for 3 classes: give one a class"):
+    with pytest.raises(ValueError, match="2 rates for 3 classes: give one per class"):
         hiding.per_class(labels, [0.1, 0.2])
 
 

@@ -50,6 +50,23 @@ def test_a_header_of_many_classes_with_a_fault_is_refused(tmp_path):
             LabelTable(("a.jpg",), (*CLASSES, CLASSES[7]), np.zeros((1, 20_001), np.int8))
 
 
+def test_a_table_whose_classes_are_called_by_number_is_read_in_one_pass(tmp_path):
+    numbered = [f"class {number}" for number in range(20_000)]
+    (tmp_path / "t.csv").write_text(f"image,{','.join(numbered)}\na.jpg,{','.join('1' * 20_000)}\n")
+    with in_no_time():
+        assert LabelTable.read(tmp_path / "t.csv").classes == tuple(numbered)
+
+
+def test_many_columns_that_hold_no_labels_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"image,{','.join(CLASSES)}\na.jpg,{','.join(['maybe'] * 20_000)}\n")
+    with (
+        in_no_time(),
+        pytest.raises(ValueError, match="'class number 4' and 19995 more hold no labels, such as"),
+    ):
+        LabelTable.read(path)
+
+
 def test_a_filled_table_of_many_classes_is_read(tmp_path):
     with in_no_time():
         assert FilledTable.load(header(tmp_path)).table.classes == CLASSES
@@ -74,7 +91,7 @@ def test_a_coco_file_of_many_images_with_a_fault_is_refused(tmp_path, fault):
     (tmp_path / "c.json").write_text(json.dumps(content))
     with (
         in_no_time(),
-        pytest.raises(ValueError, match="ids that come more than once in 'images': 3; give each"),
+        pytest.raises(ValueError, match="ids that occur more than once in 'images': 3; give each"),
     ):
         LabelTable.read(tmp_path / "c.json", absent="negative")
 

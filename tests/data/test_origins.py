@@ -147,7 +147,7 @@ def test_a_line_may_say_where_its_lists_come_from(tmp_path):
     read = LabelTable.read(tmp_path / "t.jsonl", absent="negative")
     assert read.labels[0, 1] == ABSENT and said(read) == [["ann", "ann"], ["", ""]]
     (tmp_path / "t.jsonl").write_text('{"image": "x", "present": ["a"], "source": 3}')
-    with pytest.raises(ValueError, match="line 1: 'source' is 3, not where the line's labels come from"):
+    with pytest.raises(ValueError, match="line 1: 'source' is 3, not the origin of the line's labels"):
         LabelTable.read(tmp_path / "t.jsonl", absent="unknown")
 
 
@@ -157,5 +157,5 @@ def test_inspect_counts_by_origin(tmp_path, capsys):
     printed = capsys.readouterr().out
     for line in ("from human: 2 present, 0 absent", "from sst@a: 0 present, 2 absent"):
         assert line in printed
-    assert "from where is not known: 1 present, 0 absent" in printed
+    assert "from an unknown source: 1 present, 0 absent" in printed
     assert "Where labels come from" in page.read_text()

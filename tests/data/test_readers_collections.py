@@ -51,7 +51,7 @@ def test_coco_keeps_the_order_of_images_and_category_ids_and_empty_images(tmp_pa
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"images": None}, "no COCO instances file: it has no list 'images'"),
+        ({"images": None}, "not a COCO instances file: it has no list 'images'"),
         ({"categories": [{"id": 1}]}, r"categories\[0\] has no 'name'"),
         ({"images": [1]}, r"images\[0\] is 1, not an object"),
         ({"images": [{"id": [], "file_name": "x.jpg"}]}, r"images\[0\]: 'id' is \[\], not a int"),
@@ -59,7 +59,7 @@ def test_coco_keeps_the_order_of_images_and_category_ids_and_empty_images(tmp_pa
         ({"annotations": ["x"]}, r'annotations\[0\] is "x", not an object'),
         (
             {"images": [*COCO["images"], {"id": 9, "file_name": "x.jpg"}]},
-            "ids that come more than once in 'images': 9",
+            "ids that occur more than once in 'images': 9",
         ),
         ({"images": [{"id": i, "file_name": "x.jpg"} for i in (9, 2, 5)], "annotations": []}, "never|merged"),
         (
@@ -89,11 +89,11 @@ def test_what_is_wrong_with_coco_is_said(tmp_path, changes, said):
 
 def test_coco_asks_what_absence_means(tmp_path):
     with pytest.raises(
-        ValueError, match=r"instances.json: COCO lists only what is present. Say what it means"
+        ValueError, match=r"instances.json: COCO lists only what is present. Specify the meaning"
     ):
         LabelTable.read(coco(tmp_path))
     (tmp_path / "instances.json").write_text("{")
-    with pytest.raises(ValueError, match=r"instances.json: no JSON"):
+    with pytest.raises(ValueError, match=r"instances.json: not JSON"):
         LabelTable.read(tmp_path / "instances.json", absent="negative")
 
 
@@ -180,7 +180,7 @@ def test_voc_sets_and_classes_can_be_chosen(tmp_path):
             {},
             r"1 of 3 annotation files are missing: 000007 \(.xml\)",
         ),
-        (lambda d: (d / "Annotations/000007.xml").write_text("<a>"), {}, "000007.xml: no XML"),
+        (lambda d: (d / "Annotations/000007.xml").write_text("<a>"), {}, "000007.xml: not XML"),
         (
             lambda d: (d / "Annotations/000007.xml").write_text("<a><object/></a>"),
             {},
@@ -283,8 +283,8 @@ def test_visual_genome_images_are_in_two_folders(tmp_path):
             "image '1.jpg' has the class id.s. dog; ids are numbers",
         ),
         (None, {"classes": ["dog"]}, "1 class names for the 200 ids below 200"),
-        (None, {"index": "none.json"}, "there is no label index none.json; say where it is with index="),
-        (None, {"absent": None}, "the label index lists only what is present. Say what it means"),
+        (None, {"index": "none.json"}, "there is no label index none.json; give its path with index="),
+        (None, {"absent": None}, "the label index lists only what is present. Specify the meaning"),
     ],
 )
 def test_what_is_wrong_with_visual_genome_is_said(tmp_path, index, options, said):
@@ -343,7 +343,7 @@ def test_lists_in_other_encodings_are_refused_by_name(tmp_path, list_of, name):
     folder = list_of(tmp_path)
     (folder / name).write_bytes("é.jpg".encode("latin-1"))
     with pytest.raises(
-        ValueError, match=rf"{name}: (not UTF-8 at byte 0; save the file as|no JSON: 'utf-8')"
+        ValueError, match=rf"{name}: (not UTF-8 at byte 0; save the file as|not JSON: 'utf-8')"
     ):
         LabelTable.read(folder / name if name == "list.txt" else folder, absent="unknown")
 

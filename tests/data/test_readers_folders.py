@@ -126,7 +126,7 @@ def test_yolo_parts_are_the_folders_of_its_file_or_those_of_such_a_name(tmp_path
 def test_a_line_that_is_no_box_is_named(tmp_path, line):
     folder = yolo(tmp_path)
     write(folder, "labels/b.txt", f"{BOX}{line}\n")
-    with pytest.raises(ValueError, match=r"b.txt, line 2: .* is no box"):
+    with pytest.raises(ValueError, match=r"b.txt, line 2: .* is not a box"):
         LabelTable.read(folder, format="yolo", absent="negative")
 
 
@@ -271,7 +271,7 @@ def test_class_folders_say_what_is_present_and_by_rule_what_is_not(tmp_path):
     assert known(table)["cat/b.jpg"] == {"bird": 0, "cat": 1, "dog": 0}
     photos(tmp_path, "loose.jpg")
     with pytest.warns(
-        UserWarning, match="1 of 4 images are in no class folder, and nothing is known of them: loose.jpg"
+        UserWarning, match="1 of 4 images are in no class folder, and their labels are unknown: loose.jpg"
     ):
         table = LabelTable.read(tmp_path, format="class_folders", absent="negative")
     assert known(table)["loose.jpg"] == {}
@@ -292,7 +292,7 @@ def test_folders_that_may_be_classes_are_named(tmp_path):
     photos(tmp_path, "cat/b.jpg", "dog/a.jpg")
     with pytest.warns(
         UserWarning,
-        match=r"without any label, although its images lie in 2 folders \(cat, dog\).*class_folders",
+        match=r"without labels, although its images lie in 2 folders \(cat, dog\).*class_folders",
     ):
         assert LabelTable.read(tmp_path).classes == ()
 
@@ -368,14 +368,14 @@ def test_label_studio_csv_has_names_json_and_empty_annotations(tmp_path):
         "b.jpg": {"dog": 1, "red cat": 0},
         "c.jpg": {"dog": 0, "red cat": 0},
     }
-    with pytest.raises(ValueError, match="a name that is not chosen was denied, or not looked at"):
+    with pytest.raises(ValueError, match="a name that is not selected was rejected, or not considered"):
         LabelTable.read(path)
 
 
 def test_label_studio_csv_keeps_open_what_annotators_disagree_on(tmp_path):
     path = studio_csv(tmp_path, ("a.jpg", 1, coded({"choices": ["dog", "cat"]})), ("a.jpg", 1, "dog"))
     assert known(LabelTable.read(path, absent="negative")) == {"a.jpg": {"dog": 1}}
-    with pytest.raises(ValueError, match=r"image 'a.jpg': class 'cat' is ticked by some annotators"):
+    with pytest.raises(ValueError, match=r"image 'a.jpg': class 'cat' is selected by some annotators"):
         LabelTable.read(path, absent="negative", disagree="refuse")
 
 
@@ -516,7 +516,7 @@ def test_a_name_that_is_not_utf8_is_named_or_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("labels.csv", "image,dog\na.jpg,1\n", "labels.csv may have labels: name it instead"),
+        ("labels.csv", "image,dog\na.jpg,1\n", "labels.csv may have labels: give it instead"),
         ("_annotations.coco.json", {"images": [], "categories": [], "annotations": []}, "and format='coco'"),
         ("annotations.xml", CVAT, "and format='cvat'"),
         ("a.txt", "dog, cat\n", "a.txt lies beside an image: such files are read with format='sidecar'"),
@@ -526,7 +526,7 @@ def test_a_name_that_is_not_utf8_is_named_or_left_out(tmp_path):
 def test_labels_that_lie_in_a_folder_of_images_are_named(tmp_path, name, content, said):
     photos(tmp_path, "a.jpg")
     write(tmp_path, name, content)
-    with pytest.warns(UserWarning, match=f"read as images without any label, although .*{said}"):
+    with pytest.warns(UserWarning, match=f"read as images without labels, although .*{said}"):
         assert LabelTable.read(tmp_path).classes == ()
 
 
@@ -554,12 +554,12 @@ def test_parts_are_not_taken_for_classes(tmp_path):
 )
 def test_the_label_file_of_one_image_names_its_folder(tmp_path, name, content):
     path = write(photos(tmp_path, "a.jpg"), name, content)
-    with pytest.raises(ValueError, match=rf"{name}: the labels of one image; name the folder"):
+    with pytest.raises(ValueError, match=rf"{name}: the labels of one image; give the folder"):
         LabelTable.read(path, absent="negative")
 
 
 def test_a_text_of_boxes_is_no_list_of_images(tmp_path):
-    with pytest.raises(ValueError, match=r"a.txt: a list of boxes of YOLO, not of images"):
+    with pytest.raises(ValueError, match=r"a.txt: a list of YOLO boxes, not of images"):
         LabelTable.read(write(tmp_path, "a.txt", BOX + POLYGON))
 
 
@@ -620,7 +620,7 @@ def test_the_command_line_says_what_was_left_out_and_what_to_type(tmp_path, caps
         assert main(["import", str(classes)]) == 0
     assert typed(warned[0].message).endswith("they are read with --format class_folders")
     assert main(["import", str(classes), "--format", "class_folders"]) == 2
-    assert "--absent unknown (nobody said) or --absent negative" in capsys.readouterr().err
+    assert "--absent unknown (not annotated) or --absent negative" in capsys.readouterr().err
 
 
 def test_a_part_that_nothing_uses_is_said_at_import(tmp_path, capsys):

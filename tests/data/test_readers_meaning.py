@@ -98,7 +98,7 @@ def test_a_word_for_a_missing_value_is_unknown_and_no_class(tmp_path, word):
 def test_a_missing_value_among_the_names_of_json_is_no_class(tmp_path, word, name):
     lines = [{"image": "a.jpg", "tags": ["owl"]}, {"image": "b.jpg", "tags": [word]}]
     text = json.dumps(lines) if name == "t.json" else "\n".join(map(json.dumps, lines))
-    with pytest.warns(UserWarning, match=f"'{word}' is taken for a missing value, 1 time"):
+    with pytest.warns(UserWarning, match=f"'{word}' is read as a missing value, 1 time"):
         table = read(tmp_path, text, name, absent="negative")
     assert table.classes == ("owl",)
     assert table.labels[:, 0].tolist() == [1, -1]
@@ -107,7 +107,7 @@ def test_a_missing_value_among_the_names_of_json_is_no_class(tmp_path, word, nam
 def test_a_missing_value_in_files_beside_images_is_no_class(tmp_path, photos):
     (photos / "x1.txt").write_text("owl\n")
     (photos / "x2.txt").write_text("none\n")
-    with pytest.warns(UserWarning, match="'none' is taken for a missing value"):
+    with pytest.warns(UserWarning, match="'none' is read as a missing value"):
         table = LabelTable.read(photos, format="sidecar", absent="negative")
     assert table.classes == ("owl",)
     assert table.labels[:, 0].tolist() == [1, -1, -1]
@@ -144,12 +144,12 @@ def test_ids_between_spaces_are_read(tmp_path):
     named = read(tmp_path, "image,labels\na,2 1\nb,0\n", absent="negative", classes=["ant", "bee", "cod"])
     assert present(named) == [{"cod", "bee"}, {"ant"}]
     said = refused(tmp_path, "image,labels\na,2 1\nb,3\n", absent="negative", classes=["ant", "bee", "cod"])
-    assert "has the number 3, and 3 classes are counted from 0" in said
+    assert "has the number 3, but there are 3 classes, counted from 0" in said
 
 
 def test_boxes_are_no_class_names(tmp_path, photos):
     said = refused(tmp_path, "image,labels\na.jpg,1 0.5 0.25 0.1 0.1\nb.jpg,owl\n", absent="negative")
-    assert "row 1 (a.jpg)" in said and "a row of numbers and no class name" in said
+    assert "row 1 (a.jpg)" in said and "a row of numbers, not a class name" in said
     (photos / "x1.txt").write_text("3 0.5 0.25 0.1 0.1\n0 0.1 0.2 0.3 0.4\n")
     with pytest.raises(
         ValueError, match=r"x1.txt, line 1: '3 0\.5 0\.25 0\.1 0\.1' is a box of YOLO, not a name"
@@ -212,7 +212,10 @@ def test_no_finding_says_that_none_of_the_classes_is_there(tmp_path):
 def test_a_list_or_an_object_of_anything_else_is_refused(tmp_path, cell):
     quoted = '"' + cell.replace('"', '""') + '"'
     said = refused(tmp_path, f"image,labels\na.jpg,{quoted}\n", absent="negative")
-    assert "row 1 (a.jpg): column 'labels' has" in said and "a list or an object and no list of names" in said
+    assert (
+        "row 1 (a.jpg): column 'labels' has" in said
+        and "a list or an object, but not a list of names" in said
+    )
 
 
 def test_a_column_of_missing_values_is_no_class(tmp_path):
@@ -351,18 +354,18 @@ def test_the_fix_keeps_what_was_left_out_already(tmp_path):
 
 def test_a_few_wrong_cells_are_no_reason_to_leave_a_column_out(tmp_path):
     said = refused(tmp_path, "image,owl\na.jpg,1\nb.jpg,0\nc.jpg,yes?\n")
-    assert "class 'owl' has 1 cell(s) that are no label: row 3 (c.jpg): 'yes?'" in said
+    assert "class 'owl' has 1 cell(s) that are not labels: row 3 (c.jpg): 'yes?'" in said
     assert "leave_out" not in said
 
 
 def test_blank_columns_without_a_name_are_left_out(tmp_path):
-    with pytest.warns(UserWarning, match="column 'Unnamed: 3' only numbers the rows or is blank"):
+    with pytest.warns(UserWarning, match="column 'Unnamed: 3' only numbers the rows or is empty"):
         assert read(tmp_path, "image,owl,fox,Unnamed: 3\na.jpg,1,0,\nb.jpg,0,1,\n").classes == ("owl", "fox")
 
 
 def test_yes_and_no_are_cells_to_be_written_otherwise(tmp_path):
     said = refused(tmp_path, "image,owl\na.jpg,yes\nb.jpg,no\n")
-    assert "class 'owl' has 2 cell(s) that are no label" in said and "leave_out" not in said
+    assert "class 'owl' has 2 cell(s) that are not labels" in said and "leave_out" not in said
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0"])
@@ -370,14 +373,14 @@ def test_yes_and_no_are_cells_to_be_written_otherwise(tmp_path):
 def test_row_numbers_are_left_out_with_a_warning(tmp_path, name, numbers):
     rows = "".join(f"{number},{row}.jpg,1\n" for row, number in enumerate(numbers))
     with pytest.warns(
-        UserWarning, match=f"column '{name}' only numbers the rows or is blank, so it is left out"
+        UserWarning, match=f"column '{name}' only numbers the rows or is empty, so it is left out"
     ):
         table = read(tmp_path, f"{name},image,owl\n{rows}")
     assert table.classes == ("owl",)
 
 
 def test_a_class_with_the_name_of_something_else_is_a_warning(tmp_path):
-    with pytest.warns(UserWarning, match=r"column 'fold'\. If it is no class, give leave_out=\['fold'\]"):
+    with pytest.warns(UserWarning, match=r"column 'fold'\. If it is not a class, give leave_out=\['fold'\]"):
         assert read(tmp_path, "image,fold,owl\na.jpg,0,1\nb.jpg,1,0\n").classes == ("fold", "owl")
 
 
@@ -424,9 +427,9 @@ def test_the_list_of_celeba_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("3\nBald\na.jpg 1\n", "line 1 says 3 images, and 1 follow"),
+        ("3\nBald\na.jpg 1\n", "line 1 announces 3 images, but 1 follow"),
         ("1\nBald Old\na.jpg 1\n", "line 3 has 1 labels for 2 names"),
-        ("2\nBald\na.jpg 1\nb.jpg 7\n", r"line 4 \(b.jpg\): '7' is none of 1, 0 and -1"),
+        ("2\nBald\na.jpg 1\nb.jpg 7\n", r"line 4 \(b.jpg\): '7' is not 1, 0 or -1"),
     ],
 )
 def test_a_broken_list_of_celeba_is_refused(tmp_path, text, said):
@@ -609,7 +612,7 @@ def test_import_says_in_three_lines_what_it_understood(tmp_path, photos, capsys)
         "--format.leave_out",
         "[width]",
     ]
-    with pytest.warns(UserWarning, match="only numbers the rows or is blank"):
+    with pytest.warns(UserWarning, match="only numbers the rows or is empty"):
         assert main(typed_words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("read as wide_csv: 2 images, 2 classes, 3 of 4 labels known; train 1, test 1")
@@ -617,7 +620,7 @@ def test_import_says_in_three_lines_what_it_understood(tmp_path, photos, capsys)
         "Images in column 'Image Index', parts in column 'split'. Classes: owl, fox. Labels: 2 present, 1 absent, "
         "1 unknown. Left out: column '', 'width'."
     )
-    assert lines[2] == "Rule: absent is a cell of 0 (or false); a blank is unknown."
+    assert lines[2] == "Rule: absent is a cell of 0 (or false); an empty cell is unknown."
 
 
 def test_import_says_which_column_the_names_are_in(tmp_path, capsys):
@@ -631,4 +634,4 @@ def test_import_says_which_column_the_names_are_in(tmp_path, capsys):
 def test_import_says_what_minus_one_was_taken_for(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("image,owl\na.jpg,-1\nb.jpg,1\n")
     assert main(["import", str(tmp_path / "t.csv"), "--format.minus_one", "absent"]) == 0
-    assert capsys.readouterr().out.splitlines()[2].endswith("a blank is unknown; -1 is absent.")
+    assert capsys.readouterr().out.splitlines()[2].endswith("an empty cell is unknown; -1 is absent.")

@@ -19,7 +19,7 @@ from partlabel.data.writers import write
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*never present"),
-    pytest.mark.filterwarnings("ignore:.*read as a class for want"),
+    pytest.mark.filterwarnings("ignore:.*read as a class, although"),
     pytest.mark.filterwarnings(
         "ignore:Do not use the `random` module"
     ),  # beartype does, when it checks a table

@@ -115,10 +115,10 @@ def test_nan_in_parquet_is_unknown(tmp_path):
 
 @pytest.mark.parametrize("cell", ["2", "yes?", "-1", "0.5", "x"])
 def test_unknown_codes_are_named_by_row_image_and_class(tmp_path, cell):
-    said = rf"t.csv: class 'dog' has 1 cell\(s\) that are no label: row 2 \(b.jpg\): {re.escape(repr(cell))}. Write"
+    said = rf"t.csv: class 'dog' has 1 cell\(s\) that are not labels: row 2 \(b.jpg\): {re.escape(repr(cell))}. Write"
     with pytest.raises(ValueError, match=said) as caught:
         read(tmp_path, f"image,cat,dog\na.jpg,1,1\nb.jpg,1,{cell}\n")
-    assert ("-1 means absent to some and unknown to others" in str(caught.value)) == (cell == "-1")
+    assert ("-1 means absent in some tables and unknown in others" in str(caught.value)) == (cell == "-1")
 
 
 def test_duplicates_that_disagree_are_refused(tmp_path):
@@ -156,10 +156,10 @@ def test_an_image_is_in_one_part(tmp_path):
         ),
         ("image,dog\n/etc/a.jpg,1\n", r"t.csv: 1 image path\(s\) do not stay inside"),
         ("image,dog\na.jpg,1\n,1\n", "t.csv: row 2 has no image"),
-        ("image,dog\na.jpg,1,0\n", "t.csv: .*mend the file: every row has one cell a column"),
-        ("image,dog\na.jpg\n", "t.csv: .*mend the file: every row has one cell a column"),
-        ("shown,dog\n7,1\n", r"t.csv: no column holds the image paths; .* There are: 'shown', 'dog'"),
-        ("image;dog\na.jpg;1\n", "is the separator another"),
+        ("image,dog\na.jpg,1,0\n", "t.csv: .*correct the file: every row has one cell per column"),
+        ("image,dog\na.jpg\n", "t.csv: .*correct the file: every row has one cell per column"),
+        ("shown,dog\n7,1\n", r"t.csv: no column has the image paths; .* There are: 'shown', 'dog'"),
+        ("image;dog\na.jpg;1\n", "if the separator is another"),
         ("path,file,dog\na,b,1\n", "t.csv: both 'path' and 'file' may hold the image paths"),
     ],
 )
@@ -213,7 +213,7 @@ def test_one_character_stands_between_cells(tmp_path, separator):
 
 
 def test_a_csv_that_is_called_parquet_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"t.parquet: .*mend the file"):
+    with pytest.raises(ValueError, match=r"t.parquet: .*correct the file"):
         LabelTable.read(file(tmp_path, "image,dog\n", "t.parquet"))
 
 
@@ -239,7 +239,7 @@ def test_absolute_paths_inside_the_image_folder_become_relative(tmp_path):
 
 def test_classes_that_are_never_present_are_a_warning(tmp_path):
     with pytest.warns(
-        UserWarning, match=r"t.csv: 1 of 2 classes are never present: 'dog'; nothing can be learned"
+        UserWarning, match=r"t.csv: 1 of 2 classes are never present: 'dog'; they cannot be learned"
     ):
         read(tmp_path, "image,cat,dog\na.jpg,1,0\n")
 
@@ -256,9 +256,7 @@ def test_formats_and_options_are_checked_by_name(tmp_path):
         LabelTable.read(path, seperator=";")
     with pytest.raises(FileNotFoundError, match=r"there is no .*u.csv"):
         LabelTable.read(tmp_path / "u.csv")
-    with pytest.raises(
-        ValueError, match=r"t.xlsx is of no format that is known; say which with format=: celeba"
-    ):
+    with pytest.raises(ValueError, match=r"t.xlsx has no known format; choose one with format=: celeba"):
         LabelTable.read(file(tmp_path, "", "t.xlsx"))
     with pytest.raises(ValueError, match=r"image 'a.jpg'|image path"):
         LabelTable.read(file(tmp_path, "..\n", "list.txt"))
@@ -320,7 +318,7 @@ def test_a_row_for_every_label_is_put_together(tmp_path):
         (
             "image,labels\na,dog\n",
             {},
-            r"t.csv: the file lists only what is present.*absent='unknown' \(nobody said\) or",
+            r"t.csv: the file lists only what is present.*absent='unknown' \(not annotated\) or",
         ),
         (
             "image,labels\na,dgo\n",
@@ -331,7 +329,7 @@ def test_a_row_for_every_label_is_put_together(tmp_path):
         (
             "image,labels\na,dog|cat\nb,dog;cat\n",
             {"absent": "negative"},
-            r"separated by '\|' or ';'; say which with delimiter=",
+            r"separated by '\|' or ';'; select one with delimiter=",
         ),
         (
             "image,split,labels\na,x,dog\na,y,dog\n",
@@ -341,7 +339,7 @@ def test_a_row_for_every_label_is_put_together(tmp_path):
         (
             "image,words\na,dog\n",
             {"absent": "negative", "format": "long_csv"},
-            r"no column is called labels, label.*there are: 'image', 'words'. Say which .* with labels_column=",
+            r"no column is named labels, label.*there are: 'image', 'words'. Name the column .* with labels_column=",
         ),
         ("image,labels\n", {"absent": "negative"}, "t.csv: a label table without images"),
     ],

@@ -82,9 +82,9 @@ def test_predictions_that_were_submitted_as_they_are_come_back_the_same(tmp_path
         (
             "t.json",
             None,
-            r"what format is 't.json' to be in\? .* say it with --to: csv, parquet, jsonl, label_studio",
+            r"'t.json' has no known format: .* give the format with --to: csv, parquet, jsonl, label_studio",
         ),
-        ("t.csv", "fiftyone", r"'t.csv' is to be in the format fiftyone: end the name in .json"),
+        ("t.csv", "fiftyone", r"'t.csv' is written in the format fiftyone: end the name in .json"),
         ("t.json", "parquet", r"end the name in .parquet"),
     ],
 )

@@ -57,7 +57,7 @@ def test_faults_are_told_as_by_one_process(saved, collection, tmp_path, cluster)
     photos.mkdir()
     os.link(collection / "photos/00.png", photos / "00.png")
     (photos / "01.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"(?s)1 of 2 shards could not be done.*01\.png: not an image"):
+    with pytest.raises(ValueError, match=r"(?s)1 of 2 shards failed.*01\.png: not an image"):
         sharded.run(asked(saved, tmp_path / "out"), sharded.of_path(photos), Ray(1, workers=1))
     assert together(tmp_path / "out")["image"].to_list() == ["00.png"]
 

@@ -118,7 +118,7 @@ def test_the_other_method_says_what_learns_how_if_it_does():
 def test_what_is_no_method_or_no_option_is_refused():
     with pytest.raises(ValueError, match=r"no method 'sts' \(did you mean 'sst'\?\)"):
         LogicMix(Same(), residual(), "sts")
-    with pytest.raises(ValueError, match=r"fractions\.Fraction is no Method"):
+    with pytest.raises(ValueError, match=r"fractions\.Fraction is not a subclass of Method"):
         LogicMix(Same(), residual(), "fractions.Fraction")
     with pytest.raises(TypeError, match=r"SST has no option 'start_epochs' \(did you mean 'start_epoch'\?\)"):
         LogicMix(Same(), residual(), "sst", {"start_epochs": 3})

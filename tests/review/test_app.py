@@ -148,10 +148,10 @@ def test_undo_takes_the_last_answer_back(session):
     first = fields(page.text)
     answer(browser, page.text, "present")
     undone = browser.post("/undo", data={"order": "class"}, headers=ORIGIN | {"HX-Request": "true"})
-    assert "Taken back." in undone.text
+    assert "Undone." in undone.text
     assert (fields(undone.text)["row"], fields(undone.text)["column"]) == (first["row"], first["column"])
     again = browser.post("/undo", data={}, headers=ORIGIN | {"HX-Request": "true"})
-    assert "There is nothing to take back." in again.text
+    assert "There is nothing to undo." in again.text
     assert [event.what for event in session.decisions.since()] == ["present", "undo"]
 
 
@@ -223,7 +223,7 @@ def test_links_that_lead_out_of_the_image_folder_are_not_followed_unless_asked(p
         table, Looked(looked.logits[:1], looked.features[:1]), DecisionLog(tmp_path / "d.sqlite")
     )
     refused = client(session).get("/photo/0")
-    assert (refused.status_code, refused.json()["detail"]) == (404, "link.png leads out of the image folder")
+    assert (refused.status_code, refused.json()["detail"]) == (404, "link.png is outside the image folder")
     assert client(session, follow_links=True).get("/photo/0").status_code == 200
     session.decisions.close()
 
@@ -292,7 +292,7 @@ def test_a_review_that_is_done_says_how_to_go_on(session):
     text = browser.get("/").text
     for _ in range(session.table.unknown):
         text = answer(browser, text, "absent").text
-    assert "Nothing is left to ask here" in text
+    assert "No questions left" in text
     assert "partlabel review RUN --export" in text
     assert (session.labels[session.blank] == ABSENT).all()
 

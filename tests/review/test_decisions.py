@@ -156,13 +156,16 @@ def test_an_answer_after_its_lease_counts(log):
 
 def test_a_file_that_is_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("these are my notes, and no decisions at all " * 20)
-    with pytest.raises(ValueError, match=r"notes.txt holds no decisions: file is not a database"):
+    with pytest.raises(ValueError, match=r"notes.txt is not a log of decisions: file is not a database"):
         DecisionLog(tmp_path / "notes.txt")
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path):
     (tmp_path / "decisions.sqlite").mkdir()
-    with pytest.raises(ValueError, match=r"decisions.sqlite cannot be opened as decisions: .*; see that it"):
+    with pytest.raises(
+        ValueError,
+        match=r"decisions.sqlite cannot be opened as a log of decisions: .*; make it and its folder writable",
+    ):
         DecisionLog(tmp_path / "decisions.sqlite")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import time
 
@@ -9,7 +10,7 @@ import pytest
 
 from partlabel.core.access_control import Guard
 from partlabel.core.labels import ABSENT, PRESENT
-from partlabel.review.decisions import Cell, DecisionLog, copied, new_name
+from partlabel.review.decisions import Cell, DecisionLog, new_name, opened_read_only
 
 
 def decided(path):
@@ -20,7 +21,7 @@ def decided(path):
 
 
 def tally_of(path):
-    with copied(path) as decisions:
+    with opened_read_only(path) as decisions:
         return decisions.tally()
 
 
@@ -31,7 +32,8 @@ def test_a_linked_file_is_not_written_to(tmp_path):
     (tmp_path / "decisions.sqlite").symlink_to(other)
     for read in (DecisionLog, tally_of):
         with pytest.raises(
-            ValueError, match=r"decisions.sqlite is a link or a pipe: decisions are kept in a file"
+            ValueError,
+            match=r"decisions.sqlite is a link or a special file, but decisions must be in a regular file",
         ):
             read(tmp_path / "decisions.sqlite")
     assert other.read_bytes() == b""
@@ -40,7 +42,7 @@ def test_a_linked_file_is_not_written_to(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "decisions.sqlite")
-    with pytest.raises(ValueError, match="is a link or a pipe"):
+    with pytest.raises(ValueError, match="is a link or a special file"):
         tally_of(tmp_path / "decisions.sqlite")
 
 
@@ -50,9 +52,9 @@ def test_a_file_damaged_in_the_middle_is_named(tmp_path):
     whole = bytearray(path.read_bytes())
     whole[4096:] = bytes(len(whole) - 4096)
     path.write_bytes(whole)
-    with pytest.raises(ValueError, match=r"decisions.sqlite .*move it away to begin anew"):
+    with pytest.raises(ValueError, match=r"decisions.sqlite .*move it away to start a new one"):
         tally_of(path)
-    with pytest.raises(ValueError, match=r"decisions.sqlite .*move it away to begin anew"):
+    with pytest.raises(ValueError, match=r"decisions.sqlite .*move it away to start a new one"):
         DecisionLog(path).tally()
 
 
@@ -69,7 +71,7 @@ def test_another_programs_database_is_refused(tmp_path, table, said):
     base.execute(table)
     base.commit()
     base.close()
-    with pytest.raises(ValueError, match=rf"decisions.sqlite .*({said})"):
+    with pytest.raises(ValueError, match=rf"decisions.sqlite is not a log of decisions: {said}"):
         tally_of(path)
 
 
@@ -86,7 +88,7 @@ def test_events_of_the_wrong_kind_are_named(tmp_path, column, value):
     )
     base.commit()
     base.close()
-    with pytest.raises(ValueError, match=r"event 1 is no decision; the file is damaged"):
+    with pytest.raises(ValueError, match=r"event 1 is not a valid decision; the file is damaged"):
         tally_of(path)
 
 
@@ -104,6 +106,40 @@ def test_what_was_decided_is_read_without_writing_beside_it(tmp_path):
     assert tally.label(Cell("a.jpg", "dog")) == PRESENT and tally.label(Cell("b.jpg", "dog")) == ABSENT
     decisions.close()
     assert tally_of(path).label(Cell("a.jpg", "dog")) == PRESENT
+
+
+def test_a_log_that_changes_while_it_is_copied_is_copied_again(tmp_path, monkeypatch):
+    path = tmp_path / "decisions.sqlite"
+    server = decided(path)
+    copy, read_only = shutil.copyfile, []
+
+    def copying(source, target):
+        copy(source, target)
+        if not read_only:  # the server answers once more, after its file was copied and before its log was
+            server.answer(new_name(), "desk", "Ada", Cell("c.jpg", "dog"), "present")
+        read_only.append(source)
+
+    monkeypatch.setattr("partlabel.review.decisions.shutil.copyfile", copying)
+    assert tally_of(path).label(Cell("c.jpg", "dog")) == PRESENT
+    assert len(read_only) == 4, "both files, twice"
+    server.close()
+
+
+def test_a_log_that_changes_all_the_time_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "decisions.sqlite"
+    server = decided(path)
+    copy = shutil.copyfile
+
+    def copying(source, target):
+        copy(source, target)
+        server.answer(new_name(), "desk", "Ada", Cell("c.jpg", "dog"), "present")
+
+    monkeypatch.setattr("partlabel.review.decisions.shutil.copyfile", copying)
+    with pytest.raises(
+        OSError, match=r"decisions.sqlite is written to all the time and cannot be read_only: stop"
+    ):
+        tally_of(path)
+    server.close()
 
 
 def test_wrong_tokens_wait_for_one_another():
@@ -125,6 +161,6 @@ def test_a_short_token_is_refused():
     from partlabel.review import build
 
     with pytest.raises(
-        ValueError, match=r"--token has 6 characters, and could be guessed: give 16 or more, or leave"
+        ValueError, match=r"--token has 6 characters and could be guessed: give 16 or more, or omit --token"
     ):
         build.token_for("0.0.0.0", "secret")

@@ -34,7 +34,7 @@ def test_decisions_become_known_labels_and_skips_do_not(table):
     merged = merging.merge(table, said)
     assert merged.table.labels.tolist() == [[P, P], [A, U]]
     assert merged.table.split == ("train", "val")
-    assert merged[1:] == (1, 1, [], 0, 0)
+    assert merged[1:] == (1, 1, [], 0, 0, 0)
 
 
 def test_labels_say_who_decided_them_and_those_of_the_table_where_they_came_from(table):

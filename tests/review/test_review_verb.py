@@ -114,21 +114,21 @@ def test_decisions_survive_the_kill_of_the_server_and_become_labels_that_are_tra
 ):
     table = LabelTable.read(run / "labels.parquet")
     server = serve(run)
-    assert f"{table.unknown:,} blanks, of which 0 are decided" in server.said
+    assert f"{table.unknown:,} unknown labels, 0 of them decided" in server.said
     yes = decide(server, 4, "present")
     server.end(signal.SIGKILL)
     server = serve(run)
-    assert f"{table.unknown:,} blanks, of which 4 are decided" in server.said
+    assert f"{table.unknown:,} unknown labels, 4 of them decided" in server.said
     no = decide(server, 3, "absent")
     assert not {*yes} & {*no}
-    assert "write what was decided: partlabel review" in server.end()
+    assert "to write the table with all decisions: partlabel review" in server.end()
 
     out = tmp_path / "reviewed.csv"
     description = json.loads((run / "config.json").read_text())
     description["data"]["images"] = "/moved/away"  # which an export does not need
     (run / "config.json").write_text(json.dumps(description))
     assert main(["review", str(run), "--export", str(out)]) == 0
-    assert "4 blanks became present and 3 absent" in capsys.readouterr().out
+    assert "4 unknown labels became present and 3 absent" in capsys.readouterr().out
     reviewed = LabelTable.read(out)
     expected = table.labels.copy()
     for cells, label in ((yes, 1), (no, 0)):
@@ -145,7 +145,7 @@ def test_a_calibration_set_survives_the_kill_of_the_server_and_is_marked_in_the_
 ):
     table = LabelTable.read(run / "labels.parquet")
     server = serve(run, "--calibrate", "12")
-    assert "12 photos drawn at random from 24, of which 0 are complete" in server.said
+    assert "12 photos drawn at random from 24, 0 of them complete" in server.said
     rows = []
     for _ in range(2):
         with httpx.Client(base_url=server.address, headers={"Origin": server.address}) as browser:
@@ -157,7 +157,7 @@ def test_a_calibration_set_survives_the_kill_of_the_server_and_is_marked_in_the_
             )
     server.end(signal.SIGKILL)
     server = serve(run, "--calibrate", "12")
-    done = int(re.search(r"of which (\d+) are complete", server.said)[1])
+    done = int(re.search(r"(\d+) of them complete", server.said)[1])
     known_before = (table.labels != UNKNOWN).all(axis=1)
     assert 2 <= done <= 2 + known_before.sum()  # drawn images that the table knows count, too
     server.end()
@@ -176,7 +176,7 @@ def test_a_calibration_set_survives_the_kill_of_the_server_and_is_marked_in_the_
 
 def test_a_calibration_set_of_no_photos_is_refused(run, capsys):
     assert main(["review", str(run), "--calibrate", "0"]) == 2
-    assert "--calibrate 0: name the number of photos to draw, for example 40" in capsys.readouterr().err
+    assert "--calibrate 0: give the number of photos to draw, for example 40" in capsys.readouterr().err
 
 
 def test_disputes_are_said_and_listed(run, tmp_path, capsys):
@@ -193,9 +193,9 @@ def test_disputes_are_said_and_listed(run, tmp_path, capsys):
     log.close()
     assert main(["review", str(run), "--export", str(tmp_path / "t.csv"), "--disputed", "blank"]) == 0
     said = capsys.readouterr().out
-    assert "0 blanks became present and 0 absent" in said
-    assert "1 decisions are about images or classes that this table does not have" in said
-    assert f"1 labels are disputed: {tmp_path / 't.disputes.csv'}" in said
+    assert "0 unknown labels became present and 0 absent" in said
+    assert "1 decisions are about images or classes that are not in this table" in said
+    assert f"1 labels are disputed, see {tmp_path / 't.disputes.csv'}" in said
     assert pl.read_csv(tmp_path / "t.disputes.csv")["who"].to_list() == ["Ada", "Bob"]
 
 
@@ -220,14 +220,14 @@ def test_decisions_come_back_to_a_table_of_absolute_paths(run, collection, tmp_p
     decided(run, ("00.png", "red", "present"), ("30.png", "red", "absent"))
     words = ["review", str(run), str(tmp_path / "absolute.csv"), "--images", str(photos)]
     assert main([*words, "--export", str(tmp_path / "t.csv")]) == 0
-    assert "1 blanks became present and 1 absent" in capsys.readouterr().out
+    assert "1 unknown labels became present and 1 absent" in capsys.readouterr().out
     red = LabelTable.read(tmp_path / "t.csv").labels[:, 0]
     assert (red[0], red[30]) == (1, 0) and (red == UNKNOWN).sum() == 30
 
     assert main([*words, "--part", "test", "--export", str(tmp_path / "test.csv")]) == 0
     said = capsys.readouterr().out
-    assert "0 blanks became present and 1 absent" in said
-    assert "1 decisions are about other parts than test, and are left out" in said
+    assert "0 unknown labels became present and 1 absent" in said
+    assert "1 decisions are about parts other than test and are left out" in said
     assert main([*words, "--part", "tset", "--export", str(tmp_path / "no.csv")]) == 2
     assert "there is no part 'tset' (did you mean 'test'?)" in capsys.readouterr().err
 
@@ -252,15 +252,15 @@ def test_decisions_come_back_to_a_table_whose_images_are_named_by_the_image_fold
     assert main([*words, "--export", str(out)]) == 2
     said = capsys.readouterr().err
     assert "decisions.sqlite: none of 1 decisions is about an image and a class of this table" in said
-    assert "as about '00.png'; name the table, --images and --format that the review had" in said
+    assert "(one is about '00.png'); give the table, --images and --format of the review" in said
     assert not out.exists()
     assert main([*words, "--images", str(collection / "photos"), "--export", str(out)]) == 0
-    assert "1 blanks became present and 0 absent" in capsys.readouterr().out
+    assert "1 unknown labels became present and 0 absent" in capsys.readouterr().out
 
 
 def test_without_decisions_there_is_nothing_to_export(run, tmp_path, capsys):
     assert main(["review", str(run), "--export", str(tmp_path / "t.csv")]) == 2
-    assert "nothing was decided yet: there is no" in capsys.readouterr().err
+    assert "there are no decisions to export: " in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_said(run, capsys):
@@ -322,7 +322,7 @@ def test_a_person_at_a_browser_decides_by_keys(run, chromium, serve):
     for key in ("y", "n", "s", "u"):
         press(key)
     assert [what for (what,) in events()] == ["present", "absent", "skip", "undo"]
-    assert page.locator(".undo").inner_text().startswith("U Undo\nTaken back. Last:")
+    assert page.locator(".undo").inner_text().startswith("U Undo\nUndone. Last:")
     assert page.locator(".counts").inner_text().startswith("2 of")
 
     page.keyboard.press("a")
@@ -334,7 +334,7 @@ def test_a_person_at_a_browser_decides_by_keys(run, chromium, serve):
     page.keyboard.type("y")  # into the field, which takes no letters
     assert len(events()) == 4
     page.get_by_label("from, percent").fill("0")
-    page.get_by_text("Classes in turn").click()
+    page.get_by_text("Class by class").click()
     page.wait_for_function("() => location.search.includes('order=class')")
     press("y")
     assert len(events()) == 5

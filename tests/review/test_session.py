@@ -109,7 +109,7 @@ def test_a_review_opened_again_is_where_it_was(session, table, looked):
 
 def test_labels_that_the_table_knows_are_not_to_be_answered(session):
     row, column = np.argwhere(session.table.labels != UNKNOWN)[0].tolist()
-    with pytest.raises(KeyError, match=r"'(red|green|blue|yellow)' of '\d\d.png' is no blank"):
+    with pytest.raises(KeyError, match=r"'(red|green|blue|yellow)' of '\d\d.png' is not an unknown label"):
         session.answer("desk", "Ada", "q", row, column, "present")
     with pytest.raises(KeyError, match="there is no label in row 99, column 0"):
         session.answer("desk", "Ada", "q", 99, 0, "present")

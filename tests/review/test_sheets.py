@@ -239,7 +239,7 @@ def test_the_page_takes_a_photo_with_and_without_scripts(sheets, log, table):
     assert (back.status_code, back.headers["location"]) == (303, "/")
     assert [sheet.image for sheet in log.sheets()] == [table.images[int(n["row"])] for n in (first, second)]
     undone = browser.post("/undo", headers=SCRIPTED)
-    assert hidden(undone.text)["row"] == second["row"] and "Taken back." in undone.text
+    assert hidden(undone.text)["row"] == second["row"] and "Undone." in undone.text
     assert undone.text.count(" checked") == len(table.classes)  # what was answered is there to be corrected
 
 

@@ -75,7 +75,7 @@ def test_decisions_needed_are_read_off_the_mean_curve():
     assert needed["random"] == pytest.approx(150)
     assert needed["quick"] == pytest.approx(50)
     assert needed["slow"] is None
-    with pytest.raises(ValueError, match="no points of the order 'random', to compare the others with"):
+    with pytest.raises(ValueError, match="no points of the order 'random' to compare the others with"):
         simulation.needed(points("quick", 0.5), 0)
 
 
@@ -83,7 +83,7 @@ def test_unknown_labels_cannot_be_revealed():
     labels = np.array([[-1], [1]], np.int8)
     table = LabelTable(("a.jpg", "b.jpg"), ("cat",), labels, ("train", "test"))
     with pytest.raises(
-        ValueError, match="1 labels of the part train are unknown: a simulation reveals what is true"
+        ValueError, match="1 labels of the part train are unknown: the simulation reveals the ground truth"
     ):
         simulation.prepare(table)
 

@@ -57,7 +57,7 @@ def test_pictures_of_32_bits_count_four_times(client):
 
 
 def test_formats_that_start_a_program_are_not_read(client):
-    assert "not an image in a format" in detail(
+    assert "not an image in a supported format" in detail(
         client.post("/predict", files=upload(encapsulated_postscript())), 415
     )
 
@@ -157,13 +157,13 @@ def test_connections_take_no_more_than_half_of_the_files_a_process_may_have_open
 @pytest.mark.parametrize("path", ["/health", "/classes", "/metrics", "/openapi.json"])
 def test_a_name_that_was_made_to_point_here_is_refused(client, path):
     said = detail(client.get(path, headers={"host": "evil.example"}), 400)
-    assert said == "this server does not go by the name 'evil.example'"
+    assert said == "unknown host name 'evil.example': add it with --known-as"
 
 
 def test_pages_of_other_sites_are_not_answered(client):
     for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
         said = detail(client.post("/predict", files=upload(picture(RED)), headers=headers), 403)
-        assert said == "pages of other sites are not answered"
+        assert said == "requests from pages of other sites are refused"
     own = {"origin": f"http://{client.base_url.host}:{client.base_url.port}"}
     assert client.post("/predict", files=upload(picture(RED)), headers=own).status_code == 200
 
@@ -214,6 +214,6 @@ def test_a_server_that_is_told_to_end_ends_within_seconds_whatever_clients_hold(
 
 def test_a_run_folder_is_no_model_yet(tmp_path):
     with pytest.raises(
-        IsADirectoryError, match=r"is a folder; serve takes the file that this writes: partlabel"
+        IsADirectoryError, match=r"is a folder; serve needs the file that this command writes: partlabel"
     ):
         Model.load(tmp_path)

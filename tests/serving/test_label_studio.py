@@ -205,7 +205,7 @@ def test_bodies_that_are_no_json_are_refused(client):
     answer = client.post("/label-studio/predict", content=b"tasks", headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.json()["detail"]) == (
         415,
-        "the body is text/plain; send application/json",
+        "the content type is text/plain; send application/json",
     )
     kind = {"content-type": "application/json"}
     assert client.post("/label-studio/predict", content=b"{", headers=kind).status_code == 422

@@ -36,15 +36,15 @@ def test_files_that_differ_have_other_digests(tmp_path):
 @pytest.mark.parametrize(
     ("says", "message"),
     [
-        ("", r"does not say what its classes are, so `partlabel export` did not write it; export it again"),
+        ("", r"does not describe its classes, so it was not written by `partlabel export`; export it again"),
         ("{", r"its description: Invalid JSON.*; export it again"),
-        ({"format": 2}, r"is in a format that this version does not know \(it knows 1\); upgrade, or export it again"),
+        ({"format": 2}, r"this version reads format 1, and the file has another; upgrade partlabel, or export it"),
         ({"classes": []}, r"classes: List should have at least 1 item"),
         ({"image_size": "big"}, r"image_size: Input should be a valid integer"),
         ({"interpolation": "guess"}, r"interpolation: Input should be 'nearest', 'bilinear', 'bicubic' or 'lanczos'"),
         ({"thresholds": [0.5]}, r"its description: Value error, 1 thresholds for 3 classes"),
-        ({"classes": ["a", "b"]}, r"gives probabilities of shape \[2, 3\] for 2 pictures and 2 classes"),
-        ({"image_size": 9}, r"cannot be run on 2 pictures \(.*[Ii]nvalid dimensions"),
+        ({"classes": ["a", "b"]}, r"returns probabilities of shape \[2, 3\] for 2 images and 2 classes"),
+        ({"image_size": 9}, r"cannot be run on 2 images \(.*[Ii]nvalid dimensions"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_as_exported_is_refused_with_the_mend(tmp_path, says, message):
@@ -69,7 +69,7 @@ def test_a_model_that_gives_no_numbers_is_refused(tmp_path):
         onnx.helper.make_node("Neg", ["features"], ["below"]),
         onnx.helper.make_node("Sqrt", ["below"], ["probability"]),
     ]
-    with pytest.raises(ValueError, match="or some that are no numbers"):
+    with pytest.raises(ValueError, match="or values that are not finite"):
         Model.load(write(tmp_path / "m.onnx", nodes=broken))
 
 

@@ -117,7 +117,7 @@ def test_a_broken_file_is_named_with_its_place(client):
 def test_what_is_no_picture_is_of_a_wrong_type(client):
     answer = client.post("/predict", files=upload(picture(RED), b"Dear sir or madam"))
     assert detail(answer, 415) == (
-        "file 2 ('1.png'): not an image in a format that is read here (JPEG, PNG, WEBP, GIF, BMP, TIFF)"
+        "file 2 ('1.png'): not an image in a supported format (JPEG, PNG, WEBP, GIF, BMP, TIFF)"
     )
 
 
@@ -125,13 +125,15 @@ def test_formats_that_need_other_programs_are_not_read(client):
     """Pillow would give PostScript to Ghostscript."""
     file = BytesIO()
     Image.new("RGB", (9, 9)).save(file, "EPS")
-    assert "not an image in a format" in detail(client.post("/predict", files=upload(file.getvalue())), 415)
+    assert "not an image in a supported format" in detail(
+        client.post("/predict", files=upload(file.getvalue())), 415
+    )
 
 
 def test_a_body_that_is_no_form_is_of_a_wrong_type(client):
     said = detail(client.post("/predict", json={"files": []}), 415)
-    assert said == "the body is application/json; send multipart/form-data"
-    assert detail(client.post("/predict"), 415) == "the body is of no type; send multipart/form-data"
+    assert said == "the content type is application/json; send multipart/form-data"
+    assert detail(client.post("/predict"), 415) == "the content type is missing; send multipart/form-data"
 
 
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(client):
@@ -233,7 +235,7 @@ def test_where_no_more_may_wait_clients_are_told_to_come_back(model):
         first = other.submit(client.post, "/predict", files=upload(picture(RED), picture(DARK)))
         assert running.wait(20)
         answer = client.post("/predict", files=upload(picture(RED), picture(RED)))
-        assert detail(answer, 503) == "no more than 3 pictures may wait: come back in a second"
+        assert detail(answer, 503) == "at most 3 images can wait: retry in one second"
         assert answer.headers["retry-after"] == "1"
         assert "partlabel_queue_length 2.0" in client.get("/metrics").text
         held.set()
@@ -251,11 +253,11 @@ def test_a_model_that_fails_is_the_servers_fault_and_is_logged(model, caplog):
     plain, service.batcher.run = service.batcher.run, fail
     with served(service) as client:
         said = detail(client.post("/predict", files=upload(picture(RED))), 500)
-        assert said == "the server failed; its log says more"
+        assert said == "the server failed; see its log"
         assert "out of memory" in caplog.text
         service.batcher.run = lambda pixels: np.full((len(pixels), 3), np.nan, np.float32)
         said = detail(client.post("/predict", files=upload(picture(RED))), 500)
-        assert said == "file 1 ('0.png'): the model gives probabilities that are no numbers"
+        assert said == "file 1 ('0.png'): the model returned probabilities that are not finite"
         service.batcher.run = plain
         assert client.post("/predict", files=upload(picture(RED))).status_code == 200
 
@@ -316,7 +318,7 @@ def test_the_page_explains_every_status_that_is_described():
 
 
 def test_limits_that_let_nothing_in_are_refused():
-    with pytest.raises(ValueError, match=r"megabytes: 0\.0 lets nothing in"):
+    with pytest.raises(ValueError, match=r"megabytes: 0\.0 admits no request"):
         Limits(megabytes=0.0)
-    with pytest.raises(ValueError, match="5 files in one request could never be taken in where 4 may wait"):
+    with pytest.raises(ValueError, match="a request of 5 files does not fit into a queue of 4 images"):
         Limits(files=5, waiting=4)

@@ -38,7 +38,7 @@ def test_it_answers_and_ends_when_told_having_answered_what_it_had_taken_in(file
     try:
         said = server.stdout.readline()
         address = re.fullmatch(
-            r"colours: (http://127\.0\.0\.1:\d+)/predict, described in \S+/openapi\.json\n", said
+            r"colours: (http://127\.0\.0\.1:\d+)/predict; API description: \S+/openapi\.json\n", said
         )[1]
         with httpx.Client(base_url=address, trust_env=False, timeout=20) as client:
             client.get("/health").raise_for_status()
@@ -87,7 +87,7 @@ def test_files_and_options_that_make_no_sense_are_said(file, tmp_path, capsys):
     assert "no.onnx: there is no such file" in refused(capsys, tmp_path / "no.onnx")
     assert "--max-batch 0: give 1 or more" in refused(capsys, file, "--max-batch", 0)
     assert "--decoders 0: give 1 or more" in refused(capsys, file, "--decoders", 0)
-    assert "megapixels: 0.0 lets nothing in" in refused(capsys, file, "--max-megapixels", 0)
+    assert "megapixels: 0.0 admits no request" in refused(capsys, file, "--max-megapixels", 0)
     said = refused(capsys, file, "--label-studio-files", tmp_path / "no")
     assert f"--label-studio-files {tmp_path / 'no'}: there is no such folder" in said
 

@@ -1,7 +1,7 @@
-"""What there is to know of a label table before training on it; `partlabel inspect`.
+"""Inspection of a label table before training; `partlabel inspect`.
 
-Counts of each class, classes of which one side is missing, pairs of classes that say nothing of each other; and of the
-images, which are broken and which are nearly the same.
+Counts of each class, classes with only present or only absent labels, pairs of classes without joint information; and
+broken images and near-duplicates.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _SIDE = 64  # pixels that a hash is taken of, at least
 
 
 class Class(NamedTuple):
-    """A class, and how many of its labels are what."""
+    """A class and its label counts."""
 
     name: str
     present: int
@@ -34,15 +34,15 @@ class Class(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the split, and how many of its labels are what.
+    """A part of the split and its label counts.
 
     Attributes:
-        name: Of the part; empty for images in no part.
+        name: Name of the part; empty for images in no part.
         images: Number of images.
         present: Number of known present labels.
         absent: Number of known absent labels.
         unknown: Number of unknown labels.
-        whole: Number of images of which every label is known.
+        whole: Number of images with all labels known.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Part(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where labels come from, and how many of them say what."""
+    """An origin of labels and its label counts."""
 
     name: str
     present: int
@@ -62,7 +62,7 @@ class Origin(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two classes, and how many images would show both if they had nothing to do with each other."""
+    """Two classes, and the expected number of images with both if they were independent."""
 
     one: str
     other: str
@@ -70,25 +70,25 @@ class Pair(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """How many pairs there are of a kind, and the first of them."""
+    """Number of pairs of a kind, and the first of them."""
 
     number: int
     first: tuple[Pair, ...]
 
 
 class Scaled(NamedTuple):
-    """Images whose values were scaled to 8 bits, and what they have."""
+    """Images whose values were scaled to 8 bits, and their original format."""
 
     what: str
     images: tuple[str, ...]
 
 
 class NearDuplicates(NamedTuple):
-    """Images that are nearly the same.
+    """Images that are nearly identical.
 
     Attributes:
-        images: As the table names them.
-        parts: The parts of the split that they are in.
+        images: Paths as in the table.
+        parts: Parts of the split that contain them.
         disputed: Classes that are present in one of them and absent in another.
     """
 
@@ -99,21 +99,21 @@ class NearDuplicates(NamedTuple):
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
+    """Result of an inspection.
 
     Attributes:
-        images: How many.
-        classes: In the order of the table.
-        never_together: Pairs of classes that are not known together in a single image: nothing tells how one goes
-            with the other. The most often known first; of many classes, the most often known are looked at.
-        apart: Pairs that are known together and never present together, by how often they were to be expected to be.
-        parts: The parts of the split; none where the table has no split.
-        looked: Whether images were looked at.
+        images: Number of images.
+        classes: Class counts, in the order of the table.
+        never_together: Pairs of classes that are never both known in an image, so that their co-occurrence is unknown;
+            most frequently known classes first. Of many classes, only the most frequently known are considered.
+        apart: Pairs that are known together and never present together, sorted by their expected co-occurrence.
+        parts: Parts of the split; empty if the table has no split.
+        looked: Whether images were inspected.
         broken: Images that cannot be read.
         alike: Groups of near-duplicates; those across parts first.
-        origins: Where known labels come from, the most common first; none where that was not kept. The name is empty
-            for labels of which it is not known.
-        scaled: Images of more than 8 bits that were scaled otherwise than plain 16 bits are (see `depth`).
+        origins: Origins of known labels, most common first; empty if not recorded. An empty name stands for labels of
+            unknown origin.
+        scaled: Images of more than 8 bits that were scaled by another rule than plain 16 bits (see `depth`).
     """
 
     images: int
@@ -129,17 +129,17 @@ class Inspection:
 
     @property
     def never_present(self) -> tuple[str, ...]:
-        """Classes that are known present in no image: nothing can be learned of them."""
+        """Classes without a present label, which cannot be learned."""
         return tuple(each.name for each in self.classes if not each.present)
 
     @property
     def never_absent(self) -> tuple[str, ...]:
-        """Classes that are present somewhere and known absent nowhere: nothing says how they look when not there."""
+        """Classes with present labels but no absent label, so that there is no negative example."""
         return tuple(each.name for each in self.classes if each.present and not each.absent)
 
     @property
     def known(self) -> float:
-        """The share of labels that are known."""
+        """Fraction of known labels."""
         labels = sum(each.present + each.absent + each.unknown for each in self.classes)
         return sum(each.present + each.absent for each in self.classes) / max(labels, 1)
 
@@ -150,22 +150,22 @@ class Inspection:
 
 
 def count_classes(table: LabelTable) -> tuple[Class, ...]:
-    """How many labels of each class are what."""
+    """Count the labels of each class."""
     columns = (each.tolist() for each in statistics.counts(table.labels))
     return tuple(Class(*of) for of in zip(table.classes, *columns, strict=True))
 
 
 def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: int = 2) -> Inspection:
-    """Look at a table, and at its images if asked to.
+    """Inspect a table, and optionally its images.
 
     Args:
-        table: With a root if images are to be looked at.
+        table: Label table, with a root if images are to be inspected.
         look: Read every image.
-        near_bits: Of the 128 bits of an image's hash, how many may differ in a near-duplicate.
+        near_bits: Maximum number of the 128 bits of an image's hash that differ in a near-duplicate.
         workers: Threads that read images.
 
     Raises:
-        ValueError: Images are to be looked at and the table has no root, or `near_bits` is not from 0 to 32.
+        ValueError: Images are to be inspected but the table has no root, or `near_bits` is not from 0 to 32.
     """
     if not 0 <= near_bits <= 32:
         raise ValueError(f"near_bits is {near_bits}; near-duplicates differ in 0 to 32 of 128 bits")
@@ -189,7 +189,7 @@ def parts_of(table: LabelTable) -> tuple[Part, ...]:
 
 
 def origins_of(table: LabelTable) -> tuple[Origin, ...]:
-    """Where known labels come from, the most common first."""
+    """Count the known labels of each origin, most common first."""
     if table.origins is None:
         return ()
     columns = []
@@ -201,7 +201,7 @@ def origins_of(table: LabelTable) -> tuple[Origin, ...]:
 
 
 def _pairs(table: LabelTable) -> tuple[Pairs, Pairs]:
-    """The pairs never known together, and those known but never present together."""
+    """Return the pairs never known together, and those known but never present together."""
     counts = statistics.counts(table.labels)
     kept = np.sort(np.argsort(counts.unknown, kind="stable")[:_MOST_CLASSES])
     names = [table.classes[column] for column in kept.tolist()]
@@ -225,7 +225,7 @@ def _ordered(classes: Sequence[str], wanted: np.ndarray, weight: np.ndarray, exp
 def _looked_at(
     table: LabelTable, most: int, workers: int
 ) -> tuple[tuple[Broken, ...], tuple[NearDuplicates, ...], tuple[Scaled, ...]]:
-    """Broken images, near-duplicates and images that were scaled, every image being read once."""
+    """Return broken images, near-duplicates and scaled images, reading every image once."""
     scaled: dict[str, list[str]] = {}
 
     def look(row: int) -> np.ndarray | Broken | None:

@@ -63,8 +63,8 @@ class Data:
         for part in (TRAIN, TEST):
             if part not in table.parts:
                 raise ValueError(
-                    f"the table has no part {part!r}, and a benchmark needs 'train' and 'test': partlabel split makes "
-                    "them"
+                    f"the table has no part {part!r}, and a benchmark needs 'train' and 'test': create them with "
+                    "partlabel split"
                 )
         return cls(table.part(TRAIN), table.part(TEST), cache_dir)
 

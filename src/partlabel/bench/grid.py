@@ -202,7 +202,7 @@ def _with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Merge a file over its base, recursively."""
     if path.resolve() in above:
         raise ValueError(
-            f"{above[-1]}: its base is {path}, which stands on it in turn: give one of them no 'base'"
+            f"{above[-1]}: its base {path} has it as a base in turn: remove 'base' from one of them"
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -212,10 +212,10 @@ def _with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         if not above:
             raise
         raise ValueError(
-            f"{above[-1]}: its base, {path}, is not there; a base is looked for beside its grid"
+            f"{above[-1]}: its base {path} does not exist; the path of a base is relative to the folder of its grid"
         ) from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} should hold keys such as 'arms', 'known' and 'seeds'")
+        raise ValueError(f"{path} must have keys such as 'arms', 'known' and 'seeds'")
     content.pop("common", None)  # a place for YAML's anchors
     base = content.pop("base", None)
     if base is None:
@@ -242,7 +242,9 @@ def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
     """
     _check_keys(content, [each.name for each in fields(Grid)], where)
     if not content.get("arms"):
-        raise ValueError(f"{where}: there are no 'arms' to compare, as in 'arms: [bce, soft_sst]'")
+        raise ValueError(
+            f"{where}: there are no 'arms' to compare; list methods, as in 'arms: [bce, soft_sst]'"
+        )
     arms = _named(content["arms"], Arm, "method", f"{where}: arm")
     protocols = _named(content.get("protocols", ["uniform"]), Protocol, "scheme", f"{where}: protocol")
     rest = {name: content[name] for name in content if name not in ("arms", "protocols")}
@@ -260,7 +262,7 @@ def _numbers(said: Any, kind: type | UnionType, what: str, example: str) -> tupl
     if not isinstance(said, list | tuple) or not all(isinstance(each, kind) for each in said):
         raise ValueError(f"{what} is {said!r}; give a list of numbers, as in {example}")
     if len(set(said)) < len(said):
-        raise ValueError(f"{what} is {said!r}; name each once")
+        raise ValueError(f"{what} is {said!r}; list each once")
     return tuple(said)
 
 
@@ -269,7 +271,7 @@ def _named(said: Any, kind: type, what: str, where: str) -> list[Any]:
     entries = list(said.items()) if isinstance(said, Mapping) else [(name, {}) for name in said]
     for name, often in Counter(name for name, _ in entries).items():
         if often > 1:
-            raise ValueError(f"{where} {name!r} is there {often} times; name each once")
+            raise ValueError(f"{where} {name!r} is listed {often} times; list each once")
     made = []
     for name, options in entries:
         options = {what: name} | {
@@ -285,7 +287,7 @@ def _check_search(said: Any, where: str) -> None:
     for name, values in (said or {}).items():
         if not isinstance(values, list) or not values:
             raise ValueError(
-                f"{where}: 'search' has {values!r} for {name!r}; give a list of what to try, as in [0.01, 0.1]"
+                f"{where}: 'search' has {values!r} for {name!r}; give a list of values to try, as in [0.01, 0.1]"
             )
 
 
@@ -293,7 +295,7 @@ def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) ->
     for key in content:
         if key not in known:
             raise ValueError(
-                f"{where}: there is no key {key!r}{did_you_mean(key, known)}: {', '.join(known)}"
+                f"{where}: there is no key {key!r}{did_you_mean(key, known)}; keys are: {', '.join(known)}"
             )
 
 
@@ -302,7 +304,7 @@ def _check(grid: Grid, where: str) -> None:
     for arm in grid.arms:
         if arm.tuned_as is not None and arm.tuned_as not in names:
             raise ValueError(
-                f"{where}: arm {arm.name!r} is tuned as {arm.tuned_as!r}, which is no arm"
+                f"{where}: arm {arm.name!r} is tuned as {arm.tuned_as!r}, which is not an arm"
                 f"{did_you_mean(arm.tuned_as, names)}"
             )
         if arm.tuned_as is not None and grid.arms[names.index(arm.tuned_as)].tuned_as is not None:
@@ -319,7 +321,7 @@ def _check(grid: Grid, where: str) -> None:
         if protocol.scheme not in SCHEMES:
             raise ValueError(
                 f"{where}: there is no hiding scheme {protocol.scheme!r}{did_you_mean(protocol.scheme, SCHEMES)}; "
-                f"there are: {', '.join(SCHEMES)}"
+                f"schemes are: {', '.join(SCHEMES)}"
             )
     if not grid.seeds:
         raise ValueError(f"{where}: there are no seeds")
@@ -331,6 +333,6 @@ def _check_effort(grid: Grid, where: str) -> None:
     few, many = min(tries, key=tries.__getitem__), max(tries, key=tries.__getitem__)
     if tries[few] != tries[many]:
         raise ValueError(
-            f"{where}: arm {few!r} tries {tries[few]} of its settings on validation and arm {many!r} {tries[many]}: "
-            "give every arm's 'search' as many, or 'tuned_as' another arm"
+            f"{where}: arm {few!r} tries {tries[few]} settings on validation and arm {many!r} {tries[many]}: give the "
+            "'search' of all arms the same number of values, or set 'tuned_as' to another arm"
         )

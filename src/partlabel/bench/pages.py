@@ -37,7 +37,7 @@ def formatted_cells(rows: list[Row], baseline: str) -> tuple[list[str], list[lis
     shares = list(rows[0].by_known)
     header = [
         "", *[_share(share) for share in shares], *(["mean"] if len(shares) > 1 else []), "rank",
-        f"less `{baseline}` (95 % interval)", "s", "MB",
+        f"gain over `{baseline}` (95 % interval)", "s", "MB",
     ]  # fmt: skip
     lines = [
         [
@@ -115,8 +115,8 @@ def _spread(value: Spread) -> str:
 
 def _difference(value: Difference) -> str:
     """Format as `+1.1 (+0.8, +1.4)`."""
-    said = _number(100 * value.mean, "{:+.1f}")
-    return said if isnan(value.low) else f"{said} ({100 * value.low:+.1f}, {100 * value.high:+.1f})"
+    mean = _number(100 * value.mean, "{:+.1f}")
+    return mean if isnan(value.low) else f"{mean} ({100 * value.low:+.1f}, {100 * value.high:+.1f})"
 
 
 def _percent(value: float) -> str:

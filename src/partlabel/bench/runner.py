@@ -81,7 +81,7 @@ class Folder:
         changed = [name for name, now in contents.items() if before.get(name, now) != now]
         if changed:
             raise ValueError(
-                f"{self.path} holds results of other {some(changed)}, under the same names: give another out (--out)"
+                f"{self.path} holds results of different {some(changed)} with the same names: give another out (--out)"
             )
         if contents.keys() - before.keys():
             write_json(self.contents, {**before, **contents})
@@ -231,8 +231,8 @@ def _result(done: Future[str | None]) -> str | None:
         return done.result()
     except BrokenProcessPool as error:
         raise OSError(
-            "a process of the benchmark was killed, perhaps for want of memory: what is done is kept; go on with the "
-            "same command and fewer --processes"
+            "a process of the benchmark was killed, perhaps out of memory: finished results are kept; run the same "
+            "command again with fewer --processes"
         ) from error
 
 

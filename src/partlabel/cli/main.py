@@ -1,6 +1,6 @@
-"""The command line: one verb a function, in `verbs/`, each a thin door to `Tagger` or `LabelTable`.
+"""The command line. Each command is a function in `verbs/`, a thin layer above `Tagger` or `LabelTable`.
 
-Options come from signatures (see `options.py`). Everything heavy is imported inside the verb that needs it, so that
+Options come from signatures (see `options.py`). Heavy packages are imported inside the command that needs them, so that
 `partlabel --help` answers at once.
 """
 
@@ -24,14 +24,14 @@ from partlabel.core.progress_bar import QUIET, say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what was typed.
+    """Run a command.
 
     Args:
-        argv: The verb and its options; what the shell gave if None.
+        argv: The command and its options; default: the arguments of the process.
 
     Returns:
-        0; 2 if what was typed, or a file it names, makes no sense, or for any other error; 130 if interrupted; 141 if
-        nobody reads what is printed.
+        Exit status: 0; 2 for wrong options or files and for any other error; 130 if interrupted; 141 if the reader of
+        the output has closed it.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv or os.environ.get("PARTLABEL_DEBUG", "0") not in ("", "0")
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _flush() -> None:
-    """Write what was printed, while an error of that can still be told."""
+    """Flush the standard output while an error can still be reported."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -76,11 +76,11 @@ def _run(argv: list[str]) -> None:
     verb, *rest = argv
     if verb not in VERBS:
         raise UsageError(
-            f"there is no verb {verb!r}{did_you_mean(verb, VERBS)}; there are: {', '.join(VERBS)} (partlabel --help)"
+            f"there is no command {verb!r}{did_you_mean(verb, VERBS)}; commands: {', '.join(VERBS)} (partlabel --help)"
         )
     function = VERBS[verb]
     if verb in WITH_MODEL and not {"-h", "--help"} & set(rest):
-        say("Loading PyTorch")  # which takes seconds
+        say("Loading PyTorch")  # takes seconds
     description = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
     parser = Parser(f"partlabel {verb}", rest, description, config=verb == "train")
     OPTIONS.get(verb, _options)(parser, function)
@@ -89,38 +89,41 @@ def _run(argv: list[str]) -> None:
 
 
 def _overview() -> str:
-    lines = [
-        f"  {verb:<17}{(inspect.getdoc(function) or '').splitlines()[0]}" for verb, function in VERBS.items()
-    ]
+    """Format the help of all commands, by purpose."""
+    lines: list[str] = []
+    for purpose, commands in GROUPS.items():
+        lines += ["", f"{purpose}:"]
+        lines += [
+            f"  {verb:<17}{(inspect.getdoc(run) or '').splitlines()[0]}" for verb, run in commands.items()
+        ]
     return "\n".join(
         [
-            "usage: partlabel VERB ...",
+            "usage: partlabel COMMAND ...",
             "",
-            "Train a multi-label image recogniser when most labels are missing, and fill the missing ones in.",
-            "",
+            "Train a multi-label image classifier when most labels are unknown, and fill in the unknown labels.",
             *lines,
             "",
-            "Options of a verb: partlabel VERB --help. With --debug, errors come with their traceback; with --quiet",
-            "(or PARTLABEL_QUIET=1) nothing tells how far the work is.",
+            "Options of a command: partlabel COMMAND --help. With --debug, errors show their traceback; with --quiet",
+            "(or PARTLABEL_QUIET=1), no progress is shown.",
         ]
     )
 
 
 def demo(**options: Any) -> None:
-    """Show all of it on drawn scenes, without any data."""
+    """Show the whole workflow on drawn scenes, without any data."""
     from partlabel.demo.run import run
 
     run(**options)
 
 
 def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> None:
-    """A verb's options: its parameters. A table it can do without is positional all the same."""
+    """Add the options of a command from its parameters. An optional table is positional, too."""
     parameters = inspect.signature(function).parameters
     may_have_table = "table" in parameters and parameters["table"].default is None
     skip = {"format", "engine", "options", *skip, *["table"] * may_have_table}
     parser.add(function, skip=skip, title="arguments", positional=True)
     if may_have_table:
-        parser.optional_positional("table", Path, "Label table; the one the run was trained on if none.")
+        parser.optional_positional("table", Path, "Label table; default: the one the run was trained on.")
     if "format" in parameters:
         _format_options(parser)
     if "engine" in parameters:
@@ -128,7 +131,7 @@ def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> 
 
 
 def _train_options(parser: Parser, function: Callable) -> None:
-    """The verb's own, those of its method and head, of `Tagger` and of `TrainingConfig`."""
+    """Add the options of the command, its method and head, `Tagger` and `TrainingConfig`."""
     from partlabel import methods
     from partlabel.core import safe_loading
     from partlabel.nn import heads
@@ -141,20 +144,20 @@ def _train_options(parser: Parser, function: Callable) -> None:
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
 
     def auto() -> None:
-        """Found by cross-validation."""
+        """Chosen by cross-validation."""
 
     method = parser.add_choice(
         "method",
         lambda name: auto if name == AUTO else methods.get(name),
         AUTO,
-        f"How to learn: {AUTO} (method, head and weight decay are found), {names}",
+        f"Training method: {AUTO} (method, head and weight decay are chosen by cross-validation), {names}",
         skip=("backbone", "head"),
     )
     parser.add_choice(
         "head",
         lambda name: auto if method is auto and name == AUTO else heads.get(name),
         AUTO if method is auto else str(getattr(method, "default_head", "ssgrl")),
-        f"From feature map to classes: {', '.join(heads.names())}, or a dotted path",
+        f"Classification head: {', '.join(heads.names())}, or a dotted path",
         skip=("channels", "classes"),
     )
     parser.add(Tagger, skip=("classes", *own), title="model")
@@ -162,11 +165,11 @@ def _train_options(parser: Parser, function: Callable) -> None:
 
 
 def _format_options(parser: Parser) -> None:
-    """`--format`, and the options of the reader it names; of a reader found by itself, the options that are given."""
+    """Add `--format` and the options of the reader that it names; without a name, those options that are given."""
     from partlabel.data import readers
 
     def auto() -> None:
-        """Found by looking at the file."""
+        """Format recognised from the file."""
 
     takes = readers.all_options()
     given = parser.given_arguments("format")
@@ -180,42 +183,43 @@ def _format_options(parser: Parser) -> None:
         "format",
         lambda name: auto if name == "auto" else readers.get(name),
         default="auto",
-        help=f"Of the table: auto, {', '.join(readers.names())}",
+        help=f"Format of the table: auto, {', '.join(readers.names())}",
         skip=("path", "images", "absent"),
     )
     parser.elsewhere |= {name: f"--format.{name}" for name in takes}
 
 
 def _engine_options(parser: Parser) -> None:
-    """`--engine`, and the options of the one it names."""
+    """Add `--engine` and the options of the engine that it names."""
     from partlabel.sharded import engines
 
     def none() -> None:
-        """All of it by this process, into one file."""
+        """No shards: this process writes one file."""
 
     parser.add_choice(
         "engine",
         lambda name: none if name == ONE_FILE else engines.get(name),
         default=ONE_FILE,
-        help=f"In shards, that a killed command goes on with: {', '.join(engines.names())}; else {ONE_FILE}",
+        help=f"Process the input in shards, so that a stopped command can be resumed: "
+        f"{', '.join(engines.names())}; {ONE_FILE}: write one file",
     )
 
 
 def _hide_options(parser: Parser, function: Callable) -> None:
-    """The verb's own, and those of its scheme."""
+    """Add the options of the command and of its scheme."""
     from partlabel.data.tables.hiding import SCHEMES
 
     _options(parser, function)
     name = parser.given("scheme") or "uniform"
     if name not in SCHEMES:
         raise UsageError(
-            f"--scheme: there is no {name!r}{did_you_mean(name, SCHEMES)}; there are: {', '.join(SCHEMES)}"
+            f"--scheme: there is no scheme {name!r}{did_you_mean(name, SCHEMES)}; schemes: {', '.join(SCHEMES)}"
         )
     parser.add(SCHEMES[name], skip=("labels", "seed"), title=f"scheme {name}")
 
 
 def _demo_options(parser: Parser, function: Callable) -> None:
-    """Those of the demo itself."""
+    """Add the options of the demo."""
     from partlabel.demo.run import run
 
     parser.add(run, title="arguments")
@@ -228,18 +232,18 @@ def _fail(message: str, code: int) -> int:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Warnings in one line, without the line of code that they came from, and each once however often it is raised."""
-    said: set[str] = set()
+    """Show warnings on one line, without the line of code that raised them, and each text once."""
+    shown: set[str] = set()
     before = warnings.formatwarning
 
     def once(message: Warning | str, *place: Any, **more: Any) -> str:
         text = f"partlabel: warning: {typed(message)}\n"
-        if text in said:
+        if text in shown:
             return ""
-        said.add(text)
+        shown.add(text)
         return text
 
-    warnings.formatwarning = once  # type: ignore[assignment]
+    warnings.formatwarning = once
     try:
         yield
     finally:
@@ -247,42 +251,43 @@ def _plain_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def _quietly(asked: bool) -> Iterator[None]:
-    """Without progress, in this process and those that it starts."""
+def _quietly(quiet: bool) -> Iterator[None]:
+    """Hide progress in this process and its children."""
     before = os.environ.get(QUIET)
-    if asked:
+    if quiet:
         os.environ[QUIET] = "1"
     try:
         yield
     finally:
-        if asked and before is None:
+        if quiet and before is None:
             del os.environ[QUIET]
-        elif asked and before is not None:
+        elif quiet and before is not None:
             os.environ[QUIET] = before
 
 
 WITH_MODEL = frozenset({"train", "evaluate", "predict", "fill", "tune", "review", "export"})
-"""Verbs that train a model or run one."""
+"""Commands that train a model or run one."""
 OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {
     "train": _train_options,
     "hide": _hide_options,
     "demo": _demo_options,
 }
-VERBS: dict[str, Callable[..., None]] = {
-    "train": models.train,
-    "evaluate": models.evaluate,
-    "predict": models.predict,
-    "fill": models.fill,
-    "tune": after.tune,
-    "review": review.review,
-    "simulate-review": review.simulate_review,
-    "export": after.export,
-    "hide": hiding.hide,
-    "import": tables.import_,
-    "inspect": tables.inspect,
-    "split": tables.split,
-    "serve": serve.serve,
-    "bench": bench.bench,
-    "methods": listing.methods,
-    "demo": demo,
+GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+    "Prepare labels": {
+        "import": tables.import_,
+        "inspect": tables.inspect,
+        "split": tables.split,
+        "hide": hiding.hide,
+    },
+    "Train": {"train": models.train, "tune": after.tune, "methods": listing.methods},
+    "Evaluate and compare": {
+        "evaluate": models.evaluate,
+        "bench": bench.bench,
+        "simulate-review": review.simulate_review,
+    },
+    "Label images": {"predict": models.predict, "fill": models.fill, "review": review.review},
+    "Deploy": {"export": after.export, "serve": serve.serve},
+    "Try it": {"demo": demo},
 }
+"""Commands by purpose, in the order of the help."""
+VERBS = {verb: function for commands in GROUPS.values() for verb, function in commands.items()}

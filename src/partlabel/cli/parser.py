@@ -1,7 +1,7 @@
 """Command line options from signatures: names, types, defaults and help are those of the functions that take them.
 
-jsonargparse reads the signatures and docstrings. Added here: `--image-size` beside `--image_size`, flags that need no
-`true`, `--method sst --method.intra_threshold 0.9` in one breath, recipes by name, and errors that name the nearest.
+jsonargparse reads the signatures and docstrings. Added here: `--image-size` as a spelling of `--image_size`, flags
+without a value, `--method sst --method.intra_threshold 0.9`, recipes by name, and errors that suggest the nearest name.
 """
 
 import argparse
@@ -28,19 +28,19 @@ class _Formatter(DefaultHelpFormatter):
 
 
 class Parser(ArgumentParser):
-    """A verb's parser, its options taken from signatures.
+    """The parser of a command, with options from signatures.
 
     A *choice* is an option that names a class or function, whose own arguments then are options too:
     `--method sst --method.intra_threshold 0.9`; in YAML, `method: {name: sst, intra_threshold: 0.9}`.
 
     Args:
-        prog: As in `partlabel train`.
-        argv: What was typed after it.
-        description: Above the options in the help.
+        prog: Program name, as in `partlabel train`.
+        argv: Arguments after it.
+        description: Text above the options in the help.
         config: Whether options may also come from `--config`, a YAML file or a recipe.
 
     Attributes:
-        elsewhere: The full options of arguments that people may type by their bare name, for messages.
+        elsewhere: Full names of options that are often typed by the name of their argument, for messages.
     """
 
     def __init__(self, prog: str, argv: Sequence[str], description: str = "", config: bool = False) -> None:
@@ -66,14 +66,14 @@ class Parser(ArgumentParser):
         title: str | None = None,
         positional: bool = False,
     ) -> None:
-        """Take options from the signature of a function or a constructor.
+        """Add options from the signature of a function or a constructor.
 
         Args:
-            source: The function or class.
-            key: `--key.name` rather than `--name`.
+            source: Function or class.
+            key: Prefix of the options: `--key.name` rather than `--name`.
             skip: Arguments that are not options.
-            title: Above them in the help; what the docstring says if none.
-            positional: Those without a default need no name.
+            title: Heading in the help; default: the first line of the docstring.
+            positional: Whether arguments without a default are positional.
         """
         if isinstance(source, type):
             self.add_class_arguments(source, key, skip=set(skip))
@@ -83,26 +83,26 @@ class Parser(ArgumentParser):
             self._action_groups[-1].title = title
 
     def optional_positional(self, name: str, type: type, help: str) -> None:
-        """Add an argument that needs no name and may be left out, beside those last added."""
+        """Add an optional positional argument to the group that was added last."""
         self._action_groups[-1].add_argument(name, nargs="?", type=type, help=help)
 
     def add_choice(
         self, key: str, find: Callable[[str], Callable], default: str, help: str, skip: Collection[str] = ()
     ) -> Callable:
-        """Add `--key name`, and for what goes by that name its arguments as `--key.argument`.
+        """Add `--key name`, and the arguments of the class or function of that name as `--key.argument`.
 
         Args:
-            key: The option.
-            find: From the name to the class or function.
-            default: The name where none is given.
-            help: Of the option.
+            key: Option.
+            find: Function from the name to the class or function.
+            default: Name if none is given.
+            help: Help of the option.
             skip: Arguments that are not options.
 
         Returns:
-            What was chosen.
+            The class or function that was chosen.
 
         Raises:
-            UsageError: Nothing goes by that name.
+            UsageError: There is no class or function of that name.
         """
         self.chosen[key] = self.given(key) or default
         try:
@@ -114,12 +114,12 @@ class Parser(ArgumentParser):
         group = self._action_groups[-1]
         group.title = f"{key} {self.chosen[key]}: {group.title}"
         whole = self._option_string_actions.get(f"--{key}")
-        if whole is not None:  # jsonargparse's own door for a file with these arguments; `--config` is ours
+        if whole is not None:  # jsonargparse's own option for a file with these arguments; ours is `--config`
             whole.help = argparse.SUPPRESS
         return found
 
     def parse(self) -> dict[str, Any]:
-        """The values of all options; those typed win over those of `--config`, wherever it stands.
+        """Return the values of all options; the command line overrides `--config`, wherever it stands.
 
         Raises:
             UsageError: An option or a key does not exist, or a value does not fit.
@@ -128,13 +128,13 @@ class Parser(ArgumentParser):
         return {key: _as_dict(value) for key, value in vars(parsed).items() if key != "config"}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise, rather than exit, so that all errors look alike."""
+        """Raise an error instead of exiting, so that all errors look alike."""
         if found := re.fullmatch("the following arguments are required: (.*)", message):
             message = f"missing: {', '.join(map(self._name, found[1].split(', ')))}"
         raise UsageError(f"{_plain(message)} (all options: {self.prog} --help)") from ex
 
     def format_help(self, *arguments: Any) -> str:
-        """The help, options written the way people type them."""
+        """Format the help, with options spelled as users type them."""
         positional = [action for action in self._actions if not action.option_strings]
         names = [f"[{action.dest}]" if action.nargs == "?" else action.dest for action in positional]
         self.usage = " ".join([self.prog, *names, "[options]"])
@@ -156,7 +156,7 @@ class Parser(ArgumentParser):
                 action.option_strings = options
 
     def given(self, key: str) -> str | None:
-        """What an option is given, before anything is parsed: as typed, else by the last configuration."""
+        """Return the value of an option before parsing: from the command line, else from the last configuration."""
         typed = [value for option, value in self._options() if option in (f"--{key}", f"--{key}.name")]
         if typed:
             return typed[-1]
@@ -165,7 +165,7 @@ class Parser(ArgumentParser):
         return next((name for name in reversed(names) if name), None)
 
     def given_arguments(self, key: str) -> list[str]:
-        """The arguments of a choice that are typed or configured, before anything is parsed."""
+        """Return the arguments of a choice that are given or configured, before parsing."""
         start = f"--{key}."
         typed = [option.removeprefix(start) for option, _ in self._options() if option.startswith(start)]
         configured = [
@@ -177,7 +177,7 @@ class Parser(ArgumentParser):
         return [name for name in dict.fromkeys([*configured, *typed]) if name != "name"]
 
     def _options(self) -> Iterator[tuple[str, str]]:
-        """Each option in `argv`, and what follows it."""
+        """Yield each option in `argv` and the word after it."""
         for word, following in pairwise([*self.argv, ""]):
             if word == "--":
                 return
@@ -196,14 +196,14 @@ class Parser(ArgumentParser):
                 if not isinstance(content.get(key, {}), dict):
                     content[key] = {"name": content[key]}
                 if content.get(key, {}).get("name", chosen) != chosen:
-                    del content[key]  # another one was chosen since, which would not know these arguments
+                    del content[key]  # a later choice does not have these arguments
             for option in _leaves(content, self.chosen):
                 if option not in known:
                     raise UsageError(f"{name}: there is no option {option!r}{did_you_mean(option, known)}")
             yield f"--config={yaml.safe_dump(content)}"
 
     def _typed(self) -> Iterator[str]:
-        """`argv` as jsonargparse takes it: names with underscores, flags with their `true`, and no `--config`."""
+        """Yield `argv` as jsonargparse takes it: names with underscores, flags with `true`, and no `--config`."""
         words = iter(pairwise([*self.argv, ""]))
         for word, following in words:
             if word == "--":
@@ -234,13 +234,13 @@ class Parser(ArgumentParser):
 
 
 def recipes() -> list[str]:
-    """The names of the recipes that come with the package."""
+    """List the names of the recipes in the package."""
     names = (path.name for path in files("partlabel").joinpath("recipes").iterdir())
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def _read(name: str) -> dict[str, Any]:
-    """What a configuration file or a recipe says.
+    """Read a configuration file or a recipe.
 
     Raises:
         UsageError: There is no such file or recipe, or it is not a mapping of options to values.
@@ -259,12 +259,12 @@ def _read(name: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UsageError(f"{name} is not YAML: {error}") from error
     if not isinstance(content, dict):
-        raise UsageError(f"{name} should hold options and their values, as in 'epochs: 20'")
+        raise UsageError(f"{name} has to map options to values, as in 'epochs: 20'")
     return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 
 def _leaves(content: dict[str, Any], choices: Collection[str]) -> Iterator[str]:
-    """The options that a configuration sets."""
+    """Yield the options that a configuration sets."""
     for key, value in content.items():
         if key in choices and isinstance(value, dict):
             yield from (f"{key}.{argument}" for argument in value)
@@ -273,13 +273,13 @@ def _leaves(content: dict[str, Any], choices: Collection[str]) -> Iterator[str]:
 
 
 def _canonical(word: str) -> tuple[str, str, str]:
-    """`--image-size=3` to `--image_size`, `=`, `3`."""
+    """Split `--image-size=3` into `--image_size`, `=`, `3`."""
     option, equals, value = word.partition("=")
     return "--" + option[2:].replace("-", "_"), equals, value
 
 
 def _shown(option: str) -> str:
-    """An option as people type it: hyphens, but for the arguments of choices, which have Python's names."""
+    """Return an option as users type it: with hyphens, except for arguments of choices, which have Python's names."""
     if option.endswith(".name"):
         return option.removesuffix(".name")
     return option if "." in option or not option.startswith("--") else "--" + option[2:].replace("_", "-")
@@ -290,7 +290,7 @@ def _as_dict(value: Any) -> Any:
 
 
 def _plain(message: str) -> str:
-    """The parser's messages as people write: `--epochs: expected int, got many`."""
+    """Rewrite a message of the parser in plain words: `--epochs: expected int, got many`."""
     for pattern, plain in _PLAIN:
         message = re.sub(pattern, plain, message)
     return re.sub(r"(?<![\w-])--[\w.]+", lambda option: _shown(option[0]), message)

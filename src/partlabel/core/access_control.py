@@ -1,11 +1,11 @@
-"""Who may talk to the page: checks of every request, before anything is done for it.
+"""Access control of the review page: checks of every request, before anything is done for it.
 
-- *Host*: a foreign name that was made to point here (DNS rebinding) is refused; this machine's names are not.
-- *Token*: where the page can be reached from other machines, the link with `?token=` opens it once and leaves a cookie;
-  compared in constant time; wrong ones are answered one after the other, each after half a second.
-- *Origin*: what changes something is a POST from a page of this very address, or is refused; cookies go to this site
-  alone. Nor may other sites load pages and pictures, for a page takes a question away from others; they may link here.
-- *Content policy*: scripts, styles and images from here, nothing from anywhere else, nothing inline.
+- *Host*: unknown host names that resolve to this machine (DNS rebinding) are refused; names of this machine are not.
+- *Token*: where the page can be reached from other machines, the link with `?token=` opens it once and sets a cookie.
+  Tokens are compared in constant time; wrong ones are answered one after the other, with a delay of half a second each.
+- *Origin*: changes are POST requests from a page of the same origin, others are refused; cookies are same-site. Other
+  sites may link here but not load pages and images, because loading a page leases a question.
+- *Content policy*: scripts, styles and images of the same origin only, nothing inline.
 """
 
 import asyncio
@@ -30,22 +30,22 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 MOST_BYTES = 1 << 16
-"""Of what is sent here; forms are far smaller."""
+"""Maximum size of a form in bytes; real forms are far smaller."""
 
 
 GUESS_SECONDS = 0.5
-"""That a wrong token is waited with."""
+"""Delay in seconds before a wrong token is answered."""
 
 
 class Refusal(NamedTuple):
-    """Why a request is not answered."""
+    """The reason why a request is refused."""
 
     status: HTTPStatus
     why: str
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Whether an address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -55,7 +55,7 @@ def is_loopback(host: str) -> bool:
 
 
 def names_of(host: str) -> frozenset[str]:
-    """The names that a page bound to an address may be asked for by; beyond loopback all numbers may, too."""
+    """Return the accepted host names of an address; other than on loopback, all numeric addresses are accepted, too."""
     if is_loopback(host):
         return frozenset({"localhost", "127.0.0.1", "::1", host})
     own = socket.gethostname()
@@ -63,23 +63,23 @@ def names_of(host: str) -> frozenset[str]:
 
 
 def from_elsewhere(headers: Mapping[str, str]) -> bool:
-    """Whether another site's page is behind a request; browsers that do not tell are taken to come by themselves."""
+    """Whether another site's page caused a request; a browser that does not tell is assumed to be a direct visit."""
     return headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")
 
 
 def _is_visit(headers: Mapping[str, str]) -> bool:
-    """Whether a browser comes here with a whole window."""
+    """Whether a browser navigates to the page as a top-level document."""
     return (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
 
 
 class Guard:
-    """The checks.
+    """Checks of requests.
 
     Args:
-        host: The address that the page is bound to.
-        token: Who comes needs it; None where everybody may.
-        cookie: The name of the token's cookie.
-        known_as: Another name that the page goes by, as of a proxy before it; several with commas between.
+        host: Address that the server is bound to.
+        token: Token that visitors need; None for open access.
+        cookie: Name of the token's cookie.
+        known_as: Additional host names of the page, such as that of a reverse proxy, separated by commas.
     """
 
     def __init__(self, host: str, token: str | None, cookie: str = "", known_as: str | None = None) -> None:
@@ -93,58 +93,63 @@ class Guard:
     def refusal(
         self, method: str, headers: Mapping[str, str], cookies: Mapping[str, str], offered: str | None
     ) -> Refusal | None:
-        """Why a request is not answered; None if it is.
+        """Return the reason why a request is refused; None if it is accepted.
 
         Args:
-            method: GET, POST, ...
-            headers: Of the request, by names in lower case.
-            cookies: Of the request.
-            offered: The token in its address.
+            method: HTTP method.
+            headers: Headers of the request, by lower-case names.
+            cookies: Cookies of the request.
+            offered: Token in the address of the request.
         """
         host = headers.get("host", "")
         if not self._knows(host):
-            return Refusal(HTTPStatus.BAD_REQUEST, f"this page does not go by the name {host!r}")
+            return Refusal(
+                HTTPStatus.BAD_REQUEST, f"unknown host name {host[:100]!r}: add it with --known-as"
+            )
         if not self.admits(cookies.get(self.cookie)) and not self.admits(offered):
             return Refusal(
-                HTTPStatus.FORBIDDEN, "open the whole link that `partlabel review` printed, with ?token="
+                HTTPStatus.FORBIDDEN,
+                "open the complete link that `partlabel review` printed, including ?token=",
             )
         if method not in ("GET", "HEAD", "POST"):
-            return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "this page takes GET and POST")
+            return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and POST requests are supported")
         if method == "POST":
             return self._of_post(headers, host)
         if from_elsewhere(headers) and not _is_visit(headers):
-            return Refusal(HTTPStatus.FORBIDDEN, "other sites may link here, and not load what is here")
+            return Refusal(HTTPStatus.FORBIDDEN, "other sites may link to this page but not load its content")
         return None
 
     def is_guess(self, cookies: Mapping[str, str], offered: str | None) -> bool:
-        """Whether a request came with a token that is not the right one."""
+        """Whether a request came with a wrong token."""
         tried = [token for token in (cookies.get(self.cookie), offered) if token is not None]
         return bool(tried) and not any(self.admits(token) for token in tried)
 
     async def slow_down(self) -> None:
-        """Wait before a wrong token is answered: one after the other, so that more guessers guess no faster."""
+        """Delay the answer to a wrong token, one request at a time, so that parallel guessing is no faster."""
         async with self._turn:
             await asyncio.sleep(self.wait)
 
     def refusal_of_call(self, headers: Mapping[str, str]) -> Refusal | None:
-        """Why a program's request is not answered, which has no token and no page; None if it is.
+        """Return the reason why a program's request, without token and page, is refused; None if it is accepted.
 
-        Programs send no `Origin`; where there is one, a browser asks for a page, and that has to be of this address.
+        Programs send no `Origin`; a request with one comes from a page in a browser, which must be of this origin.
 
         Args:
-            headers: Of the request, by names in lower case.
+            headers: Headers of the request, by lower-case names.
         """
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._knows(host):
-            return Refusal(HTTPStatus.BAD_REQUEST, f"this server does not go by the name {host[:100]!r}")
+            return Refusal(
+                HTTPStatus.BAD_REQUEST, f"unknown host name {host[:100]!r}: add it with --known-as"
+            )
         if from_elsewhere(headers) or (
             origin is not None and urlsplit(origin).netloc.lower() != host.lower()
         ):
-            return Refusal(HTTPStatus.FORBIDDEN, "pages of other sites are not answered")
+            return Refusal(HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused")
         return None
 
     def admits(self, token: str | None) -> bool:
-        """Whether a token is the right one, or none is needed."""
+        """Whether a token is valid, or none is needed."""
         if self.token is None:
             return True
         return token is not None and secrets.compare_digest(token.encode(), self.token.encode())
@@ -153,19 +158,23 @@ class Guard:
         origin = urlsplit(headers.get("origin", ""))
         if origin.scheme not in ("http", "https") or origin.netloc.lower() != host.lower():
             return Refusal(
-                HTTPStatus.FORBIDDEN, "answers are taken from this page alone, and this came from elsewhere"
+                HTTPStatus.FORBIDDEN,
+                "answers are accepted from this page only, and this request came from another one",
             )
         if headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return Refusal(
-                HTTPStatus.FORBIDDEN, "answers are taken from this page alone, and this came from elsewhere"
+                HTTPStatus.FORBIDDEN,
+                "answers are accepted from this page only, and this request came from another one",
             )
         length = headers.get("content-length", "")
         if not length.isdecimal() or int(length) > MOST_BYTES:
-            return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"forms have up to {MOST_BYTES:,} bytes")
+            return Refusal(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a form may have at most {MOST_BYTES:,} bytes"
+            )
         return None
 
     def _knows(self, host: str) -> bool:
-        """Whether a request's `Host` is a name of this machine. Rebinding takes a name, so any number will do."""
+        """Whether `Host` is a name of this machine; numeric addresses are safe, because rebinding needs a name."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
             _ = urlsplit(f"//{host}").port

@@ -1,8 +1,8 @@
-"""What a person is told of an error, whichever library raised it: one sentence, and no traceback.
+"""The message of an error, whichever library raised it: one sentence without a traceback.
 
-Three kinds are told apart. *Ours*: raised in this package for whoever uses it, told as it is written. *A library's*: a
-full disk, a damaged file, a setting that a machine does not have; told in its first line, under the library's name.
-*A defect*: whatever nobody thought of; told with the way to its traceback. Imports none of the libraries it names.
+Three kinds are distinguished. *Ours*: raised in this package for its users, printed as written. *A library's*: a full
+disk, a damaged file, a setting that the machine does not support; printed as its first line, after the library's name.
+*A bug*: everything else; printed with the way to its traceback. Imports none of the libraries it names.
 """
 
 import os
@@ -17,15 +17,15 @@ from partlabel.core.fixes import InputError, MissingError
 
 
 class UsageError(Exception):
-    """What was typed, or what a configuration file says, makes no sense; the message says what would."""
+    """An invalid option or an invalid configuration file; the message says what would be valid."""
 
 
 EXPECTED = (UsageError, ValueError, OSError, ImportError, FloatingPointError)
-"""What this package raises where the input, and not the program, is at fault."""
+"""Errors that this package raises for invalid input, as opposed to a defect of the program."""
 DEBUG = "run the same command with --debug to see where"
 _HOME = Path(__file__).resolve().parent
 _STANDARD = frozenset(sys.stdlib_module_names) | {"__main__", "pyo3_runtime"}
-# A library says so in its own words: `lightning.fabric.utilities.exceptions` and `lightning_fabric` are one library.
+# Names of import packages that differ from the library's: `lightning_fabric` is a part of Lightning.
 _NAMES = {"lightning_fabric": "lightning", "lightning_utilities": "lightning", "pytorch_lightning": "lightning",
           "pydantic_core": "pydantic", "PIL": "Pillow", "google": "protobuf", "sqlite3": "SQLite"}  # fmt: skip
 _MEMORY = "give a smaller --batch-size, fewer --workers or smaller images (--image-size)"
@@ -33,10 +33,10 @@ _LAST_LINE = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt|Exit): ")
 
 
 def sentence(error: BaseException) -> str:
-    """Return what a person is told of an error.
+    """Return the message of an error for the user.
 
     Args:
-        error: As it was caught.
+        error: Error that was caught.
     """
     if _is_memory(error):
         return f"out of memory ({first_line(error)}); {_MEMORY}"
@@ -46,39 +46,37 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror is not None and not _has_own_class(error):
         return _of_file(error)
     if isinstance(error, EXPECTED) and library is None:
-        return first_line(error) if _from_elsewhere(error) else _said(error) or type(error).__name__
+        return first_line(error) if _from_elsewhere(error) else _message(error) or type(error).__name__
     if isinstance(error, EXPECTED) or _has_own_class(error):
         return f"{library}: {first_line(error)} ({DEBUG})"
-    return (
-        f"this is a defect in partlabel ({type(error).__name__}: {first_line(error)}); {DEBUG}, and report it"
-    )
+    return f"this is a bug in partlabel ({type(error).__name__}: {first_line(error)}); {DEBUG}, and report it"
 
 
 def first_line(error: BaseException) -> str:
-    """Return the line of an error's message that says most; its class where there is no message.
+    """Return the most informative line of an error's message, or its class if it has no message.
 
-    An error that came out of another process carries that process's traceback; the last line then says most.
+    An error from another process carries that process's traceback; the last line is then the most informative.
     """
-    said = _said(error)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    message = _message(error)
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
     return _LAST_LINE.sub("", lines[-1]) if _from_elsewhere(error) else lines[0]
 
 
 def on_one_line(error: BaseException, most: int = 400) -> str:
-    """Return an error's message on one line, cut off where it is long.
+    """Return an error's message on one line, truncated if it is long.
 
     Args:
-        error: As it was caught.
-        most: Characters.
+        error: Error that was caught.
+        most: Maximum length in characters.
     """
-    said = " ".join(_said(error).split())
-    return said if len(said) <= most else f"{said[:most]}..."
+    message = " ".join(_message(error).split())
+    return message if len(message) <= most else f"{message[:most]}..."
 
 
 def is_broken_pipe(error: BaseException) -> bool:
-    """Whether nobody reads what is printed any more, as in `partlabel methods | head -1`."""
+    """Whether the reader of the output has closed it, as in `partlabel methods | head -1`."""
     if not isinstance(error, BrokenPipeError):
         return False
     try:
@@ -89,7 +87,7 @@ def is_broken_pipe(error: BaseException) -> bool:
 
 
 def to_nowhere() -> None:
-    """Let the standard output end in nothing, so that Python does not complain about it as it ends."""
+    """Redirect the standard output to the null device, so that Python does not complain about it at exit."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -100,11 +98,11 @@ def to_nowhere() -> None:
 
 @contextmanager
 def naming(path: str | Path, doing: str = "cannot be read") -> Iterator[None]:
-    """Inside, every error names a file; what a library raises about it becomes a ValueError.
+    """Add a file's name to every error inside the block; an error of a library becomes a ValueError.
 
     Args:
-        path: The file.
-        doing: What failed, where the message itself does not say.
+        path: File.
+        doing: What failed, for messages that do not say it.
     """
     try:
         yield
@@ -118,7 +116,7 @@ def naming(path: str | Path, doing: str = "cannot be read") -> Iterator[None]:
         if str(path) in str(error):
             raise
         raise type(error)(f"{path}: {error.strerror or first_line(error)}") from error
-    except BaseException as error:  # polars' panics are no Exception
+    except BaseException as error:  # polars' panics are not subclasses of Exception
         ours = (
             isinstance(error, ValueError) and not isinstance(error, UnicodeError) and _library(error) is None
         )
@@ -131,14 +129,14 @@ def naming(path: str | Path, doing: str = "cannot be read") -> Iterator[None]:
 
 
 def _of_file(error: OSError) -> str:
-    """Of an error of the system: the file, and why, without its number."""
+    """Format an error of the operating system: the file and the reason, without the error number."""
     if error.filename is None:
         return f"reading or writing failed: {error.strerror} ({DEBUG})"
     return f"{os.fsdecode(error.filename)}: {error.strerror}"
 
 
-def _said(error: BaseException) -> str:
-    """An error's message; nothing where its class cannot make one."""
+def _message(error: BaseException) -> str:
+    """Return an error's message; empty if its class cannot make one."""
     try:
         return str(error).strip()
     except Exception:
@@ -146,20 +144,20 @@ def _said(error: BaseException) -> str:
 
 
 def _from_elsewhere(error: BaseException) -> bool:
-    """Whether an error came out of another process, with its traceback as text."""
-    return "Traceback (most recent call last)" in _said(error)
+    """Whether an error came from another process, with its traceback as text."""
+    return "Traceback (most recent call last)" in _message(error)
 
 
 def _is_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in _said(error)
+        or "can't allocate memory" in _message(error)
     )
 
 
 def _library(error: BaseException) -> str | None:
-    """The library whose code raised an error, or whose class it is; None if it is this package's or Python's own."""
+    """Return the library whose code raised an error, or whose class it is; None for this package and for Python."""
     of_class = type(error).__module__.partition(".")[0]
     if of_class not in ("builtins", "partlabel", *_STANDARD):
         return _NAMES.get(of_class, of_class)
@@ -178,6 +176,6 @@ def _library(error: BaseException) -> str | None:
 
 
 def _has_own_class(error: BaseException) -> bool:
-    """Whether an error's class is a library's own, made for those who use it."""
+    """Whether an error's class was defined by a library."""
     module = type(error).__module__.partition(".")[0]
     return module == "sqlite3" or module not in ("builtins", "partlabel", *_STANDARD)

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written aside, then renamed, which is atomic in a folder."""
+"""Atomic writing of files and folders: temporary name first, then renamed (`os.replace` is atomic in a folder)."""
 
 import errno
 import json
@@ -17,18 +17,18 @@ _OF_THE_DISK = frozenset(
     if hasattr(errno, name)
 )
 _IN_RUST = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]")
-"""How polars, safetensors and pyarrow say an error of the system, in errors of their own."""
+"""Patterns of operating system errors inside errors of polars, safetensors and pyarrow."""
 _IN_TORCH = re.compile(r"PytorchStreamWriter|unexpected pos|iostream error|write failed")
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to; it takes the place of `path` if the block ends well, else it goes.
+    """Provide a temporary file beside `path`, which replaces `path` if the block succeeds and is deleted if it fails.
 
-    Folders on the way to `path` are made. The name keeps the suffix, which writers look at.
+    Missing parent folders of `path` are created. The name keeps the suffix, which writers inspect.
 
     Raises:
-        OSError: As `writing`.
+        OSError: As in `writing`.
     """
     aside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -42,10 +42,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what processes of this machine that were killed left half-written in a folder.
+    """Delete incomplete files that killed processes of this machine left in a folder.
 
     Args:
-        folder: Of files written by `written_aside`.
+        folder: Folder of files written by `written_aside`.
     """
     for left in folder.glob(".*.part*"):
         found = re.search(r"\.(\d+)\.part", left.name)
@@ -68,10 +68,10 @@ def _is_running(process: int) -> bool:
 
 @contextmanager
 def folder_aside(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` to fill; its files take their places there if the block ends well, else all of it goes.
+    """Provide a temporary folder beside `folder`; its files move there if the block succeeds, else they are deleted.
 
     Raises:
-        OSError: As the block, or the folder may not be written; the message names `folder`.
+        OSError: Raised in the block, or the folder is not writable; the message names `folder`.
     """
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
@@ -94,10 +94,10 @@ def folder_aside(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Inside, an error of the disk names the file that is written, whichever library writes it.
+    """Name the file being written in disk errors, whichever library writes it.
 
     Raises:
-        OSError: The disk is full, or the file may not be written.
+        OSError: The disk is full, or the file is not writable.
     """
     try:
         yield
@@ -111,7 +111,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _of_the_disk(error: Exception, path: Path) -> int | None:
-    """The number of the system's error behind one of writing; None if it is of something else."""
+    """Return the number of the operating system error that made writing fail; None for other errors."""
     if isinstance(error, OSError) and error.errno is not None:
         of = error.filename
         elsewhere = of is not None and not os.path.abspath(os.fsdecode(of)).startswith(
@@ -126,36 +126,38 @@ def _of_the_disk(error: Exception, path: Path) -> int | None:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file says.
+    """Read a JSON file.
 
     Raises:
         ValueError: It is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not UTF-8 among them
+    except ValueError as error:  # also if it is not UTF-8
         raise ValueError(f"{path} is not JSON: {error}") from error
     except RecursionError as error:
-        raise ValueError(f"{path} is not JSON of ours: its brackets are nested too deep") from error
+        raise ValueError(
+            f"{path} is not a JSON file of partlabel: its brackets are nested too deeply"
+        ) from error
 
 
 def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], mend: str) -> Mapping[str, Any]:
-    """What a safetensors file holds.
+    """Read a safetensors file.
 
     Args:
-        path: The file.
+        path: Path of the file.
         load: `load_file` of safetensors, as arrays or as tensors.
-        mend: What to do where it is damaged.
+        mend: What to do if the file is damaged, for the message.
 
     Raises:
-        ValueError: It is cut off, or something else.
+        ValueError: The file is incomplete, or not a safetensors file.
     """
     from safetensors import SafetensorError
 
     try:
         return load(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged, or no safetensors file: {error}; {mend}") from error
+        raise ValueError(f"{path} is damaged, or not a safetensors file: {error}; {mend}") from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -167,7 +169,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """As JSON can say it: what is no number, or has no bound, is null."""
+    """Replace values that JSON cannot represent (NaN, infinity) by null."""
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""Errors and warnings that name their fix so that it can be typed: a Python argument, or an option of a command.
+"""Errors and warnings that state their fix as the user can type it: a Python argument, or an option of a command.
 
-A message is given in pieces: text, and the arguments that it tells the user to give. `str()` writes an argument as
-Python has it (`separator=';'`), the command line as its option (`--format wide_csv --format.separator ';'`).
+A message consists of pieces: text, and the arguments that the user should give. `str()` writes an argument as in Python
+(`separator=';'`), the command line as its option (`--format wide_csv --format.separator ';'`).
 """
 
 import shlex
@@ -11,12 +11,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of the function that was called, and of the command of the same name.
+    """An argument of the called function, and of the command of the same name.
 
     Attributes:
-        name: As the signature has it.
-        value: The value to give; None where the user chooses one.
-        placeholder: What stands for such a value on the command line.
+        name: Name in the signature.
+        value: Value to give; None if the user chooses it.
+        placeholder: Text shown for such a value on the command line.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Argument:
         """Write the argument as an option of a command.
 
         Args:
-            format: The name of the reader whose message it is; None where no reader is involved.
+            format: Name of the reader that raised the message; None if no reader is involved.
         """
         option = f"--{self.name.replace('_', '-')}"
         return option if self.value is True else f"{option} {self._typed_value()}"
@@ -48,7 +48,7 @@ class ReaderArgument(Argument):
     """An argument of a reader, on the command line an option of `--format`.
 
     Attributes:
-        format: The reader to name besides, where it is another than the one whose message this is.
+        format: Reader to name in the fix, if it is not the one that raised the message.
     """
 
     format: str | None = None
@@ -68,8 +68,8 @@ class _Said(Exception):
     """A message in pieces.
 
     Attributes:
-        pieces: Text and arguments, in their order.
-        format: The name of the reader that the message comes from; set by `readers.read`.
+        pieces: Text and arguments, in order.
+        format: Name of the reader that raised the message; set by `readers.read`.
     """
 
     def __init__(self, *pieces: object) -> None:
@@ -81,28 +81,28 @@ class _Said(Exception):
         return "".join(str(piece) for piece in self.pieces)
 
     def typed(self) -> str:
-        """Write the message with the options that a user of the command line can type."""
+        """Write the message with options of the command line."""
         return "".join(
             piece.typed(self.format) if isinstance(piece, Argument) else str(piece) for piece in self.pieces
         )
 
     def after(self, text: str) -> "_Said":
-        """Put text before the message, such as the name of the file."""
+        """Prepend text to the message, such as the file's name."""
         longer = type(self)(text, *self.pieces)
         longer.format = self.format
         return longer
 
 
 class InputError(_Said, ValueError):
-    """Input that cannot be read; the message names the file, the place in it and the fix."""
+    """Input that cannot be read; the message names the file, the position in it and the fix."""
 
 
 class MissingError(_Said, FileNotFoundError):
-    """A file, or the folder that it should be in, that does not exist; the message names the fix."""
+    """A missing file, or its missing folder; the message names the fix."""
 
 
 class InputWarning(_Said, UserWarning):
-    """Input that was read, and may mean something else; the message names the argument that says so."""
+    """Input that was read but may have another meaning; the message names the argument that sets it."""
 
 
 def typed(message: object) -> str:
@@ -111,7 +111,7 @@ def typed(message: object) -> str:
 
 
 def _typed_item(item: str) -> str:
-    """An item of a YAML list, in quotes where YAML would read anything but this string."""
+    """Write an item of a YAML list, quoted if YAML would read it as something other than this string."""
     plain = item and not set(item) & set("[]{},:#'\"&*!|>%@`\\\n\t") and item == item.strip()
     if plain and item[0] not in "-?~=<." and not item[0].isdigit() and item.lower() not in _YAML_WORDS:
         return item

@@ -1,4 +1,4 @@
-"""Small helpers for messages that people read."""
+"""Small helpers for messages."""
 
 import re
 from collections.abc import Iterable
@@ -7,36 +7,36 @@ from itertools import islice
 from math import ceil
 
 MOST_KNOWN, MOST_LETTERS = 2000, 100
-"""Words that the nearest is looked for among, and letters of the one it is looked for: each costs time."""
+"""Maximum number of candidates to compare, and of letters of the word: each costs time."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`" (did you mean 'x'?)"` for the nearest known word, or nothing."""
+    """Return `" (did you mean 'x'?)"` for the nearest known word, or an empty string."""
     nearest = get_close_matches(word[:MOST_LETTERS], list(islice(known, MOST_KNOWN)), n=1)
     return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 
 def some(things: Iterable[object], most: int = 5) -> str:
-    """The first few things with commas between, and how many more there are."""
+    """Join the first few things by commas, and add how many more there are."""
     listed = [str(thing) for thing in things]
     more = len(listed) - most
     return ", ".join(listed[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def in_bytes(size: str) -> int:
-    """`"20GB"` to 20,000,000,000.
+    """Convert `"20GB"` to 20,000,000,000.
 
     Raises:
-        ValueError: It is no size.
+        ValueError: It is not a size.
     """
     found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)B?", size.strip(), re.IGNORECASE)
     if not found:
-        raise ValueError(f"{size!r} is no size; write it as 20GB, 500MB or 1.5TB")
+        raise ValueError(f"{size!r} is not a size; write it as 20GB, 500MB or 1.5TB")
     return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
 
 
 def shown_bytes(size: int) -> str:
-    """20,000,000,000 to `"20GB"`, as `in_bytes` reads it, rounded up to three figures."""
+    """Format 20,000,000,000 as `"20GB"`, as `in_bytes` reads it, rounded up to three digits."""
     unit = next((power for power in (4, 3, 2, 1) if size >= 1000**power), 0)
     if not unit:
         return f"{size}B"

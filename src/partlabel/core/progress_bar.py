@@ -1,9 +1,9 @@
-"""Progress of work that takes a while: a bar on a terminal, plain lines elsewhere, on standard error.
+"""Progress of long work on standard error: a bar on a terminal, plain lines elsewhere.
 
-On a terminal a bar shows rate and time left. Elsewhere (a log file, a cluster's output) a stage that takes longer than
-a second says that it began, then how far it is every ten seconds, and at last how long it took. All times are those of
-the monotonic clock. `PARTLABEL_QUIET=1`, or `--quiet` on the command line, keeps all of it silent; of processes that
-train together only the first one prints.
+On a terminal a bar shows the rate and the remaining time. Elsewhere (a log file, a cluster's output) a stage that takes
+longer than a second prints a line when it starts, one every ten seconds, and one at its end. Times are taken from the
+monotonic clock. `PARTLABEL_QUIET=1`, or `--quiet` on the command line, silences all of it; in distributed training only
+the first process prints.
 """
 
 import os
@@ -18,18 +18,18 @@ T = TypeVar("T")
 
 QUIET = "PARTLABEL_QUIET"
 BEGINS_AFTER, EVERY = 1.0, 10.0
-"""Seconds after which a stage says that it began, and between two lines of one."""
+"""Seconds after which a stage prints its first line, and between two of its lines."""
 _RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 
 
 def quiet() -> bool:
-    """Whether nothing is shown: `PARTLABEL_QUIET` is set, or another process of the same training speaks."""
+    """Whether nothing is shown: `PARTLABEL_QUIET` is set, or another process of the same training prints."""
     asked = os.environ.get(QUIET, "0") not in ("", "0")
     return asked or any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)
 
 
 def on_terminal() -> bool:
-    """Whether bars are shown: a person watches standard error, and did not ask for silence."""
+    """Whether bars are shown: standard error is a terminal, and progress is not silenced."""
     return sys.stderr.isatty() and not quiet()
 
 
@@ -40,14 +40,14 @@ def say(text: str) -> None:
 
 
 class Stage:
-    """One stage of the work, told in lines; `track` makes one for whatever it goes through.
+    """One stage of the work, reported in lines; `track` creates one for an iterable.
 
-    A thread looks at the clock, so that a line comes in time even while a single item takes long.
+    A thread watches the clock, so that lines are printed in time even while a single item takes long.
 
     Args:
-        doing: What is done, as in "Caching features".
-        total: How many items there are; None if unknown.
-        unit: What an item is, as in "images".
+        doing: Description, as in "Caching features".
+        total: Number of items; None if unknown.
+        unit: Name of the items, as in "images".
     """
 
     def __init__(self, doing: str, total: int | None = None, unit: str = "") -> None:
@@ -65,12 +65,12 @@ class Stage:
             self._clock.start()
 
     def advance(self, items: int = 1, note: str = "") -> None:
-        """Count items that are done, with a note that the next line shows, as the loss of an epoch."""
+        """Count finished items; `note` is shown on the next line, for example the loss of an epoch."""
         self.done += items
         self.note = note or self.note
 
     def close(self) -> None:
-        """End the stage; says how long it took if anything was said of it."""
+        """End the stage; print how long it took if a line was printed before."""
         self._ended.set()
         if self._clock.ident is not None:
             self._clock.join()
@@ -80,7 +80,7 @@ class Stage:
             say(f"{self.doing}: {self.done:,}{self.unit} in {shown_seconds(taken)}{rate}")
 
     def line(self, seconds: float) -> str:
-        """How far the stage is after so many seconds."""
+        """Format the progress after `seconds`."""
         of = "" if self.total is None else f" of {self.total:,}"
         parts = [f"{self.done:,}{of}{self.unit}"]
         if self.done:
@@ -107,7 +107,7 @@ class Stage:
 
 
 def shown_seconds(seconds: float) -> str:
-    """A duration as people say it: `8 s`, `2 min 5 s`, `1 h 12 min`."""
+    """Format a duration: `8 s`, `2 min 5 s`, `1 h 12 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{max(seconds, 0):.1f} s" if seconds < 10 else f"{whole} s"
@@ -119,14 +119,14 @@ def shown_seconds(seconds: float) -> str:
 def track(
     things: Iterable[T], doing: str, total: int | None = None, unit: str = "", each: int = 1
 ) -> Iterator[T]:
-    """Go through things and show how far it is: a bar on a terminal, lines elsewhere.
+    """Iterate and show progress: a bar on a terminal, lines elsewhere.
 
     Args:
-        things: What is gone through.
-        doing: What is done to them, as in "Looking for broken images".
-        total: How many items there are, where `len` does not say; with `each`, in items.
-        unit: What an item is, as in "images".
-        each: Items in one thing, as images in a batch; the last thing may have fewer.
+        things: Iterable.
+        doing: Description, as in "Looking for broken images".
+        total: Number of items if `len` is not available.
+        unit: Name of the items, as in "images".
+        each: Items per element, such as the images of a batch; the last element may have fewer.
     """
     known = len(things) * each if isinstance(things, Sized) else None
     total = known if total is None else total
@@ -141,12 +141,12 @@ def track(
 
 @contextmanager
 def progress(doing: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """A stage whose work is no loop over items; inside, call what is given with the number of items done.
+    """Show the progress of a stage that is not a loop; yields a function that takes the number of finished items.
 
     Args:
-        doing: What is done.
-        total: How many items there are; None if unknown.
-        unit: What an item is.
+        doing: Description.
+        total: Number of items; None if unknown.
+        unit: Name of the items.
     """
     if on_terminal():
         with _bar(doing, total) as advance:

@@ -43,7 +43,7 @@ def find(package: str, name: str) -> type:
     """Find a class by its name in a registry, or by a dotted path elsewhere (`my_package.MyMethod`).
 
     Raises:
-        ValueError: There is none; the message names the nearest.
+        ValueError: There is none; the message suggests the nearest name.
     """
     home, _, wanted = name.rpartition(".")
     if not home:

@@ -1,15 +1,15 @@
-"""Text files by lines: UTF-8, with or without the mark that Windows puts first, or UTF-16 with it."""
+"""Text files as lines: UTF-8, with or without byte order mark, or UTF-16 with it."""
 
 from pathlib import Path
 
 
 def lines_of(path: Path) -> list[str]:
-    """The lines of a text file, empty ones too, so that they can be counted.
+    """Return the lines of a text file, including empty ones, so that they can be numbered.
 
-    They end at line feeds and carriage returns alone: U+2028 and its like are text, as in JSON.
+    Lines end only at line feeds and carriage returns: U+2028 and similar are text, as in JSON.
 
     Raises:
-        ValueError: The file is neither.
+        ValueError: The file has another encoding.
     """
     try:
         content = path.read_bytes()
@@ -21,14 +21,14 @@ def lines_of(path: Path) -> list[str]:
 
 
 def listed_in(path: Path) -> list[str]:
-    """What a list names, one a line, without spaces around it.
+    """Return the non-empty lines of a list, without surrounding spaces.
 
     Raises:
-        ValueError: The file is not UTF-8.
+        ValueError: The file has another encoding.
     """
     return [line.strip() for line in lines_of(path) if line.strip()]
 
 
 def not_utf8(path: Path, error: UnicodeDecodeError) -> ValueError:
-    """What to say of a file in another encoding."""
+    """Return the error for a file in another encoding."""
     return ValueError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8")

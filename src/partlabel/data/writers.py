@@ -1,6 +1,6 @@
-"""Writers: a label table for other programs. One function is one format; `write` finds it by name or by suffix.
+"""Writers of label tables for other programs. Each function is one format; `write` selects it by name or suffix.
 
-Of a filled table, what a model said goes along with how sure it is; the blanks that it did not decide stay blank.
+For a filled table, predicted labels are written with their confidence; undecided labels stay unknown.
 """
 
 import json
@@ -25,25 +25,25 @@ LOCAL_FILES = "/data/local-files/?d="
 
 
 def write(table: LabelTable | FilledTable, path: Path, writer: Writer | None = None) -> Path:
-    """Write a table, aside and then renamed.
+    """Write a table, under a temporary name first.
 
     Args:
-        table: What to write; of a filled one probabilities and sources too.
-        path: The file.
-        writer: The format; by the suffix where there is none: `.csv`, `.parquet`, `.jsonl`.
+        table: Table to write; for a filled one with probabilities and sources.
+        path: Target file.
+        writer: Format; by default given by the suffix: `.csv`, `.parquet`, `.jsonl`.
 
     Raises:
-        ValueError: The suffix says no format, or another one than `writer`.
+        ValueError: The suffix names no format, or another one than `writer`.
     """
     of_suffix = _SUFFIXES.get(path.suffix.lower())
     if writer is None and of_suffix is None:
         raise ValueError(
-            f"what format is {path.name!r} to be in? end the name in {', '.join(_SUFFIXES)}, or say it with --to: "
-            f"{', '.join(get_args(Writer))}"
+            f"{path.name!r} has no known format: end the name in {', '.join(_SUFFIXES)}, or give the format with "
+            f"--to: {', '.join(get_args(Writer))}"
         )
     wanted = {"csv": ".csv", "parquet": ".parquet", "jsonl": ".jsonl"}.get(writer or "", ".json")
     if writer is not None and path.suffix.lower() != wanted:
-        raise ValueError(f"{path.name!r} is to be in the format {writer}: end the name in {wanted}")
+        raise ValueError(f"{path.name!r} is written in the format {writer}: end the name in {wanted}")
     match writer or of_suffix:
         case "label_studio":
             return _json(path, label_studio(table))
@@ -57,7 +57,7 @@ def write(table: LabelTable | FilledTable, path: Path, writer: Writer | None = N
 
 
 def json_lines(table: LabelTable) -> Iterator[dict[str, Any]]:
-    """One object an image: what is present and what is absent, by name; as the jsonl reader reads it."""
+    """Yield one object per image: names of present and absent classes, in the format of the jsonl reader."""
     for row, image in enumerate(table.images):
         part = {} if table.split is None else {"split": table.split[row]}
         yield {
@@ -69,15 +69,15 @@ def json_lines(table: LabelTable) -> Iterator[dict[str, Any]]:
 
 
 def label_studio(table: LabelTable | FilledTable, prefix: str = LOCAL_FILES) -> list[dict[str, Any]]:
-    """Tasks with predictions: what is present ticked in the choices `classes`, what is absent in `absent`.
+    """Return tasks with predictions: present classes selected in the choices `classes`, absent ones in `absent`.
 
-    The labelling configuration that fits is `label_studio_config`. Of a filled table, a prediction's `score` is how
-    sure the model is of the blanks it was asked about, on average, by which Label Studio can sort tasks; the `score` of
-    choices is how sure it is of the least sure one. What people said is ticked with it, and counts for neither.
+    The matching labelling configuration is `label_studio_config`. For a filled table, the `score` of a prediction is
+    the model's mean confidence in the labels that it filled, by which Label Studio can sort tasks; the `score` of
+    choices is its lowest confidence. Human labels are selected too, but count for neither.
 
     Args:
         table: Images and labels.
-        prefix: Before every path; that of Label Studio's local files if none.
+        prefix: Prefix of every path; by default that of Label Studio's local files.
     """
     filled = table if isinstance(table, FilledTable) else None
     plain = table.table if isinstance(table, FilledTable) else table
@@ -105,7 +105,7 @@ def label_studio(table: LabelTable | FilledTable, prefix: str = LOCAL_FILES) -> 
 
 
 def _model(filled: FilledTable | None) -> str:
-    """The model that filled a table; where there were several, the one that filled most of it."""
+    """Return the model that filled a table; of several, the one that filled most labels."""
     told = np.zeros(0, np.int16) if filled is None else filled.source[~np.isnan(filled.probability)]
     return filled.sources[np.bincount(told).argmax()] if filled is not None and told.size else "partlabel"
 
@@ -113,7 +113,7 @@ def _model(filled: FilledTable | None) -> str:
 def _score(
     filled: FilledTable | None, row: int, cells: np.ndarray, over: Callable[[np.ndarray], np.floating]
 ) -> dict[str, float]:
-    """How sure a model is of those of an image's cells that it was asked about; nothing if of none."""
+    """Return the model's confidence in those of an image's cells that it filled; empty if it filled none."""
     if filled is None:
         return {}
     p = filled.probability[row, cells]
@@ -122,7 +122,7 @@ def _score(
 
 
 def label_studio_config(classes: tuple[str, ...]) -> str:
-    """The labelling configuration for `label_studio`: one control of what is present, one of what is absent."""
+    """Return the labelling configuration for `label_studio`: one control for present classes, one for absent ones."""
     choices = "".join(f'\n    <Choice value="{escape(name)}"/>' for name in classes)
     controls = "".join(
         f'\n  <Header value="{heading}"/>\n  <Choices name="{name}" toName="image" choice="multiple">{choices}'
@@ -133,10 +133,10 @@ def label_studio_config(classes: tuple[str, ...]) -> str:
 
 
 def fiftyone(table: LabelTable | FilledTable) -> dict[str, Any]:
-    """Samples for `fiftyone.Dataset.from_json(path, rel_dir=<image folder>)`, as its Open Images have them.
+    """Return samples for `fiftyone.Dataset.from_json(path, rel_dir=<image folder>)`, in the layout of its Open Images.
 
-    `positive_labels` lists what is present, `negative_labels` what is absent; the split is a tag. What a model said has
-    its `confidence` in that, where it is known, and the model as a tag; what people said has neither.
+    `positive_labels` lists present classes, `negative_labels` absent ones; the split is a tag. Predicted labels have
+    their `confidence`, if known, and the model as a tag; human labels have neither.
     """
     filled = table if isinstance(table, FilledTable) else FilledTable.of(table)
     plain = filled.table

@@ -1,8 +1,8 @@
-"""The demo: the whole of partlabel on drawn scenes, with no data set, download or account.
+"""The demo: the complete workflow of partlabel on drawn scenes, without data set, download or account.
 
-It draws scenes (`scenes/`), hides most of their labels, trains SST and the same trunk without its transfer, scores both
-against the truth, fills the blanks in and shows it all on a page. With a fifth of the labels known, three runs came to
-83.5 to 84.5 mAP with transfer and 82.9 to 83.6 without: apart by -0.1, 0.8 and 1.2.
+It draws scenes (`scenes/`), hides most of their labels, trains SST and the same network without label transfer, scores
+both against the ground truth, fills the unknown labels and writes a report. With a fifth of the labels known, three
+runs gave 83.5 to 84.5 mAP with transfer and 82.9 to 83.6 without: differences of -0.1, 0.8 and 1.2.
 """
 
 import shutil
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from partlabel.tagger import Tagger
 
 HEAD = {"dim": 128, "attention_dim": 64, "output_dim": 128}
-"""The trunk in small: a few thousand scenes do not fill the paper's 1,024 numbers per class."""
+"""A small head: a few thousand scenes are too few for the paper's 1,024 features per class."""
 TRANSFER = {
     "start_epoch": 4,
     "intra_threshold": 0.7,
@@ -34,8 +34,8 @@ TRANSFER = {
     "pair_dim": 64,
     "pair_hidden_dim": 128,
 }
-"""SST for a run of a dozen epochs: the transfer starts earlier, with less to be sure of, and its pair head is small."""
-METHODS = {"ssgrl": ("the trunk without transfer", {}), "sst": ("SST", TRANSFER)}
+"""SST for a run of a dozen epochs: transfer starts earlier, with lower thresholds, and the pair head is small."""
+METHODS = {"ssgrl": ("SSGRL, without transfer", {}), "sst": ("SST", TRANSFER)}
 ACCEPT, REJECT = 0.9, 0.02
 
 
@@ -47,19 +47,19 @@ def run(
     image_size: int = 128,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Draw scenes, hide most labels, train with and without transfer, compare, fill the blanks in.
+    """Draw scenes, hide most labels, train with and without transfer, compare, and fill the unknown labels.
 
     Args:
-        out: Folder for it all; what an earlier demo left there is replaced.
-        scenes: How many to draw; the last fifth is the test.
-        known: Share of the training labels that stays known.
-        epochs: Passes over the training scenes, for each of the two methods.
+        out: Output folder; runs of an earlier demo in it are replaced.
+        scenes: Number of scenes to draw; the last fifth is the test part.
+        known: Share of the training labels that stays known, in (0, 1].
+        epochs: Training epochs, for each of the two methods.
         image_size: Side of the scenes in pixels.
-        seed: Of the scenes, the hiding and the training.
+        seed: Random seed of the scenes, of hiding and of training.
 
     Returns:
-        `mAP` of each method in percent, how many blanks were filled and what share of them rightly, the path of the
-        `report`, and the `seconds` it took.
+        `mAP` of each method in percent, the number of `filled` labels and the share of them that is `right`, the path
+        of the `report`, and the duration in `seconds`.
     """
     from rich.console import Console
 
@@ -86,8 +86,8 @@ def run(
         evaluations[method].save(out / method / "evaluation.json")
     console.print(_comparison(evaluations, len(test)))
 
-    console.print("Filling the blanks in")
-    # What `Tagger.fill` does, from the cached features.
+    console.print("Filling the unknown labels")
+    # The same as `Tagger.fill`, from the cached features.
     sst = taggers["sst"]
     logits = sst.scores(train, cache="features", cache_dir=out / "cache")
     filled = fill(train, probability(logits), ACCEPT, REJECT, sst.name)
@@ -95,15 +95,15 @@ def run(
     sure = (train.labels == UNKNOWN) & (filled.table.labels != UNKNOWN)
     hits = (filled.table.labels == truth.part("train").labels)[sure]
     right = float(hits.mean()) if hits.size else float("nan")
-    rightly = f", {right:.1%} of them rightly" if hits.size else ""
+    correct = f", {right:.1%} of them correctly" if hits.size else ""
     console.print(
-        f"{int(sure.sum()):,} of {train.unknown:,} blanks are filled in (present from {ACCEPT} on, absent up to "
-        f"{REJECT}){rightly}; every blank has its probability"
+        f"{int(sure.sum()):,} of {train.unknown:,} unknown labels are filled (present at probability {ACCEPT} or more, "
+        f"absent at {REJECT} or less){correct}; the probability of every unknown label is saved"
     )
     page = _report(out, sst, evaluations, train, filled, truth)
     shutil.rmtree(out / "cache", ignore_errors=True)
     seconds = time.monotonic() - began
-    console.print(f"The filled table is {out / 'filled.csv'}; look at [bold]{page}[/bold] ({seconds:.0f} s)")
+    console.print(f"Filled table: {out / 'filled.csv'}; report: [bold]{page}[/bold] ({seconds:.0f} s)")
     return {
         "mAP": {method: 100 * evaluation.map for method, evaluation in evaluations.items()},
         "filled": int(sure.sum()),
@@ -130,7 +130,7 @@ def _fit(
     image_size: int,
     seed: int,
 ) -> "Tagger":
-    """Train a method on the part `train`. Both are trained alike, on the same cached features."""
+    """Train a method on the part `train`; both methods share all settings and the cached features."""
     from partlabel.tagger import Tagger
 
     tagger = Tagger(
@@ -161,11 +161,11 @@ def _fit(
 
 
 def _comparison(evaluations: "dict[str, Evaluation]", images: int) -> "Table":
-    """The methods side by side."""
+    """Build a table that compares the methods."""
     from rich.table import Table
 
-    table = Table(title=f"On {images:,} fully labelled test scenes")
-    table.add_column("trained with")
+    table = Table(title=f"Scores on {images:,} fully labelled test scenes")
+    table.add_column("method")
     for name in ("mAP", "OF1", "CF1"):
         table.add_column(name, justify="right")
     for method, evaluation in evaluations.items():
@@ -182,7 +182,7 @@ def _report(
     filled: "FilledTable",
     truth: "LabelTable",
 ) -> Path:
-    """SST's run, against the trunk without transfer, and what it filled in."""
+    """Write the report of SST's run: comparison with the baseline, and filled labels."""
     from partlabel.core.files import read_json
     from partlabel.data.tables import statistics
     from partlabel.evaluation.headline import headline

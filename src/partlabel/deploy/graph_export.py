@@ -1,8 +1,9 @@
-"""A tagger as a graph that runs without this package: ONNX, or a program of `torch.export`.
+"""Export of a tagger as a graph that runs without this package: ONNX, or a program of `torch.export`.
 
-Both take and give the same. In: `image`, float32 [batch, 3, S, S], RGB between 0 and 1, already S x S; normalisation is
-inside. Out: `logits` and `probability`, float32 [batch, class], the probability calibrated where the tagger was tuned.
-Beside them, under `partlabel`, a JSON text: classes, image size, interpolation, thresholds (docs/export.md).
+Both have the same input and outputs. Input: `image`, float32 [batch, 3, S, S], RGB between 0 and 1, already resized to
+S x S; normalisation is inside. Outputs: `logits` and `probability`, float32 [batch, class]; the probability is
+calibrated if the tagger was tuned. Metadata, under the key `partlabel`: a JSON text with classes, image size,
+interpolation and thresholds (docs/export.md).
 """
 
 import json
@@ -29,23 +30,23 @@ if TYPE_CHECKING:
     from partlabel.tagger import Tagger
 
 KEY = "partlabel"
-"""Under which the metadata are."""
+"""Key of the metadata."""
 FORMAT = 1
-"""Of the metadata."""
+"""Version of the metadata."""
 IN, OUT = "image", ("logits", "probability")
 ONE_FILE = 1_800_000_000
-"""Bytes of weights up to which an ONNX model is one file; the format's limit is two gigabytes."""
+"""Size of the weights in bytes up to which an ONNX model is one file; the format's limit is two gigabytes."""
 CLOSE = 1e-4
-"""How far what was exported may be from the model."""
+"""Maximum relative difference between the exported graph and the model."""
 
 ModelCall = Callable[[Float[Tensor, "batch 3 height width"]], tuple[Any, Any]]
 
 
 class Graph(nn.Module):
-    """What is exported: pixels in, logits and calibrated probabilities out.
+    """The exported module: from pixels to logits and calibrated probabilities.
 
     Args:
-        tagger: Its model is used as it is.
+        tagger: Tagger whose model is used, without a copy.
     """
 
     mean: Float[Tensor, "3 1 1"]
@@ -66,14 +67,14 @@ class Graph(nn.Module):
     def forward(
         self, image: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch class"], Float[Tensor, "batch class"]]:
-        """Logits and probabilities."""
+        """Compute logits and probabilities."""
         assert self.model is not None
         logits = self.model((image - self.mean) / self.std)
         return logits, (self.slope * logits + self.offset).sigmoid()
 
 
 def metadata(tagger: "Tagger") -> str:
-    """What a program has to know that runs the graph, as JSON."""
+    """Return as JSON what a program needs to know to run the graph."""
     return json.dumps(
         {
             "format": FORMAT,
@@ -93,10 +94,10 @@ def to_torch(tagger: "Tagger", path: str | Path) -> Path:
 
     Args:
         tagger: Fitted, or loaded.
-        path: The file, `.pt2`.
+        path: File to write, `.pt2`.
 
     Raises:
-        ValueError: The path has another suffix, or the program says something else than the model.
+        ValueError: The path has another suffix, or the results of the program differ from the model's.
     """
     path = _suffixed(path, ".pt2")
     graph = _graph(tagger)
@@ -110,19 +111,19 @@ def to_torch(tagger: "Tagger", path: str | Path) -> Path:
 def to_onnx(tagger: "Tagger", path: str | Path) -> Path:
     """Write an ONNX model, which any ONNX runtime runs on batches of any size.
 
-    Beyond two gigabytes its weights are in a second file, `<name>.data`, which has to stay beside it.
+    Above two gigabytes its weights are in a second file, `<name>.data`, which has to stay in the same folder.
 
     Args:
         tagger: Fitted, or loaded.
-        path: The file, `.onnx`.
+        path: File to write, `.onnx`.
 
     Raises:
         ImportError: The extra `export` is not installed.
-        ValueError: The path has another suffix, or onnxruntime finds something else than the model says.
+        ValueError: The path has another suffix, or the results of onnxruntime differ from the model's.
     """
     path = _suffixed(path, ".onnx")
     try:
-        import onnx  # noqa: F401 - asked for by torch.onnx
+        import onnx  # noqa: F401 - needed by torch.onnx
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
@@ -161,12 +162,12 @@ def _suffixed(path: str | Path, suffix: str) -> Path:
 
 
 def _graph(tagger: "Tagger") -> Graph:
-    """The graph of what prediction needs."""
+    """Create the graph of what prediction needs."""
     return Graph(tagger.for_prediction()).eval().requires_grad_(False)
 
 
 def _program(graph: Graph, tagger: "Tagger") -> "ExportedProgram":
-    """The graph, traced for batches of any size."""
+    """Trace the graph for batches of any size."""
     size = tagger.view[0]
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad(), _quietly():
@@ -174,10 +175,10 @@ def _program(graph: Graph, tagger: "Tagger") -> "ExportedProgram":
 
 
 def _check(graph: Graph, tagger: "Tagger", run: ModelCall) -> None:
-    """See that what was exported says what the model says, of one image and of several.
+    """Check that the exported graph and the model agree, for one image and for several.
 
     Raises:
-        ValueError: It does not.
+        ValueError: They differ.
     """
     generator = torch.Generator().manual_seed(0)
     for number in (1, 3):
@@ -187,12 +188,12 @@ def _check(graph: Graph, tagger: "Tagger", run: ModelCall) -> None:
         for name, ours, theirs in zip(OUT, expected, found, strict=True):
             off = np.abs(ours.numpy() - np.asarray(theirs)) / np.maximum(1, np.abs(ours.numpy()))
             if not off.max() <= CLOSE:
-                raise ValueError(f"what was exported differs from the model by {off.max():.1e} in {name}")
+                raise ValueError(f"the exported graph differs from the model by {off.max():.1e} in {name}")
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the exporter's reports of what it tried."""
+    """Silence the exporters' reports."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

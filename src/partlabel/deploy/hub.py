@@ -1,11 +1,11 @@
-"""A tagger in the shape of a model on the Hugging Face hub: weights, description and a card, in a folder.
+"""Taggers in the layout of a model on the Hugging Face hub: weights, configuration and a model card, in a folder.
 
 ======================  ==========================================================================
-README.md               the model card: data, method, metrics on validation, thresholds; the licence is left to fill in
+README.md               model card: data, method, metrics on validation, thresholds; the licence is left to fill in
 config.json             all that rebuilds the tagger, without paths of the machine it was trained on
-model.safetensors       its weights; without what only training needs, unless that was asked for
-completion.safetensors  what known labels of an image say of its unknown ones, where that helps
-tuning.json             thresholds and calibration, where they were looked for
+model.safetensors       weights; without what only training needs, unless it was asked for
+completion.safetensors  weights by which known labels of an image inform its unknown ones, where that helps
+tuning.json             thresholds and calibration, if `tune` was run
 ======================  ==========================================================================
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from partlabel.tagger import Tagger
 
 FILES = ("config.json", "model.safetensors", "completion.safetensors", "tuning.json")
-"""What is fetched from the hub."""
+"""Files that are downloaded from the hub, and uploaded to it together with the card."""
 CARD = "README.md"
 
 
@@ -45,21 +45,21 @@ def save_folder(
     with folder_aside(out) as aside:
         given.save(aside, _description(given, trained))
         (aside / CARD).write_text(card(given, trained), encoding="utf-8")
-        for name in FILES:  # of a model that was there before
+        for name in FILES:  # left over from an earlier model
             if out.exists() and not (aside / name).exists():
                 (out / name).unlink(missing_ok=True)
     return out
 
 
 def fetch(name: str | Path, **options: Any) -> Path:
-    """The folder of that name, or else what a repository on the hub holds, in the hub's cache.
+    """Return the folder of that name, else download a repository from the hub to the hub's cache.
 
     Args:
-        name: A folder, or `owner/name`.
-        **options: As `huggingface_hub.snapshot_download`.
+        name: Folder, or `owner/name`.
+        **options: Passed to `huggingface_hub.snapshot_download`.
 
     Raises:
-        OSError: There is no such folder and no such repository, or it cannot be reached.
+        OSError: There is no such folder and no such repository, or the hub cannot be reached.
     """
     if Path(name).is_dir():
         return Path(name)
@@ -70,21 +70,86 @@ def fetch(name: str | Path, **options: Any) -> Path:
         return Path(snapshot_download(str(name), allow_patterns=list(FILES), **options))
     except HFValidationError as error:
         raise FileNotFoundError(
-            f"there is no folder {name}, and it is no name of a repository on the Hugging Face hub (owner/name)"
+            f"there is no folder {name}, and it is not the name of a repository on the Hugging Face hub (owner/name)"
         ) from error
     except OSError as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise OSError(
-            f"there is no folder {name}, and no such repository on the Hugging Face hub can be read: {reason}"
+            f"there is no folder {name}, and the Hugging Face hub repository of this name cannot be read: "
+            f"{_reason(error)}"
         ) from error
+
+
+def push(
+    folder: Path,
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    private: bool | None = None,
+    replace_card: bool = False,
+    create_pr: bool = False,
+    commit_message: str = "Upload the model",
+    token: str | bool | None = None,
+) -> str:
+    """Upload the folder of a tagger in one commit; as `Tagger.push_to_hub`.
+
+    Args:
+        folder: Folder that `save` wrote.
+        repo_id: Repository, `owner/name`; created if it does not exist.
+        revision: Branch; created if it does not exist. None: the main branch.
+        private: Whether a new repository is private; None: the default of the owner.
+        replace_card: Replace a model card that is in the repository already.
+        create_pr: Open a pull request instead of committing to the branch.
+        commit_message: First line of the commit message.
+        token: Access token; None: the one that `hf auth login` stored.
+
+    Returns:
+        The address of the commit or of the pull request.
+
+    Raises:
+        ValueError: `repo_id` is not the name of a repository.
+        OSError: The hub cannot be reached or refuses the upload.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError
+
+    api = HfApi(token=token, library_name="partlabel", library_version=__version__)
+    try:
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if revision is not None and not create_pr:
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        keep_card = not replace_card and api.file_exists(repo_id, CARD, revision=revision)
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            revision=revision,
+            create_pr=create_pr,
+            commit_message=commit_message,
+            ignore_patterns=[CARD] if keep_card else None,
+            delete_patterns=list(FILES),  # those of an earlier model that this one does not have
+        )
+    except HFValidationError as error:
+        raise ValueError(f"{repo_id!r} is not the name of a hub repository (owner/name): {error}") from error
+    except (
+        Exception
+    ) as error:  # HTTP errors of httpx or requests, depending on the version of huggingface_hub
+        raise OSError(
+            f"cannot upload to the Hugging Face hub repository {repo_id}: {_reason(error)}; a token with write "
+            "access is needed: run hf auth login, or set HF_TOKEN"
+        ) from error
+    return str(commit.pr_url or commit.commit_url)
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error's message, or the name of its class."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def card(tagger: "Tagger", run: Run | None = None) -> str:
-    """The model card of a tagger.
+    """Render the model card of a tagger.
 
     Args:
         tagger: Fitted, or loaded.
-        run: Its run, for data, training and metrics; sections whose files are missing are left out.
+        run: Run of the tagger, for data, training and metrics; sections whose files are missing are left out.
     """
     description = {} if run is None or not run.config.exists() else read_json(run.config)
     table = LabelTable.read(run.labels, missing="keep") if run is not None and run.labels.exists() else None
@@ -105,7 +170,7 @@ def card(tagger: "Tagger", run: Run | None = None) -> str:
 
 
 def _remembers(tagger: "Tagger") -> bool:
-    """Whether what is saved holds features of images it was trained on; a method may be inside another."""
+    """Whether the saved model contains features of training images; a method may wrap another."""
     from partlabel.transfer.feature_bank import FeatureMemory, ImageMemory
 
     if tagger.model is None:
@@ -117,7 +182,7 @@ def _remembers(tagger: "Tagger") -> bool:
 
 
 def _description(tagger: "Tagger", run: Run | None) -> dict[str, Any]:
-    """What rebuilds the tagger, and how it was trained; no path of this machine."""
+    """Return what rebuilds the tagger, and how it was trained, without paths of this machine."""
     description = tagger._description()
     if words := description["tagger"]["words"]:  # they are among the weights
         description["tagger"] = description["tagger"] | {"words": Path(words).name}
@@ -131,7 +196,7 @@ def _training(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cell(text: object) -> str:
-    """What may stand in a cell of a Markdown table, as it is."""
+    """Escape a text for a cell of a Markdown table."""
     plain = " ".join(str(text).split())
     for special in "\\|`*_<>[]":
         plain = plain.replace(special, f"\\{special}")

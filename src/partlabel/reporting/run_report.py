@@ -1,7 +1,7 @@
-"""One self-contained page that shows what a run did: `report.html`.
+"""Self-contained report of a run: `report.html`.
 
-It loads nothing from anywhere (its own content policy forbids it), reads well in light and dark and on paper, and can
-be mailed. Sections whose data is missing are left out. Everything written into it is escaped.
+The page loads no external resources (its content security policy forbids it), supports light mode, dark mode and
+printing, and can be sent by mail. Sections without data are left out. All text is escaped.
 """
 
 from base64 import b64encode
@@ -31,7 +31,7 @@ MOST_CANDIDATES = 12  # settings that a search compared
 
 
 class Epoch(TypedDict, total=False):
-    """What is known of an epoch: `epoch`, loss `terms` by name, `val_map`, and numbers of pseudo-labels by source."""
+    """Log of an epoch: `epoch`, loss `terms` by name, `val_map`, and statistics of pseudo-labels by source."""
 
     epoch: int
     terms: Mapping[str, float | None]
@@ -41,14 +41,14 @@ class Epoch(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One image to look into.
+    """One image of the report.
 
     Attributes:
-        path: The image file.
-        labels: What is known of it.
-        probability: What the model says.
-        cooccurrence: How probably two classes come together in this image, symmetric.
-        attention: Where each class looks; any scale.
+        path: Image file.
+        labels: Known labels: PRESENT, ABSENT or UNKNOWN.
+        probability: Predicted probability of every class.
+        cooccurrence: Probability that two classes occur together in this image; symmetric.
+        attention: Attention map of every class, in any scale.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class Example:
     attention: Float[np.ndarray, "class h w"] | None = None
 
     def order(self, classes: int) -> list[int]:
-        """The classes known present here, then the unknown, then those known absent; each by probability."""
+        """Sort classes: known present, then unknown, then known absent; within each group by falling probability."""
         rank = np.zeros(classes)
         if self.probability is not None:
             rank = rank + self.probability
@@ -92,29 +92,29 @@ def build(
     """Write the report of a run.
 
     Args:
-        out: The file to write; it appears whole or not at all.
-        title: What the page is called.
-        settings: How the run was made, by name; mappings inside become dotted names.
-        evaluation: How well the model does.
-        baseline: Name and evaluation of what it is compared with, over the same classes.
+        out: File to write; written completely or not at all.
+        title: Title of the page.
+        settings: Settings of the run by name; nested mappings become dotted names.
+        evaluation: Evaluation of the model.
+        baseline: Name and evaluation of a baseline over the same classes.
         predictions: Scores and known labels of the evaluated images, for precision-recall curves.
-        history: The epochs, in order.
-        table: The labels the model was trained on, or those filled in.
-        filled: Probability of every cell of `table`; cells that are unknown there are shown.
-        truth: What is true of `table`'s images where that is known, to mark filled labels right or wrong.
+        history: Logs of the epochs, in order.
+        table: Label table that the model was trained on, or that was filled.
+        filled: Probability of every label of `table`; those that are unknown in `table` are shown.
+        truth: Ground truth of `table`'s images where available, to mark filled labels as right or wrong.
         graph: Label graph, P(column present | row present).
-        examples: Images to look into: attention maps and co-occurrence.
-        thumbnails: Most filled labels shown of each kind.
-        kind: What `evaluation` was measured on.
-        headlines: What is said first, of each evaluation.
-        test: How well the model does on the part `test`; shown before `evaluation`.
-        selection: What a search of settings found, as `selection.json` has it.
+        examples: Images to show with attention maps and co-occurrence.
+        thumbnails: Maximum number of filled labels shown of each kind.
+        kind: Kind of images that `evaluation` was measured on.
+        headlines: Headline of each evaluation, shown first.
+        test: Evaluation on the part `test`; shown before `evaluation`.
+        selection: Result of a search of settings, in the format of `selection.json`.
 
     Returns:
         The file.
 
     Raises:
-        ValueError: If `evaluation` and `table` name different classes, or neither is there to name them.
+        ValueError: `evaluation` and `table` have different classes, or class names are needed and neither is given.
     """
     names = _names(evaluation, table, needed=graph is not None or predictions is not None or bool(examples))
     shown = {
@@ -143,17 +143,17 @@ def build(
 def _evaluations(
     test: Evaluation | None, other: Evaluation | None, kind: HeadlineKind
 ) -> list[dict[str, Any]]:
-    """Each evaluation with its name and the classes that count in its headline, test first."""
-    found = [("test", test)] if test is not None else []
-    found += [(kind, other)] if other is not None else []
+    """List evaluations, test first, with their names and the classes that are left out of the headline."""
+    named = [("test", test)] if test is not None else []
+    named += [(kind, other)] if other is not None else []
     return [
-        {"kind": name, "of": each, "few": {c.name for c in each.classes if c.present < FEWEST}}
-        for name, each in found
+        {"kind": name, "of": evaluation, "few": {c.name for c in evaluation.classes if c.present < FEWEST}}
+        for name, evaluation in named
     ]
 
 
 def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The compared settings, the best first, the first `MOST_CANDIDATES` of them."""
+    """List the compared settings, best first, at most `MOST_CANDIDATES` of them."""
     if not selection or not selection.get("candidates"):
         return None
     candidates = sorted(selection["candidates"], key=lambda each: each.get("cost", 0.0))
@@ -177,9 +177,9 @@ def write_page(out: Path, template: str, shown: Mapping[str, Any]) -> Path:
     """Write a self-contained page.
 
     Args:
-        out: The file; it appears whole or not at all.
-        template: Its name in `templates/`.
-        shown: What the template shows; the script and its hash, for the content policy, are added.
+        out: File to write; written completely or not at all.
+        template: Name of the template in `templates/`.
+        shown: Variables of the template; the script and its hash, for the content security policy, are added.
     """
     pages = templates()
     script = pages.get_template("report.js").render()
@@ -192,19 +192,19 @@ def write_page(out: Path, template: str, shown: Mapping[str, Any]) -> Path:
 def _names(evaluation: Evaluation | None, table: LabelTable | None, needed: bool) -> tuple[str, ...]:
     if evaluation is not None and table is not None and evaluation.names != table.classes:
         raise ValueError(
-            "the evaluation's classes are not the table's: give the evaluation of a model for this table"
+            "the evaluation has other classes than the table: give an evaluation of a model for this table"
         )
     if evaluation is not None:
         return evaluation.names
     if table is not None:
         return table.classes
     if needed:
-        raise ValueError("what are the classes called? give `evaluation` or `table` along")
+        raise ValueError("the class names are missing: also give `evaluation` or `table`")
     return ()
 
 
 def _flat(settings: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """Nested settings under dotted names, as text; what is None was not set."""
+    """Flatten nested settings to dotted names with text values; None is left out."""
     flat: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
@@ -215,7 +215,7 @@ def _flat(settings: Mapping[str, object], prefix: str = "") -> dict[str, str]:
 
 
 def _curves(scores: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The precision-recall curves as points of a 100 x 100 box, by falling AP; if many, the middle is left out."""
+    """Compute precision-recall curves as points of a 100 x 100 box, by falling AP; if many, the middle is left out."""
     curves: list[dict[str, Any]] = []
     for c, name in enumerate(names):
         curve = precision_recall(scores[:, c], labels[:, c])
@@ -235,7 +235,7 @@ def _curves(scores: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> lis
 
 
 def _training(history: Sequence[Epoch]) -> dict[str, list[tuple[str, Markup]]]:
-    """Small plots over the epochs, by kind: of the loss terms, of validation, of pseudo-labels."""
+    """Plot loss terms, validation and pseudo-labels over the epochs."""
     if not history:
         return {"losses": [], "validation": [], "pseudo_labels": []}
     epochs = [epoch.get("epoch", n) for n, epoch in enumerate(history)]
@@ -272,7 +272,7 @@ def _pseudo_labels(history: Sequence[Epoch], epochs: Sequence[int]) -> list[tupl
 
 
 def class_counts(table: LabelTable) -> list[dict[str, Any]]:
-    """Present, absent and unknown labels of every class, the most often present first."""
+    """Count present, absent and unknown labels of every class, the most often present class first."""
     columns = [
         {"name": name, **{word: int((column == code).sum()) for word, code in _WORDS.items()}}
         for name, column in zip(table.classes, table.labels.T, strict=True)
@@ -299,7 +299,7 @@ def _cells(
     most: int,
     key: Callable[[np.ndarray], np.ndarray],
 ) -> list[dict[str, Any]]:
-    """Filled cells with the smallest key, one an image and no class again and again, as thumbnails."""
+    """Select filled labels with the smallest keys, one per image and few per class, as thumbnails."""
     if table is None or probability is None:
         return []
     rows, columns = np.nonzero((table.labels == UNKNOWN) & np.isfinite(probability))
@@ -329,7 +329,7 @@ def _cells(
 
 
 def _graph(graph: np.ndarray, names: Sequence[str], table: LabelTable | None) -> dict[str, Any]:
-    """The label graph drawn, of the most frequent classes if there are too many to name, and its strongest links."""
+    """Draw the label graph, of the most frequent classes if there are many, and list its strongest links."""
     weight = graph.sum(0) if table is None else (table.labels == PRESENT).sum(0)
     kept = np.sort(np.argsort(-weight, kind="stable")[:MOST_NAMES])
     apart = np.where(np.eye(len(names), dtype=bool), -1, np.nan_to_num(graph))
@@ -340,7 +340,7 @@ def _graph(graph: np.ndarray, names: Sequence[str], table: LabelTable | None) ->
 
 
 def _examples(examples: Sequence[Example], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The examples as photos, heat maps on one scale, and the attention of the classes that matter there."""
+    """Prepare examples: images, co-occurrence on a common scale, and attention maps of the relevant classes."""
     pairs = [_pairs(example, names) for example in examples]
     highest = max((svg_plots.top(matrix) for matrix, _ in pairs if matrix is not None), default=1.0)
     return [
@@ -356,7 +356,7 @@ def _examples(examples: Sequence[Example], names: Sequence[str]) -> list[dict[st
 
 
 def _pairs(example: Example, names: Sequence[str]) -> tuple[np.ndarray | None, list[str]]:
-    """The co-occurrence of the classes that matter in an image, and their names."""
+    """Select the co-occurrence of the relevant classes of an image, and their names."""
     order = example.order(len(names))[:MOST_PAIRS]
     matrix = None if example.cooccurrence is None else example.cooccurrence[np.ix_(order, order)]
     return matrix, [names[c] for c in order]
@@ -372,7 +372,7 @@ def _attention(example: Example, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _tag(example: Example, c: int, names: Sequence[str]) -> dict[str, Any]:
-    """A class, whether it is known to be there, and what the model says."""
+    """Describe a class of an image: its known label and its predicted probability."""
     label = UNKNOWN if example.labels is None else int(example.labels[c])
     probability = None if example.probability is None else float(example.probability[c])
     return {

@@ -1,7 +1,7 @@
-"""What the report of a run shows besides its curves: headlines, the score on test, and all settings.
+"""Contents of a run's report that are read from the run folder: headlines, the score on test, the search, all settings.
 
-Everything is read from the run's folder, so that whoever writes `test.json`, `headlines.json` or `selection.json` there
-before the report is written finds it on the page.
+A command that writes `test.json`, `headlines.json` or `selection.json` there before the report is written finds it on
+the page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,22 +23,25 @@ def announce(
     predictions: tuple[Float[np.ndarray, "image class"], Int8[np.ndarray, "image class"]] | None,
     classes: Sequence[str],
 ) -> list[Headline]:
-    """Measure what a run came to, and write it down beside the headlines of other kinds; test comes first.
+    """Measure the headline of an evaluation, and save it beside those of other kinds.
 
     Args:
-        run: The run.
-        kind: What the images are.
-        predictions: Logits and labels of those images; None where there are none.
-        classes: The columns' names.
+        run: Run folder.
+        kind: Kind of images.
+        predictions: Logits and labels of the images; None if there are none.
+        classes: Class names.
+
+    Returns:
+        All headlines of the run, test first.
     """
     if predictions is not None:
-        others = [each for each in headline.load(run.headlines) if each.kind != kind]
+        others = [other for other in headline.load(run.headlines) if other.kind != kind]
         headline.save([headline.headline(kind, *predictions, classes), *others], run.headlines)
     return headline.load(run.headlines)
 
 
 def shown(run: Run) -> dict[str, Any]:
-    """What a run's folder holds for `report.build`: headlines, the evaluation on test, the search, the settings."""
+    """Collect the arguments of `report.build` from a run folder: headlines, test evaluation, search and settings."""
     return {
         "headlines": headline.load(run.headlines),
         "test": Evaluation.load(run.test) if run.test.exists() else None,
@@ -48,16 +51,16 @@ def shown(run: Run) -> dict[str, Any]:
 
 
 def settings(description: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a run as the report lists them: what it is first, then how it was trained.
+    """List all settings of a run in the order of the report: the model first, then its training.
 
     Args:
-        description: As `config.json` has it.
+        description: Contents of `config.json`.
     """
     from partlabel.training.settings_search import UNUSED
 
     tagger, training = description.get("tagger", {}), description.get("training", {})
     chosen = description.get("selection", {})
-    if "method" in chosen:  # fitted at once: what only steps use was not used
+    if "method" in chosen:  # the full-batch solver uses no settings of steps
         training = {name: value for name, value in training.items() if name not in UNUSED}
     first = {name: value for name, value in tagger.items() if name not in ("method_args", "head_args")}
     return {

@@ -1,1 +1,1 @@
-"""Going through the blanks of a label table: what is asked first, what was decided, and the page it is done on."""
+"""Review of unknown labels: the order of questions, the log of decisions, and the local web page for both."""

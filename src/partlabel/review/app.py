@@ -1,4 +1,4 @@
-"""The page on which people decide: FastAPI and templates, with htmx for what changes in place; no build step."""
+"""Review page, one label at a time: FastAPI and templates, with htmx for updates in place; no build step."""
 
 import threading
 from collections import OrderedDict
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 WORDS = {"present": "yes", "absent": "no", "skip": "skipped"}
 ORDER_WORDS = {
     "uncertain": "Least certain",
-    "surest": "Surest first",
-    "class": "Classes in turn",
-    "random": "At random",
+    "surest": "Highest score first",
+    "class": "Class by class",
+    "random": "Random",
 }
 
 
 class Gaze:
-    """Attention and pairs of one image at a time; the last few are kept.
+    """Cache of attention and pair probabilities, one image at a time.
 
     Args:
-        look: At a row of the table.
-        keep: How many images.
+        look: Function that computes them for a row of the table.
+        keep: Number of images in the cache.
     """
 
     def __init__(self, look: "Callable[[int], Example]", keep: int = 64) -> None:
@@ -44,7 +44,7 @@ class Gaze:
         self._lock = threading.Lock()
 
     def __call__(self, row: int) -> "Example":
-        """What the method makes of an image."""
+        """Return attention and pair probabilities of an image."""
         with self._lock:
             if row not in self._kept:
                 self._kept[row] = self.look(row)
@@ -55,7 +55,7 @@ class Gaze:
 
 
 class QuestionRequest(BaseModel):
-    """What a request wishes to be asked, in its address or its form; what it leaves out is as the review has it."""
+    """Filter of questions in a request, in its address or its form; missing fields have the review's defaults."""
 
     order: Order | None = None
     cls: str | None = Field(None, alias="class")
@@ -65,7 +65,7 @@ class QuestionRequest(BaseModel):
 
 
 class Answered(QuestionRequest):
-    """An answer, and what is wished for next."""
+    """An answer, and the filter of the next question."""
 
     ask: str = Field(min_length=1, max_length=64)
     row: int
@@ -88,17 +88,17 @@ def create(
     sees: bool = False,
     port: int = 0,
 ) -> FastAPI:
-    """The page.
+    """Create the web application of a review.
 
     Args:
-        session: The review.
-        guard: Who may talk to it.
-        title: What the review is called.
-        wish: What is asked where nobody wished for anything.
-        blind: Keep what the model says to itself, so that it sways nobody.
-        follow_links: Show images that links in the image folder lead out of it to.
-        sees: Whether the head has attention to show.
-        port: Names the cookies, for those of all ports of a machine are in one jar.
+        session: Review session.
+        guard: Access control.
+        title: Title of the review.
+        wish: Default filter of questions.
+        blind: Hide the model's predictions, so that they cannot bias the answers.
+        follow_links: Show images that symbolic links in the image folder point to outside it.
+        sees: Whether the head has attention maps.
+        port: Port, which is part of the cookie names because a browser shares cookies between all ports of a host.
     """
     photos = Photos(session.table, follow_links)
     answers = Answers(session, guard, photos, title, wish, blind, sees and not blind, port)
@@ -113,17 +113,17 @@ def create(
 
 
 class Answers(Pages):
-    """What is answered to each request; arguments as `create`.
+    """Handlers of all requests of a review; arguments as for `create`.
 
     Args:
-        session: The review.
-        guard: Who may talk to it.
-        photos: Of its table.
-        title: What it is called.
-        wish: What is asked where nobody wished for anything.
-        blind: Whether what the model says is kept back.
-        sees: Whether there is attention to show.
-        port: Names the cookies.
+        session: Review session.
+        guard: Access control.
+        photos: Images of its table.
+        title: Title of the review.
+        wish: Default filter of questions.
+        blind: Whether predictions are hidden.
+        sees: Whether there are attention maps to show.
+        port: Port, part of the cookie names.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Answers(Pages):
         self.sees = sees
 
     def page(self, request: Request, asked: InAddress) -> Response:
-        """The whole page, with a question."""
+        """Return the full page, with a question."""
         desk, who, wish = self.desk(request), self.who(request), self._wish(asked)
         if who is None:
             return self.with_desk(request, self.html("review_who.html", title=self.title, who=""), desk)
@@ -153,7 +153,7 @@ class Answers(Pages):
         return self._shown(request, desk, who, wish, self.session.next(desk, who, wish))
 
     def answer(self, request: Request, given: Annotated[Answered, Form()]) -> Response:
-        """Keep an answer, and ask the next question."""
+        """Record an answer, and return the next question."""
         desk, who, wish = self.desk(request), self.known(request), self._wish(given)
         try:
             self.session.answer(desk, who, given.ask, given.row, given.column, given.what, hidden=self.blind)
@@ -164,32 +164,32 @@ class Answers(Pages):
         return self._shown(request, desk, who, wish, self.session.next(desk, who, wish))
 
     def undo(self, request: Request, asked: InForm) -> Response:
-        """Take the last answer of this browser back, and ask that question again."""
+        """Undo the last answer of this browser, and ask that question again."""
         desk, who, wish = self.desk(request), self.known(request), self._wish(asked)
         before = self.session.last(desk)
         question = self.session.undo(desk, who)
         if not by_htmx(request):
             return self._back(request, desk, wish)
-        word = "Taken back." if before is not None else "There is nothing to take back."
+        word = "Undone." if before is not None else "There is nothing to undo."
         question = question or self.session.next(desk, who, wish)
         return self._shown(request, desk, who, wish, question, word)
 
     def ask_again(self, request: Request, asked: InAddress) -> Response:
-        """Another question, as where the wish has changed."""
+        """Return another question, for example after the filter has changed."""
         desk, who, wish = self.desk(request), self.known(request), self._wish(asked)
         if self.is_led_here(request):
             return self.welcome(request, desk, f"/?{_query(wish)}")
         return self._shown(request, desk, who, wish, self.session.next(desk, who, wish, anew=True))
 
     def progress(self, request: Request, asked: InAddress) -> Response:
-        """How far all are."""
+        """Return the progress of the whole review."""
         who = self.who(request) or ""
         progress = self.session.progress(who, self._wish(asked))
         return self.html("review_progress.html", progress=progress, who=who, alone=False)
 
     def attention(self, row: int, column: int) -> Response:
-        """An image, lit where the head looks for a class."""
-        nothing = HTTPException(404, "there is no attention to show")
+        """Return an image highlighted by the attention map of a class."""
+        nothing = HTTPException(404, "no attention map is available")
         if self.blind or self.session.gaze is None or not 0 <= column < len(self.session.table.classes):
             raise nothing
         image, maps = self.image(row, LARGE), None
@@ -202,7 +202,7 @@ class Answers(Pages):
     def _shown(
         self, request: Request, desk: str, who: str, wish: Wish, question: Question | None, word: str = ""
     ) -> Response:
-        """The question: within the page, or alone where htmx asked for it."""
+        """Render the question: as part of the full page, or alone if htmx requested it."""
         session, last = self.session, self.session.last(desk)
         parts: dict[str, Any] = {
             "title": self.title, "who": who, "wish": wish, "question": question, "word": word, "blind": self.blind,
@@ -218,7 +218,7 @@ class Answers(Pages):
         return self.with_desk(request, response, desk)
 
     def _back(self, request: Request, desk: str, wish: Wish) -> Response:
-        """Without scripts: the whole page again."""
+        """Redirect to the full page, for browsers without scripts."""
         return self.with_desk(request, RedirectResponse(f"/?{_query(wish)}", 303), desk)
 
     def _wish(self, asked: QuestionRequest) -> Wish:
@@ -234,11 +234,11 @@ class Answers(Pages):
 
 
 def _query(wish: Wish) -> str:
-    """A wish as the end of an address, so that reloading keeps it."""
-    found = {
+    """Encode a filter as a query string, so that reloading the page keeps it."""
+    fields = {
         "order": wish.order,
         "class": wish.cls,
         "low": f"{100 * wish.low:g}",
         "high": f"{100 * wish.high:g}",
     }
-    return urlencode(found | ({"skipped": "true"} if wish.skipped else {}))
+    return urlencode(fields | ({"skipped": "true"} if wish.skipped else {}))

@@ -1,4 +1,4 @@
-"""Puts a review together and serves it until it is interrupted."""
+"""Set-up of a review: from a run and a table to the web application, its access token and its address."""
 
 import secrets
 import socket
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PORT = 8765
 SHORTEST_TOKEN = 16
-"""Letters of a token that somebody makes up."""
+"""Minimum length of a user's token in characters."""
 
 
 def build_app(
@@ -41,26 +41,26 @@ def build_app(
     workers: int = 0,
     trust: bool = False,
 ) -> "tuple[FastAPI, Session]":
-    """The page of a run, and the review behind it.
+    """Create the review page of a run, and the session behind it.
 
     Args:
-        run: The run.
-        table: Its blanks are asked about.
-        port: That the page is at.
-        host: The address that it is bound to.
-        token: Who comes needs it; None where everybody may.
-        known_as: Another name that it goes by, as of a proxy before it.
-        order: What is asked first where nobody wished for anything else.
-        part: Ask about this part of the split alone.
-        blind: Keep what the model says to itself.
-        follow_links: Show images that links in the image folder lead out of it to.
-        lease: Seconds that a question is one person's alone.
-        batch_size: Images at a time, when they are first looked at.
-        workers: Processes that read images.
-        trust: As `Tagger.load`.
+        run: Run folder.
+        table: Label table whose unknown labels are reviewed.
+        port: Port of the page.
+        host: Address to bind to.
+        token: Token that visitors need; None for open access.
+        known_as: Additional host names of the page, such as that of a reverse proxy, separated by commas.
+        order: Default order of questions.
+        part: Part of the split to review; all images if None.
+        blind: Hide the model's predictions.
+        follow_links: Show images that symbolic links in the image folder point to outside it.
+        lease: Time in seconds for which a question is reserved for one person.
+        batch_size: Images per batch during inference.
+        workers: DataLoader worker processes; 0 loads in the main process.
+        trust: As for `Tagger.load`.
 
     Raises:
-        ValueError: The classes differ, there is no such part, or the file of decisions is something else.
+        ValueError: The classes differ, the table has no such part, or the log of decisions is not valid.
     """
     import numpy as np
 
@@ -73,13 +73,18 @@ def build_app(
 
     tagger = Tagger.load(run.folder, trust)
     table = aligned(table, tagger.classes)
-    seen = predictions_cache.load_predictions(tagger, run, table, batch_size, workers)
+    predictions = predictions_cache.load_predictions(tagger, run, table, batch_size, workers)
     gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])
-    readable = np.flatnonzero(np.isfinite(seen.logits).all(axis=1))
+    readable = np.flatnonzero(np.isfinite(predictions.logits).all(axis=1))
     first = gaze(int(readable[0])) if len(readable) else Example(Path())
-    of_use = first.attention is not None or first.cooccurrence is not None
+    explains = first.attention is not None or first.cooccurrence is not None
     session = Session(
-        table, seen, DecisionLog(run.decisions, lease), tagger.completion, part, gaze if of_use else None
+        table,
+        predictions,
+        DecisionLog(run.decisions, lease),
+        tagger.completion,
+        part,
+        gaze if explains else None,
     )
     page = app.create(
         session,
@@ -108,24 +113,24 @@ def build_sheets(
     part: str | None = None,
     follow_links: bool = False,
 ) -> "tuple[FastAPI, Sheets]":
-    """The page that collects a calibration set, and the set behind it. The model is not asked anything.
+    """Create the page that collects a calibration set, and the set behind it. No inference is run.
 
     Args:
-        run: The run.
-        table: Images are drawn from it.
-        typed: The run folder as it was typed.
-        wanted: Number of photos.
-        seed: Of the draw.
-        port: That the page is at.
-        host: The address that it is bound to.
-        token: Who comes needs it; None where everybody may.
-        known_as: Another name that it goes by, as of a proxy before it.
-        part: Draw from this part of the split alone.
-        follow_links: Show images that links in the image folder lead out of it to.
+        run: Run folder.
+        table: Label table from which images are drawn.
+        typed: Run folder as typed by the user.
+        wanted: Number of images.
+        seed: Random seed of the draw.
+        port: Port of the page.
+        host: Address to bind to.
+        token: Token that visitors need; None for open access.
+        known_as: Additional host names of the page, such as that of a reverse proxy, separated by commas.
+        part: Part of the split to draw from; all but `test` if None.
+        follow_links: Show images that symbolic links in the image folder point to outside it.
 
     Raises:
-        ValueError: The classes differ, there is no such part, no image to draw, or the file of decisions is something
-            else.
+        ValueError: The classes differ, the table has no such part, there is no image to draw, or the log of decisions
+            is not valid.
     """
     from partlabel.data.tables.splits import aligned
     from partlabel.review import sheet_pages
@@ -141,20 +146,20 @@ def build_sheets(
 
 
 def token_for(host: str, given: str | None, known_as: str | None = None) -> str | None:
-    """The token that a page at an address needs: the one given; none on this machine alone; else a new one.
+    """Return the token of a page: the given one; None if only this machine can reach it; else a new one.
 
     Raises:
-        ValueError: The one given is short enough to be guessed.
+        ValueError: The given token is short enough to be guessed.
     """
     if given is not None and len(given) < SHORTEST_TOKEN:
         raise ValueError(
-            f"--token has {len(given)} characters, and could be guessed: give {SHORTEST_TOKEN} or more, or leave it "
-            "out for a new one"
+            f"--token has {len(given)} characters and could be guessed: give {SHORTEST_TOKEN} or more, or omit --token "
+            "to generate one"
         )
     return given or (None if is_loopback(host) and not known_as else secrets.token_urlsafe(24))
 
 
 def address(host: str, port: int, token: str | None) -> str:
-    """What to open in a browser."""
+    """Return the address to open in a browser."""
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")

@@ -1,15 +1,14 @@
-"""What people decided: a log of events that only grows, in one SQLite file, and who is being asked what.
+"""Log of decisions: an append-only list of events in one SQLite file, and the leases of questions.
 
-Every answer is an event with who, when, image, class and what; taking one back is an event too. What stands is what
-the events add up to (`events.Tally`), so nothing that anybody ever said is lost.
-SQLite's write-ahead log lets many read while one writes; an answer is on the disk before the page hears of it, so that
-a killed server, or a machine without power, forgets nothing.
+Every answer is an event with person, time, image, class and answer; undoing one is an event too. The current labels
+follow from all events (`events.Tally`), so no answer is ever lost. SQLite's write-ahead log allows many readers beside
+one writer; an answer is on disk before the page confirms it, so that a killed server or a power failure loses nothing.
 
-A photo of a calibration set is answered as a whole: a *sheet*, which says that the photo was drawn at random and that
-every class was answered, with one event for each class. Sheets only grow, too, and are taken back as a whole.
+An image of a calibration set is answered as a whole: a *sheet* records that the image was drawn at random and that
+every class was answered, with one event per class. Sheets are append-only, too, and are undone as a whole.
 
-A question is *leased*: while one desk (a browser) has it, no other gets it, until the lease runs out. Leases keep work
-from being done twice; an answer that comes after its lease is an answer all the same.
+A question is *leased* to one desk (a browser session): no other desk gets it until the lease expires. Leases avoid
+duplicate work; an answer that arrives after its lease has expired is still recorded.
 """
 
 import secrets
@@ -18,7 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,11 +26,14 @@ from typing import Any
 
 from partlabel.review.events import Answer, Cell, Event, Outcome, Sheet, Tally
 
-EMPTY: Mapping[str, Answer] = MappingProxyType({})
+NO_ANSWERS: Mapping[str, Answer] = MappingProxyType({})
 LEASE = 120.0
-"""Seconds that a question is one desk's alone."""
+"""Duration of a lease in seconds."""
 PATIENCE = 30.0
-"""Seconds that a write waits for others."""
+"""Time in seconds that a write waits for other writers."""
+
+COPIES = 10
+"""Attempts to copy a file that is written to meanwhile."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -60,13 +62,13 @@ CREATE TABLE IF NOT EXISTS sheets (
 );
 CREATE INDEX IF NOT EXISTS of_desk ON events (desk, id);
 CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON events
-    BEGIN SELECT RAISE(ABORT, 'events are never changed: take one back by an undo'); END;
+    BEGIN SELECT RAISE(ABORT, 'events are never changed: record an undo instead'); END;
 CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON events
-    BEGIN SELECT RAISE(ABORT, 'events are never deleted: take one back by an undo'); END;
+    BEGIN SELECT RAISE(ABORT, 'events are never deleted: record an undo instead'); END;
 CREATE TRIGGER IF NOT EXISTS sheets_never_changed BEFORE UPDATE ON sheets
-    BEGIN SELECT RAISE(ABORT, 'sheets are never changed: take one back by an undo'); END;
+    BEGIN SELECT RAISE(ABORT, 'sheets are never changed: record an undo instead'); END;
 CREATE TRIGGER IF NOT EXISTS sheets_never_deleted BEFORE DELETE ON sheets
-    BEGIN SELECT RAISE(ABORT, 'sheets are never deleted: take one back by an undo'); END;
+    BEGIN SELECT RAISE(ABORT, 'sheets are never deleted: record an undo instead'); END;
 CREATE TABLE IF NOT EXISTS leases (
     image TEXT NOT NULL,
     class TEXT NOT NULL,
@@ -79,19 +81,20 @@ CREATE TABLE IF NOT EXISTS leases (
 
 COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet"
 SHEET_COLUMNS = "id, at, who, desk, image, outcome, undoes"
-_MEND = "move it away to begin anew"
+_FIX = "move it away to start a new one"
 
 
 class DecisionLog:
-    """The file of events and leases. Any number of threads and processes may have it open.
+    """The file of events and leases, which any number of threads and processes may have open.
 
     Args:
-        path: The file; it need not exist yet.
-        lease: Seconds that a question is one desk's alone.
-        clock: Tells the time, in seconds since 1970.
+        path: SQLite file; created if it does not exist.
+        lease: Duration of a lease in seconds.
+        clock: Function that returns the time in seconds since 1970.
+        name: Path that messages name; `path` by default.
 
     Raises:
-        ValueError: The file is something else, or cannot be opened.
+        ValueError: The file is not a log of decisions, or cannot be opened.
     """
 
     def __init__(
@@ -109,12 +112,12 @@ class DecisionLog:
             self._base = _opened(path)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._base.close()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it or nothing, and nobody else writes meanwhile."""
+        """Run a transaction: all of it is written or nothing, and no other connection writes meanwhile."""
         with self._lock, _told(self.path):
             self._base.execute("BEGIN IMMEDIATE")
             try:
@@ -126,13 +129,13 @@ class DecisionLog:
             self._base.execute("COMMIT")
 
     def since(self, last: int = 0) -> list[Event]:
-        """The events after one, in their order."""
+        """Return the events after an id, in order."""
         with self._lock, _told(self.path):
-            found = self._base.execute(f"SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id", (last,))
-            return [_event(self.path, row) for row in found]
+            rows = self._base.execute(f"SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id", (last,))
+            return [_event(self.path, row) for row in rows]
 
     def tally(self) -> Tally:
-        """What all events add up to."""
+        """Compute the state that follows from all events."""
         tally = Tally()
         for event in self.since():
             tally.add(event)
@@ -144,13 +147,13 @@ class DecisionLog:
         choose: Callable[[frozenset[Cell], Cell | None], Cell | None],
         seconds: float | None = None,
     ) -> Cell | None:
-        """Lease a question to a desk, which lets go of the one it had.
+        """Lease a question to a desk, and release the one it had.
 
         Args:
-            desk: Whose it will be.
-            choose: From what is leased to others, and what this desk has, to what it gets. No other desk gets or
-                answers anything meanwhile.
-            seconds: How long; as the review has it if None.
+            desk: Browser session that gets the lease.
+            choose: Function from the labels leased to others and the label leased to this desk to the label to lease.
+                No other desk gets a lease or answers while it runs.
+            seconds: Duration of the lease in seconds; that of the log if None.
         """
         with self._writing() as base:
             now = self.clock()
@@ -168,18 +171,18 @@ class DecisionLog:
     def answer(
         self, ask: str, desk: str, who: str, cell: Cell, what: Answer, probability: float | None = None
     ) -> bool:
-        """Write an answer down.
+        """Record an answer.
 
         Args:
-            ask: Of the question as it was put: sent twice, it counts once.
-            desk: The browser.
-            who: The person.
-            cell: What was asked about.
-            what: The answer.
-            probability: What the page said of it; None where it hid that.
+            ask: Id of the question; an answer that is sent twice counts once.
+            desk: Browser session.
+            who: Name of the person.
+            cell: Label that the question was about.
+            what: Answer.
+            probability: Probability that the page showed; None where predictions were hidden.
 
         Returns:
-            Whether it is new.
+            Whether the answer is new.
         """
         with self._writing() as base:
             row = (self._now(), who, desk, *cell, what, ask, probability)
@@ -192,13 +195,13 @@ class DecisionLog:
             return written.rowcount == 1
 
     def sheets(self) -> list[Sheet]:
-        """The sheets that stand, in their order: those not taken back."""
+        """Return the sheets that are not undone, in order."""
         with self._lock, _told(self.path):
-            found = self._base.execute(
+            rows = self._base.execute(
                 f"SELECT {SHEET_COLUMNS} FROM sheets WHERE outcome != 'undo' "
                 "AND id NOT IN (SELECT undoes FROM sheets WHERE undoes IS NOT NULL) ORDER BY id"
             )
-            return [Sheet(*row) for row in found]
+            return [Sheet(*row) for row in rows]
 
     def add_sheet(
         self,
@@ -207,20 +210,20 @@ class DecisionLog:
         who: str,
         image: str,
         outcome: Outcome,
-        answers: Mapping[str, Answer] = EMPTY,
+        answers: Mapping[str, Answer] = NO_ANSWERS,
     ) -> bool:
-        """Write a whole photo down: all its answers or none.
+        """Record an image as a whole: all its answers or none.
 
         Args:
-            ask: Of the photo as it was shown: sent twice, it counts once.
-            desk: The browser.
-            who: The person.
-            image: The photo.
+            ask: Id of the image as it was shown; a sheet that is sent twice counts once.
+            desk: Browser session.
+            who: Name of the person.
+            image: Image name in the table.
             outcome: `complete` with answers, `known` or `skip` without.
-            answers: One for each class.
+            answers: One answer per class.
 
         Returns:
-            Whether it is new.
+            Whether the sheet is new.
         """
         with self._writing() as base:
             written = base.execute(
@@ -242,12 +245,12 @@ class DecisionLog:
             return True
 
     def last_sheet(self, desk: str) -> Sheet | None:
-        """The last sheet of a desk that it has not taken back."""
+        """Return the last sheet of a desk that is not undone."""
         mine = [sheet for sheet in self.sheets() if sheet.desk == desk and sheet.outcome != "known"]
         return mine[-1] if mine else None
 
     def undo_sheet(self, desk: str, who: str) -> Sheet | None:
-        """Take a desk's last sheet back, with all its answers.
+        """Undo a desk's last sheet, with all its answers.
 
         Returns:
             The sheet; None if there is none.
@@ -272,7 +275,7 @@ class DecisionLog:
         )
 
     def last(self, desk: str) -> Event | None:
-        """What a desk can take back: its last answer that it has not taken back."""
+        """Return the last answer of a desk that is not undone: the one that `undo` would undo."""
         with self._lock, _told(self.path):
             row = self._base.execute(
                 f"SELECT {COLUMNS} FROM events WHERE desk = ? AND what != 'undo' "
@@ -282,7 +285,7 @@ class DecisionLog:
             return None if row is None else Event(*row)
 
     def undo(self, desk: str, who: str) -> Event | None:
-        """Take a desk's last answer back; where it is part of a sheet, the sheet.
+        """Undo a desk's last answer; if it belongs to a sheet, the whole sheet.
 
         Returns:
             The answer; None if there is none.
@@ -304,22 +307,24 @@ class DecisionLog:
 
 
 @contextmanager
-def copied(path: Path) -> "Iterator[DecisionLog]":
-    """Open a copy of a file of decisions; the file is not changed, and its folder need not be writable.
+def opened_read_only(path: Path) -> "Iterator[DecisionLog]":
+    """Open a log of decisions for reading; the file is not changed, and its folder need not be writable.
+
+    A copy is read, because SQLite writes beside a file even to read it: its last events may be in the write-ahead log.
+    A copy made while a server wrote is made again, so that both files are of the same moment.
 
     Args:
-        path: The file.
+        path: SQLite file.
 
     Raises:
-        ValueError: The file is something else, or damaged.
+        OSError: The file is written to all the time.
+        ValueError: The file is not a log of decisions, or is damaged.
     """
     _refuse_link(path)
     with TemporaryDirectory(prefix="partlabel-") as folder:
-        # SQLite writes beside a file even to read it, as its last events may be in the log beside it.
-        copy = Path(folder) / path.name
-        for suffix in ("", "-wal"):
-            if (beside := path.with_name(path.name + suffix)).exists():
-                shutil.copyfile(beside, copy.with_name(copy.name + suffix))
+        copy = _copied(path, Path(folder))
+        with _told(path):
+            _require_events(copy)
         decisions = DecisionLog(copy, name=path)
         try:
             yield decisions
@@ -327,57 +332,92 @@ def copied(path: Path) -> "Iterator[DecisionLog]":
             decisions.close()
 
 
-def _event(path: Path, row: tuple[Any, ...]) -> Event:
-    """A row of the file, which may come from anybody.
+def _copied(path: Path, folder: Path) -> Path:
+    """Copy the file and its write-ahead log, again if either changed meanwhile.
 
     Raises:
-        ValueError: It is no event.
+        OSError: They changed during every attempt.
+    """
+    for _ in range(COPIES):
+        before = _stamps(path)
+        for file in before:
+            shutil.copyfile(file, folder / file.name)
+        if _stamps(path) == before:
+            return folder / path.name
+        for file in before:
+            (folder / file.name).unlink()
+    raise OSError(f"{path} is written to all the time and cannot be copied: stop its server, or try again")
+
+
+def _require_events(path: Path) -> None:
+    """Raise an error of SQLite if a file has no events; `Decisions` would create the table."""
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("SELECT id FROM events LIMIT 1")
+
+
+def _stamps(path: Path) -> dict[Path, tuple[int, int]]:
+    """Return size and time of change of the file and of its write-ahead log."""
+    files = (path, path.with_name(path.name + "-wal"))
+    return {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()}
+
+
+def tally_of(path: Path) -> Tally:
+    """Compute the state that follows from all events in a file; arguments and errors as for `read_only`."""
+    with opened_read_only(path) as decisions:
+        return decisions.tally()
+
+
+def _event(path: Path, row: tuple[Any, ...]) -> Event:
+    """Convert a row of the file, which may come from an untrusted source, to an event.
+
+    Raises:
+        ValueError: The row is not a valid event.
     """
     event = Event(*row)
     texts = (event.at, event.who, event.desk, event.image, event.cls)
     whats = ("present", "absent", "skip", "undo")
     if not all(isinstance(text, str) for text in texts) or event.what not in whats:
-        raise ValueError(f"{path}: event {event.id!r} is no decision; the file is damaged: {_MEND}")
+        raise ValueError(f"{path}: event {event.id!r} is not a valid decision; the file is damaged: {_FIX}")
     return event
 
 
 def _refuse_link(path: Path) -> None:
-    """See that decisions are in a file of the run's own: a link would have another file written to.
+    """Check that the path is not a link, which would redirect writes to another file.
 
     Raises:
-        ValueError: They are not.
+        ValueError: The path is a link or a special file.
     """
     if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
         raise ValueError(
-            f"{path} is a link or a pipe: decisions are kept in a file of the run's own; {_MEND}"
+            f"{path} is a link or a special file, but decisions must be in a regular file of the run: {_FIX}"
         )
 
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Inside, errors of SQLite name the file.
+    """Convert errors of SQLite to errors that name the file.
 
     Raises:
         OSError: The disk is full, or the file cannot be written.
-        ValueError: It is damaged, or something else.
+        ValueError: The file is damaged, or is not a log of decisions.
     """
     try:
         yield
     except sqlite3.OperationalError as error:
-        said = str(error)
-        if "full" in said or "disk I/O" in said:
-            raise OSError(f"cannot write {path}: {said}") from error
-        if "no such" in said or "has no column" in said:
-            raise ValueError(f"{path} holds no decisions: {said}; {_MEND}") from error
+        reason = str(error)
+        if "full" in reason or "disk I/O" in reason:
+            raise OSError(f"cannot write {path}: {reason}") from error
+        if "no such" in reason or "has no column" in reason:
+            raise ValueError(f"{path} is not a log of decisions: {reason}; {_FIX}") from error
         raise ValueError(
-            f"{path} cannot be opened as decisions: {said}; see that it and its folder may be written, or {_MEND}"
+            f"{path} cannot be opened as a log of decisions: {reason}; make it and its folder writable, or {_FIX}"
         ) from error
     except sqlite3.Error as error:
-        raise ValueError(f"{path} holds no decisions: {error}; {_MEND}") from error
+        raise ValueError(f"{path} is not a log of decisions: {error}; {_FIX}") from error
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """The file, with what decisions need in it."""
+    """Open the file, and create the tables that it lacks."""
     base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         base.execute("PRAGMA trusted_schema = OFF")
@@ -394,7 +434,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _add_sheets(base: sqlite3.Connection) -> None:
-    """Give events their sheet, in a file that is new or from before there were sheets."""
+    """Add the sheet column to a file that is new or older than sheets."""
     try:
         base.execute("ALTER TABLE events ADD COLUMN sheet INTEGER REFERENCES sheets (id)")
     except sqlite3.OperationalError as error:
@@ -403,5 +443,5 @@ def _add_sheets(base: sqlite3.Connection) -> None:
 
 
 def new_name() -> str:
-    """A name that nobody can guess and nothing else has: of a desk, of a question as it was put."""
+    """Generate an unguessable unique id for a desk or a question."""
     return secrets.token_urlsafe(12)

@@ -1,4 +1,4 @@
-"""What people said: single answers, whole photos, and what they add up to."""
+"""Events of a review: single answers, whole images, and the labels that follow from them."""
 
 from typing import Literal, NamedTuple
 
@@ -10,26 +10,26 @@ CODES = {"present": PRESENT, "absent": ABSENT}
 
 
 class Cell(NamedTuple):
-    """A label, by the names of its image and class."""
+    """A label, identified by the names of its image and class."""
 
     image: str
     cls: str
 
 
 class Event(NamedTuple):
-    """Something that somebody decided.
+    """One entry of the log of decisions.
 
     Attributes:
-        id: In the order of time.
-        at: When, in UTC, as ISO 8601.
-        who: Their name.
-        desk: Their browser.
-        image: As the table names it.
-        cls: The class.
+        id: Number in order of time.
+        at: Time in UTC, ISO 8601.
+        who: Name of the person.
+        desk: Browser session of the person.
+        image: Image name in the table.
+        cls: Class.
         what: `present`, `absent`, `skip` or `undo`.
-        undoes: The id of the event that is taken back.
-        probability: What the page said of it; None where it hid that.
-        sheet: The id of the sheet that it is part of; None for an answer of its own.
+        undoes: Id of the event that is undone.
+        probability: Probability that the page showed; None where predictions were hidden.
+        sheet: Id of the sheet that the event belongs to; None for a single answer.
     """
 
     id: int
@@ -45,22 +45,22 @@ class Event(NamedTuple):
 
     @property
     def cell(self) -> Cell:
-        """What it is about."""
+        """The label that the event is about."""
         return Cell(self.image, self.cls)
 
 
 class Sheet(NamedTuple):
-    """All classes of one photo that was drawn at random, or why they were not answered.
+    """All classes of one image that was drawn at random, or the reason why they were not answered.
 
     Attributes:
-        id: In the order of time.
-        at: When, in UTC, as ISO 8601.
-        who: Their name.
-        desk: Their browser.
-        image: As the table names it.
-        outcome: `complete`: every class was answered; `known`: the table knew every label; `skip`: the person could not
-            answer; `undo`.
-        undoes: The id of the sheet that is taken back.
+        id: Number in order of time.
+        at: Time in UTC, ISO 8601.
+        who: Name of the person.
+        desk: Browser session of the person.
+        image: Image name in the table.
+        outcome: `complete`: every class was answered; `known`: all labels were known in the table; `skip`: the person
+            could not answer; `undo`.
+        undoes: Id of the sheet that is undone.
     """
 
     id: int
@@ -73,7 +73,10 @@ class Sheet(NamedTuple):
 
 
 class Tally:
-    """What events add up to: of each person the last answer not taken back, of each label the last of those."""
+    """The current answers that follow from a log of events.
+
+    Each person's last answer that is not undone counts, and of a label the most recent one.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[Cell, list[Event]] = {}
@@ -81,7 +84,7 @@ class Tally:
         self._counts: dict[str, int] = {}
 
     def add(self, event: Event) -> None:
-        """Count one more event; they come in their order."""
+        """Apply one more event; events must be added in order of time."""
         before = self.standing(event.cell)
         answers = self.answers.setdefault(event.cell, [])
         if event.what == "undo":
@@ -102,32 +105,32 @@ class Tally:
                 skipped.add(event.cell)
 
     def standing(self, cell: Cell) -> dict[str, Event]:
-        """The last answer of each person, who answered last coming last."""
-        found: dict[str, Event] = {}
+        """Return the last answer of each person, the most recent one last."""
+        latest: dict[str, Event] = {}
         for answer in self.answers.get(cell, ()):
-            found.pop(answer.who, None)
-            found[answer.who] = answer
-        return found
+            latest.pop(answer.who, None)
+            latest[answer.who] = answer
+        return latest
 
     def last(self, cell: Cell) -> Event | None:
-        """Who answered last; None where nobody did, or all skipped."""
-        said = [answer for answer in self.standing(cell).values() if answer.what != "skip"]
-        return said[-1] if said else None
+        """Return the most recent answer; None if there is none, or everyone skipped."""
+        answers = [answer for answer in self.standing(cell).values() if answer.what != "skip"]
+        return answers[-1] if answers else None
 
     def label(self, cell: Cell) -> int:
-        """PRESENT or ABSENT by who answered last; UNKNOWN where nobody did, or all skipped."""
+        """Return PRESENT or ABSENT by the most recent answer; UNKNOWN if there is none, or everyone skipped."""
         last = self.last(cell)
         return UNKNOWN if last is None else CODES[last.what]
 
     def disagrees(self, cell: Cell) -> bool:
-        """Whether people say different things of it."""
+        """Whether people gave different answers for this label."""
         return len({answer.what for answer in self.standing(cell).values()} - {"skip"}) > 1
 
     def skipped(self, who: str) -> frozenset[Cell]:
-        """What a person could not tell, as it stands."""
+        """Return the labels that a person skipped and has not answered since."""
         return frozenset(self._skipped.get(who, ()))
 
     def counts(self) -> dict[str, int]:
-        """How many answers of each person stand, skips aside, the most first."""
+        """Count the valid answers of each person, without skips, largest count first."""
         standing = ((who, count) for who, count in self._counts.items() if count)
         return dict(sorted(standing, key=lambda item: (-item[1], item[0])))

@@ -1,8 +1,7 @@
-"""Decisions put back into a label table, and what people disagree about.
+"""Merge decisions into a label table, and list what people disagree about.
 
-A decision fills a blank, and `review:<who>` is where the label comes from; a label that the table knows stays. Where
-people say different things, who said it last stands, or the blank stays blank, as is asked for; either way the
-disagreement is listed.
+A decision sets an unknown label, with the origin `review:<who>`; labels that the table knows stay. Where people
+disagree, the later answer counts or the label stays unknown, as chosen; in both cases the disagreement is listed.
 """
 
 from collections.abc import Mapping, Set
@@ -27,12 +26,12 @@ class Said(NamedTuple):
     """One side of a disagreement.
 
     Attributes:
-        image: As the table names it.
-        cls: The class.
-        who: Who said it; `the table` for a label that was known there.
+        image: Image name in the table.
+        cls: Class.
+        who: Name of the person; `the table` for a label that was known there.
         what: `present` or `absent`.
-        at: When; empty for the table.
-        stands: What the label is in the end.
+        at: Time in UTC; empty for the table.
+        stands: Label in the merged table.
     """
 
     image: str
@@ -47,13 +46,13 @@ class Merged(NamedTuple):
     """A table with its decisions.
 
     Attributes:
-        table: The table.
-        present: Blanks that became present.
-        absent: Blanks that became absent.
+        table: Merged label table.
+        present: Number of unknown labels that became present.
+        absent: Number of unknown labels that became absent.
         disputes: All sides of all disagreements.
-        elsewhere: Decisions about images or classes that the table does not have.
-        other_parts: Decisions about parts of the table that were not asked for.
-        calibration: Images of the calibration set, those that the table marked already included.
+        elsewhere: Number of decisions about images or classes that are not in the table.
+        other_parts: Number of decisions about parts of the split that were not selected.
+        calibration: Number of images in the calibration set, including those that the table already marked.
     """
 
     table: LabelTable
@@ -66,8 +65,8 @@ class Merged(NamedTuple):
 
     @property
     def disputed(self) -> int:
-        """Labels that people disagree about."""
-        return len({(said.image, said.cls) for said in self.disputes})
+        """Number of labels that people disagree about."""
+        return len({(side.image, side.cls) for side in self.disputes})
 
 
 def merge(
@@ -77,19 +76,19 @@ def merge(
     part: str | None = None,
     complete: Set[str] = frozenset(),
 ) -> Merged:
-    """Fill the blanks of a table with what was decided, and mark its calibration set.
+    """Set the unknown labels of a table by decisions, and mark its calibration set.
 
     Args:
-        table: What is known besides.
-        tally: What people said.
-        disputed: What becomes of a blank that people disagree about: who said it last stands, or it stays blank.
-        part: Take decisions about this part of the split alone.
+        table: Label table.
+        tally: Decisions.
+        disputed: Rule for labels that people disagree about: `later` uses the later answer, `blank` keeps them unknown.
+        part: Part of the split whose decisions are used; None uses all.
         complete: Images that were drawn at random and answered completely.
 
     Raises:
-        ValueError: There is no such part.
+        ValueError: The table has no such part.
     """
-    asked = set(table.images if part is None else table.part(part).images)
+    selected = set(table.images if part is None else table.part(part).images)
     row = {image: number for number, image in enumerate(table.images)}
     column = {name: number for number, name in enumerate(table.classes)}
     labels = table.labels.copy()
@@ -100,7 +99,7 @@ def merge(
         if cell.image not in row or cell.cls not in column:
             elsewhere += 1
             continue
-        if cell.image not in asked:
+        if cell.image not in selected:
             other_parts += 1
             continue
         place = row[cell.image], column[cell.cls]
@@ -109,15 +108,15 @@ def merge(
             labels[place] = CODES[last.what]
             deciders[place] = last.who
         before, stands = WORDS[int(table.labels[place])], WORDS[int(labels[place])]
-        sides = [said for said in tally.standing(cell).values() if said.what != "skip"]
-        if tally.disagrees(cell) or (before != "unknown" and any(said.what != before for said in sides)):
+        sides = [event for event in tally.standing(cell).values() if event.what != "skip"]
+        if tally.disagrees(cell) or (before != "unknown" and any(event.what != before for event in sides)):
             if before != "unknown":
                 disputes.append(Said(*cell, THE_TABLE, before, "", stands))
-            disputes += [Said(*cell, said.who, said.what, said.at, stands) for said in sides]
+            disputes += [Said(*cell, event.who, event.what, event.at, stands) for event in sides]
     filled = table.with_labels(made_read_only(labels)).with_origins(_origins(table, deciders))
     marked = table.calibration or (False,) * len(table)
     marks = [
-        mark or (image in complete and image in asked)
+        mark or (image in complete and image in selected)
         for mark, image in zip(marked, table.images, strict=True)
     ]
     if any(marks) or table.calibration is not None:
@@ -128,7 +127,7 @@ def merge(
 
 
 def _origins(table: LabelTable, deciders: Mapping[tuple[int, int], str]) -> Origins | None:
-    """The table's, and of each decision who made it; none where there is no decision."""
+    """Combine the table's origins with the person behind each decision; unchanged if there is no decision."""
     if not deciders:
         return table.origins
     old = table.origins
@@ -143,7 +142,7 @@ def _origins(table: LabelTable, deciders: Mapping[tuple[int, int], str]) -> Orig
 
 
 def save_disputes(disputes: list[Said], path: Path) -> Path:
-    """Write disagreements as CSV, a line a side."""
+    """Write disagreements as CSV, one line per side."""
     columns = ["image", "class", *Said._fields[2:]]
     with atomic_write(path) as aside:
         pl.DataFrame(disputes, schema=dict.fromkeys(columns, pl.String), orient="row").write_csv(aside)

@@ -1,6 +1,6 @@
-"""What all pages of a review share: who talks to it (`guard.py`), who answers, and the photos of the table.
+"""Common parts of all review pages: access control (`guard.py`), the name of the person, and the images of the table.
 
-Photos are asked for by their row in the table, never by a path, and go out as JPEGs made anew.
+Images are requested by their row in the table, never by a path, and are sent as newly encoded JPEGs.
 """
 
 import getpass
@@ -29,11 +29,11 @@ YEAR = 365 * 24 * 3600
 
 
 class Photos:
-    """The images of a table, by row, and none besides.
+    """The images of a table by row; no other file can be reached.
 
     Args:
-        table: Whose images.
-        follow_links: Show images that links in the image folder lead out of it to.
+        table: Label table.
+        follow_links: Show images that symbolic links in the image folder point to outside it.
     """
 
     def __init__(self, table: LabelTable, follow_links: bool = False) -> None:
@@ -41,7 +41,7 @@ class Photos:
         self.root = Path(self.table.root or ".").resolve()
 
     def path(self, row: int) -> Path:
-        """Where an image is.
+        """Return the path of an image.
 
         Raises:
             LookupError: There is no such row, or its file is not inside the image folder.
@@ -50,18 +50,18 @@ class Photos:
             raise LookupError(f"there is no row {row}")
         path = self.table.path(row)
         if not self.follow_links and not path.resolve().is_relative_to(self.root):
-            raise LookupError(f"{self.table.images[row]} leads out of the image folder")
+            raise LookupError(f"{self.table.images[row]} is outside the image folder")
         return path
 
 
 class Pages:
-    """What is answered to requests that every kind of review gets.
+    """Handlers of the requests that are common to all kinds of review.
 
     Args:
-        guard: Who may talk to it.
-        photos: Of its table.
-        title: What it is called.
-        port: Names the cookies, for those of all ports of a machine are in one jar.
+        guard: Access control.
+        photos: Images of its table.
+        title: Title of the review.
+        port: Port, which is part of the cookie names because a browser shares cookies between all ports of a host.
     """
 
     def __init__(self, guard: Guard, photos: Photos, title: str, port: int) -> None:
@@ -73,7 +73,7 @@ class Pages:
         self.pages = templates()
 
     def app(self) -> FastAPI:
-        """An application that knows these requests."""
+        """Create an application with these handlers."""
         app = FastAPI(title="partlabel review", docs_url=None, redoc_url=None, openapi_url=None)
         app.middleware("http")(self.checked)
         app.get("/who")(self.ask_who)
@@ -84,7 +84,7 @@ class Pages:
         return app
 
     async def checked(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Whatever is asked goes through the guard first."""
+        """Pass every request through the guard first."""
         offered = request.query_params.get("token")
         refused = self.guard.refusal(request.method, request.headers, request.cookies, offered)
         if refused is not None and self.guard.is_guess(request.cookies, offered):
@@ -93,7 +93,7 @@ class Pages:
         if refused is not None:
             response = self.html("review_note.html", refused.status, note=refused.why)
         elif offered is not None and self.guard.token is not None and self.guard.admits(offered):
-            # A page, not a redirect: a browser that comes by a link from elsewhere sends a strict cookie from here on.
+            # A page, not a redirect: after a link from another site, a browser sends a strict cookie only from here on.
             response = self.html("review_note.html", note=None, to="/")
             response.set_cookie(self.guard.cookie, offered, YEAR, httponly=True, samesite="strict")
         else:
@@ -104,95 +104,95 @@ class Pages:
         return response
 
     def ask_who(self, request: Request) -> Response:
-        """Where people say who they are."""
+        """Return the page that asks for a name."""
         return self.html("review_who.html", title=self.title, who=self.who(request) or "")
 
     def set_who(
         self, request: Request, name: Annotated[str, Form(max_length=4 * LONGEST_NAME)] = ""
     ) -> Response:
-        """They said it."""
-        if not (found := clean_name(name)):
+        """Store the name that was entered."""
+        if not (cleaned := clean_name(name)):
             return self.html("review_who.html", 400, title=self.title, who="")
         response = RedirectResponse("/", 303)
-        response.set_cookie(f"{self.cookie}-who", quote(found), YEAR, httponly=True, samesite="lax")
+        response.set_cookie(f"{self.cookie}-who", quote(cleaned), YEAR, httponly=True, samesite="lax")
         return self.with_desk(request, response, self.desk(request))
 
     def photo(self, row: int, small: bool = False) -> Response:
-        """An image of the table."""
+        """Return an image of the table."""
         image = self.image(row, SMALL if small else LARGE)
         if image is None:
             raise HTTPException(404, f"{self.photos.table.images[row]} cannot be read")
         return jpeg_response(thumbnails.jpeg(image, 75 if small else 88))
 
     def colours(self) -> Response:
-        """Those of all pages of this package."""
+        """Return the style sheet that all pages of this package share."""
         return Response(render(self.pages, "report.css"), media_type="text/css")
 
     def image(self, row: int, side: int) -> "Image | None":
-        """An image of the table, its longer side at most `side` pixels; None if it cannot be read."""
+        """Read an image of the table, its longer side at most `side` pixels; None if it cannot be read."""
         try:
             return thumbnails.read_small(self.photos.path(row), side)
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
 
     def is_led_here(self, request: Request) -> bool:
-        """Whether another site opened this, in a browser that has no desk yet: nothing is leased for that."""
+        """Whether another site opened this page in a browser without a session: no question is leased then."""
         return from_elsewhere(request.headers) and f"{self.cookie}-desk" not in request.cookies
 
     def welcome(self, request: Request, desk: str, to: str) -> Response:
-        """A page that goes on to an address by itself, from here and with its desk."""
+        """Return a page that forwards to an address of this site, and starts a session."""
         return self.with_desk(request, self.html("review_note.html", note=None, to=to), desk)
 
     def desk(self, request: Request) -> str:
-        """The name of the browser; a new one where it has none."""
+        """Return the session id of the browser; a new one if it has none."""
         return request.cookies.get(f"{self.cookie}-desk", "")[:64] or new_name()
 
     def with_desk(self, request: Request, response: Response, desk: str) -> Response:
-        """A response that leaves the browser its name."""
+        """Set the session cookie of a response."""
         if request.cookies.get(f"{self.cookie}-desk") != desk:
             response.set_cookie(f"{self.cookie}-desk", desk, YEAR, httponly=True, samesite="lax")
         return response
 
     def who(self, request: Request) -> str | None:
-        """The person, if they said who they are."""
+        """Return the name of the person; None if it is not known."""
         return clean_name(unquote(request.cookies.get(f"{self.cookie}-who", ""))) or self.default_name
 
     def known(self, request: Request) -> str:
-        """Who asks, who must have said it."""
+        """Return the name of the person; an error if it is not known."""
         who = self.who(request)
         if who is None:
-            raise HTTPException(403, "say who you are first")
+            raise HTTPException(403, "enter your name first, at /who")
         return who
 
     def html(self, name: str, status: int = 200, **shown: Any) -> Response:
-        """A template as a response."""
+        """Render a template as a response."""
         return HTMLResponse(render(self.pages, name, **shown), status)
 
 
 def by_htmx(request: Request) -> bool:
-    """Whether a script asks for what has changed, and not a browser for a page."""
+    """Whether a script requests an update, rather than a browser a page."""
     return request.headers.get("hx-request") == "true"
 
 
 def render(pages: jinja2.Environment, name: str, **shown: Any) -> str:
-    """A template as text."""
+    """Render a template as text."""
     return pages.get_template(name).render(shown)
 
 
 def jpeg_response(content: bytes) -> Response:
-    """A JPEG, which this browser may keep for an hour."""
+    """Return a JPEG response that the browser may cache for an hour."""
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
 def clean_name(given: str) -> str:
-    """A name as a person may have one; empty if it is none."""
-    kept = "".join(letter for letter in given if letter.isprintable())
-    return " ".join(kept.split())[:LONGEST_NAME]
+    """Remove what does not belong in a name; empty if nothing is left."""
+    printable = "".join(letter for letter in given if letter.isprintable())
+    return " ".join(printable.split())[:LONGEST_NAME]
 
 
 def user_name() -> str:
-    """The name of who runs this."""
+    """Return the name of the user who runs this process."""
     try:
-        return clean_name(getpass.getuser()) or "somebody"
+        return clean_name(getpass.getuser()) or "anonymous"
     except (OSError, KeyError):
-        return "somebody"
+        return "anonymous"

@@ -1,4 +1,4 @@
-"""What a model says of every image of a table: computed once, and kept beside the run until either changes."""
+"""Cached predictions and image embeddings of a table for the review page, kept until the model or the images change."""
 
 import json
 from collections.abc import Callable
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Looked(NamedTuple):
-    """What came of looking.
+    """Predictions and embeddings of all images.
 
     Attributes:
-        logits: Before the known labels of an image vote; NaN where it cannot be read.
-        features: What images are compared by, of unit length; zeros where an image cannot be read.
+        logits: Logits before the evidence of known labels is added; NaN where an image cannot be read.
+        features: Unit-length embeddings that measure the similarity of images; zeros where an image cannot be read.
     """
 
     logits: Float[np.ndarray, "image class"]
@@ -39,31 +39,31 @@ class Looked(NamedTuple):
 def load_predictions(
     tagger: "Tagger", run: Run, table: LabelTable, batch_size: int = 64, workers: int = 0
 ) -> Looked:
-    """Look at every image of a table, or take up what was seen before. Images that cannot be read are left out.
+    """Compute predictions and embeddings of all images, or load them from the cache; unreadable images are left out.
 
-    What was kept and is damaged is looked at again.
+    A damaged cache file is computed again.
 
     Args:
-        tagger: Of the run.
-        run: Keeps what was seen.
-        table: Its labels do not matter.
-        batch_size: Images at a time.
-        workers: Processes that read images.
+        tagger: Tagger of the run.
+        run: Run folder, which holds the cache.
+        table: Label table; its labels are not used.
+        batch_size: Images per batch.
+        workers: DataLoader worker processes; 0 loads in the main process.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file, save_file
 
-    kept = run.review / f"looked-{_name(run, table)}.safetensors"
+    file = run.review / f"looked-{_name(run, table)}.safetensors"
     with suppress(SafetensorError, FileNotFoundError):
-        return Looked(**load_file(kept))
-    found = _look(tagger, table, batch_size, workers)
-    with atomic_write(kept) as aside:
-        save_file(found._asdict(), aside)
-    return found
+        return Looked(**load_file(file))
+    computed = _look(tagger, table, batch_size, workers)
+    with atomic_write(file) as aside:
+        save_file(computed._asdict(), aside)
+    return computed
 
 
 def _name(run: Run, table: LabelTable) -> str:
-    """Changes with the images and with the weights, not with labels."""
+    """Return a cache key that depends on images and weights, not on labels."""
     files = [path.stat() for path in (run.weights, run.config)]
     about = [
         table.images,
@@ -85,7 +85,7 @@ def _look(tagger: "Tagger", table: LabelTable, batch_size: int, workers: int) ->
     maps, heads = _Last(model.backbone), _Last(model.head)
     try:
         with torch.inference_mode():
-            for batch in track(ahead(batches), "Looking at photos", len(table), "photos", batch_size):
+            for batch in track(ahead(batches), "Computing predictions", len(table), "photos", batch_size):
                 if not len(batch.images):
                     continue
                 rows = batch.index.numpy()
@@ -101,16 +101,16 @@ def _look(tagger: "Tagger", table: LabelTable, batch_size: int, workers: int) ->
 
 
 def _of_image(out: Any, feature_map: Tensor) -> Float[Tensor, "batch feature"]:
-    """The head's feature of the image where it has one; else the mean of the feature map."""
+    """Return the head's image embedding if it has one, else the mean of the feature map."""
     image = getattr(out, "image", None)
     return feature_map.flatten(2).mean(2) if image is None else image
 
 
 class _Last:
-    """The last output of a module.
+    """Hook that keeps the last output of a module.
 
     Args:
-        module: That is listened to, until `leave`.
+        module: Module to observe until `leave` is called.
     """
 
     def __init__(self, module: torch.nn.Module) -> None:

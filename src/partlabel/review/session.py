@@ -1,8 +1,8 @@
-"""A review as it goes on: the table, what the model says of its blanks, what was decided, and what is asked next.
+"""State of a review: the table, predictions for its unknown labels, the decisions so far, and the next question.
 
-The file of decisions is what counts; a session only follows it, also what other processes write there. With each
-decision the known labels of its image are more, and where they vote (`completion.py`) the others are more probable or
-less.
+The log of decisions is the only source of truth; a session follows it, including what other processes write there.
+Every decision adds a known label to its image; with a completion model (`completion.py`), that is evidence for the
+image's other labels and changes their probabilities.
 """
 
 import threading
@@ -31,14 +31,14 @@ SEED = 0
 
 
 class Wish(NamedTuple):
-    """What somebody wants to be asked.
+    """Filter and order of the questions that a person wants.
 
     Attributes:
-        order: What comes first.
-        cls: The one class; empty for all.
-        low: Least probability.
-        high: Highest probability.
-        skipped: Ask again about what this person could not tell.
+        order: Order of questions.
+        cls: Class to ask about; empty for all.
+        low: Lowest probability, in [0, 1].
+        high: Highest probability, in [0, 1].
+        skipped: Whether to ask again about labels that this person skipped.
     """
 
     order: Order = "class"
@@ -52,15 +52,15 @@ ANYTHING = Wish()
 
 
 class Question(NamedTuple):
-    """Something to decide.
+    """A label to decide.
 
     Attributes:
-        ask: Its name, as it was put this time.
-        row: The image.
-        column: The class.
-        image: As the table names it.
-        cls: The class's name.
-        probability: That the class is there.
+        ask: Id of this question.
+        row: Row of the image.
+        column: Column of the class.
+        image: Image name in the table.
+        cls: Name of the class.
+        probability: Predicted probability that the class is present.
     """
 
     ask: str
@@ -72,15 +72,15 @@ class Question(NamedTuple):
 
 
 class Why(NamedTuple):
-    """Reasons for and against.
+    """Reasons for and against a label.
 
     Attributes:
-        often: Classes in the image that this one comes with more often than usual.
-        seldom: Those that it comes with less often.
-        pairs: Classes in the image, and how probably this one comes with them here, by the method's own pair head.
-        votes: How known labels moved the probability.
-        alone: The probability without them.
-        alike: Similar images of which the label is known.
+        often: Classes in the image with which this one occurs more often than usual.
+        seldom: Classes in the image with which it occurs less often than usual.
+        pairs: Classes in the image, and the probability that this one occurs with them, by the method's own pair head.
+        votes: Evidence of known labels.
+        alone: Predicted probability without that evidence.
+        alike: Similar images whose label is known.
     """
 
     often: list[Company]
@@ -92,13 +92,13 @@ class Why(NamedTuple):
 
 
 class ReviewProgress(NamedTuple):
-    """How far a review is.
+    """Progress of a review.
 
     Attributes:
-        blanks: There were at first.
-        decided: Of them.
-        left: Of those that were wished for.
-        people: How many decisions of each stand.
+        blanks: Number of unknown labels at the start.
+        decided: Number of them that are decided.
+        left: Number of undecided ones that match the filter.
+        people: Number of valid decisions by person.
     """
 
     blanks: int
@@ -108,18 +108,18 @@ class ReviewProgress(NamedTuple):
 
 
 class Session:
-    """A review, for any number of desks at once.
+    """A review, for any number of desks (browser sessions) at once.
 
     Args:
-        table: Its blanks are asked about; their images have to be where its root is.
-        looked: What the model says of its images.
-        decisions: What was decided so far.
-        completion: How known labels vote.
-        part: Ask about this part of the split alone.
-        gaze: Attention and pairs in an image, where the method has them.
+        table: Label table whose unknown labels are reviewed; its images must be under its root.
+        looked: Predictions and embeddings of its images.
+        decisions: Log of decisions.
+        completion: Model of the evidence of known labels; None if there is none.
+        part: Part of the split to review; all images if None.
+        gaze: Function that computes attention and pair probabilities of an image, if the method has them.
 
     Raises:
-        ValueError: There is no such part.
+        ValueError: The table has no such part.
     """
 
     def __init__(
@@ -135,16 +135,18 @@ class Session:
         self.gaze = gaze
         self._rows = {image: number for number, image in enumerate(table.images)}
         self._columns = {name: number for number, name in enumerate(table.classes)}
-        asked = np.ones(len(table), bool)
+        selected = np.ones(len(table), bool)
         if part is not None:
             inside = set(table.part(part).images)
-            asked = np.fromiter((image in inside for image in table.images), bool, len(table))
+            selected = np.fromiter((image in inside for image in table.images), bool, len(table))
         readable = np.isfinite(looked.logits).all(axis=1)
-        self.unreadable = int((~readable & asked).sum())
-        self.blank: Bool[np.ndarray, "image class"] = (table.labels == UNKNOWN) & (asked & readable)[:, None]
+        self.unreadable = int((~readable & selected).sum())
+        self.blank: Bool[np.ndarray, "image class"] = (table.labels == UNKNOWN) & (selected & readable)[
+            :, None
+        ]
         self.labels = table.labels.copy()
         self.tally = Tally()
-        self.probability = self._said(np.arange(len(table)))
+        self.probability = self._predict(np.arange(len(table)))
         self.habits = Habits(table.labels, table.classes)
         self._keys: dict[Order, Key] = {}
         self._seen = 0
@@ -152,7 +154,7 @@ class Session:
         self.follow()
 
     def follow(self) -> None:
-        """Take up what was decided meanwhile, here or by another process."""
+        """Apply new events of the log, from this or another process."""
         with self._lock:
             changed = set()
             for event in self.decisions.since(self._seen):
@@ -163,19 +165,19 @@ class Session:
                     self.labels[place] = self.tally.label(event.cell)
                     changed.add(place[0])
             if changed:
-                self._say_again(np.array(sorted(changed)))
+                self._update(np.array(sorted(changed)))
 
     def next(self, desk: str, who: str, wish: Wish, anew: bool = False) -> Question | None:
-        """The question that a desk is to answer now: the one it has, if it fits the wish, or the first that does.
+        """Return the current question of a desk: the one it has, if it matches the filter, or the first one that does.
 
         Args:
-            desk: It is leased to.
-            who: The person there.
-            wish: What they want to be asked.
-            anew: The first that fits, whatever the desk has.
+            desk: Browser session that leases the question.
+            who: Name of the person.
+            wish: Filter and order.
+            anew: Return the first question that matches, even if the desk has one.
 
         Returns:
-            None where there is nothing left.
+            The question; None if nothing is left.
         """
 
         def choose(others: frozenset[Cell], own: Cell | None) -> Cell | None:
@@ -196,39 +198,41 @@ class Session:
     def answer(
         self, desk: str, who: str, ask: str, row: int, column: int, what: Answer, hidden: bool = False
     ) -> bool:
-        """Write an answer down.
+        """Record an answer.
 
         Args:
-            desk: Where it was given.
-            who: The person there.
-            ask: Of the question as it was put.
-            row: The image.
-            column: The class.
-            what: The answer.
-            hidden: Whether the page kept the model's opinion to itself.
+            desk: Browser session.
+            who: Name of the person.
+            ask: Id of the question.
+            row: Row of the image.
+            column: Column of the class.
+            what: Answer.
+            hidden: Whether the page hid the model's prediction.
 
         Returns:
-            Whether it is new.
+            Whether the answer is new.
 
         Raises:
-            KeyError: There is no such blank.
+            KeyError: There is no such unknown label.
         """
         with self._lock:
             self.follow()
             if not (0 <= row < len(self.table) and 0 <= column < len(self.table.classes)):
                 raise KeyError(f"there is no label in row {row}, column {column}")
             if not self.blank[row, column]:
-                raise KeyError(f"{self.table.classes[column]!r} of {self.table.images[row]!r} is no blank")
-            said = None if hidden else round(float(self.probability[row, column]), 6)
-            new = self.decisions.answer(ask, desk, who, self._cell(row, column), what, said)
+                raise KeyError(
+                    f"{self.table.classes[column]!r} of {self.table.images[row]!r} is not an unknown label"
+                )
+            shown = None if hidden else round(float(self.probability[row, column]), 6)
+            new = self.decisions.answer(ask, desk, who, self._cell(row, column), what, shown)
             self.follow()
             return new
 
     def undo(self, desk: str, who: str) -> Question | None:
-        """Take a desk's last answer back, and put its question again.
+        """Undo a desk's last answer, and ask its question again.
 
         Returns:
-            None where there was nothing to take back, or the question is another's by now.
+            The question; None if there was nothing to undo, or someone else has the question by now.
         """
         with self._lock:
             event = self.decisions.undo(desk, who)
@@ -241,34 +245,34 @@ class Session:
             return None if cell is None else self._question(cell)
 
     def last(self, desk: str) -> Event | None:
-        """What a desk can take back."""
+        """Return the answer that `undo` would undo."""
         return self.decisions.last(desk)
 
     def why(self, row: int, column: int) -> Why:
-        """Reasons for and against a label."""
+        """Collect reasons for and against a label."""
         labels, logits = self.labels[row], self.looked.logits[row]
         often, seldom = self.habits.company(labels, column)
-        voted: list[Vote] = []
+        evidence: list[Vote] = []
         if self.completion is not None:
-            voted = explanations.votes(self.completion.votes, logits, labels, column, self.table.classes)
+            evidence = explanations.votes(self.completion.votes, logits, labels, column, self.table.classes)
         pairs: list[tuple[str, float]] = []
         together = None
-        with suppress(OSError):  # the image vanished meanwhile; the page says so in its place
+        with suppress(OSError):  # the image has been removed since; the page shows that in its place
             together = None if self.gaze is None else self.gaze(row).cooccurrence
         if together is not None:
-            there = [other for other in np.flatnonzero(labels == PRESENT).tolist() if other != column]
-            there.sort(key=lambda other: -float(together[column, other]))
+            present = [other for other in np.flatnonzero(labels == PRESENT).tolist() if other != column]
+            present.sort(key=lambda other: -float(together[column, other]))
             pairs = [
-                (self.table.classes[other], float(together[column, other])) for other in there[:MOST_PAIRS]
+                (self.table.classes[other], float(together[column, other])) for other in present[:MOST_PAIRS]
             ]
         alone = float(1 / (1 + np.exp(-float(logits[column]))))
         near = explanations.similar_images(
             self.looked.features, row, np.ascontiguousarray(self.labels[:, column])
         )
-        return Why(often, seldom, pairs, voted, alone, near)
+        return Why(often, seldom, pairs, evidence, alone, near)
 
     def progress(self, who: str, wish: Wish) -> ReviewProgress:
-        """How far it is."""
+        """Compute the progress."""
         with self._lock:
             self.follow()
             decided = int((self.blank & (self.labels != UNKNOWN)).sum())
@@ -276,7 +280,7 @@ class Session:
             return ReviewProgress(int(self.blank.sum()), decided, left, self.tally.counts())
 
     def _askable(self, who: str, wish: Wish) -> Bool[np.ndarray, "image class"]:
-        """What a person may be asked: blanks without an answer, that they wish for and have not skipped."""
+        """Select the labels to ask a person about: unknown, unanswered, matching the filter and not skipped by them."""
         askable = self.blank & (self.labels == UNKNOWN)
         if (wish.low, wish.high) != (0.0, 1.0):
             askable &= ordering.between(self.probability, wish.low, wish.high)
@@ -296,19 +300,19 @@ class Session:
     def _finite(self) -> ordering.Probability:
         return np.nan_to_num(self.probability, nan=0.0)
 
-    def _said(self, rows: np.ndarray) -> ordering.Probability:
-        """Probabilities of some images, their known labels having voted."""
+    def _predict(self, rows: np.ndarray) -> ordering.Probability:
+        """Compute probabilities of some images, with the evidence of their known labels."""
         logits = self.looked.logits[rows]
         if self.completion is not None:
             logits = self.completion.logits(logits, self.labels[rows])
         with np.errstate(over="ignore"):
             return 1 / (1 + np.exp(-logits))
 
-    def _say_again(self, rows: np.ndarray) -> None:
-        """Where known labels vote, new ones change what is said of the others, and when they are asked about."""
+    def _update(self, rows: np.ndarray) -> None:
+        """Update probabilities, and the order of questions, of images with new known labels."""
         if self.completion is None:
             return
-        self.probability[rows] = self._said(rows)
+        self.probability[rows] = self._predict(rows)
         for order in ordering.OF_ITSELF:
             if order in self._keys:
                 self._keys[order][rows] = ordering.key(order, self._finite()[rows], self.blank[rows])

@@ -1,6 +1,6 @@
-"""The page that collects a calibration set: one photo at a time, and all tags of it.
+"""Page that collects a calibration set: one image at a time, with all its classes.
 
-Nothing is set beforehand and the model is not asked, so that no suggestion leads the answers.
+Nothing is preselected and no predictions are shown, so that no suggestion biases the answers.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from partlabel.review.sheets import Photo, Sheets
 
 ANSWERS: tuple[Answer, ...] = ("present", "absent", "skip")
 NAMES_APART = 3
-"""Tags without an answer that a message names."""
+"""Number of unanswered classes that a message names."""
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form: one a tag and a few more."""
+    """Parse the form: one field per class and a few more."""
     most = 100 + request.app.state.tags
     return {
         name: value for name, value in (await request.form(max_fields=most)).items() if isinstance(value, str)
@@ -33,15 +33,15 @@ Form = Annotated[dict[str, str], Depends(form_of)]
 def create(
     sheets: Sheets, guard: Guard, *, title: str, run: str, follow_links: bool = False, port: int = 0
 ) -> FastAPI:
-    """The page.
+    """Create the web application that collects a calibration set.
 
     Args:
-        sheets: The calibration set.
-        guard: Who may talk to it.
-        title: What it is called.
-        run: The run folder as it was typed, for the command that goes on.
-        follow_links: Show images that links in the image folder lead out of it to.
-        port: Names the cookies.
+        sheets: Calibration set.
+        guard: Access control.
+        title: Title of the page.
+        run: Run folder as typed by the user, for the command on the last page.
+        follow_links: Show images that symbolic links in the image folder point to outside it.
+        port: Port, part of the cookie names.
     """
     answers = SheetPages(sheets, guard, Photos(sheets.table, follow_links), title, run, port)
     app = answers.app()
@@ -54,15 +54,15 @@ def create(
 
 
 class SheetPages(Pages):
-    """What is answered to each request; arguments as `create`.
+    """Handlers of all requests; arguments as for `create`.
 
     Args:
-        sheets: The calibration set.
-        guard: Who may talk to it.
-        photos: Of its table.
-        title: What it is called.
-        run: The run folder as it was typed.
-        port: Names the cookies.
+        sheets: Calibration set.
+        guard: Access control.
+        photos: Images of its table.
+        title: Title of the page.
+        run: Run folder as typed by the user.
+        port: Port, part of the cookie names.
     """
 
     def __init__(self, sheets: Sheets, guard: Guard, photos: Photos, title: str, run: str, port: int) -> None:
@@ -71,7 +71,7 @@ class SheetPages(Pages):
         sheets.readable = self._is_readable
 
     def page(self, request: Request) -> Response:
-        """The whole page, with a photo."""
+        """Return the full page, with an image."""
         desk, who = self.desk(request), self.who(request)
         if who is None:
             return self.with_desk(request, self.html("review_who.html", title=self.title, who=""), desk)
@@ -80,7 +80,7 @@ class SheetPages(Pages):
         return self._shown(request, desk, who, self.sheets.next(desk))
 
     def answer(self, request: Request, form: Form) -> Response:
-        """Keep all answers of a photo, or replace it, and show the next one."""
+        """Record all answers of an image, or replace it, and return the next one."""
         desk, who = self.desk(request), self.known(request)
         ask, row, what = form.get("ask", ""), form.get("row", ""), form.get("what", "complete")
         if (
@@ -89,7 +89,7 @@ class SheetPages(Pages):
             or not row.isdigit()
             or what not in ("complete", "skip")
         ):
-            raise HTTPException(422, "this is no answer to a photo")
+            raise HTTPException(422, "the form is not a valid answer for a photo")
         photo = Photo(ask, int(row), "")
         try:
             if what == "skip":
@@ -101,30 +101,30 @@ class SheetPages(Pages):
                     return self._shown(request, desk, who, photo, _lacking(lacking), given)
                 self.sheets.answer(desk, who, ask, photo.row, given)
         except (KeyError, IndexError) as error:
-            raise HTTPException(404, "there is no such photo in the draw") from error
+            raise HTTPException(404, "no such photo was drawn") from error
         return self._on(request, desk, who, self.sheets.next(desk))
 
     def undo(self, request: Request) -> Response:
-        """Take the last photo of this browser back, and show it again with what was answered."""
+        """Undo the last image of this browser, and show it again with its answers."""
         desk, who = self.desk(request), self.known(request)
-        found = self.sheets.undo(desk, who)
-        if found is None:
-            return self._on(request, desk, who, self.sheets.next(desk), "There is nothing to take back.")
-        sheet, photo = found
+        undone = self.sheets.undo(desk, who)
+        if undone is None:
+            return self._on(request, desk, who, self.sheets.next(desk), "There is nothing to undo.")
+        sheet, photo = undone
         if not by_htmx(request):
             return self._on(request, desk, who, photo)
         return self._shown(
-            request, desk, who, photo or self.sheets.next(desk), "Taken back.", self.sheets.given(sheet)
+            request, desk, who, photo or self.sheets.next(desk), "Undone.", self.sheets.given(sheet)
         )
 
     def progress(self, request: Request) -> Response:
-        """How far all are."""
+        """Return the progress of the whole calibration set."""
         return self.html(
             "sheet_progress.html", progress=self.sheets.progress(), who=self.who(request), alone=False
         )
 
     def _on(self, request: Request, desk: str, who: str, photo: Photo | None, word: str = "") -> Response:
-        """The next photo; without scripts the whole page again."""
+        """Return the next image; without scripts, redirect to the full page."""
         if not by_htmx(request):
             return self.with_desk(request, RedirectResponse("/", 303), desk)
         return self._shown(request, desk, who, photo, word)
@@ -138,7 +138,7 @@ class SheetPages(Pages):
         word: str = "",
         given: Mapping[str, str] | None = None,
     ) -> Response:
-        """The photo: within the page, or alone where htmx asked for it."""
+        """Render the image: as part of the full page, or alone if htmx requested it."""
         last = self.sheets.decisions.last_sheet(desk)
         parts: dict[str, Any] = {
             "title": self.title, "run": self.run, "who": who, "photo": photo, "word": word, "given": given or {},
@@ -149,7 +149,7 @@ class SheetPages(Pages):
         return self.with_desk(request, response, desk)
 
     def _given(self, form: Mapping[str, str]) -> dict[str, Answer]:
-        """The answers in a form, by class."""
+        """Read the answers of a form, by class."""
         return {
             name: answer
             for column, name in enumerate(self.sheets.table.classes)
@@ -165,6 +165,6 @@ class SheetPages(Pages):
 
 
 def _lacking(names: list[str]) -> str:
-    """Say which tags have no answer."""
+    """Name the classes without an answer."""
     more = f" and {len(names) - NAMES_APART} more" if len(names) > NAMES_APART else ""
     return f"Not saved yet, no answer for: {', '.join(names[:NAMES_APART])}{more}."

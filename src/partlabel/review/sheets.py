@@ -1,14 +1,13 @@
-"""A calibration set: photos drawn at random, of which people answer every class.
+"""Calibration set: images drawn at random, with an answer for every class.
 
-Labels that were chosen in any other way, also by `questions.py`, are no fair sample, and probabilities that were fitted
-on them are wrong on the rest. About 40 photos that were drawn at random and labelled completely are enough to correct
-them.
+Labels chosen in any other way, including by `questions.py`, are not a random sample, and probabilities calibrated on
+them are wrong on the remaining images. About 40 images that were drawn at random and labelled completely are enough to
+calibrate.
 
-The draw is fair over all images that take part: they are sorted by a hash of the seed and their name, and the first
-ones are taken. It is the same for everybody, after a restart, and for an image that other images were added to. An
-image whose labels are all known in the table already counts without being asked about; a photo that somebody could not
-answer, or that cannot be read, is replaced by the next one. Replaced photos make the sample a little less fair, so they
-are counted.
+The draw is uniform over all images that take part: they are sorted by a hash of the seed and their name, and the first
+ones are taken. It is the same for everyone, after a restart, and after other images were added. An image whose labels
+are all known in the table counts without being shown; an image that a person could not answer, or that cannot be read,
+is replaced by the next one. Replaced images bias the sample slightly, so they are counted.
 """
 
 import threading
@@ -24,20 +23,20 @@ from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Sheet
 
 WHOLE = ""
-"""The class of a lease on all classes of a photo."""
+"""Class name of a lease on all classes of an image."""
 LEASE = 900.0
-"""Seconds that a photo is one desk's alone."""
+"""Duration of a lease on an image in seconds."""
 HELD_BACK = "test"
-"""The part of the split that is not drawn from unless it is asked for: it is for the final score alone."""
+"""Part of the split that is not drawn from by default: it is reserved for the final evaluation."""
 
 
 class Photo(NamedTuple):
-    """A photo to answer.
+    """An image to answer.
 
     Attributes:
-        ask: Its name, as it was shown this time.
-        row: Its row in the table.
-        image: As the table names it.
+        ask: Id of the image as it is shown this time.
+        row: Row in the table.
+        image: Image name in the table.
     """
 
     ask: str
@@ -46,15 +45,15 @@ class Photo(NamedTuple):
 
 
 class SheetProgress(NamedTuple):
-    """How far a calibration set is.
+    """Progress of a calibration set.
 
     Attributes:
-        done: Photos of which every class was answered or known.
-        wanted: Photos asked for, or all there are.
-        known: Of `done`, those that the table knew already.
-        skipped: Photos that were replaced because somebody could not answer them.
-        unreadable: Photos that were replaced because they cannot be read.
-        people: How many photos each person answered, the most first.
+        done: Number of images for which every class was answered or known.
+        wanted: Number of images requested, or of all images if there are fewer.
+        known: Number of `done` images whose labels were all known in the table.
+        skipped: Number of images that were replaced because a person could not answer them.
+        unreadable: Number of images that were replaced because they cannot be read.
+        people: Number of images answered by person, largest number first.
     """
 
     done: int
@@ -66,18 +65,18 @@ class SheetProgress(NamedTuple):
 
 
 class Sheets:
-    """The photos of a calibration set, for any number of desks at once.
+    """The images of a calibration set, for any number of desks (browser sessions) at once.
 
     Args:
-        table: The images are drawn from it.
-        decisions: Keeps the answers.
-        wanted: Number of photos.
-        readable: Whether the photo of a row can be shown.
-        part: Draw from this part of the split alone; all but `test` if None.
-        seed: Of the draw.
+        table: Label table from which images are drawn.
+        decisions: Log of decisions.
+        wanted: Number of images.
+        readable: Function that tells whether the image of a row can be shown.
+        part: Part of the split to draw from; all but `test` if None.
+        seed: Random seed of the draw.
 
     Raises:
-        ValueError: There is no such part, or no image to draw.
+        ValueError: The table has no such part, or there is no image to draw.
     """
 
     def __init__(
@@ -98,10 +97,10 @@ class Sheets:
         self.wanted = min(wanted, len(self.order))
 
     def next(self, desk: str) -> Photo | None:
-        """The photo that a desk is to answer now: the one it has, or the next of the draw that nobody has.
+        """Return the current image of a desk: the one it has, or the next drawn one that is not leased.
 
         Returns:
-            None where there is nothing left to draw, or others have what is left.
+            The image; None if nothing is left to draw, or others have what is left.
         """
 
         def choose(others: frozenset[Cell], own: Cell | None) -> Cell | None:
@@ -116,42 +115,42 @@ class Sheets:
             return None if cell is None else self._photo(cell.image)
 
     def answer(self, desk: str, who: str, ask: str, row: int, given: Mapping[str, Answer]) -> bool:
-        """Write all answers of a photo down.
+        """Record all answers of an image.
 
         Args:
-            desk: Where they were given.
-            who: The person there.
-            ask: Of the photo as it was shown.
-            row: The photo.
-            given: An answer for each class; `skip` where the person cannot tell.
+            desk: Browser session.
+            who: Name of the person.
+            ask: Id of the image as it was shown.
+            row: Row of the image.
+            given: One answer per class; `skip` if the person cannot tell.
 
         Returns:
-            Whether they are new.
+            Whether the answers are new.
 
         Raises:
-            KeyError: There is no such photo in the draw.
-            ValueError: A class has no answer, or no class is called so.
+            KeyError: No such image was drawn.
+            ValueError: A class has no answer, or an answer is about an unknown class.
         """
         image = self._image(row)
         if lacking := [name for name in self.table.classes if name not in given]:
             raise ValueError(f"{len(lacking)} of {len(self.table.classes)} tags have no answer yet")
         if len(given) != len(self.table.classes):
-            raise ValueError("an answer is about a class that the table does not have")
+            raise ValueError("an answer is about a class that is not in the table")
         return self.decisions.add_sheet(ask, desk, who, image, "complete", given)
 
     def skip(self, desk: str, who: str, ask: str, row: int) -> bool:
-        """Replace a photo that a person cannot answer by the next of the draw.
+        """Replace an image that a person cannot answer by the next one of the draw.
 
         Raises:
-            KeyError: There is no such photo in the draw.
+            KeyError: No such image was drawn.
         """
         return self.decisions.add_sheet(ask, desk, who, self._image(row), "skip")
 
     def undo(self, desk: str, who: str) -> tuple[Sheet, Photo | None] | None:
-        """Take a desk's last photo back, and show it again.
+        """Undo a desk's last image, and show it again.
 
         Returns:
-            What was taken back, and the photo unless somebody else has it by now; None if there was nothing.
+            The undone sheet, and the image unless someone else has it by now; None if there was nothing to undo.
         """
         with self._lock:
             sheet = self.decisions.undo_sheet(desk, who)
@@ -162,7 +161,7 @@ class Sheets:
             return sheet, None if claimed is None else self._photo(sheet.image)
 
     def given(self, sheet: Sheet) -> dict[str, str]:
-        """The answers of a sheet, also of one that was taken back."""
+        """Return the answers of a sheet, including one that is undone."""
         return {
             event.cls: event.what
             for event in self.decisions.since()
@@ -170,7 +169,7 @@ class Sheets:
         }
 
     def progress(self) -> SheetProgress:
-        """How far it is."""
+        """Compute the progress."""
         with self._lock:
             drawn, skipped = self._drawn()
             people: dict[str, int] = {}
@@ -183,7 +182,7 @@ class Sheets:
             return SheetProgress(len(drawn), self.wanted, known, len(skipped), broken, most_first)
 
     def _waiting(self, desk: str) -> list[int]:
-        """Rows that are drawn and not answered, in their order; images that are known already are written down."""
+        """Select rows that are drawn and not answered, in order, and record those whose labels are all known."""
         drawn, skipped = self._drawn()
         waiting: list[int] = []
         left = self.wanted - len(drawn)
@@ -201,7 +200,7 @@ class Sheets:
         return waiting
 
     def _drawn(self) -> tuple[dict[str, Sheet], set[str]]:
-        """By image, what is complete; and what was skipped by somebody and answered by nobody."""
+        """Return complete sheets by image, and the images that were skipped and not answered since."""
         sheets = [sheet for sheet in self.decisions.sheets() if sheet.image in self._rows]
         drawn = {sheet.image: sheet for sheet in sheets if sheet.outcome != "skip"}
         return drawn, {sheet.image for sheet in sheets} - drawn.keys()
@@ -213,7 +212,7 @@ class Sheets:
 
     def _image(self, row: int) -> str:
         if not 0 <= row < len(self.table) or row not in self.order:
-            raise KeyError(f"there is no photo in row {row} of the draw")
+            raise KeyError(f"no photo of row {row} was drawn")
         return self.table.images[row]
 
     def _photo(self, image: str) -> Photo:
@@ -221,15 +220,15 @@ class Sheets:
 
 
 def draw(table: LabelTable, part: str | None, seed: int) -> list[int]:
-    """All rows that take part, in the order in which they are drawn.
+    """Return all rows that take part, in the order of the draw.
 
     Args:
-        table: The images.
-        part: Draw from this part of the split alone; all but `test` if None.
-        seed: Of the draw.
+        table: Label table.
+        part: Part of the split to draw from; all but `test` if None.
+        seed: Random seed of the draw.
 
     Raises:
-        ValueError: There is no such part, or no image.
+        ValueError: The table has no such part, or there is no image.
     """
     inside = np.ones(len(table), bool)
     if part is not None:
@@ -239,8 +238,8 @@ def draw(table: LabelTable, part: str | None, seed: int) -> list[int]:
         inside = np.array([name != HELD_BACK for name in table.split])
     if not inside.any():
         raise ValueError(
-            f"all images are in the part {HELD_BACK!r}, which is kept for the final score: name it with --part "
-            f"{HELD_BACK} to draw from it all the same"
+            f"all images are in the part {HELD_BACK!r}, which is reserved for the final evaluation: give --part "
+            f"{HELD_BACK} to draw from it anyway"
         )
 
     def key(row: int) -> bytes:
@@ -250,5 +249,5 @@ def draw(table: LabelTable, part: str | None, seed: int) -> list[int]:
 
 
 def complete(decisions: DecisionLog) -> frozenset[str]:
-    """The images of the calibration set: drawn at random, and every class answered or known."""
+    """Return the images of the calibration set: drawn at random, with every class answered or known."""
     return frozenset(sheet.image for sheet in decisions.sheets() if sheet.outcome != "skip")

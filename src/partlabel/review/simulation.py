@@ -1,8 +1,8 @@
-"""What an order of questions is worth: labels that are known are hidden, and revealed a batch at a time.
+"""Simulated review: measure how many decisions each order of questions needs to reach a mAP.
 
-Round after round, a head on frozen features is trained on what is known, scored on the test part, and asked which
-blanks come next; the hidden labels answer. So the decisions that each order needs to reach a mAP can be counted, on a
-table that somebody had labelled whole. The answers are right, which a person's are not always, and all cost the same.
+On a table whose labels are all known, most are hidden. In every round, a head on frozen features is trained on the
+known labels and scored on the test part; the order then selects the next unknown labels, and the ground truth answers.
+Unlike a person, the simulation makes no mistakes, and all answers cost the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,16 +39,16 @@ ORDERS: tuple[Order, ...] = ("random", "uncertain", "surest", "class")
 
 
 class Point(NamedTuple):
-    """Where an order has come to after a round.
+    """Result of an order after a round.
 
     Attributes:
-        seed: Of the hiding, the training and the random order.
-        order: Of the questions.
-        round: Rounds of questions so far.
-        decisions: Labels revealed so far.
-        known: Share of the training labels that is known.
-        present: Labels revealed so far that are present.
-        map: mAP on the test part.
+        seed: Random seed of hiding, training and the random order.
+        order: Order of questions.
+        round: Number of rounds so far.
+        decisions: Number of labels revealed so far.
+        known: Share of the training labels that is known, in [0, 1].
+        present: Number of labels revealed so far that are present.
+        map: mAP on the test part, in [0, 1].
     """
 
     seed: int
@@ -61,7 +61,7 @@ class Point(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What is the same for all orders: the features and the true labels of both parts."""
+    """Input that all orders share: features and ground truth of both parts."""
 
     classes: tuple[str, ...]
     train: SimulationFeatures
@@ -71,21 +71,21 @@ class Given(NamedTuple):
 
 
 def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path | None = None) -> Given:
-    """The features of both parts of a table, computed once.
+    """Compute the features of both parts of a table.
 
     Args:
-        table: With an image folder and the parts `train` and `test`; nothing in `train` may be unknown.
-        head: That will be trained: one that takes pooled features, such as `average` or `covariance`.
-        cache_dir: The folder of the feature cache.
+        table: Label table with an image folder and the parts `train` and `test`; no label of `train` may be unknown.
+        head: Head to train; one that takes pooled features, such as `average` or `covariance`.
+        cache_dir: Folder of the feature cache.
 
     Raises:
-        ValueError: There is no such part, or there are unknown labels in `train`.
+        ValueError: A part is missing, or there are unknown labels in `train`.
     """
     train, test = table.part("train"), table.part("test")
     if train.unknown:
         raise ValueError(
-            f"{train.unknown:,} labels of the part train are unknown: a simulation reveals what is true, so give a "
-            "table in which all is known"
+            f"{train.unknown:,} labels of the part train are unknown: the simulation reveals the ground truth, so give "
+            "a table in which all labels of train are known"
         )
     rank = heads.get(head).covariance_rank
     backbone = frozen_backbone(train, rank, size=SIZE, pool=1 if rank else SIZE // 32, cache_dir=cache_dir)
@@ -106,34 +106,34 @@ def simulate_orders(
     head: str,
     config: TrainingConfig,
 ) -> Iterator[Point]:
-    """The rounds of one order; the first point is before any question.
+    """Run the rounds of one order; the first point is before any question.
 
     Args:
-        given: Features and truth.
-        order: Of the questions.
-        seed: Of the hiding, the training and the random order.
-        known: Share of the training labels that is known at first.
-        batch: Questions a round.
-        rounds: How many.
-        head: That is trained.
-        config: How.
+        given: Features and ground truth.
+        order: Order of questions.
+        seed: Random seed of hiding, training and the random order.
+        known: Share of the training labels that is known at the start.
+        batch: Questions per round.
+        rounds: Number of rounds.
+        head: Head to train.
+        config: Training configuration.
     """
     everything = LabelTable(tuple(map(str, range(len(given.truth)))), given.classes, np.array(given.truth))
     labels = everything.hide("uniform", known=known, seed=seed).labels.copy()
-    asked = present = 0
+    decisions = present = 0
     for number in range(rounds + 1):
         model = fitted(given.train, labels, given.classes, head, config.with_options(seed=seed))
         with torch.inference_mode():
-            said = model(given.train).logits.sigmoid().numpy()
+            probability = model(given.train).logits.sigmoid().numpy()
             scores = model(given.test).logits.numpy()
         test = metrics.evaluate(scores, given.test_labels, given.classes)
         share = float((labels != UNKNOWN).mean())
-        yield Point(seed, order, number, asked, share, present, test.map)
+        yield Point(seed, order, number, decisions, share, present, test.map)
         blank = labels == UNKNOWN
-        key = ordering.key(order, said, blank, seed=1000 * seed + number)
+        key = ordering.key(order, probability, blank, seed=1000 * seed + number)
         places = ordering.in_order(key, blank)[:batch]
         labels.ravel()[places] = given.truth.ravel()[places]
-        asked += len(places)
+        decisions += len(places)
         present += int((given.truth.ravel()[places] == PRESENT).sum())
 
 
@@ -144,7 +144,7 @@ def fitted(
     head: str,
     config: TrainingConfig,
 ) -> Head:
-    """A head trained from the start on features, by BCE on the known labels."""
+    """Train a new head on features, by BCE on the known labels."""
     prevalence = torch.from_numpy(statistics.prevalence(labels))
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -176,11 +176,11 @@ def simulate(
     head: str,
     config: TrainingConfig,
 ) -> list[Point]:
-    """All orders with all seeds; arguments as `run`."""
+    """Run all orders with all seeds; arguments as for `run`."""
     wanted = [(order, seed) for seed in range(seeds) for order in orders]
     return [
         point
-        for order, seed in track(wanted, "Asking")
+        for order, seed in track(wanted, "Simulating reviews")
         for point in simulate_orders(given, order, seed, known, batch, rounds, head, config)
     ]
 
@@ -195,39 +195,39 @@ def save_points(points: Sequence[Point], path: Path) -> Path:
 
 
 def curves(points: Sequence[Point]) -> dict[str, tuple[list[int], list[float]]]:
-    """By order: decisions, and the mean mAP over the seeds."""
-    found: dict[str, tuple[list[int], list[float]]] = {}
+    """Return, by order, the numbers of decisions and the mean mAP over the seeds."""
+    by_order: dict[str, tuple[list[int], list[float]]] = {}
     for order in dict.fromkeys(point.order for point in points):
         at: dict[int, list[float]] = {}
         for point in points:
             if point.order == order:
                 at.setdefault(point.decisions, []).append(point.map)
-        found[order] = sorted(at), [float(np.mean(at[decisions])) for decisions in sorted(at)]
-    return found
+        by_order[order] = sorted(at), [float(np.mean(at[decisions])) for decisions in sorted(at)]
+    return by_order
 
 
 def needed(points: Sequence[Point], decisions: int, against: str = "random") -> dict[str, float | None]:
-    """Decisions that each order needs for the mAP that one of them has after so many; None if it did not get there.
+    """Compute the decisions that each order needs to reach the mAP of a reference order; None if it does not reach it.
 
-    Between rounds the mean curve is taken to be straight.
+    The mean curve is interpolated linearly between rounds.
 
     Args:
-        points: Of several orders.
-        decisions: Of the order compared with.
-        against: That order.
+        points: Points of several orders.
+        decisions: Number of decisions of the reference order.
+        against: Reference order.
 
     Raises:
-        ValueError: It was not simulated.
+        ValueError: The reference order was not simulated.
     """
-    found = curves(points)
-    if against not in found:
-        raise ValueError(f"there are no points of the order {against!r}, to compare the others with")
-    goal = float(np.interp(decisions, *found[against]))
-    return {order: _reached(*curve, goal) for order, curve in found.items()}
+    by_order = curves(points)
+    if against not in by_order:
+        raise ValueError(f"there are no points of the order {against!r} to compare the others with")
+    goal = float(np.interp(decisions, *by_order[against]))
+    return {order: _reached(*curve, goal) for order, curve in by_order.items()}
 
 
 def _reached(decisions: Sequence[int], maps: Sequence[float], goal: float) -> float | None:
-    """Where a curve first comes to a height."""
+    """Return the number of decisions at which a curve first reaches a value."""
     if maps[0] >= goal:
         return float(decisions[0])
     for number in range(1, len(maps)):
@@ -239,7 +239,7 @@ def _reached(decisions: Sequence[int], maps: Sequence[float], goal: float) -> fl
 
 
 def draw(points: Sequence[Point], path: Path) -> Path:
-    """Draw the curves as `.png` or `.svg`, with the range of the seeds about each mean."""
+    """Draw the curves as `.png` or `.svg`, with the range over seeds around each mean."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")

@@ -1,4 +1,4 @@
-"""What is asked of every shard, and what came of it, in terms that other processes understand."""
+"""The job that is done for every shard, and its outcome, in types that can be sent to other processes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +9,22 @@ Verb = Literal["predict", "fill"]
 
 @dataclass(frozen=True)
 class Job:
-    """What is done to every shard, in terms that another process understands.
+    """The work for every shard, in types that can be sent to another process.
 
     Attributes:
         verb: `predict` or `fill`.
-        run: The run's folder.
-        out: The folder that results go to.
-        root: The image folder.
-        shards: The folder of the shards.
+        run: Run folder.
+        out: Folder of the results.
+        root: Image folder.
+        shards: Folder of the shards.
         accept: As `Tagger.fill`.
         reject: As `Tagger.fill`.
-        precision: As `Tagger.fill`, in each shard.
+        precision: As `Tagger.fill`, within each shard.
         precision_of: As `Tagger.fill`.
         decide: Whether to predict as `Tagger.decide` does.
-        batch_size: Images at a time.
-        workers: Processes that read images, for each that predicts.
-        skip_broken: Leave out images that cannot be read.
+        batch_size: Images per batch.
+        workers: Processes that read images, for each process that predicts.
+        skip_broken: Whether to leave out images that cannot be read.
         trust: As `Tagger.load`.
     """
 
@@ -44,17 +44,17 @@ class Job:
     trust: bool = False
 
     def result(self, shard: str) -> Path:
-        """The file that a shard's result is written to."""
+        """Return the file of a shard's result."""
         return self.out / f"{Path(shard).stem}.parquet"
 
 
 class ShardResult(NamedTuple):
-    """What came of a shard.
+    """The outcome of a shard.
 
     Attributes:
-        shard: Its name.
-        images: In its result.
-        fault: What is wrong with its images or labels, so that there is no result; empty if nothing is.
+        shard: Name of the shard.
+        images: Number of images in its result.
+        fault: Error in its images or labels that prevented a result; empty if there is none.
     """
 
     shard: str
@@ -63,13 +63,13 @@ class ShardResult(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What came of a request.
+    """The outcome of a request.
 
     Attributes:
-        out: The folder of the results.
-        shards: How many there are.
-        kept: Of them, those that had been done before.
-        images: In the results made now.
+        out: Folder of the results.
+        shards: Number of shards.
+        kept: Number of shards that were done before.
+        images: Number of images in the results of this run.
     """
 
     out: Path

@@ -1,4 +1,4 @@
-"""What a folder of results was asked, in its `request.json`: what another request left is never gone on with."""
+"""The request behind a folder of results, in its `request.json`: results of another request are never continued."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -12,12 +12,12 @@ from partlabel.training.run_folder import Run
 
 REQUEST = "request.json"
 DIGEST = 8
-_OTHERWISE = dict.fromkeys(("input", "images"), "its images or known labels were others")
-_OTHERWISE |= {"model": "the model was another"}
+_OTHERWISE = dict.fromkeys(("input", "images"), "its images or known labels were different")
+_OTHERWISE |= {"model": "the model was a different one"}
 
 
 def request_of(job: Job) -> dict[str, Any]:
-    """What results depend on, but for the input."""
+    """Return what results depend on, except the input."""
     run, state = Run(job.run), blake2b(digest_size=DIGEST)
     for path in (run.config, run.weights, run.completion, run.tuning):
         state.update(path.read_bytes() if path.exists() else b"")
@@ -28,10 +28,10 @@ def request_of(job: Job) -> dict[str, Any]:
 
 
 def begun(folder: Path, asked: Mapping[str, Any]) -> bool:
-    """Whether the folder holds this request; what a killed process left half done is cleared away.
+    """Whether the folder holds results of this request; half-written files of a killed process are deleted.
 
     Raises:
-        ValueError: It holds another request, or something else.
+        ValueError: It holds results of another request, or other files.
     """
     request = folder / REQUEST
     if request.exists():
@@ -43,7 +43,7 @@ def begun(folder: Path, asked: Mapping[str, Any]) -> bool:
             each.name for each in folder.iterdir() if each.name != "input" and ".part." not in each.name
         )
         if strange:
-            raise ValueError(f"{folder} holds other things: {some(strange)}; give another out (--out)")
+            raise ValueError(f"{folder} holds other files: {some(strange)}; give another out (--out)")
     unsettled = () if request.exists() else folder.glob("input/*.parquet")
     for half in (*folder.glob(".*.part.*"), *folder.glob("input/.*.part.*"), *unsettled):
         half.unlink()
@@ -51,10 +51,10 @@ def begun(folder: Path, asked: Mapping[str, Any]) -> bool:
 
 
 def settle(folder: Path, request: Mapping[str, Any]) -> None:
-    """Write what is asked, or see that it is what was asked.
+    """Write the request, or check that the folder holds the same one.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It holds another request.
     """
     path = folder / REQUEST
     if path.exists():
@@ -71,6 +71,6 @@ def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any])
     ]
     if changed:
         raise ValueError(
-            f"{folder} holds shards of another request: {'; '.join(dict.fromkeys(changed))}. Ask for the same, or "
+            f"{folder} holds shards of another request: {'; '.join(dict.fromkeys(changed))}. Repeat that request, or "
             "give another out (--out)"
         )

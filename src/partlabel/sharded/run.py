@@ -1,4 +1,4 @@
-"""All shards of a source, by an engine: those that a killed command left are done, and faults are told together."""
+"""Processing of all shards by an engine; finished shards of an earlier command are kept, errors reported together."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +14,21 @@ from partlabel.sharded.sources import Files, SourceRows
 
 
 def run(job: Job, source: SourceRows | Files, engine: Engine) -> Done:
-    """Have all shards of a source worked on that are not done yet.
+    """Process all shards of a source that are not done yet.
 
     Args:
-        job: What to do; its folder of shards and image folder are filled in here.
-        source: On what.
-        engine: By whom.
+        job: Work to do; its folder of shards and its image folder are filled in here.
+        source: Input.
+        engine: Engine that processes the shards.
 
     Raises:
-        ValueError: `out` holds shards of another request, or other things; images or labels of some shards are
-            faulty: the message lists them, and the others are done.
-        OSError: A folder cannot be read or written; there is no tagger in the run's folder.
+        ValueError: `out` holds shards of another request, or other files; or images or labels of some shards are
+            invalid: the message lists them, and the other shards are done.
+        OSError: A folder cannot be read or written; there is no tagger in the run folder.
     """
     from partlabel.tagger import Tagger
 
-    tagger = Tagger.load(job.run, job.trust)  # that there is one is seen before anything is cut
+    tagger = Tagger.load(job.run, job.trust)  # fails before anything is written
     if job.decide or "tuned" in (job.accept, job.reject):
         tagger.tuned()
     if job.verb == "fill":
@@ -47,14 +47,14 @@ def run(job: Job, source: SourceRows | Files, engine: Engine) -> Done:
             faults.append(f"  {outcome.shard}: {outcome.fault}")
     if faults:
         raise ValueError(
-            f"{len(faults)} of {len(names)} shards could not be done, the others are in {out}; mend these, and the "
-            "same command does what is left:\n" + "\n".join(sorted(faults))
+            f"{len(faults)} of {len(names)} shards failed, the others are in {out}; fix these, and repeat the "
+            "command to process them:\n" + "\n".join(sorted(faults))
         )
     return Done(out, len(names), len(names) - len(left), images)
 
 
 def _whole(path: Path) -> bool:
-    """Whether a result is there, to its last byte."""
+    """Whether a result exists and is complete."""
     try:
         pq.read_metadata(path)
     except (OSError, pa.ArrowInvalid):

@@ -1,4 +1,4 @@
-"""What there is to work on: rows that are to be cut, or files that are shards as they are; and which a path names."""
+"""Input sources: rows that are to be divided into shards, or files that are shards; and the source of a path."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from partlabel.sharded.webdataset import TARS, require_webdataset
 
 @dataclass(frozen=True)
 class SourceRows:
-    """Input that is to be cut.
+    """Input that is to be divided into shards.
 
     Attributes:
-        root: The image folder.
-        tables: From a number of rows to tables of so many, always the same ones in the same order.
+        root: Image folder.
+        tables: Function from a number of rows to tables of that many rows, always the same ones in the same order.
     """
 
     root: Path
@@ -32,11 +32,11 @@ class SourceRows:
 
 @dataclass(frozen=True)
 class Files:
-    """Input that comes in shards.
+    """Input that consists of shards.
 
     Attributes:
-        root: The image folder of parquet tables; tar files hold their images.
-        paths: Of the shards, in one folder.
+        root: Image folder of parquet tables; tar files contain their images.
+        paths: Shards, all in one folder.
     """
 
     root: Path
@@ -44,17 +44,17 @@ class Files:
 
 
 def of_table(table: LabelTable) -> SourceRows:
-    """A table that is at hand, to be cut.
+    """Return a table in memory as a source.
 
     Raises:
         ValueError: It has no image folder.
     """
     table.path(0)
 
-    def cut(rows: int) -> Iterator[LabelTable]:
+    def parts(rows: int) -> Iterator[LabelTable]:
         return (table[at : at + rows] for at in range(0, len(table), rows))
 
-    return SourceRows(Path(table.root or "."), cut)
+    return SourceRows(Path(table.root or "."), parts)
 
 
 def of_path(
@@ -64,19 +64,19 @@ def of_path(
     format: str = "auto",
     **options: Any,
 ) -> SourceRows | Files:
-    """What a path names: shards, a folder of photos, or a label table, which is read a shard at a time if it is wide.
+    """Return the source of a path: shards, a folder of photos, or a label table; a wide table is read shard by shard.
 
     Args:
         path: A folder of parquet tables or tar files, a tar file, a folder of photos, a photo, or what
             `LabelTable.read` takes.
-        images: The image folder that the paths in tables start from; without it, the table's own.
+        images: Image folder that relative paths in tables refer to; default: the folder of the table.
         absent: As `LabelTable.read`.
         format: As `LabelTable.read`.
         **options: As `LabelTable.read`.
 
     Raises:
         ValueError: As `LabelTable.read`, or a folder holds shards of two kinds.
-        FileNotFoundError: There is no such path.
+        FileNotFoundError: The path does not exist.
         ImportError: webdataset, which reads tar files, is not installed.
     """
     if not path.exists():
@@ -98,14 +98,14 @@ def of_path(
 
 
 def _files(path: Path) -> tuple[Path, ...]:
-    """The shards that a path names; none if it is something else."""
+    """Return the shards of a path; empty if the path is something else."""
     if path.is_file():
         return require_webdataset(path) if path.name.endswith(TARS) else ()
     if not path.is_dir():
         return ()
-    there = sorted(each for each in path.iterdir() if not each.name.startswith("."))
-    tars = tuple(each for each in there if each.name.endswith(TARS))
-    tables = tuple(each for each in there if each.suffix.lower() == ".parquet")
+    files = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+    tars = tuple(each for each in files if each.name.endswith(TARS))
+    tables = tuple(each for each in files if each.suffix.lower() == ".parquet")
     if tars and tables:
         raise ValueError(
             f"{path} holds both tar files and parquet tables; keep shards of one kind in a folder"
@@ -114,7 +114,7 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 
 def _walked(folder: Path, rows: int, skip_broken: bool) -> Iterator[LabelTable]:
-    """A folder's photos, so many at a time."""
+    """Yield a folder's photos, `rows` at a time."""
     left_out = LeftOut(skip_broken, fix=Argument("skip_broken", True))
     photos = walk(folder, left_out)
     while names := tuple(islice(photos, rows)):

@@ -1,4 +1,4 @@
-"""Tar files as webdataset has them: photos, and beside each the labels that are known of it."""
+"""Tar files in the layout of webdataset: images, and next to each its known labels."""
 
 import json
 import os
@@ -19,7 +19,7 @@ TARS = (".tar", ".tar.gz", ".tgz")
 
 
 def require_webdataset(*paths: Path) -> tuple[Path, ...]:
-    """The tar files, if there is what reads them.
+    """Return the tar files, after checking that they can be read.
 
     Raises:
         ImportError: webdataset is not installed.
@@ -30,13 +30,13 @@ def require_webdataset(*paths: Path) -> tuple[Path, ...]:
 
 
 def unpacked(shard: Path, folder: Path, classes: Sequence[str]) -> LabelTable:
-    """A tar file's images, written to a folder, and the known labels that lie beside them.
+    """Extract a tar file's images to a folder, and read their known labels.
 
-    An image's name is that of the tar file, `/`, its own. Beside `0007.jpg`, `0007.json` may hold known labels:
-    `{"labels": {"dog": 1, "cat": 0}}`; classes that it does not name, or names with null, are UNKNOWN.
+    An image is named by the tar file, `/` and its own name. Next to `0007.jpg`, `0007.json` may hold known labels:
+    `{"labels": {"dog": 1, "cat": 0}}`; classes that are missing there or null are UNKNOWN.
 
     Raises:
-        ValueError: There are no images, a name leaves the folder, or a label is none.
+        ValueError: There are no images, a name points outside the folder, or a label is invalid.
     """
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
@@ -52,7 +52,9 @@ def unpacked(shard: Path, folder: Path, classes: Sequence[str]) -> LabelTable:
                 continue
             image = f"{shard.name}/{sample['__key__']}.{suffix}"
             if not os.path.realpath(folder / image).startswith(os.path.realpath(folder) + os.sep):
-                raise ValueError(f"{shard}: {image!r} leaves the folder that it is unpacked to; rename it")
+                raise ValueError(
+                    f"{shard}: {image!r} points outside the folder that it is extracted to; rename it"
+                )
             (folder / image).parent.mkdir(parents=True, exist_ok=True)
             (folder / image).write_bytes(sample[suffix])
             images.append(image)
@@ -62,19 +64,21 @@ def unpacked(shard: Path, folder: Path, classes: Sequence[str]) -> LabelTable:
             f"{shard}: {len(others)} file(s) of other kinds left out: {some(others, MOST)}", stacklevel=2
         )
     if not images:
-        raise ValueError(f"{shard}: no image in it; looked for {', '.join(suffixes)}")
+        raise ValueError(f"{shard}: it contains no image; images end in {', '.join(suffixes)}")
     return LabelTable(tuple(images), tuple(classes), made_read_only(np.array(labels, np.int8)), root=folder)
 
 
 def _known(where: str, text: bytes | None, classes: Sequence[str]) -> list[int]:
-    """The labels that a sample's JSON has under `labels`."""
+    """Read the labels of a sample's JSON, under `labels`."""
     codes = {1: PRESENT, 0: ABSENT, None: UNKNOWN}
     try:
-        said = json.loads(text or b"{}").get("labels", {}).items()
+        labels_by_class = json.loads(text or b"{}").get("labels", {}).items()
     except (ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f'{where} is not as {{"labels": {{"dog": 1, "cat": 0}}}}: {error}') from error
+        raise ValueError(
+            f'{where} is not of the form {{"labels": {{"dog": 1, "cat": 0}}}}: {error}'
+        ) from error
     labels, column = [UNKNOWN] * len(classes), {name: at for at, name in enumerate(classes)}
-    for name, label in said:
+    for name, label in labels_by_class:
         if name not in column:
             raise ValueError(f"{where}: class {name!r} is not in the model{did_you_mean(name, classes)}")
         if isinstance(label, list | dict) or label not in codes:

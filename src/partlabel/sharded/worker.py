@@ -1,4 +1,4 @@
-"""What is done to one shard: it is opened, predicted or filled, and its result written."""
+"""The work on one shard: read it, predict or fill, and write the result."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Works on shards; loads the model once.
+    """Processes shards; loads the model once.
 
     Args:
-        job: What to do.
-        device: Where the model is.
+        job: Work to do.
+        device: Device of the model.
     """
 
     def __init__(self, job: Job, device: str = "cpu") -> None:
@@ -41,11 +41,11 @@ class Worker:
         """Write the result of a shard.
 
         Args:
-            shard: Its name.
+            shard: Name of the shard.
 
         Returns:
-            What came of it. Faults of its images or labels are told, and other shards can go on; those of disk,
-            network or program are raised.
+            The outcome. Errors in the shard's images or labels are part of it, so that other shards continue; errors of
+            the disk, the network or the program are raised.
         """
         try:
             with _opened(self.job, shard, self.tagger.classes) as table:
@@ -76,7 +76,7 @@ class Worker:
 
 @contextmanager
 def _opened(job: Job, shard: str, classes: Sequence[str]) -> Iterator[LabelTable | FilledTable]:
-    """The table that a shard is, its images at hand; to be filled, with what was said of it before."""
+    """Open the table of a shard and its images; for `fill` with the probabilities and sources of an earlier fill."""
     path = job.shards / shard
     if path.name.endswith(TARS):
         with TemporaryDirectory(prefix="partlabel-") as folder:
@@ -88,7 +88,7 @@ def _opened(job: Job, shard: str, classes: Sequence[str]) -> Iterator[LabelTable
 
 
 def _nothing(job: Job, tagger: "Tagger", table: LabelTable) -> pl.DataFrame:
-    """The result of a shard of which no image can be read: its columns, and no row."""
+    """Return the result of a shard without a readable image: its columns, and no row."""
     from partlabel.data.tables import filled
 
     if job.verb == "predict" and not job.decide:

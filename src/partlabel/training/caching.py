@@ -1,7 +1,7 @@
-"""When a run uses the feature cache, and what it is asked for.
+"""The use of the feature cache by a run.
 
-With a frozen backbone the cache is used unless `--cache none` is given: training, and later `evaluate`, `tune` and
-`fill`, then find the features of a photo that was decoded once. The first look at the photos, which finds those that
+With a frozen backbone the cache is used unless `--cache none` is given: `train`, and later `evaluate`, `tune` and
+`fill`, then find the features of an image that was decoded once. The first pass over the images, which finds those that
 cannot be read, is the pass that computes the features.
 """
 
@@ -32,8 +32,8 @@ class Where(NamedTuple):
     """The feature cache as a tagger uses it.
 
     Attributes:
-        used: Whether at all.
-        folder: Where it is; the user's if none.
+        used: Whether the cache is used.
+        folder: Folder of the cache; None: in the user's cache folder.
     """
 
     used: bool = True
@@ -44,34 +44,34 @@ def uses_cache(frozen: bool, config: TrainingConfig) -> bool:
     """Whether a run trains on cached features.
 
     Args:
-        frozen: Whether nothing of the backbone is trained.
-        config: How it trains.
+        frozen: Whether no part of the backbone is trained.
+        config: Training configuration.
     """
     return config.cache == "features" or (config.cache is None and frozen)
 
 
 def if_used(model: Method, config: TrainingConfig) -> TrainingConfig | None:
-    """How a run trains, if it trains on cached features; None if not."""
+    """Return the training configuration if the run trains on cached features, else None."""
     assert isinstance(model.backbone, Backbone)
     return config if uses_cache(model.backbone.is_frozen, config) else None
 
 
 def where_of(config: TrainingConfig) -> Where:
-    """The cache that a run uses."""
+    """Return the cache that a run uses."""
     return Where(config.cache != "none", config.cache_dir)
 
 
 def look(
     backbone: Backbone, size: int, table: LabelTable, config: TrainingConfig, views: int | None = None
 ) -> tuple[list[Stored], list[Broken]]:
-    """Compute the features that training needs, or find them; and the images that cannot be read.
+    """Compute or load the features that training needs; also return the images that cannot be read.
 
     Args:
-        backbone: Whose features; its pooling is fitted on these images if it is not yet.
-        size: Side of the images.
-        table: The images.
-        config: How to train.
-        views: How many; those that `config` asks for if none.
+        backbone: Backbone of the features; a pooling that is not fitted yet is fitted on these images.
+        size: Side of the images in pixels.
+        table: Images.
+        config: Training configuration.
+        views: Number of views; default: that of `config`.
     """
     expected = backbone.preprocessing
     augment = None if config.augment == "none" else train_transform(size, expected, config.augment)
@@ -95,13 +95,13 @@ def finder(
     start_from: str | Path | None = None,
     views: int | None = None,
 ) -> Callable[[LabelTable], list[Broken]]:
-    """What finds the images that cannot be read: where features are cached, the pass that computes them.
+    """Return a function that finds unreadable images: with cached features, the pass that computes them.
 
     Args:
-        tagger: Before it is fitted.
-        config: How it will be trained.
-        start_from: A run whose backbone it begins with.
-        views: Ways to look at each image; those that `config` asks for if none.
+        tagger: Tagger before it is fitted.
+        config: Training configuration.
+        start_from: Run whose backbone initialises training.
+        views: Number of views per image; default: that of `config`.
     """
     if not uses_cache(tagger.settings["trainable"] == "none", config):
         return find_broken
@@ -116,7 +116,7 @@ def finder(
 
 
 def _backbone(tagger: "Tagger", seed: int, start_from: str | Path | None) -> Backbone:
-    """The backbone that training will begin with, to the last weight."""
+    """Create the backbone with the weights at the start of training."""
     known = tagger.settings
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -136,13 +136,13 @@ def _backbone(tagger: "Tagger", seed: int, start_from: str | Path | None) -> Bac
 
 
 def there(model: Method, view: tuple[int, Preprocessing], table: LabelTable, where: Where) -> Stored | None:
-    """What earlier runs left of the plain images of a table; None if nothing. Reads no image.
+    """Return the cached features of a table's plain images; None if there are none. Reads no image.
 
     Args:
-        model: Its backbone's features, or for a head that takes the mean of the map alone, those means.
-        view: Side of the images, and what the backbone expects.
-        table: The images.
-        where: The cache.
+        model: Method with the backbone; if the head takes only the mean of the map, the cached means are enough.
+        view: Side of the images in pixels, and the backbone's preprocessing.
+        table: Images.
+        where: Cache.
     """
     if not where.used or table.root is None:
         return None

@@ -1,4 +1,4 @@
-"""What `config.json` says of a tagger, checked before anything is made of it: the file may come from anybody."""
+"""Validation of a tagger's `config.json`, which may come from anyone, before a tagger is created from it."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from partlabel.core.files import read_json
 from partlabel.core.messages import did_you_mean, some
 
 MOST_PIXELS = 4096
-"""Side of an image beyond which a description is taken to be wrong."""
+"""Maximum side of an image in a valid description."""
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "method": str,
     "method_args": dict,
@@ -21,41 +21,41 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "pool": int,
     "words": (str, type(None)),
 }
-_SAID = {str: "a text", dict: "an object", list: "a list", int: "a whole number", type(None): "null"}
+_TYPE_NAMES = {str: "a text", dict: "an object", list: "a list", int: "an integer", type(None): "null"}
 
 
 def read_description(file: Path, tagger: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a `config.json` says, if a tagger can be made of it.
+    """Return the content of a `config.json`, if a tagger can be created from it.
 
     Args:
-        file: The file.
-        tagger: The class; its arguments are what `tagger` may name.
+        file: Path of the file.
+        tagger: Tagger class; its arguments are the valid keys of `tagger`.
 
     Raises:
-        ValueError: It is not JSON, something is missing or of another kind; the message names file and key.
+        ValueError: It is not JSON, or a key is missing or of the wrong type; the message names the file and the key.
     """
-    said = read_json(file)
-    _expect(file, "the file", said, dict)
+    content = read_json(file)
+    _expect(file, "the file", content, dict)
     for key, kind in (("classes", list), ("tagger", dict), ("name", str)):
-        if key not in said:
+        if key not in content:
             raise ValueError(
-                f"{file} describes no tagger: it has no {key!r}; it has: {some(said) or 'nothing'}"
+                f"{file} does not describe a tagger: {key!r} is missing; it has: {some(content) or 'nothing'}"
             )
-        _expect(file, key, said[key], kind)
-    _expect(file, "word_dim", said.get("word_dim"), (int, type(None)))
-    for at, name in enumerate(said["classes"]):
+        _expect(file, key, content[key], kind)
+    _expect(file, "word_dim", content.get("word_dim"), (int, type(None)))
+    for at, name in enumerate(content["classes"]):
         _expect(file, f"classes[{at}]", name, str)
-    if not said["classes"] or len(set(said["classes"])) < len(said["classes"]):
+    if not content["classes"] or len(set(content["classes"])) < len(content["classes"]):
         raise ValueError(f"{file}: 'classes' has to name each class once, and at least one")
-    _check_settings(file, said["tagger"], tagger)
-    return {"word_dim": None, **said}
+    _check_settings(file, content["tagger"], tagger)
+    return {"word_dim": None, **content}
 
 
 def _check_settings(file: Path, settings: Mapping[str, Any], tagger: Callable[..., Any]) -> None:
     known = [name for name in inspect.signature(tagger).parameters if name not in ("classes", "pretrained")]
     for key, value in settings.items():
         if key not in known:
-            raise ValueError(f"{file}: 'tagger' has {key!r}, which no tagger has{did_you_mean(key, known)}")
+            raise ValueError(f"{file}: 'tagger' has the unknown key {key!r}{did_you_mean(key, known)}")
         if key in _KINDS:
             _expect(file, f"tagger.{key}", value, _KINDS[key])
     if "backbone" not in settings or "method" not in settings:
@@ -68,7 +68,7 @@ def _check_settings(file: Path, settings: Mapping[str, Any], tagger: Callable[..
 def _expect(file: Path, key: str, value: Any, kind: type | tuple[type, ...]) -> None:
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(value, kinds) or isinstance(value, bool):
-        wanted = " or ".join(_SAID[each] for each in kinds)
+        wanted = " or ".join(_TYPE_NAMES[each] for each in kinds)
         raise ValueError(
             f"{file}: {key} is {_shown(value)}, not {wanted}; copy the file again, or train again"
         )

@@ -1,4 +1,7 @@
-"""What a machine can train on, checked before anything is written: Lightning would say it after the run has begun."""
+"""Checks that this machine has the accelerator, devices and strategy of a run, before anything is written.
+
+Lightning would report them only after the run folder was created.
+"""
 
 from importlib.util import find_spec
 
@@ -6,17 +9,17 @@ from partlabel.core.messages import did_you_mean
 from partlabel.training.config import TrainingConfig
 
 NEEDS = {"deepspeed": "deepspeed", "bagua": "bagua", "colossalai": "colossalai"}
-"""Packages that strategies of these names need."""
+"""Packages that strategies need, by the first word of the strategy's name."""
 
 
 def check(config: TrainingConfig) -> None:
-    """See that this machine has what a run is to train on.
+    """Check that this machine has what a run is to be trained on.
 
     Args:
-        config: How to train.
+        config: Training configuration.
 
     Raises:
-        ValueError: There is no such accelerator, device or strategy here; the message says what there is.
+        ValueError: There is no such accelerator, device or strategy here; the message lists those that exist.
     """
     _check_accelerator(config.accelerator)
     if isinstance(config.devices, int) and config.devices < 1 and config.devices != -1:
@@ -45,8 +48,8 @@ def _check_strategy(wanted: str) -> None:
     known = ["auto", *(name for name in StrategyRegistry.available_strategies() if "fsdp" not in name)]
     if wanted not in known:
         raise ValueError(
-            f"strategy (--strategy) is {wanted!r}, which there is not{did_you_mean(wanted, known)}; give auto, ddp or "
-            "ddp_find_unused_parameters_true"
+            f"strategy (--strategy) is {wanted!r}, which does not exist{did_you_mean(wanted, known)}; give auto, ddp "
+            "or ddp_find_unused_parameters_true"
         )
     package = NEEDS.get(wanted.partition("_")[0])
     if package is not None and find_spec(package) is None:

@@ -1,35 +1,21 @@
-"""A run's folder: what is in it, and when a run may be gone on with.
+"""A run's folder: its files, and when a run may be resumed.
 
-config.json             all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
-model.safetensors       its weights, written as soon as training has ended
-completion.safetensors  what known labels of an image say of its unknown ones, where that helps; looked for after that
-tuning.json             thresholds and calibration, once they were looked for (`tuning.py`)
-labels.parquet          the table, with the split that was used
-skipped.csv             images that were left out, and why
-checkpoints/            `last.ckpt` to go on from, `best.ckpt`
-history.json            what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
-validation.json         the best epoch on validation
-test.json               the evaluation of the part `test`, where the table has one with known labels
-headlines.json          one sentence's worth of figures for each evaluation (`headline.py`)
-report.html             all of it on a page
-review/                 what people decided (`decisions.sqlite`), and what the model said of the images they were shown
-======================  ==========================================================================
-=======
 =======================  ==========================================================================
-config.json              all that rebuilds the tagger: classes, method, backbone, preprocessing; and how it was trained
-model.safetensors        its weights, written as soon as training has ended
-completion.safetensors   what known labels of an image say of its unknown ones, where that helps; looked for after that
-tuning.json              thresholds and calibration, once they were looked for (`tuning.py`)
+config.json              classes, method, backbone, preprocessing, which rebuild the tagger; and the training settings
+model.safetensors        weights, written as soon as training has ended
+completion.safetensors   weights by which known labels of an image inform its unknown ones, where that helps
+tuning.json              thresholds and calibration, after `tune` (`tuning.py`)
 labels.parquet           the table, with the split that was used
 skipped.csv              images that were left out, and why
-checkpoints/             `last.ckpt` to go on from, `best.ckpt`
-history.json             what was measured in each epoch; metrics.csv has the same as a table, tensorboard/ as curves
-selection.json           the settings that were compared, and the ones chosen, where they were searched
-out_of_fold.safetensors  logits of the training images by models that did not learn from them, after a search
-validation.json          the best epoch on validation, or out-of-fold predictions where no validation set was used
-test.json                the same model on the part `test` of the table, where that has known labels
+checkpoints/             `last.ckpt` to resume from, `best.ckpt`
+history.json             metrics of each epoch; metrics.csv has them as a table, tensorboard/ as curves
+selection.json           the settings that were compared, and the chosen ones, after a search
+out_of_fold.safetensors  out-of-fold logits of the training images, after a search
+validation.json          evaluation of the best epoch on the validation set, or of out-of-fold predictions without one
+test.json                evaluation of the same model on the part `test`, where the table has one with known labels
+headlines.json           the figures of one sentence for each evaluation (`headline.py`)
 report.html              all of it on a page
-review/                  what people decided (`decisions.sqlite`), and what the model said of the images they were shown
+review/                  decisions of reviewers (`decisions.sqlite`), and predictions for the images they were shown
 =======================  ==========================================================================
 """
 
@@ -52,10 +38,10 @@ T = TypeVar("T")
 
 
 class Run:
-    """Paths in a run's folder, and what is written there.
+    """The paths in a run's folder, and the functions that write them.
 
     Args:
-        folder: It need not exist yet.
+        folder: Run folder; it need not exist yet.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -80,38 +66,38 @@ class Run:
         self.best = self.folder / "checkpoints" / "best.ckpt"
 
     def start(self, config: Mapping[str, Any], resume: bool | Literal["auto"]) -> Path | None:
-        """Begin, or go on.
+        """Start or resume the run.
 
         Args:
             config: As `write_config` takes it.
-            resume: Go on where the run here stopped; `auto` only if there is one.
+            resume: Resume the run in the folder; `auto` only if there is one.
 
         Returns:
-            The checkpoint to go on from; None to begin.
+            The checkpoint to resume from; None for a new run.
 
         Raises:
-            FileExistsError: There is a run, and it is not to be gone on with.
-            FileNotFoundError: There is none to go on with.
-            ValueError: The run there had other settings; the message names them.
+            FileExistsError: There is a run, and it is not to be resumed.
+            FileNotFoundError: There is no run to resume.
+            ValueError: The run has other settings; the message names them.
         """
         exists = self.config.exists()
         if exists and not resume:
             raise FileExistsError(
-                f"{self.folder} holds a run: go on with it by resume=True (--resume), or give another out (--out)"
+                f"{self.folder} holds a run: resume it by resume=True (--resume), or give another out (--out)"
             )
         if not exists and resume is True:
             raise FileNotFoundError(
-                f"{self.folder} holds no run to go on with; leave resume (--resume) out to begin"
+                f"{self.folder} holds no run to resume; leave out resume (--resume) to start one"
             )
         if exists:
             self._check_same(config)
-        for left in self.folder.rglob(".*.part*"):  # of a run that was killed while it wrote
+        for left in self.folder.rglob(".*.part*"):  # half-written by a run that was killed
             left.unlink()
         self.write_config(config)
         return self.last if exists and self.last.exists() else None
 
     def join(self, resume: bool | Literal["auto"]) -> Path | None:
-        """Take part in what another process started: the checkpoint to go on from, None to begin."""
+        """Join a run that another process started: return the checkpoint to resume from, None for a new run."""
         return self.last if resume and self.last.exists() else None
 
     def _check_same(self, config: Mapping[str, Any]) -> None:
@@ -123,11 +109,11 @@ class Run:
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name)
             and name.rpartition(".")[2] not in {*HERE_ONLY, "partlabel"}
-            and name != "name"  # of the folder, which may have been moved
+            and name != "name"  # the folder may have been moved
         ]
         if changed:
             raise ValueError(
-                f"{self.folder} holds a run with other settings: {some(changed)}; go on with the same ones, or give "
+                f"{self.folder} holds a run with other settings: {some(changed)}; resume with the same ones, or give "
                 "another out (--out)"
             )
 
@@ -136,10 +122,10 @@ class Run:
         write_json(self.config, config)
 
     def table(self, images: str | Path | None = None) -> LabelTable:
-        """The table of the run, with the split it used.
+        """Read the table of the run, with the split it used.
 
         Args:
-            images: The image folder; where it was in training if None.
+            images: Image folder; default: the one of training.
         """
         return LabelTable.read(
             self.labels, images or read_json(self.config)["data"]["images"], missing="keep"
@@ -148,7 +134,7 @@ class Run:
     def write_history(
         self, history: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, float | int]]
     ) -> None:
-        """Write what was measured so far, as JSON and as a table."""
+        """Write the metrics so far, as JSON and as a table."""
         import polars as pl
 
         write_json(self.history, history)
@@ -157,10 +143,10 @@ class Run:
 
 
 def withdraws(fit: Callable[P, T]) -> Callable[P, T]:
-    """Let a function that trains leave no run behind where it fails before its first step.
+    """Decorate a training function so that it leaves no run behind if it fails before its first step.
 
     Args:
-        fit: Its argument `out` names the run's folder; an error of its training says in `after_step` how far it came.
+        fit: Training function; its argument `out` is the run's folder, and errors of its training carry `after_step`.
     """
     signature = inspect.signature(fit)
 
@@ -184,7 +170,7 @@ def withdraws(fit: Callable[P, T]) -> Callable[P, T]:
 
 
 def _take_back(folder: Path, before: set[str] | None) -> None:
-    """Delete what came into a folder, and the folder if it was not there before."""
+    """Delete what was added to a folder, and the folder itself if it is new."""
     for each in folder.iterdir() if folder.is_dir() else ():
         if each.name in (before or ()):
             continue
@@ -198,13 +184,13 @@ def _take_back(folder: Path, before: set[str] | None) -> None:
 
 
 def digest(table: LabelTable) -> str:
-    """A short name for exactly these images, classes, labels and parts."""
+    """Hash images, classes, labels and parts of a table."""
     parts = json.dumps([table.images, table.classes, table.split], ensure_ascii=False)
     return blake2b(parts.encode() + table.labels.tobytes(), digest_size=8).hexdigest()
 
 
 def _asked(config: dict[str, Any]) -> dict[str, Any]:
-    """The description of a run before a search of settings replaced what was asked by what was found."""
+    """Return the description of a run before a search replaced the requested settings by the chosen ones."""
     config = dict(config)
     if "asked" in config:
         config["tagger"] = config.pop("asked")

@@ -1,4 +1,4 @@
-"""What verbs share: the label table that their options name, that of a run, and the address they answer at."""
+"""Functions that commands share: reading the label table of the options or of a run, and opening a server socket."""
 
 import socket
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def read_table(
     format: Mapping[str, Any] | None = None,
     missing: Literal["refuse", "keep"] = "refuse",
 ) -> "LabelTable":
-    """The label table that a verb's options name."""
+    """Read the label table named by a command's options."""
     from partlabel.data.tables.label_table import LabelTable
 
     options = dict(format or {"name": "auto"})
@@ -39,7 +39,7 @@ def read_grouped(
     group: str,
     missing: Literal["refuse", "keep"] = "refuse",
 ) -> "tuple[LabelTable, list[str]]":
-    """As `read_table`, and the group of each image, from a column that is no class."""
+    """Read a table as `read_table`, and the group of each image from a column that is not a class."""
     from partlabel.data.tables import group_column
     from partlabel.data.tables.label_table import LabelTable
 
@@ -56,7 +56,7 @@ def read_filled(
     format: Mapping[str, Any] | None = None,
     missing: Literal["refuse", "keep"] = "refuse",
 ) -> "LabelTable | FilledTable":
-    """As `read_table`; a table that was filled before comes with its probabilities and sources."""
+    """Read a table as `read_table`; a table that was filled before keeps its probabilities and sources."""
     from partlabel.data import readers
     from partlabel.data.tables.filled import FilledTable
 
@@ -76,27 +76,27 @@ def run_table(
     format: Mapping[str, Any],
     missing: Literal["refuse", "keep"] = "refuse",
 ) -> "LabelTable":
-    """The label table that is named, or else the one that a run was trained on, from where its images were then."""
+    """Read the label table that is named, else the one that a run was trained on, with the image folder of that run."""
     if table is not None:
         return read_table(table, images, absent, format, missing)
     return read_table(*of_run(run, images), missing=missing)
 
 
 def of_run(run: Path, images: Path | None) -> tuple[Path, Path]:
-    """The label table that a run was trained on, and its image folder."""
+    """Return the paths of the label table that a run was trained on and of its image folder."""
     from partlabel.core.files import read_json
     from partlabel.training.run_folder import Run
 
     folder = Run(run)
     if not folder.labels.exists():
-        raise FileNotFoundError(f"{run} holds no label table of its own; name one")
+        raise FileNotFoundError(f"{run} holds no label table of its own; give one as TABLE")
     return folder.labels, images or Path(read_json(folder.config)["data"]["images"])
 
 
 def calibration_set(
     run: Path, tagger: "Tagger", given: Path | None, images: Path | None
 ) -> "LabelTable | None":
-    """The calibration set that is named, or else the one that the run's review collected; None where there is none."""
+    """Read the calibration set that is named, else the one that the run's review collected; None without either."""
     from partlabel.data.tables.splits import aligned
     from partlabel.priors import calibration_set as reading
 
@@ -110,7 +110,7 @@ def calibration_set(
 
 
 def _reviewed(run: Path, images: Path | None) -> "LabelTable | None":
-    """The table of a run with what its review decided; None where the run keeps no table."""
+    """Read the table of a run merged with the decisions of its review; None if the run has no table."""
     from partlabel.review import merging, sheets
     from partlabel.review.decisions import DecisionLog
     from partlabel.training.run_folder import Run
@@ -131,7 +131,7 @@ def _reviewed(run: Path, images: Path | None) -> "LabelTable | None":
 def say_how_known(
     labels: "np.ndarray", origins: "Origins | None" = None, scores: "np.ndarray | None" = None
 ) -> None:
-    """Print how labels became known, in one sentence; warn where that is implausible."""
+    """Print in one sentence how the known labels were selected; warn if that is implausible."""
     import warnings
 
     from partlabel.priors import label_selection
@@ -145,17 +145,17 @@ def say_how_known(
 
 
 def prevalence_of(tagger: "Tagger", given: str | None) -> "Prevalence | None":
-    """The prevalence that is given, a number or a file."""
+    """Read the class prevalence from an option: a number or a file."""
     from partlabel.priors import prevalence
 
     return None if given is None else prevalence.read(given, tagger.classes)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address, so that who comes early waits.
+    """Open a socket that listens at an address, so that early connections wait.
 
     Raises:
-        OSError: It is taken, or no address of this machine; the message says which.
+        OSError: The port is in use, or the address is not one of this machine; the message says which.
     """
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -164,8 +164,8 @@ def listen(host: str, port: int) -> socket.socket:
         bound.listen()
     except (OSError, OverflowError) as error:
         bound.close()
-        said = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise OSError(
-            f"cannot listen at {host}, port {port}: {said}; give another --host or --port"
+            f"cannot listen at {host}, port {port}: {reason}; give another --host or --port"
         ) from error
     return bound

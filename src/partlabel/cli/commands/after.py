@@ -1,4 +1,4 @@
-"""The verbs `tune` and `export`: what comes after training, before a tagger is put to use."""
+"""The commands `tune` and `export`, which follow training and precede use."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -25,29 +25,31 @@ def tune(
     *,
     format: dict[str, Any],
 ) -> None:
-    """Find a threshold for every class, and make probabilities as sure as they are right.
+    """Find a decision threshold for every class, and calibrate the probabilities.
 
     Args:
         run: Run folder; `tuning.json` is written there.
-        table: Label table of images that were not trained on; the one the run was trained on if none. Of a table with a
-            split, its part `val` is used; of the run's own the part `train`, where training kept what models say of its
-            images that did not see them.
+        table: Label table of images that were not trained on; default: the table of the run. If a given table has a
+            split, its part `val` is used. Of the run's own table, the part `train` is used if training kept
+            out-of-fold predictions for it.
         images: Image folder.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        aim: What thresholds are to be best for: the largest F1, or the most of the other at a precision or a recall.
-        at: The precision or recall aimed at.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        aim: Quantity that the thresholds maximise: F1; `precision`: the recall at a precision of at least `at`;
+            `recall`: the precision at a recall of at least `at`.
+        at: Precision or recall to reach, between 0 and 1.
         calibration: Calibration set: a table of about 40 images that were drawn at random and labelled completely, or
             one whose column `calibration` is 1 for those, as `review --export` writes it.
-        prevalence: How common classes are, where there is no calibration set: the mean number of present classes per
-            image, or a CSV file with the columns class,share.
-        shrink: Images known to show a class from which on its own threshold counts for half, against that of all.
-        folds: For the figures: each share of the images is judged by what was found on the others.
-        seed: Of the shares.
-        batch_size: Images at a time.
-        workers: Processes that read images.
-        trust: Import the model's method and head also from the working directory and its own folder; without it, only
-            installed packages are.
-        format: Of the table.
+        prevalence: Class prevalence, where there is no calibration set: the mean number of present classes per image,
+            or a CSV file with the columns class,share.
+        shrink: Number of positive images at which a class's own threshold and the threshold of all classes have equal
+            weight.
+        folds: Number of cross-validation folds for the reported figures.
+        seed: Random seed of the folds.
+        batch_size: Images per batch.
+        workers: Processes that read images; 0 reads them in the main process.
+        trust: Also import the model's method and head from the working directory and from its own folder; default: from
+            installed packages only.
+        format: Format of the table.
     """
     from rich import print as show
 
@@ -81,31 +83,40 @@ def export(
     to: Literal["hub", "onnx", "torch"] = "onnx",
     out: Path | None = None,
     with_training_state: bool = False,
+    push: str | None = None,
+    private: bool = False,
     trust: bool = False,
 ) -> None:
-    """Write a tagger for use elsewhere: a folder for the Hugging Face hub, ONNX, or torch.export.
+    """Export a tagger: a folder for the Hugging Face hub, an ONNX file, or a torch.export program.
 
     Args:
         run: Run folder.
-        to: `hub`: a folder with weights, description and a model card; `onnx`: a graph for any ONNX runtime; `torch`: a
-            program of torch.export.
-        out: Folder (hub) or file (.onnx, .pt2) to write; model, model.onnx or model.pt2 if none.
-        with_training_state: Keep what prediction does not need, such as SST's memory and pair head (hub alone).
-        trust: Import the model's method and head also from the working directory and its own folder; without it, only
-            installed packages are.
+        to: `hub`: a folder with weights, configuration and a model card; `onnx`: a graph for any ONNX runtime; `torch`:
+            a program of torch.export.
+        out: Folder (hub) or file (.onnx, .pt2) to write; default: model, model.onnx or model.pt2.
+        with_training_state: Keep what only training needs, such as SST's memory and pair head (hub only).
+        push: With --to hub: repository on the Hugging Face hub (owner/name) to upload the folder to; created if it does
+            not exist. A model card that is there already is kept.
+        private: With --push: make a new repository private.
+        trust: Also import the model's method and head from the working directory and from its own folder; default: from
+            installed packages only.
     """
     from partlabel.cli.parser import UsageError
-    from partlabel.deploy import graph_export
+    from partlabel.deploy import graph_export, hub
     from partlabel.tagger import Tagger
 
     if with_training_state and to != "hub":
         raise UsageError(
-            f"--with-training-state: a graph predicts and does not train; leave it out with --to {to}"
+            f"--with-training-state: an exported graph cannot be trained; leave the option out with --to {to}"
         )
+    if push is not None and to != "hub":
+        raise UsageError(f"--push {push}: only the hub folder is uploaded; give --to hub")
     tagger = Tagger.load(run, trust)
     if to == "hub":
         folder = tagger.save_pretrained(out or Path("model"), with_training_state, run)
         print(f"model in {folder}; fill in licence and data in {folder / 'README.md'}")
+        if push is not None:
+            print(f"uploaded: {hub.push(folder, push, private=private or None)}")
         return
     write, default = {
         "onnx": (graph_export.to_onnx, Path("model.onnx")),

@@ -1,4 +1,4 @@
-"""The verb `bench`: methods compared on the same photos."""
+"""Command `bench`: compare methods on the same data."""
 
 import sys
 from collections.abc import Callable
@@ -30,25 +30,26 @@ def bench(
     *,
     format: dict[str, Any],
 ) -> None:
-    """Compare methods: a grid of methods, known shares, ways to hide and seeds.
+    """Compare methods on a grid of methods, shares of known labels, ways of hiding labels, and seeds.
 
-    Labels of the part `train` are hidden, methods are trained on frozen features, and scored on the part `test`. What
-    is there is not run again.
+    Labels of the part `train` are hidden, methods are trained on frozen features and scored on the part `test`. Results
+    that already exist are not computed again.
 
     Args:
-        table: Label table with the parts train and test, all of whose labels are known.
+        table: Label table with the parts train and test; all labels must be known.
         images: Image folder.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        grid: YAML file of what to compare (docs/bench.md); what follows takes the place of what it says.
-        methods: Arms of the grid, as in bce,soft_sst; names of methods where there is no grid.
-        known: Shares of labels that stay known, as in 0.1,0.5.
-        protocols: Ways to hide: those of the grid, or schemes of `partlabel hide`, as in uniform,single_positive.
-        seeds: Of hiding, the validation split and training, as in 0,1,2.
-        baseline: The arm that the others are compared to; the first if none.
-        processes: At once.
-        cache_dir: Folder of the feature cache; the user's if none.
-        out: Folder of the results.
-        format: Of the table.
+        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
+        grid: YAML file with the grid (docs/bench.md); the following options override its values.
+        methods: Arms of the grid, such as bce,soft_sst; without a grid, names of methods.
+        known: Shares of labels that stay known, such as 0.1,0.5.
+        protocols: Ways of hiding labels: those of the grid, or schemes of `partlabel hide`, such as
+            uniform,single_positive.
+        seeds: Random seeds of hiding, the validation split and training, such as 0,1,2.
+        baseline: Arm that the others are compared with; by default the first.
+        processes: Number of parallel processes.
+        cache_dir: Folder of the feature cache; by default the user's cache folder.
+        out: Output folder.
+        format: Format of the table.
     """
     from rich.console import Console
     from rich.markdown import Markdown
@@ -59,60 +60,65 @@ def bench(
     from partlabel.training.run_folder import digest
 
     given = read_table(table, images, absent, format)
-    wanted = _grid(
+    selected = _grid(
         grid,
         _list("--methods", methods, str),
         _list("--known", known, float),
         _list("--protocols", protocols, str),
         _list("--seeds", seeds, int),
     )
-    safe_loading.import_typed(wanted.named, [Path.cwd()])
-    names = [arm.name for arm in wanted.arms]
+    safe_loading.import_typed(selected.named, [Path.cwd()])
+    names = [arm.name for arm in selected.arms]
     baseline = baseline or names[0]
     if baseline not in names:
         from partlabel.core.messages import did_you_mean
 
         raise ValueError(f"--baseline {baseline}: there is no such arm{did_you_mean(baseline, names)}")
     failed = []
-    jobs = len(list(wanted.jobs()))
+    jobs = len(list(selected.jobs()))
     for job, fault in track(
-        runner.run_grid(wanted, given, out, processes, cache_dir), "Running the grid", jobs, "runs"
+        runner.run_grid(selected, given, out, processes, cache_dir), "Running the grid", jobs, "runs"
     ):
         share = "" if job.known is None else f", {100 * job.known:g} % known"
         arms = ", ".join(arm.name for arm in job.arms)
         print(f"{arms} ({job.protocol.name}{share}): {fault or 'done'}", flush=True)
         failed += [fault] if fault else []
-    results = runner.Folder(out).gather(runner.cells(wanted, digest(given)))
+    results = runner.Folder(out).gather(runner.cells(selected, digest(given)))
     if len(results):
         pages.write_tables(results, baseline, out, table.parent.name or table.stem)
         Console().print(Markdown(pages.markdown(results, baseline)))
-        print(f"{len(results):,} results in {out / 'results.parquet'}; as pages: results.md, results.html")
+        print(
+            f"{len(results):,} results in {out / 'results.parquet'}; tables and plots: results.md, results.html"
+        )
         _say_if_mixed(results["versions"].n_unique())
     if failed:
-        print(f"partlabel: {len(failed)} of {jobs} jobs failed, and are run again next time", file=sys.stderr)
+        print(
+            f"partlabel: {len(failed)} of {jobs} jobs failed; run the same command again to repeat them",
+            file=sys.stderr,
+        )
 
 
 def _say_if_mixed(versions: int) -> None:
     if versions > 1:
         print(
-            f"partlabel: these results were made by {versions} versions of partlabel or of the libraries below it "
-            "(column 'versions'); to have them of one, give another --out",
+            f"partlabel: these results come from {versions} versions of partlabel or of its dependencies (column "
+            "'versions'); to compute all with one version, give another --out",
             file=sys.stderr,
         )
 
 
-def _list(option: str, said: str | None, kind: Callable[[str], T]) -> list[T] | None:
-    """What stands between commas.
+def _list(option: str, text: str | None, kind: Callable[[str], T]) -> list[T] | None:
+    """Split a comma-separated list, and convert its items.
 
     Raises:
-        ValueError: Something is no number where there has to be one.
+        ValueError: An item is not a number where one is needed.
     """
-    if said is None:
+    if text is None:
         return None
     try:
-        return [kind(word) for word in said.split(",") if word]
+        return [kind(word) for word in text.split(",") if word]
     except ValueError:
-        raise ValueError(f"{option} {said}: give numbers with commas between them, as in 0.1,0.5") from None
+        raise ValueError(f"{option} {text}: give numbers separated by commas, such as 0.1,0.5") from None
 
 
 def _grid(
@@ -122,7 +128,7 @@ def _grid(
     protocols: list[str] | None,
     seeds: list[int] | None,
 ) -> "Grid":
-    """The grid of a file, or of what was typed."""
+    """Read the grid of a file and apply the options, or build a grid from the options."""
     from dataclasses import replace
 
     from partlabel.bench import grid as grids
@@ -140,10 +146,10 @@ def _grid(
 
 
 def _chosen(things: tuple[Any, ...], names: list[str], what: str, path: Path) -> tuple[Any, ...]:
-    """Some of a grid's arms or protocols, and the arms that these are tuned as.
+    """Select arms or protocols of a grid, with the arms whose tuning they share.
 
     Raises:
-        ValueError: There is no such one.
+        ValueError: There is no such arm or protocol.
     """
     from partlabel.core.messages import did_you_mean
 

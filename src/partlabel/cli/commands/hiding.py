@@ -1,4 +1,4 @@
-"""The verb `hide`: labels are made unknown on purpose."""
+"""Command `hide`: make known labels unknown, for benchmarks."""
 
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,19 @@ def hide(
     scheme: str = "uniform",
     **options: Any,
 ) -> None:
-    """Hide known labels, as benchmarks do.
+    """Hide known labels, for benchmarks.
 
     Args:
         table: Label table, in any format that `train` reads.
-        images: Image folder; where it is given, every image must be there.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        part: Hide in this part of the split alone, such as train; everywhere if none.
-        seed: Of the draw.
+        images: Image folder; if given, all images must exist.
+        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
+        part: Part of the split in which labels are hidden, such as train; by default all.
+        seed: Random seed.
         out: Table to write, .csv or .parquet.
-        truth: Also write the table as it was.
-        format: Of the table.
-        scheme: Which labels are hidden.
-        **options: What the scheme takes, such as known.
+        truth: File for the unchanged table, the ground truth.
+        format: Format of the table.
+        scheme: Rule that selects the labels to hide.
+        **options: Options of the scheme, such as known.
     """
     whole = read_table(table, images, absent, format)
     hidden = whole.hide(scheme, part=part, seed=seed, **options)
@@ -40,4 +40,4 @@ def hide(
     print(f"{out}: {hidden.known:,} of {whole.known:,} known labels kept")
     if truth:
         whole.save(truth)
-        print(f"{truth}: the truth")
+        print(f"{truth}: ground truth")

@@ -1,8 +1,8 @@
-"""The verb `methods`: what there is to train with."""
+"""Command `methods`: list the methods and heads."""
 
 
 def methods() -> None:
-    """List the methods: paper, what each adds, what it needs."""
+    """List the methods: paper, addition to the head, requirements."""
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -17,10 +17,10 @@ def methods() -> None:
         method = folder.get(name)
         title, paper, year = cite(method.__doc__ or "")
         listing.add_row(name, f"{title}\n[dim]{paper}[/dim]", year, method.adds, method.needs)
-    headings = Table("--head", "what it is", "default of")
+    headings = Table("--head", "description", "default of")
     for name in heads.names():
         users = [method for method in folder.names() if folder.get(method).default_head == name]
         headings.add_row(name, summary(heads.get(name).__doc__ or ""), ", ".join(users))
     Console().print(
-        listing, headings, "Their options: partlabel train --method NAME --head NAME --help", sep="\n"
+        listing, headings, "Options of each: partlabel train --method NAME --head NAME --help", sep="\n"
     )

@@ -1,4 +1,4 @@
-"""The verbs `train`, `evaluate`, `predict` and `fill`: those that make a tagger, or use one."""
+"""The commands `train`, `evaluate`, `predict` and `fill`, which train or apply a tagger."""
 
 import sys
 from collections.abc import Mapping
@@ -50,26 +50,26 @@ def train(
     recipe: str | None = None,
     **options: Any,
 ) -> None:
-    """Train a tagger on a table's known labels.
+    """Train a tagger on the known labels of a table.
 
     Args:
-        table: Label table: a file or folder of any format in `--format`. Where it has a split, its part `train` is
-            trained on.
+        table: Label table: a file or folder in any format of `--format`. If it has a split, its part `train` is trained
+            on.
         images: Image folder.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        known: For benchmarks: hide labels first, until this share of them is known.
-        hide_seed: Of the hiding; 0 in the literature.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        known: For benchmarks: hide labels before training, so that this share of them (0 to 1) stays known.
+        hide_seed: Random seed of the hiding; 0 in the literature.
         out: Run folder.
-        resume: Go on where the run in `out` stopped.
-        start_from: Run folder; begin with its backbone and head, as after a review made more labels known.
+        resume: Resume the run in `out` from its last checkpoint.
+        start_from: Run folder whose backbone and head initialise training, for example after a review added labels.
         skip_broken: Leave out images that cannot be read, and list them in the run folder.
-        trust: With --start-from: import that model's method and head also from its own folder.
-        group: Column of a CSV or parquet table that names the group of each image (a patient, a scene, a day); in
-            cross-validation, images of one group stay together.
-        format: Of the table.
-        method: How to learn.
-        head: From feature map to classes.
-        recipe: What --config named, for the record.
+        trust: With --start-from: also import that model's method and head from its own folder.
+        group: Column of a CSV or parquet table with the group of each image (a patient, a scene, a day);
+            cross-validation keeps the images of a group in one fold.
+        format: Format of the table.
+        method: Training method.
+        head: Classification head, from the feature map to the classes.
+        recipe: Value of --config, recorded in the run folder.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
     from partlabel.core import distributed, safe_loading
@@ -107,13 +107,17 @@ def train(
             groups=groups,
             config=config,
         )
-    except (KeyboardInterrupt, SystemExit) as stop:  # where it was not training that was interrupted
+    except (KeyboardInterrupt, SystemExit) as stop:  # interrupted before or after the training loop
         if not distributed.is_rank_zero():
-            sys.exit(130)  # the first process says it
+            sys.exit(130)  # the first process prints the message
         if isinstance(stop, KeyboardInterrupt) and str(stop):
             raise
         begun = Run(out).last.exists()
-        how = "goes on after its last whole epoch" if begun else "begins anew, for no epoch had ended"
+        how = (
+            "continues after the last complete epoch"
+            if begun
+            else "starts over, because no epoch was complete"
+        )
         raise KeyboardInterrupt(
             f"interrupted; the same command with --resume {how} (run folder {out})"
         ) from None
@@ -133,19 +137,19 @@ def evaluate(
     *,
     format: dict[str, Any],
 ) -> None:
-    """Score a tagger against known labels.
+    """Evaluate a tagger against the known labels of a table.
 
     Args:
         run: Run folder.
-        table: Label table; the one the run was trained on if none.
+        table: Label table; default: the one the run was trained on.
         images: Image folder.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        split: The part of the split to score; all images where the table has no split.
-        batch_size: Images at a time.
-        workers: Processes that read images.
-        trust: Import the model's method and head also from the working directory and its own folder; without it, only
-            installed packages are.
-        format: Of the table.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        split: Part of the split to evaluate on; all images if the table has no split.
+        batch_size: Images per batch.
+        workers: Processes that read images; 0 reads them in the main process.
+        trust: Also import the model's method and head from the working directory and from its own folder; default: from
+            installed packages only.
+        format: Format of the table.
     """
     from rich import print as show
 
@@ -161,7 +165,7 @@ def evaluate(
     evaluation = metrics.evaluate(logits, part.labels, tagger.classes)
     evaluation.save(run / "evaluation.json")
     show(evaluation)
-    if not whole.split or split != TRAIN:  # of images that were trained on, nothing is announced
+    if not whole.split or split != TRAIN:  # no headline for training images
         kind: HeadlineKind = "validation" if whole.split and split == VAL else "test"
         _print_lines(headline(kind, logits, part.labels, tagger.classes))
     print(f"written to {run / 'evaluation.json'}")
@@ -181,24 +185,24 @@ def predict(
     format: dict[str, Any],
     engine: dict[str, Any],
 ) -> None:
-    """Give every photo a probability for every class.
+    """Predict the probability of every class in every photo.
 
     Args:
         run: Run folder.
-        photos: A folder of photos, one photo, a table (.csv, .parquet), or a list (.txt) of one path a line; with
+        photos: A folder of photos, one photo, a table (.csv, .parquet), or a list (.txt) with one path per line; with
             --engine also a tar file, or a folder of tar files or of parquet tables.
-        images: The folder that the paths of a table start from.
-        out: Table to write: .csv, .parquet or .jsonl; predictions.csv if none. With --engine a folder of parquet
-            files; predictions if none.
-        decide: Write for every class whether it is present (1 or 0), by its tuned threshold, as a filled table has it;
-            the probability is beside it.
-        batch_size: Images at a time.
-        workers: Processes that read images.
+        images: Folder that the relative paths of a table refer to; default: the folder of the table.
+        out: Table to write: .csv, .parquet or .jsonl; default: predictions.csv. With --engine a folder of parquet
+            files; default: predictions.
+        decide: Also write for every class whether it is present (1 or 0) according to its tuned threshold, in the
+            format of a filled table, next to the probability.
+        batch_size: Images per batch.
+        workers: Processes that read images; 0 reads them in the main process.
         skip_broken: Leave out photos that cannot be read.
-        trust: Import the model's method and head also from the working directory and its own folder; without it, only
-            installed packages are.
-        format: Of a table; its labels do not matter.
-        engine: Who does it.
+        trust: Also import the model's method and head from the working directory and from its own folder; default: from
+            installed packages only.
+        format: Format of a table; its labels are ignored.
+        engine: Engine that processes the shards.
     """
     from partlabel.core.files import atomic_write
     from partlabel.tagger import Tagger, table_of
@@ -261,36 +265,37 @@ def fill(
     format: dict[str, Any],
     engine: dict[str, Any],
 ) -> None:
-    """Turn every blank of a table into a probability, and the sure ones into labels.
+    """Predict a probability for every unknown label of a table, and turn the confident ones into labels.
 
     Args:
         run: Run folder.
-        table: Label table; the one the run was trained on if none. With --engine also a tar file, or a folder of tar
+        table: Label table; default: the one the run was trained on. With --engine also a tar file, or a folder of tar
             files or of parquet tables.
         images: Image folder.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        accept: Blanks from this probability on become present; none if it is not given. `tuned`: from their class's
-            threshold on, which `partlabel tune --aim precision` finds.
-        reject: Blanks up to this probability become absent; none if it is not given. `tuned`: below their class's
-            threshold.
-        precision: As many blanks become present as are expected to be right in this share, such as 0.95. Recommended
-            instead of --accept.
-        precision_of: Whether that share is of all new present labels (`overall`), or of those of each class (`class`);
-            with --engine, of each shard's.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        accept: Minimum probability at which an unknown label becomes present; default: none does. `tuned`: the
+            threshold of its class, as `partlabel tune --aim precision` finds it.
+        reject: Maximum probability at which an unknown label becomes absent; default: none does. `tuned`: below the
+            threshold of its class.
+        precision: Expected precision of the new present labels, such as 0.95: as many unknown labels become present as
+            this allows. Recommended instead of --accept.
+        precision_of: Whether the precision holds over all new present labels (`overall`) or for each class (`class`);
+            with --engine, within each shard.
         calibration: Calibration set: a table of about 40 images that were drawn at random and labelled completely, or
-            one whose column `calibration` is 1 for those, as `review --export` writes it. What `tune` found if none.
-        prevalence: How common classes are, where there is no calibration set: the mean number of present classes per
-            image, or a CSV file with the columns class,share.
-        out: Table to write: .csv, .parquet or .jsonl; filled.csv if none. With --engine a folder of parquet files;
-            filled if none.
-        to: Write for that program instead, as .json: tasks with predictions, or samples with confidences.
-        batch_size: Images at a time.
-        workers: Processes that read images.
+            one whose column `calibration` is 1 for those, as `review --export` writes it. Default: the calibration
+            that `tune` found.
+        prevalence: Class prevalence, where there is no calibration set: the mean number of present classes per image,
+            or a CSV file with the columns class,share.
+        out: Table to write: .csv, .parquet or .jsonl; default: filled.csv. With --engine a folder of parquet files;
+            default: filled.
+        to: Write a .json file for this program instead: tasks with predictions, or samples with confidences.
+        batch_size: Images per batch.
+        workers: Processes that read images; 0 reads them in the main process.
         skip_broken: Leave out images that cannot be read.
-        trust: Import the model's method and head also from the working directory and its own folder; without it, only
-            installed packages are.
-        format: Of the table.
-        engine: Who does it.
+        trust: Also import the model's method and head from the working directory and from its own folder; default: from
+            installed packages only.
+        format: Format of the table.
+        engine: Engine that processes the shards.
     """
     import numpy as np
 
@@ -308,7 +313,8 @@ def fill(
     }  # fmt: skip
     if engine["name"] != ONE_FILE and (calibration or prevalence):
         raise UsageError(
-            "--engine: shards go by what tune found; give --calibration or --prevalence to partlabel tune first"
+            "--engine: shards use the calibration of partlabel tune; give --calibration or --prevalence to that "
+            "command first"
         )
     if engine["name"] != ONE_FILE:
         from partlabel import sharded
@@ -332,7 +338,7 @@ def fill(
     given = before.table if isinstance(before, FilledTable) else before
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent
-    print(f"{out}: {left.unknown:,} blanks, of which {present:,} became present and {gone:,} absent")
+    print(f"{out}: {left.unknown:,} unknown labels, of which {present:,} became present and {gone:,} absent")
     if right := tagger.expected_right(left, filled).sentence:
         print(f"of the new labels, {right}")
     print(_assumption(tagger))
@@ -347,7 +353,7 @@ def _correct(
     batch_size: int,
     workers: int,
 ) -> None:
-    """Correct probabilities by what the options give, or what the run kept, where `tune` has not."""
+    """Calibrate with the options given, or with the run's out-of-fold predictions if `tune` was not run."""
     from partlabel.posthoc import tuning
 
     given = calibration is not None or prevalence is not None
@@ -369,7 +375,7 @@ def _correct(
 
 
 def _assumption(tagger: "Tagger") -> str:
-    """What the probabilities rest on."""
+    """Return the assumption behind the probabilities, as a sentence."""
     correction = None if tagger.tuning is None else tagger.tuning.correction
     if correction is not None:
         return correction.sentence
@@ -381,21 +387,21 @@ def _assumption(tagger: "Tagger") -> str:
 
 
 def _lines(listing: Path) -> list[str]:
-    """The paths in a list."""
+    """Read the paths in a list."""
     from partlabel.core.text_files import listed_in
 
     return listed_in(listing)
 
 
 def _folder(out: Path | None, default: str) -> Path:
-    """Where an engine's results go."""
+    """Return the folder of an engine's results."""
     if out is not None and out.suffix in (".csv", ".parquet", ".jsonl") and not out.is_dir():
         raise UsageError(f"--out {out}: with --engine, results are parquet files in a folder; name a folder")
     return out or Path(default)
 
 
 def _engine(chosen: Mapping[str, Any]) -> "Engine":
-    """The engine that a verb's options name."""
+    """Create the engine that the options name."""
     from partlabel.sharded import engines
 
     options = dict(chosen)
@@ -403,12 +409,12 @@ def _engine(chosen: Mapping[str, Any]) -> "Engine":
 
 
 def _say_done(done: "Done") -> None:
-    before = f", {done.kept:,} of them from before" if done.kept else ""
-    print(f"{done.out}: {done.shards:,} shards{before}; {done.images:,} images now")
+    before = f", {done.kept:,} of them done before" if done.kept else ""
+    print(f"{done.out}: {done.shards:,} shards{before}; {done.images:,} images in this run")
 
 
 def _say_trained(run: "Run") -> None:
-    """What a person wants to know after training: test first, where the table has a labelled part of that name."""
+    """Print the results of training: the test evaluation first, where the table has a labelled part `test`."""
     from rich import print as show
 
     from partlabel.core.files import read_json
@@ -431,13 +437,13 @@ def _say_trained(run: "Run") -> None:
 
 
 def _print_lines(found: "Headline") -> None:
-    """A headline: the sentence, and what has to be known to read it rightly below it."""
+    """Print a headline: its sentence, and below it what is needed to interpret the sentence."""
     first, *others = found.lines
     print("\n".join([first, *(f"  {line}" for line in others)]))
 
 
 def _say_advice(table: "LabelTable") -> None:
-    """The line about which method suits the labels that are known; training itself refuses a table without any."""
+    """Print which method suits the known labels; training itself refuses a table without any."""
     from partlabel.selection.advice import advice
 
     if table.known:

@@ -1,4 +1,4 @@
-"""The verbs `review` and `simulate-review`: people decide about blanks, and what the order of questions is worth."""
+"""Commands `review` and `simulate-review`: answer questions about unknown labels, and compare orders of questions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,40 +37,45 @@ def review(
     *,
     format: dict[str, Any],
 ) -> None:
-    """Go through the blanks of a table on a local web page, or write what was decided.
+    """Review the unknown labels of a table on a local web page, or export the decisions.
 
     Args:
         run: Run folder.
-        table: Label table; the one the run was trained on if none.
+        table: Label table; by default the one that the run was trained on.
         images: Image folder.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        order: What is asked first, until changed on the page: `class` (classes take turns, the most probable blanks of
-            each), `uncertain`, `surest` (the most probable) or `random`.
-        part: Ask about this part of the split alone, such as train; with --export, take decisions about it alone.
-        blind: Keep what the model says to itself, so that it sways nobody.
-        calibrate: Collect a calibration set in place of answering blanks: this many photos, such as 40, are drawn at
-            random, and all tags of a photo are answered on one page; --export marks them in a column `calibration`.
-            Photos of the part test are not drawn unless --part names it.
-        draw_seed: Of that draw.
-        export: Open no page; write the table with all decisions so far, .csv or .parquet, for `train` to read.
-        disputed: In that table, of a label that people disagree about: the `later` answer, or it stays `blank`.
-        host: Address to be reached at. Other than this machine alone, visitors need a token.
-        port: Of the page; 0 for any that is free.
-        token: That visitors need; a new one where one is needed and none is given.
-        known_as: Another host name that the page goes by, as of a proxy before it; then visitors need a token.
-        lease: Seconds that a question is one person's alone.
-        follow_links: Show images that links in the image folder lead out of it to.
-        batch_size: Images at a time, when they are first looked at.
-        workers: Processes that read images.
-        trust: Import the model's method and head also from the working directory and its own folder; without it, only
-            installed packages are.
-        format: Of the table.
+        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
+        order: Initial order of questions; it can be changed on the page: `class` (the classes take turns, the most
+            probable unknown labels of each first), `uncertain` (least certain first), `surest` (most probable first) or
+            `random`.
+        part: Part of the split to review, such as train; with --export, the part whose decisions are used.
+        blind: Hide the model's predictions, so that they cannot bias the answers.
+        calibrate: Collect a calibration set instead: this number of photos, such as 40, is drawn at random, and all
+            classes of a photo are answered on one page; --export marks the photos in a column `calibration`. Photos of
+            the part test are drawn only if --part names it.
+        draw_seed: Random seed of that draw.
+        export: Write the table with all decisions so far to this file, .csv or .parquet, for `train`; no page is
+            opened.
+        disputed: Rule for labels that people disagree about in the exported table: `later` uses the later answer,
+            `blank` keeps them unknown.
+        host: Address to listen on. Anything but the default can be reached from other machines, and visitors need a
+            token.
+        port: Port of the page; 0 selects a free one.
+        token: Token that visitors need; by default one is generated where it is needed.
+        known_as: Additional host name of the page, such as that of a reverse proxy; several are separated by commas.
+            Visitors then need a token.
+        lease: Time in seconds for which a question is reserved for one person.
+        follow_links: Show images that symbolic links in the image folder point to outside it.
+        batch_size: Images per batch during inference.
+        workers: DataLoader worker processes; 0 loads in the main process.
+        trust: Also import the code of the model's method and head from the working directory and from its own folder;
+            by default only installed packages are imported.
+        format: Format of the table.
     """
     if export is not None:
         _export(run, _known(run, table, images, absent, format), part, export, disputed)
         return
     if calibrate is not None and calibrate < 1:
-        raise UsageError(f"--calibrate {calibrate}: name the number of photos to draw, for example 40")
+        raise UsageError(f"--calibrate {calibrate}: give the number of photos to draw, for example 40")
     given = run_table(run, table, images, absent, format, missing="keep")
     _need_fastapi()
     import uvicorn
@@ -78,10 +83,10 @@ def review(
     from partlabel.review import build
     from partlabel.training.run_folder import Run
 
-    needed = build.token_for(host, token, known_as)
+    access_token = build.token_for(host, token, known_as)
     with listen(host, port) as bound:
         where: dict[str, Any] = {
-            "port": bound.getsockname()[1], "host": host, "token": needed, "known_as": known_as, "part": part,
+            "port": bound.getsockname()[1], "host": host, "token": access_token, "known_as": known_as, "part": part,
             "follow_links": follow_links,
         }  # fmt: skip
         if calibrate is not None:
@@ -96,7 +101,9 @@ def review(
             )  # fmt: skip
             decisions, words = session.decisions, _so_far(session)
         print("\n".join(words))
-        print(f"open {build.address(host, where['port'], needed)} (Ctrl-C ends)", flush=True)
+        print(
+            f"open {build.address(host, where['port'], access_token)} (Ctrl-C stops the server)", flush=True
+        )
         server = uvicorn.Server(uvicorn.Config(page, log_level="warning", server_header=False))
         try:
             server.run(sockets=[bound])
@@ -107,41 +114,39 @@ def review(
     again = (
         f"partlabel review {run}" if table is None else "the same command with the same table and images and"
     )
-    print(f"write what was decided: {again} --export reviewed.csv")
+    print(f"to write the table with all decisions: {again} --export reviewed.csv")
 
 
 def _so_far(session: "Session") -> list[str]:
-    """What is said of a review before its page opens."""
+    """Summarise a review before its page opens."""
     from partlabel.review.session import ANYTHING
 
     words = []
     if session.unreadable:
-        words.append(f"{session.unreadable:,} images cannot be read, and are not asked about")
+        words.append(f"{session.unreadable:,} images cannot be read and are left out")
     so_far = session.progress("", ANYTHING)
     return [
         *words,
-        f"{so_far.blanks:,} blanks, of which {so_far.decided:,} are decided; every answer is kept at once",
+        f"{so_far.blanks:,} unknown labels, {so_far.decided:,} of them decided; every answer is saved immediately",
     ]
 
 
 def _sheets_so_far(sheets: "Sheets", wanted: int) -> list[str]:
-    """What is said of a calibration set before its page opens."""
+    """Summarise a calibration set before its page opens."""
     so_far = sheets.progress()
     words = [
-        f"{so_far.wanted:,} photos drawn at random from {len(sheets.order):,}, of which {so_far.done:,} are complete; "
-        "every photo is kept at once"
+        f"{so_far.wanted:,} photos drawn at random from {len(sheets.order):,}, {so_far.done:,} of them complete; "
+        "every photo is saved immediately"
     ]
     if so_far.wanted < wanted:
-        words.insert(
-            0, f"there are only {so_far.wanted:,} images to draw from, fewer than --calibrate {wanted:,}"
-        )
+        words.insert(0, f"only {so_far.wanted:,} images can be drawn, fewer than --calibrate {wanted:,}")
     return words
 
 
 def _known(
     run: Path, table: Path | None, images: Path | None, absent: Absent | None, format: dict[str, Any]
 ) -> "LabelTable":
-    """The table as the page has it, its images by the same names; those of the run's own need not be at hand."""
+    """Read the table with the image names that the page used; the images of the run's own table are not needed."""
     from partlabel.training.run_folder import Run
 
     if table is None and images is None:
@@ -152,41 +157,41 @@ def _known(
 def _export(
     run: Path, table: "LabelTable", part: str | None, out: Path, disputed: Literal["later", "blank"]
 ) -> None:
-    """Write the table with what was decided.
+    """Write the table with all decisions.
 
     Raises:
         FileNotFoundError: There are no decisions.
-        ValueError: None of them is about this table, or there is no such part.
+        ValueError: No decision is about this table, or the table has no such part.
     """
     from partlabel.review import merging, sheets
-    from partlabel.review.decisions import copied
+    from partlabel.review.decisions import opened_read_only
     from partlabel.training.run_folder import Run
 
     file = Run(run).decisions
     if not file.exists():
-        raise FileNotFoundError(f"nothing was decided yet: there is no {file}")
-    with copied(file) as decisions:
+        raise FileNotFoundError(f"there are no decisions to export: {file} does not exist")
+    with opened_read_only(file) as decisions:
         tally, complete = decisions.tally(), sheets.complete(decisions)
     merged = merging.merge(table, tally, disputed, part, complete)
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(
-            f"{file}: none of {merged.elsewhere:,} decisions is about an image and a class of this table, as about "
-            f"{next(iter(tally.answers)).image!r}; name the table, --images and --format that the review had"
+            f"{file}: none of {merged.elsewhere:,} decisions is about an image and a class of this table (one is about "
+            f"{next(iter(tally.answers)).image!r}); give the table, --images and --format of the review"
         )
     merged.table.save(out)
-    print(f"{out}: {merged.present:,} blanks became present and {merged.absent:,} absent")
+    print(f"{out}: {merged.present:,} unknown labels became present and {merged.absent:,} absent")
     if merged.calibration:
         print(
             f"{merged.calibration:,} images are marked in the column calibration: drawn at random and labelled "
             "completely"
         )
     if merged.elsewhere:
-        print(f"{merged.elsewhere:,} decisions are about images or classes that this table does not have")
+        print(f"{merged.elsewhere:,} decisions are about images or classes that are not in this table")
     if merged.other_parts:
-        print(f"{merged.other_parts:,} decisions are about other parts than {part}, and are left out")
+        print(f"{merged.other_parts:,} decisions are about parts other than {part} and are left out")
     if merged.disputes:
         listed = merging.save_disputes(merged.disputes, out.with_suffix(".disputes.csv"))
-        print(f"{merged.disputed:,} labels are disputed: {listed}")
+        print(f"{merged.disputed:,} labels are disputed, see {listed}")
 
 
 def simulate_review(
@@ -206,23 +211,23 @@ def simulate_review(
     *,
     format: dict[str, Any],
 ) -> None:
-    """Measure how many decisions each order of questions needs, on a table where all is known.
+    """Measure how many decisions each order of questions needs, on a table without unknown training labels.
 
     Args:
-        table: Label table with the parts train and test, in which nothing of train is unknown.
+        table: Label table with the parts train and test; all labels of train must be known.
         images: Image folder.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        known: Share of the training labels that is known at first.
-        batch: Questions before the head is trained anew.
-        rounds: How often.
-        seeds: How often all of it.
-        head: That is trained, on a frozen backbone.
-        epochs: Passes over the training images.
-        weight_decay: Of the head.
-        cache_dir: The folder of the feature cache.
+        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
+        known: Share of the training labels that is known at the start, in (0, 1].
+        batch: Questions per round; the head is trained again after each round.
+        rounds: Number of rounds.
+        seeds: Number of repetitions with different random seeds.
+        head: Head to train on the frozen backbone.
+        epochs: Training epochs per round.
+        weight_decay: Weight decay of the head.
+        cache_dir: Folder of the feature cache.
         out: Measurements to write, .csv.
-        curve: Picture of them to write, .png or .svg.
-        format: Of the table.
+        curve: Plot of the measurements to write, .png or .svg.
+        format: Format of the table.
     """
     if images is None:
         raise UsageError(
@@ -242,15 +247,15 @@ def simulate_review(
         f"mAP on test: {maps[0]:.1%} before, {maps[-1]:.1%} after {decisions[-1]:,} decisions in random order;"
     )
     for order, needed in simulation.needed(points, decisions[-1]).items():
-        reached = "did not get there" if needed is None else f"{needed:,.0f} decisions for the same"
+        reached = "does not reach it" if needed is None else f"{needed:,.0f} decisions for the same mAP"
         print(f"  {order:<10} {reached}")
     print(f"measurements in {out}")
 
 
 def _need_fastapi() -> None:
-    """Say what is missing, and how to get it."""
+    """Raise an error that names the missing packages and how to install them."""
     from importlib.util import find_spec
 
-    lacking = [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]
-    if lacking:
-        raise ImportError(f"review needs {', '.join(lacking)}: pip install 'partlabel[serve]'")
+    missing = [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]
+    if missing:
+        raise ImportError(f"review needs {', '.join(missing)}: pip install 'partlabel[serve]'")

@@ -1,4 +1,4 @@
-"""The verb `serve`: an exported model behind HTTP."""
+"""The command `serve`, which runs an exported model as an HTTP server."""
 
 import logging
 from pathlib import Path
@@ -26,29 +26,31 @@ def serve(
     known_as: str | None = None,
     log: bool = False,
 ) -> None:
-    """Answer over HTTP which classes are in a picture.
+    """Serve predictions over HTTP: which classes are in an image.
 
     Args:
         model: ONNX file that `partlabel export` wrote.
-        host: Address to listen at; 0.0.0.0 for all of this machine's, which lets anybody in who reaches them.
-        port: To listen at; 0 for any that is free.
-        max_batch: Pictures that go through the model together at most; a GPU is given more.
-        max_wait: Milliseconds that a picture waits for others to go with it.
-        max_waiting: Pictures taken in and not answered yet; requests beyond that get status 503.
-        max_files: In one request.
-        max_megabytes: Of one request.
-        max_megapixels: Of one picture; a pixel of more than 8 bits a value counts four times.
-        max_seconds: That a request may take to arrive.
-        max_header_seconds: That its headers may take, from the moment its connection is accepted.
-        max_decoding_seconds: That one picture may take to be decoded.
-        max_connections: Open at once; no more than half of the files that this process may have open.
-        threads: That compute a batch; as many as there are cores if none.
-        decoders: Processes that decode pictures; one request keeps all but one of them busy at most.
-        label_studio_files: Folder with the images of Label Studio's tasks; with it, Label Studio finds its machine
-            learning backend at http://HOST:PORT/label-studio.
-        known_as: Another host name that the server goes by, as of a proxy before it or of a container; several with
-            commas between. Requests under other names are refused.
-        log: Write a line for each request.
+        host: Address to listen at; 0.0.0.0 listens at all addresses of this machine, so that anyone who reaches them
+            can send requests.
+        port: Port to listen at; 0 for any free port.
+        max_batch: Maximum number of images per model run; increase it on a GPU.
+        max_wait: Maximum time in milliseconds that an image waits for its batch to fill.
+        max_waiting: Maximum number of images accepted and not yet answered; further requests get status 503.
+        max_files: Maximum number of files in one request.
+        max_megabytes: Maximum size of one request in megabytes.
+        max_megapixels: Maximum size of one image in megapixels; a pixel of more than 8 bits per channel counts four
+            times.
+        max_seconds: Maximum time in seconds for a request to arrive.
+        max_header_seconds: Maximum time in seconds for the headers to arrive, from accepting the connection.
+        max_decoding_seconds: Maximum time in seconds to decode one image.
+        max_connections: Maximum number of open connections; at most half of the process's limit of open files.
+        threads: Threads that compute one batch; default: one per core.
+        decoders: Processes that decode images; one request uses at most all but one of them.
+        label_studio_files: Folder with the images of Label Studio's tasks; enables the machine learning backend at
+            http://HOST:PORT/label-studio.
+        known_as: Further host names of the server, as of a proxy or a container, separated by commas. Requests under
+            other names are refused.
+        log: Write one log line per request.
     """
     try:
         import uvicorn
@@ -60,7 +62,7 @@ def serve(
         from partlabel.deploy.serving.uploads import Limits
     except ImportError as error:
         raise ImportError(
-            f"serving needs a few packages more ({error}): pip install 'partlabel[serve]'"
+            f"serving needs additional packages ({error}): pip install 'partlabel[serve]'"
         ) from error
 
     for name, value in (("batch", max_batch), ("threads", threads or 1), ("decoders", decoders)):
@@ -77,9 +79,9 @@ def serve(
     listening = listen(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     if host not in ("127.0.0.1", "::1", "localhost"):
-        logging.warning("there is no password: anybody who reaches %s may ask", address)
+        logging.warning("there is no password: anyone who reaches %s can send requests", address)
     print(
-        f"{service.model.description.name}: {address}/predict, described in {address}/openapi.json",
+        f"{service.model.description.name}: {address}/predict; API description: {address}/openapi.json",
         flush=True,
     )
     app = create(service, label_studio_files, log, host, known_as)

@@ -1,4 +1,4 @@
-"""Verbs on label tables: `import` reads any format, `inspect` looks for what is wrong, `split` makes parts."""
+"""Commands for label tables: `import` reads any format, `inspect` looks for problems, `split` divides into parts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,16 +30,16 @@ def import_(
     *,
     format: dict[str, Any],
 ) -> None:
-    """Read labels of any format, say what was understood, and write them as another.
+    """Read labels of any format, print how they were interpreted, and write them in another format.
 
     Args:
         source: Annotation file or folder.
-        images: Image folder; where it is given, every image must be there.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        out: File to write; without it, nothing is written.
-        to: Format to write; by the suffix of `out` if none: .csv, .parquet, .jsonl.
-        missing: Whether images that are not in the image folder are refused.
-        format: Of the source.
+        images: Image folder; if given, every image must exist there.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        out: File to write; default: nothing is written.
+        to: Format to write; default: from the suffix of `out` (.csv, .parquet, .jsonl).
+        missing: Whether images that are not in the image folder are refused or kept.
+        format: Format of the source.
     """
     from partlabel.audit import inspection
     from partlabel.data import readers, writers
@@ -79,27 +79,27 @@ def inspect(
     *,
     format: dict[str, Any],
 ) -> None:
-    """Look for what is wrong with a table, and with its images.
+    """Look for problems in a table and in its images.
 
     Args:
-        table: Label table: a file or folder of any format in `--format`.
-        images: Image folder; where it is given, every image is read.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
-        out: Page to write, with pictures: a file that ends in .html.
-        near: How many of 128 bits of their hash near-duplicates may differ in, 0 to 32.
+        table: Label table: a file or folder in any format of `--format`.
+        images: Image folder; if given, every image is read.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        out: HTML page with images to write; its name ends in .html.
+        near: Maximum Hamming distance between the 128-bit hashes of near-duplicates, 0 to 32.
         workers: Threads that read images.
-        run: Run folder of a model, whose judgement of the known labels is asked for.
-        suspects: With --run, how many labels of each class are named that it contradicts most.
-        trust: With --run: import its method and head also from the working directory and its own folder.
-        format: Of the table.
+        run: Run folder of a model that looks for errors among the known labels.
+        suspects: With --run, number of labels to list per class, those first that the model contradicts most.
+        trust: With --run: also import its method and head from the working directory and from its own folder.
+        format: Format of the table.
     """
     from partlabel.audit import inspection
     from partlabel.data.tables.part_names import warn_of_other_parts
 
     if out is not None and out.suffix != ".html":
-        raise ValueError(f"--out {out}: the page is a file that ends in .html")
+        raise ValueError(f"--out {out}: the page is an HTML file; give a name that ends in .html")
     if run is not None and images is None:
-        raise UsageError(f"--run {run}: the model has to see the images; give --images")
+        raise UsageError(f"--run {run}: the model needs the images; give --images")
     given = read_table(table, images, absent, format, missing="keep")
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {_extent(given)}")
@@ -130,18 +130,18 @@ def split(
     *,
     format: dict[str, Any],
 ) -> None:
-    """Divide a table into train, val and test, every class in its share.
+    """Divide a table into train, val and test, stratified by class.
 
     Args:
-        table: Label table: a file or folder of any format in `--format`.
-        images: Image folder; where it is given, every image must be there.
-        absent: What a class that is not mentioned means, in formats that list only what is there.
+        table: Label table: a file or folder in any format of `--format`.
+        images: Image folder; if given, every image must exist there.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
         out: Table to write, .csv or .parquet.
-        val: Share of the images to choose the epoch by; 0 for none.
-        test: Share of the images to test on; 0 for none.
-        group: Column of the table that says what belongs together (a patient, a scene), and comes into one part.
-        seed: Of the draw.
-        format: Of the table.
+        val: Share of the images for validation (choice of the epoch), 0 to 1; 0 for none.
+        test: Share of the images for the test, 0 to 1; 0 for none.
+        group: Column of the table with the group of each image (a patient, a scene); a group is kept in one part.
+        seed: Random seed of the split.
+        format: Format of the table.
     """
     from partlabel.audit import inspection
     from partlabel.data.tables import stratified_split
@@ -162,32 +162,32 @@ def split(
 
 def _extent(table: "LabelTable") -> str:
     known = f"{table.known:,} of {table.labels.size:,} labels known"
-    said = f"{len(table):,} images, {len(table.classes):,} classes, {known}"
+    text = f"{len(table):,} images, {len(table.classes):,} classes, {known}"
     from partlabel.core.messages import some
 
     parts = some((f"{name or 'no part'} {size:,}" for name, size in table.part_sizes.items()), MOST_GROUPS)
-    return f"{said}; {parts}" if parts else said
+    return f"{text}; {parts}" if parts else text
 
 
 def _understood(table: "LabelTable", told: "Understood | None") -> str:
-    """What the columns were taken for, the first classes, the counts, and what was left out."""
-    said = []
+    """Describe how the columns were interpreted, the first classes, the counts, and what was left out."""
+    text = []
     if told is not None:
         columns = [f"images in column {told.image!r}"]
         columns += [f"class names in column {_some([*map(repr, told.labels)])}"] if told.labels else []
         columns += [f"parts in column {told.split!r}"] if told.split is not None else []
-        said.append(f"{', '.join(columns)[:1].upper()}{', '.join(columns)[1:]}")
-    said.append(f"Classes: {_some(table.classes) or 'none'}")
-    said.append(f"Labels: {table.present:,} present, {table.absent:,} absent, {table.unknown:,} unknown")
+        text.append(f"{', '.join(columns)[:1].upper()}{', '.join(columns)[1:]}")
+    text.append(f"Classes: {_some(table.classes) or 'none'}")
+    text.append(f"Labels: {table.present:,} present, {table.absent:,} absent, {table.unknown:,} unknown")
     if told is not None:
-        said.append(
+        text.append(
             f"Left out: {'column ' + _some([*map(repr, told.left_out)]) if told.left_out else 'nothing'}"
         )
-    return f"{'. '.join(said)}."
+    return f"{'. '.join(text)}."
 
 
 def _classes(classes: Sequence["Class"]) -> "Table":
-    """The counts of each class; of many, the most often present."""
+    """Tabulate the labels of each class; if there are many classes, those that are most often present."""
     from rich.table import Column, Table
 
     order = sorted(classes, key=lambda each: -each.present)
@@ -203,7 +203,7 @@ def _classes(classes: Sequence["Class"]) -> "Table":
 
 
 def _parts(parts: Sequence["Part"]) -> "Table":
-    """The counts of each part of the split."""
+    """Tabulate the labels of each part of the split."""
     from rich.table import Column, Table
 
     names = ("images", "present", "absent", "unknown", "fully labelled")
@@ -222,15 +222,15 @@ def _show(table: "Table") -> None:
 
 
 def _faults(found: "Inspection") -> list[str]:
-    """What a person has to look into, a line each."""
+    """Describe each problem that needs a person's attention in one line."""
     lines = [
-        f"from {each.name or 'where is not known'}: {each.present:,} present, {each.absent:,} absent"
+        f"from {each.name or 'an unknown source'}: {each.present:,} present, {each.absent:,} absent"
         for each in found.origins
     ]
     if found.never_present:
-        lines.append(f"never known present, so that nothing can be learned: {_some(found.never_present)}")
+        lines.append(f"never known present, so they cannot be learned: {_some(found.never_present)}")
     if found.never_absent:
-        lines.append(f"never known absent, so that they cannot be scored: {_some(found.never_absent)}")
+        lines.append(f"never known absent, so they cannot be evaluated: {_some(found.never_absent)}")
     for pairs, what in (
         (found.never_together, "never known together"),
         (found.apart, "never present together"),
@@ -239,7 +239,7 @@ def _faults(found: "Inspection") -> list[str]:
             first = [f"{pair.one} and {pair.other}" for pair in pairs.first]
             lines.append(f"{pairs.number:,} pairs of classes {what}: {_some(first, pairs.number)}")
     if not found.looked:
-        return [*lines, "images were not looked at: give --images"]
+        return [*lines, "images were not read: give --images"]
     lines.append(f"broken images: {len(found.broken):,}")
     lines += [f"  {each.image}: {each.reason}" for each in found.broken[:MOST_CLASSES]]
     lines += [
@@ -257,7 +257,7 @@ def _faults(found: "Inspection") -> list[str]:
 
 
 def _doubted(run: Path, table: "LabelTable", most: int, trust: bool) -> "Suspects":
-    """The labels of a table that a run's model contradicts."""
+    """Find the labels of a table that a run's model contradicts."""
     from partlabel.audit import label_issues
     from partlabel.tagger import Tagger
     from partlabel.training.run_folder import Run
@@ -268,19 +268,17 @@ def _doubted(run: Path, table: "LabelTable", most: int, trust: bool) -> "Suspect
 
 
 def _of_suspects(found: "Suspects") -> str:
-    """How many labels a model contradicts, and how fair that is."""
-    said = f"labels that {found.model} contradicts: {found.number:,} of {found.judged:,} known"
+    """Describe how many labels a model contradicts, and whether it was trained on them."""
+    text = f"labels that {found.model} contradicts: {found.number:,} of {found.judged:,} known"
     if found.seen is None:
-        return f"{said}; which images it was trained on is not known"
+        return f"{text}; the images that it was trained on are not known"
     if found.seen:
-        said += (
-            f"; {found.seen:,} are of images that it was trained on (*), and it contradicts too few of them"
-        )
-    return said
+        text += f"; {found.seen:,} are of images that it was trained on (*), which it contradicts too rarely"
+    return text
 
 
 def _suspects(found: "Suspects") -> "Table":
-    """The labels that are contradicted most, of each class."""
+    """Tabulate the most contradicted labels of each class."""
     from rich.table import Column, Table
 
     shown = Table(
@@ -289,9 +287,9 @@ def _suspects(found: "Suspects") -> "Table":
     listed = list(found.by_class.items())
     for name, of_class in listed[:MOST_CLASSES]:
         for position, each in enumerate(of_class):
-            said = "present" if each.present else "absent"
+            text = "present" if each.present else "absent"
             image = f"{each.image} *" if each.seen else each.image
-            shown.add_row("" if position else name, said, f"{each.probability:.3f}", image)
+            shown.add_row("" if position else name, text, f"{each.probability:.3f}", image)
     if len(listed) > MOST_CLASSES:
         shown.add_row(f"and {len(listed) - MOST_CLASSES:,} more classes", "", "", "")
     return shown
@@ -300,7 +298,7 @@ def _suspects(found: "Suspects") -> "Table":
 def _page(
     out: Path, title: str, table: "LabelTable", found: "Inspection", doubted: "Suspects | None" = None
 ) -> None:
-    """The page with pictures."""
+    """Write the HTML page with images."""
     from partlabel.reporting import run_report, thumbnails
 
     alike = [
@@ -329,7 +327,7 @@ def _page(
 def _pictured(
     table: "LabelTable", found: "Suspects"
 ) -> list[tuple[str, list[tuple["Picture | None", "Suspect"]]]]:
-    """The labels that are contradicted, by class, each with its photo; a photo is read once."""
+    """Return the contradicted labels by class, each with its image; each image is read once."""
     from functools import cache
 
     from partlabel.reporting import thumbnails

@@ -1,9 +1,9 @@
-"""The folder of caches: who uses which part of it, and what goes when it grows too large.
+"""The folder of caches: locks of its users, and deletion of old caches when it grows beyond its limit.
 
-Each *view* is a folder of its own. Who uses one holds a shared lock on a file in it, and who computes one an exclusive
-lock on another; the system drops both when a process ends, however it ends. What nobody uses can be deleted, the least
-recently used first. Where the system has no such locks (Windows, some network drives) nothing is deleted, and two
-processes that compute the same view at once both compute all of it, to the same end.
+Each *view* is a folder. A process that uses a view holds a shared lock on a file in it, and one that computes it an
+exclusive lock on another file; the system releases both when the process ends, in whatever way. Views that are not in
+use can be deleted, the least recently used first. On systems without such locks (Windows, some network drives) nothing
+is deleted, and two processes that compute the same view at the same time both compute all of it, with the same result.
 """
 
 import json
@@ -27,10 +27,10 @@ IN_USE, COMPUTING, CHANGING = "in-use.lock", "computing.lock", ".lock"
 
 
 class CachedView:
-    """A folder of features, which is in use, and so stays, as long as this lives.
+    """A folder of features that is in use, and therefore kept, as long as this object lives.
 
     Args:
-        path: The folder.
+        path: Folder of the view.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,16 +44,16 @@ class CachedView:
 
 
 def reserve(home: Path, layouts: Mapping[str, Layout], limit: int | None = None) -> list[CachedView]:
-    """Folders for views, made where they are not there yet, and room for what has to be computed of them.
+    """Create the folders of views where they do not exist, and make room for what has to be computed.
 
     Args:
-        home: The folder of caches.
-        layouts: By name, how each view is cut.
-        limit: Bytes that the caches may take together; others are deleted for that, those in use never.
+        home: Folder of caches.
+        layouts: Layout of each view, by name.
+        limit: Maximum size of all caches in bytes; other views are deleted for that, except those in use.
 
     Raises:
-        ValueError: The views alone take more than the limit.
-        OSError: Others in use take too much of the limit, or the disk has no room.
+        ValueError: The views alone exceed the limit.
+        OSError: Other views in use take too much of the limit, or the disk is too full.
     """
     names, needed = list(layouts), sum(layout.bytes for layout in layouts.values())
     largest = max(layouts.values())
@@ -77,22 +77,22 @@ def reserve(home: Path, layouts: Mapping[str, Layout], limit: int | None = None)
                     f"{shown_bytes(in_use + needed)}"
                 )
             _delete([path for path in others if _deletable(path)], limit - in_use - needed)
-        there = sum(_on_disk(home / name) for name in names)
+        present = sum(_on_disk(home / name) for name in names)
         free = shutil.disk_usage(home).free
-        if needed - there > free:
+        if needed - present > free:
             raise OSError(
                 f"{needs}, and the disk of {home} has {shown_bytes(free)} left: give a --cache-dir on another disk, "
-                "fewer --cache-views, a --cache-size, for which older views are deleted, or --cache none"
+                "fewer --cache-views, a --cache-size (older views are then deleted), or --cache none"
             )
         for name, layout in layouts.items():
             if not (home / name / DESCRIPTION).exists():
-                layout.describe(home / name)  # makes the folder, too
+                layout.describe(home / name)  # creates the folder, too
         return [CachedView(home / name) for name in names]
 
 
 @contextmanager
 def computing(view: CachedView) -> Iterator[None]:
-    """Inside, no other process computes this view; shards that such a one left half-written are gone."""
+    """Exclude other processes from computing this view, and delete half-written shards of killed processes."""
     with locked(view.path / COMPUTING, f"Waiting for the process that computes {view.path}") as alone:
         if alone:
             for left in view.path.glob(".*.part.npy"):
@@ -107,7 +107,7 @@ def _mend(needed: int, names: Sequence[str], limit: int) -> str:
 
 
 def _views(home: Path) -> list[Path]:
-    """The views in a folder, the least recently used first."""
+    """List the views in a folder, the least recently used first."""
     return [file.parent for file in sorted(home.glob(f"*/{IN_USE}"), key=lambda file: file.stat().st_mtime)]
 
 
@@ -116,7 +116,7 @@ def _on_disk(folder: Path) -> int:
 
 
 def _promised(folder: Path) -> int:
-    """What a view will take once it is whole."""
+    """Return the size in bytes of a view once it is complete."""
     try:
         return int(json.loads((folder / DESCRIPTION).read_text())["bytes"])
     except (OSError, ValueError):
@@ -124,7 +124,7 @@ def _promised(folder: Path) -> int:
 
 
 def _delete(views: Sequence[Path], room: int) -> None:
-    """Delete views, the first ones first, until the others fit."""
+    """Delete views in order until the others fit."""
     left = {folder: _on_disk(folder) for folder in views}
     for folder in views:
         if sum(left.values()) <= room:
@@ -134,7 +134,7 @@ def _delete(views: Sequence[Path], room: int) -> None:
 
 
 def _deletable(folder: Path) -> bool:
-    """Whether nobody uses a view; what only may be in use is not."""
+    """Whether no process uses a view; if that is not certain, it is not deletable."""
     if fcntl is None:
         return False
     with open(folder / IN_USE) as file:
@@ -147,11 +147,11 @@ def _deletable(folder: Path) -> bool:
 
 @contextmanager
 def locked(path: Path, waiting: str = "") -> Iterator[bool]:
-    """Keep other processes out of a block; gives whether that is sure.
+    """Exclude other processes from a block; yields whether that is certain.
 
     Args:
-        path: The file that is locked.
-        waiting: What is said while another process is inside.
+        path: File to lock.
+        waiting: Message to print while another process holds the lock.
     """
     with open(path, "a") as file:
         if fcntl is None:
@@ -163,7 +163,7 @@ def locked(path: Path, waiting: str = "") -> Iterator[bool]:
             if waiting:
                 say(waiting)
             fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # no locks here
+        except OSError:  # this file system has no locks
             yield False
             return
         yield True

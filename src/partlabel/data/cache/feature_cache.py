@@ -1,10 +1,10 @@
-"""The feature cache: what the frozen part of a backbone makes of each image, computed once.
+"""The feature cache: the output of the frozen part of a backbone for each image, computed once.
 
-A *view* is one way to look at every image: view 0 the plain one, the others augmented. Each is a folder of float16
-shards (`feature_shards.py`), named by a hash of all that it depends on: weights, transform, image bytes. Runs share it;
-one that is killed leaves its finished shards to the next, and `room.py` keeps the folder of them all in bounds. Labels
-are not in it: one view serves any of them. `feature_store.py` finds images in whatever view they are, and
-`feature_pass.py` decodes those that are in none, once for all views.
+A *view* is one transform of every image: view 0 is without augmentation, the others are augmented. Each view is a
+folder of float16 shards (`feature_shards.py`), named by a hash of all that it depends on: weights, transform, image
+bytes. Runs share views; a run that is killed leaves its finished shards to the next, and `room.py` limits the size of
+the folder of all views. Labels are not cached: one view serves any of them. `feature_store.py` finds images in all
+views, and `feature_pass.py` decodes those that are in none, once for all views.
 """
 
 import os
@@ -40,24 +40,24 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.backbone import Backbone
 
 MADE = 3
-"""Of the way features are made of files; a change of it, as in how images are decoded, makes older views useless."""
+"""Version of the computation of features; a change, such as of the way images are decoded, invalidates older views."""
 TRIES = 3
 SHARD_IMAGES, SHARD_BYTES, SHARDS = 1024, 1 << 28, 64
 
 
 def folder(given: str | Path | None = None) -> Path:
-    """Where caches are: the folder given, or `partlabel` in the user's cache folder."""
+    """Return the folder of caches: the one given, else `partlabel` in the user's cache folder."""
     return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "partlabel")
 
 
 class FeatureDataset(Dataset[Batch]):
-    """Whole batches of cached features; in training each image in one of its views, drawn for the epoch.
+    """Whole batches of cached features; in training each image in one of its views, drawn per epoch.
 
     Args:
-        views: Of the same images, the plain view first, as `compute` gives them.
-        table: The images this dataset is about, and their labels.
-        rows: Where those are among the images of the views.
-        seed: Of the choice of views.
+        views: Views of the same images, the one without augmentation first, as `compute` returns them.
+        table: Images of this dataset, and their labels.
+        rows: Rows of those images in the views.
+        seed: Random seed of the choice of views.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FeatureDataset(Dataset[Batch]):
         return len(self.rows)
 
     def __getitem__(self, asked: BatchRows) -> Batch:
-        """The rows of an epoch as a batch."""
+        """Read the rows of an epoch as a batch."""
         index = np.asarray(asked.rows)
         view, rows = self.view_of(asked.epoch)[index], self.rows[index]
         features = np.empty((len(index), *self.views[0].shape), np.float16)
@@ -82,7 +82,7 @@ class FeatureDataset(Dataset[Batch]):
         return Batch(torch.from_numpy(features).float(), self.labels[asked.rows], torch.tensor(asked.rows))
 
     def view_of(self, epoch: int) -> Int[np.ndarray, " image"]:
-        """Which view of each image an epoch sees; the plain one before the first."""
+        """Return the view of each image in an epoch; view 0 for negative epochs."""
         if epoch < 0:
             return np.zeros(len(self.rows), np.int64)
         if self._drawn[0] != epoch:
@@ -93,19 +93,19 @@ class FeatureDataset(Dataset[Batch]):
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """What is asked of the cache.
+    """A request to the cache.
 
     Attributes:
-        backbone: With a stem.
-        table: The images.
-        transforms: Of each view.
-        size: Side of the images.
-        home: The folder of the cache.
+        backbone: Backbone with a stem.
+        table: Images.
+        transforms: Transform of each view.
+        size: Side of the images in pixels.
+        home: Folder of the cache.
         workers: Processes that read images.
-        limit: Bytes that the folder may hold.
-        shape: Of an image's features.
-        per_shard: Images of a shard.
-        hashes: Of the images' bytes; None where a file cannot be read at all.
+        limit: Maximum size of the folder in bytes; None for no limit.
+        shape: Shape of an image's features.
+        per_shard: Images per shard; None: chosen by size.
+        hashes: Hash of each image's bytes; None if the file cannot be read at all.
     """
 
     backbone: Backbone
@@ -121,7 +121,7 @@ class _Asked:
 
     @cached_property
     def images(self) -> dict[str, int]:
-        """By hash, the first row that has it."""
+        """First row of each hash."""
         first: dict[str, int] = {}
         for row, each in enumerate(self.hashes):
             if each is not None:
@@ -130,12 +130,12 @@ class _Asked:
 
     @cached_property
     def makers(self) -> list[str]:
-        """Of each view, a hash of all that its features depend on but the images."""
+        """Hash, for each view, of all that its features depend on except the images."""
         return self._makers(self.backbone.stem)
 
     @cached_property
     def bodies(self) -> list[dict[str, Any]]:
-        """Of each view of pooled features, the maker of the maps before, and how many features are their means."""
+        """For each view of pooled features: maker of the maps before pooling, and how many features are means."""
         pooling = self.backbone.pooling
         if pooling is None:
             return [{} for _ in self.transforms]
@@ -152,12 +152,12 @@ class _Asked:
         ]
 
     def layout(self, images: int) -> Layout:
-        """How a view of some images is cut: shards of up to 1,024 images and 256 MB, unless those were over 64."""
+        """Return the layout of a view: shards of up to 1,024 images and 256 MB; larger ones beyond 64 shards."""
         rows = min(SHARD_IMAGES, max(SHARD_BYTES // (2 * int(np.prod(self.shape))), 1))
         return Layout(images, self.shape, self.per_shard or max(rows, ceil(images / SHARDS)))
 
     def pooling_file(self, images: Sequence[str]) -> Path:
-        """Where the pooling is that was fitted on images."""
+        """Return the file of the pooling that was fitted on images."""
         body, pooling = self.backbone.stem[:-1], self.backbone.pooling  # type: ignore[index]
         assert pooling is not None
         return pooling_store.path_of(
@@ -165,7 +165,7 @@ class _Asked:
         )
 
     def looks(self) -> Looks:
-        """The photos; draws of augmentations depend on their bytes, so that all tables find the same."""
+        """Return the dataset of images; augmentations are seeded by an image's bytes, whatever table it is in."""
         augment = self.transforms[1] if len(self.transforms) > 1 else None
         draws = [0 if each is None else int(each[:8], 16) for each in self.hashes]
         return Looks(ImageDataset(self.table, self.transforms[0], augment, self.size, draws=draws))
@@ -183,27 +183,27 @@ def compute(
     limit: int | None = None,
     per_shard: int | None = None,
 ) -> list[Stored]:
-    """Find the features of a table's images in the cache, and compute those that are not there or are damaged.
+    """Find the features of a table's images in the cache, and compute those that are missing or damaged.
 
     Args:
-        backbone: With a stem; a pooling at its end that is not fitted yet is fitted on these images.
-        table: The images.
-        plain: Their transform in evaluation: view 0.
-        augment: Their transform in training: the other views.
-        views: How many in all.
-        size: Side of the images.
-        where: The folder of the cache.
-        workers: Processes that read images; without any a thread of this one does.
-        limit: Bytes that the folder may hold; older views are deleted for that, those in use never.
-        per_shard: Images of a shard, whose work is lost when a run is killed.
+        backbone: Backbone with a stem; a pooling at its end that is not fitted yet is fitted on these images.
+        table: Images.
+        plain: Transform for evaluation: view 0.
+        augment: Transform for training: the other views.
+        views: Number of views, including view 0.
+        size: Side of the images in pixels.
+        where: Folder of the cache; default: in the user's cache folder.
+        workers: Processes that read images; 0 uses a thread of this process.
+        limit: Maximum size of the folder in bytes; older views that are not in use are deleted for that.
+        per_shard: Images per shard; if a run is killed, the work on unfinished shards is lost.
 
     Returns:
-        The views, which are in use, and so stay, as long as these objects or a dataset made from them live.
+        The views, which are kept as long as these objects or a dataset made from them live.
 
     Raises:
         ValueError: The backbone has no frozen part that can be run alone, its values do not fit float16, or the views
-            do not fit the limit.
-        OSError: An image cannot be read (the features of the others are kept), or there is no room.
+            exceed the limit.
+        OSError: An image cannot be read (the features of the others are kept), or the disk is too full.
     """
     found, unreadable = lookup(backbone, table, plain, augment, views, size, where, workers, limit, per_shard)
     if unreadable:
@@ -224,10 +224,10 @@ def lookup(
     limit: int | None = None,
     per_shard: int | None = None,
 ) -> tuple[list[Stored], list[Broken]]:
-    """As `compute`; images that cannot be read are told of, in the order of the table, and have no features."""
+    """Compute features as `compute`; also return the images that cannot be read, in the order of the table."""
     if not backbone.has_stem:
         raise ValueError(
-            "the feature cache keeps what the frozen part of a backbone makes of images, and this one has no such "
+            "the feature cache stores the output of the frozen part of a backbone, and this backbone has no such "
             "part: give --trainable last or none, another --backbone, or --cache none"
         )
     home, faults = folder(where), {}
@@ -260,17 +260,18 @@ def stored(
     where: str | Path | None = None,
     means: bool = False,
 ) -> Stored | None:
-    """Find what the cache has of a table's plain images, without reading or computing any; None if it has nothing.
+    """Find the cached features of a table's plain images, without reading images or computing; None if there are none.
 
-    An image counts if its file's hash is remembered, from an earlier run on the same folder.
+    An image is found if its file's hash was stored by an earlier run on the same folder.
 
     Args:
-        backbone: Whose features.
-        table: The images.
-        plain: Their transform.
-        size: Side of the images.
-        where: The folder of the cache.
-        means: Take the means of feature maps, as maps of one place, where those are there and the maps are not.
+        backbone: Backbone of the features.
+        table: Images.
+        plain: Transform for evaluation.
+        size: Side of the images in pixels.
+        where: Folder of the cache; default: in the user's cache folder.
+        means: Whether to take the means of feature maps, as maps of size 1 x 1, where the means are cached and the maps
+            are not.
     """
     home = folder(where)
     if not backbone.has_stem or not any(home.glob(f"*/{feature_store.IMAGES}")):
@@ -288,12 +289,12 @@ def stored(
 
 
 def _exact(asked: _Asked, maker: str) -> str:
-    """The folder name of the view of exactly these images."""
+    """Return the folder name of the view of exactly these images."""
     return feature_store.name_of(maker, list(asked.images), asked.layout(len(asked.images)))
 
 
 def _fit_pooling(asked: _Asked) -> Held:
-    """Load the pooling that was fitted on these images, or fit it; the feature maps that were made for that."""
+    """Load the pooling that was fitted on these images, or fit it; return the feature maps computed for that."""
     pooling = asked.backbone.pooling
     if pooling is None or pooling.fitted or not asked.images:
         return Held()
@@ -317,7 +318,7 @@ def _fit_pooling(asked: _Asked) -> Held:
 
 
 def _fill(asked: _Asked, found: Sequence[Known], held: Held) -> dict[int, OSError]:
-    """Compute what is in no view, and add it to what was found; by row, why images cannot be read."""
+    """Compute missing features and add them to `found`; return, by row, why images cannot be read."""
     faults = {hash_: error for row, error in held.faults.items() if (hash_ := asked.hashes[row]) is not None}
     looks = asked.looks()
     for _ in range(TRIES):
@@ -336,7 +337,7 @@ def _fill(asked: _Asked, found: Sequence[Known], held: Held) -> dict[int, OSErro
 
 
 def _missing(asked: _Asked, known: Known, faults: Mapping[str, OSError]) -> list[str]:
-    """Images that a view is still to be made of: all of them where their own view lacks shards."""
+    """List the images that a view still lacks: all of them if their own view lacks shards."""
     if known.lacking:
         return list(asked.images)
     made = known.places.keys() | (known.broken & faults.keys())
@@ -346,7 +347,7 @@ def _missing(asked: _Asked, known: Known, faults: Mapping[str, OSError]) -> list
 def _compute(
     asked: _Asked, looks: Looks, found: Sequence[Known], held: Held, faults: Mapping[str, OSError]
 ) -> dict[str, OSError]:
-    """Compute the views that are missing in one pass; by hash, why images cannot be read."""
+    """Compute the missing views in one pass; return, by hash, why images cannot be read."""
     missing = {number: _missing(asked, known, faults) for number, known in enumerate(found)}
     images = {number: each for number, each in missing.items() if each}
     layouts = {number: asked.layout(len(each)) for number, each in images.items()}
@@ -367,7 +368,7 @@ def _compute(
             shards = _wanted(view, layouts[number], readable)
             rows = np.array([asked.images[each] for each in images[number]])
             wants.append(Want(number, view, layouts[number], rows, shards))
-        if held.maps is None:  # else it was said before the pooling was fitted
+        if held.maps is None:  # else it was printed before the pooling was fitted
             size = sum(want.layout.shard_bytes(shard) for want in wants for shard in want.shards)
             _announce(asked, size, max(sum(map(len, want.wanted())) for want in wants))
         new = feature_pass.write(asked.backbone, looks, wants, held, asked.workers, "Caching features")
@@ -377,7 +378,7 @@ def _compute(
 
 
 def _announce(asked: _Asked, size: int, images: int) -> None:
-    """Say how much is going to be computed and kept."""
+    """Print how much will be computed and stored."""
     if images:
         views = len(asked.transforms)
         in_views = f" in {views} views" if views > 1 else ""
@@ -385,7 +386,7 @@ def _announce(asked: _Asked, size: int, images: int) -> None:
 
 
 def _wanted(view: CachedView, layout: Layout, readable: Sequence[bool]) -> list[int]:
-    """The shards that are missing or damaged, or lack an image that can be read; says which are damaged."""
+    """List the shards that are missing or damaged, or lack a readable image; warn of damaged ones."""
     wanted = []
     for number in range(layout.shards):
         if found := shard_file.fault(view.path, layout, number):

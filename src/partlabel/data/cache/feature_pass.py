@@ -1,7 +1,7 @@
-"""The pass over photos that fills the feature cache: each photo is decoded once, for all views that want it.
+"""The pass over images that fills the feature cache: each image is decoded once, for all views that need it.
 
-The pass also finds the photos that cannot be read, and, where the backbone's pooling is not fitted yet, fits it on a
-sample first and keeps the sample's feature maps, so that those photos are not decoded a second time.
+The pass also finds images that cannot be read. If the backbone's pooling is not fitted yet, it is fitted on a sample
+first, and the sample's feature maps are kept, so that those images are not decoded a second time.
 """
 
 import tempfile
@@ -28,20 +28,20 @@ from partlabel.nn.backbone import Backbone
 
 BATCH = 64
 FITTED_ON, FITTED_AT_ONCE = 512, 8
-"""Photos that a pooling is fitted on, and how many at a time."""
+"""Images that a pooling is fitted on, and images per batch."""
 HELD_BYTES = 512 * 2**20
-"""Of feature maps that wait in a temporary file between the fit of the pooling and their turn."""
+"""Maximum bytes of feature maps kept in a temporary file after the fit of the pooling."""
 
 
 class Want(NamedTuple):
     """A view that lacks shards.
 
     Attributes:
-        number: Of the view: 0 is the plain one, others are augmented.
-        view: Where it is written.
-        layout: How it is cut.
-        rows: Rows of the table that it is of, rising.
-        shards: The numbers of the shards that it lacks, rising.
+        number: Number of the view: 0 without augmentation, others augmented.
+        view: Folder of the view.
+        layout: Layout of its shards.
+        rows: Rows of the table in the view, ascending.
+        shards: Numbers of the missing shards, ascending.
     """
 
     number: int
@@ -51,18 +51,18 @@ class Want(NamedTuple):
     shards: list[int]
 
     def wanted(self) -> Iterator[range]:
-        """The positions in `rows` that each of these shards is of."""
+        """Yield the positions in `rows` of each missing shard."""
         return (self.layout.of(shard) for shard in self.shards)
 
 
 @dataclass
 class Held:
-    """Feature maps that were made when the pooling was fitted.
+    """Feature maps that were computed when the pooling was fitted.
 
     Attributes:
-        maps: Of each photo and view, in a file that goes with this object.
-        places: By row of the table, the place in `maps`; all views of such a row are there.
-        faults: By row of the table, why a photo cannot be read.
+        maps: Maps of each image and view, in a file that is deleted with this object.
+        places: Index in `maps`, by row of the table; all views of such a row are there.
+        faults: Error of images that cannot be read, by row of the table.
     """
 
     maps: Float[np.ndarray, "photo view channel height width"] | None = None
@@ -71,11 +71,11 @@ class Held:
 
 
 class Seen(NamedTuple):
-    """Photos of a batch.
+    """The images of a batch.
 
     Attributes:
-        images: By view: of each row that was asked for it, the transformed photo; black where it cannot be read.
-        faults: By row, why it cannot be read.
+        images: Transformed images of the requested rows, by view; black where an image cannot be read.
+        faults: Error of images that cannot be read, by row.
     """
 
     images: dict[int, Float[Tensor, "photo 3 height width"]]
@@ -83,20 +83,20 @@ class Seen(NamedTuple):
 
 
 class Looks(Dataset[Seen]):
-    """Photos of a table, each decoded once and transformed for several views.
+    """Images of a table, each decoded once and transformed for several views.
 
     Args:
-        photos: The photos and their transforms; the draws of an augmentation depend on the view and the photo alone.
+        photos: Images and their transforms; the draws of an augmentation depend on the view and the image only.
     """
 
     def __init__(self, photos: ImageDataset) -> None:
         self.photos = photos
 
     def __getitem__(self, asked: Mapping[int, Sequence[int]]) -> Seen:
-        """Look at rows.
+        """Read rows.
 
         Args:
-            asked: By row, the numbers of the views that want it.
+            asked: Numbers of the views that need a row, by row.
         """
         images: dict[int, list[Tensor]] = {}
         faults: dict[int, OSError] = {}
@@ -116,7 +116,7 @@ class Looks(Dataset[Seen]):
     def batches(
         self, asked: Sequence[Mapping[int, Sequence[int]]], workers: int
     ) -> Iterator[tuple[Mapping[int, Sequence[int]], Seen]]:
-        """Batches of rows and what was seen of them, the next ones read while one is worked on."""
+        """Yield batches of rows and their images; the next batches are read in the meantime."""
         read = DataLoader(self, None, sampler=asked, num_workers=workers, collate_fn=as_it_is)
         return zip(asked, ahead(read), strict=True)
 
@@ -124,15 +124,15 @@ class Looks(Dataset[Seen]):
 def fit_pooling(
     backbone: Backbone, looks: Looks, rows: Int[np.ndarray, " photo"], views: int, workers: int, home: Path
 ) -> Held:
-    """Fit the pooling at the end of the backbone's stem on photos, and keep their feature maps.
+    """Fit the pooling at the end of the backbone's stem, and keep the feature maps.
 
     Args:
-        backbone: Its pooling is changed.
-        looks: The photos.
-        rows: Those to fit on.
-        views: How many views of each are kept.
-        workers: Processes that read photos.
-        home: Where the temporary file lies.
+        backbone: Backbone; its pooling is changed.
+        looks: Images.
+        rows: Rows to fit on.
+        views: Number of views to keep per image.
+        workers: Processes that read images.
+        home: Folder of the temporary file.
     """
     held = Held()
     assert backbone.pooling is not None
@@ -175,7 +175,7 @@ def _fitting(
 
 
 def _spilled(shape: tuple[int, ...], home: Path) -> np.ndarray:
-    """An array in a file without a name, which goes when the array does."""
+    """Create an array in an unnamed file, which is deleted with the array."""
     home.mkdir(parents=True, exist_ok=True)
     if not int(np.prod(shape)):
         return np.zeros(shape, np.float32)
@@ -187,18 +187,18 @@ def _spilled(shape: tuple[int, ...], home: Path) -> np.ndarray:
 def write(
     backbone: Backbone, looks: Looks, wants: Sequence[Want], held: Held, workers: int, doing: str
 ) -> dict[int, OSError]:
-    """Write the shards that views lack.
+    """Write the missing shards of views.
 
     Args:
-        backbone: Its stem makes the features.
-        looks: The photos.
-        wants: The views, and what they lack.
-        held: Feature maps that are there already.
-        workers: Processes that read photos.
-        doing: What progress says.
+        backbone: Backbone whose stem computes the features.
+        looks: Images.
+        wants: Views and their missing shards.
+        held: Feature maps that are computed already.
+        workers: Processes that read images.
+        doing: Description for the progress bar.
 
     Returns:
-        By row of the table, why a photo cannot be read; its features are NaN.
+        Errors of images that cannot be read, by row of the table; their features are NaN.
 
     Raises:
         ValueError: Features do not fit float16.
@@ -231,7 +231,7 @@ def _features(
     held: Held,
     faults: Mapping[int, OSError],
 ) -> Float16[np.ndarray, "row *shape"]:
-    """The features of one view of some rows: of images just read, of maps kept, or NaN."""
+    """Return the features of one view for some rows: from images just read, from kept maps, or NaN."""
     device, number = next(backbone.parameters()).device, want.number
     given = [row for row, numbers in read.items() if number in numbers]
     made = dict.fromkeys(faults, np.full(want.layout.shape, np.nan, np.float16))
@@ -254,7 +254,7 @@ def _half(features: Float[Tensor, "batch *shape"]) -> Float16[np.ndarray, "batch
 
 
 def _numbers(wants: Sequence[Want]) -> dict[int, tuple[int, ...]]:
-    """By row of the table, rising, the views that want it."""
+    """Return the views that need a row, by row of the table, ascending."""
     found: dict[int, tuple[int, ...]] = {}
     for want in wants:
         for positions in want.wanted():
@@ -264,7 +264,7 @@ def _numbers(wants: Sequence[Want]) -> dict[int, tuple[int, ...]]:
 
 
 def _batches(wants: Sequence[Want], numbers: Mapping[int, tuple[int, ...]]) -> list[list[int]]:
-    """Rows in batches that begin with each shard: then what is computed of an image depends on no other shard."""
+    """Divide rows into batches that start with each shard: an image's features then do not depend on other shards."""
     starts = {int(want.rows[positions.start]) for want in wants for positions in want.wanted()}
     batches: list[list[int]] = []
     for row in numbers:
@@ -275,7 +275,7 @@ def _batches(wants: Sequence[Want], numbers: Mapping[int, tuple[int, ...]]) -> l
 
 
 class _Writer:
-    """Writes the shards of a view one after the other; one that is not full when an error comes is dropped."""
+    """Writes the shards of a view one after the other; a shard that is incomplete when an error occurs is dropped."""
 
     def __init__(self, want: Want) -> None:
         self.want = want
@@ -287,11 +287,11 @@ class _Writer:
         self._open = ExitStack()
 
     def wants(self, row: int) -> bool:
-        """Whether a row of the table belongs to a shard that is written."""
+        """Whether a row of the table belongs to a missing shard."""
         return row in self._rows
 
     def append(self, features: Float16[np.ndarray, "row *shape"]) -> None:
-        """Write the next rows, which are of one shard."""
+        """Write the next rows, which belong to one shard."""
         if not self._left:
             number = next(self._shards)
             self._left = len(self.want.layout.of(number))

@@ -1,9 +1,9 @@
-"""Which features are there already: found by the hash of a photo's bytes, whatever table the photo is in.
+"""Lookup of cached features by the hash of an image's bytes, whatever table the image is in.
 
-Every view in the cache says in `view.json` what made it (the *maker*: weights, transform, size) and in `images.bin` of
-which photos, by the hash of their bytes. So a photo is computed once for a maker: a part of a table, a table with more
-photos or a copy in another folder takes its rows from the views that are there, and only what is new is computed, into
-a view of its own. A photo that could not be read has a row of NaN, and is looked at again each time.
+Every view in the cache records in `view.json` what produced it (the *maker*: weights, transform, size) and in
+`images.bin` the hashes of its images. So an image is computed once per maker: a part of a table, a table with more
+images or a copy in another folder takes its rows from existing views, and only new images are computed, into a new
+view. An image that could not be read has a row of NaN, and is tried again each time.
 """
 
 import json
@@ -28,16 +28,16 @@ DIGEST = 16
 
 
 class Stored:
-    """The features of a table's images, wherever in the cache they are.
+    """The features of a table's images, from one or more views of the cache.
 
     Args:
-        views: That hold them; in use, and so kept, as long as this lives.
-        which: Of each image, the number of its view; -1 where the image has no features.
-        row: Of each image, its row there.
-        channels: How many of the features are taken, the first ones; all if none.
+        views: Views that hold them; they are in use, and therefore kept, as long as this object lives.
+        which: Index of the view of each image; -1 if the image has no features.
+        row: Row of each image in its view.
+        channels: Number of leading channels to take; default: all.
 
     Attributes:
-        shape: Of an image's features.
+        shape: Shape of an image's features.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Stored:
 
     @property
     def there(self) -> np.ndarray:
-        """Which images have features."""
+        """Mask of the images that have features."""
         return self.which >= 0
 
     def take(self, rows: Int[np.ndarray, " row"]) -> Float16[np.ndarray, "row *shape"]:
@@ -76,13 +76,13 @@ class Stored:
 
 @dataclass
 class Known:
-    """What of some images is in the cache.
+    """The cached part of some images.
 
     Attributes:
-        places: By hash: the folder of the view, and the row there.
-        broken: Hashes of images that could not be read when their row was made.
-        held: The views, by folder, which stay as long as this lives.
-        lacking: Whether the view of exactly these images is there and lacks shards.
+        places: Folder of the view and row in it, by hash.
+        broken: Hashes of images that could not be read when their row was written.
+        held: Views by folder; they are kept as long as this object lives.
+        lacking: Whether the view of exactly these images exists and lacks shards.
     """
 
     places: dict[str, tuple[Path, int]] = field(default_factory=dict)
@@ -92,12 +92,12 @@ class Known:
 
 
 def name_of(maker: str, hashes: Sequence[str], layout: Layout) -> str:
-    """The folder name of the view of these images."""
+    """Return the folder name of the view of these images."""
     return blake2b(f"{maker} {layout} {' '.join(hashes)}".encode(), digest_size=DIGEST).hexdigest()
 
 
 def describe(folder: Path, maker: str, hashes: Sequence[str], layout: Layout, **more: Any) -> None:
-    """Write what made a view and of which images, for `look_up`, and what else is to be known of it."""
+    """Write what produced a view and its images, for `look_up`, and further properties."""
     if not (folder / IMAGES).exists():
         with atomic_write(folder / IMAGES) as aside:
             aside.write_bytes(bytes.fromhex("".join(hashes)))
@@ -105,15 +105,15 @@ def describe(folder: Path, maker: str, hashes: Sequence[str], layout: Layout, **
 
 
 def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "", key: str = "maker") -> Known:
-    """Find images in the views of a maker. What is found was compared with its checksum.
+    """Find images in the views of a maker. Checksums of the shards in question are verified.
 
     Args:
-        home: The folder of caches.
-        maker: What made the features.
+        home: Folder of caches.
+        maker: What produced the features.
         wanted: Hashes of the images.
-        exact: The folder name of the view of exactly these images; if it lacks shards, it is to be completed, and
-            nothing else is looked for.
-        key: What of a view's description is compared with `maker`.
+        exact: Folder name of the view of exactly these images; if it lacks shards, it has to be completed, and no other
+            view is searched.
+        key: Key of a view's description to compare with `maker`.
     """
     known, wanted = Known(), set(wanted)
     for folder in sorted(_views_of(home, maker, key), key=lambda folder: folder.name != exact):
@@ -124,7 +124,7 @@ def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "", ke
             continue
         try:
             view = CachedView(folder)
-        except OSError:  # deleted meanwhile
+        except OSError:  # deleted in the meantime
             continue
         shards = sorted({row // layout.per_shard for row in rows})
         faults = {number: shard_file.fault(folder, layout, number) for number in shards}
@@ -145,14 +145,14 @@ def add(
     images: Sequence[str],
     wanted: Collection[str] | None = None,
 ) -> None:
-    """Add the images of a view that is whole.
+    """Add the images of a complete view.
 
     Args:
-        known: Is added to.
-        view: The view.
-        layout: How it is cut.
+        known: Result to extend.
+        view: View.
+        layout: Layout of its shards.
         images: Hashes, in the order of its rows.
-        wanted: Those to add; all if none.
+        wanted: Hashes to add; default: all.
     """
     known.held[view.path], known.lacking = view, False
     shards = Sharded(view.path)
@@ -170,11 +170,11 @@ def _warn_of(folder: Path, faults: Mapping[int, str | None]) -> None:
     for number, found in faults.items():
         if found:
             path = shard_file.shard_path(folder, number)
-            warnings.warn(f"{path} is damaged ({found}); what is in its folder is not used", stacklevel=3)
+            warnings.warn(f"{path} is damaged ({found}); its folder is not used", stacklevel=3)
 
 
 def stored(known: Known, hashes: Sequence[str | None], channels: int | None = None) -> Stored:
-    """The features of images, by their hashes, or the first channels of them; of those in no view there are none."""
+    """Return the features of images by their hashes, or their first channels; images in no view have none."""
     folders = list(dict.fromkeys(known.places[each][0] for each in hashes if each in known.places))
     number = {folder: at for at, folder in enumerate(folders)}
     which, row = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
@@ -186,14 +186,14 @@ def stored(known: Known, hashes: Sequence[str | None], channels: int | None = No
 
 
 def _views_of(home: Path, maker: str, key: str) -> list[Path]:
-    """The views that a maker made, the largest first."""
+    """List the views of a maker, the largest first."""
     found = []
     for file in home.glob(f"*/{DESCRIPTION}"):
         try:
             known = json.loads(file.read_text())
             if known.get(key) == maker:
                 found.append((-int(known["rows"]), file.parent))
-        except (OSError, ValueError, KeyError, AttributeError):  # one that is being deleted, or no view
+        except (OSError, ValueError, KeyError, AttributeError):  # it is being deleted, or is not a view
             continue
     return [folder for _, folder in sorted(found)]
 

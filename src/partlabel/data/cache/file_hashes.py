@@ -1,8 +1,8 @@
-"""The hash of each image file's bytes, each file read once.
+"""Hashes of the bytes of image files, each file read once.
 
-A file's hash is remembered with its size and time of change, and taken from there as long as both are the same; a
-copy, another machine or a fresh checkout then finds what was computed of the same bytes. A change that keeps size and
-time to the nanosecond goes unseen, as it does for `rsync`.
+A file's hash is stored with its size and modification time, and reused as long as both are the same; a copy, another
+machine or a fresh checkout then finds what was computed from the same bytes. A change that keeps the size and the time
+to the nanosecond is not detected, as with `rsync`.
 """
 
 import time
@@ -21,16 +21,16 @@ from partlabel.data.tables.label_table import LabelTable
 
 THREADS = 4
 SETTLED = 2.0
-"""Seconds after which a file's time of change tells a later change apart, on any file system."""
+"""Age in seconds from which a file's modification time detects a later change, on any file system."""
 COLUMNS = {"image": pl.String, "size": pl.Int64, "time": pl.Int64, "hash": pl.String}
 
 
 def hashes(table: LabelTable, memory: Path) -> list[str]:
-    """Find the hash of each image's bytes.
+    """Compute the hash of each image's bytes.
 
     Args:
-        table: With a root.
-        memory: A folder for what is remembered.
+        table: Table with an image folder.
+        memory: Folder of stored hashes.
 
     Raises:
         OSError: A file cannot be read.
@@ -44,7 +44,7 @@ def hashes(table: LabelTable, memory: Path) -> list[str]:
 
 
 def hashes_or_faults(table: LabelTable, memory: Path) -> list[str | OSError]:
-    """Find the hash of each image's bytes, or the error of reading its file; arguments as `hashes`."""
+    """Compute the hash of each image's bytes, or return the error of reading its file; arguments as `hashes`."""
     book = _book(table, memory)
     remembered = _read(book)
     keys = _keys(table)
@@ -62,7 +62,7 @@ def hashes_or_faults(table: LabelTable, memory: Path) -> list[str | OSError]:
 
 
 def remembered(table: LabelTable, memory: Path) -> list[str | None]:
-    """Find the hashes that are remembered, without reading an image; None for the others. Arguments as `hashes`."""
+    """Return the stored hashes without reading an image; None for the others. Arguments as `hashes`."""
     known = _read(_book(table, memory))
     if not known:
         return [None] * len(table)
@@ -75,7 +75,7 @@ def _book(table: LabelTable, memory: Path) -> Path:
 
 
 def _keys(table: LabelTable) -> list[tuple[str, int, int] | OSError]:
-    """Name, size and time of change of each image, or why it cannot be found."""
+    """Return name, size and modification time of each image, or the error of looking it up."""
     found: list[tuple[str, int, int] | OSError] = []
     for row, image in enumerate(table.images):
         try:
@@ -104,7 +104,7 @@ def _hash(path: Path) -> str | OSError:
 def _read(book: Path) -> dict[tuple[str, int, int], str]:
     try:
         rows = pl.read_parquet(book, columns=list(COLUMNS)).rows()
-    except (OSError, pl.exceptions.PolarsError):  # none yet, or damaged: all is hashed again
+    except (OSError, pl.exceptions.PolarsError):  # missing or damaged: all images are hashed again
         return {}
     return {(image, size, changed): value for image, size, changed, value in rows}
 
@@ -112,6 +112,6 @@ def _read(book: Path) -> dict[tuple[str, int, int], str]:
 def _write(book: Path, known: dict[tuple[str, int, int], str]) -> None:
     rows = [(*key, value) for key, value in known.items()]
     sweep(book.parent)
-    # Another machine, which does not know this process, may have swept it away: then the images are hashed again.
+    # Another machine, on which this process does not run, may have deleted it: then the images are hashed again.
     with suppress(FileNotFoundError), atomic_write(book) as aside:
         pl.DataFrame(rows, schema=COLUMNS, orient="row").write_parquet(aside)

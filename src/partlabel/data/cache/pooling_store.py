@@ -1,4 +1,4 @@
-"""Fitted poolings beside the feature cache: later runs on the same images load what the first one fitted."""
+"""Fitted poolings next to the feature cache: later runs on the same images load what the first run fitted."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,13 +18,13 @@ FOLDER = "pooling"
 def path_of(
     home: Path, body: nn.Module, pooling: CovariancePooling, about: str, images: Sequence[str]
 ) -> Path:
-    """The file of a fitted pooling.
+    """Return the file of a fitted pooling.
 
     Args:
-        home: The folder of caches.
-        body: The layers before it, whose feature maps it was fitted on.
-        pooling: The pooling; only its shape matters.
-        about: What else the maps depend on, as the transform.
+        home: Folder of caches.
+        body: Layers before the pooling, whose feature maps it was fitted on.
+        pooling: Pooling; only its shape matters.
+        about: Further properties that the maps depend on, such as the transform.
         images: Hashes of the images that it was fitted on.
     """
     digest = blake2b(f"{about} {body} {pooling}".encode(), digest_size=16)
@@ -35,7 +35,7 @@ def path_of(
 
 
 def weights_digest(module: nn.Module) -> bytes:
-    """A hash of a module's parameters and buffers."""
+    """Hash a module's parameters and buffers."""
     digest = blake2b(digest_size=16)
     for name, value in module.state_dict().items():
         digest.update(name.encode())
@@ -44,7 +44,7 @@ def weights_digest(module: nn.Module) -> bytes:
 
 
 def load(path: Path, pooling: CovariancePooling) -> bool:
-    """Load a fitted pooling if its file is there and whole; says whether it was."""
+    """Load a fitted pooling if its file exists and is valid; return whether it was loaded."""
     with suppress(OSError, ValueError, KeyError, EOFError), np.load(path, allow_pickle=False) as stored:
         mean, basis = torch.from_numpy(stored["mean"]), torch.from_numpy(stored["basis"])
         if mean.shape == pooling.mean.shape and basis.shape == pooling.basis.shape:

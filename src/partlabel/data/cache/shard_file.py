@@ -1,8 +1,8 @@
-"""The feature cache's shards: float16 arrays larger than memory, mapped from `.npy` files with a checksum at their end.
+"""Shards of the feature cache: float16 arrays larger than memory, mapped from `.npy` files with a checksum at the end.
 
-A shard is written piece by piece beside its place, then renamed, so that one that is there was whole when it was made.
-Whether it still is, its size and its checksum say: whatever became of it since (a machine that lost its power, a copy
-that broke off, a bad disk) is found, and only that shard is lost. `numpy.load` reads one too.
+A shard is written to a temporary file and then renamed, so that every existing shard was complete when it was written.
+Its size and checksum show whether it still is: later damage (a power failure, an incomplete copy, a bad disk) is
+detected, and only that shard is lost. `numpy.load` reads shards too.
 """
 
 import json
@@ -26,12 +26,12 @@ DESCRIPTION = "view.json"
 
 
 class Layout(NamedTuple):
-    """How an array is cut.
+    """The division of an array into shards.
 
     Attributes:
-        rows: Of the array.
-        shape: Of a row.
-        per_shard: Rows of a shard; the last may have fewer.
+        rows: Number of rows of the array.
+        shape: Shape of a row.
+        per_shard: Rows per shard; the last may have fewer.
     """
 
     rows: int
@@ -40,52 +40,52 @@ class Layout(NamedTuple):
 
     @property
     def shards(self) -> int:
-        """How many."""
+        """Number of shards."""
         return ceil(self.rows / self.per_shard)
 
     @property
     def row_bytes(self) -> int:
-        """What a row takes."""
+        """Size of a row in bytes."""
         return 2 * int(np.prod(self.shape))
 
     @property
     def bytes(self) -> int:
-        """What all shards take."""
+        """Size of all shards in bytes."""
         return sum(self.shard_bytes(number) for number in range(self.shards))
 
     def of(self, number: int) -> range:
-        """The rows of a shard."""
+        """Return the rows of a shard."""
         return range(number * self.per_shard, min((number + 1) * self.per_shard, self.rows))
 
     def shard_bytes(self, number: int) -> int:
-        """What a whole shard takes."""
+        """Return the size of a complete shard in bytes."""
         rows = len(self.of(number))
         return len(_header((rows, *self.shape))) + rows * self.row_bytes + CHECKSUM
 
     def describe(self, folder: Path, **more: Any) -> None:
-        """Write what `Sharded` reads, and whatever else may help a person who looks into the folder."""
+        """Write the description that `Sharded` reads, with further properties."""
         with atomic_write(folder / DESCRIPTION) as aside:
             aside.write_text(json.dumps({**self._asdict(), "bytes": self.bytes, **more}, indent=2))
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Where a shard is."""
+    """Return the path of a shard."""
     return folder / f"{number:05}.npy"
 
 
 @contextmanager
 def written(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
-    """A shard, whole once the block ends well; until then nothing of it is at `path`.
+    """Write a shard, which appears at `path` only if the block ends without an error.
 
     Args:
-        path: Where.
-        shape: Of all its rows together.
+        path: Path of the shard.
+        shape: Shape of all its rows together.
 
     Yields:
-        A function that takes the next rows.
+        A function that writes the next rows.
     """
     digest = blake2b(digest_size=CHECKSUM)
-    # Written, not mapped: on a full disk a write fails with an error, and a mapping kills the process.
+    # Written, not memory-mapped: on a full disk a write raises an error, but a mapping kills the process.
     with atomic_write(path) as aside, open(aside, "wb") as file:
 
         def put(data: bytes) -> None:
@@ -99,7 +99,7 @@ def written(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray
 
 
 def fault(folder: Path, layout: Layout, number: int) -> str | None:
-    """What is wrong with a shard, in a word or two; None if it is as it was written. Reads all of it."""
+    """Read a shard and return what is wrong with it in a few words; None if it is as it was written."""
     path = shard_path(folder, number)
     if not path.exists():
         return "missing"
@@ -116,25 +116,25 @@ def fault(folder: Path, layout: Layout, number: int) -> str | None:
 
 
 class Sharded:
-    """The rows of an array in shards, read where they are.
+    """The rows of an array in shards, memory-mapped.
 
     Args:
-        folder: Of the shards and their description.
+        folder: Folder of the shards and their description.
     """
 
     def __init__(self, folder: Path) -> None:
         known = json.loads((folder / DESCRIPTION).read_text())
         self.layout = Layout(known["rows"], tuple(known["shape"]), known["per_shard"])
         mapped = [np.load(shard_path(folder, number), mmap_mode="r") for number in range(self.layout.shards)]
-        self._shards = [np.asarray(shard) for shard in mapped]  # a view of a plain array costs less
+        self._shards = [np.asarray(shard) for shard in mapped]  # indexing a plain array is faster
 
     def is_nan(self, row: int) -> bool:
-        """Whether a row is NaN, as that of a photo that cannot be read."""
+        """Whether a row is NaN, which marks an image that cannot be read."""
         shard, within = divmod(row, self.layout.per_shard)
         return bool(np.isnan(self._shards[shard][within].flat[0]))
 
     def take(self, rows: Int[np.ndarray, " row"]) -> Float16[np.ndarray, "row *shape"]:
-        """A copy of some rows."""
+        """Copy some rows."""
         found = np.empty((len(rows), *self.layout.shape), np.float16)
         for place, (shard, row) in enumerate(zip(*np.divmod(rows, self.layout.per_shard), strict=True)):
             found[place] = self._shards[shard][row]

@@ -1,4 +1,4 @@
-"""Images that cannot be read: found before they cost anything, listed, left out. Without PyTorch."""
+"""Detection of images that cannot be read, before they are used. Does not need PyTorch."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ class Broken(NamedTuple):
     """An image that cannot be used.
 
     Attributes:
-        image: As the table names it.
-        reason: Why, in a few words.
+        image: Path as in the table.
+        reason: Reason in a few words.
     """
 
     image: str
@@ -25,18 +25,18 @@ class Broken(NamedTuple):
 
 
 class NoneReadable(ValueError):
-    """Broken images are left out, and there are no others."""
+    """No image is left after broken images are left out."""
 
 
 def find_broken(table: LabelTable, workers: int = 4, at_least: int = 32) -> list[Broken]:
-    """Find the images of a table that are missing, truncated, no images, or larger than Pillow deems safe.
+    """Find the images of a table that are missing, truncated, not images, or larger than Pillow considers safe.
 
-    Every file is read to its end.
+    Every file is read completely.
 
     Args:
-        table: With a root.
-        workers: Threads.
-        at_least: Pixels that no side needs more of; JPEGs are decoded at down to an eighth of their size for that.
+        table: Label table with a root.
+        workers: Number of threads.
+        at_least: Required size of the shorter side, in pixels; JPEGs are decoded at a scale down to an eighth for this.
 
     Warns:
         UserWarning: Images have float values, or 12 bits in 16, and were scaled (see `depth`).
@@ -64,15 +64,15 @@ def find_broken(table: LabelTable, workers: int = 4, at_least: int = 32) -> list
 
 
 def broken(table: LabelTable, row: int, error: OSError) -> Broken:
-    """Say why an image of a table cannot be used, from the error of `decode`."""
+    """Return the reason why an image of a table cannot be used, from the error of `decode`."""
     return Broken(table.images[row], str(error).removeprefix(f"{table.path(row)}: "))
 
 
 def skip(table: LabelTable, broken: Sequence[Broken]) -> LabelTable:
-    """Leave the broken images out of a table.
+    """Remove broken images from a table.
 
     Raises:
-        NoneReadable: None is left.
+        NoneReadable: No image is left.
     """
     out = {image for image, _ in broken}
     kept = [row for row, image in enumerate(table.images) if image not in out]

@@ -1,7 +1,7 @@
-"""Images: reading them, and the ways to look at them in training (`broken.py` finds those that cannot be read).
+"""Image datasets and their transforms for training and evaluation (`broken.py` finds images that cannot be read).
 
-What an augmentation draws depends on the run's seed, the epoch and the image alone, not on the process that draws it:
-with any number of workers, and after an interruption, an image is seen as it would have been.
+An augmentation is drawn from the run's seed, the epoch and the image only, not from the process that draws it: with any
+number of workers, and after resuming, an image is augmented in the same way.
 """
 
 from collections.abc import Sequence
@@ -38,25 +38,25 @@ BICUBIC = v2.InterpolationMode.BICUBIC
 
 
 class BatchRows(NamedTuple):
-    """What a sampler asks a dataset for: some rows, in some epoch. Negative epochs ask for the plain images."""
+    """The request of a sampler to a dataset: some rows, in some epoch. Negative epochs: no augmentation."""
 
     epoch: int
     rows: list[int]
 
 
 def eval_transform(size: int, preprocessing: Preprocessing) -> v2.Transform:
-    """Squash to `size` squared, bicubic, and normalise, as the authors do."""
+    """Resize to a square of side `size` without keeping the aspect ratio, bicubic, and normalise, as the authors do."""
     return v2.Compose([_squash(size), *_finish(preprocessing)])
 
 
 def train_transform(size: int, preprocessing: Preprocessing, scheme: Augment = "light") -> v2.Transform:
-    """A way to look at training images.
+    """Create the augmentation for training.
 
     Args:
-        size: Side in pixels of what comes out.
-        preprocessing: What the backbone expects.
-        scheme: `paper`: squash to 8/7 of the size, crop a square of 8/7, 7/7, 6/7, 5/7 or 4/7, resize, flip (512 and
-            {512, 448, 384, 320, 256} at 448, as the authors). `light`: a random crop of half the area or more, flip.
+        size: Side of the output in pixels.
+        preprocessing: Normalisation of the backbone.
+        scheme: `paper`: resize to 8/7 of the size, crop a square of 8/7, 7/7, 6/7, 5/7 or 4/7, resize, flip (512 and
+            {512, 448, 384, 320, 256} at 448, as the authors). `light`: a random crop of at least half the area, flip.
             `none`: as in evaluation.
     """
     if scheme == "none":
@@ -81,21 +81,21 @@ def _finish(preprocessing: Preprocessing) -> list[v2.Transform]:
 
 
 def draw_seed(*parts: int) -> int:
-    """One seed out of several numbers, different for different ones."""
+    """Combine several numbers into one seed, different for different numbers."""
     return int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1, np.uint64)[0] >> 1)
 
 
 class ImageDataset(Dataset[Batch]):
-    """Whole batches of images of a table, plain or as a transform looks at them.
+    """Whole batches of images of a table, plain or augmented.
 
     Args:
-        table: With a root.
-        plain: The transform for evaluation.
-        augment: The transform for training; None where only plain images are wanted.
-        size: Side in pixels that the transforms end with.
-        seed: Of the augmentation.
-        leave_out: Leave images out of their batch that cannot be read.
-        draws: By row, the number that an augmentation's draws depend on, besides seed and epoch; the row if none.
+        table: Table with an image folder.
+        plain: Transform for evaluation.
+        augment: Transform for training; None for plain images only.
+        size: Side in pixels of the transforms' output.
+        seed: Random seed of the augmentation.
+        leave_out: Whether to leave out images of a batch that cannot be read.
+        draws: Number of each row that the random draws depend on, besides seed and epoch; default: the row.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class ImageDataset(Dataset[Batch]):
         return len(self.paths)
 
     def __getitem__(self, asked: BatchRows) -> Batch:
-        """The rows of an epoch as a batch."""
+        """Read the rows of an epoch as a batch."""
         images, rows = [], []
         for row in asked.rows:
             with suppress(OSError) if self.leave_out else nullcontext():
@@ -132,20 +132,20 @@ class ImageDataset(Dataset[Batch]):
         return Batch(stacked, self.labels[index], index)
 
     def image(self, epoch: int, row: int) -> Float[Tensor, "3 height width"]:
-        """An image as it is seen in an epoch."""
+        """Read an image and transform it as in an epoch."""
         return self.seen(self.pixels(row), epoch, row)
 
     def seen(
         self, pixels: UInt8[Tensor, "3 height width"], epoch: int, row: int
     ) -> Float[Tensor, "3 size size"]:
-        """An image, given as it is in its file, as it is seen in an epoch."""
+        """Transform a decoded image as in an epoch."""
         if self.augment is None or epoch < 0:
             return self.plain(pixels)
         with torch.random.fork_rng(devices=[]):
-            # `torch.manual_seed` would also queue a seeding of every other device, which nothing here draws from.
+            # `torch.manual_seed` would also seed every other device, which is not used here.
             torch.default_generator.manual_seed(draw_seed(self.seed, epoch, self.draws[row]))
             return self.augment(pixels)
 
     def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:
-        """An image as it is in its file; a large one smaller, at no less than twice the size that is asked of it."""
+        """Decode an image; a large one at a reduced size of at least twice the dataset's."""
         return pil_to_tensor(decode(self.paths[row], 2 * self.size))

@@ -1,10 +1,10 @@
-"""Pixels of more than 8 bits, turned into 8 by a stated rule.
+"""Conversion of images with more than 8 bits per channel to 8 bits, by documented rules.
 
-- 16 bits: divided by 257, so that the largest value becomes 255. An image whose values all fit into 12 bits is taken to
-  have 12, as microscopes and X-rays do, and is divided by 16; one whose values all fit into 8 bits is taken as it is.
-- 32-bit floats: multiplied by 255 if all are from 0 to 1, else refused.
+- 16 bits: divided by 257, so that the maximum becomes 255. An image whose values all fit into 12 bits, as from
+  microscopes and X-rays, is divided by 16; one whose values all fit into 8 bits is not scaled.
+- 32-bit floats: multiplied by 255 if all are in [0, 1], else refused.
 
-What was done but for plain 16 bits is noted in the image's `info` under `SCALED`.
+Any conversion other than that of plain 16 bits is recorded in the image's `info` under `SCALED`.
 """
 
 import numpy as np
@@ -16,18 +16,18 @@ FLOAT, TWELVE, EIGHT = "32-bit float", "12 bits in 16", "8 bits in 16"
 
 
 class Unscaled(ValueError):
-    """An image whose values have no stated range."""
+    """An image whose values have no defined range."""
 
 
 def in_eight_bits(image: Image.Image, deep_colours: bool = False) -> Image.Image:
-    """Return an image with 8 bits; one that has them already as it is.
+    """Convert an image to 8 bits; an image that has 8 bits is returned unchanged.
 
     Args:
-        image: Of any mode, loaded.
-        deep_colours: Whether its file has 16 bits for each of several channels, of which Pillow keeps the upper 8.
+        image: Loaded image of any mode.
+        deep_colours: Whether its file has 16 bits per channel in several channels, of which Pillow keeps the upper 8.
 
     Raises:
-        Unscaled: It has floats that are not from 0 to 1.
+        Unscaled: The image has floats outside [0, 1].
     """
     if image.mode == "F":
         return _noted(_of_floats(np.asarray(image)), FLOAT)
@@ -41,10 +41,10 @@ def in_eight_bits(image: Image.Image, deep_colours: bool = False) -> Image.Image
 
 
 def has_deep_colours(image: Image.Image) -> bool:
-    """Return whether the file of an image that is not loaded yet has 16 bits for each of several channels.
+    """Whether the file of an image that is not loaded yet has 16 bits per channel in several channels.
 
     Args:
-        image: As opened.
+        image: Image as opened.
     """
     tiles = getattr(image, "tile", None) or [(None, None, None, "")]
     return "16" in str(tiles[0][3]) and image.mode in ("RGB", "RGBA", "LA")
@@ -54,8 +54,8 @@ def _of_floats(values: Shaped[np.ndarray, "height width"]) -> Shaped[np.ndarray,
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 1):  # so that NaN is refused
         raise Unscaled(
-            f"{FLOAT} with values from {low:g} to {high:g}, and only 0 to 1 can be read: divide them by the largest "
-            "value that there can be, or save the image with 8 bits"
+            f"{FLOAT} with values from {low:g} to {high:g}, but only 0 to 1 can be read: divide them by the largest "
+            "possible value, or save the image with 8 bits"
         )
     return (values * 255).round().astype(np.uint8)
 

@@ -1,9 +1,8 @@
-"""The image files of a folder: which files are images, which folders are entered, and what was left out.
+"""Listing the image files of a folder: which files are images, which subfolders are entered, and what is left out.
 
 An image is a regular file with a suffix that the installed Pillow decodes (`pixels.photo_suffixes`). Files and folders
-whose names start with a dot are hidden, and are not looked at. A linked folder is entered if it leads out of the
-folder; where it leads inside, or to a folder that was entered already, it is left out, since its images are listed
-under their own path.
+whose names start with a dot are hidden and ignored. A linked folder is entered if it leads outside the folder; if it
+leads inside, or to a folder already entered, it is left out, because its images are listed under their own path.
 """
 
 import os
@@ -21,15 +20,15 @@ MOST = 5  # names that a message shows
 
 @dataclass
 class LeftOut:
-    """What a walk through a folder left out.
+    """Files and folders that a walk left out.
 
     Attributes:
-        skip_broken: Leave out images whose names are not UTF-8, rather than refuse them.
-        files: Number of files that are no images.
-        named: The first of them, relative to the folder.
+        skip_broken: Leave out images whose names are not UTF-8 instead of refusing them.
+        files: Number of files that are not images.
+        named: First of these files, relative to the folder.
         links: Linked folders that were not entered.
         unreadable: Images whose names are not UTF-8, escaped.
-        fix: The argument that leaves those out, for messages.
+        fix: Argument that leaves these images out, for messages.
     """
 
     skip_broken: bool = False
@@ -40,19 +39,19 @@ class LeftOut:
     fix: Argument | None = None
 
     def add(self, name: str) -> None:
-        """Count a file that is no image."""
+        """Count a file that is not an image."""
         self.files += 1
         if self.files <= MOST:
             self.named.append(escaped(name))
 
     def warn(self, folder: Path) -> None:
-        """Say what was left out.
+        """Warn about what was left out.
 
         Args:
-            folder: The folder that was walked.
+            folder: Folder that was walked.
 
         Warns:
-            UserWarning: Anything was left out.
+            UserWarning: Something was left out.
         """
         said = []
         if self.files:
@@ -69,17 +68,17 @@ class LeftOut:
 
 
 def walk(folder: Path, left_out: LeftOut | None = None, beside: Collection[str] = ()) -> Iterator[str]:
-    """Yield the images of a folder and of the folders in it, holding no more than one folder's names at a time.
+    """Yield the images of a folder and its subfolders, with the names of only one folder in memory at a time.
 
-    The order is always the same: a folder's images by name, then the folders in it by name.
+    The order is always the same: the images of a folder by name, then its subfolders by name.
 
     Args:
-        folder: The folder.
-        left_out: Where to count what is left out.
+        folder: Folder to walk.
+        left_out: Record of what is left out.
         beside: Suffixes of files that the caller reads itself, in lower case; they are not counted.
 
     Raises:
-        ValueError: Names of images are not UTF-8; raised after the last image, and names them.
+        ValueError: Names of images are not UTF-8; raised after the last image, with these names.
     """
     left_out = LeftOut() if left_out is None else left_out
     top = os.path.realpath(folder)
@@ -96,16 +95,16 @@ def walk(folder: Path, left_out: LeftOut | None = None, beside: Collection[str] 
 def images_in(
     folder: Path, beside: Collection[str] = (), skip_broken: bool = False, fix: Argument | None = None
 ) -> list[str]:
-    """Return all images of a folder and of the folders in it, in alphabetical order, and say what was left out.
+    """Return all images of a folder and its subfolders in alphabetical order, and warn about what was left out.
 
     Args:
-        folder: The folder.
-        beside: As `walk`.
-        skip_broken: Leave out images whose names are not UTF-8, rather than refuse them.
-        fix: The argument that does so, for the message; None where the caller has none.
+        folder: Folder to list.
+        beside: As in `walk`.
+        skip_broken: Leave out images whose names are not UTF-8 instead of refusing them.
+        fix: Argument that sets `skip_broken`, for the message; None if the caller has none.
 
     Raises:
-        ValueError: There are none, or names of images are not UTF-8.
+        ValueError: There are no images, or names of images are not UTF-8.
 
     Warns:
         UserWarning: Files or linked folders were left out.
@@ -122,12 +121,12 @@ def images_in(
 
 
 def is_photo(name: str) -> bool:
-    """Return whether the suffix of a name is that of an image which can be decoded."""
+    """Whether a name has the suffix of an image that can be decoded."""
     return name.lower().endswith(photo_suffixes())
 
 
 def escaped(name: str) -> str:
-    """Return a file name as it can be printed, bytes that are not UTF-8 as escapes."""
+    """Return a file name that can be printed, with bytes that are not UTF-8 escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -166,7 +165,7 @@ def _number(things: list[str], what: str) -> str:
 
 
 def _of_heic(names: list[str]) -> str:
-    """Return how to read HEIC photos, where some were left out."""
+    """Return how to install HEIC support, if HEIC images were left out."""
     if not any(name.lower().endswith(HEIC) for name in names):
         return ""
     return " (pip install 'partlabel[heic]' reads HEIC)"

@@ -1,7 +1,7 @@
-"""Image files opened only where that is safe: regular files, of photos' formats, whose decoding takes bounded time.
+"""Safe opening of image files: only regular files in image formats, with bounded decoding time.
 
-A progressive JPEG (ITU-T T.81, annex G) refines the whole picture in each of its scans, and nothing bounds how many
-there are: 40 kB can hold a hundred scans of 64 million pixels, a minute of work. Encoders write 6 to 14.
+A progressive JPEG (ITU-T T.81, annex G) refines the whole image in each scan, and the number of scans is unlimited:
+40 kB can contain a hundred scans of 64 million pixels, a minute of work. Encoders write 6 to 14.
 """
 
 import mmap
@@ -16,9 +16,9 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 MOST_SCANS, USUAL_SCANS = 32, 16
-"""Scans of a JPEG that are decoded at most; of a large one, as many as encoders write."""
+"""Maximum number of JPEG scans that are decoded; for large images, the number that encoders usually write."""
 SCANNED_PIXELS = 640_000_000
-"""Pixels times scans, beyond which a JPEG is large: about two seconds of work."""
+"""Pixels times scans above which a JPEG is large: about two seconds of work."""
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SOS, _EOI = 0xDA, 0xD9
@@ -27,20 +27,20 @@ _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
 
 
 class Unsafe(OSError):
-    """A file that is not decoded; the message says why, without naming it."""
+    """A file that is not decoded; the message gives the reason, without the file's name."""
 
 
 @contextmanager
 def opened(source: Path | BinaryIO, formats: Sequence[str]) -> Iterator[ImageFile.ImageFile]:
-    """Open an image, its pixels not decoded yet.
+    """Open an image without decoding its pixels.
 
     Args:
-        source: A path, or a file that is open.
-        formats: Pillow's names of those that are read; they start no other program.
+        source: Path or open file.
+        formats: Pillow's names of the accepted formats, none of which starts another program.
 
     Raises:
-        Unsafe: It is a pipe, a device or the like, or a JPEG of too many scans.
-        OSError: It is missing, a folder, or in no such format.
+        Unsafe: The source is a pipe, a device or similar, or a JPEG with too many scans.
+        OSError: The file is missing, a folder, or not in an accepted format.
     """
     if isinstance(source, str | Path):
         with open(regular(Path(source)), "rb") as file, opened(file, formats) as image:
@@ -53,11 +53,11 @@ def opened(source: Path | BinaryIO, formats: Sequence[str]) -> Iterator[ImageFil
 
 
 def regular(path: Path) -> int:
-    """Open a regular file for reading and return its descriptor; what is none is not waited for.
+    """Open a regular file for reading and return its descriptor, without blocking on other files.
 
     Raises:
-        Unsafe: It is a pipe, a device or a socket.
-        OSError: It is missing, a folder, or may not be read.
+        Unsafe: The path is a pipe, a device or a socket.
+        OSError: The file is missing, a folder, or not readable.
     """
     _check_kind(path, os.stat(path).st_mode)  # to open a device may do something
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -77,11 +77,11 @@ def _check_kind(path: Path, mode: int) -> None:
 
 
 def scans(content: bytes | mmap.mmap, most: int = MOST_SCANS) -> int:
-    """Count the scans of a JPEG that a decoder goes through.
+    """Count the scans of a JPEG that a decoder processes.
 
     Args:
-        content: Of the file.
-        most: Where counting ends: the result is one more at most.
+        content: Content of the file.
+        most: Limit at which counting stops; the result is at most one more.
     """
     at, found, components, progressive = 2, 0, 0, False
     while found <= most and (marker := _MARKER.search(content, at)):
@@ -100,10 +100,10 @@ def scans(content: bytes | mmap.mmap, most: int = MOST_SCANS) -> int:
 
 
 def _check_scans(file: BinaryIO, size: tuple[int, int]) -> None:
-    """See that a JPEG has no more scans than are decoded; the file is where it was afterwards.
+    """Check that a JPEG does not exceed the maximum number of scans; restores the position in the file.
 
     Raises:
-        Unsafe: It has more.
+        Unsafe: It does.
     """
     most = max(USUAL_SCANS, min(MOST_SCANS, SCANNED_PIXELS // max(1, size[0] * size[1])))
     before = file.tell()
@@ -115,4 +115,4 @@ def _check_scans(file: BinaryIO, size: tuple[int, int]) -> None:
         found = scans(file.read(), most)
     file.seek(before)
     if found > most:
-        raise Unsafe(f"a JPEG of more than {most} scans, which may be made to keep a reader busy")
+        raise Unsafe(f"a JPEG of more than {most} scans, which may be made to exhaust the decoder")

@@ -1,15 +1,15 @@
-r"""The one resolver of image paths: from what an annotation file says to a file of the image folder.
+r"""Resolution of image paths: from the path in an annotation file to a file of the image folder, for all readers.
 
-Annotations are often written on another machine (`/home/me/photos/a.jpg`, `C:\photos\a.jpg`, an address), name images
+Annotations are often written on another machine (`/home/me/photos/a.jpg`, `C:\photos\a.jpg`, a URL), name images
 without their suffix, or differ from the folder in upper and lower case or in Unicode form (macOS decomposes letters).
-A path that is not in the folder as written is looked for in this order; the first that finds exactly one image counts,
-and where one finds several the table is refused:
+A path that is not in the folder as written is searched for in this order; the first rule that finds exactly one image
+decides, and if a rule finds several the table is refused:
 
-1. its longest tail that is a path of the folder: the same letters, or else the same but for Unicode form and case;
+1. its longest tail that is a path of the folder: exactly, or else except for Unicode form and case;
 2. the same tails without the suffix, if the last name has no image suffix (an id);
 3. the whole path as the tail of a path of the folder.
 
-Two different paths are never taken for the same image.
+Two different paths are never resolved to the same image.
 """
 
 import os
@@ -39,35 +39,36 @@ _MOST_WALKED = 100_000  # images, in a folder that nobody named
 
 
 class _Match(NamedTuple):
-    """An image that a path was found to be, and how: `tail`, `name` or `stem`."""
+    """Image to which a path was resolved, and how: `tail`, `name` or `stem`."""
 
     image: str
     how: str
 
 
 class Ambiguous(NamedTuple):
-    """Several images that a path may be."""
+    """Several images that a path may mean."""
 
     images: tuple[str, ...]
 
 
 def resolve(source: Path, images: Sequence[str], root: Path | None, suffix: str | None = None) -> list[str]:
-    """Find the image that each path names.
+    """Resolve each path to an image.
 
-    Where the image folder is the folder of the annotation file, it may not have been named at all: there, the third
-    rule does not count, and what is ambiguous or not found stays as it is.
+    If the image folder is the folder of the annotation file, the user may not have given it: then the third rule is not
+    used, and ambiguous and missing paths stay as written.
 
     Args:
         source: Annotation file, for messages.
         images: Paths as written.
-        root: Image folder; None if no images are at hand.
-        suffix: For formats that name images by an id: what an id gets that no image of the folder has.
+        root: Image folder; None if images are not available.
+        suffix: For formats that name images by an id: suffix to append if the folder has no such image.
 
     Returns:
-        Paths relative to the folder; one that was not found is as it was written.
+        Paths relative to the folder; a path that was not found is returned as written.
 
     Raises:
-        ValueError: A path may be several images, or several paths would be one; the message names rows and candidates.
+        ValueError: A path may mean several images, or several paths the same one; the message names rows and
+            candidates.
 
     Warns:
         UserWarning: Images were found under another path or name than written.
@@ -84,7 +85,7 @@ def resolve(source: Path, images: Sequence[str], root: Path | None, suffix: str 
             case Ambiguous(candidates) if folder.named:
                 raise InputError(
                     f"row {row + 1}, image {images[row]!r} may be {' or '.join(map(repr, candidates[:3]))} "
-                    f"of {root}; write the path from there, or name the folder that it starts from with ",
+                    f"of {root}; write the path relative to it, or give the folder to which paths are relative with ",
                     _IMAGES,
                 )
             case _Match() as match:
@@ -98,7 +99,7 @@ def resolve(source: Path, images: Sequence[str], root: Path | None, suffix: str 
 
 
 def plain(images: Sequence[str], root: Path | None) -> list[str]:
-    """Return paths relative to the root, without detours; those outside stay as they are.
+    """Normalise paths and make them relative to the root; those outside are not changed.
 
     Raises:
         ValueError: A path is empty.
@@ -119,18 +120,18 @@ def plain(images: Sequence[str], root: Path | None) -> list[str]:
 
 
 def in_folder(images: Path | None, path: str) -> str:
-    """Return the longest tail of one path that is a file of the folder; without that, the path itself.
+    """Return the longest tail of a path that is a file of the folder; if there is none, the path itself.
 
     Args:
-        images: Image folder; None if no images are at hand.
-        path: As an annotation has it.
+        images: Image folder; None if images are not available.
+        path: Path as written in an annotation.
     """
     tails = [] if images is None else _tails(parts_of(path))
     return next((tail for tail in tails if os.path.isfile(f"{images}/{tail}")), path)
 
 
 def similar_names(root: Path, images: Sequence[str]) -> str:
-    """Return a hint for missing images: where the folder has files of these names; empty where it has none.
+    """Return a hint for missing images: files of the same name in the folder; empty if there are none.
 
     Args:
         root: Image folder.
@@ -143,12 +144,12 @@ def similar_names(root: Path, images: Sequence[str]) -> str:
 
 
 def parts_of(path: str) -> list[str]:
-    """Return the folders and the name in a path of any machine, or in an address.
+    """Split a path of any operating system, or a URL, into folders and name.
 
-    Of an address, the host and the query are left out; of Label Studio's local files, `d=` is the path.
+    The host and the query of a URL are removed; for Label Studio's local files, `d=` is the path.
 
     Args:
-        path: As an annotation has it.
+        path: Path as written in an annotation.
     """
     if _LOCAL_FILES in path:
         path = parse_qs(urlsplit(path).query).get("d", [""])[0]
@@ -160,11 +161,11 @@ def parts_of(path: str) -> list[str]:
 
 
 class _Folder:
-    """An image folder, each of its folders listed once, and all of it once something is missing.
+    """An image folder; each subfolder is listed once, and all of them once a path is missing.
 
     Args:
-        root: The folder.
-        named: Whether somebody said that the images are there.
+        root: Image folder.
+        named: Whether the user gave this folder as the image folder.
     """
 
     def __init__(self, root: Path, named: bool) -> None:
@@ -174,7 +175,7 @@ class _Folder:
         self._index: _Index | None = None
 
     def has(self, path: str) -> bool:
-        """Return whether a path is a file here, by the same letters."""
+        """Whether a path is a file of the folder, spelled exactly so."""
         folder, _, name = path.rpartition("/")
         if folder.startswith(("/", "..")) or path.startswith("/"):
             return False
@@ -183,7 +184,7 @@ class _Folder:
         return name in self._files[folder]
 
     def find(self, written: str) -> _Match | Ambiguous | None:
-        """Return the image that a path names."""
+        """Return the image that a path means."""
         parts = parts_of(written)
         if not parts:
             return None
@@ -206,13 +207,13 @@ class _Folder:
         return _only("/".join(parts), below, "tail")
 
     def named_alike(self, path: str) -> list[str]:
-        """Return the images with the same name, whatever folder they are in."""
+        """Return the images of the same name in any subfolder."""
         parts = parts_of(path)
         return self.index.of_name[_key(parts[-1])] if parts else []
 
     @property
     def index(self) -> "_Index":
-        """All images of the folder; the first of them, where nobody named it."""
+        """Index of all images of the folder; of the first ones, if the user did not give the folder."""
         if self._index is None:
             images = walk(self.root, LeftOut(skip_broken=True))
             self._index = _Index(images if self.named else islice(images, _MOST_WALKED))
@@ -236,7 +237,7 @@ class _Index:
 
 
 def _only(written: str, candidates: list[str], how: str) -> _Match | Ambiguous | None:
-    """Return the one candidate; of several, the one that differs in Unicode form alone."""
+    """Return the only candidate; of several, the one that differs only in Unicode form."""
     if len(candidates) > 1:
         same = [each for each in candidates if _composed(each) == _composed(written)]
         candidates = same if len(same) == 1 else candidates
@@ -246,7 +247,7 @@ def _only(written: str, candidates: list[str], how: str) -> _Match | Ambiguous |
 
 
 def _forget_shared(listed: Sequence[str], found: dict[str, _Match], folder: _Folder) -> None:
-    """Refuse different paths that would be the same image; leave them as they are where the folder was not named."""
+    """Refuse different paths that resolve to the same image; keep them as written if the user gave no image folder."""
     written: dict[str, dict[str, int]] = defaultdict(dict)
     taken = {match.image for match in found.values()}
     for row, path in enumerate(listed):
@@ -260,7 +261,7 @@ def _forget_shared(listed: Sequence[str], found: dict[str, _Match], folder: _Fol
         if folder.named:
             raise InputError(
                 f"rows {first + 1} and {second + 1} name different images, {one!r} and {other!r}, and "
-                f"{folder.root} has only {image!r} for both; name the folder that their paths start from with ",
+                f"{folder.root} has only {image!r} for both; give the folder to which their paths are relative with ",
                 _IMAGES,
             )
         for path in [path for path, match in found.items() if match.image == image]:
@@ -268,7 +269,7 @@ def _forget_shared(listed: Sequence[str], found: dict[str, _Match], folder: _Fol
 
 
 def _tell(source: Path, root: Path, found: dict[str, _Match], ids: bool) -> None:
-    """Say once which paths were found under another."""
+    """Warn once per rule about paths that were found under another path."""
     texts = {
         "tail": "written with other folders before them: {} is {}",
         "name": "that differ from the file's name in upper and lower case or in Unicode form: {} is {}",
@@ -291,7 +292,7 @@ def _files_in(folder: str) -> frozenset[str]:
 
 
 def _tails(parts: list[str]) -> Iterator[str]:
-    """Yield the tails of a path, the longest first."""
+    """Yield the tails of a path, longest first."""
     return ("/".join(parts[start:]) for start in range(len(parts)))
 
 

@@ -1,16 +1,17 @@
-"""Readers: one file is one annotation format, and dropping a file in here makes `--format <its name>` exist.
+"""Readers of annotation formats: each file is one format, and a file added here provides `--format <its name>`.
 
-Every public module of this folder has `ABSENCE`, a sentence for each rule that says what is absent, and two functions:
+Every public module of this folder has `ABSENCE`, one sentence for each rule that describes which labels are read as
+absent, and two functions:
 
-- `recognises(path) -> bool`: whether the file or folder looks like its format, by names and the first lines alone; it
-  may take options of `read` that it needs for that (`separator`);
+- `recognises(path) -> bool`: whether the file or folder looks like its format, judged by names and the first lines
+  only; it may take those options of `read` that it needs for this (`separator`);
 - `read(path, images=None, absent=None, *, <options>) -> LabelTable`.
 
-A reader of tables also has `understood(path, images, **options) -> Understood`: what it took the columns for.
+A reader of tables also has `understood(path, images, **options) -> Understood`: how it interpreted the columns.
 
-`absent` says what a class that is not mentioned means: `unknown` (nobody said) or `negative` (somebody looked, and it
-is not there). A format that lists only what is there requires it. Other codes (VOC's 1 / -1 / 0, NaN) are turned into
-PRESENT, ABSENT and UNKNOWN here and nowhere else.
+`absent` is the meaning of a class that is not mentioned: `unknown` (not annotated) or `negative` (annotated as absent).
+A format that lists only present classes requires it. Other codes (VOC's 1 / -1 / 0, NaN) are converted to PRESENT,
+ABSENT and UNKNOWN here and nowhere else.
 """
 
 import inspect
@@ -34,31 +35,31 @@ _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 def names() -> list[str]:
-    """The names of all formats, in alphabetical order."""
+    """Return the names of all formats in alphabetical order."""
     return registry.names(__name__)
 
 
 def get(name: str) -> Callable[..., LabelTable]:
-    """The `read` function of a format.
+    """Return the `read` function of a format.
 
     Raises:
-        ValueError: There is no such format; the message names the nearest.
+        ValueError: The format does not exist; the message suggests the most similar name.
     """
     return _module(name).read
 
 
 def absence(name: str, absent: Absent | None) -> str:
-    """What a format's reader takes to be absent, in a sentence.
+    """Describe in one sentence which labels a format's reader reads as absent.
 
     Args:
-        name: Of the format.
-        absent: The rule it was given; the format's own, where none was needed.
+        name: Name of the format.
+        absent: Rule that the reader was given; None for the format's own rule.
     """
     return _module(name).ABSENCE[absent or "unknown"]
 
 
 def all_options() -> dict[str, inspect.Parameter]:
-    """The options of all readers by name; what one name means is the same in all of them."""
+    """Return the options of all readers by name; an option has the same meaning in all of them."""
     found: dict[str, inspect.Parameter] = {}
     for name in names():
         for option in _options_of(get(name)):
@@ -67,30 +68,30 @@ def all_options() -> dict[str, inspect.Parameter]:
 
 
 def understood(name: str, path: Path, images: Path | None, options: Mapping[str, Any]) -> Understood | None:
-    """What the columns of a table were taken for; None for formats without columns.
+    """Return how the columns of a table were interpreted; None for formats without columns.
 
     Args:
-        name: Of the format.
-        path: The file, which was read before.
-        images: The image folder.
-        options: Those of the reader.
+        name: Name of the format.
+        path: Annotation file, already read once.
+        images: Image folder.
+        options: Options of the reader.
     """
     told = getattr(_module(name), "understood", None)
     return None if told is None else told(path, images, **options)
 
 
 def recognise(path: Path, options: Mapping[str, Any] | None = None) -> str:
-    """Find the format that a file or folder has.
+    """Detect the format of a file or folder.
 
     Args:
-        path: The file or folder.
-        options: What the reader is to be given: formats that take these options are looked at first.
+        path: Annotation file or folder.
+        options: Options for the reader; formats that accept these options are tried first.
 
     Raises:
-        ValueError: None, or several.
+        ValueError: No format fits, or several do.
 
     Warns:
-        UserWarning: A folder is taken for images without labels, and has what looks like labels.
+        UserWarning: A folder is read as images without labels although it contains files that look like labels.
     """
     from partlabel.data.readers import _folders
 
@@ -105,15 +106,15 @@ def recognise(path: Path, options: Mapping[str, Any] | None = None) -> str:
         if found == ["folder"] and path.is_dir():
             _folders.tell(path)
         return found[0]
-    said = f"may be {' or '.join(found)}" if found else "is of no format that is known"
+    said = f"may be {' or '.join(found)}" if found else "has no known format"
     sheet = ". Save a spreadsheet as CSV in UTF-8" if path.suffix.lower() in _SHEETS else ""
     raise InputError(
-        f"{path} {said}; say which with ", Argument("format"), f": {', '.join(found or names())}{sheet}"
+        f"{path} {said}; choose one with ", Argument("format"), f": {', '.join(found or names())}{sheet}"
     )
 
 
 def _looks_like(name: str, path: Path, options: Mapping[str, Any]) -> bool:
-    """Whether a reader recognises a path; it is given those options that it needs to look at the file."""
+    """Whether a reader recognises a path, given those of the options that it needs to inspect the file."""
     recognises = _module(name).recognises
     needs = [option for option in inspect.signature(recognises).parameters if option in options]
     return recognises(path, **{option: options[option] for option in needs})
@@ -126,10 +127,10 @@ def _options_of(reader: Callable[..., LabelTable]) -> list[inspect.Parameter]:
 def read(
     path: Path, images: Path | None, format: str, absent: Absent | None, options: Mapping[str, Any]
 ) -> LabelTable:
-    """Read with the reader of that format, or with the one that recognises the file; see `LabelTable.read`.
+    """Read a table with the reader of the given format, or with the detected one; see `LabelTable.read`.
 
     Warns:
-        UserWarning: Labels are known, and some classes are never present.
+        UserWarning: Some classes have no present label although labels are known.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
@@ -147,17 +148,17 @@ def read(
     if never and table.known:
         warnings.warn(
             f"{path}: {len(never)} of {len(table.classes)} classes are never present: {some(map(repr, never))}; "
-            "nothing can be learned of them. Check their names, or drop them",
+            "they cannot be learned. Check their names, or remove them",
             stacklevel=3,
         )
     return table
 
 
 def refuse_pipe(path: Path) -> None:
-    """See that a path names a file or a folder, for what is read from a pipe or a device may have no end.
+    """Refuse pipes and devices, because their content may never end.
 
     Raises:
-        ValueError: It names something else.
+        ValueError: The path is neither a file nor a folder.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ValueError(f"{path} is a pipe or a device; write what it gives to a file first")

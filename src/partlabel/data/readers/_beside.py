@@ -1,7 +1,7 @@
-"""Label files that belong to images: beside them, or in a folder of labels (`labels/a.txt` for `images/a.jpg`).
+"""Matching of label files to images: beside them, or in a label folder (`labels/a.txt` for `images/a.jpg`).
 
-An image and a label file belong together if their paths are the same without suffixes and without the folders that
-only tell images and labels apart: `train/images/a.jpg` and `train/labels/a.txt`, `JPEGImages/a.jpg` and
+An image and a label file match if their paths are equal without suffixes and without folders whose names only
+distinguish images from labels: `train/images/a.jpg` and `train/labels/a.txt`, `JPEGImages/a.jpg` and
 `Annotations/a.xml`, `a.jpg` and `a.jpg.txt`.
 """
 
@@ -21,7 +21,7 @@ _ONLY_KIND |= {"xml", "xmls", "json", "txt"}
 
 
 class LabelledImage(NamedTuple):
-    """An image and its label file; None where it has none."""
+    """An image and its label file; None if it has none."""
 
     image: str
     file: Path | None
@@ -32,16 +32,16 @@ def pairs(path: Path, images: Path | None, suffix: str, others: Collection[str] 
 
     Args:
         path: Folder of the label files.
-        images: Image folder; None where it is the same.
-        suffix: Of the label files, in lower case.
-        others: Names of files that have this suffix and are no label files, in lower case; or suffixes of files that
-            the format has besides.
+        images: Image folder; None if it is the same folder.
+        suffix: Suffix of the label files, in lower case.
+        others: Names of files with this suffix that are not label files, in lower case; or suffixes of further files
+            that belong to the format.
 
     Raises:
-        ValueError: There are no images or no label files, or a file may belong to several.
+        ValueError: There are no images or no label files, or a file matches several images.
 
     Warns:
-        UserWarning: Label files belong to no image.
+        UserWarning: Label files match no image.
     """
     root = images or path
     listed = images_in(root, (suffix, *(each for each in others if each.startswith("."))))
@@ -56,7 +56,7 @@ def pairs(path: Path, images: Path | None, suffix: str, others: Collection[str] 
 
 
 def split_of(images: list[str]) -> list[str] | None:
-    """Return the part of each image by the names of its folders; None where no folder names one.
+    """Return the part of each image according to its folders; None if no folder is named after a part.
 
     Args:
         images: Paths relative to the image folder.
@@ -66,11 +66,11 @@ def split_of(images: list[str]) -> list[str] | None:
 
 
 def files_in(path: Path, suffix: str = "") -> Iterator[str]:
-    """Yield the files of a folder and of those in it, but for hidden ones; linked folders are not entered.
+    """Yield the files of a folder and its subfolders, except hidden ones; linked folders are not followed.
 
     Args:
-        path: The folder.
-        suffix: Of the files, in lower case.
+        path: Folder to list.
+        suffix: Suffix of the files, in lower case.
     """
     for here, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -81,10 +81,10 @@ def files_in(path: Path, suffix: str = "") -> Iterator[str]:
 
 
 def _by_key(path: Path, files: list[str], stem: Callable[[str], str]) -> dict[str, str]:
-    """Return the label file for each key.
+    """Map each key to its label file.
 
     Raises:
-        ValueError: Two have the same.
+        ValueError: Two label files have the same key.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
@@ -103,7 +103,7 @@ def _file_of(path: Path, image: str, of_key: dict[str, str]) -> Path | None:
 
 
 def _refuse_twins(root: Path, listed: list[str], of_key: dict[str, str]) -> None:
-    """Refuse images of which a label file may be either's."""
+    """Refuse label files that match two images."""
     twins: dict[str, list[str]] = defaultdict(list)
     for image in listed:
         twins[_key(_stem(image))].append(image)
@@ -113,16 +113,16 @@ def _refuse_twins(root: Path, listed: list[str], of_key: dict[str, str]) -> None
 
 
 def tell_unused(path: Path, root: Path, files: Collection[str], used: Collection[Path | None]) -> None:
-    """Name the label files that belong to no image.
+    """Warn about label files that match no image.
 
     Args:
         path: Folder of the label files.
         root: Image folder, for the message.
-        files: All of them, relative to the folder.
-        used: Those that belong to an image.
+        files: All label files, relative to the folder.
+        used: Label files that match an image.
 
     Warns:
-        UserWarning: There are others.
+        UserWarning: Some label files match no image.
     """
     unused = [file for file in files if path / file not in used]
     if unused:
@@ -133,7 +133,7 @@ def tell_unused(path: Path, root: Path, files: Collection[str], used: Collection
 
 
 def _is_aside(file: str, others: Collection[str]) -> bool:
-    """Return whether a file is none of labels, such as Roboflow's `README.dataset.txt`."""
+    """Whether a file has no labels, such as Roboflow's `README.dataset.txt`."""
     name = file.rpartition("/")[2].lower()
     return name in others or name.startswith(("readme", "license"))
 

@@ -1,4 +1,4 @@
-"""What every reader ends with: paths made relative, rows of one image merged, errors that name the file."""
+"""Last step of every reader: resolve paths, merge rows of the same image, and put the file's name into errors."""
 
 import warnings
 from collections import defaultdict
@@ -30,23 +30,24 @@ def build_table(
     unsure: np.ndarray | None = None,
     suffix: str | None = None,
 ) -> LabelTable:
-    """A label table from what a reader found; rows of the same image are merged where they agree.
+    """Build a label table from what a reader found; rows of the same image are merged if they agree.
 
     Args:
-        source: The file, for messages.
-        images: As written: may be absolute (inside `root`) or hold `./`; an image may come more than once.
-        classes: The columns.
-        labels: Int8 codes, one row an entry of `images`; they are the table's from now on.
-        absent: `negative` turns what is UNKNOWN after the merge into ABSENT.
-        split: One name an entry of `images`.
-        root: The image folder.
-        origins: Of the labels, one row an entry of `images`.
-        unsure: Cells that stay UNKNOWN, whatever `absent` says; bool, one row an entry of `images`, and one column or
-            as many as classes. Of rows of one image, what is so in all.
-        suffix: For formats that name images by an id: what is added where the image folder has no such image.
+        source: Annotation file, for messages.
+        images: Paths as written: may be absolute (inside `root`) or contain `./`; may repeat.
+        classes: Class names, in the order of the columns.
+        labels: Int8 codes, one row per entry of `images`; the table takes ownership of them.
+        absent: `negative` turns labels that are UNKNOWN after the merge into ABSENT.
+        split: One part name per entry of `images`.
+        root: Image folder.
+        origins: Origins of the labels, one row per entry of `images`.
+        unsure: Cells that stay UNKNOWN whatever `absent` is; bool, one row per entry of `images`, and one column or one
+            per class. In merged rows, a cell is unsure if it is unsure in all of them.
+        suffix: For formats that name images by an id: suffix to append if the image folder has no such image.
 
     Raises:
-        ValueError: Anything `LabelTable` refuses, or rows of one image that disagree, with the file's name before it.
+        ValueError: Anything `LabelTable` refuses, or rows of one image disagree; the message starts with the file's
+            name.
 
     Warns:
         UserWarning: Rows were merged.
@@ -81,18 +82,18 @@ def build_table(
 
 
 def require_absent(source: Path, absent: Absent | None, why: str) -> None:
-    """Refuse to guess what a missing mention means.
+    """Refuse to guess the meaning of classes that are not mentioned.
 
     Raises:
         ValueError: `absent` is None.
     """
     if absent is None:
         raise InputError(
-            f"{source}: {why}. Say what it means that a class is not mentioned: ",
+            f"{source}: {why}. Specify the meaning of a class that is not mentioned: ",
             Argument("absent", "unknown"),
-            " (nobody said) or ",
+            " (not annotated) or ",
             Argument("absent", "negative"),
-            " (somebody looked, and it is not there)",
+            " (annotated as absent)",
         )
 
 
@@ -104,7 +105,7 @@ def _rows_of(images: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _by_rule(origins: Origins, cells: np.ndarray) -> Origins:
-    """The origins, where some labels are absent for want of mention."""
+    """Mark the given cells as absent because they are not mentioned."""
     names = (*origins.names, *({NOT_MENTIONED} - {*origins.names}))
     return Origins(np.where(cells, np.uint8(names.index(NOT_MENTIONED)), origins.codes), names)
 
@@ -116,7 +117,7 @@ def _merged(
     split: Sequence[str] | None,
     origins: Origins | None,
 ) -> tuple[np.ndarray, list[str] | None, Origins | None]:
-    """One row an image: what any of its rows knows, and where the first that knows it has it from."""
+    """Merge the rows of each image: a label known in any row is kept, with the origin of the first such row."""
     first = [of_image[0] for of_image in rows.values()]
     merged = labels[first]
     codes = None if origins is None else origins.codes[first]
@@ -140,7 +141,7 @@ def _refuse_disagreement(
     if both.any():
         disputed = some(repr(classes[column]) for column in np.flatnonzero(both).tolist())
         raise ValueError(
-            f"{where}, which disagree on class {disputed}; keep one row, or blank what is in doubt"
+            f"{where}, which disagree on class {disputed}; keep one row, or leave doubtful cells empty"
         )
     if split is not None and len({split[row] for row in rows}) > 1:
         parts = some(repr(split[row]) for row in rows)

@@ -1,7 +1,7 @@
-"""Whether text is plausibly a class name, and the class names that the cell of a table holds.
+"""Plausible class names, and the class names in a cell of a table.
 
-Tables of many tools hold in a cell what is no class name: lists as pandas and JSON write them, words for a missing
-value, rows of numbers, vectors of zeros and ones. What is certain is read; all else is refused by name.
+Tables of many tools have cells that are not class names: lists as pandas and JSON write them, words for a missing
+value, rows of numbers, vectors of zeros and ones. Unambiguous cells are read; all others are refused with a reason.
 """
 
 import ast
@@ -16,7 +16,7 @@ from partlabel.core.fixes import InputError, ReaderArgument
 NULLS = ("nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null", "nil", "-")
 """Words for a missing value, in lower case."""
 NOTHING = ("no finding",)
-"""Words that say that somebody looked and found none of the classes, in lower case (ChestX-ray14)."""
+"""Words that mean the image was examined and none of the classes was found, in lower case (ChestX-ray14)."""
 _DELIMITERS = ("|", ";", ",")
 _QUOTED = r"""(?:u?'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _GAP = r"(?:\s*,\s*|\s+)"  # numpy writes no commas
@@ -30,56 +30,56 @@ _BRACKETS = re.compile(r"\[.*\]|\{.*\}", re.DOTALL)
 _CODE = re.compile(r"""^[\[{]\s*(?:['"\d\]}\[{(]|$)|['"\[{)][\]}]$|^(['"]).*\1$|^[\[{].*[\]}]$""", re.DOTALL)
 
 Names = tuple[str, ...] | None
-"""The names of a cell; None for a missing value."""
+"""Class names in a cell; None for a missing value."""
 
 
 def is_null(text: str) -> bool:
-    """Whether text is a word for a missing value, such as NaN."""
+    """Whether a text is a word for a missing value, such as NaN."""
     return text.strip().lower() in NULLS
 
 
 def fault_of(name: str) -> str:
-    """Say why text is no plausible class name; nothing if it may be one."""
+    """Explain why a text is not a plausible class name; return an empty string if it may be one."""
     if is_null(name):
         return "is a word for a missing value"
     if _CODE.search(name):
-        return "is a list or an object as programs write them"
+        return "is a list or an object of a programming language"
     if _NUMBERS.fullmatch(name):
-        return "is a row of numbers, as files of boxes (YOLO) have them"
+        return "is a row of numbers, as in box files (YOLO)"
     if re.fullmatch(_NUMBER, name) and not _WHOLE.fullmatch(name):
         return "is a number"
     return ""
 
 
 def refuse_implausible(source: Path, places: Mapping[str, str]) -> None:
-    """See that names which a file mentions, and nobody listed, are plausible class names.
+    """Refuse names found in a file that are not plausible class names; names listed by the user are not checked.
 
     Args:
-        source: The file.
-        places: Where in the file each name is first mentioned.
+        source: Annotation file.
+        places: Position in the file where each name first occurs.
 
     Raises:
-        ValueError: One is not; the message names it, its place and the fix.
+        ValueError: A name is not plausible; the message gives the name, its position and the fix.
     """
     wrong = {name: fault for name in places if (fault := fault_of(name))}
     if wrong:
         name = min(wrong)
         raise InputError(
-            f"{source}: {places[name]}: {name!r} {wrong[name]}, and no class name"
+            f"{source}: {places[name]}: {name!r} {wrong[name]}, not a class name"
             f"{f' ({len(wrong)} such names)' if len(wrong) > 1 else ''}. Correct the file, or name all classes with ",
             ReaderArgument("classes", placeholder="'[...]'"),
         )
 
 
 class Reading(NamedTuple):
-    """How the cells of a column are read.
+    """Settings for reading the cells of a column.
 
     Attributes:
-        path: The file.
-        column: The name of the column, for messages.
-        place: Where a cell is first found, for messages.
-        classes: All classes, where they are given.
-        delimiter: Between names, where it is given.
+        path: Annotation file.
+        column: Name of the column, for messages.
+        place: Function that returns where a cell first occurs, for messages.
+        classes: All classes, if given.
+        delimiter: Delimiter between names, if given.
     """
 
     path: Path
@@ -95,7 +95,7 @@ class Reading(NamedTuple):
             cells: All distinct cells of the column.
 
         Raises:
-            ValueError: What cells hold is not certain, or is no list of class names; the message names the fix.
+            ValueError: Cells are ambiguous or are not lists of class names; the message gives the fix.
         """
         known = set(self.classes or ())
         told: dict[str, Names] = {cell: () for cell in cells if _is_nothing(cell, known)}
@@ -113,7 +113,7 @@ class Reading(NamedTuple):
         return told | found
 
     def _listed(self, cells: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
-        """The names of cells that are lists in brackets; None where none is one."""
+        """Return the names of cells that are lists in brackets; None if no cell is one."""
         if self.delimiter is not None:
             return None
         found = {cell: _names_in_brackets(cell) for cell in cells}
@@ -122,8 +122,8 @@ class Reading(NamedTuple):
             text = cell.strip()
             if names is None and text not in known and _BRACKETS.fullmatch(text):
                 raise InputError(
-                    f"{self.path}: {self.place(cell)}: column {self.column!r} has {cell!r}, a list or an object and no "
-                    "list of names in quotes; write names with a mark between them, such as dog|cat"
+                    f"{self.path}: {self.place(cell)}: column {self.column!r} has {cell!r}, a list or an object, but "
+                    "not a list of names in quotes; write names with a delimiter between them, such as dog|cat"
                 )
         if all(names is None for names in found.values()):
             return None
@@ -137,18 +137,18 @@ class Reading(NamedTuple):
         return lists
 
     def _split(self, cells: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """The names of cells with a mark between them."""
+        """Split cells at the delimiter."""
         mark = self.delimiter or self._delimiter(cells)
         return {cell: tuple(name for piece in cell.split(mark) if (name := piece.strip())) for cell in cells}
 
     def _delimiter(self, cells: Sequence[str]) -> str:
-        """The mark between names: the one of three that occurs; spaces where that is certain."""
+        """Detect the delimiter: the one of `|`, `;` and `,` that occurs; a space if that is certain."""
         known = set(self.classes or ())
         names = [cell.strip() for cell in cells if cell.strip() not in known]
         occurs = [mark for mark in _DELIMITERS if any(mark in name for name in names)]
         if len(occurs) > 1:
             raise InputError(
-                f"{self.path}: class names may be separated by {' or '.join(map(repr, occurs))}; say which with ",
+                f"{self.path}: class names may be separated by {' or '.join(map(repr, occurs))}; select one with ",
                 ReaderArgument("delimiter", placeholder="'|'"),
             )
         if occurs:
@@ -163,19 +163,19 @@ class Reading(NamedTuple):
         if any(map(_NUMBERS.fullmatch, spaced)):
             cell = next(name for name in spaced if _NUMBERS.fullmatch(name))
             raise InputError(
-                f"{self.path}: {self.place(cell)}: column {self.column!r} has {cell!r}, a row of numbers and no class "
-                "name. Boxes are not read from a table; give a column of names"
+                f"{self.path}: {self.place(cell)}: column {self.column!r} has {cell!r}, a row of numbers, not a "
+                "class name. Boxes are not read from a table; give a column of names"
             )
         raise InputError(
             f"{self.path}: {self.place(spaced[0])}: {spaced[0]!r} in column {self.column!r} is one name or several: "
-            "cells hold spaces, and no other mark between names occurs. If spaces separate names, give ",
+            "cells have spaces, and no other delimiter occurs. If spaces separate names, give ",
             ReaderArgument("delimiter", " ", format="long_csv"),
-            "; if they belong to names, give a mark that does not occur: ",
+            "; if they belong to names, give a delimiter that does not occur: ",
             ReaderArgument("delimiter", "|", format="long_csv"),
         )
 
     def _numbers(self, found: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        """Numbers as class names, by their position among the classes; or codes, one for each class."""
+        """Interpret numbers as positions in the list of classes, or as vectors with one value per class."""
         lists = [tuple(map(int, names)) for names in found.values() if names]
         if looks_multi_hot(lists):
             return self._vectors(found, len(lists[0]))
@@ -184,14 +184,14 @@ class Reading(NamedTuple):
         highest = max(max(numbers) for numbers in lists)
         if highest >= len(self.classes):
             raise InputError(
-                f"{self.path}: column {self.column!r} has the number {highest}, and {len(self.classes)} classes are "
-                "counted from 0; name all of them with ",
+                f"{self.path}: column {self.column!r} has the number {highest}, but there are {len(self.classes)} "
+                "classes, counted from 0; name all of them with ",
                 ReaderArgument("classes", placeholder="'[...]'"),
             )
         return {cell: tuple(self.classes[int(name)] for name in names) for cell, names in found.items()}
 
     def _vectors(self, found: Mapping[str, tuple[str, ...]], length: int) -> dict[str, tuple[str, ...]]:
-        """What is 1 in vectors of zeros and ones."""
+        """Return the classes with a 1 in vectors of zeros and ones."""
         if self.classes is None or len(self.classes) != length or length < 3:
             cell = next(cell for cell, names in found.items() if names)
             raise InputError(
@@ -210,9 +210,9 @@ class Reading(NamedTuple):
 
 
 def looks_multi_hot(lists: Sequence[Sequence[object]]) -> bool:
-    """Whether lists of numbers are vectors of zeros and ones, one for each class, rather than numbers of classes.
+    """Whether lists of numbers are multi-hot vectors, one value per class, rather than lists of class ids.
 
-    They are all of one length, longer than one, and have no other number (null is unknown). Lists of ids rarely are.
+    All lists then have the same length above one and contain only 0, 1 and null (unknown). Lists of ids rarely do.
     """
     lengths = {len(each) for each in lists}
     return (
@@ -223,12 +223,12 @@ def looks_multi_hot(lists: Sequence[Sequence[object]]) -> bool:
 
 
 def _is_nothing(cell: str, known: Collection[str]) -> bool:
-    """Whether a cell says that none of the classes is there."""
+    """Whether a cell means that none of the classes is present."""
     return not cell.strip() or (cell.strip().lower() in NOTHING and cell.strip() not in known)
 
 
 def _names_in_brackets(cell: str) -> tuple[str, ...] | None:
-    """The items of a list as Python, numpy or JSON write it, or of Label Studio's `{"choices": [...]}`; or None."""
+    """Parse a list of Python, numpy, JSON or Label Studio (`{"choices": [...]}`); return None for other text."""
     text = cell.strip()
     if found := re.fullmatch(r'\{\s*"choices"\s*:\s*(\[.*\])\s*\}', text, re.DOTALL):
         text = found[1]
@@ -243,7 +243,7 @@ def _names_in_brackets(cell: str) -> tuple[str, ...] | None:
 
 
 def _unquoted(word: str) -> str:
-    """A quoted string of JSON or Python."""
+    """Decode a quoted string of JSON or Python."""
     if word.startswith('"'):
         try:
             return str(json.loads(word))
@@ -256,5 +256,5 @@ def _unquoted(word: str) -> str:
 
 
 def _whole(number: str) -> str:
-    """A number as written, without `.0`."""
+    """Remove `.0` from a number."""
     return re.sub(r"\.0*$", "", number)

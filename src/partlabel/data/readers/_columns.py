@@ -1,4 +1,4 @@
-"""The columns of a CSV or parquet file, checked for what goes wrong with them."""
+"""Columns of a CSV or parquet file, with checks for common defects."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +24,10 @@ _HEAD = 50  # rows that are looked at to find out what a column is
 
 
 def header(path: Path, separator: str | None = None) -> list[str]:
-    """The column names, without spaces around them.
+    """Return the column names without surrounding spaces.
 
     Raises:
-        ValueError: The file is empty or not UTF-8, or two columns have one name.
+        ValueError: The file is empty or not UTF-8, or two columns have the same name.
     """
     if is_parquet(path):
         names = guarded(path, lambda: list(pq.read_schema(path).names))
@@ -50,7 +50,7 @@ def is_table(path: Path) -> bool:
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file is called a parquet file."""
+    """Whether a file has the suffix of a parquet file."""
     return path.suffix.lower() == ".parquet"
 
 
@@ -62,7 +62,7 @@ def is_open_images(path: Path) -> bool:
 
 
 def nested(path: Path) -> dict[str, bool]:
-    """The columns of a parquet file with more than one value in a cell, and whether images are inside."""
+    """Find the columns of a parquet file with more than one value per cell, and whether each contains image files."""
     if not is_parquet(path):
         return {}
     schema = guarded(path, lambda: pq.read_schema(path))
@@ -77,11 +77,11 @@ def nested(path: Path) -> dict[str, bool]:
 def columns(
     path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None = None
 ) -> list[Any]:
-    """Columns of the file as arrow arrays: in CSV as dictionaries of strings, in parquet as they are.
+    """Read columns of the file as arrow arrays: from CSV as dictionaries of strings, from parquet with their own types.
 
     Raises:
-        ValueError: A row has more or fewer cells than the header, a cell has more than one value, or the file is not
-            what its suffix says.
+        ValueError: A row has more or fewer cells than the header, a cell has more than one value, or the file does not
+            have the format of its suffix.
     """
     if is_parquet(path):
         _refuse_nested(path, guarded(path, lambda: pq.read_schema(path)), positions)
@@ -94,7 +94,7 @@ def columns(
 def blocks(
     path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None = None
 ) -> Iterator[list[Any]]:
-    """The columns, some rows at a time: in CSV as strings, in parquet as they are.
+    """Yield the columns in blocks of rows: from CSV as strings, from parquet with their own types.
 
     Raises:
         ValueError: As `columns`.
@@ -115,7 +115,7 @@ def blocks(
 def _csv_options(
     path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None, kind: Any
 ) -> dict[str, Any]:
-    """How arrow is to read the columns of a CSV: by position, for two may have the same name but for spaces."""
+    """Return arrow's options for reading CSV columns by position, because two names may differ only in spaces."""
     generic = [f"{position}" for position in range(len(names))]
     wanted = [generic[position] for position in positions]
     parse = pyarrow.csv.ParseOptions(delimiter=_separator(path, separator), newlines_in_values=True)
@@ -139,14 +139,14 @@ def _csv_options(
 
 
 def strings(column: Any) -> list[str]:
-    """A column as strings; null is the empty string."""
+    """Convert a column to strings; null becomes the empty string."""
     return column.cast(pa.string()).fill_null("").to_pylist()
 
 
 def head(
     path: Path, positions: Sequence[int], names: Sequence[str], separator: str | None
 ) -> list[list[str]]:
-    """The first cells of columns, as strings without spaces around them."""
+    """Return the first cells of columns, as strings without surrounding spaces."""
     first = next(blocks(path, positions, names, separator), None)
     if first is None:
         return [[] for _ in positions]
@@ -154,10 +154,10 @@ def head(
 
 
 def column_at(path: Path, names: Sequence[str], wanted: str) -> int:
-    """Where the column of that name is.
+    """Return the position of a column.
 
     Raises:
-        ValueError: There is none; the message names the nearest.
+        ValueError: The column does not exist; the message suggests the most similar name.
     """
     if wanted not in names:
         raise ValueError(
@@ -167,25 +167,25 @@ def column_at(path: Path, names: Sequence[str], wanted: str) -> int:
 
 
 def guarded(path: Path, read: Callable[[], T]) -> T:
-    """What `read` gives; what goes wrong names the file.
+    """Call `read`, and name the file in its errors.
 
     Raises:
-        ValueError: It is not UTF-8, or no table.
+        ValueError: The file is not UTF-8, or not a table.
     """
     try:
         return read()
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from None
     except csv.Error as error:
-        raise ValueError(f"{path}: {error}; mend the file: is a quote opened and not closed?") from None
+        raise ValueError(f"{path}: {error}; correct the file: is a quote opened and not closed?") from None
     except pa.ArrowInvalid as error:
         raise ValueError(
-            f"{path}: {error}; mend the file: every row has one cell a column, in UTF-8"
+            f"{path}: {error}; correct the file: every row has one cell per column, in UTF-8"
         ) from None
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise ValueError(f"{path}: {first_line(error)}; the file is damaged, or no table") from None
+        raise ValueError(f"{path}: {first_line(error)}; the file is damaged, or not a table") from None
 
 
 def _first_line(path: Path, separator: str | None) -> list[str]:
@@ -194,9 +194,9 @@ def _first_line(path: Path, separator: str | None) -> list[str]:
 
 
 def encoding(path: Path) -> str:
-    """The encoding of a text file: UTF-16 where its first bytes say so (as Excel's Unicode text), else UTF-8.
+    """Return the encoding of a text file: UTF-16 if its first bytes say so (Excel's "Unicode text"), else UTF-8.
 
-    Files in any other encoding are refused where they are read.
+    Files in any other encoding are refused when they are read.
     """
     with path.open("rb") as file:
         return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -210,7 +210,7 @@ def _separator(path: Path, separator: str | None) -> str:
 
 
 def _refuse_nested(path: Path, schema: pa.Schema, positions: Sequence[int]) -> None:
-    """See that cells have one value each, which can be written as text."""
+    """Refuse cells with more than one value, which cannot be converted to text."""
     for position in positions:
         field = schema.field(position)
         try:
@@ -221,6 +221,6 @@ def _refuse_nested(path: Path, schema: pa.Schema, positions: Sequence[int]) -> N
                 f"{path}: column {name!r} has {field.type} in a cell, not one value; in a wide table, "
                 "leave it out with ",
                 ReaderArgument("leave_out", [name]),
-                " if it is no class; a list of class names is read with ",
+                " if it is not a class; a list of class names is read with ",
                 ReaderArgument("labels_column", name, format="hugging_face"),
             ) from None

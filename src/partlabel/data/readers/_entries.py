@@ -1,4 +1,4 @@
-"""JSON objects, one an image: lists of names, or a label for each class; what `jsonl` and `records` have in common."""
+"""JSON objects, one per image: lists of names, or one label per class; shared by `jsonl` and `records`."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,19 +13,19 @@ from partlabel.data.readers._cells import Names, Reading
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 Entry = tuple[str, Any]
-"""Where in the file an object is, and the object."""
+"""Position of an object in the file, and the object."""
 _SPLIT, _SOURCE, _PRESENT = "split", "source", "present"
 _HEAD = 50  # objects that are looked at to find the image
 
 
 class _Keys(NamedTuple):
-    """Where an object has what.
+    """Keys of an object.
 
     Attributes:
-        image: The path of the image.
-        present: What is present; None where each class has a key of its own.
-        absent: What is known to be absent.
-        left_out: What is no class.
+        image: Key of the image path.
+        present: Key of the present classes; None if each class has its own key.
+        absent: Key of the absent classes.
+        left_out: Keys that are not classes.
     """
 
     image: str
@@ -35,7 +35,7 @@ class _Keys(NamedTuple):
 
     @property
     def no_classes(self) -> tuple[str, ...]:
-        """The keys that are no classes of their own."""
+        """Keys that are not classes."""
         return (self.image, self.absent, _SPLIT, _SOURCE, *self.left_out)
 
 
@@ -50,29 +50,29 @@ def table(
     absent_key: str,
     leave_out: Sequence[str] = (),
 ) -> LabelTable:
-    """Make the label table of what objects say.
+    """Build the label table of a list of objects.
 
     Args:
-        path: The file.
-        entries: One an image.
-        images: The image folder; without it, paths start from the folder of the file.
-        absent: What a class that is not mentioned means; required where no object says what is absent.
-        classes: All classes in their order; without it, those that occur, in alphabetical order.
-        image_key: Where an object has the path; found by its name if None.
-        present_key: Where it lists what is present; found by its name if None.
-        absent_key: Where it lists what is absent.
-        leave_out: Keys that are no classes, where each class has a key of its own.
+        path: Annotation file.
+        entries: Objects, one per image.
+        images: Image folder; by default paths are relative to the file's folder.
+        absent: Meaning of a class that is not mentioned; required if no object lists absent classes.
+        classes: All classes in their order; by default those that occur, in alphabetical order.
+        image_key: Key of the image path; found by its name if None.
+        present_key: Key of the present classes; found by its name if None.
+        absent_key: Key of the absent classes.
+        leave_out: Keys that are not classes, if each class has its own key.
 
     Raises:
-        ValueError: An object has no image or no labels, or has a class both as present and as absent; some have a
-            `split` and others do not.
+        ValueError: An object has no image or no labels, or has a class both as present and as absent; some objects have
+            a `split` and others do not.
     """
     keys = _keys(path, entries, images, image_key, present_key, absent_key, leave_out)
     names = _names_of_texts(path, entries, keys, classes)
     found = [_found(path, where, entry, keys, names) for where, entry in entries]
     if not any(each.looked or each.absent for each in found):
         raise InputError(
-            f"{path}: no line has a list {present_key or _PRESENT!r}; say what it is called with ",
+            f"{path}: no line has a list {present_key or _PRESENT!r}; give its name with ",
             ReaderArgument("present_key", placeholder="NAME"),
         )
     if not any(_says_absent(entry, keys) for _, entry in entries):
@@ -92,7 +92,7 @@ def _keys(
     absent: str,
     left_out: Sequence[str],
 ) -> _Keys:
-    """Find where objects have their image and their labels: by the usual names of both, or by files that are there."""
+    """Find the keys of the image and of the labels: by usual names, or by values that are files of the image folder."""
     there = dict.fromkeys(key for _, entry in entries if isinstance(entry, dict) for key in entry)
     if image is None:
         usual = [key for name in _roles.IMAGES for key in there if _roles.plain(key) == name]
@@ -115,7 +115,7 @@ def _keys(
 
 
 def _has_numbers(entries: Sequence[Entry], key: str) -> bool:
-    """Whether what objects have under a key are numbers of classes rather than 0 and 1."""
+    """Whether the values of a key are class ids rather than 0 and 1."""
     values = [entry.get(key) for _, entry in entries if isinstance(entry, dict)]
     return all(value is None or isinstance(value, int) for value in values) and any(
         value not in (0, 1, None) for value in values
@@ -123,7 +123,7 @@ def _has_numbers(entries: Sequence[Entry], key: str) -> bool:
 
 
 def _refuse_no_classes(path: Path, entries: Sequence[Entry], keys: _Keys, classes: Sequence[str]) -> None:
-    """See that all keys are classes of their own, with 1, 0 or null."""
+    """Refuse keys that are not classes, whose values are other than 1, 0 or null."""
     odd = [
         key
         for key in classes
@@ -131,10 +131,10 @@ def _refuse_no_classes(path: Path, entries: Sequence[Entry], keys: _Keys, classe
     ]
     if odd:
         raise InputError(
-            f"{path}: no line has a list {_PRESENT!r}; say what it is called with ",
+            f"{path}: no line has a list {_PRESENT!r}; give its name with ",
             ReaderArgument("present_key", placeholder="NAME"),
-            f". There are: {some(map(repr, classes))}. Or, if each class has a key of its own, leave out those that "
-            "are no classes with ",
+            f". There are: {some(map(repr, classes))}. Or, if each class has its own key, leave out those that are "
+            "not classes with ",
             ReaderArgument("leave_out", [*keys.left_out, *odd]),
         )
     name = classes[0]
@@ -159,28 +159,28 @@ def _is_no_code(value: Any) -> bool:
 
 
 def _are_files(entries: Sequence[Entry], key: str, images: Path) -> bool:
-    """Whether what the first objects have under a key are files of the image folder."""
+    """Whether the values of a key in the first objects are files of the image folder."""
     values = [entry.get(key) for _, entry in entries[:_HEAD] if isinstance(entry, dict)]
     return all(isinstance(value, str) and _roles.is_image(images, value) for value in values)
 
 
 def _is_labels(entries: Sequence[Entry], key: str) -> bool:
-    """Whether what objects have under a key is more than a label of one class."""
+    """Whether the values of a key are more than the label of one class."""
     values = (entry.get(key) for _, entry in entries if isinstance(entry, dict))
     return any(isinstance(value, list | dict | str) for value in values)
 
 
 def _says_absent(entry: Any, keys: _Keys) -> bool:
-    """Whether an object can say what is absent."""
+    """Whether an object can mark classes as absent."""
     return keys.present is None or keys.absent in entry or isinstance(entry.get(keys.present), dict)
 
 
 def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, Names]) -> _names.Found:
-    """What an object says of its image."""
+    """Read the labels of an object's image."""
     if isinstance(entry, dict) and keys.image not in entry:
         raise InputError(
             f"{path}: {where} has no {keys.image!r}{did_you_mean(keys.image, entry)}; it has: "
-            f"{some(entry) or 'nothing'}. Say where the image is with ",
+            f"{some(entry) or 'nothing'}. Give the key of the image with ",
             ReaderArgument("image_key", placeholder="NAME"),
         )
     image = _json.keyed(path, where, entry, keys.image, str)
@@ -202,12 +202,12 @@ def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, 
     gone = _json.names_in(path, f"{where}: {keys.absent!r}", entry.get(keys.absent) or [])
     source = entry.get(_SOURCE) or ""
     if not isinstance(source, str):
-        raise ValueError(f"{path}: {where}: 'source' is {source!r}, not where the line's labels come from")
+        raise ValueError(f"{path}: {where}: 'source' is {source!r}, not the origin of the line's labels")
     return _names.Found(image, present, gone, looked, where=where, origin=source)
 
 
 def _text(keys: _Keys, labels: Any) -> str | None:
-    """What has to be read like the cell of a table: a text, or numbers; `present`, our own key, has a list of names."""
+    """Return a value to be read like a table cell; None for lists of names, as in partlabel's own key `present`."""
     if keys.present == _PRESENT:
         return None
     if isinstance(labels, str):
@@ -221,7 +221,7 @@ def _text(keys: _Keys, labels: Any) -> str | None:
 def _names_of_texts(
     path: Path, entries: Sequence[Entry], keys: _Keys, classes: Sequence[str] | None
 ) -> dict[str, Names]:
-    """The class names in each text that stands for a list."""
+    """Find the class names in each text that represents a list."""
     if keys.present is None:
         return {}
     places: dict[str, str] = {}
@@ -232,16 +232,16 @@ def _names_of_texts(
 
 
 def _split(path: Path, entries: Iterable[Entry]) -> list[str] | None:
-    """The part of each object; None where there are no parts."""
+    """Return the part of each object; None if there are no parts."""
     split = [entry.get(_SPLIT) for _, entry in entries]
     if any(part is None for part in split) and any(part is not None for part in split):
         where = list(entries)[split.index(None)][0]
-        raise ValueError(f"{path}: {where} has no 'split' and others have; give each one or none")
+        raise ValueError(f"{path}: {where} has no 'split' but others do; give one to every entry or to none")
     return None if None in split else [str(part) for part in split]
 
 
 def _sources(path: Path, where: str, labels: Mapping[str, Any]) -> dict[str, str]:
-    """Where an object has its labels from, of those of which it says so."""
+    """Return the origins of an object's labels, for those that have one."""
     found = {name: value.get("source") for name, value in labels.items() if isinstance(value, dict)}
     for name, source in found.items():
         if source is not None and not isinstance(source, str):
@@ -250,7 +250,7 @@ def _sources(path: Path, where: str, labels: Mapping[str, Any]) -> dict[str, str
 
 
 def _told(path: Path, where: str, labels: Mapping[str, Any]) -> dict[str, bool | None]:
-    """What an object says of each class: that it is there, that it is not, or nothing."""
+    """Return the label of each class in an object: True (present), False (absent) or None (unknown)."""
     told: dict[str, bool | None] = {}
     for name, value in labels.items():
         label = value.get("label") if isinstance(value, dict) else value

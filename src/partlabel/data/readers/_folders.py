@@ -1,4 +1,4 @@
-"""What lies in a folder besides images: which reader takes it, and what the user is told where none does by itself."""
+"""Contents of a folder besides images: the reader that fits, and hints to the user if none is chosen automatically."""
 
 import os
 import re
@@ -20,10 +20,10 @@ _START = 1 << 14  # bytes of a file that are looked at
 
 
 def kinds(path: Path) -> list[str]:
-    """Return the formats of label files that a folder has, by the first files of each kind.
+    """Return the formats of the label files in a folder, judged by the first files of each kind.
 
     Args:
-        path: A folder; anything else has none.
+        path: Folder; other paths have no formats.
     """
     if not path.is_dir():
         return []
@@ -47,72 +47,72 @@ def kinds(path: Path) -> list[str]:
 
 
 def has_names(file: Path) -> bool:
-    """Return whether a YAML file has the key `names`, as YOLO's has.
+    """Whether a YAML file has the key `names`, as YOLO's has.
 
     Args:
-        file: The file.
+        file: YAML file.
     """
     return re.search(rb"^[\"']?names[\"']?\s*:", _start(file), re.MULTILINE) is not None
 
 
 def has_objects(file: Path) -> bool:
-    """Return whether an XML file is one of Pascal VOC.
+    """Whether an XML file has the format of Pascal VOC.
 
     Args:
-        file: The file.
+        file: XML file.
     """
     return _xml.first_tag(file) == "annotation"
 
 
 def has_shapes(file: Path) -> bool:
-    """Return whether a JSON file is one of labelme.
+    """Whether a JSON file has the format of labelme.
 
     Args:
-        file: The file.
+        file: JSON file.
     """
     start = _start(file)
     return start.lstrip().startswith(b"{") and b'"shapes"' in start and b'"samples"' not in start
 
 
 def is_box(line: str) -> bool:
-    """Return whether a line is a class number and at least four coordinates, as YOLO writes them.
+    """Whether a line is a class number followed by at least four coordinates, as YOLO writes them.
 
     Args:
-        line: A line of a text file.
+        line: Line of a text file.
     """
     return _BOX.fullmatch(line.encode()) is not None
 
 
 def tell(path: Path) -> None:
-    """Say what lies in a folder that is read as images without labels.
+    """Warn about the contents of a folder that is read as images without labels.
 
     Args:
-        path: The folder.
+        path: Image folder.
 
     Warns:
-        UserWarning: It has files that look like labels, or its images lie in folders that may be classes.
+        UserWarning: The folder has files that look like labels, or subfolders that may be classes.
     """
     names = _sample(path)
     said = [*_label_files(path, names), *_beside_images(path, names), *_class_folders(names)]
     if said:
         pieces = [piece for each in said for piece in ("; ", *each)]
         warnings.warn(
-            InputWarning(f"{path}: read as images without any label, although ", *pieces[1:]), stacklevel=3
+            InputWarning(f"{path}: read as images without labels, although ", *pieces[1:]), stacklevel=3
         )
 
 
 def _label_files(path: Path, names: list[str]) -> list[Pieces]:
-    """Return what to say of annotation files that lie in the folder."""
+    """Describe the annotation files in the folder."""
     found = [(name, _format_of(path, name)) for name in names]
     said: list[Pieces] = []
     for name, format in [(name, format) for name, format in found if format is not None][:3]:
         with_format = (" and ", Argument("format", format)) if format else ()
-        said.append((f"{name} may have labels: name it instead of the folder, {path / name}", *with_format))
+        said.append((f"{name} may have labels: give it instead of the folder, {path / name}", *with_format))
     return said
 
 
 def _format_of(path: Path, name: str) -> str | None:
-    """Return the reader that a file is for; empty where it is found by itself, None where there is none."""
+    """Return the reader of a file: an empty string if it is detected automatically, None if there is none."""
     file = path / name
     if name.lower().endswith(_TABLES):
         return ""
@@ -124,7 +124,7 @@ def _format_of(path: Path, name: str) -> str | None:
 
 
 def _beside_images(path: Path, names: list[str]) -> list[Pieces]:
-    """Return what to say of texts and JSON files beside images."""
+    """Describe text and JSON files beside images."""
     for suffix in (".txt", ".json"):
         beside = [name for name in names if name.lower().endswith(suffix) and _has_image(path, name)]
         if beside:
@@ -138,7 +138,7 @@ def _beside_images(path: Path, names: list[str]) -> list[Pieces]:
 
 
 def _class_folders(names: list[str]) -> list[Pieces]:
-    """Return what to say of folders that may be classes: all images are in folders, and there are several."""
+    """Describe subfolders that may be classes: all images are in subfolders, and there are several of them."""
     folders = [name.split("/")[:-1] for name in names if is_photo(name)]
     if all(each and part_name(each[0]) in PARTS for each in folders):
         folders = [each[1:] for each in folders]
@@ -151,7 +151,7 @@ def _class_folders(names: list[str]) -> list[Pieces]:
 
 
 def _sample(path: Path) -> list[str]:
-    """Return some files of a folder and of those in it, in alphabetical order: all of them, if there are not many."""
+    """Return files of a folder and its subfolders in alphabetical order: all of them, unless there are very many."""
     found: list[str] = []
     folders = [""]
     for below in folders:  # grows on the way
@@ -174,7 +174,7 @@ def _first(path: Path, names: list[str], suffix: str) -> list[Path]:
 
 
 def _has_image(path: Path, name: str) -> bool:
-    """Return whether an image has the name of a file, but for the suffix."""
+    """Whether there is an image with the name of a file, except for the suffix."""
     stem = Path(name).with_suffix("").as_posix()
     return is_photo(stem) or any((path / f"{stem}{end}").is_file() for end in _usual())
 
@@ -188,7 +188,7 @@ def _usual() -> tuple[str, ...]:
 
 
 def _has_boxes(file: Path) -> bool:
-    """Return whether the lines of a text file are a class number and at least four coordinates."""
+    """Whether the lines of a text file are class numbers with at least four coordinates."""
     lines = [line for line in _start(file).splitlines() if line.strip()]
     complete = lines if len(_start(file)) < _START else lines[:-1]
     return bool(complete) and all(_BOX.fullmatch(line) for line in complete)

@@ -1,4 +1,4 @@
-"""Class names with others above them, such as `animal|dog`: which of them an image has."""
+"""Hierarchical class names, such as `animal|dog`: which of their levels are classes of an image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,15 +7,16 @@ from typing import Literal
 from partlabel.core.fixes import InputError, ReaderArgument
 
 Hierarchy = Literal["leaf", "parents", "path"]
-"""`leaf`: the last name of a path; `parents`: that and all names above it; `path`: the whole path as one name."""
+"""`leaf`: the last name of a path; `parents`: the last name and all names above it; `path`: the whole path as one name.
+"""
 Levels = tuple[str, ...]
 
 
 def levels(names: Sequence[object]) -> Levels:
-    """Return a path without spaces around its names and without empty ones.
+    """Return a path without surrounding spaces and without empty names.
 
     Args:
-        names: From the top to the leaf.
+        names: Names from the top to the leaf.
     """
     return tuple(name for each in names if (name := str(each).strip()))
 
@@ -23,15 +24,15 @@ def levels(names: Sequence[object]) -> Levels:
 def classes_of(source: Path, images: Sequence[Sequence[Levels]], hierarchy: Hierarchy) -> list[list[str]]:
     """Return the classes of each image.
 
-    A name without any above it is the same as one of that name which has some.
+    A name without a parent is the same class as a leaf of that name that has parents.
 
     Args:
-        source: File or folder, for messages.
-        images: The paths of each image.
-        hierarchy: Which names of a path are classes.
+        source: Annotation file or folder, for messages.
+        images: Paths of each image.
+        hierarchy: Levels of a path that are classes.
 
     Raises:
-        ValueError: Two different paths end in the same name, and whole paths were not asked for.
+        ValueError: Two different paths end in the same name, and `hierarchy` is not `path`.
     """
     if hierarchy == "path":
         return [_whole(paths) for paths in images]

@@ -1,4 +1,4 @@
-"""The columns of a parquet file of the Hugging Face hub: images, labels or classes, and the names of ids."""
+"""Columns of a parquet file of the Hugging Face hub: images, labels or classes, and the names of class ids."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._cells import Names, Reading, looks_multi_hot
-from partlabel.data.readers._wide import MinusOne
+from partlabel.data.readers._codes import MinusOne
 
 Coding = Literal["ids", "multi_hot"]
 
 
 class Options(NamedTuple):
-    """What `read` was told of the columns."""
+    """Column options of `read`."""
 
     image: str | None
     labels: str | None
@@ -31,17 +31,17 @@ class Options(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Which columns of a file are what, and the names of ids.
+    """Roles of a file's columns, and the names of class ids.
 
     Attributes:
-        image: The column of images.
-        labels: The column of labels; None where each class is a column.
-        absent: The column of absent labels, if there is one.
-        coding: What lists of numbers are; `columns` where each class is a column.
-        names: The names of ids, or of the columns.
-        minus_one: What -1 in a column means.
-        left_out: The columns that are no classes.
-        texts: The class names in each text, where a cell is one.
+        image: Column of images.
+        labels: Column of labels; None if each class is a column.
+        absent: Column of absent labels, if there is one.
+        coding: Meaning of lists of numbers; `columns` if each class is a column.
+        names: Names of the class ids, or of the class columns.
+        minus_one: Meaning of -1 in a class column.
+        left_out: Columns that are not classes.
+        texts: Class names in each distinct text cell.
     """
 
     image: str
@@ -80,7 +80,7 @@ class Layout(NamedTuple):
 
 
 def _image_column(file: Path, there: Sequence[str], wanted: str | None) -> str:
-    """The column asked for, the one with images inside, or the first of a usual name."""
+    """Return the requested column, the one that contains image files, or the first with a usual name."""
     if wanted is not None:
         return there[_columns.column_at(file, there, wanted)]
     nested = _columns.nested(file)
@@ -89,15 +89,15 @@ def _image_column(file: Path, there: Sequence[str], wanted: str | None) -> str:
     found = [name for name in usual if name in inside] or inside or usual
     if not found:
         raise InputError(
-            f"{file}: no column of images: none is called image, img, path or file_name; there are: "
-            f"{some(map(repr, there))}. Say which with ",
+            f"{file}: no column of images: none is named image, img, path or file_name; there are: "
+            f"{some(map(repr, there))}. Select one with ",
             ReaderArgument("image_column", placeholder="NAME"),
         )
     return found[0]
 
 
 def _class_columns(file: Path, left_out: Sequence[str]) -> list[str]:
-    """The columns of numbers and booleans, each of them a class."""
+    """Return the columns of numbers and booleans, each of which is a class."""
     schema = pq.read_schema(file)
     nested = _columns.nested(file)
     names = [
@@ -108,15 +108,15 @@ def _class_columns(file: Path, left_out: Sequence[str]) -> list[str]:
     ]
     if not names:
         raise InputError(
-            f"{file}: no column of labels: none is called labels, label or tags, and none has a 1 or 0 for a class; "
-            f"there are: {some(map(repr, _columns.header(file)))}. Say which with ",
+            f"{file}: no column of labels: none is named labels, label or tags, and none has a 1 or 0 for a class; "
+            f"there are: {some(map(repr, _columns.header(file)))}. Select one with ",
             ReaderArgument("labels_column", placeholder="NAME"),
         )
     return names
 
 
 def _coding(file: Path, column: str, names: Sequence[str] | None) -> Coding:
-    """What lists of numbers are, where nobody said: ids, or zeros and ones for every class where that is certain.
+    """Detect the meaning of lists of numbers: class ids, or multi-hot vectors if that is certain.
 
     Raises:
         ValueError: They may be either.
@@ -147,7 +147,7 @@ def _coding(file: Path, column: str, names: Sequence[str] | None) -> Coding:
 
 
 def _names_of_texts(file: Path, columns: Sequence[str], classes: Sequence[str] | None) -> dict[str, Names]:
-    """The class names in each distinct cell of columns of text; empty where cells are lists or numbers."""
+    """Find the class names in each distinct cell of text columns; empty if cells are lists or numbers."""
     found: dict[str, Names] = {}
     for name, written in zip(columns, written_names(file, columns), strict=True):
         column = pq.read_table(file, columns=[written]).column(written)
@@ -164,7 +164,7 @@ def _place(cell: str) -> str:
 
 
 def _class_names(file: Path, column: str) -> list[str] | None:
-    """The names of a column's ids, which the data set library keeps in the file's metadata."""
+    """Return the names of a column's class ids, which the datasets library stores in the file's metadata."""
     kept = (pq.read_schema(file).metadata or {}).get(b"huggingface")
     if kept is None:
         return None
@@ -177,6 +177,6 @@ def _class_names(file: Path, column: str) -> list[str] | None:
 
 
 def written_names(file: Path, names: Sequence[str]) -> list[str]:
-    """Names of columns as the file has them, perhaps with spaces around."""
+    """Return column names as written in the file, possibly with surrounding spaces."""
     written = {name.strip(): name for name in pq.read_schema(file).names}
     return [written[name] for name in names]

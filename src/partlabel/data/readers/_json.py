@@ -1,4 +1,4 @@
-"""JSON annotation files: told apart by what they mention, read with errors that name the file."""
+"""JSON annotation files: detection of their format by their keys, and access with errors that name the file."""
 
 import json
 import mmap
@@ -11,7 +11,7 @@ from partlabel.core.fixes import Argument
 from partlabel.core.messages import did_you_mean, some
 
 _START = 1 << 16  # bytes
-TOO_DEEP = "its brackets are nested too deep"
+TOO_DEEP = "its brackets are nested too deeply"
 _KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
 _TASKS = {
     "data",
@@ -24,7 +24,7 @@ _TASKS = {
 _PHOTO = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", re.IGNORECASE)
 _HINTS = {
     "label_studio": "list of tasks with 'data' and 'annotations'",
-    "records": "list of objects, one an image",
+    "records": "list of objects, one per image",
     "fiftyone": "object with 'samples'",
     "lvis": "object whose images have 'neg_category_ids'",
     "coco": "object with lists 'images', 'categories' and 'annotations'",
@@ -32,12 +32,11 @@ _HINTS = {
 
 
 def kind(path: Path) -> str | None:
-    """Which reader a JSON file is for, or None if it is no JSON file.
+    """Return the reader of a JSON file; None if the file is not JSON.
 
-    An object with `shapes` is of labelme. A list of tasks is of Label Studio, any other list of objects are records,
-    and so is an object whose first key is the path of an image; objects on several lines are JSON lines; an object with
-    `samples` near its beginning is of FiftyOne, one that mentions `neg_category_ids` anywhere of LVIS, any other of
-    COCO.
+    An object with `shapes` is labelme. A list of tasks is Label Studio; any other list of objects is records, and so is
+    an object whose first key is an image path; objects on several lines are JSON Lines; an object with `samples` near
+    its beginning is FiftyOne, one that mentions `neg_category_ids` anywhere is LVIS, any other is COCO.
     """
     if not path.is_file() or path.suffix.lower() != ".json":
         return None
@@ -59,24 +58,24 @@ def kind(path: Path) -> str | None:
 
 
 def load(path: Path) -> Any:
-    """What a file says.
+    """Parse a JSON file.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: The file is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{path}: no JSON: {error}") from None
+        raise ValueError(f"{path}: not JSON: {error}") from None
     except RecursionError:
-        raise ValueError(f"{path}: no JSON of labels: {TOO_DEEP}") from None
+        raise ValueError(f"{path}: not JSON of labels: {TOO_DEEP}") from None
 
 
 def other_format(content: Any) -> list[object]:
-    """Say what JSON has, and which reader it looks like it is for, in pieces of a message.
+    """Describe the content of a JSON file and the reader it seems to be for, in pieces of a message.
 
     Args:
-        content: The JSON, which is not what it was taken for.
+        content: Parsed JSON, which does not have the expected format.
     """
     first = content[0] if isinstance(content, list) and content else content
     keys = list(first) if isinstance(first, dict) else []
@@ -93,15 +92,15 @@ def other_format(content: Any) -> list[object]:
     elif keys and _PHOTO.search(keys[0]):
         name = "records"
     else:
-        return [*said, f". JSON that is read: {'; '.join(f'{each}: {has}' for each, has in _HINTS.items())}"]
+        return [*said, f". Supported JSON: {'; '.join(f'{each}: {has}' for each, has in _HINTS.items())}"]
     return [*said, "; read it with ", Argument("format", name)]
 
 
 def keyed(path: Path, where: str, entry: Any, key: str, kind: type | tuple[type, ...]) -> Any:
-    """What an entry has under a key.
+    """Return the value of a key of an entry.
 
     Raises:
-        ValueError: It has no such key, or something of another kind; the message says where in the file.
+        ValueError: The key is missing, or its value has another type; the message gives the position in the file.
     """
     if not isinstance(entry, dict):
         raise ValueError(f"{path}: {where} is {_shown(entry)}, not an object")
@@ -116,10 +115,10 @@ def keyed(path: Path, where: str, entry: Any, key: str, kind: type | tuple[type,
 
 
 def names_in(path: Path, where: str, found: Any) -> list[str]:
-    """A list of class names, without spaces around them.
+    """Return a list of class names without surrounding spaces.
 
     Raises:
-        ValueError: It is none; the message says where in the file.
+        ValueError: The value is not a list of names; the message gives the position in the file.
     """
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise ValueError(f"{path}: {where} is {_shown(found)}, not a list of class names")
@@ -127,7 +126,7 @@ def names_in(path: Path, where: str, found: Any) -> list[str]:
 
 
 def stripped(names: Iterable[str]) -> list[str]:
-    """Names without spaces around them, the empty ones left out."""
+    """Return names without surrounding spaces; empty ones are left out."""
     return [name.strip() for name in names if name.strip()]
 
 

@@ -1,4 +1,4 @@
-"""For formats that say of each image by name what is present, what is absent, and whether anybody looked."""
+"""Label tables from lists of names: for each image the present and absent classes, and whether it was annotated."""
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -17,16 +17,16 @@ from partlabel.data.tables.provenance import NOT_MENTIONED, Origins
 
 
 class Found(NamedTuple):
-    """What a file says of an image.
+    """Labels that a file gives for an image.
 
     Attributes:
-        image: As written.
-        present: Classes that are there.
-        absent: Classes that are known not to be there.
-        looked: Whether anybody went through the classes at all: without that, nothing is absent for want of mention.
-        unsure: Classes that stay unknown, whatever a missing mention means.
-        where: In the file, for messages.
-        origin: Where all of it comes from, or what of each class; empty where the file does not tell things apart.
+        image: Path as written.
+        present: Classes that are present.
+        absent: Classes that are known to be absent.
+        looked: Whether the image was annotated; otherwise no class is absent because it is not mentioned.
+        unsure: Classes that stay unknown, whatever `absent` is.
+        where: Position in the file, for messages.
+        origin: Origin of all labels, or of each class; empty if the file does not distinguish origins.
     """
 
     image: str
@@ -46,18 +46,18 @@ def table(
     root: Path | None,
     split: Sequence[str] | None = None,
 ) -> LabelTable:
-    """The label table of what was found.
+    """Build the label table of the entries found.
 
     Args:
-        source: The file, for messages.
-        found: One an image; an image may come again, and has to agree.
-        classes: All in their order; without it, those that occur, in alphabetical order.
-        absent: `negative` makes absent what is not mentioned of an image that somebody looked at.
-        root: The image folder.
-        split: One an entry of `found`.
+        source: Annotation file, for messages.
+        found: One entry per image; entries of the same image must agree.
+        classes: All classes in their order; by default those that occur, in alphabetical order.
+        absent: `negative` makes absent what is not mentioned for an annotated image.
+        root: Image folder.
+        split: One part name per entry of `found`.
 
     Raises:
-        ValueError: A name is no class, or a class of an image is both present and absent.
+        ValueError: A name is not a class, or a class of an image is both present and absent.
     """
     if classes is None:
         found = plausible(source, found)
@@ -70,8 +70,8 @@ def table(
         both = sorted(set(each.present) & set(each.absent))
         if both:
             raise ValueError(
-                f"{source}: {_place(each)} has class {some(map(repr, both))} both as present and as absent; "
-                "take it out of one"
+                f"{source}: {_place(each)} has class {some(map(repr, both))} both as present and as absent; remove "
+                "it from one"
             )
         if absent == "negative" and each.looked:
             labels[row] = ABSENT
@@ -85,20 +85,20 @@ def table(
 
 
 def plausible(source: Path, found: Sequence[Found]) -> list[Found]:
-    """See that what a file mentions are class names, where nobody listed them; words for a missing value are left out.
+    """Check that names in a file are plausible class names; remove words for missing values.
 
     Args:
-        source: The file, for messages.
-        found: One an image.
+        source: Annotation file, for messages.
+        found: One entry per image.
 
     Returns:
-        The same; an image that has nothing but missing values was not looked at.
+        The same entries; an image with missing values only counts as not annotated.
 
     Raises:
-        ValueError: A name is plausibly no class name.
+        ValueError: A name is not a plausible class name.
 
     Warns:
-        UserWarning: Words for a missing value were left out.
+        UserWarning: Words for a missing value were removed.
     """
     places: dict[str, str] = {}
     missing: dict[str, int] = {}
@@ -117,8 +117,8 @@ def plausible(source: Path, found: Sequence[Found]) -> list[Found]:
     if missing:
         warnings.warn(
             InputWarning(
-                f"{source}: {some(map(repr, sorted(missing)))} is taken for a missing value, {sum(missing.values())} "
-                "time(s); an image that has nothing else stays unknown. If it is a class, name all classes with ",
+                f"{source}: {some(map(repr, sorted(missing)))} is read as a missing value, {sum(missing.values())} "
+                "time(s); an image without other names stays unknown. If it is a class, name all classes with ",
                 ReaderArgument("classes", placeholder="'[...]'"),
             ),
             stacklevel=5,
@@ -127,7 +127,7 @@ def plausible(source: Path, found: Sequence[Found]) -> list[Found]:
 
 
 def _origins(found: Sequence[Found], columns: Sequence[str], labels: np.ndarray) -> Origins | None:
-    """Where labels come from; None where a file does not say."""
+    """Return the origins of the labels; None if the file does not give any."""
     told = [{each.origin} if isinstance(each.origin, str) else {*each.origin.values()} for each in found]
     names = sorted(set().union(*told) - {""})
     if not names:
@@ -155,7 +155,7 @@ def _refuse_strangers(source: Path, found: Sequence[Found], columns: Sequence[st
         name = sorted(strange)[0]
         raise InputError(
             f"{source}: {len(strange)} name(s) are not among the classes: {some(map(repr, sorted(strange)))}"
-            f"{did_you_mean(name, columns)}, the first in {_place(strange[name])}; mend them or add them to ",
+            f"{did_you_mean(name, columns)}, the first in {_place(strange[name])}; correct them or add them to ",
             ReaderArgument("classes", placeholder="'[...]'"),
         )
 

@@ -1,69 +1,39 @@
-"""The columns and cells of a wide table, some rows at a time, and what to say of cells that are no labels."""
+"""Columns and cells of a wide table, read in blocks of rows."""
 
 import warnings
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
-from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import PRESENT
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
-from partlabel.data.readers._cells import NULLS
+from partlabel.data.readers._codes import WRONG, MinusOne, codes, codes_of
+from partlabel.data.readers._wrong_cells import Columns, wrong_cells
 from partlabel.data.tables.provenance import MOST, Origins
 from partlabel.data.tables.validation import CALIBRATION, COMPANIONS, SOURCE
 
-MinusOne = Literal["unknown", "absent"]
-WRONG = -128
-"""Stands for a cell that is no label."""
-_CODES = {"1": PRESENT, "1.0": PRESENT, "true": PRESENT, "0": ABSENT, "0.0": ABSENT, "false": ABSENT}
-_CODES |= dict.fromkeys(("", *NULLS), UNKNOWN)
-MOST_NAMED = 30
-"""Columns that a message names; more are no columns that somebody forgot to leave out."""
-_MINUS_ONE = ("-1", "-1.0")
-_WORDS = (
-    "yes",
-    "no",
-    "y",
-    "n",
-    "t",
-    "f",
-    "x",
-    "+",
-    "present",
-    "absent",
-    "positive",
-    "negative",
-    "?",
-    "unsure",
-)
-_USUAL = pa.array([*_CODES, *_MINUS_ONE])
-_MEANING = {
-    rule: np.array([*_CODES.values(), code, code, WRONG], np.int8)
-    for rule, code in ((None, WRONG), ("unknown", UNKNOWN), ("absent", ABSENT))
-}
-
 
 class WideLayout(NamedTuple):
-    """Which columns of a file are what, by position.
+    """Roles of a file's columns, by position.
 
     Attributes:
-        path: The file.
-        names: Of all columns.
-        image: The column of image paths.
-        split: The column of parts, if there is one.
-        classes: The columns that are classes.
-        row_numbers: The columns left out because they number the rows.
-        left_out: The other columns that are no classes.
-        separator: Between the cells of the file.
-        minus_one: What -1 means; None if nobody said.
-        sources: The column that says where a class's labels come from, by the class's place among the classes.
-        numbers: The names that were met there so far.
-        calibration: The column that marks the images of the calibration set, if there is one.
+        path: Table file.
+        names: Names of all columns.
+        image: Column of image paths.
+        split: Column of parts, if there is one.
+        classes: Class columns.
+        row_numbers: Columns left out because they number the rows.
+        left_out: Other columns that are not classes.
+        separator: Separator between the cells of the file.
+        minus_one: Meaning of -1; None if not given.
+        sources: Column with the origins of a class's labels, by the position of the class among the classes.
+        numbers: Number of each origin found so far.
+        calibration: Column that marks the images of the calibration set, if there is one.
     """
 
     path: Path
@@ -90,7 +60,7 @@ class WideLayout(NamedTuple):
         split_column: str | None = None,
         minus_one: MinusOne | None = None,
     ) -> "WideLayout":
-        """Find what the columns are by their names, and by their cells where names do not tell."""
+        """Assign roles to the columns by their names, and by their cells if names do not decide."""
         names = _columns.header(path, separator)
         place = {name: position for position, name in enumerate(names)}
         image = _roles.image_column(path, names, image_column, separator, images)
@@ -124,40 +94,48 @@ class WideLayout(NamedTuple):
 
     @property
     def class_names(self) -> list[str]:
-        """The names of the columns that are classes."""
+        """Names of the class columns."""
         return [self.names[at] for at in self.classes]
 
     def origins(self, codes: np.ndarray) -> Origins:
-        """Return where labels come from."""
+        """Return the origins of the labels."""
         return Origins.of_numbers(codes, list(self.numbers))
 
     def warn(self) -> None:
-        """Say which columns were left out as row numbers, and which classes have the name of something else."""
+        """Warn about columns left out as row numbers, and about classes with names of metadata."""
         if self.row_numbers:
             shown = some(repr(self.names[at]) for at in self.row_numbers)
             warnings.warn(
-                f"{self.path}: column {shown} only numbers the rows or is blank, so it is left out",
+                f"{self.path}: column {shown} only numbers the rows or is empty, so it is left out",
                 stacklevel=6,
             )
         odd = [name for name in self.class_names if _roles.plain(name) in _roles.METADATA]
         if odd:
             warnings.warn(
                 InputWarning(
-                    f"{self.path}: read as a class for want of anything else: column {some(map(repr, odd))}. If it is "
-                    "no class, give ",
+                    f"{self.path}: read as a class, although its name is unusual for one: column "
+                    f"{some(map(repr, odd))}. If it is not a class, give ",
                     ReaderArgument("leave_out", [*self._already_out(), *odd]),
                 ),
                 stacklevel=6,
             )
 
     def _already_out(self) -> list[str]:
-        return [self.names[at] for at in self.left_out if not _is_companion(self.names[at], set(self.names))]
+        names = set(self.names)
+        return [self.names[at] for at in self.left_out if not _is_companion(self.names[at], names)]
+
+    def _checked(self) -> Columns:
+        already_out = self._already_out()
+        return Columns(
+            self.path, self.names, self.image, self.classes, self.separator, self.minus_one, already_out
+        )
 
     def blocks(self) -> Iterator["Block"]:
-        """The file, some rows at a time.
+        """Yield the file in blocks of rows.
 
         Raises:
-            ValueError: Cells are no labels; the message names all columns that are no classes, and the first cells.
+            ValueError: Cells are not labels; the message names all columns that are not classes, and the first wrong
+                cells.
         """
         split = [self.split.at] if self.split else []
         marked = [] if self.calibration is None else [self.calibration]
@@ -167,21 +145,21 @@ class WideLayout(NamedTuple):
         for found in _columns.blocks(self.path, wanted, self.names, self.separator):
             columns = list(found)
             listed, *parts = (_columns.strings(column) for column in columns[:first])
-            labels = np.empty((len(self.classes), len(listed)), np.int8)
-            for position, column in enumerate(columns[first:last]):
-                labels[position] = codes(column, self.minus_one)
+            labels = codes_of(columns[first:last], self.minus_one)
+            if not self.classes:
+                labels = np.empty((0, len(listed)), np.int8)
             if labels.min(initial=0) == WRONG:
-                raise _wrong_cells(self)
+                raise wrong_cells(self._checked())
             marks = self._marks(listed, columns.pop()) if marked else []
             said = self._codes_of(columns[last:], len(listed)) if self.sources else None
             in_parts = [self.split.part(cell) for cell in parts[0]] if self.split else []
             yield Block(listed, in_parts, np.ascontiguousarray(labels.T), said, marks)
 
     def _marks(self, images: Sequence[str], column: Any) -> list[bool]:
-        """Read which images are of the calibration set.
+        """Return which images are in the calibration set.
 
         Raises:
-            ValueError: A cell is not 1, 0 or blank.
+            ValueError: A cell is not 1, 0 or empty.
         """
         found = codes(column)
         wrong = np.flatnonzero(found == WRONG)
@@ -195,7 +173,7 @@ class WideLayout(NamedTuple):
         return (found == PRESENT).tolist()
 
     def _codes_of(self, columns: Sequence[Any], rows: int) -> np.ndarray:
-        """Where the labels of some rows come from, in the layout's numbers, of which there may be more after."""
+        """Return the origins of the labels of some rows as numbers of the layout, which grow with new names."""
         found = np.zeros((len(self.classes), rows), np.uint8)
         for position, column in zip(self.sources, columns, strict=True):
             words = column.cast(pa.string()).fill_null("").dictionary_encode()
@@ -203,15 +181,15 @@ class WideLayout(NamedTuple):
             numbers = [self.numbers.setdefault(name, len(self.numbers)) for name in names]
             if len(self.numbers) > MOST + 1:
                 raise ValueError(
-                    f"column {self.names[self.sources[position]]!r}: labels come from more than {MOST} origins; merge "
-                    "some, or take the columns out that end in :source"
+                    f"column {self.names[self.sources[position]]!r}: labels have more than {MOST} origins; merge "
+                    "some, or remove the columns that end in :source"
                 )
             found[position] = np.array(numbers or [0], np.uint8)[words.indices.to_numpy()]
         return np.ascontiguousarray(found.T)
 
 
 class Block(NamedTuple):
-    """Some rows of the file."""
+    """Rows of the file."""
 
     images: list[str]
     split: list[str]
@@ -220,12 +198,12 @@ class Block(NamedTuple):
     marks: Sequence[bool] = ()
 
     def part(self, rows: slice) -> "Block":
-        """Some of the rows."""
+        """Return some of the rows."""
         codes = None if self.codes is None else self.codes[rows]
         return Block(self.images[rows], self.split[rows], self.labels[rows], codes, self.marks[rows])
 
     def joined(self, other: "Block") -> "Block":
-        """These rows, and then the others."""
+        """Append the rows of another block."""
         labels = np.concatenate([self.labels, other.labels])
         codes = None
         if self.codes is not None and other.codes is not None:
@@ -234,135 +212,7 @@ class Block(NamedTuple):
         return Block(self.images + other.images, self.split + other.split, labels, codes, marks)
 
 
-def codes(column: Any, minus_one: MinusOne | None = None) -> np.ndarray:
-    """A column of an arrow table as int8 codes; WRONG for what is no code.
-
-    Args:
-        column: As `_columns.blocks` has it.
-        minus_one: What -1 means; no code if None.
-    """
-    if pa.types.is_boolean(column.type):
-        return pc.fill_null(column.cast(pa.int8()), UNKNOWN).to_numpy()
-    words = column.cast(pa.string()).fill_null("")
-    places = pc.index_in(words, value_set=_USUAL)
-    if places.null_count:
-        words = pc.utf8_lower(pc.utf8_trim_whitespace(words))
-        places = pc.index_in(words, value_set=_USUAL).fill_null(len(_USUAL))
-    return _MEANING[minus_one][places.to_numpy()]
-
-
 def _is_companion(name: str, names: Container[str]) -> bool:
-    """Whether a column is the companion of a class in a filled table."""
+    """Whether a column accompanies a class in a filled table."""
     stem, colon, _ = name.rpartition(":")
     return name.endswith(COMPANIONS) and bool(colon) and stem in names
-
-
-class _Wrong(NamedTuple):
-    """The cells of a class that are no labels."""
-
-    name: str
-    number: int
-    rows: int
-    first: list[tuple[str, str]]
-    only_minus_one: bool
-
-    @property
-    def is_no_class(self) -> bool:
-        """Whether most cells are no labels, and not because of -1 or of yes and no."""
-        if _roles.plain(self.name) in _roles.METADATA:
-            return True
-        words = all(cell.strip().lower() in _WORDS for _, cell in self.first)
-        return self.number > self.rows / 2 and not self.only_minus_one and not words
-
-    def shown(self, most: int = 3) -> str:
-        """The first cells."""
-        more = self.number - most
-        cells = (f"{place}: {cell!r}" for place, cell in self.first[:most])
-        return ", ".join(cells) + (f" and {more} more" if more > 0 else "")
-
-
-def _wrong_cells(layout: WideLayout) -> InputError:
-    """Say which cells are no labels: the file is read again, for all columns that are no classes are named at once."""
-    wrong = _find_wrong(layout)
-    no_classes = [each for each in wrong if each.is_no_class]
-    rest = [each for each in wrong if not each.is_no_class]
-    said: list[object] = [f"{layout.path}: "]
-    if no_classes:
-        said += _of_columns(layout, no_classes)
-    if rest:
-        said += [". Besides, " if no_classes else "", *_of_cells(rest)]
-    return InputError(*said)
-
-
-def _find_wrong(layout: WideLayout) -> list[_Wrong]:
-    """Of every class, the cells that are no labels."""
-    number = np.zeros(len(layout.classes), int)
-    others = np.zeros(len(layout.classes), int)
-    first: list[list[tuple[str, str]]] = [[] for _ in layout.classes]
-    row = 0
-    for images, *columns in _columns.blocks(
-        layout.path, [layout.image, *layout.classes], layout.names, layout.separator
-    ):
-        for position, column in enumerate(columns):
-            wrong = np.flatnonzero(codes(column, layout.minus_one) == WRONG)
-            if not len(wrong):
-                continue
-            number[position] += len(wrong)
-            others[position] += int((codes(column, "unknown") == WRONG).sum())
-            for at in wrong[: 3 - len(first[position])].tolist():
-                first[position].append((f"row {row + at + 1} ({images[at]})", str(column[at])))
-        row += len(images)
-    return [
-        _Wrong(name, int(number[at]), row, first[at], not others[at])
-        for at, name in enumerate(layout.class_names)
-        if number[at]
-    ]
-
-
-def _of_columns(layout: WideLayout, wrong: Sequence[_Wrong]) -> list[object]:
-    """Columns that hold no labels: what to do if they are no classes, or hold the names of classes."""
-    names = [each.name for each in wrong]
-    one = len(names) == 1
-    first = some((f"{each.name!r} {each.first[0][1]!r}" for each in wrong), most=3)
-    listed = " and ".join(map(repr, names)) if len(names) < MOST_NAMED else some(map(repr, names))
-    told: list[object] = [
-        f"column{'' if one else 's'} {listed} hold{'s' if one else ''} no labels, such as {first}. If "
-        f"{'it is no class, leave it' if one else 'they are no classes, leave them'} out with ",
-        ReaderArgument(
-            "leave_out", [*layout._already_out(), *names] if len(names) < MOST_NAMED else None, "'[...]'"
-        ),
-    ]
-    texts = [each.name for each in wrong if not all(_is_number(cell) for _, cell in each.first)]
-    if texts and len(wrong) == len(layout.classes):
-        told += [
-            f"; if {'a column' if len(texts) > 1 else 'it'} lists class names, give ",
-            ReaderArgument("labels_column", texts[0], format="long_csv"),
-        ]
-    return told
-
-
-def _of_cells(wrong: Sequence[_Wrong]) -> list[object]:
-    """Cells of classes that are no labels, and what -1 may mean."""
-    first = wrong[0]
-    told: list[object] = [
-        f"class {first.name!r} has {first.number} cell(s) that are no label: {first.shown()}"
-        f"{f' (and so have {len(wrong) - 1} more classes)' if len(wrong) > 1 else ''}. Write 1 (present), "
-        "0 (absent) or nothing (unknown); true, false and NaN do too"
-    ]
-    if any(cell.strip() in _MINUS_ONE for each in wrong for _, cell in each.first):
-        told += [
-            ". -1 means absent to some and unknown to others, so it is not guessed: give ",
-            ReaderArgument("minus_one", "unknown"),
-            " (nobody is sure, as in CheXpert) or ",
-            ReaderArgument("minus_one", "absent"),
-            " (as in CelebA)",
-        ]
-    return told
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -1,7 +1,7 @@
-"""XML annotation files in any encoding that Python knows, with errors that name the file.
+"""XML annotation files in any encoding known to Python, with errors that name the file.
 
-The parser of the standard library decodes few encodings by itself: files are decoded here, by what they declare, and
-given to it as text. gb2312 is read as gb18030, which contains it: that is what programs write under this name.
+The parser of the standard library supports few encodings: files are decoded here, according to their declaration, and
+passed to it as text. gb2312 is decoded as gb18030, which contains it, because programs write gb18030 under this name.
 """
 
 import codecs
@@ -18,10 +18,10 @@ def parse(file: Path) -> ElementTree.Element:
     """Parse an XML file and return its root.
 
     Args:
-        file: The file.
+        file: XML file.
 
     Raises:
-        ValueError: It is in an unknown or another encoding than it declares, is no XML, or defines entities.
+        ValueError: The encoding is unknown or not the declared one, or the file is not XML or defines entities.
     """
     content = file.read_bytes()
     encoding = _encoding_of(content)
@@ -30,20 +30,20 @@ def parse(file: Path) -> ElementTree.Element:
     except LookupError:
         raise ValueError(f"{file}: the encoding {encoding!r} is not known; save it as UTF-8") from None
     except UnicodeError:
-        raise ValueError(f"{file}: it is not in {encoding}, as it should be; save it as UTF-8") from None
+        raise ValueError(f"{file}: it is not in {encoding}, as it declares; save it as UTF-8") from None
     if "<!ENTITY" in text:
         raise ValueError(f"{file}: it defines entities, which no annotation needs; remove its document type")
     try:
         return ElementTree.fromstring(text.lstrip())
     except (ElementTree.ParseError, RecursionError) as error:
-        raise ValueError(f"{file}: no XML: {error}") from None
+        raise ValueError(f"{file}: not XML: {error}") from None
 
 
 def first_tag(file: Path) -> str:
-    """Return the name of the first element of a file, as far as its first bytes tell; empty if they do not.
+    """Return the name of the first element, as far as the first bytes show it; empty if they do not.
 
     Args:
-        file: The file.
+        file: XML file.
     """
     try:
         with file.open("rb") as opened:

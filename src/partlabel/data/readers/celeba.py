@@ -1,6 +1,6 @@
-"""CelebA's list of attributes (Liu et al., 2015): a count, the names, then an image and 1 or -1 for each name a line.
+"""CelebA's attribute list (Liu et al., 2015): a count, the names, then per line an image and 1 or -1 for each name.
 
-`list_attr_celeba.txt`, and the lists of other collections that are written alike; spaces stand between cells.
+`list_attr_celeba.txt`, and lists of other datasets in the same format; cells are separated by spaces.
 """
 
 from pathlib import Path
@@ -14,14 +14,14 @@ from partlabel.data.readers._build import build_table
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
-    "unknown": "absent is -1 (or 0), unless -1 is said to mean unknown",
-    "negative": "absent is -1 (or 0), and what is said to be unknown",
+    "unknown": "absent is -1 (or 0), unless minus_one is unknown",
+    "negative": "absent is -1 (or 0), and every unknown label",
 }
 _LOOKED = 4096  # bytes
 
 
 def recognises(path: Path) -> bool:
-    """A text file whose first line is a number and whose third has a number for each name of the second."""
+    """Whether a text file starts with a number, a line of names and a line with one number per name."""
     if not path.is_file() or path.suffix.lower() != ".txt":
         return False
     with path.open("rb") as file:
@@ -40,24 +40,24 @@ def read(
     *,
     minus_one: Literal["unknown", "absent"] = "absent",
 ) -> LabelTable:
-    """Read a list of attributes.
+    """Read an attribute list.
 
     Args:
-        path: `list_attr_celeba.txt` and the like.
-        images: The image folder; without it, paths start from the folder of the file.
-        absent: `negative` makes what is unknown ABSENT; only with `minus_one` is anything unknown.
-        minus_one: What -1 means; in CelebA, that the attribute is absent.
+        path: Attribute list, such as `list_attr_celeba.txt`.
+        images: Image folder; by default paths are relative to the list's folder.
+        absent: `negative` makes unknown labels ABSENT; there are unknown labels only if `minus_one` is `unknown`.
+        minus_one: Meaning of -1; in CelebA, the attribute is absent.
 
     Raises:
-        ValueError: A line has more or fewer cells than there are names, or a cell is none of 1, 0 and -1; the number of
-            lines is not the one that the first says.
+        ValueError: A line has another number of cells than there are names, a cell is not 1, 0 or -1, or the number of
+            lines differs from the count in the first line.
     """
     count, names, *lines = (line for line in lines_of(path) if line.strip())
     classes = names.split()
     codes = {"1": PRESENT, "0": ABSENT, "-1": UNKNOWN if minus_one == "unknown" else ABSENT}
     if len(lines) != int(count):
         raise ValueError(
-            f"{path}: line 1 says {count.strip()} images, and {len(lines)} follow; is it cut off?"
+            f"{path}: line 1 announces {count.strip()} images, but {len(lines)} follow; is the file truncated?"
         )
     images_listed, labels = [], np.empty((len(lines), len(classes)), np.int8)
     for row, line in enumerate(lines):
@@ -66,7 +66,7 @@ def read(
             raise ValueError(f"{path}: line {row + 3} has {len(cells) - 1} labels for {len(classes)} names")
         wrong = [cell for cell in cells[1:] if cell not in codes]
         if wrong:
-            raise ValueError(f"{path}: line {row + 3} ({cells[0]}): {wrong[0]!r} is none of 1, 0 and -1")
+            raise ValueError(f"{path}: line {row + 3} ({cells[0]}): {wrong[0]!r} is not 1, 0 or -1")
         images_listed.append(cells[0].strip())
         labels[row] = [codes[cell] for cell in cells[1:]]
     return build_table(path, images_listed, classes, labels, absent=absent, root=images or path.parent)

@@ -1,7 +1,7 @@
-"""A folder for each class: `dog/a.jpg`; or one for each part with a folder for each class in it: `train/dog/a.jpg`.
+"""One folder per class, `dog/a.jpg`; or one per part with class folders inside, `train/dog/a.jpg`.
 
-As Keras, torchvision's ImageFolder and Kaggle have it. An image shows the class of its folder; what it shows besides
-is not known, or by `absent` is nothing. Images outside of every class folder are kept, with nothing known.
+The layout of Keras, torchvision's ImageFolder and Kaggle. The class of an image's folder is present; its other classes
+are unknown or absent, as given by `absent`. Images outside all class folders are kept, with unknown labels.
 """
 
 import warnings
@@ -16,13 +16,13 @@ from partlabel.data.tables.label_table import Absent, LabelTable
 from partlabel.data.tables.part_names import PARTS, part_name
 
 ABSENCE = {
-    "unknown": "a folder says only what is present; whether an image shows other classes is unknown",
-    "negative": "an image shows the class of its folder alone; all others are absent",
+    "unknown": "a folder lists only what is present; other classes are unknown",
+    "negative": "only the class of an image's folder is present; all others are absent",
 }
 
 
 def recognises(path: Path) -> bool:
-    """Return False: folders may be years or places as well. The format has to be named."""
+    """Return False: folders may also be years or places, so the format must be given explicitly."""
     return False
 
 
@@ -36,10 +36,10 @@ def read(
     """Read a folder of class folders.
 
     Args:
-        path: The folder. If it has a folder that is called train, or alike, its folders are parts.
-        images: Not used: the folder is its own.
-        absent: What the classes of other folders mean; required.
-        classes: All classes in their order; by default the names of the folders, in alphabetical order.
+        path: Root folder. If a subfolder is named after a part (`train`, ...), its subfolders are parts.
+        images: Not used: the images are in `path`.
+        absent: Meaning of the classes of other folders; required.
+        classes: All classes in their order; by default the folder names, in alphabetical order.
 
     Raises:
         ValueError: There are no images, or no image is in a class folder.
@@ -47,9 +47,9 @@ def read(
     Warns:
         UserWarning: Images are in no class folder.
     """
-    require_absent(path, absent, "a folder says only what is present")
+    require_absent(path, absent, "a folder lists only what is present")
     if not path.is_dir():
-        raise ValueError(f"{path}: no folder; name the one that has a folder for each class")
+        raise ValueError(f"{path}: not a folder; give the one with a subfolder for each class")
     listed = images_in(path)
     has_parts = any(part_name(name) in PARTS for name in _folders_of(path)) and any(
         image.count("/") >= 2 for image in listed
@@ -58,11 +58,11 @@ def read(
     split = [image.split("/")[0] if "/" in image else "" for image in listed] if has_parts else None
     of_image = [image.split("/")[at] if image.count("/") > at else "" for image in listed]
     if not any(of_image):
-        raise ValueError(f"{path}: all images are in the folder itself, and none in a folder of its class")
+        raise ValueError(f"{path}: all images are in the folder itself, and none is in a class folder")
     loose = [image for image, name in zip(listed, of_image, strict=True) if not name]
     if loose:
         warnings.warn(
-            f"{path}: {len(loose)} of {len(listed)} images are in no class folder, and nothing is known of them: "
+            f"{path}: {len(loose)} of {len(listed)} images are in no class folder, and their labels are unknown: "
             f"{some(loose)}",
             stacklevel=2,
         )
@@ -75,7 +75,7 @@ def read(
 
 
 def _class_names(path: Path, has_parts: bool) -> list[str]:
-    """Return the names of all class folders, those without images among them."""
+    """Return the names of all class folders, including those without images."""
     above = [path / name for name in _folders_of(path)] if has_parts else [path]
     return sorted({name.strip() for folder in above for name in _folders_of(folder)})
 

@@ -1,7 +1,7 @@
-"""MS-COCO instances JSON (Lin et al., 2014): an image has the classes that it has an annotation of.
+"""MS-COCO instances JSON (Lin et al., 2014): the classes of an image are those of its annotations.
 
-Rows are in the order of `images`, columns in the order of category ids, as the masks of the partial-label literature
-have them. Images without annotations stay, crowd annotations count.
+Rows are in the order of `images`, columns in the order of category ids, as in the label masks of the partial-label
+literature. Images without annotations are kept, and crowd annotations count.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file that is of no other format."""
+    """Whether a file is JSON of no other format."""
     return _json.kind(path) == "coco"
 
 
@@ -38,13 +38,13 @@ def read(path: Path, images: Path | None = None, absent: Absent | None = None) -
     """Read an instances file.
 
     Args:
-        path: `instances_train2014.json` and the like.
-        images: The folder that `file_name` starts from.
-        absent: Required. The literature takes `negative`.
+        path: Instances file, such as `instances_train2014.json`.
+        images: Image folder, to which `file_name` is relative.
+        absent: Meaning of a class without an annotation; required. The literature uses `negative`.
 
     Raises:
-        ValueError: `absent` is missing, the file is no instances file, an id comes twice, or an annotation names an
-            image or category that there is not.
+        ValueError: `absent` is missing, the file is not an instances file, an id occurs twice, or an annotation refers
+            to an image or category that does not exist.
     """
     require_absent(path, absent, "COCO lists only what is present")
     content = _content(path)
@@ -67,7 +67,7 @@ def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
     for name, keys in _KEYS.items():
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise InputError(
-                f"{path}: no COCO instances file: it has no list {name!r}", *_json.other_format(content)
+                f"{path}: not a COCO instances file: it has no list {name!r}", *_json.other_format(content)
             )
         for position, entry in enumerate(content[name]):
             for key, kind in keys.items():
@@ -85,13 +85,13 @@ def numbers(path: Path, name: str, entries: list[dict[str, Any]]) -> dict[Any, i
     if len(numbers) != len(entries):
         twice = repeated(entry["id"] for entry in entries)
         raise ValueError(
-            f"{path}: ids that come more than once in {name!r}: {some(twice)}; give each its own"
+            f"{path}: ids that occur more than once in {name!r}: {some(twice)}; make them unique"
         )
     return numbers
 
 
 def _places(path: Path, annotations: list[dict[str, Any]], key: str, numbers: dict[Any, int]) -> np.ndarray:
-    """The row or column that each annotation is of."""
+    """Return the row or column of each annotation."""
     places = np.fromiter((numbers.get(entry[key], -1) for entry in annotations), np.int64, len(annotations))
     if (places < 0).any():
         first = int(np.flatnonzero(places < 0)[0])

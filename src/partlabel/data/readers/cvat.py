@@ -1,8 +1,8 @@
 """CVAT's XML "for images" (https://docs.cvat.ai): tags of whole images, and shapes.
 
-An image has the classes of its tags and of its shapes (boxes, polygons, masks, points). The classes are those of the
-task, where the file has them. What neither a tag nor a shape names is said by `absent`: CVAT does not write which
-images were looked at.
+The classes of an image are those of its tags and shapes (boxes, polygons, masks, points). The list of classes is the
+task's, if the file has one. `absent` gives the meaning of classes without a tag or shape, because CVAT does not store
+which images were examined.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a file is XML whose first element is `annotations`."""
+    """Whether a file is XML whose first element is `annotations`."""
     return path.is_file() and path.suffix.lower() == ".xml" and _xml.first_tag(path) == "annotations"
 
 
@@ -36,17 +36,17 @@ def read(
 
     Args:
         path: `annotations.xml`.
-        images: Image folder; by default paths start from the folder of the file.
-        absent: What a label without a tag or a shape means; required.
-        classes: All classes in their order; by default those of the task, or else those that occur.
+        images: Image folder; by default paths are relative to the file's folder.
+        absent: Meaning of a class without a tag or shape; required.
+        classes: All classes in their order; by default the task's, or else those that occur.
 
     Raises:
-        ValueError: The file is no such export, or an image or a tag has no name.
+        ValueError: The file is not such an export, or an image or a tag has no name.
     """
     require_absent(path, absent, "CVAT lists only what is present")
     root = _xml.parse(path)
     if root.tag != "annotations":
-        raise ValueError(f"{path}: no CVAT file: its first element is <{root.tag}>, not <annotations>")
+        raise ValueError(f"{path}: not a CVAT file: its first element is <{root.tag}>, not <annotations>")
     listed = list(root.iter("image"))
     if not listed:
         kind = "; export as CVAT for images, not for video" if root.find("track") is not None else ""
@@ -74,7 +74,7 @@ def _found(path: Path, position: int, image: Element) -> _names.Found:
 
 
 def _labels(root: Element) -> list[str]:
-    """Return the labels of the task, and those that occur besides."""
+    """Return the labels of the task, followed by any others that occur."""
     names = [(each.findtext("name") or "").strip() for labels in root.iter("labels") for each in labels]
     occur = sorted({(each.get("label") or "").strip() for image in root.iter("image") for each in image})
     return list(dict.fromkeys(name for name in (*names, *occur) if name))

@@ -1,7 +1,7 @@
-"""FiftyOne's JSON (`samples.json` of a FiftyOneDataset, or `dataset.write_json`), without FiftyOne.
+"""FiftyOne's JSON (`samples.json` of a FiftyOneDataset, or `dataset.write_json`), read without FiftyOne.
 
-Labels are in fields of `Classifications`, `Classification` or `Detections`. A field of what is present may have a
-companion of what is known to be absent, as FiftyOne has Open Images: `positive_labels` and `negative_labels`.
+Labels are in fields of type `Classifications`, `Classification` or `Detections`. A field of present labels may have a
+companion field of absent labels, as in FiftyOne's Open Images: `positive_labels` and `negative_labels`.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from partlabel.data.tables.part_names import PARTS, part_names
 ABSENCE = {
     "unknown": "absent is what the field of absent labels lists, if there is one; a label in neither field is unknown",
     "negative": "absent is what the field of absent labels lists, and every label that a sample's field does not "
-    "mention; what has less than the confidence asked for, and all of a sample whose field is empty (null), is unknown",
+    "mention; labels below the confidence threshold, and all labels of a sample whose field is null, are unknown",
 }
 HUMAN, MACHINE = "human", "machine"
 _LISTS = {"Classifications": "classifications", "Detections": "detections", "Polylines": "polylines"}
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file with `samples`."""
+    """Whether a file is JSON with `samples`."""
     return _json.kind(path) == "fiftyone"
 
 
@@ -39,21 +39,21 @@ def read(
     absent_field: str | None = None,
     confidence: float | None = None,
 ) -> LabelTable:
-    """Read samples. Where each has one of the tags train, val (or validation) and test, that is the split.
+    """Read samples. If each sample has one of the tags train, val (or validation) and test, the tags are the split.
 
     Args:
-        path: The file; or the folder of a FiftyOneDataset, which has `samples.json`.
-        images: The image folder; the longest tail of `filepath` that is there counts. Without it, paths start from
-            the folder of the file.
-        absent: What a label in neither field means; required unless there is a field of absent ones.
-        classes: All labels in their order; without it, those that occur, in alphabetical order.
-        field: What lists the present labels; `positive_labels`, or the only field with labels.
-        absent_field: What lists the absent ones; `negative_labels` if there is one.
-        confidence: Labels with less are left out, and are unknown even if `absent` is `negative`. Labels without any
-            are people's.
+        path: JSON file, or the folder of a FiftyOneDataset, which contains `samples.json`.
+        images: Image folder; the longest tail of `filepath` that exists in it is used. By default paths are relative to
+            the file's folder.
+        absent: Meaning of a label in neither field; required unless there is a field of absent labels.
+        classes: All labels in their order; by default those that occur, in alphabetical order.
+        field: Field of present labels; by default `positive_labels`, or the only field with labels.
+        absent_field: Field of absent labels; by default `negative_labels`, if it exists.
+        confidence: Confidence threshold: labels below it are left out and stay unknown even if `absent` is `negative`.
+            Labels without a confidence are human.
 
     Raises:
-        ValueError: The file has no samples, a field is not there, or has no labels.
+        ValueError: The file has no samples, or a field does not exist or has no labels.
     """
     file = path / "samples.json" if path.is_dir() else path
     samples = _json.keyed(file, "the file", _json.load(file), "samples", list)
@@ -84,7 +84,7 @@ def read(
 
 
 def _kind(value: Any) -> str | None:
-    """`Classifications` and the like, or None for what is no label."""
+    """Return the type of a label field, such as `Classifications`; None for other values."""
     kind = value.get("_cls") if isinstance(value, dict) else None
     return kind if kind in (*_LISTS, "Classification") else None
 
@@ -101,15 +101,14 @@ def _field(file: Path, fields: list[str], wanted: str | None, other: str | None)
     if wanted is None and len(there) != 1:
         raise InputError(
             f"{file}: {'several fields have labels: ' if there else 'no field has labels'}{some(map(repr, there))}; "
-            "say with ",
+            "name the field of present classes with ",
             ReaderArgument("field", placeholder="NAME"),
-            " which lists what is present",
         )
     return wanted or there[0]
 
 
 def _has_confidences(samples: list[dict[str, Any]], fields: list[str | None]) -> bool:
-    """Whether some labels are a machine's."""
+    """Whether some labels were made by a model."""
     values = (sample.get(name) for sample in samples for name in fields if name is not None)
     lists = (
         value.get(_LISTS.get(value["_cls"], "")) or [value]
@@ -122,7 +121,7 @@ def _has_confidences(samples: list[dict[str, Any]], fields: list[str | None]) ->
 
 
 def _labels(file: Path, where: str, value: Any, confidence: float | None) -> tuple[dict[str, str], set[str]]:
-    """The names in a field and who says so, and the names that have too little confidence."""
+    """Return the names in a field with their origins, and the names below the confidence threshold."""
     if value is None:
         return {}, set()
     kind = _kind(value)

@@ -1,4 +1,4 @@
-"""A plain folder of images, or a text file that lists them: nothing is known of any class. For prediction."""
+"""A folder of images, or a text file that lists images: all labels are unknown. Used for prediction."""
 
 import re
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ _MORE = re.compile(
     r"\.(jpe?g|png|webp|bmp|gif|tiff?)[\s,;:]+(?!.*\.(jpe?g|png|webp|bmp|gif|tiff?)$)\S", re.IGNORECASE
 )
 ABSENCE = {
-    "unknown": "a folder of images says nothing of any class; all is unknown",
-    "negative": "a folder of images says nothing of any class",
+    "unknown": "a folder of images has no labels; all are unknown",
+    "negative": "a folder of images has no labels",
 }
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a path is a text file but CelebA's, or a folder without label files that another reader takes."""
+    """Whether a path is a text file other than CelebA's, or a folder without label files of another reader."""
     if path.is_file():
         return path.suffix.lower() == ".txt" and not celeba.recognises(path)
     return not _folders.kinds(path)
@@ -38,20 +38,20 @@ def read(
     classes: Sequence[str] = (),
     skip_broken: bool = False,
 ) -> LabelTable:
-    """List the images of a folder and of the folders in it, in alphabetical order; hidden ones are left out.
+    """List the images of a folder and its subfolders in alphabetical order, except hidden ones.
 
     Args:
-        path: The folder; or a text file with one image path a line, kept in its order.
-        images: The folder that a list's paths start from; without it, the folder of the list. A folder is its own.
-        absent: `unknown` or nothing: a folder says nothing of absence.
-        classes: The columns, all of them UNKNOWN.
-        skip_broken: Leave out images whose names are not UTF-8, rather than refuse them.
+        path: Folder; or a text file with one image path per line, whose order is kept.
+        images: Folder to which a list's paths are relative; by default the list's folder. Not used for a folder.
+        absent: `unknown` or None, because a folder contains no information about absence.
+        classes: Class names of the columns, all of them UNKNOWN.
+        skip_broken: Leave out images whose names are not UTF-8 instead of refusing them.
 
     Raises:
         ValueError: There are no images, a list or the name of an image is not UTF-8, or `absent` is `negative`.
 
     Warns:
-        UserWarning: The folder has files that are no images.
+        UserWarning: The folder has files that are not images.
     """
     if absent == "negative":
         raise InputError(
@@ -64,19 +64,17 @@ def read(
     else:
         listed, root = listed_in(path), images or path.parent
         if listed and all(map(_folders.is_box, listed)):
-            raise ValueError(
-                f"{path}: a list of boxes of YOLO, not of images; name the folder of the data set"
-            )
+            raise ValueError(f"{path}: a list of YOLO boxes, not of images; give the folder of the dataset")
         _refuse_labels(path, listed)
     labels = np.full((len(listed), len(classes)), UNKNOWN, np.int8)
     return build_table(path, listed, classes, labels, root=root)
 
 
 def _refuse_labels(path: Path, lines: Sequence[str]) -> None:
-    """Refuse a list whose lines have labels after the path, which would become part of the name."""
+    """Refuse a list whose lines have labels after the path, which would be read as part of the name."""
     more = [line for line in lines if _MORE.search(line)]
     if len(more) > len(lines) / 2:
         raise ValueError(
-            f"{path}: lines such as {more[0]!r} have more than the path of an image, and a list has one path a line. "
-            "Save it as CSV with a header: image and a column for each class, or image and labels"
+            f"{path}: lines such as {more[0]!r} have more than the path of an image, but a list has one path per "
+            "line. Save it as CSV with a header: image and a column for each class, or image and labels"
         )

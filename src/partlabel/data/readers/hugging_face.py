@@ -1,7 +1,7 @@
-"""A Hugging Face image data set as parquet: a column of images (paths, or files inside) and one of labels.
+"""Hugging Face image dataset as parquet: a column of images (paths, or embedded files) and one of labels.
 
-Labels are lists of names, lists of ids whose names the file's metadata has (`ClassLabel`), one name or id, or
-`multi_hot`: one value a class, 1, 0 or null. Without a column of labels, each class is a column, as in a wide table.
+Labels are lists of names, lists of ids whose names are in the file's metadata (`ClassLabel`), a single name or id, or
+`multi_hot`: one value per class, 1, 0 or null. Without a column of labels, each class is a column, as in a wide table.
 """
 
 import re
@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from partlabel.core.files import atomic_write
 from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.readers import _json, _names, _roles
+from partlabel.data.readers import _json, _kinds, _names
 from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._codes import WRONG, MinusOne, codes
 from partlabel.data.readers._hub import Coding, Layout, Options, written_names
-from partlabel.data.readers._wide import WRONG, MinusOne, codes
 from partlabel.data.tables.label_table import Absent, LabelTable
 from partlabel.data.tables.part_names import PARTS, part_name
 
@@ -34,8 +34,8 @@ _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".
 
 
 def recognises(path: Path) -> bool:
-    """A parquet file with images inside, or with lists of labels."""
-    return _roles.kind(path) == "hugging_face"
+    """Whether a file is parquet with embedded images, or with lists of labels."""
+    return _kinds.kind(path) == "hugging_face"
 
 
 def read(
@@ -54,28 +54,30 @@ def read(
 ) -> LabelTable:
     """Read a parquet file, or a folder of `train-00000-of-00002.parquet`, `default/train/0000.parquet` and so on.
 
-    Of a folder, a word in a file's name, or else in that of the nearest folder that has one, is its part, as the hub
-    has them: `train`; `validation`, `valid`, `val` or `dev`; `test` or `eval`. Without any such word there are none.
+    In a folder, the part of a file is given by a word in its name, or else in the nearest folder name with such a word,
+    as on the hub: `train`; `validation`, `valid`, `val` or `dev`; `test` or `eval`. Without any such word there are no
+    parts.
 
     Args:
-        path: The file or folder.
-        images: The image folder, where images are not inside.
-        absent: What a label that a row does not list means; required unless the file says what is absent.
-        classes: All labels in their order; the names of ids where the file does not have them.
-        image_column: The images; without it, the column with images inside, or `image`, `path`, `file_name`, ....
-        labels_column: The labels; without it, `labels`, `label`, `tags`, ...; where there is none, every column of
+        path: Parquet file or folder.
+        images: Image folder, if images are not embedded.
+        absent: Meaning of a label that a row does not list; required unless the file has absent labels.
+        classes: All labels in their order; names of the ids if the file does not contain them.
+        image_column: Column of images; by default the column with embedded images, or `image`, `path`, `file_name`,
+            ....
+        labels_column: Column of labels; by default `labels`, `label`, `tags`, ...; if there is none, every column of
             numbers or booleans is a class.
-        absent_column: The labels that are known to be absent, as a list.
-        coding: Whether lists of numbers are `ids`, or `multi_hot`: 1, 0 or null for every class; without it, ids,
-            unless all lists are zeros and ones and have one for each class.
-        extract: Write images that are inside into this folder, as `<file>-<row>.jpg`, in the folders that the file is
-            in below `path`; those that are not yet there.
-        leave_out: Columns that are no classes, where each class is a column.
-        minus_one: What -1 means, where each class is a column; see `wide_csv`.
+        absent_column: Column of lists of absent labels.
+        coding: Meaning of lists of numbers: `ids`, or `multi_hot`: 1, 0 or null for every class; by default ids, unless
+            all lists consist of zeros and ones and have one value per class.
+        extract: Folder into which embedded images are written as `<file>-<row>.jpg`, in the subfolders of the file
+            below `path`; existing images are not written again.
+        leave_out: Columns that are not classes, if each class is a column.
+        minus_one: Meaning of -1, if each class is a column; see `wide_csv`.
 
     Raises:
-        ValueError: There is no such column, an id has no name, images are inside and are not to be extracted, another
-            image has the place of one already, or some files of a folder have a part and others none.
+        ValueError: A column does not exist, an id has no name, images are embedded and `extract` is not given, another
+            image already exists at the target path, or only some files of a folder have a part.
     """
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     if not files:
@@ -99,21 +101,21 @@ def read(
 
 
 def _parts(path: Path, files: Sequence[Path]) -> list[str] | None:
-    """The part of each file of a folder; None where no name says any."""
+    """Return the part of each file of a folder; None if no name contains one."""
     parts = [_part(file.relative_to(path)) for file in files]
     if not any(parts):
         return None
     if not all(parts):
         odd = files[parts.index("")].relative_to(path).as_posix()
         raise ValueError(
-            f"{path}: of which part is {odd}? Others have train, validation or test in their names, or in those of "
-            "their folders; rename it, or take it out of this folder"
+            f"{path}: {odd} has no part. Others have train, validation or test in their names, or in those of their "
+            "folders; rename it, or remove it from this folder"
         )
     return parts
 
 
 def _part(below: Path) -> str:
-    """What the name of a file says, or else that of the nearest folder that says anything; empty where none does."""
+    """Return the part given by a file's name, or else by the nearest folder's; empty if there is none."""
     names = (below.stem, *reversed(below.parts[:-1]))
     words = (word for name in names for word in re.split(r"[-._ 0-9]+", name.lower()))
     return next((part for word in words if (part := part_name(word)) in PARTS), "")
@@ -122,7 +124,7 @@ def _part(below: Path) -> str:
 def _rows(
     file: Path, below: Path, layout: Layout, images: Path | None, folder: Path | None
 ) -> Iterator[_names.Found]:
-    """What each row says; images are written out on the way, to where `below` has the file in its folder."""
+    """Yield the labels of each row; embedded images are written to the place that corresponds to `below`."""
     stem = below.with_suffix("").as_posix()
     width = len(str(max(pq.read_metadata(file).num_rows - 1, 0)))
     row = 0
@@ -147,7 +149,7 @@ def _rows(
 
 
 def _codes_of(file: Path, row: int, layout: Layout, batch: pa.RecordBatch) -> np.ndarray:
-    """The labels of some rows where each class is a column."""
+    """Return the labels of some rows if each class is a column."""
     names = layout.names or []
     found = np.stack([codes(batch.column(name), layout.minus_one) for name in names], axis=1)
     wrong = [name for name, column in zip(names, found.T, strict=True) if (column == WRONG).any()]
@@ -159,8 +161,8 @@ def _codes_of(file: Path, row: int, layout: Layout, batch: pa.RecordBatch) -> np
             told = ["; if -1 is a label, give ", ReaderArgument("minus_one", "unknown"), " or "]
             told.append(ReaderArgument("minus_one", "absent"))
         raise InputError(
-            f"{file}: column {' and '.join(map(repr, wrong))} has what is no label: row {row + at + 1} of "
-            f"{wrong[0]!r} is {cell!r}, not 1, 0 or null. If it is no class, leave it out with ",
+            f"{file}: column {' and '.join(map(repr, wrong))} has cells that are not labels: row {row + at + 1} of "
+            f"{wrong[0]!r} is {cell!r}, not 1, 0 or null. If it is not a class, leave it out with ",
             ReaderArgument("leave_out", [*layout.left_out, *wrong]),
             *told,
         )
@@ -168,7 +170,7 @@ def _codes_of(file: Path, row: int, layout: Layout, batch: pa.RecordBatch) -> np
 
 
 def _of_codes(names: Sequence[str], labels: np.ndarray) -> tuple[list[str], list[str], list[str]]:
-    """The classes that are present, absent and unknown in a row."""
+    """Return the present, absent and unknown classes of a row."""
     yes, no, blank = (
         [names[at] for at in np.flatnonzero(labels == code).tolist()] for code in (PRESENT, ABSENT, UNKNOWN)
     )
@@ -176,7 +178,7 @@ def _of_codes(names: Sequence[str], labels: np.ndarray) -> tuple[list[str], list
 
 
 def _image(file: Path, where: str, value: Any, name: str, images: Path | None, folder: Path | None) -> str:
-    """The path of a row's image, which is written out if it is inside."""
+    """Return the path of a row's image; an embedded image is written first."""
     inside = value.get("bytes") if isinstance(value, dict) else value if isinstance(value, bytes) else None
     path = value.get("path") if isinstance(value, dict) else value
     if inside is not None and folder is not None:
@@ -184,8 +186,8 @@ def _image(file: Path, where: str, value: Any, name: str, images: Path | None, f
         target = folder / f"{name}{suffix}"
         if target.is_file() and target.read_bytes() != inside:
             raise InputError(
-                f"{file}: {where}: {target} is another image; was another data set extracted there? Name a folder of "
-                "its own with ",
+                f"{file}: {where}: {target} is another image; was another dataset extracted there? Give a separate "
+                "folder with ",
                 ReaderArgument("extract", placeholder="FOLDER"),
             )
         if not target.is_file():
@@ -196,15 +198,14 @@ def _image(file: Path, where: str, value: Any, name: str, images: Path | None, f
         if inside is None:
             raise ValueError(f"{file}: {where}: no image: {value!r}")
         raise InputError(
-            f"{file}: {where}: the image is inside the file; say with ",
+            f"{file}: {where}: the image is inside the file; to write images into a folder, give ",
             ReaderArgument("extract", placeholder="FOLDER"),
-            " into which folder to write the images",
         )
     return path
 
 
 def _labels(file: Path, where: str, layout: Layout, value: Any) -> tuple[list[str], list[str], list[str]]:
-    """What a cell says is present, what it says is absent, and what it leaves open."""
+    """Return the present, absent and unknown classes of a cell."""
     if value is None:
         return [], [], []
     if isinstance(value, str) and value in layout.texts:
@@ -220,7 +221,7 @@ def _labels(file: Path, where: str, layout: Layout, value: Any) -> tuple[list[st
             )
         wrong = [each for each in listed if each not in (0, 1, None)]
         if wrong:
-            raise ValueError(f"{file}: {where}: {wrong[0]!r} is none of 1, 0 and null")
+            raise ValueError(f"{file}: {where}: {wrong[0]!r} is not 1, 0 or null")
         pairs = list(zip(layout.names, listed, strict=True))
         yes, no, blank = ([name for name, code in pairs if code == each] for each in (1, 0, None))
         return yes, no, blank
@@ -247,6 +248,6 @@ def _name(file: Path, where: str, layout: Layout, label: Any) -> str:
 
 
 def _shared(names: list[list[str] | None]) -> list[str] | None:
-    """The names of ids, which all files have in the same order."""
+    """Return the names of ids if all files have the same in the same order."""
     given = [each for each in names if each is not None]
     return given[0] if given and all(each == given[0] for each in given) else None

@@ -1,9 +1,9 @@
-"""JSON lines: one image a line, with the names of what is present and of what is known to be absent.
+"""JSON Lines: one image per line, with the names of its present and absent classes.
 
-`{"image": "a.jpg", "present": ["dog"], "absent": ["cat"], "split": "train"}`; `absent` and `split` may be left out.
-What `partlabel fill` writes is read too: `{"image": "a.jpg", "labels": {"dog": {"label": 1, "p": 0.98}, ...}}`, with
-1, 0 or null as the label, which may also stand alone: `{"labels": {"dog": 1}}`. A key `source` says where labels come
-from: of a class, beside its label; of all of a line with lists, beside them. A line may also have a key for each class.
+`{"image": "a.jpg", "present": ["dog"], "absent": ["cat"], "split": "train"}`; `absent` and `split` are optional. The
+output of `partlabel fill` is read too: `{"image": "a.jpg", "labels": {"dog": {"label": 1, "p": 0.98}, ...}}`, with 1,
+0 or null as the label, also without the inner object: `{"labels": {"dog": 1}}`. A key `source` gives the origin of
+labels: of one class, beside its label; of a whole line with lists, beside them. A line may also have one key per class.
 """
 
 import json
@@ -22,7 +22,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A file that ends in `.jsonl` or `.ndjson`, or a `.json` with an object on each line."""
+    """Whether a file ends in `.jsonl` or `.ndjson`, or is a `.json` with one object per line."""
     if path.is_file() and path.suffix.lower() in (".jsonl", ".ndjson"):
         return True
     return _json.kind(path) == "jsonl"
@@ -39,21 +39,21 @@ def read(
     absent_key: str = "absent",
     leave_out: Sequence[str] = (),
 ) -> LabelTable:
-    """Read lines.
+    """Read a JSON Lines file.
 
     Args:
-        path: The file.
-        images: The image folder; without it, paths start from the folder of the file.
-        absent: What a class in neither list means; required where no line has a list of absent ones.
-        classes: All classes in their order; without it, those that occur, in alphabetical order.
-        image_key: Where a line has the path; without it, `image`, `file_name`, `path`, ....
-        present_key: Where it lists what is present; without it, `present`, `labels`, `tags`, ....
-        absent_key: Where it lists what is absent.
-        leave_out: Keys that are no classes, where each class has a key of its own.
+        path: JSON Lines file.
+        images: Image folder; by default paths are relative to the file's folder.
+        absent: Meaning of a class in neither list; required if no line has a list of absent classes.
+        classes: All classes in their order; by default those that occur, in alphabetical order.
+        image_key: Key of the image path; by default `image`, `file_name`, `path`, ....
+        present_key: Key of the present classes; by default `present`, `labels`, `tags`, ....
+        absent_key: Key of the absent classes.
+        leave_out: Keys that are not classes, if each class has its own key.
 
     Raises:
-        ValueError: A line is no such object, or has a class both as present and as absent; some lines have a `split`
-            and others do not.
+        ValueError: A line is not such an object, or has a class both as present and as absent; some lines have a
+            `split` and others do not.
     """
     entries = []
     for number, line in enumerate(lines_of(path), start=1):
@@ -62,9 +62,9 @@ def read(
         try:
             entries.append((f"line {number}", json.loads(line)))
         except ValueError as error:
-            raise ValueError(f"{path}: line {number}: no JSON: {error}") from None
+            raise ValueError(f"{path}: line {number}: not JSON: {error}") from None
         except RecursionError:
-            raise ValueError(f"{path}: line {number}: no JSON of labels: {_json.TOO_DEEP}") from None
+            raise ValueError(f"{path}: line {number}: not JSON of labels: {_json.TOO_DEEP}") from None
     return _entries.table(
         path, entries, images, absent, classes, image_key, present_key, absent_key, leave_out
     )

@@ -1,8 +1,8 @@
 """Keywords inside image files, as photo managers write them: XMP `dc:subject`, IPTC keywords, Windows' XPKeywords.
 
-Hierarchical keywords (`animal|dog` of Lightroom, `animal/dog` of digiKam and Windows) are read besides; by default the
-last name counts, as these programs write it into `dc:subject`. `.xmp` files beside the images (darktable, Lightroom)
-are read too. A photo without any keyword was not looked at.
+Hierarchical keywords (`animal|dog` of Lightroom, `animal/dog` of digiKam and Windows) are read as well; by default
+their last name is the class, because these programs write it into `dc:subject`. `.xmp` files beside the images
+(darktable, Lightroom) are read too. An image without any keyword counts as not annotated.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ from partlabel.data.readers._build import require_absent
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
-    "unknown": "keywords say only what is present; a keyword that a photo does not have is unknown",
-    "negative": "a keyword that a photo with keywords does not have is absent; all of a photo without any is unknown",
+    "unknown": "keywords list only what is present; a keyword that an image does not have is unknown",
+    "negative": "a keyword that an image with keywords does not have is absent; all labels of an image "
+    "without keywords are unknown",
 }
 _SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
 _HIERARCHIES = {
@@ -37,7 +38,7 @@ _UTF8 = b"\x1b%G"
 
 
 def recognises(path: Path) -> bool:
-    """Never: it would mean to open every image. The format has to be named."""
+    """Return False: detection would open every image, so the format must be given explicitly."""
     return False
 
 
@@ -49,15 +50,15 @@ def read(
     classes: Sequence[str] | None = None,
     hierarchy: _hierarchy.Hierarchy = "leaf",
 ) -> LabelTable:
-    """Read the keywords of the images of a folder and of those in it. Images that cannot be read have none.
+    """Read the keywords of the images in a folder and its subfolders. Images that cannot be read have no keywords.
 
     Args:
-        path: The folder.
-        images: Not looked at: the folder is its own.
-        absent: Required.
-        classes: The keywords that are classes, in their order, others being left out; without it, all that occur, in
+        path: Image folder.
+        images: Not used: the images are in `path`.
+        absent: Meaning of a keyword that an image does not have; required.
+        classes: Keywords that are classes, in their order; others are left out. By default all that occur, in
             alphabetical order.
-        hierarchy: Which names of a hierarchical keyword are classes: the `leaf`, the leaf and its `parents`, or the
+        hierarchy: Levels of a hierarchical keyword that are classes: the `leaf`, the leaf and its `parents`, or the
             whole `path`, written `animal|dog`.
 
     Raises:
@@ -65,7 +66,7 @@ def read(
     """
     require_absent(path, absent, "keywords list only what is present")
     if not path.is_dir():
-        raise ValueError(f"{path}: no folder; name the one that has the photos")
+        raise ValueError(f"{path}: not a folder; give the one with the images")
     listed = images_in(path, (".xmp",))
     told = [keywords_of(path / image) for image in track(listed, "Reading keywords", unit="photos")]
     found = []
@@ -78,13 +79,13 @@ def read(
 
 
 def keywords_of(path: Path) -> list[_hierarchy.Levels]:
-    """Return the keywords of an image, and of the `.xmp` beside it, each once; plain ones are paths of one name.
+    """Return the distinct keywords of an image and of the `.xmp` beside it; plain ones are paths of one name.
 
     Args:
-        path: The image.
+        path: Image file.
 
     Raises:
-        ValueError: The `.xmp` beside it cannot be understood.
+        ValueError: The `.xmp` beside it cannot be parsed.
     """
     names: list[_hierarchy.Levels] = []
     for beside in (Path(f"{path}.xmp"), path.with_suffix(".xmp")):
@@ -92,14 +93,14 @@ def keywords_of(path: Path) -> list[_hierarchy.Levels]:
             try:
                 names += _of_xmp(beside.read_bytes())
             except ElementTree.ParseError as error:
-                raise ValueError(f"{beside}: no XMP: {error}") from None
+                raise ValueError(f"{beside}: not XMP: {error}") from None
     with suppress(Exception), opened(path, photo_formats()) as image:  # Pillow's plugins raise all kinds
         names += _inside(image)
     return [each for each in dict.fromkeys(names) if each]
 
 
 def _inside(image: ImageFile.ImageFile) -> list[_hierarchy.Levels]:
-    """Return what the image's own XMP, IPTC and EXIF say."""
+    """Return the keywords in the image's own XMP, IPTC and EXIF."""
     names: list[_hierarchy.Levels] = []
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     with suppress(ElementTree.ParseError):  # other programs have written what they have
@@ -112,10 +113,10 @@ def _inside(image: ImageFile.ImageFile) -> list[_hierarchy.Levels]:
 
 
 def _of_xmp(packet: bytes) -> list[_hierarchy.Levels]:
-    """Return the items of `dc:subject`, and those of hierarchical keywords.
+    """Return the items of `dc:subject` and of hierarchical keywords.
 
     Raises:
-        ElementTree.ParseError: It is no XML, or declares entities, which XMP never does and attacks do.
+        ElementTree.ParseError: The packet is not XML, or declares entities, which XMP never does but attacks do.
     """
     packet = packet.strip(b"\0 \r\n\t")
     if not packet:
@@ -134,7 +135,7 @@ def _of_xmp(packet: bytes) -> list[_hierarchy.Levels]:
 
 
 def _of_iptc(info: dict[Any, Any]) -> list[str]:
-    """The keywords; in UTF-8 where it says so or where they are, else in Latin-1."""
+    """Return the IPTC keywords; UTF-8 if declared or valid, else Latin-1."""
     found = info.get(_KEYWORDS, [])
     names = []
     for raw in found if isinstance(found, list) else [found]:

@@ -1,8 +1,9 @@
-"""Label Studio's JSON export of image classification by `<Choices choice="multiple">` or `<Taxonomy>`.
+"""Label Studio's JSON export of image classification with `<Choices choice="multiple">` or `<Taxonomy>`.
 
-A task is submitted, skipped (`was_cancelled`) or not yet annotated. Only of submitted ones does an unticked choice
-mean anything, and what it means depends on what annotators were told: hence `absent`. Predictions are left out, unless
-they are asked for: then the ticked choices of tasks that nobody annotated yet are known, and unticked ones are not.
+A task is submitted, skipped (`was_cancelled`) or not yet annotated. An unselected choice has a meaning only in
+submitted tasks, and this meaning depends on the annotation guidelines: hence `absent`. Predictions are ignored unless
+requested; then the choices selected in the predictions of tasks without annotations are known, and unselected ones are
+not.
 """
 
 import re
@@ -29,7 +30,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file that is a list."""
+    """Whether a file is JSON with a list of tasks."""
     return _json.kind(path) == "label_studio"
 
 
@@ -46,37 +47,37 @@ def read(
     predictions: bool = False,
     hierarchy: _hierarchy.Hierarchy = "leaf",
 ) -> LabelTable:
-    """Read an export of the type "JSON" (not "JSON-MIN", which does not tell skipped tasks from submitted ones).
+    """Read an export of the type "JSON" (not "JSON-MIN", which does not distinguish skipped from submitted tasks).
 
     Args:
-        path: The export.
-        images: The image folder. Of local files and cloud storage the longest tail of the path that is there counts;
-            of uploads, the name with or without the eight letters that Label Studio puts before it.
-        absent: What an unticked choice of a submitted task means; required unless there is an `absent_control`.
-        classes: All choices in their order; without it, those ever ticked, in alphabetical order.
-        image_key: Where a task's data has the image.
-        control: The name of the `<Choices>` that lists what is present, where there are several.
-        absent_control: The name of the `<Choices>` that lists what is known to be absent.
-        disagree: A class that one annotator of a task ticked and another did not, `absent` being negative, is unknown;
-            or the file is refused. An annotation marked as ground truth stands for all of its task.
-        predictions: Of tasks without any annotation, take what their last prediction ticks.
-        hierarchy: Which names of a taxonomy, or of nested choices, are classes: the `leaf`, the leaf and its `parents`,
+        path: Export file.
+        images: Image folder. For local files and cloud storage, the longest tail of the path that exists in it is used;
+            for uploads, the name with or without the eight characters that Label Studio puts before it.
+        absent: Meaning of an unselected choice in a submitted task; required unless there is an `absent_control`.
+        classes: All choices in their order; by default those selected anywhere, in alphabetical order.
+        image_key: Key of the image in a task's data.
+        control: Name of the `<Choices>` with present classes, if there are several.
+        absent_control: Name of the `<Choices>` with absent classes.
+        disagree: Treatment of a class that some annotators of a task selected and others did not, if `absent` is
+            `negative`: `unknown`, or `refuse` the file. An annotation marked as ground truth replaces the others.
+        predictions: For tasks without any annotation, use the choices selected in their last prediction.
+        hierarchy: Levels of a taxonomy, or of nested choices, that are classes: the `leaf`, the leaf and its `parents`,
             or the whole `path`.
 
     Raises:
-        ValueError: The file is no such export, a task has no image, or annotators disagree.
+        ValueError: The file is not such an export, a task has no image, or annotators disagree.
 
     Warns:
-        UserWarning: Nobody ticked anything in `absent_control` so far.
+        UserWarning: Nothing was selected in `absent_control` so far.
     """
     tasks = _json.load(path)
     if not isinstance(tasks, list):
         raise InputError(
-            f"{path}: no Label Studio export, which is a list of tasks; export as JSON",
+            f"{path}: not a Label Studio export, which is a list of tasks; export as JSON",
             *_json.other_format(tasks),
         )
     if absent_control is None:
-        require_absent(path, absent, "a choice that is not ticked was denied, or not looked at")
+        require_absent(path, absent, "a choice that is not selected was rejected, or not considered")
     told_by_task, guessed = [], []
     for position, task in enumerate(tasks):
         last = _predicted(path, f"task {position + 1}", task) if predictions else None
@@ -103,14 +104,14 @@ def read(
 def _named(
     path: Path, ticked: list[Any], hierarchy: _hierarchy.Hierarchy
 ) -> list[list[dict[str, list[str]]]]:
-    """Paths turned into names of classes, those of all tasks together."""
+    """Convert paths to class names, over all tasks."""
     paths = [of_control for task in ticked for each in task for of_control in each.values()]
     names = iter(_hierarchy.classes_of(path, paths, hierarchy))
     return [[{control: next(names) for control in each} for each in task] for task in ticked]
 
 
 def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[_hierarchy.Levels]]]:
-    """Of each submitted annotation, what is ticked in each control; of the ground truth alone, if there is one."""
+    """Return the selected choices of each submitted annotation by control; only of ground truth, if there is any."""
     if isinstance(task, dict) and "annotations" not in task and "completions" not in task:
         raise ValueError(
             f"{path}: {where} has no 'annotations'; is this JSON-MIN? It does not tell skipped tasks from submitted "
@@ -128,7 +129,7 @@ def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[_hierarchy
 
 
 def _predicted(path: Path, where: str, task: Any) -> dict[str, list[_hierarchy.Levels]] | None:
-    """What the last prediction of a task without annotations ticks in each control; None if there is none."""
+    """Return the choices selected in the last prediction of a task without annotations; None if there is none."""
     if not isinstance(task, dict) or task.get("annotations") or task.get("completions"):
         return None
     if not task.get("predictions"):
@@ -152,7 +153,7 @@ def _of_result(path: Path, where: str, result: list[Any]) -> dict[str, list[_hie
 
 
 def _paths_in(path: Path, where: str, listed: list[Any]) -> list[_hierarchy.Levels]:
-    """Choices, which may be nested, and the items of taxonomies, as paths from the top to the leaf."""
+    """Convert choices, which may be nested, and items of taxonomies to paths from the top to the leaf."""
     found = []
     for each in listed:
         names = each if isinstance(each, list) else [each]
@@ -161,17 +162,17 @@ def _paths_in(path: Path, where: str, listed: list[Any]) -> list[_hierarchy.Leve
 
 
 def _control(path: Path, ticked: list[Any], control: str | None, absent_control: str | None) -> str:
-    """The control that lists what is present."""
+    """Return the control that lists present classes."""
     if control is not None:
         return _check_control(path, ticked, control)
     there = [name for name in _there(ticked) if name != absent_control]
     if len(there) > 1:
         raise InputError(
-            f"{path}: several controls have choices: {some(map(repr, there))}; say with ",
+            f"{path}: several controls have choices: {some(map(repr, there))}; name the one of present classes with ",
             ReaderArgument("control", placeholder="NAME"),
-            " which lists what is present (and with ",
+            " (and the one of absent classes with ",
             ReaderArgument("absent_control", placeholder="NAME"),
-            " which lists what is absent)",
+            ")",
         )
     if not there and absent_control is None:
         raise ValueError(
@@ -181,26 +182,25 @@ def _control(path: Path, ticked: list[Any], control: str | None, absent_control:
 
 
 def _there(ticked: list[Any]) -> list[str]:
-    """The controls that have choices; an export does not name the others."""
+    """Return the controls with selected choices; an export does not name the others."""
     return sorted({control for task in ticked for each in task for control in each})
 
 
 def _check_absent_control(path: Path, ticked: list[Any], name: str, control: str | None) -> None:
-    """Nobody may have ticked it yet; refused is what looks like another control's name, mistyped."""
+    """Check the name of the control; it may have no selected choice yet, but must not look like a mistyped name."""
     there = _there(ticked)
     if name in there:
         return
-    said = f"{path}: no choices were ticked in a control {name!r}"
+    said = f"{path}: no choices were selected in a control {name!r}"
     meant = did_you_mean(name, {*there} - {control})
     listed = some(map(repr, there)) or "none"
     if meant:
         raise InputError(
-            f"{said}{meant}; there are: {listed}. If it is right, say with ",
+            f"{said}{meant}; there are: {listed}. If it is right, name the control of present classes with ",
             ReaderArgument("control", placeholder="NAME"),
-            " which lists what is present",
         )
     warnings.warn(
-        f"{said} so far, so it makes nothing absent; those with ticks, of what is present, are: {listed}",
+        f"{said} so far, so it makes nothing absent; the controls with selected choices are: {listed}",
         stacklevel=5,
     )
 
@@ -209,7 +209,7 @@ def _check_control(path: Path, ticked: list[Any], name: str) -> str:
     there = _there(ticked)
     if name not in there:
         raise ValueError(
-            f"{path}: no choices were ticked in a control {name!r}{did_you_mean(name, there)}; "
+            f"{path}: no choices were selected in a control {name!r}{did_you_mean(name, there)}; "
             f"there are: {some(map(repr, there))}"
         )
     return name
@@ -224,7 +224,7 @@ def together(
     absent: Absent | None,
     disagree: Disagree,
 ) -> _names.Found:
-    """What all annotators of a task say."""
+    """Combine the annotations of a task."""
     yes: set[str] = set().union(*present)
     no: set[str] = set().union(*denied)
     disputed = yes & no
@@ -235,7 +235,7 @@ def together(
         how = (
             "is both present and absent"
             if len(present) == 1
-            else "is ticked by some annotators and not by all"
+            else "is selected by some annotators but not by all"
         )
         raise ValueError(
             f"{path}: {where}, image {image!r}: class {names} {how}; "
@@ -245,12 +245,12 @@ def together(
 
 
 def _image_of(address: str, images: Path | None) -> str:
-    """The address as `build` resolves it; of an upload, which has letters before its name, the path."""
+    """Return the address as `build` resolves it; for an upload, whose name has a prefix, the path."""
     return address if images is not None and "/data/upload/" not in address else local_path(address, images)
 
 
 def local_path(address: str, images: Path | None) -> str:
-    """The path of an image: of local storage what `d=` says, of an upload its name, else the path of the address."""
+    """Return the path of an image: for local storage `d=`, for an upload its name, else the path of the address."""
     parts = urlsplit(address)
     if parts.path.endswith("/data/local-files/"):
         return in_folder(images, parse_qs(parts.query).get("d", [""])[0].lstrip("/"))

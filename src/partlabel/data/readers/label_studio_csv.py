@@ -1,8 +1,8 @@
-"""Label Studio's CSV export: a row for each submitted annotation, its choices or taxonomy as JSON in a cell.
+"""Label Studio's CSV export: one row per submitted annotation, with choices or taxonomy as JSON in a cell.
 
-A cell is a name (one choice), `{"choices": ["dog", "cat"]}`, or `[{"taxonomy": [["animal", "dog"]]}]`; an empty one is
-a submitted annotation in which nothing was chosen. The export leaves out skipped tasks. The export called JSON says
-more: skipped tasks, predictions and ground truth; see `label_studio`.
+A cell is a name (single choice), `{"choices": ["dog", "cat"]}`, or `[{"taxonomy": [["animal", "dog"]]}]`; an empty
+cell is a submitted annotation without a selection. Skipped tasks are not in this export. The JSON export contains more:
+skipped tasks, predictions and ground truth; see `label_studio`.
 """
 
 import json
@@ -11,22 +11,22 @@ from pathlib import Path
 
 from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.messages import some
-from partlabel.data.readers import _columns, _hierarchy, _names, _roles
+from partlabel.data.readers import _columns, _hierarchy, _kinds, _names, _roles
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers.label_studio import Disagree, local_path, together
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
     "unknown": "only chosen names are known; what an annotation does not choose is unknown",
-    "negative": "a name that a submitted annotation does not choose is absent; of tasks that are not in the file "
-    "nothing is said",
+    "negative": "a name that a submitted annotation does not choose is absent; labels of tasks that are not "
+    "in the file are unknown",
 }
 _OWN = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a file is a table with the columns that Label Studio adds."""
-    return _roles.kind(path) == "label_studio_csv"
+    """Whether a file is a table with the columns that Label Studio adds."""
+    return _kinds.kind(path) == "label_studio_csv"
 
 
 def read(
@@ -44,21 +44,21 @@ def read(
     """Read an export of the type CSV or TSV.
 
     Args:
-        path: The export.
-        images: Image folder; as `label_studio`.
-        absent: What a name that is not chosen means; required unless there is an `absent_control`.
+        path: Export file.
+        images: Image folder; as in `label_studio`.
+        absent: Meaning of an unselected name; required unless there is an `absent_control`.
         classes: All names in their order; by default those that occur, in alphabetical order.
-        image_column: Column of image paths, where its name is unusual.
-        control: Column of what is present, where there are several.
-        absent_control: Column of what is known to be absent.
-        disagree: As `label_studio`.
-        hierarchy: Which names of a taxonomy are classes: the `leaf`, the leaf and its `parents`, or the whole `path`.
+        image_column: Column of image paths, if its name is unusual.
+        control: Column of present classes, if there are several.
+        absent_control: Column of absent classes.
+        disagree: As in `label_studio`.
+        hierarchy: Levels of a taxonomy that are classes: the `leaf`, the leaf and its `parents`, or the whole `path`.
 
     Raises:
-        ValueError: A column is not there, a cell cannot be understood, or annotators disagree.
+        ValueError: A column does not exist, a cell cannot be parsed, or annotators disagree.
     """
     if absent_control is None:
-        require_absent(path, absent, "a name that is not chosen was denied, or not looked at")
+        require_absent(path, absent, "a name that is not selected was rejected, or not considered")
     names = _columns.header(path)
     image = _roles.image_column(path, names, image_column, None, images)
     columns = [_control(path, names, image, control, absent_control)]
@@ -82,7 +82,7 @@ def read(
 
 
 def _control(path: Path, names: list[str], image: int, wanted: str | None, other: str | None) -> int:
-    """Return the column of what is present."""
+    """Return the column of present classes."""
     if wanted is not None:
         return _columns.column_at(path, names, wanted)
     usual = [at for at in _roles.label_columns(names) if at != image and names[at] != other]
@@ -104,7 +104,7 @@ def _is_coded(cell: str) -> bool:
 
 
 def _chosen(path: Path, row: int, cell: str) -> list[_hierarchy.Levels]:
-    """Return the paths that a cell has; a name is a path of one."""
+    """Return the paths in a cell; a plain name is a path of one level."""
     if not cell.strip().startswith(("{", "[")):
         return [_hierarchy.levels([cell])] if cell.strip() else []
     try:

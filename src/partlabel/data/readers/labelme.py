@@ -1,7 +1,7 @@
-"""labelme's JSON files: shapes with labels, and flags of whole images (https://github.com/wkentaro/labelme).
+"""labelme's JSON files: labelled shapes, and flags of whole images (https://github.com/wkentaro/labelme).
 
-An image has the classes of its shapes and of its flags that are true. A flag that is false was not ticked: what that
-means is said by `absent`. An image without a file was not looked at. Folders called train, valid, test and alike are
+The classes of an image are those of its shapes and of its flags that are true. `absent` gives the meaning of a flag
+that is false. An image without a JSON file counts as not annotated. Folders named train, valid, test and similar are
 parts.
 """
 
@@ -20,7 +20,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a folder has JSON files of labelme, or a file is one of them."""
+    """Whether a folder has JSON files of labelme, or a file is one."""
     if path.is_file():
         return path.suffix.lower() == ".json" and _folders.has_shapes(path)
     return "labelme" in _folders.kinds(path)
@@ -33,23 +33,23 @@ def read(
     *,
     classes: Sequence[str] | None = None,
 ) -> LabelTable:
-    """Read the JSON files of a folder and of those in it.
+    """Read the JSON files of a folder and its subfolders.
 
     Args:
         path: Folder of the JSON files.
-        images: Image folder; the same by default.
-        absent: What a class that is not marked means; required.
+        images: Image folder; the same folder by default.
+        absent: Meaning of a class that is not marked; required.
         classes: All classes in their order; by default those of all shapes and flags, in alphabetical order.
 
     Raises:
-        ValueError: There are no images or no JSON files, a file is none of labelme or may belong to several images.
+        ValueError: There are no images or no JSON files, a file is not of labelme or matches several images.
 
     Warns:
-        UserWarning: JSON files belong to no image.
+        UserWarning: JSON files match no image.
     """
     if path.is_file():
         raise ValueError(
-            f"{path}: the labels of one image; name the folder that has the files of all: {path.parent}"
+            f"{path}: the labels of one image; give the folder with the files of all images: {path.parent}"
         )
     require_absent(path, absent, "labelme lists only what is present")
     found, occur = [], set()
@@ -67,7 +67,7 @@ def read(
 
 
 def _marked(file: Path) -> tuple[set[str], set[str]]:
-    """Return what is present, and the names of all flags."""
+    """Return the present classes, and the names of all flags."""
     content = _json.load(file)
     shapes = _json.keyed(file, "the file", content, "shapes", list)
     present = {

@@ -1,6 +1,6 @@
-"""Long CSV: one row an image with a cell that lists its classes (`dog|person`), or a row for each of them.
+"""Long CSV: one row per image with a cell that lists its classes (`dog|person`), or one row per image and class.
 
-An optional second column lists the classes that are known to be absent.
+An optional second column lists the absent classes.
 """
 
 import warnings
@@ -14,7 +14,7 @@ import polars as pl
 from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.messages import did_you_mean, some
-from partlabel.data.readers import _columns, _roles
+from partlabel.data.readers import _columns, _kinds, _roles
 from partlabel.data.readers._build import build_table, require_absent
 from partlabel.data.readers._cells import Names, Reading
 from partlabel.data.readers._roles import Understood
@@ -28,8 +28,8 @@ ABSENCE = {
 
 
 def recognises(path: Path, separator: str | None = None) -> bool:
-    """A CSV, TSV or parquet file with a column of class names, such as `labels`."""
-    return _roles.kind(path, separator) == "long_csv"
+    """Whether a file is a CSV, TSV or parquet file with a column of class names, such as `labels`."""
+    return _kinds.kind(path, separator) == "long_csv"
 
 
 def read(
@@ -46,34 +46,34 @@ def read(
     split_column: str | None = None,
     suffix: str | None = None,
 ) -> LabelTable:
-    """Read a long table. Rows of one image are put together.
+    """Read a long table. Rows of the same image are merged.
 
-    A cell holds names with a mark between them, or a list as Python or JSON writes it. A blank is an empty list; NaN,
-    None, N/A and the like are a missing value, and the image's labels stay unknown. `No Finding` is no label at all.
-    Whole numbers that are no classes of their own count the `classes` from 0; vectors of zeros and ones are read as
-    one number for each of them.
+    A cell contains names with a delimiter between them, or a list as Python or JSON writes it. An empty cell is an
+    empty list; NaN, None, N/A and similar are a missing value, and the image's labels stay unknown. `No Finding` is an
+    empty list too. Whole numbers that are not class names are positions in `classes`, from 0; vectors of zeros and ones
+    are read as one value per class.
 
     Args:
         path: `.csv`, `.tsv` or `.parquet`, with an image column (see `wide_csv`) and columns of class names.
-        images: The image folder; without it, paths start from the folder of the file.
-        absent: What a class in neither column means; required if there is no column of absent ones, and `unknown`
-            if there is.
-        classes: All classes in their order; without it, those that occur, in alphabetical order.
-        labels_column: The column of present classes, or several; without it, `labels`, `label`, `tags`, `class`, ...,
-            or `label1`, `label2`, ....
-        absent_column: The column of known-absent classes; `absent` if there is one.
-        delimiter: Between names within a cell; without it, the one of `|`, `;`, `,` that occurs.
-        image_column: The image column, where its name is another.
-        separator: Between cells of the file; a comma, in `.tsv` a tab.
-        split_column: The column of parts; without it, `split`, or one that has only names of parts.
-        suffix: The suffix of image files, such as `.jpg`, where the table has ids without it.
+        images: Image folder; by default paths are relative to the file's folder.
+        absent: Meaning of a class in neither column; required if there is no column of absent classes, and `unknown` by
+            default if there is one.
+        classes: All classes in their order; by default those that occur, in alphabetical order.
+        labels_column: Column of present classes, or several; by default `labels`, `label`, `tags`, `class`, ..., or
+            `label1`, `label2`, ....
+        absent_column: Column of absent classes; `absent` by default, if it exists.
+        delimiter: Delimiter between names within a cell; by default the one of `|`, `;`, `,` that occurs.
+        image_column: Column of image paths, if its name is unusual.
+        separator: Separator between the cells of the file; by default a comma, in `.tsv` a tab.
+        split_column: Column of parts; by default `split`, or a column with only names of parts.
+        suffix: Suffix of image files, such as `.jpg`, if the table has ids without it.
 
     Raises:
-        ValueError: A name that is not among `classes` or is plausibly no class name, a class said to be both present
-            and absent in an image, or cells that can be read in several ways.
+        ValueError: A name is not among `classes` or is not a plausible class name, a class of an image is both present
+            and absent, or cells are ambiguous.
 
     Warns:
-        UserWarning: Cells hold a word for a missing value.
+        UserWarning: Cells contain a word for a missing value.
     """
     layout = _Layout.of(path, images, image_column, labels_column, absent_column, split_column, separator)
     if not layout.absent:
@@ -106,12 +106,12 @@ def read(
 
 
 def understood(path: Path, images: Path | None = None, **options: Any) -> Understood:
-    """What the columns were taken for.
+    """Return how the columns were interpreted.
 
     Args:
-        path: As `read`.
-        images: As `read`.
-        **options: As `read`.
+        path: As in `read`.
+        images: As in `read`.
+        **options: As in `read`.
     """
     keys = ("image_column", "labels_column", "absent_column", "split_column", "separator")
     layout = _Layout.of(path, images, *(options.get(key) for key in keys))
@@ -124,7 +124,7 @@ def understood(path: Path, images: Path | None = None, **options: Any) -> Unders
 
 
 class _Layout(NamedTuple):
-    """Which columns of a file are what, by position."""
+    """Roles of a file's columns, by position."""
 
     names: list[str]
     image: int
@@ -168,7 +168,7 @@ def _names_of(
     classes: Sequence[str] | None,
     delimiter: str | None,
 ) -> dict[str, Names]:
-    """The class names in each distinct cell of the columns of names; None for a missing value."""
+    """Find the class names in each distinct cell; None for a missing value."""
     distinct = list(dict.fromkeys(cell for column in texts for cell in column))
 
     def place(cell: str) -> str:
@@ -192,7 +192,7 @@ def _names_of(
 
 
 def _rows(path: Path, images: list[str], split: list[str] | None) -> pl.DataFrame:
-    """For each line of the file: the image, its split, and the row of the table that it goes to."""
+    """Return one line per row of the file: the image, its part, and its row in the table."""
     lines = pl.DataFrame(
         {"image": images, "split": split or [""] * len(images)},
         schema={"image": pl.String, "split": pl.String},
@@ -213,7 +213,7 @@ def _rows(path: Path, images: list[str], split: list[str] | None) -> pl.DataFram
 
 
 def _pairs(rows: pl.DataFrame, cells: list[str], names: Mapping[str, Names]) -> pl.DataFrame:
-    """A line for every name in a cell: the row of the table, the image and the name."""
+    """Return one line per name in a cell: the row in the table, the image and the name."""
     told = [(cell, name) for cell, of_cell in names.items() for name in of_cell or ()]
     listed = pl.DataFrame(told, schema={"cell": pl.String, "name": pl.String}, orient="row")
     lines = rows.select("row", "image").with_columns(pl.Series("cell", cells, dtype=pl.String))
@@ -221,16 +221,16 @@ def _pairs(rows: pl.DataFrame, cells: list[str], names: Mapping[str, Names]) -> 
 
 
 def _mark(path: Path, labels: np.ndarray, pairs: pl.DataFrame, classes: Sequence[str], code: int) -> None:
-    """Write a code into the named cells.
+    """Write a code into the cells of the given names.
 
     Raises:
-        ValueError: A name is no class, or a cell has the other code already.
+        ValueError: A name is not a class, or a cell already has the other code.
     """
     strange = sorted(set(pairs["name"].unique()) - set(classes))
     if strange:
         raise InputError(
             f"{path}: {len(strange)} name(s) are not among the classes: {some(map(repr, strange))}"
-            f"{did_you_mean(strange[0], classes)}; mend them or add them to ",
+            f"{did_you_mean(strange[0], classes)}; correct them or add them to ",
             ReaderArgument("classes", placeholder="'[...]'"),
         )
     number = {name: position for position, name in enumerate(classes)}
@@ -240,7 +240,7 @@ def _mark(path: Path, labels: np.ndarray, pairs: pl.DataFrame, classes: Sequence
     if len(twice):
         image, name = pairs["image"][int(twice[0])], pairs["name"][int(twice[0])]
         raise ValueError(
-            f"{path}: image {image!r} has class {name!r} both as present and as absent; take it out of one column"
+            f"{path}: image {image!r} has class {name!r} both as present and as absent; remove it from one column"
         )
     labels[row, column] = code
 
@@ -248,7 +248,7 @@ def _mark(path: Path, labels: np.ndarray, pairs: pl.DataFrame, classes: Sequence
 def _nobody_looked(
     rows: pl.DataFrame, given: Sequence[Any], texts: Sequence[Sequence[str]], names: Mapping[str, Names]
 ) -> np.ndarray:
-    """The rows of the table whose labels are a missing value in all lines; in CSV, a blank is an empty list."""
+    """Return the table rows whose labels are missing values in all lines; in CSV, an empty cell is an empty list."""
     nobody = np.ones((rows["row"].n_unique(), 1), bool)
     for column, cells in zip(given, texts, strict=False):
         said = np.fromiter((names[cell] is not None for cell in cells), bool, len(cells))

@@ -1,8 +1,8 @@
-"""LVIS instances JSON (Gupta et al., 2019): annotations, and the categories looked for in vain in each image.
+"""LVIS instances JSON (Gupta et al., 2019): annotations, and the categories verified to be absent from each image.
 
-A category is present where an image has an annotation of it, and absent where the image's `neg_category_ids` has it;
-of all others nobody looked. Those in `not_exhaustive_category_ids` have instances that were not all marked; without
-a single annotation they stay unknown.
+A category is present if the image has an annotation of it, absent if it is in the image's `neg_category_ids`, and
+unknown otherwise. Categories in `not_exhaustive_category_ids` have unmarked instances; without a single annotation
+they stay unknown.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file that mentions `neg_category_ids`."""
+    """Whether a file is JSON that mentions `neg_category_ids`."""
     return _json.kind(path) == "lvis"
 
 
@@ -30,13 +30,14 @@ def read(path: Path, images: Path | None = None, absent: Absent | None = None) -
     """Read an instances file. Columns are in the order of category ids.
 
     Args:
-        path: `lvis_v1_train.json` and the like.
-        images: The folder of the COCO images; with or without `train2017` and `val2017` in it, which paths have.
-        absent: `negative` makes absent what no list mentions. LVIS leaves it unknown.
+        path: Instances file, such as `lvis_v1_train.json`.
+        images: Folder of the COCO images, with or without the subfolders `train2017` and `val2017`, which paths
+            contain.
+        absent: `negative` makes categories in no list absent. In LVIS they are unknown.
 
     Raises:
-        ValueError: The file is no instances file, an annotation or a list names an image or category that there is
-            not, or a category of an image is both annotated and in `neg_category_ids`.
+        ValueError: The file is not an instances file, an annotation or a list refers to an image or category that does
+            not exist, or a category of an image is both annotated and in `neg_category_ids`.
     """
     content = _json.load(path)
     listed = _json.keyed(path, "the file", content, "images", list)
@@ -74,7 +75,7 @@ def _found(
     present: set[str],
     name_of: dict[int, str],
 ) -> _names.Found:
-    """What the file says of one image."""
+    """Return the labels of one image."""
     where = f"images[{position}]"
     lists = {
         key: _of(path, where, key, _json.keyed(path, where, {key: [], **entry}, key, list), name_of)
@@ -86,7 +87,7 @@ def _found(
 
 
 def _of(path: Path, where: str, key: str, ids: Iterable[int], name_of: dict[int, str]) -> list[str]:
-    """The names of categories."""
+    """Return the names of categories."""
     names = []
     for number in ids:
         if number not in name_of:
@@ -96,7 +97,7 @@ def _of(path: Path, where: str, key: str, ids: Iterable[int], name_of: dict[int,
 
 
 def _file_of(path: Path, where: str, entry: dict[str, Any]) -> str:
-    """`train2017/000000391895.jpg` from the address (v1); the file name as it is (v0.5)."""
+    """Return `train2017/000000391895.jpg` from the address (v1), or the file name (v0.5)."""
     if "file_name" in entry:
         return str(entry["file_name"])
     address = urlsplit(_json.keyed(path, where, entry, "coco_url", str)).path

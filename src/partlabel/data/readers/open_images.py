@@ -1,8 +1,8 @@
-"""Open Images image-level labels (Kuznetsova et al., 2020): one row a label, verified by people or made by a machine.
+"""Open Images image-level labels (Kuznetsova et al., 2020): one row per label, verified by people or made by a machine.
 
-`ImageID,Source,LabelName,Confidence`. People say 1 (there) or 0 (looked, and not there) of the few labels that they
-were asked about; a label without a row is unknown. Machine rows have a confidence in between, and are left out unless
-`machine_from` says from where on they count as present; they never say that something is absent.
+`ImageID,Source,LabelName,Confidence`. People verified a few labels per image as 1 (present) or 0 (absent); a label
+without a row is unknown. Machine rows have a confidence in between and are ignored unless `machine_from` gives the
+threshold from which they are present; they never mark a class as absent.
 """
 
 import csv
@@ -25,15 +25,16 @@ from partlabel.data.tables.provenance import Origins
 
 HEADER = ("ImageID", "Source", "LabelName", "Confidence")
 ABSENCE = {
-    "unknown": "absent is what people were asked about and denied (Confidence 0); a label without a row is unknown",
-    "negative": "absent is what people denied (Confidence 0), and every label without a row, though nobody was asked; "
-    "what people disagree on, and what a machine says with less than the confidence asked for, is unknown",
+    "unknown": "absent is what people verified as absent (Confidence 0); a label without a row is unknown",
+    "negative": "absent is what people verified as absent (Confidence 0), and every label without a row, "
+    "although it was not verified; "
+    "labels on which people disagree, and machine labels below the confidence threshold, are unknown",
 }
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def recognises(path: Path) -> bool:
-    """A CSV file with the columns ImageID, LabelName and Confidence."""
+    """Whether a file is CSV with the columns ImageID, LabelName and Confidence."""
     return _columns.is_open_images(path)
 
 
@@ -50,27 +51,27 @@ def read(
     """Read the labels of one part, or of a folder with several.
 
     Args:
-        path: `train-annotations-human-imagelabels.csv` and the like; or the folder of several, which become parts
-            `train`, `val` and `test`.
-        images: The image folder; images are `<ImageID>.jpg`.
-        absent: `negative` makes a label without a row absent. Open Images leaves it unknown.
-        classes: The columns, by name or id (`/m/0bt9lr`), in their order; without it, all that occur, by name. Name
-            them where there are many: a table of all 20,000 classes is large.
-        descriptions: The file that gives ids their names; without it, the one called `*class-descriptions*.csv`
-            beside the labels. Without any, classes are called by their ids.
-        machine: A file of machine labels besides. People's labels win over them.
-        machine_from: Machine labels count as present from this confidence on; without it they are left out.
+        path: Label file, such as `train-annotations-human-imagelabels.csv`; or the folder of several, which become the
+            parts `train`, `val` and `test`.
+        images: Image folder; images are named `<ImageID>.jpg`.
+        absent: `negative` makes a label without a row absent. In Open Images it is unknown.
+        classes: Names or ids (`/m/0bt9lr`) of the classes, in their order; by default all that occur, sorted by name.
+            Recommended for many classes: a table of all 20,000 is large.
+        descriptions: File that maps ids to names; by default `*class-descriptions*.csv` beside the labels. Without one,
+            classes are named by their ids.
+        machine: Additional file of machine labels. Human labels take precedence.
+        machine_from: Confidence from which machine labels are present; they are left out by default.
 
     Raises:
-        ValueError: A row of a person has another confidence than 0 or 1, a confidence is no number from 0 to 1,
-            a class does not exist, a machine file is given without `machine_from`, or a part of a folder has two files.
+        ValueError: A human row has a confidence other than 0 or 1, a confidence is not a number from 0 to 1, a class
+            does not exist, `machine` is given without `machine_from`, or a part of a folder has two files.
 
     Warns:
-        UserWarning: People disagree on labels; those stay unknown.
+        UserWarning: Human labels disagree; these stay unknown.
     """
     if machine is not None and machine_from is None:
         raise InputError(
-            f"{path}: from what confidence on are machine labels present? Say it with ",
+            f"{path}: machine labels need a confidence threshold; give it with ",
             ReaderArgument("machine_from", 0.8),
         )
     names = _names(path, descriptions)
@@ -108,7 +109,7 @@ def _all_rows(
     wanted: Collection[str] | None,
     keep_weak: bool,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows that count, of all files, and those that are too weak to, if they are wanted."""
+    """Return the rows that count from all files, and the machine rows below the threshold, if requested."""
     rows = pl.concat(
         [_rows(file, part, machine_from, wanted, keep_weak) for part, file in _files(path).items()]
     )
@@ -121,14 +122,14 @@ def _all_rows(
 def _cells(
     rows: pl.DataFrame, listed: pl.DataFrame, column_of: dict[str, int]
 ) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
-    """Those of listed images and classes, with the table's row and column of each."""
+    """Return the rows of the listed images and classes, with the table row and column of each."""
     told = rows.filter(pl.col("label").is_in(list(column_of))).join(listed.select("image", "row"), on="image")
     column = told["label"].replace_strict(column_of, return_dtype=pl.Int64)
     return told, told["row"].cast(pl.Int64).to_numpy(), column.to_numpy()
 
 
 def _origins(shape: tuple[int, ...], row: np.ndarray, column: np.ndarray, human: np.ndarray) -> Origins:
-    """Whether a machine or a person said it; people win."""
+    """Return the origins of labels, human or machine; human labels take precedence."""
     codes = np.zeros(shape, np.uint8)
     codes[row[~human], column[~human]] = 1
     codes[row[human], column[human]] = 2
@@ -136,14 +137,16 @@ def _origins(shape: tuple[int, ...], row: np.ndarray, column: np.ndarray, human:
 
 
 def _files(path: Path) -> dict[str, Path]:
-    """The label file of each part."""
+    """Return the label file of each part."""
     if path.is_file():
         return {"": path}
     found = {
         part: sorted(path.glob(f"*{name}-annotations-human-imagelabels.csv")) for name, part in _PARTS.items()
     }
     if not any(found.values()):
-        raise ValueError(f"{path}: no file here is called train-annotations-human-imagelabels.csv or alike")
+        raise ValueError(
+            f"{path}: no file in this folder is named train-annotations-human-imagelabels.csv or similar"
+        )
     for part, files in found.items():
         if len(files) > 1:
             listed = some(file.name for file in files)
@@ -154,10 +157,10 @@ def _files(path: Path) -> dict[str, Path]:
 def _rows(
     file: Path, part: str, machine_from: float | None, wanted: Collection[str] | None, keep_weak: bool
 ) -> pl.DataFrame:
-    """Image, part, label, whether a person says it, confidence, and whether it counts; the weak ones if wanted.
+    """Return image, part, label, human or machine, confidence, and whether the row counts.
 
-    Of labels that are not wanted, one row an image stays, since the image does. There are 57 million rows in the
-    largest file: they are looked at some at a time, and never as Python's strings.
+    Of labels that are not wanted, one row per image is kept, so that the image is. The largest file has 57 million
+    rows: they are processed in blocks, and never as Python strings.
     """
     header = _columns.header(file)
     at = [_columns.column_at(file, header, name) for name in HEADER]
@@ -185,7 +188,7 @@ def _rows(
 
 
 def _refuse(file: Path, line: int, rows: pl.DataFrame) -> None:
-    """See that confidences are numbers, those of people 0 or 1, and nothing is empty."""
+    """Check that confidences are numbers, 0 or 1 if human, and that no cell is empty."""
     number = pl.col("confidence")
     wrong = rows.with_row_index("line", offset=line).filter(
         (pl.col("image") == "")
@@ -198,8 +201,8 @@ def _refuse(file: Path, line: int, rows: pl.DataFrame) -> None:
         first = wrong.row(0, named=True)
         raise ValueError(
             f"{file}, line {first['line']}: image {first['image']!r}, label {first['label']!r}, confidence "
-            f"{first['written']!r}: a person says 1 or 0, a machine (Source 'machine') a number from 0 to 1"
-            f"{f'; so do {len(wrong) - 1} more rows' if len(wrong) > 1 else ''}"
+            f"{first['written']!r}: a human confidence is 1 or 0, a machine's (Source 'machine') a number from 0 to 1"
+            f"{f'; {len(wrong) - 1} more rows are wrong' if len(wrong) > 1 else ''}"
         )
 
 
@@ -211,7 +214,7 @@ def _mark(
     confidence: np.ndarray,
     human: np.ndarray,
 ) -> np.ndarray:
-    """Write the machine's labels, then people's over them; the cells where people disagree, which stay open."""
+    """Write machine labels, then human labels; return the cells with contradicting human labels, which stay unknown."""
     labels[row[~human], column[~human]] = PRESENT
     yes, no = human & (confidence == 1), human & (confidence == 0)
     labels[row[no], column[no]] = ABSENT
@@ -226,14 +229,14 @@ def _mark(
 
 
 def _names(path: Path, descriptions: str | Path | None) -> dict[str, str]:
-    """The name of each id; ids that share one have theirs after it."""
+    """Return the name of each id; ids with the same name have the id appended."""
     file = None if descriptions is None else Path(descriptions)
     if file is None:
         folder = path if path.is_dir() else path.parent
         beside = sorted(folder.glob("*class-descriptions*.csv"))
         if len(beside) > 1:
             raise InputError(
-                f"{path}: several files give names to classes: {some(each.name for each in beside)}; say which with ",
+                f"{path}: several files give names to classes: {some(each.name for each in beside)}; select one with ",
                 ReaderArgument("descriptions", placeholder="FILE"),
             )
         file = beside[0] if beside else None
@@ -246,7 +249,7 @@ def _names(path: Path, descriptions: str | Path | None) -> dict[str, str]:
     for number, line in enumerate(pairs, start=1):
         if len(line) != 2 or not line[0].strip() or not line[1].strip():
             raise ValueError(
-                f"{file}, line {number}: {','.join(line)!r} is no id and name, such as /m/0bt9lr,Dog"
+                f"{file}, line {number}: {','.join(line)!r} is not an id and a name, such as /m/0bt9lr,Dog"
             )
     named = {mid.strip(): name.strip() for mid, name in pairs if mid.strip() != "LabelName"}
     often = Counter(named.values())
@@ -256,7 +259,7 @@ def _names(path: Path, descriptions: str | Path | None) -> dict[str, str]:
 def _columns_of(
     path: Path, occur: Sequence[str], names: dict[str, str], classes: Sequence[str] | None
 ) -> tuple[dict[str, int], list[str]]:
-    """The column of each id, and the names of the columns."""
+    """Return the column of each id, and the names of the columns."""
     if classes is None:
         ids = sorted(occur, key=lambda mid: (names.get(mid, mid), mid))
     else:

@@ -1,7 +1,7 @@
-"""Records: a JSON list of objects, one an image, or a JSON object from image paths to labels.
+"""Records: a JSON list of objects, one per image, or a JSON object that maps image paths to labels.
 
-`[{"image": "a.jpg", "labels": ["dog"]}, ...]`, as pandas (`orient="records"`) and many scripts write it. Labels are
-lists of names, a text with marks between names, or a key for each class with 1, 0, true, false or null. Or
+`[{"image": "a.jpg", "labels": ["dog"]}, ...]`, as written by pandas (`orient="records"`) and many scripts. Labels are
+lists of names, text with a delimiter between names, or one key per class with 1, 0, true, false or null. Also
 `{"a.jpg": ["dog"], "b.jpg": []}`.
 """
 
@@ -20,7 +20,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A JSON list of objects that are no tasks of Label Studio; a JSON object from image paths to lists."""
+    """Whether a file is a JSON list of objects that are not Label Studio tasks, or maps image paths to lists."""
     return _json.kind(path) == "records"
 
 
@@ -38,17 +38,17 @@ def read(
     """Read the objects of a JSON file.
 
     Args:
-        path: The file.
-        images: The image folder; without it, paths start from the folder of the file.
-        absent: What a class that is not mentioned means; required where no object says what is absent.
-        classes: All classes in their order; without it, those that occur, in alphabetical order.
-        image_key: Where an object has the path; without it, `image`, `file_name`, `path`, ....
-        present_key: Where it lists what is present; without it, `present`, `labels`, `tags`, ....
-        absent_key: Where it lists what is absent.
-        leave_out: Keys that are no classes, where each class has a key of its own.
+        path: JSON file.
+        images: Image folder; by default paths are relative to the file's folder.
+        absent: Meaning of a class that is not mentioned; required if no object lists absent classes.
+        classes: All classes in their order; by default those that occur, in alphabetical order.
+        image_key: Key of the image path; by default `image`, `file_name`, `path`, ....
+        present_key: Key of the present classes; by default `present`, `labels`, `tags`, ....
+        absent_key: Key of the absent classes.
+        leave_out: Keys that are not classes, if each class has its own key.
 
     Raises:
-        ValueError: The file holds no objects, or one of them has no image or no labels.
+        ValueError: The file has no objects, or one of them has no image or no labels.
     """
     content = _json.load(path)
     if isinstance(content, dict):
@@ -57,10 +57,10 @@ def read(
     elif isinstance(content, list):
         entries = [(f"entry {number}", each) for number, each in enumerate(content, start=1)]
     else:
-        raise InputError(f"{path}: no list of objects, one an image: it is {type(content).__name__}")
+        raise InputError(f"{path}: no list of objects, one per image: it is {type(content).__name__}")
     for where, entry in entries:
         if not isinstance(entry, dict):
-            raise InputError(f"{path}: {where} is no object with an image and its labels: {entry!r}")
+            raise InputError(f"{path}: {where} is not an object with an image and its labels: {entry!r}")
     return _entries.table(
         path, entries, images, absent, classes, image_key, present_key, absent_key, leave_out
     )

@@ -1,8 +1,8 @@
 """Text and JSON files beside the images: `a.jpg` and `a.txt`, or `a.json`, or `a.jpg.txt`.
 
-A text has names on lines, or with commas between. A JSON is a list of names; or an object with lists `present` (or
-`labels`, or `tags`) and `absent`; or one that maps names to true, false and null, or has such a one as `labels`. An
-image without either file was not looked at.
+A text file has names on separate lines or separated by commas. A JSON file is a list of names; or an object with lists
+`present` (or `labels`, or `tags`) and `absent`; or an object that maps names to true, false and null, or contains such
+an object as `labels`. An image without either file counts as not annotated.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,16 @@ from partlabel.data.readers._cells import fault_of
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
-    "unknown": "absent is what a JSON beside an image says is absent; a class that is not mentioned is unknown",
-    "negative": "absent is what a JSON beside an image says is absent, and every class that an image's file does not "
+    "unknown": "absent is what a JSON file beside an image lists as absent; a class that is not mentioned is unknown",
+    "negative": "absent is what a JSON file beside an image lists as absent, and every class that an "
+    "image's file does not "
     "mention; what is null, and all of an image without a file, is unknown",
 }
 _PRESENT = ("present", "labels", "tags")
 
 
 def recognises(path: Path) -> bool:
-    """Never: texts beside images may be anything. The format has to be named."""
+    """Return False: text files beside images may be anything, so the format must be given explicitly."""
     return False
 
 
@@ -39,20 +40,20 @@ def read(
     classes: Sequence[str] | None = None,
     delimiter: str | None = None,
 ) -> LabelTable:
-    """Read the files beside the images of a folder and of those in it, or in the same places of another folder.
+    """Read the files beside the images of a folder and its subfolders, or in the same places of another folder.
 
     Args:
-        path: The folder of the texts.
-        images: The image folder; without it, the same.
-        absent: What a class that is not mentioned means; required unless a JSON says what is absent.
-        classes: All classes in their order; without it, those that occur, in alphabetical order.
-        delimiter: Between the names of a line; a comma if None, unless spaces may be what separates them.
+        path: Folder of the text and JSON files.
+        images: Image folder; the same folder by default.
+        absent: Meaning of a class that is not mentioned; required unless a JSON file lists absent classes.
+        classes: All classes in their order; by default those that occur, in alphabetical order.
+        delimiter: Delimiter between the names of a line; by default a comma, unless spaces may be the delimiter.
 
     Raises:
-        ValueError: There are no images or no files beside them, an image has two, or a file cannot be understood.
+        ValueError: There are no images or no files beside them, an image has two, or a file cannot be parsed.
     """
     if not path.is_dir():
-        raise ValueError(f"{path}: no folder; name the one that has the texts")
+        raise ValueError(f"{path}: not a folder; give the one with the text files")
     root = images or path
     listed = images_in(root, (".txt", ".json"))
     files = {image: _file_of(path, image) for image in listed}
@@ -72,7 +73,7 @@ def read(
 
 
 def _file_of(path: Path, image: str) -> Path | None:
-    """The text or JSON of an image."""
+    """Return the text or JSON file of an image."""
     stems = (path / image).with_suffix(""), path / image
     there = [file for stem in stems for end in (".txt", ".json") if (file := Path(f"{stem}{end}")).is_file()]
     if len(there) > 1:
@@ -81,7 +82,7 @@ def _file_of(path: Path, image: str) -> Path | None:
 
 
 def _refuse_shared(path: Path, files: dict[str, Path | None]) -> None:
-    """Refuse a file that may belong to several images, such as `a.txt` beside `a.jpg` and `a.png`."""
+    """Refuse a file that matches several images, such as `a.txt` beside `a.jpg` and `a.png`."""
     of_file: dict[Path, str] = {}
     for image, file in files.items():
         if file is not None and of_file.setdefault(file, image) != image:
@@ -102,7 +103,7 @@ def _found(image: str, file: Path | None, delimiter: str) -> _names.Found:
 
 
 def _refuse_spaces(path: Path, files: dict[str, Path | None], classes: Sequence[str] | None) -> None:
-    """Ask where each text is one line with spaces and no comma: is it one name, or are there several?"""
+    """Refuse single-line files with spaces but no comma, because they may be one name or several."""
     texts = [file for file in files.values() if file is not None and file.suffix == ".txt"]
     lines = [[line.strip() for line in lines_of(file) if line.strip()] for file in texts]
     if any(len(of_file) > 1 or "," in "".join(of_file) for of_file in lines):
@@ -120,7 +121,7 @@ def _refuse_spaces(path: Path, files: dict[str, Path | None], classes: Sequence[
 
 
 def _refuse_boxes(file: Path, lines: Sequence[str]) -> None:
-    """Refuse the text files of YOLO, whose lines are a class number and coordinates."""
+    """Refuse YOLO's text files, whose lines are a class number and coordinates."""
     for number, line in enumerate(lines, start=1):
         if _folders.is_box(line.replace(",", " ")):
             raise InputError(
@@ -130,7 +131,7 @@ def _refuse_boxes(file: Path, lines: Sequence[str]) -> None:
 
 
 def _of_json(file: Path, content: Any) -> tuple[list[str], list[str], list[str]]:
-    """What is present, what is absent, and what is null."""
+    """Return the present, absent and unknown (null) classes."""
     if isinstance(content, list):
         return _json.names_in(file, "the file", content), [], []
     if isinstance(content, dict) and isinstance(content.get("labels"), dict):

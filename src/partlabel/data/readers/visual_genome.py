@@ -1,7 +1,7 @@
-"""Visual Genome as the partial-label literature uses it (Chen et al., SSGRL, 2019): name lists and a label index.
+"""Visual Genome as in the partial-label literature (Chen et al., SSGRL, 2019): name lists and a label index.
 
-`train_list_500.txt` and `test_list_500.txt` have one image name a line; `vg_category_500_labels_index.json` maps the
-name to the ids of its classes. VG-200 is the ids below 200 of the 500, on the same images.
+`train_list_500.txt` and `test_list_500.txt` have one image name per line; `vg_category_500_labels_index.json` maps each
+name to the ids of its classes. VG-200 consists of the ids below 200 of the 500, on the same images.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """A folder with one of the name lists."""
+    """Whether a folder has one of the name lists."""
     return any((path / name).is_file() for name in _LISTS.values())
 
 
@@ -43,24 +43,24 @@ def read(
     """Read the name lists of a folder as parts `train` and `test`, or a single list without parts.
 
     Args:
-        path: The folder of the lists, or one list.
-        images: The image folder. Where an image is in `VG_100K` or `VG_100K_2` below it, as Visual Genome ships
-            them, it is found there.
-        absent: Required. The literature takes `negative`.
-        index: The label index; without it, `vg_category_500_labels_index.json` beside the lists.
-        below: Ids from here on are left out.
-        classes: Their names; without it, `vg0`, `vg1`, ..., since the index has none.
+        path: Folder of the lists, or one list.
+        images: Image folder. Images in its subfolders `VG_100K` and `VG_100K_2`, as Visual Genome distributes them, are
+            found.
+        absent: Meaning of a class that the index does not list; required. The literature uses `negative`.
+        index: Label index; by default `vg_category_500_labels_index.json` beside the lists.
+        below: Number of classes: ids from this one on are left out.
+        classes: Class names; by default `vg0`, `vg1`, ..., because the index has none.
 
     Raises:
-        ValueError: `absent` is missing, an image is not in the index, an id is no number in range, or there are not
-            as many names as classes.
+        ValueError: `absent` is missing, an image is not in the index, an id is not a number in range, or the number of
+            names differs from the number of classes.
     """
     require_absent(path, absent, "the label index lists only what is present")
     folder = path if path.is_dir() else path.parent
     index = Path(index) if index is not None else folder / INDEX
     if not index.is_file():
         raise InputError(
-            f"{path}: there is no label index {index}; say where it is with ",
+            f"{path}: there is no label index {index}; give its path with ",
             ReaderArgument("index", placeholder="FILE"),
         )
     known = _index(index)
@@ -78,7 +78,7 @@ def read(
 def _index(file: Path) -> dict[str, list[Any]]:
     known = _json.load(file)
     if not isinstance(known, dict) or not all(isinstance(ids, list) for ids in known.values()):
-        raise ValueError(f"{file}: no label index: it maps every image name to a list of class ids")
+        raise ValueError(f"{file}: not a label index: it maps every image name to a list of class ids")
     return known
 
 
@@ -106,7 +106,7 @@ def _labels(index: Path, known: dict[str, list[Any]], listed: list[str], below: 
 
 
 def _found(listed: list[str], images: Path | None) -> list[str]:
-    """The names, with the folder before them where the images lie in Visual Genome's two folders."""
+    """Return the names, with Visual Genome's folder in front if the images are in its two folders."""
     folders = [name for name in ("VG_100K", "VG_100K_2") if images is not None and (images / name).is_dir()]
     where = {name: f"{folder}/{name}" for folder in folders for name in _listing(images, folder)}
     return [where.get(name, name) for name in listed]

@@ -1,8 +1,8 @@
 """Pascal VOC devkit (Everingham et al., 2010): `ImageSets/Main`, `Annotations/*.xml`, `JPEGImages`.
 
-Labels come from the XML files; where there are none, from `ImageSets/Main/<class>_<set>.txt` (1 present, -1 absent,
-0 difficult). Difficult objects are there. The literature on partial labels skips them, so that by its rule, `negative`,
-a class with no other object counts as absent; VOC's own evaluation leaves it out, which is `difficult="unknown"`.
+Labels are read from the XML files; without them, from `ImageSets/Main/<class>_<set>.txt` (1 present, -1 absent, 0
+difficult). Difficult objects exist in the image. The partial-label literature skips them, so that under `negative`, its
+rule, a class with only difficult objects is absent; VOC's own evaluation ignores it, which is `difficult="unknown"`.
 """
 
 import re
@@ -26,14 +26,14 @@ _DIFFICULT = {"absent": ABSENT, "unknown": UNKNOWN, "present": PRESENT}
 _TXT = {"1": PRESENT, "-1": ABSENT}
 ABSENCE = {
     "unknown": "absent is what a text file marks by -1; where XML is read, a class without an object is unknown; "
-    "one with difficult objects alone is unknown too, unless difficult says otherwise",
+    "a class with only difficult objects is unknown too, unless difficult is given",
     "negative": "absent is what a text file marks by -1; where XML is read, a class without an object is absent; "
-    "one with difficult objects alone is absent too, as the literature has it, unless difficult says otherwise",
+    "a class with only difficult objects is absent too, as in the literature, unless difficult is given",
 }
 
 
 def recognises(path: Path) -> bool:
-    """A folder with `ImageSets/Main`."""
+    """Whether a folder has `ImageSets/Main`."""
     return (path / "ImageSets" / "Main").is_dir()
 
 
@@ -49,18 +49,18 @@ def read(
     """Read a devkit, such as `VOCdevkit/VOC2007`.
 
     Args:
-        path: The folder that holds `ImageSets`.
-        images: The image folder; without it, `JPEGImages` beside `ImageSets`.
-        absent: What a class without an object in the XML means; required for XML, where VOC itself means `negative`.
-            The text files say what is absent; there it matters for `difficult` alone.
-        sets: Names in `ImageSets/Main`, in the order of the rows; they are the parts. Without it: trainval, or else
-            train and val; then test, if there is one; also by other names (`valid`).
-        difficult: What a class is that has only objects marked difficult; without it, absent where `absent` is
-            `negative`, as in the literature, and else unknown.
-        classes: The columns; without it, all that occur, in alphabetical order.
+        path: Folder that contains `ImageSets`.
+        images: Image folder; by default `JPEGImages` beside `ImageSets`.
+        absent: Meaning of a class without an object in the XML; required for XML, where VOC itself means `negative`.
+            The text files contain absent labels; for them it only affects `difficult`.
+        sets: Names in `ImageSets/Main`, in the order of the rows; they are the parts. By default trainval, or else
+            train and val; then test, if it exists; also under other names (`valid`).
+        difficult: Label of a class with only difficult objects; by default absent if `absent` is `negative`, as in the
+            literature, else unknown.
+        classes: Classes in their order; by default all that occur, in alphabetical order.
 
     Raises:
-        ValueError: A set, an annotation file or a class is not there; a line or an object cannot be understood.
+        ValueError: A set, an annotation file or a class does not exist; a line or an object cannot be parsed.
     """
     main = path / "ImageSets" / "Main"
     other = ABSENT if absent == "negative" else UNKNOWN
@@ -87,7 +87,7 @@ def _sets(main: Path) -> list[str]:
         there = ["trainval", *(name for name in there if part_name(name) == TEST)]
     if not there:
         raise InputError(
-            f"{main}: no trainval.txt, train.txt, val.txt or test.txt; say the names with ",
+            f"{main}: no trainval.txt, train.txt, val.txt or test.txt; give the names with ",
             ReaderArgument("sets", placeholder="'[NAME]'"),
         )
     return there
@@ -104,7 +104,7 @@ def _members(main: Path, name: str) -> list[str]:
 
 
 def _id(path: Path, line: str) -> str:
-    """The image of a line, which may have spaces in its name, and 1, -1 or 0 after it."""
+    """Return the image of a line; its name may contain spaces and be followed by 1, -1 or 0."""
     marked = re.fullmatch(r"(.*\S)\s+(?:-1|0|1)", line)
     whole = (path / "Annotations" / f"{line}.xml", path / "JPEGImages" / f"{line}.jpg")
     return line if marked is None or any(file.is_file() for file in whole) else marked[1]
@@ -113,7 +113,7 @@ def _id(path: Path, line: str) -> str:
 def _from_xml(
     folder: Path, ids: list[str], classes: Sequence[str] | None, difficult: int, other: int
 ) -> tuple[list[str], np.ndarray]:
-    """The classes and their labels; `other` is what has no object."""
+    """Return the classes and their labels; `other` is the label of a class without an object."""
     gone = [image for image in ids if not (folder / f"{image}.xml").is_file()]
     if gone:
         raise ValueError(
@@ -139,10 +139,10 @@ def objects(file: Path) -> list[tuple[str, bool]]:
     """Return the name of each object of an XML file, and whether it is difficult.
 
     Args:
-        file: The file.
+        file: XML file.
 
     Raises:
-        ValueError: It is no XML, or an object has no name.
+        ValueError: The file is not XML, or an object has no name.
     """
     found = []
     for position, each in enumerate(_xml.parse(file).iter("object")):
@@ -170,7 +170,7 @@ def _from_txt(
 
 
 def _class_files(main: Path, name: str, ids: list[str], classes: Sequence[str], difficult: int) -> np.ndarray:
-    """The labels of one set, from one file a class."""
+    """Return the labels of one set, read from one file per class."""
     labels = np.full((len(ids), len(classes)), UNKNOWN, np.int8)
     number = {image: row for row, image in enumerate(ids)}
     meaning = {**_TXT, "0": difficult}

@@ -1,7 +1,7 @@
 """Pascal VOC's XML without the devkit's lists: beside the images, as labelImg and Roboflow write it, or in a folder.
 
-An image has the classes of the objects in its XML file. One without a file was not looked at. Folders called train,
-valid, test and alike are parts. Difficult objects are as in `voc`.
+The classes of an image are those of the objects in its XML file. An image without a file counts as not annotated.
+Folders named train, valid, test and similar are parts. Difficult objects are treated as in `voc`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a folder has XML files of VOC and no lists, or a file is one of them."""
+    """Whether a folder has VOC XML files and no lists, or a file is one of them."""
     if path.is_file():
         return path.suffix.lower() == ".xml" and _folders.has_objects(path)
     return "voc_flat" in _folders.kinds(path)
@@ -33,25 +33,25 @@ def read(
     difficult: voc.Difficult | None = None,
     classes: Sequence[str] | None = None,
 ) -> LabelTable:
-    """Read the XML files of a folder and of those in it.
+    """Read the XML files of a folder and its subfolders.
 
     Args:
         path: Folder of the XML files.
-        images: Image folder; the same by default.
-        absent: What a class without an object means; required.
-        difficult: What a class is that has only objects marked difficult; absent by default if `absent` is `negative`,
-            else unknown.
+        images: Image folder; the same folder by default.
+        absent: Meaning of a class without an object; required.
+        difficult: Label of a class with only difficult objects; by default absent if `absent` is `negative`, else
+            unknown.
         classes: All classes in their order; by default those that occur, in alphabetical order.
 
     Raises:
-        ValueError: There are no images or no XML files, a file cannot be understood or may belong to several images.
+        ValueError: There are no images or no XML files, a file cannot be parsed or matches several images.
 
     Warns:
-        UserWarning: XML files belong to no image.
+        UserWarning: XML files match no image.
     """
     if path.is_file():
         raise ValueError(
-            f"{path}: the labels of one image; name the folder that has the files of all: {path.parent}"
+            f"{path}: the labels of one image; give the folder with the files of all images: {path.parent}"
         )
     require_absent(path, absent, "XML lists only what is present")
     found = [_found(pair, difficult) for pair in _beside.pairs(path, images, ".xml")]

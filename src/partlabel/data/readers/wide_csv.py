@@ -1,7 +1,7 @@
-"""Wide CSV, TSV and parquet: one row an image, one column a class; 1 / 0 / blank, true / false, NaN.
+"""Wide CSV, TSV and parquet: one row per image, one column per class; 1 / 0 / empty, true / false, NaN.
 
-The format `LabelTable.save` writes. A filled table (`FilledTable.save`) is read too: its `<class>:p` columns are left
-out, so filled labels become known ones. Columns `<class>:source` say where known labels come from.
+The format that `LabelTable.save` writes. A filled table (`FilledTable.save`) is read too: its `<class>:p` columns are
+ignored, so that filled labels become known ones. Columns `<class>:source` give the origins of known labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,21 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from partlabel.data.readers import _roles
+from partlabel.data.readers import _kinds
 from partlabel.data.readers._build import build_table
+from partlabel.data.readers._codes import MinusOne
 from partlabel.data.readers._roles import Understood
-from partlabel.data.readers._wide import Block, MinusOne, WideLayout
+from partlabel.data.readers._wide import Block, WideLayout
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
-    "unknown": "absent is a cell of 0 (or false); a blank is unknown",
-    "negative": "absent is a cell of 0 (or false), and every blank",
+    "unknown": "absent is a cell of 0 (or false); an empty cell is unknown",
+    "negative": "absent is a cell of 0 (or false), and every empty cell",
 }
 
 
 def recognises(path: Path, separator: str | None = None) -> bool:
-    """A CSV, TSV or parquet file without a column of class names."""
-    return _roles.kind(path, separator) == "wide_csv"
+    """Whether a file is a CSV, TSV or parquet file without a column of class names."""
+    return _kinds.kind(path, separator) == "wide_csv"
 
 
 def read(
@@ -42,19 +43,20 @@ def read(
     """Read a wide table.
 
     Args:
-        path: `.csv`, `.tsv` or `.parquet` with an image column, perhaps a column of parts, and a column for each class.
-        images: The image folder; without it, paths start from the folder of the file.
-        absent: `negative` makes every blank ABSENT. Blanks are UNKNOWN otherwise: the format can say both.
-        image_column: The image column; without it, the one of a usual name (`image`, `path`, `file`, `filename`,
+        path: `.csv`, `.tsv` or `.parquet` with an image column, an optional column of parts, and one column per class.
+        images: Image folder; by default paths are relative to the file's folder.
+        absent: `negative` makes every empty cell ABSENT. By default empty cells are UNKNOWN, because the format can
+            store both.
+        image_column: Column of image paths; by default the one with a usual name (`image`, `path`, `file`, `filename`,
             `image_id`, ...) or whose cells are files of the image folder.
-        separator: Between cells; a comma, in `.tsv` a tab.
-        leave_out: Columns that are no classes.
-        split_column: The column of parts; without it, `split`, or one that has only names of parts.
-        minus_one: What -1 means: `unknown` (as CheXpert's unsure) or `absent` (as in CelebA); refused if None.
-        suffix: The suffix of image files, such as `.jpg`, where the table has ids without it.
+        separator: Separator between cells; by default a comma, in `.tsv` a tab.
+        leave_out: Columns that are not classes.
+        split_column: Column of parts; by default `split`, or a column with only names of parts.
+        minus_one: Meaning of -1: `unknown` (uncertain, as in CheXpert) or `absent` (as in CelebA); refused if None.
+        suffix: Suffix of image files, such as `.jpg`, if the table has ids without it.
 
     Raises:
-        ValueError: A cell is none of the codes; the message names row, image, class and what is there.
+        ValueError: A cell is not one of the codes; the message gives row, image, class and content.
 
     Warns:
         UserWarning: A column of row numbers is left out.
@@ -84,12 +86,12 @@ def read(
 
 
 def understood(path: Path, images: Path | None = None, **options: Any) -> Understood:
-    """What the columns were taken for.
+    """Return how the columns were interpreted.
 
     Args:
-        path: As `read`.
-        images: As `read`.
-        **options: As `read`.
+        path: As in `read`.
+        images: As in `read`.
+        **options: As in `read`.
     """
     options.pop("suffix", None)
     layout = WideLayout.of(path, images, **options)
@@ -112,22 +114,22 @@ def tables(
     minus_one: MinusOne | None = None,
     suffix: str | None = None,
 ) -> Iterator[LabelTable]:
-    """The table some rows at a time, for files larger than memory.
+    """Yield the table in blocks of rows, for files larger than memory.
 
     Args:
-        path: As `read`.
-        rows: How many; the last has fewer.
-        images: As `read`.
-        absent: As `read`.
-        image_column: As `read`.
-        separator: As `read`.
-        leave_out: As `read`.
-        split_column: As `read`.
-        minus_one: As `read`.
-        suffix: As `read`.
+        path: As in `read`.
+        rows: Rows per table; the last has fewer.
+        images: As in `read`.
+        absent: As in `read`.
+        image_column: As in `read`.
+        separator: As in `read`.
+        leave_out: As in `read`.
+        split_column: As in `read`.
+        minus_one: As in `read`.
+        suffix: As in `read`.
 
     Raises:
-        ValueError: As `read`; that an image has several rows is seen within each table alone.
+        ValueError: As in `read`; repeated images are only found within each table.
     """
     layout = WideLayout.of(path, images, image_column, separator, leave_out, split_column, minus_one)
     layout.warn()

@@ -1,9 +1,9 @@
-"""YOLO data sets (Ultralytics, Roboflow, labelImg): `data.yaml`, images, and a text file of boxes for each.
+"""YOLO datasets (Ultralytics, Roboflow, labelImg): `data.yaml`, images, and one text file of boxes per image.
 
-A line is a class number and coordinates (a box, a polygon or keypoints); an image has the classes of its lines. An
-empty file is an image that was looked at and shows none; an image without a file was not looked at. Names of classes
-are in `data.yaml` (a list, or a mapping from numbers), `classes.txt` or `obj.names`. Parts are the folders that
-`data.yaml` gives as train, val and test, or else those with such names.
+A line is a class number and coordinates (a box, a polygon or keypoints); the classes of an image are those of its
+lines. An empty file is an annotated image without any class; an image without a file counts as not annotated. Class
+names are in `data.yaml` (a list, or a mapping from numbers), `classes.txt` or `obj.names`. Parts are the folders that
+`data.yaml` gives as train, val and test, or else folders with such names.
 """
 
 import re
@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a path is a `data.yaml` with names, or a folder with one or with text files of boxes."""
+    """Whether a path is a `data.yaml` with names, or a folder with one or with text files of boxes."""
     if path.is_file():
         return path.suffix.lower() in YAML and _folders.has_names(path)
     return "yolo" in _folders.kinds(path)
@@ -46,19 +46,19 @@ def read(
     *,
     classes: Sequence[str] | None = None,
 ) -> LabelTable:
-    """Read a data set.
+    """Read a dataset.
 
     Args:
-        path: `data.yaml`; or the folder that has it, or that has the label files.
-        images: Image folder; by default images lie beside the label files, or in folders called images.
-        absent: What a class without a box means; required.
-        classes: Names of the class numbers, from 0 on; by default what the data set's own files say.
+        path: `data.yaml`; or the folder that contains it or the label files.
+        images: Image folder; by default images are beside the label files, or in folders named images.
+        absent: Meaning of a class without a box; required.
+        classes: Names of the class numbers, from 0; by default those of the dataset's own files.
 
     Raises:
-        ValueError: There are no images or no label files, a class number has no name, or a line is no box.
+        ValueError: There are no images or no label files, a class number has no name, or a line is not a box.
 
     Warns:
-        UserWarning: Label files belong to no image.
+        UserWarning: Label files match no image.
     """
     require_absent(path, absent, "YOLO lists only what is present")
     data = _Data.of(path)
@@ -73,12 +73,12 @@ def read(
 
 
 class _Data(NamedTuple):
-    """What `data.yaml` and the files of names say.
+    """Content of `data.yaml` and of the files of class names.
 
     Attributes:
-        root: Folder of the data set.
-        names: Of the class numbers.
-        folders: Of each part, its image folders relative to the root.
+        root: Folder of the dataset.
+        names: Names of the class numbers.
+        folders: Image folders of each part, relative to the root.
     """
 
     root: Path
@@ -87,7 +87,7 @@ class _Data(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> "_Data":
-        """Find the files of a data set."""
+        """Find the files of a dataset."""
         if path.is_file():
             return cls._of_yaml(path)
         files = [
@@ -115,7 +115,7 @@ class _Data(NamedTuple):
         return cls(root, _numbered(file, content.get("names")), folders)
 
     def split(self, images: list[str]) -> list[str] | None:
-        """Return the part of each image; None where the file names no folder that is there."""
+        """Return the part of each image; None if the file names no existing folder."""
         starts = [(f"{folder}/", part) for part, folders in self.folders.items() for folder in folders]
         if not starts or len({start for start, _ in starts}) < len(starts):
             return None
@@ -127,14 +127,14 @@ def _loaded(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load("\n".join(lines_of(file)))
     except yaml.YAMLError as error:
-        raise ValueError(f"{file}: no YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: no data.yaml of YOLO: it has no key 'names'")
+        raise ValueError(f"{file}: not a YOLO data.yaml: it has no key 'names'")
     return content
 
 
 def _numbered(file: Path, names: Any) -> dict[int, str]:
-    """Return the names of class numbers, which are a list or a mapping."""
+    """Return the names of class numbers from a list or a mapping."""
     pairs = (
         names.items() if isinstance(names, dict) else enumerate(names) if isinstance(names, list) else None
     )
@@ -149,11 +149,11 @@ def _numbered(file: Path, names: Any) -> dict[int, str]:
 
 
 def _names_beside(path: Path) -> dict[int, str]:
-    """Return the names in the one file of names of a folder; none where there is no such file."""
+    """Return the names in the folder's file of class names; empty if there is no such file."""
     files = [file for file in _beside.files_in(path) if file.rpartition("/")[2].lower() in NAME_FILES]
     said = {file: listed_in(path / file) for file in files}
     if len({tuple(names) for names in said.values()}) > 1:
-        raise ValueError(f"{path}: {some(said)} give other names to the classes; keep one")
+        raise ValueError(f"{path}: {some(said)} give different class names; keep one")
     return dict(enumerate(next(iter(said.values()), [])))
 
 
@@ -167,8 +167,8 @@ def _found(pair: _beside.LabelledImage, names: dict[int, str]) -> _names.Found:
             continue
         if not words[0].isdigit() or not all(_NUMBER.fullmatch(word) for word in words):
             raise ValueError(
-                f"{pair.file}, line {number}: {line.strip()[:80]!r} is no box: a class number and coordinates; if the "
-                "file lists names of classes, the folder is of the format sidecar"
+                f"{pair.file}, line {number}: {line.strip()[:80]!r} is not a box: a class number and coordinates; if "
+                "the file lists class names, the format of the folder is sidecar"
             )
         if int(words[0]) not in names:
             raise InputError(
@@ -185,7 +185,7 @@ def _as_list(entry: Any) -> list[str]:
 
 
 def _below(root: Path, file: Path, entry: str) -> str | None:
-    """Return an image folder of `data.yaml` relative to the root; None if it is not there.
+    """Return an image folder of `data.yaml` relative to the root; None if it does not exist.
 
     Roboflow writes `../train/images` and means `train/images`.
     """

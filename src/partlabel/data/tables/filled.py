@@ -1,7 +1,7 @@
-"""A label table whose blanks a model filled in: what each label is, how probable, and who said so.
+"""A label table with unknown labels filled by a model: label, probability and source of each cell.
 
-On disk each class `c` has three columns: `c` (1 / 0 / blank), `c:p` (the probability, blank where a person said it) and
-`c:source` (`human`, `<model>@<run>`, blank where nobody said anything). `LabelTable.read` reads the first of the three.
+On disk each class `c` has three columns: `c` (1 / 0 / empty), `c:p` (the probability; empty for human labels) and
+`c:source` (`human`, `<model>@<run>`; empty for unknown labels). `LabelTable.read` reads only the first of them.
 """
 
 import json
@@ -28,10 +28,10 @@ class FilledTable:
     """A table after filling.
 
     Attributes:
-        table: Its labels: the known ones as they were, and the sure ones among the filled; once filled, with origins.
-        probability: That the class is present, in [0, 1]; NaN where the label did not come from a model.
-        source: Who said it, as an index into `sources`.
-        sources: `sources[0]` is nobody (empty), `sources[1]` is `human`, models follow.
+        table: Labels: the known ones unchanged, and the confident predictions; once filled, with origins.
+        probability: Probability that the class is present, in [0, 1]; NaN if the label is not from a model.
+        source: Source of each label, as an index into `sources`.
+        sources: `sources[0]` is no source (empty), `sources[1]` is `human`, models follow.
     """
 
     table: LabelTable
@@ -55,7 +55,7 @@ class FilledTable:
 
     @classmethod
     def of(cls, table: LabelTable) -> "FilledTable":
-        """A table before any filling: what is known, people said, if its origin does not say otherwise."""
+        """Return a table before filling: known labels are human, unless they have another origin."""
         source = (table.labels != UNKNOWN).astype(np.int16)
         sources: tuple[str, ...] = (NOBODY, HUMAN)
         if table.origins is not None:
@@ -66,13 +66,13 @@ class FilledTable:
         return cls(table, np.full(table.labels.shape, np.nan, np.float32), source, sources)
 
     def __getitem__(self, rows: Rows) -> "FilledTable":
-        """Some rows, as of a `LabelTable`."""
+        """Return some rows, as in `LabelTable`."""
         chosen = rows if isinstance(rows, slice) else np.asarray(rows)
         table = self.table[rows]
         return FilledTable(table, self.probability[chosen], self.source[chosen], self.sources)
 
     def aligned(self, classes: Sequence[str]) -> "FilledTable":
-        """With its columns in the order of a model's classes.
+        """Return the table with its columns in the order of a model's classes.
 
         Raises:
             ValueError: A class is in one and not in the other.
@@ -85,14 +85,14 @@ class FilledTable:
         return FilledTable(table, self.probability[:, order], self.source[:, order], self.sources)
 
     def source_of(self, row: int, column: int) -> str:
-        """Who said the label of an image and a class."""
+        """Return the source of a label."""
         return self.sources[self.source[row, column]]
 
     def save(self, path: str | Path) -> Path:
-        """Write `.csv` or `.parquet`, which `load` reads again, or `.jsonl`, one image a line, for other programs.
+        """Write `.csv` or `.parquet`, which `load` reads, or `.jsonl`, one image per line, for other programs.
 
         Raises:
-            ValueError: Another suffix.
+            ValueError: The suffix is another.
         """
         path = Path(path)
         if path.suffix.lower() != ".jsonl":
@@ -103,7 +103,7 @@ class FilledTable:
 
     @staticmethod
     def is_in(path: str | Path, separator: str | None = None) -> bool:
-        """Whether a file has the columns of probabilities that `save` writes."""
+        """Whether a file has the probability columns that `save` writes."""
         from partlabel.data.readers import _columns
 
         path = Path(path)
@@ -114,15 +114,15 @@ class FilledTable:
 
     @classmethod
     def load(cls, path: str | Path, images: str | Path | None = None, **options: Any) -> "FilledTable":
-        """Read what `save` wrote; a wide table without probabilities and sources is one before any filling.
+        """Read the output of `save`; a wide table without probabilities and sources is read as one before filling.
 
         Args:
             path: `.csv`, `.tsv` or `.parquet`.
-            images: The image folder.
-            **options: As `LabelTable.read`.
+            images: Image folder.
+            **options: As in `LabelTable.read`.
 
         Raises:
-            ValueError: A probability is no number in [0, 1], or an image has two rows.
+            ValueError: A probability is not a number in [0, 1], or an image has two rows.
         """
         from partlabel.data.readers import _columns
 
@@ -150,7 +150,7 @@ class FilledTable:
         return cls(table, probability, source, tuple(sources))
 
     def frame(self) -> pl.DataFrame:
-        """What `save` writes: three columns a class."""
+        """Return the data frame that `save` writes: three columns per class."""
         plain = io.frame(self.table.with_origins(None)).get_columns()
         head, classes = (
             plain[: -len(self.table.classes) or len(plain)],
@@ -187,19 +187,20 @@ def fill(
     reject: float | Sequence[float] | None = None,
     model: str = "model@run",
 ) -> FilledTable:
-    """Give every blank a probability, and a label where it is sure. Known labels stay, whatever the model says.
+    """Assign every unknown label a probability, and a label if it passes a threshold. Known labels never change.
 
     Args:
-        table: What is known; of a table that was filled before, sources stay, and its blanks are filled anew.
-        probability: The model's, that the class is present; only what it says of blanks is looked at.
-        accept: Blanks from this probability on become PRESENT, one for all classes or one a class; None makes none,
-            and infinity none of a class.
-        reject: Blanks up to this probability become ABSENT, as `accept`; None makes none.
-        model: Who says so: `<model>@<run>`.
+        table: Known labels; in a table that was filled before, sources are kept, and its unknown labels are filled
+            again.
+        probability: The model's probability that the class is present; only those of unknown labels are used.
+        accept: Unknown labels with at least this probability become PRESENT; one value, or one per class. None makes no
+            label PRESENT, and infinity none of a class.
+        reject: Unknown labels with at most this probability become ABSENT, as `accept`; None makes no label ABSENT.
+        model: Source of the new labels: `<model>@<run>`.
 
     Raises:
-        ValueError: A blank's probability is not in [0, 1] (the message names image and class), the shape is another,
-            the thresholds are not 0 <= reject < accept <= 1, or the model has no name of its own.
+        ValueError: A probability of an unknown label is not in [0, 1] (the message names image and class), the shape
+            does not match, the thresholds are not 0 <= reject < accept <= 1, or the model's name is empty or `human`.
     """
     before = table if isinstance(table, FilledTable) else FilledTable.of(table)
     labels = before.table.labels
@@ -226,7 +227,7 @@ def fill(
 def _thresholds(
     classes: Sequence[str], accept: float | Sequence[float] | None, reject: float | Sequence[float] | None
 ) -> tuple[Float64[np.ndarray, " class"], Float64[np.ndarray, " class"]]:
-    """From which probability on and up to which one labels are made of each class; 2 and -1 where none are."""
+    """Return the accept and reject thresholds of each class; 2 and -1 if there are none."""
     highest, lowest = (1 if accept is None else accept), (0 if reject is None else reject)
     high, low = (np.broadcast_to(np.asarray(each, np.float64), len(classes)) for each in (highest, lowest))
     wrong = ~((low >= 0) & (low < high) & ((high <= 1) | np.isinf(high)))
@@ -260,13 +261,13 @@ def _probabilities(path: Path, name: str, column: Any) -> Float32[np.ndarray, "i
     wrong = ((words != "") & (numbers.is_null() | ~numbers.is_between(0, 1))).arg_true().to_list()
     if wrong:
         raise ValueError(
-            f"{path}: column '{name}:p', row {wrong[0] + 1}: {words[wrong[0]]!r} is no probability in [0, 1]"
+            f"{path}: column '{name}:p', row {wrong[0] + 1}: {words[wrong[0]]!r} is not a probability in [0, 1]"
         )
     return numbers.fill_null(np.nan).to_numpy()
 
 
 def _numbered(said: list[str], sources: list[str], default: np.ndarray) -> np.ndarray:
-    """Names as indices into `sources`, which grows; where there is no name, known labels are a person's."""
+    """Convert names to indices into `sources`, appending new ones; known labels without a name are human."""
     sources += sorted(set(said) - set(sources))
     number = {name: position for position, name in enumerate(sources)}
     numbers = np.fromiter((number[name] for name in said), np.int16, len(said))

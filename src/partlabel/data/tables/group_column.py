@@ -1,4 +1,4 @@
-"""Which images of a table belong together, by a column of its file."""
+"""Groups of images that belong together, given by a column of the table's file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +10,10 @@ from partlabel.data.tables.label_table import LabelTable
 
 
 def leaving_out(path: Path, name: str, options: Mapping[str, Any], column: str) -> tuple[str, dict[str, Any]]:
-    """The format of a table and the options to read it with, so that the column of groups is no class.
+    """Return the format of a table and the options to read it, such that the group column is not a class.
 
     Raises:
-        ValueError: The file is no table with columns.
+        ValueError: The file is not a table with columns.
     """
     name = recognise(path, options) if name == "auto" else name
     if name not in ("wide_csv", "long_csv"):
@@ -25,10 +25,10 @@ def leaving_out(path: Path, name: str, options: Mapping[str, Any], column: str) 
 
 
 def read_groups(path: Path, table: LabelTable, column: str, options: Mapping[str, Any]) -> list[str]:
-    """The group of each image of a table that was read from a file, without spaces around it.
+    """Return the group of each image of a table that was read from a file, without surrounding spaces.
 
     Raises:
-        ValueError: There is no such column, a row has no group, or an image is in two.
+        ValueError: The column does not exist, a row has no group, or an image is in two groups.
     """
     separator = options.get("separator")
     names = _columns.header(path, separator)

@@ -1,7 +1,7 @@
-"""Hiding known labels, as the benchmarks of this field do; the table that went in is the truth.
+"""Hiding known labels, as in the benchmarks of this field; the input is the ground truth.
 
-A scheme is a public function of this file: `(labels, ..., seed) -> labels`, more UNKNOWN than before, nothing else
-changed. `SCHEMES` finds them, so `partlabel hide --scheme <name>` has whatever is written here.
+A scheme is a public function of this file: `(labels, ..., seed) -> labels`, which turns known labels into UNKNOWN and
+changes nothing else. `SCHEMES` collects them, so `partlabel hide --scheme <name>` supports every function added here.
 """
 
 import inspect
@@ -20,45 +20,45 @@ _BLOCK = 1 << 22  # draws at a time: the stream is the same, 32 MB instead of 8 
 
 
 def uniform(labels: Labels, known: float, seed: int = 0) -> Labels:
-    """Keep each label with the same probability, whatever it is; the masks of a seed are nested in `known`.
+    """Keep each label with the same probability, whatever its value; the masks of one seed are nested in `known`.
 
-    The recipe of Chen et al. (SST, AAAI 2022) and their followers, bit for bit: `np.random.seed(seed)`, one uniform
-    draw a label in row-major order, kept if it is below `known`. Rows and columns must be in their order too.
+    The procedure of Chen et al. (SST, AAAI 2022) and later papers, bit for bit: `np.random.seed(seed)`, one uniform
+    draw per label in row-major order, kept if it is below `known`. Rows and columns must be in their order too.
 
     Args:
-        labels: The truth.
-        known: The share to keep, in [0, 1]; 1 keeps everything.
-        seed: 0 in the literature.
+        labels: Ground truth.
+        known: Fraction of labels to keep, in [0, 1]; 1 keeps everything.
+        seed: Random seed; 0 in the literature.
 
     Raises:
-        ValueError: `known` is no share.
+        ValueError: `known` is not in [0, 1].
     """
     _check_shares(known)
     return labels.copy() if known == 1 else _drawn(labels, np.float64(known), seed)
 
 
 def per_class(labels: Labels, rates: Sequence[float] | Float64[np.ndarray, "class"], seed: int = 0) -> Labels:
-    """Keep each label with the probability of its class: some classes are looked for more often than others.
+    """Keep each label with the probability of its class: some classes are annotated more often than others.
 
     With equal rates this is `uniform`.
 
     Args:
-        labels: The truth.
-        rates: The share to keep, one a class.
-        seed: Of the draw.
+        labels: Ground truth.
+        rates: Fraction of labels to keep, one per class, in [0, 1].
+        seed: Random seed.
 
     Raises:
-        ValueError: A rate is no share, or there are more or fewer than classes.
+        ValueError: A rate is not in [0, 1], or their number differs from the number of classes.
     """
     each = np.asarray(rates, dtype=np.float64)
     if each.shape != labels.shape[1:]:
-        raise ValueError(f"{each.size} rates for {labels.shape[1]} classes: give one a class")
+        raise ValueError(f"{each.size} rates for {labels.shape[1]} classes: give one per class")
     _check_shares(*each.tolist())
     return _drawn(labels, each, seed)
 
 
 def single_positive(labels: Labels, seed: int = 0) -> Labels:
-    """Keep one PRESENT label an image, drawn evenly, and nothing else (Cole et al., CVPR 2021).
+    """Keep one PRESENT label per image, drawn uniformly, and nothing else (Cole et al., CVPR 2021).
 
     An image without one becomes all UNKNOWN.
     """
@@ -72,22 +72,22 @@ def single_positive(labels: Labels, seed: int = 0) -> Labels:
 
 
 def positives_only(labels: Labels) -> Labels:
-    """Keep every PRESENT label and no ABSENT one: what tags say."""
+    """Keep every PRESENT label and no ABSENT one, as in tags."""
     return np.where(labels == PRESENT, labels, np.int8(UNKNOWN))
 
 
 def by_prevalence(labels: Labels, known: float, seed: int = 0) -> Labels:
-    """Keep labels of frequent classes more often than of rare ones: who tags names what is common.
+    """Keep labels of frequent classes more often than of rare ones, as annotators mention common classes.
 
-    A class is kept at a rate in proportion to how often it is present, at most 1, the rates' mean being `known`.
+    A class is kept at a rate in proportion to its prevalence, at most 1; the mean of the rates is `known`.
 
     Args:
-        labels: The truth.
-        known: The mean share to keep, in [0, 1].
-        seed: Of the draw.
+        labels: Ground truth.
+        known: Mean fraction of labels to keep, in [0, 1].
+        seed: Random seed.
 
     Raises:
-        ValueError: `known` is no share.
+        ValueError: `known` is not in [0, 1].
     """
     _check_shares(known)
     present = (labels == PRESENT).mean(axis=0) + 1e-12
@@ -95,17 +95,18 @@ def by_prevalence(labels: Labels, known: float, seed: int = 0) -> Labels:
 
 
 def editor(labels: Labels, present: float = 0.45, absent: float = 0.09, seed: int = 0) -> Labels:
-    """Keep some PRESENT labels, those of common classes more often, and few ABSENT ones, as an editor sets tags.
+    """Keep some PRESENT labels, more of common classes, and few ABSENT ones, as a photo editor sets tags.
 
-    A class's PRESENT labels are kept at a rate in proportion to the square root of their number, at most 1, so that
-    `present` of all PRESENT labels is kept on average. Every ABSENT label is kept with probability `absent`. With the
-    defaults about 13 % of the labels are known where a tenth are PRESENT, and a third of the known labels are PRESENT.
+    A class's PRESENT labels are kept at a rate in proportion to the square root of their number, at most 1, so that a
+    fraction `present` of all PRESENT labels is kept on average. Every ABSENT label is kept with probability `absent`.
+    With the defaults about 13 % of the labels are known if a tenth are PRESENT, and a third of the known labels are
+    PRESENT.
 
     Args:
-        labels: The ground truth.
-        present: The share of PRESENT labels to keep, in [0, 1].
-        absent: The share of ABSENT labels to keep, in [0, 1].
-        seed: Seed of the random draw.
+        labels: Ground truth.
+        present: Fraction of PRESENT labels to keep, in [0, 1].
+        absent: Fraction of ABSENT labels to keep, in [0, 1].
+        seed: Random seed.
 
     Raises:
         ValueError: `present` or `absent` is not in [0, 1].
@@ -121,15 +122,15 @@ def editor(labels: Labels, present: float = 0.45, absent: float = 0.09, seed: in
 
 
 def whole_images(labels: Labels, known: float, seed: int = 0) -> Labels:
-    """Keep all labels of some images and none of the others, as where a part of a collection was annotated.
+    """Keep all labels of some images and none of the others, as in a partly annotated collection.
 
     Args:
-        labels: The truth.
-        known: The share of images to keep, in [0, 1].
-        seed: Of the draw.
+        labels: Ground truth.
+        known: Fraction of images to keep, in [0, 1].
+        seed: Random seed.
 
     Raises:
-        ValueError: `known` is no share.
+        ValueError: `known` is not in [0, 1].
     """
     _check_shares(known)
     kept = np.random.RandomState(seed).random_sample((len(labels), 1)) < known
@@ -137,22 +138,23 @@ def whole_images(labels: Labels, known: float, seed: int = 0) -> Labels:
 
 
 def by_source(labels: Labels, known: float, sources: int = 10, seed: int = 0) -> Labels:
-    """Keep the labels of some classes alone in each image, as where collections were joined that asked differently.
+    """Keep the labels of a subset of the classes in each image, as in a union of datasets with different class lists.
 
-    Every image belongs to one of the sources, and every class was looked for by `known` of them, by one at least.
+    Every image belongs to one of the sources, and every class is annotated by a fraction `known` of them, at least by
+    one.
 
     Args:
-        labels: The truth.
-        known: The share of sources that look for a class, in [0, 1].
-        sources: How many there are.
-        seed: Of the draw.
+        labels: Ground truth.
+        known: Fraction of sources that annotate a class, in [0, 1].
+        sources: Number of sources.
+        seed: Random seed.
 
     Raises:
-        ValueError: `known` is no share, or there are no sources.
+        ValueError: `known` is not in [0, 1], or `sources` is below 1.
     """
     _check_shares(known)
     if sources < 1:
-        raise ValueError(f"sources is {sources}; images come from one at least")
+        raise ValueError(f"sources is {sources}; at least one source is needed")
     random = np.random.RandomState(seed)
     images, classes = labels.shape
     draws = random.random_sample((sources, classes))
@@ -187,7 +189,7 @@ def hide_labels(labels: Labels, scheme: str = "uniform", **options: Any) -> Labe
 
 
 def _draws(shape: tuple[int, ...], seed: int) -> Iterator[tuple[slice, Float64[np.ndarray, "row class"]]]:
-    """Uniform draws for all labels in row-major order, some rows at a time, and which rows."""
+    """Yield uniform draws for all labels in row-major order, in blocks of rows."""
     random = np.random.RandomState(seed)
     images, classes = shape
     block = max(1, _BLOCK // max(classes, 1))
@@ -197,7 +199,7 @@ def _draws(shape: tuple[int, ...], seed: int) -> Iterator[tuple[slice, Float64[n
 
 
 def _drawn(labels: Labels, share: np.ndarray | np.float64, seed: int) -> Labels:
-    """The labels whose draw is below the share to keep."""
+    """Return the labels whose draw is below the fraction to keep."""
     hidden = labels.copy()
     for rows, draws in _draws(labels.shape, seed):
         hidden[rows][draws >= share] = UNKNOWN
@@ -207,7 +209,7 @@ def _drawn(labels: Labels, share: np.ndarray | np.float64, seed: int) -> Labels:
 def _proportional(
     score: Float64[np.ndarray, " class"], weight: Float64[np.ndarray, " class"], mean: float
 ) -> Float64[np.ndarray, " class"]:
-    """Rates `min(f score_c, 1)` with the factor f that makes their weighted mean equal `mean`, found by bisection."""
+    """Find rates `min(f score_c, 1)` with the factor f that makes their weighted mean equal `mean`, by bisection."""
     low, high = 0.0, 1 / score.min()
     for _ in range(100):
         factor = (low + high) / 2
@@ -219,7 +221,7 @@ def _proportional(
 def _check_shares(*shares: float) -> None:
     for share in shares:
         if not 0 <= share <= 1:
-            raise ValueError(f"a share of labels to keep is between 0 and 1, not {share}")
+            raise ValueError(f"a fraction of labels to keep is between 0 and 1, not {share}")
 
 
 SCHEMES: dict[str, Callable[..., Labels]] = {

@@ -1,4 +1,4 @@
-"""Writing wide tables: one row an image, one column a class; 1 / 0 / blank in CSV, nullable booleans in parquet."""
+"""Writing wide tables: one row per image, one column per class; 1 / 0 / empty in CSV, nullable booleans in parquet."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def frame(table: "LabelTable") -> pl.DataFrame:
-    """The table as a frame: `image`, `split` and `calibration` if there are any, then a Boolean column a class.
+    """Return the table as a data frame: `image`, optional `split` and `calibration`, then a Boolean column per class.
 
-    Where origins were kept, each class's follow it in `<class>:source`.
+    If origins are recorded, each class is followed by its column `<class>:source`.
     """
     head = [pl.Series("image", table.images, dtype=pl.String)]
     if table.split is not None:
@@ -34,17 +34,17 @@ def frame(table: "LabelTable") -> pl.DataFrame:
 
 
 def sources(classes: Sequence[str], numbers: np.ndarray, names: Sequence[str]) -> Iterator[pl.Series]:
-    """A column `<class>:source` for each class: names by number, null for the first, which is nobody."""
+    """Yield a column `<class>:source` for each class: names by number, null for number 0, which is no source."""
     words = pl.Series([name or None for name in names], dtype=pl.Enum(names[1:]))
     for position, name in enumerate(classes):
         yield words.gather(numbers[:, position].astype(np.uint32)).alias(f"{name}:source")
 
 
 def write_wide(frame: pl.DataFrame, path: Path) -> Path:
-    """Write a frame as `.csv` or `.parquet`, aside and then renamed; booleans become 1 and 0 in CSV.
+    """Write a data frame as `.csv` or `.parquet`, under a temporary name first; booleans become 1 and 0 in CSV.
 
     Raises:
-        ValueError: Another suffix.
+        ValueError: The suffix is another.
     """
     if path.suffix.lower() == ".csv":
         with atomic_write(path) as aside:

@@ -1,7 +1,7 @@
-"""The label table: images, classes, and what is known of each class in each image.
+"""The label table: images, classes, and the label of each class in each image.
 
-Immutable: every change is a new table. On disk it is a wide table, one row an image and one column a class, as CSV
-(1 / 0 / blank) or parquet (nullable booleans), so that spreadsheets, pandas and SQL read it as it is.
+Immutable: every change returns a new table. On disk it is a wide table, one row per image and one column per class, as
+CSV (1 / 0 / empty) or parquet (nullable booleans), which spreadsheets, pandas and SQL can read directly.
 """
 
 import os.path
@@ -26,28 +26,28 @@ __all__ = ["Absent", "LabelTable", "Rows", "made_read_only", "read_only"]
 MOST_ALIKE = 1000
 Rows = slice | Sequence[int] | np.ndarray
 MOST_PARTS = 20
-"""Parts that are named in a message."""
+"""Maximum number of parts that a message names."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelTable:
-    """What is known of every class in every image.
+    """Known and unknown labels of every class in every image.
 
     Attributes:
         images: Paths relative to `root`, unique, with `/` between folders.
         classes: Unique names, in the order of the columns. May be empty: images to predict.
         labels: int8, (image, class): PRESENT, ABSENT or UNKNOWN; read-only.
-        split: The name of the part each image is in (`train`, `test`); None where there are no parts.
-        root: The folder that the paths start from; None where only labels are at hand. Not kept in files, since
-            it is a fact about a machine: give `images=` when reading.
-        origins: Where each known label comes from; None where that was not kept.
-        calibration: Whether each image is of the calibration set: drawn at random and labelled completely; None where
+        split: Name of each image's part (`train`, `test`); None if there are no parts.
+        root: Folder to which paths are relative; None if only labels are available. Not stored in files, because it
+            depends on the machine: give `images=` when reading.
+        origins: Origin of each known label; None if not recorded.
+        calibration: Whether each image is in the calibration set: drawn at random and labelled completely; None if
             there is no such set.
 
     Raises:
-        ValueError: No images, a path that leaves the folder, images or classes named twice, an empty class name,
-            a label that is none of the three, shapes that do not fit. The message names it and the mend.
-        TypeError: Labels that are not int8 (floats and NaN among them).
+        ValueError: No images, a path outside the folder, duplicate images or classes, an empty class name, a label that
+            is not one of the three values, or shapes that do not match. The message names the value and the fix.
+        TypeError: Labels are not int8 (floats and NaN among them).
     """
 
     images: tuple[str, ...]
@@ -81,7 +81,7 @@ class LabelTable:
         return f"LabelTable({len(self)} images, {len(self.classes)} classes, {known}{parts})"
 
     def __getitem__(self, rows: Rows) -> "LabelTable":
-        """The rows of a slice, of row numbers or of a mask, as a table."""
+        """Return the rows of a slice, of row numbers or of a mask, as a table."""
         chosen = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)]
         if chosen.ndim != 1:
             raise TypeError(
@@ -96,16 +96,16 @@ class LabelTable:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names in `split`, in the order they first appear; none where there is no split."""
+        """Part names in order of first appearance; empty if there is no split."""
         return tuple(dict.fromkeys(self.split or ()))
 
     @property
     def part_sizes(self) -> dict[str, int]:
-        """How many images each part has, in the order of `parts`."""
+        """Number of images of each part, in the order of `parts`."""
         return dict(Counter(self.split or ()))
 
     def part(self, name: str) -> "LabelTable":
-        """The images whose split is `name`, or what `part_name` takes it for.
+        """Return the images whose part is `name`, or the part that `part_name` takes it for.
 
         Raises:
             ValueError: There is no split, or no such part; the message names the parts.
@@ -113,79 +113,80 @@ class LabelTable:
         return self[self._in_part(name)]
 
     def path(self, row: int) -> Path:
-        """Where the image of a row is.
+        """Return the path of a row's image.
 
         Raises:
             ValueError: The table has no root.
         """
         if self.root is None:
             raise InputError(
-                f"where is {self.images[row]!r}? The table has no image folder: give it by ",
+                f"where is {self.images[row]!r}? The table has no image folder: give it with ",
                 Argument("images", placeholder="FOLDER"),
             )
         return self.root / self.images[row]
 
     def missing(self) -> tuple[str, ...]:
-        """The images that are not in the image folder."""
+        """Return the images that are not in the image folder."""
         self.path(0)  # sees that there is a root; a Path for every image would be slow
         return tuple(image for image in self.images if not os.path.isfile(f"{self.root}/{image}"))
 
     @property
     def known(self) -> int:
-        """How many labels are known."""
+        """Number of known labels."""
         return int(np.count_nonzero(self.labels != UNKNOWN))
 
     @property
     def present(self) -> int:
-        """How many labels are PRESENT."""
+        """Number of PRESENT labels."""
         return int(np.count_nonzero(self.labels == PRESENT))
 
     @property
     def absent(self) -> int:
-        """How many labels are ABSENT."""
+        """Number of ABSENT labels."""
         return int(np.count_nonzero(self.labels == ABSENT))
 
     @property
     def unknown(self) -> int:
-        """How many labels are UNKNOWN."""
+        """Number of UNKNOWN labels."""
         return int(np.count_nonzero(self.labels == UNKNOWN))
 
     def never_present(self) -> tuple[str, ...]:
-        """The classes without a single PRESENT label: nothing can be learned of them."""
+        """Return the classes without a PRESENT label, which cannot be learned."""
         ever = (self.labels == PRESENT).any(axis=0)
         return tuple(name for name, is_ever in zip(self.classes, ever, strict=True) if not is_ever)
 
     def with_labels(self, labels: Int8[np.ndarray, "image class"]) -> "LabelTable":
-        """The same images and classes with other labels; where one is another, its origin is not known."""
+        """Return the table with other labels; the origin of a changed label is unknown."""
         if self.origins is None or labels.shape != self.labels.shape:
             return replace(self, labels=labels)
         return replace(self, labels=labels, origins=self.origins.only(labels == self.labels))
 
     def with_origins(self, origins: Origins | None) -> "LabelTable":
-        """The same table with its labels from elsewhere; blanks come from nowhere."""
+        """Return the table with other origins of its labels; unknown labels have none."""
         return replace(self, origins=None if origins is None else origins.only(self.labels != UNKNOWN))
 
     def with_split(self, split: Sequence[str] | None) -> "LabelTable":
-        """The same table with its images in other parts."""
+        """Return the table with its images in other parts."""
         return replace(self, split=None if split is None else tuple(split))
 
     def with_calibration(self, marks: Sequence[bool] | None) -> "LabelTable":
-        """The same table with other images as its calibration set."""
+        """Return the table with another calibration set."""
         return replace(self, calibration=None if marks is None else tuple(map(bool, marks)))
 
     def hide(
         self, scheme: str = "uniform", *, part: str | None = None, seed: int = 0, **options: Any
     ) -> "LabelTable":
-        """The table with labels hidden as a benchmark does; this one stays as it is, and holds the truth.
+        """Return a table with labels hidden as in a benchmark; this table is unchanged and remains the ground truth.
 
         Args:
             scheme: One of `hiding.SCHEMES`.
-            part: Hide in this part of the split alone; the authors hide in train and keep test whole.
-            seed: Of the draw.
-            **options: What the scheme takes: `known=0.1` for uniform, `rates=` for per_class.
+            part: Part of the split in which to hide labels; None for all. The authors hide in train and keep test
+                complete.
+            seed: Random seed.
+            **options: Options of the scheme: `known=0.1` for uniform, `rates=` for per_class.
 
         Raises:
-            ValueError: An unknown scheme or part, an option the scheme does not take or lacks.
+            ValueError: The scheme or part does not exist, or an option is missing or not accepted by the scheme.
         """
         from partlabel.data.tables.hiding import hide_labels
 
@@ -207,20 +208,20 @@ class LabelTable:
         missing: Literal["refuse", "keep"] = "refuse",
         **options: Any,
     ) -> "LabelTable":
-        """The table in a file or folder of any format that a reader knows.
+        """Read a table from a file or folder of any supported format.
 
         Args:
-            path: The annotation file, or the folder of them.
-            images: The image folder. Where it is given, every image must be there.
-            format: A name in `readers.names()`; `auto` asks each reader whether it knows the file.
-            absent: What a class that is not mentioned means: `unknown` (nobody said) or `negative` (looked, and it
-                is not there). Formats that list only what is there require it.
-            missing: `keep` leaves out the check that the images are there.
-            **options: What the reader takes besides.
+            path: Annotation file or folder.
+            images: Image folder. If given, every image must exist in it.
+            format: One of `readers.names()`; `auto` detects the format.
+            absent: Meaning of a class that is not mentioned: `unknown` (not annotated) or `negative` (annotated as
+                absent). Required by formats that list only present classes.
+            missing: `keep` skips the check that the images exist.
+            **options: Options of the reader.
 
         Raises:
-            ValueError: The file cannot be understood; the message names file, row or key, class and the mend.
-            FileNotFoundError: The file, the image folder or images in it are not there.
+            ValueError: The file cannot be parsed; the message names file, row or key, class and fix.
+            FileNotFoundError: The file, the image folder or images in it do not exist.
         """
         from partlabel.data import readers
 
@@ -230,10 +231,11 @@ class LabelTable:
         return table
 
     def check_files(self, source: str | Path = "the label table") -> None:
-        """See that every image is there.
+        """Check that every image exists.
 
         Raises:
-            FileNotFoundError: With the count, the first few, and where they were looked for.
+            FileNotFoundError: Images are missing; the message gives their number, the first few, and the folder
+                searched.
         """
         gone = self.missing()
         if gone:
@@ -245,15 +247,15 @@ class LabelTable:
             )
 
     def save(self, path: str | Path) -> Path:
-        """Write the table as `.csv` (1 / 0 / blank) or `.parquet` (nullable booleans); `read` gives the same back.
+        """Write the table as `.csv` (1 / 0 / empty) or `.parquet` (nullable booleans); `read` returns the same table.
 
-        Where origins were kept, each class has a column `<class>:source` after its own; where there is a calibration
-        set, the column `calibration` is 1 for its images and 0 for the others.
+        If origins are recorded, each class is followed by a column `<class>:source`; if there is a calibration set, the
+        column `calibration` is 1 for its images and 0 for the others.
 
-        The file is written aside and renamed, so that readers never meet half of one.
+        The file is written under a temporary name and renamed, so that readers never see an incomplete file.
 
         Raises:
-            ValueError: Another suffix.
+            ValueError: The suffix is another.
         """
         from partlabel.data.tables import io
 
@@ -274,7 +276,7 @@ class LabelTable:
 
 
 def read_only(matrix: np.ndarray) -> np.ndarray:
-    """The matrix itself where nobody can write to it, else a copy."""
+    """Return the matrix itself if it cannot be modified, else a copy."""
     if matrix.flags.writeable or matrix.base is not None or not matrix.flags.c_contiguous:
         matrix = np.array(matrix, order="C")
         matrix.flags.writeable = False
@@ -282,7 +284,7 @@ def read_only(matrix: np.ndarray) -> np.ndarray:
 
 
 def made_read_only(matrix: np.ndarray) -> np.ndarray:
-    """A matrix that nobody else holds, made read-only, so that a table need not copy it."""
+    """Make a matrix without other references read-only, so that a table need not copy it."""
     matrix.flags.writeable = False
     return matrix
 

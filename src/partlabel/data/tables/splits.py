@@ -1,4 +1,4 @@
-"""From a label table to what is trained on and what chooses the epoch; and tables put in a model's terms."""
+"""Training and validation sets of a label table; and tables aligned to a model's classes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,13 +18,13 @@ Find = Callable[[LabelTable], list[Broken]]
 
 
 class Parts(NamedTuple):
-    """What a run uses of a table.
+    """Parts of a table that a run uses.
 
     Attributes:
-        table: All of it but what was skipped, its split saying what is what.
-        train: What is trained on.
-        val: What chooses the epoch; None where the last is kept.
-        skipped: The images left out.
+        table: All images except the skipped ones, with their split.
+        train: Training set.
+        val: Validation set; None if there is none, and the last epoch is kept.
+        skipped: Images left out.
     """
 
     table: LabelTable
@@ -41,30 +41,30 @@ def training_parts(
     skip_broken: bool = False,
     find: Find = find_broken,
 ) -> Parts:
-    """Find what to train on and what chooses the epoch, and see that all images can be read.
+    """Divide a table into training and validation set, and check that all images can be read.
 
     Args:
-        table: With a split, its part `train` is trained on and `val` chooses the epoch, by these names or those that
-            `part_name` takes for them; others are left alone.
-        val: Chooses the epoch instead.
-        share: Of the training images, set apart for that where there is neither; 0 sets none apart.
-        seed: Of that draw.
+        table: Label table. If it has a split, its part `train` is the training set and `val` the validation set, under
+            these names or those that `part_name` accepts; other parts are not used.
+        val: Validation set to use instead.
+        share: Fraction of the training images used for validation if there is no validation set; 0 for none.
+        seed: Random seed of this selection.
         skip_broken: Leave out images that cannot be read.
-        find: Finds the images that cannot be read.
+        find: Function that finds the images that cannot be read.
 
     Raises:
-        ValueError: The table has parts and none is `train`, nothing is known in it, or images cannot be read.
+        ValueError: The table has parts but no `train`, no label of it is known, or images cannot be read.
 
     Warns:
-        UserWarning: A part is none of train, val and test.
+        UserWarning: A part is not train, val or test.
     """
     if table.split is not None:
         warn_of_other_parts(table.split)
         table = table.with_split(part_names(table.split))
     if table.split is not None and TRAIN not in table.parts:
         raise ValueError(
-            f"the table has the parts {some(map(repr, table.parts))} and none is 'train'; "
-            "name the one to train on so, or drop the split"
+            f"the table has the parts {some(map(repr, table.parts))} and none is 'train'; rename the part to train "
+            "on, or remove the split"
         )
     if table.split is None:
         table = table.with_split([TRAIN] * len(table))
@@ -77,31 +77,31 @@ def training_parts(
         table = _set_apart(table, share, seed)
     train = table.part(TRAIN)
     if not train.known:
-        raise ValueError(f"nothing is known of the {len(train)} training images: every label is blank")
+        raise ValueError(f"no label of the {len(train)} training images is known")
     if val is None and share > 0 and VAL in table.parts:
         val = table.part(VAL)
     return Parts(table, train, val, skipped)
 
 
 def with_val(parts: Parts) -> Parts:
-    """The parts, with the table's own part `val` for a validation set, where it has one."""
+    """Return the parts with the table's own part `val`, if it exists, as validation set."""
     return parts._replace(val=parts.table.part(VAL)) if VAL in parts.table.parts else parts
 
 
 def without_broken(
     table: LabelTable, used: np.ndarray, skip_broken: bool, find: Find = find_broken
 ) -> tuple[LabelTable, list[Broken]]:
-    """The table without the images that cannot be read, and those.
+    """Return the table without the images that cannot be read, and the list of these images.
 
     Args:
-        table: With a root.
-        used: Which rows to look at.
-        skip_broken: Leave them out rather than refuse.
-        find: Finds them.
+        table: Label table with a root.
+        used: Rows to check.
+        skip_broken: Leave these images out instead of refusing them.
+        find: Function that finds them.
 
     Raises:
-        ValueError: Images cannot be read, and are not to be left out: all are listed.
-        NoneReadable: They are to be left out, and no image can be read.
+        ValueError: Images cannot be read, and `skip_broken` is false: the message lists all of them.
+        NoneReadable: `skip_broken` is true, and no image can be read.
     """
     if not used.any():
         return table, []
@@ -109,7 +109,7 @@ def without_broken(
     if broken and not skip_broken:
         listed = "\n".join(f"  {image}: {reason}" for image, reason in broken)
         raise InputError(
-            f"{len(broken)} of {int(used.sum())} images cannot be read; mend them, or leave them out by ",
+            f"{len(broken)} of {int(used.sum())} images cannot be read; repair them, or leave them out with ",
             Argument("skip_broken", True),
             f":\n{listed}",
         )
@@ -117,12 +117,12 @@ def without_broken(
 
 
 def aligned(table: LabelTable, classes: Sequence[str], what: str = "the table") -> LabelTable:
-    """The table with its columns in the order of a model's classes.
+    """Return the table with its columns in the order of a model's classes.
 
     Args:
-        table: Its columns in any order.
-        classes: The model's.
-        what: Names the table in messages.
+        table: Label table with its columns in any order.
+        classes: Classes of the model.
+        what: Name of the table in messages.
 
     Raises:
         ValueError: A class is in one and not in the other.
@@ -144,15 +144,17 @@ def aligned(table: LabelTable, classes: Sequence[str], what: str = "the table") 
 
 
 def truth_of(table: LabelTable, truth: LabelTable) -> Int8[np.ndarray, "image class"]:
-    """What the truth says of the images of a table, in its order.
+    """Return the ground truth of a table's images, in their order.
 
     Raises:
-        ValueError: Images are not in the truth.
+        ValueError: Images are not in the ground truth.
     """
     row = {image: number for number, image in enumerate(truth.images)}
     lacking = [image for image in table.images if image not in row]
     if lacking:
-        raise ValueError(f"{len(lacking)} of {len(table)} images are not in the truth: {some(lacking)}")
+        raise ValueError(
+            f"{len(lacking)} of {len(table)} images are not in the ground truth: {some(lacking)}"
+        )
     return truth.labels[[row[image] for image in table.images]]
 
 

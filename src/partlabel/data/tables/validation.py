@@ -1,4 +1,4 @@
-"""What a label table may hold, checked in one place; every message names the thing and the mend."""
+"""Validation of the content of a label table; every message names the value and the fix."""
 
 import unicodedata
 from collections import Counter
@@ -23,7 +23,7 @@ CONTROL = r"\p{Cc}"
 
 
 def check_images(images: Sequence[str]) -> None:
-    """Image paths are there, unique, relative to the image folder and stay inside it.
+    """Check that there are image paths, unique, relative to the image folder and inside it.
 
     Raises:
         ValueError: They are not.
@@ -34,7 +34,7 @@ def check_images(images: Sequence[str]) -> None:
         )
     if broken := [image for image in images if not is_text(image)]:
         raise ValueError(
-            f"{len(broken)} image path(s) with bytes that are no UTF-8, or half a character: "
+            f"{len(broken)} image path(s) with bytes that are not UTF-8, or half a character: "
             f"{some(map(ascii, broken))}; rename them"
         )
     paths = pl.Series(images, dtype=pl.String)
@@ -57,17 +57,17 @@ def check_images(images: Sequence[str]) -> None:
 
 
 def is_text(name: str) -> bool:
-    """Whether a name can be written: JSON, and file names that are not UTF-8, can hold half of a character."""
+    """Whether a name can be encoded: JSON, and file names that are not UTF-8, can contain half of a character."""
     return name.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def repeated(things: Iterable[T]) -> list[T]:
-    """Return what comes more than once, each once, in order."""
+    """Return the values that occur more than once, each once, sorted."""
     return sorted((thing for thing, times in Counter(things).items() if times > 1), key=str)
 
 
 def check_classes(classes: Sequence[str]) -> None:
-    """Class names are there, unique, and can be columns of the table's file.
+    """Check that class names are not empty, unique, and usable as columns of the table's file.
 
     Raises:
         ValueError: They are not.
@@ -84,11 +84,11 @@ def check_classes(classes: Sequence[str]) -> None:
 
 
 def check_labels(labels: Any, images: Sequence[str], classes: Sequence[str]) -> None:
-    """Labels are an int8 matrix of PRESENT, ABSENT, UNKNOWN, one row an image and one column a class.
+    """Check that labels are an int8 matrix of PRESENT, ABSENT, UNKNOWN, one row per image and one column per class.
 
     Raises:
-        TypeError: They are no numpy array, or of another type than int8; for floats the message tells of NaN.
-        ValueError: The shape is another, or a label is none of the three.
+        TypeError: They are not a numpy array of int8; for floats the message explains how to convert NaN.
+        ValueError: The shape does not match, or a label is not one of the three values.
     """
     if not isinstance(labels, np.ndarray):
         raise TypeError(f"labels are a {type(labels).__name__}, not a numpy array of int8 ({CODES})")
@@ -97,25 +97,25 @@ def check_labels(labels: Any, images: Sequence[str], classes: Sequence[str]) -> 
     if labels.shape != (len(images), len(classes)):
         raise ValueError(
             f"labels are {labels.shape}, but there are {len(images)} images and {len(classes)} classes: "
-            "one row an image, one column a class"
+            "one row per image, one column per class"
         )
     if labels.min(initial=UNKNOWN) < UNKNOWN or labels.max(initial=UNKNOWN) > PRESENT:
         wrong = (labels < UNKNOWN) | (labels > PRESENT)
         row, column = np.argwhere(wrong)[0]
         raise ValueError(
-            f"{int(wrong.sum())} label(s) are none of {CODES}; the first is {labels[row, column]} "
+            f"{int(wrong.sum())} label(s) are not one of {CODES}; the first is {labels[row, column]} "
             f"for image {images[row]!r}, class {classes[column]!r}"
         )
 
 
 def check_split(split: Sequence[str], images: Sequence[str]) -> None:
-    """One split name an image, on one line.
+    """Check that there is one part name per image, without control characters.
 
     Raises:
-        ValueError: There are more or fewer, or a name has control characters.
+        ValueError: The number of names differs, or a name has control characters.
     """
     if len(split) != len(images):
-        raise ValueError(f"{len(split)} split names for {len(images)} images: give one an image")
+        raise ValueError(f"{len(split)} split names for {len(images)} images: give one per image")
     names = pl.Series(sorted(set(split)), dtype=pl.String)
     wrong = names.filter(names.str.contains(CONTROL)).to_list()
     if wrong:
@@ -128,7 +128,7 @@ def _fault_of(name: str) -> str:
     if name != name.strip():
         return "has spaces around it"
     if name in RESERVED:
-        return "is the name of a column that the table's file keeps for itself"
+        return "is the name of a column that is reserved in the table's file"
     if name.endswith(COMPANIONS):
         return f"ends in {' or '.join(COMPANIONS)}, which marks the columns of a filled table"
     if name.isprintable():  # true of nearly all names, and fast
@@ -145,5 +145,5 @@ def _wrong_type(labels: np.ndarray) -> str:
     if labels.dtype.kind == "f":
         return f"{said}. For NaN as unknown: np.where(np.isnan(x), {UNKNOWN}, x).astype(np.int8)"
     if labels.dtype == bool:
-        return f"{said}. If False means looked and not there: x.astype(np.int8)"
+        return f"{said}. If False means absent: x.astype(np.int8)"
     return f"{said}. If these are the codes: x.astype(np.int8); if -1 means absent and 0 unknown, swap them first"

@@ -1,8 +1,8 @@
-"""Small scenes, drawn: a fully labelled data set for the demo and the tests, with no download.
+"""Drawn scenes: a fully labelled data set for the demo and the tests, without download.
 
-A scene is planned first (`plan`: a place, and which things are where) and then painted (`paint`). Both follow from a
-seed alone, so the same seed draws the same bytes. Twenty-four classes, about three in an image; what is present is
-known exactly because it was drawn.
+A scene is planned first (`plan`: a place, and the position of each thing) and then painted (`paint`). Both depend on
+the seed only, so the same seed draws the same bytes. There are twenty-four classes, about three per image; the ground
+truth is exact because the scenes are drawn.
 """
 
 from collections import Counter
@@ -31,25 +31,25 @@ DRAWINGS = {
     if drawing.__module__ == things.__name__ and not name.startswith("_")
 }
 CLASSES = tuple(DRAWINGS)
-"""The names of the classes: those of the public functions of `things`."""
+"""Class names: those of the public functions of `things`."""
 
-_FINE = 3  # drawn so much larger, then averaged down: smooth edges
-_STRANGER = 0.15  # P(something is where nobody expects it)
-_HIDDEN = 0.4  # a thing may hide so much of another's box
+_FINE = 3  # supersampling factor, for smooth edges
+_STRANGER = 0.15  # P(a thing that does not belong to the place)
+_HIDDEN = 0.4  # maximum share of a thing's box that another may cover
 
 
 @dataclass(frozen=True)
 class Placed:
-    """One thing in a scene.
+    """A thing in a scene.
 
     Attributes:
-        thing: Its class.
-        x: Its centre, in widths of the image from the left.
-        y: Its centre, in heights of the image from the top.
+        thing: Class.
+        x: Centre, in widths of the image from the left.
+        y: Centre, in heights of the image from the top.
         size: Half its height, in heights of the image.
-        flip: Mirrored.
-        tilt: Turned, in radians.
-        seed: Of its colours and shape.
+        flip: Whether it is mirrored.
+        tilt: Rotation in radians.
+        seed: Random seed of its colours and shape.
     """
 
     thing: str
@@ -61,7 +61,7 @@ class Placed:
     seed: int
 
     def overlap(self, other: "Placed") -> float:
-        """The share of the smaller one's box that both cover."""
+        """Compute the share of the smaller bounding box that both boxes cover."""
         near = self.size + other.size
         least = 2 * min(self.size, other.size)
         wide, high = (min(max(near - abs(d), 0), least) for d in (self.x - other.x, self.y - other.y))
@@ -70,13 +70,13 @@ class Placed:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is to be painted.
+    """Plan of a scene.
 
     Attributes:
-        place: A key of `PLACES`.
-        horizon: Where the ground begins, in heights of the image from the top.
-        placed: The things, from the furthest to the nearest.
-        seed: Of the backdrop.
+        place: Key of `PLACES`.
+        horizon: Top edge of the ground, in heights of the image from the top.
+        placed: Things, from the furthest to the nearest.
+        seed: Random seed of the backdrop.
     """
 
     place: str
@@ -86,7 +86,7 @@ class Scene:
 
     @property
     def present(self) -> frozenset[str]:
-        """The classes that occur."""
+        """Classes that are present."""
         return frozenset(one.thing for one in self.placed)
 
 
@@ -94,17 +94,17 @@ def draw(folder: str | Path, count: int, seed: int = 0, size: int = 128, test: f
     """Draw scenes into a folder: `images/*.jpg` and, beside it, `labels.csv`.
 
     Args:
-        folder: Made if it is not there; images of the same names are overwritten.
-        count: How many scenes.
-        seed: The same seed draws the same scenes; scene `i` does not depend on how many there are.
+        folder: Output folder; images with the same names are overwritten.
+        count: Number of scenes.
+        seed: Random seed; scene `i` does not depend on the number of scenes.
         size: Width and height of the images, in pixels.
-        test: The share of the images, the last ones, whose split is `test`; the others are `train`.
+        test: Share of the images, the last ones, in the part `test`; the others are in `train`.
 
     Returns:
-        The table as saved: every label known, `root` the folder.
+        The saved table: every label is known, `root` is the folder.
 
     Raises:
-        ValueError: No scenes, or an image too small to see anything.
+        ValueError: There are no scenes, or images are too small.
     """
     if count < 1 or size < 16:
         raise ValueError(f"count={count}, size={size}: draw at least 1 scene of at least 16 pixels")
@@ -120,21 +120,22 @@ def draw(folder: str | Path, count: int, seed: int = 0, size: int = 128, test: f
 def collection(
     folder: str | Path, images: int = 400, known: float = 0.5, new: int = 40, seed: int = 0, size: int = 128
 ) -> LabelTable:
-    """Draw what somebody brings who wants their photos tagged: a folder of photos, and a table half filled in.
+    """Draw the typical data of a practitioner: a folder of photos, and a partially labelled table.
 
     Args:
-        folder: Gets `photos/`, `labels.csv` with blanks, `truth.csv` without, and `new-photos/` that are in no table.
-        images: How many photos the table has.
-        known: Share of the labels that somebody gave.
-        new: How many photos are in no table.
-        seed: Of the scenes, and of which labels are blank.
+        folder: Output folder; gets `photos/`, `labels.csv` with unknown labels, `truth.csv` without, and `new-photos/`,
+            which are in no table.
+        images: Number of photos in the table.
+        known: Share of known labels, in (0, 1].
+        new: Number of photos in no table.
+        seed: Random seed of the scenes and of the unknown labels.
         size: Width and height of the photos, in pixels.
 
     Returns:
-        The table with its blanks, `root` the photos.
+        The table with unknown labels; `root` is the folder of photos.
 
     Raises:
-        ValueError: No photos, or photos too small to see anything.
+        ValueError: There are no photos, or photos are too small.
     """
     if images < 1 or new < 0 or size < 16:
         raise ValueError(
@@ -153,7 +154,7 @@ def collection(
 def _paint_all(
     root: Path, part: str, chosen: range, seed: int, size: int
 ) -> tuple[tuple[str, ...], Int8[np.ndarray, "image class"]]:
-    """Paint the scenes of those numbers into a part of a folder; gives their paths and labels."""
+    """Paint the scenes of the given numbers into a part of a folder, and return their paths and labels."""
     (root / part).mkdir(parents=True, exist_ok=True)
     images = tuple(Path(part, f"{number:05d}.jpg").as_posix() for number in chosen)
     labels = np.full((len(chosen), len(CLASSES)), ABSENT, np.int8)
@@ -165,7 +166,7 @@ def _paint_all(
 
 
 def plan(seed: int, index: int = 0) -> Scene:
-    """The scene of that number: a place, and the things that happen to be there."""
+    """Plan the scene of a number: a place, and the things that are there."""
     rng = Random(f"partlabel {seed} {index}")
     name = rng.choice(list(PLACES))
     place = PLACES[name]
@@ -196,7 +197,7 @@ def plan(seed: int, index: int = 0) -> Scene:
 
 
 def _place(rng: Random, thing: str, place: Place, horizon: float) -> Placed:
-    """Somewhere the thing may be."""
+    """Find a free position for a thing."""
     least, most = SIZES[thing]
     size = place.scale * (least + (most - least) * rng.random() ** 1.3)
     top = horizon + place.ground
@@ -226,7 +227,7 @@ def _place(rng: Random, thing: str, place: Place, horizon: float) -> Placed:
 
 
 def paint(scene: Scene, size: int = 128) -> Image.Image:
-    """A scene as an RGB image of size x size pixels."""
+    """Paint a scene as an RGB image of size x size pixels."""
     fine = size * _FINE
     image = Image.new("RGB", (fine, fine))
     sheet = ImageDraw.Draw(image, "RGBA")
@@ -250,7 +251,7 @@ def paint(scene: Scene, size: int = 128) -> Image.Image:
 
 
 def _print(image: Image.Image, rng: Random) -> Image.Image:
-    """As on paper: a tint, some grain, darker towards the corners."""
+    """Give an image the look of a print: a tint, some grain, darker corners."""
     tint = Image.new(
         "RGB", image.size, rng.choice(((255, 214, 170), (255, 236, 200), (190, 205, 255), (255, 190, 190)))
     )
@@ -261,7 +262,7 @@ def _print(image: Image.Image, rng: Random) -> Image.Image:
 
 @cache
 def _grain(size: int) -> Image.Image:
-    """Grey noise, darker towards the corners."""
+    """Generate grey noise that is darker towards the corners."""
     noise = np.random.RandomState(0).normal(0, 9, (size, size))
     x = np.linspace(-1, 1, size)
     vignette = 134 - 14 * (x[:, None] ** 2 + x**2) ** 1.5
@@ -269,7 +270,7 @@ def _grain(size: int) -> Image.Image:
 
 
 def contact_sheet(rows: int = 3, columns: int = 6, seed: int = 0, size: int = 144) -> Image.Image:
-    """Scenes of every kind side by side, what is present written below each."""
+    """Draw scenes of every kind side by side, with the present classes below each."""
     chosen: list[Scene] = []
     for index in numbers():
         scene, seen = plan(seed, index), Counter(one.place for one in chosen)

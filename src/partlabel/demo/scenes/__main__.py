@@ -1,7 +1,7 @@
-"""Scenes to try partlabel on, and the picture of them in the README.
+"""Command line of the scenes: data for the tutorial, and the image in the README.
 
-python -m partlabel.demo.scenes collection FOLDER     photos and a half-filled table, for docs/tutorial.md
-python -m partlabel.demo.scenes sheet FILE.png        scenes side by side, in 256 colours
+python -m partlabel.demo.scenes collection FOLDER     photos and a partially labelled table (docs/tutorial.md)
+python -m partlabel.demo.scenes sheet FILE.png        contact sheet of scenes, in 256 colours
 """
 
 from pathlib import Path
@@ -14,11 +14,11 @@ from partlabel.demo import scenes
 
 
 def sheet(file: Path, seed: int = 2) -> None:
-    """Draw scenes side by side, what is present written below each.
+    """Draw a contact sheet of scenes, with the present classes below each.
 
     Args:
-        file: PNG to write.
-        seed: Of the scenes.
+        file: PNG file to write.
+        seed: Random seed of the scenes.
     """
     drawn = scenes.contact_sheet(seed=seed)
     few = drawn.quantize(palette=drawn.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)

@@ -1,6 +1,6 @@
-"""What lies behind and before the things: skies, ground, and the odds and ends that carry no label.
+"""Backgrounds and foregrounds of scenes: skies, ground, and unlabelled details.
 
-Drawn in the coordinates of the sheet: (0, 0) top left, (1, 1) bottom right. `horizon` is where the ground begins.
+Coordinates are those of the image: (0, 0) top left, (1, 1) bottom right. `horizon` is the top edge of the ground.
 """
 
 import math
@@ -29,19 +29,19 @@ _WHITE = colour("fff9ec")
 
 
 def _near(pen: Pen, ink: Colour, spread: int = 14) -> Colour:
-    """The same colour, a little off."""
+    """Vary a colour slightly."""
     return tuple(min(max(value + pen.rng.randint(-spread, spread), 0), 255) for value in ink)
 
 
 def _fade(pen: Pen, top: float, bottom: float, upper: Colour, lower: Colour, steps: int = 20) -> None:
-    """A gradient over the whole width."""
+    """Draw a gradient over the whole width."""
     for k in range(steps):
         ink = mix(upper, lower, k / (steps - 1))
         pen.box(0, top + (bottom - top) * k / steps, 1, top + (bottom - top) * (k + 1) / steps + 0.005, ink)
 
 
 def _roll(pen: Pen, y: float, height: float, ink: Colour, waves: float = 1.5) -> None:
-    """Rolling ground from y down to the bottom."""
+    """Draw rolling ground from y down to the bottom."""
     phase, other = pen.rng.random() * math.tau, pen.rng.random() * math.tau
     top = [
         (
@@ -95,7 +95,7 @@ def _tufts(pen: Pen, count: int, y: float, ink: Colour) -> None:
 
 
 def _weed(pen: Pen, x: float, y: float, height: float, width: float, ink: Colour) -> None:
-    """A wavy strand of seaweed, thinner towards its tip."""
+    """Draw a wavy strand of seaweed, thinner towards its tip."""
     phase = pen.rng.random() * math.tau
     middle = [(x + 0.02 * math.sin(phase + k * 0.6), y - height * k / 14) for k in range(15)]
     left = [(a - width * (1 - k / 15) / 2, b) for k, (a, b) in enumerate(middle)]
@@ -104,7 +104,7 @@ def _weed(pen: Pen, x: float, y: float, height: float, width: float, ink: Colour
 
 
 def _litter(pen: Pen, horizon: float) -> None:
-    """Things that carry no label: balls, stones and bushes somewhere on the ground."""
+    """Draw unlabelled things on the ground: balls, stones and bushes."""
     rng = pen.rng
     for _ in range(rng.choice((0, 1, 1, 2))):
         x, y, r = rng.random(), rng.uniform(horizon + 0.08, 0.95), rng.uniform(0.02, 0.05)
@@ -115,7 +115,7 @@ def _litter(pen: Pen, horizon: float) -> None:
 
 
 def day(pen: Pen, horizon: float) -> None:
-    """A sky by day, from noon to sunset."""
+    """Draw a sky by day, from noon to sunset."""
     _fade(pen, 0.0, horizon + 0.06, *pen.rng.choice(_DAYS))
     if pen.rng.random() < 0.4:
         for _ in range(3):
@@ -124,25 +124,25 @@ def day(pen: Pen, horizon: float) -> None:
 
 
 def dark(pen: Pen, horizon: float) -> None:
-    """A sky by night, with specks of light."""
+    """Draw a sky by night, with specks of light."""
     _fade(pen, 0.0, horizon + 0.06, *pen.rng.choice(_NIGHTS))
     _specks(pen, pen.rng.randint(15, 45), 0.0, horizon, ((255, 244, 214, 150), (255, 255, 255, 220)), 0.004)
 
 
 def grey(pen: Pen, horizon: float) -> None:
-    """A sky full of rain."""
+    """Draw a rainy sky."""
     _fade(pen, 0.0, horizon + 0.06, _near(pen, colour("7d8fa8")), _near(pen, colour("c3cbd3")))
 
 
 def cold(pen: Pen, horizon: float) -> None:
-    """A winter sky, by day or at dusk."""
+    """Draw a winter sky, by day or at dusk."""
     skies = (("a9c9e2", "f3ecec"), ("8fa6cf", "f6d5cf"), ("4b5b93", "d9a9b8"), ("c7d4de", "f4f1ea"))
     top, low = pen.rng.choice(skies)
     _fade(pen, 0.0, horizon + 0.06, colour(top), colour(low))
 
 
 def wall(pen: Pen, horizon: float) -> None:
-    """A kitchen wall with a window, a picture or a shelf."""
+    """Draw a kitchen wall with a window, a picture or a shelf."""
     rng = pen.rng
     paint = _near(pen, colour(rng.choice(("f7dcc0", "cfe3d6", "f5e6c4", "e9cfd3", "cddcea", "f2c9a8"))))
     pen.box(0, 0, 1, 1, paint)
@@ -179,7 +179,7 @@ def wall(pen: Pen, horizon: float) -> None:
 
 
 def water(pen: Pen, horizon: float) -> None:
-    """Under the sea, light falling in from above."""
+    """Draw the sea from below, with light from above."""
     rng = pen.rng
     pen.box(0, 0, 1, horizon + 0.02, lighter(colour("8ecae6"), 0.6))
     top, low = rng.choice((("7fd0d6", "2a6f97"), ("8fd6c4", "2f7d80"), ("86bfe8", "3b4f8f")))
@@ -199,7 +199,7 @@ def _wave(pen: Pen, y: float, height: float, ink: Colour) -> None:
 
 
 def shore(pen: Pen, horizon: float) -> None:
-    """The sea, and a beach before it."""
+    """Draw the sea, with a beach in front."""
     rng = pen.rng
     sea = _near(pen, colour(rng.choice(("4fb0bf", "5aa9d6", "6cc0b0", "4f83b8"))))
     _fade(pen, horizon, horizon + 0.2, sea, lighter(sea, 0.45), 10)
@@ -221,7 +221,7 @@ def shore(pen: Pen, horizon: float) -> None:
 
 
 def seabed(pen: Pen, horizon: float) -> None:
-    """Sand under the sea, with weeds and stones."""
+    """Draw sand under the sea, with weeds and stones."""
     rng = pen.rng
     _roll(pen, 0.84, 0.02, mix(_SAND, colour("4f83b8"), 0.25))
     for _ in range(rng.randint(3, 7)):
@@ -244,7 +244,7 @@ def seabed(pen: Pen, horizon: float) -> None:
 
 
 def road(pen: Pen, horizon: float) -> None:
-    """A row of far roofs, a pavement and a street."""
+    """Draw a row of distant roofs, a pavement and a street."""
     rng = pen.rng
     x, far = -0.05, colour(rng.choice(("c9b6c4", "b9c4cf", "d9b9a4")))
     while x < 1:
@@ -275,7 +275,7 @@ def road(pen: Pen, horizon: float) -> None:
 
 
 def wet_road(pen: Pen, horizon: float) -> None:
-    """The street in the rain, with puddles."""
+    """Draw the street in the rain, with puddles."""
     road(pen, horizon)
     for _ in range(pen.rng.randint(2, 4)):
         x, y, w = pen.rng.random(), pen.rng.uniform(horizon + 0.25, 0.97), pen.rng.uniform(0.06, 0.16)
@@ -283,7 +283,7 @@ def wet_road(pen: Pen, horizon: float) -> None:
 
 
 def meadow(pen: Pen, horizon: float) -> None:
-    """Green hills with bushes, and perhaps a fence."""
+    """Draw green hills with bushes, sometimes with a fence."""
     rng = pen.rng
     grass = _near(pen, colour(rng.choice(("a9c978", "8fbf7f", "c2c873", "9fc39a"))))
     _roll(pen, horizon - 0.02, 0.04, lighter(grass, 0.3))
@@ -307,7 +307,7 @@ def meadow(pen: Pen, horizon: float) -> None:
 
 
 def blanket(pen: Pen, horizon: float) -> None:
-    """A meadow with a chequered blanket, narrower further away."""
+    """Draw a meadow with a chequered blanket, narrower further away."""
     meadow(pen, horizon)
     ink = pen.rng.choice(_BALLS)
     shades = (ink, lighter(ink, 0.5), _WHITE)
@@ -323,7 +323,7 @@ def blanket(pen: Pen, horizon: float) -> None:
 
 
 def dim_meadow(pen: Pen, horizon: float) -> None:
-    """Hills at night."""
+    """Draw hills at night."""
     rng = pen.rng
     hill = _near(pen, colour(rng.choice(("3d5a66", "46506f", "4d5f4f", "54466b"))))
     _roll(pen, horizon - 0.03, 0.05, lighter(hill, 0.12))
@@ -335,7 +335,7 @@ def dim_meadow(pen: Pen, horizon: float) -> None:
 
 
 def snow(pen: Pen, horizon: float) -> None:
-    """Snowy hills."""
+    """Draw snowy hills."""
     rng = pen.rng
     _roll(pen, horizon - 0.02, 0.04, colour("dbe6f1"))
     _roll(pen, horizon + 0.05, 0.025, _near(pen, _SNOW, 5))
@@ -346,7 +346,7 @@ def snow(pen: Pen, horizon: float) -> None:
 
 
 def table(pen: Pen, horizon: float) -> None:
-    """A table, with cloth or without, and something on it."""
+    """Draw a table, with or without cloth, and something on it."""
     rng = pen.rng
     cloth = _near(
         pen, colour(rng.choice(("b5794c", "fff4e0", "f2a58c", "9cc5b8", "8a5a3c", "f0cf94", "d9d2ea")))
@@ -372,7 +372,7 @@ def table(pen: Pen, horizon: float) -> None:
 
 
 def grass(pen: Pen, horizon: float) -> None:
-    """Tufts of grass in front of everything."""
+    """Draw tufts of grass in front of everything."""
     if pen.rng.random() < 0.7:
         _tufts(pen, pen.rng.randint(2, 7), 1.0, _near(pen, colour("6f9f5a")))
     if pen.rng.random() < 0.2:
@@ -381,30 +381,30 @@ def grass(pen: Pen, horizon: float) -> None:
 
 
 def night_grass(pen: Pen, horizon: float) -> None:
-    """Dark grass in front of everything."""
+    """Draw dark grass in front of everything."""
     _tufts(pen, pen.rng.randint(1, 6), 1.0, _near(pen, colour("2c3f4a")))
 
 
 def rain(pen: Pen, horizon: float) -> None:
-    """Falling rain."""
+    """Draw falling rain."""
     for _ in range(pen.rng.randint(30, 70)):
         x, y, h = pen.rng.random() * 1.1, pen.rng.random(), pen.rng.uniform(0.03, 0.06)
         pen.line([(x, y), (x - 0.25 * h, y + h)], 0.005, (235, 242, 250, 130))
 
 
 def flakes(pen: Pen, horizon: float) -> None:
-    """Falling snow, and now and then a drift in front."""
+    """Draw falling snow, sometimes with a drift in front."""
     _specks(pen, pen.rng.choice((0, 25, 50, 80)), 0.0, 1.0, ((255, 255, 255, 230),), 0.007)
     if pen.rng.random() < 0.4:
         _roll(pen, 0.96, 0.03, _near(pen, _SNOW, 4), 1.0)
 
 
 def weeds(pen: Pen, horizon: float) -> None:
-    """Seaweed near the glass."""
+    """Draw seaweed in the foreground."""
     for _ in range(pen.rng.randint(0, 2)):
         x = pen.rng.choice((0.04, 0.12, 0.88, 0.96))
         _weed(pen, x, 1.02, pen.rng.uniform(0.35, 0.55), 0.04, _near(pen, colour("2f6650")))
 
 
 def nothing(pen: Pen, horizon: float) -> None:
-    """Nothing is in front."""
+    """Draw no foreground."""

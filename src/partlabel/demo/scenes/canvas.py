@@ -1,6 +1,6 @@
-"""A pen for flat, softly shaded drawings: shapes in a thing's own coordinates, put on the sheet by an affine map.
+"""A pen for flat, softly shaded drawings: shapes in local coordinates, mapped to the image by an affine map.
 
-Everything becomes a polygon, so that any shape can be turned, mirrored and scaled; Pillow fills it with alpha.
+Every shape becomes a polygon, so that it can be rotated, mirrored and scaled; Pillow fills it with alpha.
 """
 
 import math
@@ -11,7 +11,7 @@ from random import Random
 from PIL import ImageDraw
 
 Colour = tuple[int, ...]
-Number = int | float  # beartype takes the annotations at their word: 0 is no float
+Number = int | float  # beartype checks annotations strictly: 0 is not a float
 Point = tuple[Number, Number]
 
 _CIRCLE = tuple((math.cos(k * math.tau / 36), math.sin(k * math.tau / 36)) for k in range(36))
@@ -19,32 +19,32 @@ _STEPS = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 def colour(code: str) -> Colour:
-    """`"ffd45c"` as a tuple."""
+    """Convert a colour such as `"ffd45c"` to a tuple."""
     return tuple(bytes.fromhex(code))
 
 
 def mix(a: Colour, b: Colour, share: Number) -> Colour:
-    """A colour on the way from `a` to `b`."""
+    """Interpolate between the colours `a` and `b`."""
     return tuple(round(x + (y - x) * share) for x, y in zip(a[:3], b[:3], strict=True))
 
 
 def lighter(ink: Colour, share: Number = 0.3) -> Colour:
-    """Towards a warm white."""
+    """Mix a colour with a warm white."""
     return mix(ink, (255, 248, 230), share)
 
 
 def darker(ink: Colour, share: Number = 0.25) -> Colour:
-    """Towards a warm dark brown."""
+    """Mix a colour with a warm dark brown."""
     return mix(ink, (60, 34, 48), share)
 
 
 def clear(ink: Colour, alpha: Number) -> Colour:
-    """The same colour, see-through: alpha 0 is nothing, 1 is solid."""
+    """Set the alpha of a colour: 0 is transparent, 1 is opaque."""
     return (*ink[:3], round(255 * alpha))
 
 
 def smooth(points: Sequence[Point]) -> list[Point]:
-    """A closed curve through the points (Catmull-Rom)."""
+    """Compute a closed smooth curve through the points (Catmull-Rom)."""
     curve = []
     for k in range(len(points)):
         (ax, ay), (bx, by), (cx, cy), (dx, dy) = (points[(k + i - 1) % len(points)] for i in range(4))
@@ -57,14 +57,14 @@ def smooth(points: Sequence[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws in a thing's coordinates: centre (0, 0), its box about [-1, 1] both ways, y downwards.
+    """Pen with local coordinates: centre (0, 0), box about [-1, 1] in both directions, y downwards.
 
     Attributes:
-        sheet: What is drawn on; its mode is RGBA, so that alpha blends.
-        rng: The thing's own source of chance.
-        place: The kind of scene; a tree by the sea is a palm.
-        xx: With `xy`, `yx`, `yy`: the linear map onto pixels.
-        x: With `y`: the pixel of the centre.
+        sheet: Drawing context in mode RGBA, so that alpha blends.
+        rng: Random generator of the thing.
+        place: Kind of scene; a tree by the sea is a palm.
+        xx: With `xy`, `yx`, `yy`: linear map to pixels.
+        x: With `y`: pixel of the centre.
     """
 
     sheet: ImageDraw.ImageDraw
@@ -80,7 +80,7 @@ class Pen:
     def part(
         self, x: Number, y: Number, size: Number = 1.0, *, tilt: Number = 0.0, flip: bool = False
     ) -> "Pen":
-        """A pen for a part: its centre at (x, y), scaled, turned by `tilt` radians, perhaps mirrored."""
+        """Return a pen for a part: centre at (x, y), scaled, rotated by `tilt` radians, optionally mirrored."""
         c, s = size * math.cos(tilt), size * math.sin(tilt)
         f = -1 if flip else 1
         (px, py) = self._map([(x, y)])[0]
@@ -100,21 +100,21 @@ class Pen:
 
     @property
     def pixels(self) -> float:
-        """How many pixels one unit is."""
+        """Number of pixels per unit."""
         return math.sqrt(abs(self.xx * self.yy - self.xy * self.yx))
 
     def polygon(self, points: Sequence[Point], ink: Colour) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self.sheet.polygon(self._map(points), fill=ink)
 
     def blob(self, points: Sequence[Point], ink: Colour) -> None:
-        """A filled smooth shape through the points."""
+        """Draw a filled smooth shape through the points."""
         self.polygon(smooth(points), ink)
 
     def disc(
         self, x: Number, y: Number, rx: Number, ry: Number | None, ink: Colour, tilt: Number = 0.0
     ) -> None:
-        """A filled ellipse; a circle where `ry` is None."""
+        """Draw a filled ellipse; a circle if `ry` is None."""
         ry = rx if ry is None else ry
         c, s = math.cos(tilt), math.sin(tilt)
         self.polygon([(x + rx * u * c - ry * v * s, y + rx * u * s + ry * v * c) for u, v in _CIRCLE], ink)
@@ -122,7 +122,7 @@ class Pen:
     def box(
         self, left: Number, top: Number, right: Number, bottom: Number, ink: Colour, round: Number = 0.0
     ) -> None:
-        """A filled rectangle, its corners rounded."""
+        """Draw a filled rectangle with rounded corners."""
         if not round:
             self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], ink)
             return
@@ -134,7 +134,7 @@ class Pen:
         self.polygon(corners, ink)
 
     def line(self, points: Sequence[Point], width: Number, ink: Colour) -> None:
-        """A line with round ends; `width` in units."""
+        """Draw a line with round ends; `width` in units."""
         pixels = max(width * self.pixels, 1.5)
         path = self._map(points)
         self.sheet.line(path, fill=ink, width=round(pixels), joint="curve" if len(path) > 2 else None)
@@ -154,24 +154,24 @@ class Pen:
         width: Number,
         ink: Colour,
     ) -> None:
-        """Part of an ellipse's outline, from `start` to `end` in turns (0 right, 0.25 down)."""
+        """Draw a part of an ellipse's outline, from `start` to `end` in turns (0 right, 0.25 down)."""
         steps = max(int(abs(end - start) * 32), 6)
         angles = (math.tau * (start + (end - start) * k / steps) for k in range(steps + 1))
         self.line([(x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles], width, ink)
 
     def ring(self, x: Number, y: Number, r: Number, width: Number, ink: Colour) -> None:
-        """The outline of a circle."""
+        """Draw the outline of a circle."""
         self.arc(x, y, r, r, 0, 1.03, width, ink)
 
     def glow(self, x: Number, y: Number, r: Number, ink: Colour, strength: Number = 0.12) -> None:
-        """Light around a point, fading outwards."""
+        """Draw light around a point that fades outwards."""
         for k in range(5, 0, -1):
             self.disc(x, y, r * k / 5, None, clear(ink, strength))
 
     def face(
         self, x: Number, y: Number, r: Number, ink: Colour = (74, 48, 44), *, asleep: bool = False
     ) -> None:
-        """Two eyes, pink cheeks and a smile, in a circle of radius r."""
+        """Draw two eyes, pink cheeks and a smile in a circle of radius r."""
         for side in (-1, 1):
             self.disc(x + side * 0.62 * r, y + 0.2 * r, 0.2 * r, 0.14 * r, (242, 120, 120, 130))
             if asleep:

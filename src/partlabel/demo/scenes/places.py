@@ -1,7 +1,6 @@
-"""The kinds of scene: what each looks like, and how often each thing occurs there.
+"""Kinds of scene: the look of each, and the probability of each thing there.
 
-A thing seldom comes alone: that a scene holds a teapot says that there is a cup, and no crab. This is what a
-recogniser can learn from co-occurrence.
+Things co-occur: a scene with a teapot probably has a cup, and no crab. A model can learn this co-occurrence.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +37,7 @@ SIZES = {
     "tree": (0.13, 0.26),
     "umbrella": (0.10, 0.20),
 }
-"""Half the height of each thing, least and most, in heights of the image."""
+"""Half the height of each thing, minimum and maximum, in heights of the image."""
 
 SEVERAL = {
     "bird": 3,
@@ -51,7 +50,7 @@ SEVERAL = {
     "star": 4,
     "tree": 3,
 }
-"""The most there may be of a thing in one image; the others come alone."""
+"""Maximum number of each thing per image; 1 for all others."""
 
 _KERB = {"house": "kerb", "lamp": "kerb", "tree": "kerb"}
 _IN_THE_SKY = ("balloon", "bird", "cloud", "moon", "star", "sun")
@@ -62,13 +61,13 @@ class Place:
     """A kind of scene.
 
     Attributes:
-        chances: P(thing occurs), independently, for each that may occur here.
-        layers: What is drawn behind everything, before the things in the sky, and in front.
-        horizon: Where the ground begins, least and most, in heights of the image from the top.
-        bands: The things that are neither in the sky nor on the ground as usual here, and where they are.
-        sky: How far above the horizon things in the sky stay at least.
-        ground: How far below the horizon things may stand.
-        scale: How much larger than usual things are.
+        chances: P(thing is present), independently, for each thing that may be present here.
+        layers: Functions that draw the background, the layer in front of things in the sky, and the foreground.
+        horizon: Top edge of the ground, minimum and maximum, in heights of the image from the top.
+        bands: Positions of the things that are neither in the sky nor on the ground here.
+        sky: Minimum distance of things in the sky above the horizon.
+        ground: Maximum distance of things on the ground below the horizon.
+        scale: Size of things relative to the usual size.
     """
 
     chances: Mapping[str, float]
@@ -80,7 +79,7 @@ class Place:
     scale: float = 1.0
 
     def band(self, thing: str) -> str:
-        """Where a thing is: `sky`, `horizon`, `kerb`, `ground`, `water`, `surface`, `deep` or `ceiling`."""
+        """Return the position of a thing: `sky`, `horizon`, `kerb`, `ground`, `water`, `surface`, `deep`, `ceiling`."""
         usual = "sky" if thing in _IN_THE_SKY else "horizon" if thing == "mountain" else "ground"
         return self.bands.get(thing, usual)
 

@@ -1,6 +1,6 @@
-"""The things in the scenes. Every public function here draws one thing, and its name is the name of a class.
+"""Things in the scenes. Every public function draws one thing, and its name is the name of a class.
 
-A thing fills about [-1, 1] both ways and stands on y = 1. It may look at `pen.place`: a tree by the sea is a palm.
+A thing fills about [-1, 1] in both directions and stands on y = 1. It may use `pen.place`: a tree by the sea is a palm.
 """
 
 import math
@@ -20,19 +20,19 @@ _BRIGHT = (_CORAL, _RED, _MUSTARD, _YELLOW, _TEAL, _BLUE, _PLUM, _PINK, _LEAF, _
 
 
 def _hue(rng: Random, *inks: Colour) -> Colour:
-    """One of the colours, a little off."""
+    """Choose one of the colours, slightly varied."""
     base = rng.choice(inks)
     return tuple(min(max(round(value + rng.uniform(-14, 14)), 0), 255) for value in base)
 
 
 def _two(rng: Random) -> tuple[Colour, Colour]:
-    """Two bright colours that differ."""
+    """Choose two different bright colours."""
     a, b = rng.sample(_BRIGHT, 2)
     return _hue(rng, a), (_WHITE if rng.random() < 0.4 else _hue(rng, b))
 
 
 def _star(x: float, y: float, r: float, inner: float = 0.5) -> list[Point]:
-    """The corners of a five-pointed star."""
+    """Compute the corners of a five-pointed star."""
     return [
         (
             x + r * (1 if k % 2 == 0 else inner) * math.sin(k * math.pi / 5),
@@ -43,7 +43,7 @@ def _star(x: float, y: float, r: float, inner: float = 0.5) -> list[Point]:
 
 
 def _turn(start: float, end: float) -> list[float]:
-    """Angles from `start` to `end`, for the outline of part of a circle."""
+    """Compute angles from `start` to `end`, for the outline of a part of a circle."""
     return [start + (end - start) * k / 24 for k in range(25)]
 
 
@@ -52,7 +52,7 @@ def _shadow(pen: Pen, width: float = 0.8, y: float = 0.98) -> None:
 
 
 def balloon(pen: Pen) -> None:
-    """A striped hot-air balloon with its basket."""
+    """Draw a striped hot-air balloon with its basket."""
     a, b = _two(pen.rng)
     for side in (-1, 1):
         pen.line([(side * 0.3, 0.3), (side * 0.14, 0.72)], 0.035, _BROWN)
@@ -77,7 +77,7 @@ def balloon(pen: Pen) -> None:
 
 
 def bicycle(pen: Pen) -> None:
-    """A bicycle with a basket in front."""
+    """Draw a bicycle with a basket in front."""
     ink = _hue(pen.rng, _RED, _TEAL, _MUSTARD, _NAVY, _CORAL)
     _shadow(pen, 1.0)
     for x in (-0.58, 0.58):
@@ -103,7 +103,7 @@ def bicycle(pen: Pen) -> None:
 
 
 def bird(pen: Pen) -> None:
-    """A round little bird, wings up."""
+    """Draw a small round bird with raised wings."""
     ink = _hue(pen.rng, _BLUE, _CORAL, _YELLOW, _TEAL, _BROWN, _PINK, _WHITE)
     pen.blob([(-0.45, 0.05), (-0.98, -0.18), (-0.85, 0.12), (-0.95, 0.3)], darker(ink))
     pen.disc(0, 0.12, 0.62, 0.5, ink, -0.12)
@@ -121,7 +121,7 @@ def bird(pen: Pen) -> None:
 
 
 def boat(pen: Pen) -> None:
-    """A sailing boat with two sails and a pennant."""
+    """Draw a sailing boat with two sails and a pennant."""
     hull, sail = (
         _hue(pen.rng, _RED, _BROWN, _NAVY, _TEAL, _WHITE),
         _hue(pen.rng, _WHITE, _PEACH, _YELLOW, _CORAL),
@@ -143,7 +143,7 @@ def boat(pen: Pen) -> None:
 
 
 def cake(pen: Pen) -> None:
-    """A cake with dripping icing, cherries or candles on top."""
+    """Draw a cake with dripping icing, cherries or candles on top."""
     rng = pen.rng
     dough, icing = (
         _hue(rng, _PEACH, _BROWN, _MUSTARD),
@@ -183,7 +183,7 @@ def cake(pen: Pen) -> None:
 
 
 def car(pen: Pen) -> None:
-    """A round little car."""
+    """Draw a small round car."""
     ink = _hue(pen.rng, *_BRIGHT)
     _shadow(pen, 1.0)
     pen.blob([(-0.62, 0.3), (-0.5, -0.18), (-0.25, -0.42), (0.15, -0.42), (0.4, -0.15), (0.6, 0.3)], ink)
@@ -205,7 +205,7 @@ def car(pen: Pen) -> None:
 
 
 def cat(pen: Pen) -> None:
-    """A sitting cat with its tail around it."""
+    """Draw a sitting cat with its tail around it."""
     rng = pen.rng
     fur = _hue(rng, colour("e8965a"), _GREY, colour("4f4650"), _WHITE, colour("c9a27c"))
     _shadow(pen, 0.7)
@@ -232,7 +232,7 @@ def cat(pen: Pen) -> None:
 
 
 def cloud(pen: Pen) -> None:
-    """A cloud; now and then one that smiles."""
+    """Draw a cloud; sometimes it smiles."""
     rng = pen.rng
     ink = _hue(rng, _WHITE, _WHITE, colour("ffffff"), colour("fbe3ea"))
     if pen.place in ("rain", "night"):
@@ -250,7 +250,7 @@ def cloud(pen: Pen) -> None:
 
 
 def crab(pen: Pen) -> None:
-    """A crab that waves."""
+    """Draw a waving crab."""
     ink = _hue(pen.rng, _CORAL, _RED, colour("e8794a"), _PLUM)
     _shadow(pen, 0.8)
     for side in (-1, 1):
@@ -277,7 +277,7 @@ def crab(pen: Pen) -> None:
 
 
 def cup(pen: Pen) -> None:
-    """A steaming cup."""
+    """Draw a steaming cup."""
     rng = pen.rng
     a, b = _two(rng)
     pen.ring(0.58, 0.42, 0.28, 0.13, a)
@@ -300,7 +300,7 @@ def cup(pen: Pen) -> None:
 
 
 def fish(pen: Pen) -> None:
-    """A fish with stripes, and its bubbles."""
+    """Draw a striped fish with bubbles."""
     rng = pen.rng
     a, b = _two(rng)
     if pen.place == "kitchen":
@@ -329,7 +329,7 @@ def fish(pen: Pen) -> None:
 
 
 def flower(pen: Pen) -> None:
-    """A flower; indoors it stands in a vase."""
+    """Draw a flower; indoors it stands in a vase."""
     rng = pen.rng
     petal, heart = (
         _hue(rng, _PINK, _CORAL, _YELLOW, _LILAC, _WHITE, _RED),
@@ -386,7 +386,7 @@ def flower(pen: Pen) -> None:
 
 
 def house(pen: Pen) -> None:
-    """A house with a warm window and smoke from its chimney."""
+    """Draw a house with a lit window and smoke from its chimney."""
     rng = pen.rng
     wall, roof = (
         _hue(rng, _WHITE, _PEACH, _CORAL, _SKY, _YELLOW, _PINK, _RUST),
@@ -432,7 +432,7 @@ def house(pen: Pen) -> None:
 
 
 def lamp(pen: Pen) -> None:
-    """A street lamp; in the kitchen, one that hangs from the ceiling."""
+    """Draw a street lamp; in the kitchen, a ceiling lamp."""
     rng = pen.rng
     ink = _hue(rng, _INK, _NAVY, _FOREST)
     if pen.place == "kitchen":
@@ -457,7 +457,7 @@ def lamp(pen: Pen) -> None:
 
 
 def moon(pen: Pen) -> None:
-    """The moon, asleep: a crescent or a full one."""
+    """Draw the sleeping moon: crescent or full."""
     ink = _hue(pen.rng, colour("ffe9a8"), colour("fff3cf"), colour("f5dca0"))
     pen.glow(0, 0, 1.25, ink, 0.06)
     if pen.rng.random() < 0.35:
@@ -477,7 +477,7 @@ def moon(pen: Pen) -> None:
 
 
 def mountain(pen: Pen) -> None:
-    """A mountain with snow on its top, often with a smaller one before it."""
+    """Draw a mountain with a snowy top, often with a smaller one in front."""
     rng = pen.rng
     rock = _hue(rng, colour("8d86a8"), colour("7f8fa3"), colour("a1866f"), colour("6c7f8c"))
     for x, y, size in ((0.0, 0.0, 1.0), (rng.choice((-0.75, 0.75)), 0.42, 0.6))[: rng.choice((1, 2, 2))]:
@@ -507,7 +507,7 @@ def mountain(pen: Pen) -> None:
 
 
 def sandcastle(pen: Pen) -> None:
-    """A sandcastle with a flag."""
+    """Draw a sandcastle with a flag."""
     rng = pen.rng
     sand = _hue(rng, colour("e6bd7a"), colour("d9a862"), colour("f0cf94"))
     _shadow(pen, 1.0)
@@ -530,7 +530,7 @@ def sandcastle(pen: Pen) -> None:
 
 
 def sheep(pen: Pen) -> None:
-    """A woolly sheep."""
+    """Draw a woolly sheep."""
     rng = pen.rng
     wool, skin = (
         _hue(rng, _WHITE, _WHITE, colour("efe3d0"), colour("8f817c")),
@@ -562,7 +562,7 @@ def sheep(pen: Pen) -> None:
 
 
 def snowman(pen: Pen) -> None:
-    """A smiling snowman with a scarf and a hat."""
+    """Draw a smiling snowman with a scarf and a hat."""
     rng = pen.rng
     snow, scarf, hat = (
         colour("fdfbf7"),
@@ -592,7 +592,7 @@ def snowman(pen: Pen) -> None:
 
 
 def star(pen: Pen) -> None:
-    """A star with a face."""
+    """Draw a star with a face."""
     ink = _hue(pen.rng, _YELLOW, colour("fff0b0"), colour("ffc96b"))
     pen.glow(0, 0, 1.2, ink, 0.05)
     pen.blob(_star(0.0, 0.04, 0.95, 0.52), ink)
@@ -600,7 +600,7 @@ def star(pen: Pen) -> None:
 
 
 def sun(pen: Pen) -> None:
-    """The sun, in a good mood."""
+    """Draw a smiling sun."""
     rng = pen.rng
     ink = _hue(rng, _YELLOW, colour("ffc04a"), colour("ff9f55"))
     pen.glow(0, 0, 1.35, ink, 0.06)
@@ -623,7 +623,7 @@ def sun(pen: Pen) -> None:
 
 
 def teapot(pen: Pen) -> None:
-    """A round teapot."""
+    """Draw a round teapot."""
     rng = pen.rng
     a, b = _two(rng)
     pen.ring(-0.62, 0.3, 0.3, 0.12, darker(a, 0.08))
@@ -644,7 +644,7 @@ def teapot(pen: Pen) -> None:
 
 
 def tree(pen: Pen) -> None:
-    """A tree: a palm by the sea, a fir in the mountains, a round one elsewhere."""
+    """Draw a tree: a palm by the sea, a fir in the mountains, a round one elsewhere."""
     rng = pen.rng
     bark = _hue(rng, _BROWN, colour("6b4a3a"))
     if pen.place == "beach":
@@ -704,7 +704,7 @@ def tree(pen: Pen) -> None:
 
 
 def umbrella(pen: Pen) -> None:
-    """A striped umbrella."""
+    """Draw a striped umbrella."""
     a, b = _two(pen.rng)
     top = pen.part(0, 0.02, tilt=pen.rng.uniform(-0.3, 0.3))
     top.line([(0, -0.95), (0, 0.9)], 0.06, _BROWN)

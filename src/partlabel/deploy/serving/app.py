@@ -1,6 +1,7 @@
-"""The HTTP application (FastAPI): `/predict`, `/classes`, `/health`, `/metrics`, and Label Studio's under a prefix.
+"""The HTTP application (FastAPI): `/predict`, `/classes`, `/health`, `/metrics`, and the routes of Label Studio.
 
-Every error is an object with `detail`, a sentence; its status says whose turn it is (docs/serving.md has the table).
+Every error is an object with `detail`, a sentence; the table of statuses in docs/serving.md says what the client can
+do.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -25,25 +26,25 @@ from partlabel.deploy.serving.service import Service, UploadedPicture
 from partlabel.deploy.serving.uploads import Refused
 
 ERRORS = {
-    400: "The form is not well-formed, or the server does not go by the name in `Host`.",
-    403: "A page of another site asked.",
+    400: "The form is malformed, or the header `Host` does not name this server.",
+    403: "The request comes from a page of another site.",
     408: "The request took too long to arrive.",
-    413: "The request has too many bytes, or a picture too many pixels.",
-    415: "The body, or a file, is of a type that is not read here.",
-    422: "A picture is broken or takes too long, there are too many files or none, or an option makes no sense.",
+    413: "The request has too many bytes, or an image too many pixels.",
+    415: "The type of the body or of a file is not supported.",
+    422: "An image is broken or takes too long, there are too many files or none, or an option is invalid.",
     500: "The server failed.",
-    503: "More pictures wait than may, or the server is stopping: come back after `Retry-After` seconds.",
+    503: "The queue is full, or the server is stopping: retry after `Retry-After` seconds.",
 }
 
 
 class ErrorResponse(BaseModel):
-    """Why a request was not served."""
+    """The reason why a request was not served."""
 
     detail: str
 
 
 class ClassProbability(BaseModel):
-    """A class in a picture: how probable, and whether from its threshold on."""
+    """The probability of a class in an image, and whether it reaches the class's threshold."""
 
     name: str
     probability: float
@@ -52,14 +53,14 @@ class ClassProbability(BaseModel):
 
 
 class Prediction(BaseModel):
-    """A file's classes, the most probable first."""
+    """The classes of a file, the most probable first."""
 
     file: str
     classes: list[ClassProbability]
 
 
 class Predictions(BaseModel):
-    """One prediction a file, in the order sent."""
+    """One prediction per file, in the order of the request."""
 
     model: str
     version: str
@@ -67,7 +68,7 @@ class Predictions(BaseModel):
 
 
 class Health(BaseModel):
-    """That the server answers, and with what."""
+    """The state of the server and the model it serves."""
 
     status: str
     model: str
@@ -78,14 +79,14 @@ class Health(BaseModel):
 
 
 class ClassThreshold(BaseModel):
-    """A class and the probability from which it is called present."""
+    """A class and its decision threshold."""
 
     name: str
     threshold: float
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documentation of errors."""
+    """Return the OpenAPI documentation of error statuses."""
     found: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         found[status] = {"model": ErrorResponse, "description": ERRORS[status]}
@@ -101,14 +102,14 @@ def create(
     host: str = "127.0.0.1",
     known_as: str | None = None,
 ) -> FastAPI:
-    """The application.
+    """Create the application.
 
     Args:
-        service: What is done with pictures.
-        label_studio_files: Folder that the images of Label Studio's tasks lie in; none of its routes without it.
-        lines: Whether each request has its line in the log.
-        host: The address that it is bound to, whose names it goes by.
-        known_as: Another name, as of a proxy before it or of a container; several with commas between.
+        service: Predicts images.
+        label_studio_files: Folder with the images of Label Studio's tasks; None for no Label Studio routes.
+        lines: Whether to write one log line per request.
+        host: Address that the server is bound to; requests under its names are accepted.
+        known_as: Further host names, as of a proxy or a container, separated by commas.
     """
 
     @asynccontextmanager
@@ -122,9 +123,9 @@ def create(
     app = FastAPI(
         title=f"partlabel: {service.model.description.name}",
         version=__version__,
-        summary="Which classes are in a picture.",
+        summary="Multi-label image recognition.",
         lifespan=lifespan,
-        docs_url=None,  # those pages load their scripts from elsewhere
+        docs_url=None,  # those pages load scripts from other servers
         redoc_url=None,
     )
     bodies = {"/predict": "multipart/form-data"}
@@ -157,12 +158,18 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/predict", responses=responses(400, 403, 408, 413, 415, 422, 500, 503))
     async def predict(
         files: Annotated[list[UploadFile], File(min_length=1, max_length=most)],
-        top: Annotated[int | None, Query(ge=1, description="Only so many classes of each file.")] = None,
+        top: Annotated[
+            int | None,
+            Query(
+                ge=1,
+                description="Number of classes to return per file, the most probable ones; default: all.",
+            ),
+        ] = None,
         threshold: Annotated[
-            float | None, Query(ge=0, le=1, description="For all classes, instead of their own.")
+            float | None, Query(ge=0, le=1, description="Threshold for all classes, instead of their own.")
         ] = None,
     ) -> Predictions:
-        """Which classes are in one or several pictures."""
+        """Predict the classes in one or several images."""
         names = [_shown(file.filename) for file in files]
         found = await service.recognise(
             [_picture(name, file) for name, file in zip(names, files, strict=True)]
@@ -178,7 +185,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/classes", responses=responses(400, 403, 500))
     async def classes() -> list[ClassThreshold]:
-        """The classes in the order of the model, and their thresholds."""
+        """List the classes in the order of the model, and their thresholds."""
         return [
             ClassThreshold(name=name, threshold=description.threshold(column))
             for column, name in enumerate(description.classes)
@@ -186,7 +193,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/health", responses=responses(400, 403, 500, 503))
     async def health() -> Health:
-        """Whether pictures are answered."""
+        """Report whether the server answers requests."""
         if not service.batcher.is_working:
             raise Refused(503, "the server is stopping")
         return Health(
@@ -207,7 +214,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         },
     )
     async def metrics() -> Response:
-        """Figures for Prometheus."""
+        """Return metrics for Prometheus."""
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -218,7 +225,7 @@ def _picture(name: str, file: Uploaded) -> UploadedPicture:
 def _ranked(
     service: Service, row: np.ndarray, top: int | None, threshold: float | None
 ) -> list[ClassProbability]:
-    """The classes of a picture, the most probable first."""
+    """Return the classes of an image, the most probable first."""
     description = service.model.description
     ranked = []
     for column in np.argsort(-row, kind="stable")[:top].tolist():
@@ -236,10 +243,10 @@ def _ranked(
 
 
 def _all_read(names: Sequence[str], found: Sequence[np.ndarray | Refused]) -> list[np.ndarray]:
-    """What was found, if all files could be read.
+    """Return the results if all files could be read.
 
     Raises:
-        Refused: Some could not; with the status of the first, and the reasons of all.
+        Refused: Some could not be read; with the status of the first, and the reasons of all.
     """
     bad = [(at, each) for at, each in enumerate(found) if isinstance(each, Refused)]
     if bad:
@@ -249,7 +256,7 @@ def _all_read(names: Sequence[str], found: Sequence[np.ndarray | Refused]) -> li
 
 
 def _shown(name: str | None) -> str:
-    """A file's name as it can be written: not too long, and nothing that UTF-8 has no bytes for."""
+    """Return a file name that can be written: of limited length and valid in UTF-8."""
     return (name or "")[:200].encode("utf-8", "replace").decode()
 
 
@@ -260,7 +267,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    """What FastAPI says of a request that does not fit, as one sentence."""
+    """Turn FastAPI's validation errors into one sentence."""
     told = "; ".join(
         f"{' '.join(str(part) for part in each['loc'])}: {each['msg']}"
         for each in cast(RequestValidationError, error).errors()

@@ -1,8 +1,8 @@
-"""Pictures are decoded in processes of their own: one that takes too long, or crashes its decoder, ends one process.
+"""Image decoding in separate processes: an image that takes too long, or crashes its decoder, ends one process only.
 
-A thread cannot be stopped in the middle of libjpeg, a process can. Each takes one picture after the other over its
-standard input (a length, the file's bytes) and gives over its standard output a status, a length, and pixels or a
-reason.
+A thread cannot be stopped inside libjpeg, a process can. Each process decodes one image after the other: it reads a
+length and the file's bytes from its standard input, and writes a status, a length, and pixels or a reason to its
+standard output.
 """
 
 import os
@@ -24,7 +24,7 @@ from partlabel.deploy.serving.uploads import Refused, Shape, read
 
 _LENGTH, _ANSWER = Struct(">Q"), Struct(">HQ")
 _READY = b"!"
-# The package that this process has, wherever it is; and nothing else from there before Python's own.
+# Import the same package as this process, and nothing else from its folder before Python's own modules.
 _CODE = (
     "import sys; sys.path.insert(0, sys.argv[1]); import partlabel; del sys.path[0]; "
     "from partlabel.deploy.serving.decoding import work; work(sys.argv[2:])"
@@ -32,13 +32,13 @@ _CODE = (
 
 
 class Decoders:
-    """Processes that decode pictures.
+    """A pool of processes that decode images.
 
     Args:
-        count: How many.
-        shape: Of what comes out.
-        megapixels: That a picture may have at most.
-        seconds: That one picture may take.
+        count: Number of processes.
+        shape: Size of the decoded images.
+        megapixels: Maximum size of an image, in megapixels.
+        seconds: Maximum time to decode one image.
     """
 
     def __init__(self, count: int, shape: Shape, megapixels: float, seconds: float) -> None:
@@ -59,14 +59,14 @@ class Decoders:
             each.wait()
 
     def read(self, content: bytes) -> UInt8[np.ndarray, "side side 3"]:
-        """Return the pixels of a picture, as `uploads.read`. Call it in a thread.
+        """Decode an image, as `uploads.read`. Call it in a thread.
 
         Raises:
-            Refused: As `uploads.read`; 422 if decoding takes too long or crashes, 503 if this was stopped.
+            Refused: As `uploads.read`; 422 if decoding takes too long or crashes, 503 if the pool was stopped.
         """
         process = self._free.get()
         try:
-            status, said = process.ask(content, self.seconds)
+            status, answer = process.ask(content, self.seconds)
         except TimeoutError as error:
             late = f"takes more than {self.seconds:g} seconds to decode"
             raise Refused(422, late) from error
@@ -77,18 +77,18 @@ class Decoders:
         finally:
             self._free.put(process)
         if status != 200:
-            raise Refused(status, said.decode())
-        return np.frombuffer(said, np.uint8).reshape(self.shape.side, self.shape.side, 3)
+            raise Refused(status, answer.decode())
+        return np.frombuffer(answer, np.uint8).reshape(self.shape.side, self.shape.side, 3)
 
     def stop(self) -> None:
-        """End all processes, in the middle of what they do."""
+        """Kill all processes, even during their work."""
         self.is_stopped = True
         for each in self._all:
             each.end()
 
 
 class _Process:
-    """A process that decodes, started when it is needed and started again when it has ended."""
+    """A decoding process, started when it is needed and restarted when it has ended."""
 
     def __init__(self, words: list[str]) -> None:
         self.words = words
@@ -97,10 +97,10 @@ class _Process:
         self._lock = Lock()
 
     def wait(self) -> None:
-        """Wait until the process can take a picture.
+        """Wait until the process is ready to decode.
 
         Raises:
-            EOFError: It has ended.
+            EOFError: The process has ended.
         """
         if not self._is_ready and self._process is not None and self._process.stdout is not None:
             _exactly(self._process.stdout, len(_READY))
@@ -118,17 +118,17 @@ class _Process:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                    start_new_session=True,  # Ctrl-C is for the server, which then ends this
+                    start_new_session=True,  # Ctrl-C reaches the server only, which then ends this process
                 )
                 self._is_ready = False
             return self._process
 
     def ask(self, content: bytes, seconds: float) -> tuple[int, bytes]:
-        """The status and what is said of a picture.
+        """Decode an image; return the status, and the pixels or the reason.
 
         Raises:
-            TimeoutError: It took too long; the process was ended.
-            OSError: The process has ended, or ended over it.
+            TimeoutError: It took too long; the process was killed.
+            OSError: The process ended before or during decoding.
             EOFError: Likewise.
         """
         process = self.start()
@@ -138,10 +138,10 @@ class _Process:
             process.stdin.write(_LENGTH.pack(len(content)) + content)
             process.stdin.flush()
             status, length = _ANSWER.unpack(_exactly(process.stdout, _ANSWER.size))
-            said = _exactly(process.stdout, length)
+            answer = _exactly(process.stdout, length)
         if late:
             raise TimeoutError
-        return status, said
+        return status, answer
 
     def end(self) -> None:
         with self._lock:
@@ -153,7 +153,7 @@ class _Process:
 
 @contextmanager
 def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[list[bool]]:
-    """Inside, a process has so many seconds; gives a list that is not empty once they were over."""
+    """Kill a process if the block takes longer than `seconds`; yields a list that is not empty once it was killed."""
     late: list[bool] = []
 
     def kill() -> None:
@@ -176,14 +176,14 @@ def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[
 
 
 def _exactly(file: IO[bytes], length: int) -> bytes:
-    said = file.read(length)
-    if len(said) < length:
-        raise EOFError("the process that decodes has ended")
-    return said
+    data = file.read(length)
+    if len(data) < length:
+        raise EOFError("the decoding process has ended")
+    return data
 
 
 def work(words: list[str]) -> None:
-    """Decode what comes over the standard input until it ends; the code of a process."""
+    """Decode images from the standard input until it ends; the main function of a process."""
     side, interpolation, megapixels = words
     shape = Shape(int(side), interpolation)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
@@ -192,10 +192,10 @@ def work(words: list[str]) -> None:
     while head := asked.read(_LENGTH.size):
         content = asked.read(_LENGTH.unpack(head)[0])
         try:
-            status, said = 200, read(BytesIO(content), shape, float(megapixels)).tobytes()
+            status, answer = 200, read(BytesIO(content), shape, float(megapixels)).tobytes()
         except Refused as error:
-            status, said = error.status, error.reason.encode("utf-8", "replace")
+            status, answer = error.status, error.reason.encode("utf-8", "replace")
         except MemoryError:
-            status, said = 413, b"takes more memory than there is"
-        answers.write(_ANSWER.pack(status, len(said)) + said)
+            status, answer = 413, b"needs more memory than is available"
+        answers.write(_ANSWER.pack(status, len(answer)) + answer)
         answers.flush()

@@ -1,6 +1,6 @@
-"""What every request goes through: limits that hold before its body is read, figures for Prometheus, a line in the log.
+"""ASGI middleware that every request passes: limits before its body is read, Prometheus metrics, and a log line.
 
-An ASGI middleware (https://asgi.readthedocs.io/en/latest/specs/www.html).
+ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from partlabel.core.access_control import Guard
 from partlabel.deploy.serving.uploads import Limits
 
-BUSY = "no more than {} pictures may wait: come back in a second"
+BUSY = "at most {} images can wait: retry in one second"
 RETRY = {"Retry-After": "1"}
 log = logging.getLogger("partlabel.deploy.serving")
 
 
 class Metrics:
-    """The figures of one server, in a registry of its own.
+    """The metrics of one server, in a registry of its own.
 
     Args:
-        waiting: Pictures taken in and not answered yet.
+        waiting: Returns the number of images accepted and not yet answered.
     """
 
     def __init__(self, waiting: Callable[[], float]) -> None:
@@ -42,27 +42,27 @@ class Metrics:
         )
         self.batch = Histogram(
             "partlabel_batch_size",
-            "Pictures that went through the model together.",
+            "Images per run of the model.",
             buckets=[1, 2, 4, 8, 16, 32, 64, 128],
             registry=self.registry,
         )
         queue = Gauge(
-            "partlabel_queue_length", "Pictures taken in and not answered yet.", registry=self.registry
+            "partlabel_queue_length", "Images accepted and not yet answered.", registry=self.registry
         )
         queue.set_function(waiting)
 
 
 class Gate:
-    """Stands before an application.
+    """Middleware in front of an application.
 
     Args:
         app: The application.
-        limits: Of what is let in.
-        metrics: Told of each request.
-        bodies: By path, the media type that a body must have.
-        paths: Those that there are; all others are one in the figures.
-        guard: Knows the names that the server goes by.
-        lines: Whether each request has its line in the log.
+        limits: Limits of requests.
+        metrics: Updated for each request.
+        bodies: Required media type of the body, by path.
+        paths: Returns the existing paths; all other paths count as one in the metrics.
+        guard: Checks the headers `Host` and `Origin`.
+        lines: Whether to write one log line per request.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Gate:
         self.inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it here."""
+        """Pass a request on, or answer it here."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -99,19 +99,19 @@ class Gate:
 
         try:
             await self._pass(scope, receive, watched)
-        except asyncio.CancelledError:  # the server was told to end, and its last seconds are over
+        except asyncio.CancelledError:  # the server is stopping, and its grace period is over
             if not status:
                 await _problem(503, "the server is stopping", RETRY)(scope, receive, watched)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if not status:
-                answer = JSONResponse({"detail": "the server failed; its log says more"}, 500)
+                answer = JSONResponse({"detail": "the server failed; see its log"}, 500)
                 await answer(scope, receive, watched)
         finally:
             self._note(scope, status, time.perf_counter() - began)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application's answer, or why it is not asked."""
+        """Pass a request to the application, or answer why it was refused."""
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
@@ -131,11 +131,11 @@ class Gate:
             self.inside -= 1
 
     def _refusal(self, path: str, headers: Mapping[str, str]) -> JSONResponse | None:
-        """The answer to a request whose headers say enough."""
-        wanted = self.bodies.get(path)
+        """Return the answer to a request that its headers rule out, or None."""
+        required = self.bodies.get(path)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if wanted is not None and kind != wanted:
-            return _problem(415, f"the body is {kind or 'of no type'}; send {wanted}")
+        if required is not None and kind != required:
+            return _problem(415, f"the content type is {kind or 'missing'}; send {required}")
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._bytes:
             return _problem(413, self._too_large)
@@ -144,14 +144,14 @@ class Gate:
         return None
 
     def _counted(self, receive: Receive) -> Receive:
-        """A body that may not be larger, or take longer, than the limits say."""
+        """Limit the size of a body and the time it takes to arrive."""
         loop = asyncio.get_running_loop()
         until, got, whole = loop.time() + self.limits.seconds, 0, False
 
         async def limited() -> Message:
             nonlocal got, whole
             if whole:
-                return await receive()  # waits for the client to go away
+                return await receive()  # waits for the client to disconnect
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, until - loop.time()))
             except TimeoutError as error:

@@ -1,8 +1,8 @@
-"""An exported model: an ONNX file that says itself what its classes are and how pictures go in.
+"""An exported model: an ONNX file that describes its classes and its input.
 
 The file is as `partlabel export --to onnx` writes it: one input `image`, float32 [batch, 3, side, side], RGB from 0 to
-1; outputs `logits` and `probability`, float32 [batch, class]; and what `Description` holds as JSON, under `partlabel`
-in its metadata. Normalisation and calibration are inside the graph.
+1; outputs `logits` and `probability`, float32 [batch, class]; and the fields of `Description` as JSON, under
+`partlabel` in its metadata. Normalisation and calibration are inside the graph.
 """
 
 from hashlib import sha256
@@ -22,16 +22,16 @@ PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 class Description(BaseModel):
-    """What an exported file says of itself.
+    """The metadata of an exported file.
 
     Attributes:
-        format: Of this description.
-        name: Of the model.
-        classes: In the order of the outputs.
-        image_size: Side of the picture that goes in.
-        interpolation: How pictures come to that size.
-        thresholds: Probability from which a class is called present, one a class; 0.5 if none.
-        version: Of the package that wrote the file.
+        format: Version of the metadata.
+        name: Name of the model.
+        classes: Class names in the order of the outputs.
+        image_size: Side of the input image in pixels.
+        interpolation: Resampling filter.
+        thresholds: Decision threshold of each class; None: 0.5 for all.
+        version: Version of partlabel that wrote the file.
     """
 
     format: Literal[1]
@@ -49,17 +49,17 @@ class Description(BaseModel):
         return self
 
     def threshold(self, column: int) -> float:
-        """Probability from which a class is called present."""
+        """Return the probability from which a class is predicted present."""
         return DEFAULT_THRESHOLD if self.thresholds is None else self.thresholds[column]
 
 
 class Model:
-    """An onnxruntime session and what its file says.
+    """An onnxruntime session and the metadata of its file.
 
     Args:
-        session: Of the file.
-        description: What it says.
-        digest: Eight letters that differ between files.
+        session: Session of the file.
+        description: Metadata of the file.
+        digest: First eight hexadecimal digits of the file's SHA-256 hash.
     """
 
     def __init__(self, session: Any, description: Description, digest: str) -> None:
@@ -69,33 +69,33 @@ class Model:
 
     @classmethod
     def load(cls, path: Path, threads: int | None = None) -> "Model":
-        """Read a file, and try it on a gray picture.
+        """Load a file, and run it on gray images.
 
         Args:
-            path: The file.
-            threads: That one batch is computed with; as many as there are cores if none.
+            path: ONNX file.
+            threads: Threads that compute one batch; None: one per core.
 
         Raises:
-            ValueError: It is no ONNX file, or not one that `partlabel export` wrote; the message has the mend.
-            FileNotFoundError: It is not there.
+            ValueError: It is not an ONNX file, or `partlabel export` did not write it; the message says what to do.
+            FileNotFoundError: It does not exist.
         """
         import onnxruntime
 
         if path.is_dir():
             raise IsADirectoryError(
-                f"{path} is a folder; serve takes the file that this writes: partlabel export {path} --to onnx"
+                f"{path} is a folder; serve needs the file that this command writes: partlabel export {path} --to onnx"
             )
         if not path.is_file():
             raise FileNotFoundError(f"{path}: there is no such file; {EXPORT}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        # Threads that spin while they wait cost twice the processor where others want it too, as those that decode do.
+        # Threads that spin while they wait doubled the processor time, which the decoding processes need, too.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        there = onnxruntime.get_available_providers()
+        available = onnxruntime.get_available_providers()
         try:
             session = onnxruntime.InferenceSession(
-                path, options, [name for name in PROVIDERS if name in there]
+                path, options, [name for name in PROVIDERS if name in available]
             )
         except Exception as error:  # onnxruntime's own, of a dozen unrelated kinds
             raise ValueError(
@@ -108,38 +108,36 @@ class Model:
     def probability(
         self, pixels: UInt8[np.ndarray, "batch side side 3"]
     ) -> Float32[np.ndarray, "batch class"]:
-        """The probability of each class in each picture."""
+        """Predict the probability of each class in each image."""
         image = np.ascontiguousarray(np.moveaxis(pixels, 3, 1), dtype=np.float32)
         image /= 255
         return self.session.run(["probability"], {"image": image})[0]
 
     @property
     def shape(self) -> Shape:
-        """What pictures are made into."""
+        """Size and interpolation of input images."""
         return Shape(self.description.image_size, self.description.interpolation)
 
     def _try(self, path: Path) -> None:
-        """Two gray pictures, so that a file of another shape is refused before anybody asks for anything."""
+        """Run the model on two gray images, so that a file with wrong shapes is refused at the start."""
         side, classes = self.description.image_size, len(self.description.classes)
         try:
             found = self.probability(np.full((2, side, side, 3), 128, np.uint8))
         except Exception as error:
-            raise ValueError(
-                f"{path}: cannot be run on 2 pictures ({_first_line(error)}); {EXPORT}"
-            ) from error
+            raise ValueError(f"{path}: cannot be run on 2 images ({_first_line(error)}); {EXPORT}") from error
         if found.shape != (2, classes) or not np.isfinite(found).all():
             raise ValueError(
-                f"{path}: gives probabilities of shape {list(found.shape)} for 2 pictures and {classes} classes, "
-                f"or some that are no numbers; {EXPORT}"
+                f"{path}: returns probabilities of shape {list(found.shape)} for 2 images and {classes} classes, "
+                f"or values that are not finite; {EXPORT}"
             )
 
 
 def _description(path: Path, session: Any) -> Description:
-    """What the file says of itself."""
+    """Read the metadata of the file."""
     written = session.get_modelmeta().custom_metadata_map.get(KEY)
     if written is None:
         raise ValueError(
-            f"{path}: does not say what its classes are, so `partlabel export` did not write it; {EXPORT}"
+            f"{path}: does not describe its classes, so it was not written by `partlabel export`; {EXPORT}"
         )
     try:
         return Description.model_validate_json(written)
@@ -148,13 +146,13 @@ def _description(path: Path, session: Any) -> Description:
         place = ".".join(map(str, first["loc"]))
         if place == "format":
             raise ValueError(
-                f"{path}: is in a format that this version does not know (it knows {FORMAT}); upgrade, or {EXPORT}"
+                f"{path}: this version reads format {FORMAT}, and the file has another; upgrade partlabel, or {EXPORT}"
             ) from error
         raise ValueError(f"{path}: {place or 'its description'}: {first['msg']}; {EXPORT}") from error
 
 
 def _digest(path: Path) -> str:
-    """Of the file, and of the weights beside it if they are in a file of their own."""
+    """Hash the file, and the separate file of its weights if there is one."""
     found = sha256()
     for part in (path, path.with_name(f"{path.name}.data")):
         if part.is_file():

@@ -1,7 +1,7 @@
-"""Connections that send nothing, or half a request, are closed after a while, and there are only so many at once.
+"""A time limit for the headers of a request, and a limit of open connections.
 
-uvicorn (https://uvicorn.dev) bounds what comes after the headers; until they are whole it waits for ever, and each
-connection that it waits for takes one of the files that a process may have open.
+uvicorn (https://uvicorn.dev) has limits for what follows the headers, but waits for the headers without a time limit,
+and each such connection takes one of the files that a process may have open.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ def protocol(seconds: float, connections: int) -> type[asyncio.Protocol]:
     """Return a protocol for uvicorn.
 
     Args:
-        seconds: From accepting a connection, or the first byte of a later request, to the end of its headers.
-        connections: Open at once; more are told to come back.
+        seconds: Maximum time from accepting a connection, or the first byte of a later request, to the end of its
+            headers.
+        connections: Maximum number of open connections; further ones are asked to retry.
     """
 
     class Patient(_Protocol):
@@ -30,7 +31,7 @@ def protocol(seconds: float, connections: int) -> type[asyncio.Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             if len(self.connections) > connections:
-                self.say(503, f"no more than {connections} connections may be open: come back in a second")
+                self.say(503, f"at most {connections} connections can be open: retry in one second")
             else:
                 self.watch()
 
@@ -44,7 +45,7 @@ def protocol(seconds: float, connections: int) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def watch(self) -> None:
-            """Start the timer where no request is whole, stop it where one is."""
+            """Start the timer while a request's headers are incomplete; stop it once they are complete."""
             if self.cycle is not None and not self.cycle.response_complete:
                 self.stop()
             elif self.timer is None:
@@ -60,7 +61,7 @@ def protocol(seconds: float, connections: int) -> type[asyncio.Protocol]:
                 self.say(408, f"the request's headers did not arrive within {seconds:g} seconds")
 
         def say(self, status: int, detail: str) -> None:
-            """Answer without asking the application, and close."""
+            """Answer without calling the application, and close the connection."""
             self.stop()
             if not self.transport.is_closing():
                 self.transport.write(_answer(status, detail))

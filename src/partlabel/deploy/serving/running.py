@@ -1,4 +1,4 @@
-"""How uvicorn runs the application: with its limits, and to an end within seconds of being told."""
+"""Settings of uvicorn: limits, and a shutdown within seconds."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 LAST_SECONDS = 5
-"""That requests which have begun are given once the server is told to end."""
+"""Time in seconds for requests in progress to finish after the server is told to stop."""
 
 
 def config(app: "FastAPI", limits: Limits, **options: Any) -> "uvicorn.Config":
     """Return uvicorn's settings for an application.
 
     Args:
-        app: As `app.create` makes it.
-        limits: Of what is let in.
-        **options: As `uvicorn.Config`.
+        app: Application of `app.create`.
+        limits: Limits of requests.
+        **options: Passed to `uvicorn.Config`.
     """
     import uvicorn
 
@@ -36,7 +36,7 @@ def config(app: "FastAPI", limits: Limits, **options: Any) -> "uvicorn.Config":
 
 
 def connections(limits: Limits) -> int:
-    """Return how many connections may be open: no more than half of the files that this process may have open."""
+    """Return the maximum number of open connections: at most half of the files that this process may have open."""
     try:
         import resource
     except ImportError:  # Windows

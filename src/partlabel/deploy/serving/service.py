@@ -1,4 +1,4 @@
-"""What a server does with pictures, whichever way they were asked about: let in, decode, batch, answer."""
+"""The prediction service behind all routes: admission, decoding, batching and inference."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ from partlabel.deploy.serving.uploads import Limits, Refused
 
 
 class UploadedPicture(NamedTuple):
-    """A picture that somebody asks about.
+    """An image of a request.
 
     Attributes:
-        name: As they call it.
-        open: Called in a thread.
+        name: Name of the file as the client gave it.
+        open: Opens the file; called in a thread.
     """
 
     name: str
@@ -28,14 +28,14 @@ class UploadedPicture(NamedTuple):
 
 
 class Service:
-    """A model, the processes that decode for it, and the batches that go through it.
+    """A model, its decoding processes, and its batches.
 
     Args:
-        model: Of an exported file.
-        limits: Of what is let in.
-        max_batch: Pictures in a batch.
-        max_wait: Seconds that the first of a batch waits for others.
-        decoders: Processes that decode pictures; one request keeps all but one of them busy at most.
+        model: Exported model.
+        limits: Limits of requests; default: those of `Limits`.
+        max_batch: Maximum number of images in a batch.
+        max_wait: Maximum time in seconds that the first image of a batch waits for others.
+        decoders: Processes that decode images; one request uses at most all but one of them.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Service:
         self._threads = ThreadPoolExecutor(decoders, "decoder")
 
     async def start(self) -> None:
-        """Begin to answer, after a full batch of gray pictures: memory is then as much as it will be."""
+        """Start after one full batch of gray images, so that memory use is at its maximum from the beginning."""
         side = self.model.description.image_size
         gray = np.full((self.batcher.most, side, side, 3), 128, np.uint8)
         await asyncio.to_thread(self.model.probability, gray)
@@ -64,16 +64,16 @@ class Service:
         self.batcher.start()
 
     async def stop(self) -> None:
-        """Answer no more."""
+        """Stop answering requests."""
         await self.batcher.stop()
         self.decoders.stop()
         self._threads.shutdown(cancel_futures=True)
 
     async def recognise(self, pictures: Sequence[UploadedPicture]) -> list[np.ndarray | Refused]:
-        """Of each picture the probability of each class, or why there is none.
+        """Predict the probability of each class in each image, or return the reason why an image could not be read.
 
         Raises:
-            Refused: 503, there is no room for so many; none of them was read.
+            Refused: 503, the queue has no room for all images; none of them was read.
         """
         if not self.batcher.is_working:
             raise Refused(503, "the server is stopping")
@@ -93,7 +93,7 @@ class Service:
             return error
         found = await self.batcher.answer(pixels)
         if not np.isfinite(found).all():
-            return Refused(500, "the model gives probabilities that are no numbers")
+            return Refused(500, "the model returned probabilities that are not finite")
         return found
 
     def _read(self, picture: UploadedPicture) -> np.ndarray:

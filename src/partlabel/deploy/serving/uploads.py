@@ -1,6 +1,6 @@
-"""Pictures that strangers send: what is read, how much of it, and what is answered instead.
+"""Safe reading of uploaded images: accepted formats, size limits, and reasons for refusal.
 
-Only formats that Pillow reads by itself, without other programs; the size is looked at before the pixels are.
+Only formats that Pillow reads itself, without other programs; the size is checked before pixels are decoded.
 """
 
 import warnings
@@ -16,14 +16,15 @@ from partlabel.data.images.opening import opened
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 DEEP = 4
-"""How often a pixel counts that has more than 8 bits a value: it takes that much more memory until it has 8."""
+"""Factor by which a pixel of more than 8 bits per channel counts: it needs that much more memory until it is reduced.
+"""
 
 
 class Shape(NamedTuple):
-    """What a picture is made into.
+    """The size of a model's input image.
 
     Attributes:
-        side: In pixels.
+        side: Side in pixels.
         interpolation: `nearest`, `bilinear`, `bicubic` or `lanczos`.
     """
 
@@ -32,11 +33,11 @@ class Shape(NamedTuple):
 
 
 class Refused(Exception):
-    """What is answered to a request that is not served.
+    """The answer to a request that is not served.
 
     Attributes:
-        status: Of HTTP.
-        reason: In a sentence.
+        status: HTTP status.
+        reason: Reason in one sentence.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -47,17 +48,18 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for, and how many may wait.
+    """Limits of a request, and of the queue.
 
     Attributes:
-        files: In one request.
-        megabytes: All of a request.
-        megapixels: One picture, before it is made smaller; pixels with more than 8 bits a value count four times.
-        seconds: That a request may take to arrive.
-        header_seconds: That its headers may take, from accepting the connection.
-        decoding_seconds: That one picture may take to be decoded.
-        connections: Open at once.
-        waiting: Pictures taken in and not answered yet; requests beyond that are told to come back.
+        files: Maximum number of files in one request.
+        megabytes: Maximum size of a request in megabytes.
+        megapixels: Maximum size of an image before it is resized, in megapixels; pixels of more than 8 bits per channel
+            count four times.
+        seconds: Maximum time for a request to arrive.
+        header_seconds: Maximum time for its headers to arrive, from accepting the connection.
+        decoding_seconds: Maximum time to decode one image.
+        connections: Maximum number of open connections.
+        waiting: Maximum number of images accepted and not yet answered; further requests are asked to retry.
     """
 
     files: int = 16
@@ -72,30 +74,30 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value <= 0:
-                raise ValueError(f"{name}: {value} lets nothing in; give more than 0")
+                raise ValueError(f"{name}: {value} admits no request; give more than 0")
         if self.files > self.waiting:
             raise ValueError(
-                f"{self.files} files in one request could never be taken in where {self.waiting} may wait: "
+                f"a request of {self.files} files does not fit into a queue of {self.waiting} images: "
                 "lower --max-files or raise --max-waiting"
             )
 
 
 def squash(picture: Image.Image, shape: Shape) -> UInt8[np.ndarray, "side side 3"]:
-    """Return a picture as evaluation sees it, before it is normalised."""
+    """Resize an image as evaluation does, before normalisation."""
     how = Image.Resampling[shape.interpolation.upper()]
     return np.asarray(picture.resize((shape.side, shape.side), how))
 
 
 def read(file: BinaryIO, shape: Shape, megapixels: float) -> UInt8[np.ndarray, "side side 3"]:
-    """An uploaded picture as the model takes it: as evaluation does, from a reduced size where it is large.
+    """Read an uploaded image as the model takes it: as evaluation does, decoding large images at a reduced size.
 
     Args:
-        file: Of any name; what is in it counts.
-        shape: It is made into.
-        megapixels: It may have at most.
+        file: Binary file; its content decides the format, not its name.
+        shape: Size of the model's input.
+        megapixels: Maximum size in megapixels.
 
     Raises:
-        Refused: 413 if it has too many pixels, 415 if it is in none of the formats, 422 if it is broken.
+        Refused: 413 if it has too many pixels, 415 if its format is not supported, 422 if it is broken.
     """
     try:
         with warnings.catch_warnings():
@@ -112,7 +114,7 @@ def read(file: BinaryIO, shape: Shape, megapixels: float) -> UInt8[np.ndarray, "
 
 def _check_size(picture: Image.Image, megapixels: float) -> None:
     width, height = picture.size
-    deep = picture.mode[0] in "IF"  # I, F, I;16 and its kin
+    deep = picture.mode[0] in "IF"  # I, F, I;16 and the like
     most = megapixels / DEEP if deep else megapixels
     if width * height > most * 1e6:
         bits = " of more than 8 bits" if deep else ""
@@ -126,5 +128,5 @@ def _status(error: Exception, empty: bool) -> int:
 
 
 def _sentence(error: Exception, empty: bool) -> str:
-    said = decode.reason(error, empty)
-    return f"{said} in a format that is read here ({', '.join(FORMATS)})" if said == "not an image" else said
+    reason = decode.reason(error, empty)
+    return f"{reason} in a supported format ({', '.join(FORMATS)})" if reason == "not an image" else reason

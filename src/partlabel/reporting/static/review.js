@@ -1,4 +1,4 @@
-// Keys for the buttons of the page, and a word when an answer did not arrive. Answers themselves are htmx's business.
+// Keyboard shortcuts for the buttons, the attention toggle, and an error message if an answer was not saved. htmx sends answers.
 (() => {
   const button = (key) => document.querySelector(`#question button[data-key="${key}"]`);
 
@@ -11,7 +11,7 @@
     found.click();
   });
 
-  // Whether attention is shown stays as it is from question to question.
+  // The attention toggle keeps its state from question to question.
   let looking = false;
   const show = () => {
     document.querySelector(".photo-large")?.classList.toggle("looking", looking);
@@ -22,7 +22,7 @@
     looking = !looking;
     show();
   });
-  document.addEventListener("change", (event) => event.target.blur()); // so that keys answer again
+  document.addEventListener("change", (event) => event.target.blur()); // so that the keyboard shortcuts work again
 
   const failed = (on) => { document.getElementById("failed").hidden = !on; };
   document.addEventListener("htmx:afterSwap", show);

@@ -1,4 +1,4 @@
-// The page of a calibration set: keys, the count of tags that are answered, and "rest absent" after a confirmation.
+// Page of a calibration set: keyboard shortcuts, the number of answered tags, and "rest absent" after a confirmation.
 (() => {
   const KEYS = { y: "present", n: "absent", s: "skip" };
   const tags = () => [...document.querySelectorAll("#sheet [data-tag]")];
@@ -7,7 +7,7 @@
   const dialog = document.getElementById("confirm");
   let current = 0;
 
-  // The current tag is marked, and brought into view where a key moved there.
+  // Mark the current tag, and scroll to it if a key moved there.
   const mark = (moved) => {
     const all = tags();
     if (!all.length) return;
@@ -75,7 +75,7 @@
     current = tags().indexOf(tag);
     mark(false);
     count();
-    event.target.blur(); // so that keys answer again
+    event.target.blur(); // so that the keyboard shortcuts work again
   });
 
   document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "sheet") ready(); });
