@@ -157,7 +157,7 @@ def run_grid(
     given = (data, backbones, name, folder.path)
     if processes == 1:
         for job in todo:
-            yield job, work(grid, job, *given)
+            yield job, run_job(grid, job, *given)
         return
     threads = max((os.cpu_count() or 1) // processes, 1)
     context = get_context("spawn")
@@ -177,7 +177,7 @@ def run_grid(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def work(
+def run_job(
     grid: Grid,
     job: GridJob,
     data: "Data",

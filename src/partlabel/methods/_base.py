@@ -67,6 +67,8 @@ class Method(nn.Module, ABC):
     """What the method adds to its head, in a few words."""
     needs: ClassVar[str] = "labels"
     """What the method needs besides images."""
+    of_single_images: ClassVar[bool] = False
+    """Whether the method learns from how often classes are present in single images, which mixed images would break."""
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Method, Step
-from partlabel.methods.epr import ExpectedPositives
+from partlabel.methods._expected_positives import ExpectedPositives
 from partlabel.nn.heads import Head
 from partlabel.transfer.label_store import ImageTable
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from partlabel.core.types import Preprocessing
 from partlabel.nn import backbones
-from partlabel.nn.backbones import LITE0, FeatureMap, Trunk
+from partlabel.nn.backbones import LITE0, MapLayout, Trunk
 from partlabel.nn.pooling import CovariancePooling
 
 __all__ = ["LITE0", "Backbone", "Trainable", "create", "fit_pooling"]
@@ -63,7 +63,7 @@ class Backbone(nn.Module):
     @property
     def takes_maps(self) -> bool:
         """Whether what it is given is images or maps: the stems of some models give tokens, or channels last."""
-        layouts = [module.layout for module in self.last.modules() if isinstance(module, FeatureMap)]
+        layouts = [module.layout for module in self.last.modules() if isinstance(module, MapLayout)]
         return not self._stem_done or all(layout == "NCHW" for layout in layouts)
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch channel height width"]:

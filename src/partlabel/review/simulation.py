@@ -238,7 +238,7 @@ def _reached(decisions: Sequence[int], maps: Sequence[float], goal: float) -> fl
     return None
 
 
-def draw(points: Sequence[Point], path: Path) -> Path:
+def plot(points: Sequence[Point], path: Path) -> Path:
     """Draw the curves as `.png` or `.svg`, with the range of the seeds about each mean."""
     from matplotlib.figure import Figure
 

@@ -249,7 +249,7 @@ def lookup(
             each for row, each in enumerate(hashes) if row not in faults and each is not None
         )
         pooling_store.save(asked.pooling_file(list(kept)), backbone.pooling)
-    return [feature_store.stored(each, hashes) for each in found], listed
+    return [feature_store.stored_features(each, hashes) for each in found], listed
 
 
 def stored(
@@ -284,7 +284,7 @@ def stored(
         pooled = feature_store.look_up(home, asked.makers[0], asked.images, key="maker_of_maps")
         if len(pooled.places) > len(known.places):
             known, channels = pooled, backbone.channels
-    return feature_store.stored(known, hashes, channels) if known.places else None
+    return feature_store.stored_features(known, hashes, channels) if known.places else None
 
 
 def _exact(asked: _Asked, maker: str) -> str:
@@ -308,7 +308,7 @@ def _fit_pooling(asked: _Asked) -> Held:
             np.linspace(0, len(rows) - 1, min(len(rows), feature_pass.FITTED_ON)).round().astype(int)
         )
         views = len(asked.transforms)
-        held = feature_pass.fit_pooling(
+        held = feature_pass.fit_pooling_on_photos(
             asked.backbone, asked.looks(), rows[spaced], views, asked.workers, asked.home
         )
         if len(held.faults) < len(spaced):
@@ -356,7 +356,7 @@ def _compute(
     }
     views = reserve(asked.home, {names[number]: layout for number, layout in layouts.items()}, asked.limit)
     for number, view in zip(images, views, strict=True):
-        feature_store.describe(
+        feature_store.write_layout(
             view.path, asked.makers[number], images[number], layouts[number], **asked.bodies[number]
         )
     with ExitStack() as stack:

@@ -121,7 +121,7 @@ class Looks(Dataset[Seen]):
         return zip(asked, ahead(read), strict=True)
 
 
-def fit_pooling(
+def fit_pooling_on_photos(
     backbone: Backbone, looks: Looks, rows: Int[np.ndarray, " photo"], views: int, workers: int, home: Path
 ) -> Held:
     """Fit the pooling at the end of the backbone's stem on photos, and keep their feature maps.

@@ -13,7 +13,7 @@ from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._cells import Names, Reading, looks_multi_hot
-from partlabel.data.readers._wide import MinusOne
+from partlabel.data.readers._codes import MinusOne
 
 Coding = Literal["ids", "multi_hot"]
 

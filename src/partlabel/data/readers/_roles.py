@@ -14,6 +14,7 @@ from partlabel.core.messages import some
 from partlabel.data.images.paths import in_folder
 from partlabel.data.readers import _columns
 from partlabel.data.readers._cells import is_null
+from partlabel.data.readers._codes import WRONG, codes
 from partlabel.data.tables.part_names import PARTS, part_name
 
 IMAGES = (
@@ -286,8 +287,6 @@ def _is_unnamed(name: str) -> bool:
 
 def _is_codes(path: Path, at: int, names: Sequence[str], separator: str | None) -> bool:
     """Whether all cells of a column are 1, 0 or blank, in one of their spellings."""
-    from partlabel.data.readers._wide import WRONG, codes
-
     return all((codes(block[0]) != WRONG).all() for block in _columns.blocks(path, [at], names, separator))
 
 

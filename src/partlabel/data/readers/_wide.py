@@ -3,28 +3,21 @@
 import warnings
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
-from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.labels import PRESENT
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
-from partlabel.data.readers._cells import NULLS
+from partlabel.data.readers._codes import WRONG, MinusOne, codes
 from partlabel.data.tables.provenance import MOST, Origins
 from partlabel.data.tables.validation import CALIBRATION, COMPANIONS, SOURCE
 
-MinusOne = Literal["unknown", "absent"]
-WRONG = -128
-"""Stands for a cell that is no label."""
-_CODES = {"1": PRESENT, "1.0": PRESENT, "true": PRESENT, "0": ABSENT, "0.0": ABSENT, "false": ABSENT}
-_CODES |= dict.fromkeys(("", *NULLS), UNKNOWN)
 MOST_NAMED = 30
 """Columns that a message names; more are no columns that somebody forgot to leave out."""
-_MINUS_ONE = ("-1", "-1.0")
 _WORDS = (
     "yes",
     "no",
@@ -41,11 +34,6 @@ _WORDS = (
     "?",
     "unsure",
 )
-_USUAL = pa.array([*_CODES, *_MINUS_ONE])
-_MEANING = {
-    rule: np.array([*_CODES.values(), code, code, WRONG], np.int8)
-    for rule, code in ((None, WRONG), ("unknown", UNKNOWN), ("absent", ABSENT))
-}
 
 
 class WideLayout(NamedTuple):
@@ -232,23 +220,6 @@ class Block(NamedTuple):
             codes = np.concatenate([self.codes, other.codes])
         marks = [*self.marks, *other.marks]
         return Block(self.images + other.images, self.split + other.split, labels, codes, marks)
-
-
-def codes(column: Any, minus_one: MinusOne | None = None) -> np.ndarray:
-    """A column of an arrow table as int8 codes; WRONG for what is no code.
-
-    Args:
-        column: As `_columns.blocks` has it.
-        minus_one: What -1 means; no code if None.
-    """
-    if pa.types.is_boolean(column.type):
-        return pc.fill_null(column.cast(pa.int8()), UNKNOWN).to_numpy()
-    words = column.cast(pa.string()).fill_null("")
-    places = pc.index_in(words, value_set=_USUAL)
-    if places.null_count:
-        words = pc.utf8_lower(pc.utf8_trim_whitespace(words))
-        places = pc.index_in(words, value_set=_USUAL).fill_null(len(_USUAL))
-    return _MEANING[minus_one][places.to_numpy()]
 
 
 def _is_companion(name: str, names: Container[str]) -> bool:

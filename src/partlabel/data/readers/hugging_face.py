@@ -18,8 +18,8 @@ from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.readers import _json, _names, _roles
 from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._codes import WRONG, MinusOne, codes
 from partlabel.data.readers._hub import Coding, Layout, Options, written_names
-from partlabel.data.readers._wide import WRONG, MinusOne, codes
 from partlabel.data.tables.label_table import Absent, LabelTable
 from partlabel.data.tables.part_names import PARTS, part_name
 

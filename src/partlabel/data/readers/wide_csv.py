@@ -12,8 +12,9 @@ import numpy as np
 
 from partlabel.data.readers import _roles
 from partlabel.data.readers._build import build_table
+from partlabel.data.readers._codes import MinusOne
 from partlabel.data.readers._roles import Understood
-from partlabel.data.readers._wide import Block, MinusOne, WideLayout
+from partlabel.data.readers._wide import Block, WideLayout
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
