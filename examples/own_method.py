@@ -40,4 +40,4 @@ class WeakNegatives(Method):
         """`bce`, on known labels and weakly on unknown ones."""
         known = Targets.known(batch.labels)
         weakly_absent = Targets(torch.zeros_like(known.value), torch.full_like(known.weight, self.weight))
-        return Step({"bce": self.loss(self(batch.images), known.fill(weakly_absent))})
+        return Step({"bce": self.loss(self(batch.inputs), known.fill(weakly_absent))})

@@ -168,7 +168,7 @@ def run_grid(
             while True:
                 # No more than are at work: a benchmark that is stopped leaves nothing behind that goes on.
                 while len(running) < processes and (ready := next(left, None)) is not None:
-                    running[pool.submit(work, grid, ready, *given)] = ready
+                    running[pool.submit(run_job, grid, ready, *given)] = ready
                 if not running:
                     return
                 for done in wait(running, return_when=FIRST_COMPLETED).done:

@@ -26,7 +26,7 @@ from partlabel.core.files import atomic_write, writing
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from partlabel.tagger import Tagger
+    from partlabel.training.recognizer import Recognizer
 
 KEY = "partlabel"
 """Under which the metadata are."""
@@ -53,7 +53,7 @@ class Graph(nn.Module):
     slope: Float[Tensor, ""]
     offset: Float[Tensor, " class"]
 
-    def __init__(self, tagger: "Tagger") -> None:
+    def __init__(self, tagger: "Recognizer") -> None:
         super().__init__()
         self.model = tagger.model
         scale = None if tagger.tuning is None else tagger.tuning.scale
@@ -72,7 +72,7 @@ class Graph(nn.Module):
         return logits, (self.slope * logits + self.offset).sigmoid()
 
 
-def metadata(tagger: "Tagger") -> str:
+def metadata(tagger: "Recognizer") -> str:
     """What a program has to know that runs the graph, as JSON."""
     return json.dumps(
         {
@@ -88,7 +88,7 @@ def metadata(tagger: "Tagger") -> str:
     )
 
 
-def to_torch(tagger: "Tagger", path: str | Path) -> Path:
+def to_torch(tagger: "Recognizer", path: str | Path) -> Path:
     """Write a program of `torch.export`, which `torch.export.load(path).module()` runs on batches of any size.
 
     Args:
@@ -107,7 +107,7 @@ def to_torch(tagger: "Tagger", path: str | Path) -> Path:
     return path
 
 
-def to_onnx(tagger: "Tagger", path: str | Path) -> Path:
+def to_onnx(tagger: "Recognizer", path: str | Path) -> Path:
     """Write an ONNX model, which any ONNX runtime runs on batches of any size.
 
     Beyond two gigabytes its weights are in a second file, `<name>.data`, which has to stay beside it.
@@ -160,12 +160,12 @@ def _suffixed(path: str | Path, suffix: str) -> Path:
     return Path(path)
 
 
-def _graph(tagger: "Tagger") -> Graph:
+def _graph(tagger: "Recognizer") -> Graph:
     """The graph of what prediction needs."""
     return Graph(tagger.for_prediction()).eval().requires_grad_(False)
 
 
-def _program(graph: Graph, tagger: "Tagger") -> "ExportedProgram":
+def _program(graph: Graph, tagger: "Recognizer") -> "ExportedProgram":
     """The graph, traced for batches of any size."""
     size = tagger.view[0]
     batch = torch.export.Dim("batch", min=1)
@@ -173,7 +173,7 @@ def _program(graph: Graph, tagger: "Tagger") -> "ExportedProgram":
         return torch.export.export(graph, (torch.zeros(2, 3, size, size),), dynamic_shapes={IN: {0: batch}})
 
 
-def _check(graph: Graph, tagger: "Tagger", run: ModelCall) -> None:
+def _check(graph: Graph, tagger: "Recognizer", run: ModelCall) -> None:
     """See that what was exported says what the model says, of one image and of several.
 
     Raises:

@@ -11,7 +11,7 @@ tuning.json             thresholds and calibration, where they were looked for
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from partlabel import __version__
 from partlabel.core.citations import cite
@@ -20,10 +20,8 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.result import Evaluation
 from partlabel.reporting.jinja import templates
 from partlabel.training.config import HERE_ONLY
+from partlabel.training.recognizer import Recognizer
 from partlabel.training.run_folder import Run
-
-if TYPE_CHECKING:
-    from partlabel.tagger import Tagger
 
 FILES = ("config.json", "model.safetensors", "completion.safetensors", "tuning.json")
 """What is fetched from the hub."""
@@ -31,7 +29,7 @@ CARD = "README.md"
 
 
 def save_folder(
-    tagger: "Tagger",
+    tagger: Recognizer,
     folder: str | Path,
     with_training_state: bool = False,
     run: str | Path | None = None,
@@ -79,7 +77,7 @@ def fetch(name: str | Path, **options: Any) -> Path:
         ) from error
 
 
-def card(tagger: "Tagger", run: Run | None = None) -> str:
+def card(tagger: Recognizer, run: Run | None = None) -> str:
     """The model card of a tagger.
 
     Args:
@@ -104,7 +102,7 @@ def card(tagger: "Tagger", run: Run | None = None) -> str:
     )
 
 
-def _remembers(tagger: "Tagger") -> bool:
+def _remembers(tagger: Recognizer) -> bool:
     """Whether what is saved holds features of images it was trained on; a method may be inside another."""
     from partlabel.transfer.feature_bank import FeatureMemory, ImageMemory
 
@@ -116,9 +114,9 @@ def _remembers(tagger: "Tagger") -> bool:
     return any(name == part or name.startswith(f"{part}.") for name in memories for part in needed)
 
 
-def _description(tagger: "Tagger", run: Run | None) -> dict[str, Any]:
+def _description(tagger: Recognizer, run: Run | None) -> dict[str, Any]:
     """What rebuilds the tagger, and how it was trained; no path of this machine."""
-    description = tagger._description()
+    description = tagger.description()
     if words := description["tagger"]["words"]:  # they are among the weights
         description["tagger"] = description["tagger"] | {"words": Path(words).name}
     if run is not None and run.config.exists():

@@ -129,7 +129,7 @@ class Method(nn.Module, ABC):
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
         """Compute logits of validation images. A method that calibrates itself on the validation set collects here."""
-        return self(batch.images)
+        return self(batch.inputs)
 
     def end_validation(self) -> Float[Tensor, "image class"] | None:
         """Called after the last validation batch, before anything is saved.

@@ -29,7 +29,7 @@ class Supervised(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` on the known labels."""
-        return Step({"bce": self.loss(self(batch.images), self.fixed_targets(batch.labels))})
+        return Step({"bce": self.loss(self(batch.inputs), self.fixed_targets(batch.labels))})
 
     def fixed_targets(self, labels: Labels) -> Targets:
         """Return the known labels."""

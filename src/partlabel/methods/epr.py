@@ -35,7 +35,7 @@ class EPR(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of known labels, and `expected`."""
-        logits = self(batch.images).float()
+        logits = self(batch.inputs).float()
         self.expected.see(batch.labels)
         count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
         known = self.bce.total(logits, Targets.known(batch.labels)) / count

@@ -100,7 +100,7 @@ class LogicMix(Method):
         partner = image_mixing.partners(len(labels), self.most, generator)
         share = self.shares(len(labels), generator)
         known = image_mixing.either(labels, partner, share)[distributed.local_rows(batch.labels)]
-        return batch._replace(images=image_mixing.mix(batch.images, partner, share), labels=known)
+        return batch._replace(inputs=image_mixing.mix(batch.inputs, partner, share), labels=known)
 
     def shares(self, rows: int, generator: torch.Generator) -> Float[Tensor, "mixed row"]:
         """Draw the share of each image in a mixture: 1, or equal shares."""

@@ -50,7 +50,7 @@ class ROLE(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of known labels, `estimated` of the others, and `expected`."""
-        logits = self(batch.images).float()
+        logits = self(batch.inputs).float()
         self.expected.see(batch.labels)
         before = self.estimates.read(batch.index)
         estimated = Targets(before.sigmoid(), (batch.labels == UNKNOWN).float())

@@ -30,8 +30,8 @@ from partlabel.nn.heads import Head
 from partlabel.review import ordering
 from partlabel.review.ordering import Order
 from partlabel.training.config import TrainingConfig
+from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 from partlabel.training.optimizer import optimizer, schedule
-from partlabel.training.pipeline import frozen_backbone, plain_view
 
 SimulationFeatures = Float[Tensor, "image channel 1 1"]
 SIZE = 224

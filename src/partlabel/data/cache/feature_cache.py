@@ -27,7 +27,7 @@ from torchvision.transforms import v2
 
 from partlabel.core.messages import shown_bytes
 from partlabel.core.progress_bar import say
-from partlabel.core.types import Batch
+from partlabel.core.types import Batch, StemOutput
 from partlabel.data.cache import feature_pass, feature_store, file_hashes, pooling_store, shard_file
 from partlabel.data.cache.eviction import CachedView, computing, locked, reserve
 from partlabel.data.cache.feature_pass import Held, Looks, Want
@@ -35,7 +35,7 @@ from partlabel.data.cache.feature_store import Known, Stored
 from partlabel.data.cache.shard_file import Layout
 from partlabel.data.images import decode
 from partlabel.data.images.broken import Broken, broken
-from partlabel.data.images.dataset import BatchRows, ImageDataset
+from partlabel.data.images.dataset import PLAIN, BatchRows, ImageDataset, View
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.backbone import Backbone
 
@@ -67,27 +67,28 @@ class FeatureDataset(Dataset[Batch]):
         self.labels = torch.from_numpy(np.array(table.labels))
         self.rows = rows
         self.seed = seed
-        self._drawn: tuple[int, np.ndarray] = (-1, np.zeros(len(rows), np.int64))
+        self._drawn: tuple[View, np.ndarray] = (PLAIN, np.zeros(len(rows), np.int64))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, asked: BatchRows) -> Batch:
-        """The rows of an epoch as a batch."""
+        """Load some rows as a batch."""
         index = np.asarray(asked.rows)
-        view, rows = self.view_of(asked.epoch)[index], self.rows[index]
+        view, rows = self.view_of(asked.view)[index], self.rows[index]
         features = np.empty((len(index), *self.views[0].shape), np.float16)
         for number in np.unique(view):
             features[view == number] = self.views[number].take(rows[view == number])
-        return Batch(torch.from_numpy(features).float(), self.labels[asked.rows], torch.tensor(asked.rows))
+        inputs = StemOutput.of(torch.from_numpy(features).float())
+        return Batch(inputs, self.labels[asked.rows], torch.tensor(asked.rows))
 
-    def view_of(self, epoch: int) -> Int[np.ndarray, " image"]:
-        """Which view of each image an epoch sees; the plain one before the first."""
-        if epoch < 0:
+    def view_of(self, view: View) -> Int[np.ndarray, " image"]:
+        """Draw for an epoch which cached view of each image it sees; 0 is the plain view."""
+        if view == PLAIN:
             return np.zeros(len(self.rows), np.int64)
-        if self._drawn[0] != epoch:
-            random = np.random.default_rng([self.seed, epoch, 1])
-            self._drawn = epoch, random.integers(len(self.views), size=len(self.rows))
+        if self._drawn[0] != view:
+            random = np.random.default_rng([self.seed, view, 1])
+            self._drawn = view, random.integers(len(self.views), size=len(self.rows))
         return self._drawn[1]
 
 

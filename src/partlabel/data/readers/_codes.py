@@ -14,8 +14,8 @@ WRONG = -128
 """Stands for a cell that is no label."""
 _CODES = {"1": PRESENT, "1.0": PRESENT, "true": PRESENT, "0": ABSENT, "0.0": ABSENT, "false": ABSENT}
 _CODES |= dict.fromkeys(("", *NULLS), UNKNOWN)
-_MINUS_ONE = ("-1", "-1.0")
-_USUAL = pa.array([*_CODES, *_MINUS_ONE])
+MINUS_ONE = ("-1", "-1.0")
+_USUAL = pa.array([*_CODES, *MINUS_ONE])
 _MEANING = {
     rule: np.array([*_CODES.values(), code, code, WRONG], np.int8)
     for rule, code in ((None, WRONG), ("unknown", UNKNOWN), ("absent", ABSENT))

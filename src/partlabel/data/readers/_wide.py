@@ -12,7 +12,7 @@ from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
 from partlabel.core.labels import PRESENT
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
-from partlabel.data.readers._codes import WRONG, MinusOne, codes
+from partlabel.data.readers._codes import MINUS_ONE, WRONG, MinusOne, codes
 from partlabel.data.tables.provenance import MOST, Origins
 from partlabel.data.tables.validation import CALIBRATION, COMPANIONS, SOURCE
 
@@ -320,7 +320,7 @@ def _of_cells(wrong: Sequence[_Wrong]) -> list[object]:
         f"{f' (and so have {len(wrong) - 1} more classes)' if len(wrong) > 1 else ''}. Write 1 (present), "
         "0 (absent) or nothing (unknown); true, false and NaN do too"
     ]
-    if any(cell.strip() in _MINUS_ONE for each in wrong for _, cell in each.first):
+    if any(cell.strip() in MINUS_ONE for each in wrong for _, cell in each.first):
         told += [
             ". -1 means absent to some and unknown to others, so it is not guessed: give ",
             ReaderArgument("minus_one", "unknown"),
