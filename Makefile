@@ -2,7 +2,7 @@
 #
 #   make demo    draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
 #   make test    the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
-#   make check   formatting, lint, types
+#   make check   formatting, lint, types, layers
 #   make docs    the documentation as a site: site/index.html, with every broken link an error
 #   make bench   time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
 #   make clean   removes the environment and what tools left behind
@@ -33,6 +33,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/pytest -q -p no:cacheprovider tests/test_layers.py
 
 docs: $(VENV)/installed-docs
 	rm -rf build/site site

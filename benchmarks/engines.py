@@ -31,7 +31,7 @@ def model(folder: Path, classes: int) -> Path:
     """A tagger that has not learned anything."""
     tagger = Tagger([f"class {number}" for number in range(classes)], "bce")
     torch.manual_seed(0)
-    tagger.model = tagger._build(Classes(tagger.classes)).eval()
+    tagger.model = tagger.build(Classes(tagger.classes)).eval()
     return tagger.save(folder)
 
 

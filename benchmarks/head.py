@@ -104,7 +104,7 @@ def calibrate(case: Case) -> None:
     """Put both thresholds where no score is, so that rounding decides nothing and some pseudo-labels are found."""
     sst, labels = case.sst, case.batch.labels
     with torch.no_grad():
-        features = sst.head(case.batch.images).features
+        features = sst.head(case.batch.inputs).features
         assert features is not None
         probability = sst.pair_logits(features).sigmoid()
         before = {name: value.clone() for name, value in sst.memory.state_dict().items()}
@@ -139,7 +139,7 @@ def differences(case: Case) -> tuple[float, float]:
 
 
 def _leaves(case: Case) -> dict[str, Tensor]:
-    return dict(case.sst.named_parameters()) | {"feature map": case.batch.images}
+    return dict(case.sst.named_parameters()) | {"feature map": case.batch.inputs}
 
 
 def _grad(value: Tensor) -> Tensor:

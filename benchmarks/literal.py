@@ -76,7 +76,7 @@ class LiteralSST(nn.Module):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """The five loss terms, of known labels, co-occurrence, contrast, intra and cross; thresholds as at first."""
-        features, logits = self.features(batch.images)
+        features, logits = self.features(batch.inputs)
         pair_logits = self.pairs(features)
         sst, labels = self.sst, batch.labels
         first, second = pair_index(labels.shape[1])

@@ -48,7 +48,7 @@ class Rival(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """`loss`, of labels as mlcpl has them: 1, 0 and NaN."""
-        images, target = batch.images, batch.labels.float().masked_fill(batch.labels == UNKNOWN, torch.nan)
+        images, target = batch.inputs, batch.labels.float().masked_fill(batch.labels == UNKNOWN, torch.nan)
         if self.logic_mix:
             images, target, _ = augs.logic_mix_with_batch(images, target)
         return Step({"loss": self.cost(self(images).float(), target, progress)})

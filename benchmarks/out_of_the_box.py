@@ -46,7 +46,8 @@ from partlabel.selection.candidates import FIXED, HEADS, Candidate, Rule, Traini
 from partlabel.selection.criteria import cross_entropy
 from partlabel.selection.cross_validation import folds, predict
 from partlabel.selection.search import fold_count, search
-from partlabel.training.pipeline import describe_classes, frozen_backbone, plain_view
+from partlabel.training.class_description import describe_classes
+from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 
 PHOTO_SIZE, SCENE_SIZE, SCENES = 224, 128, 3_000
 """Side of the photos and of the drawn scenes in pixels; number of scenes, a fifth of which are test images."""

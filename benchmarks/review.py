@@ -44,7 +44,7 @@ def main() -> None:
     print(f"{time.process_time() - began:.0f} seconds of the processor")
     simulation.save_points(points, args.out)
     if args.png:
-        simulation.draw(points, args.png)
+        simulation.plot(points, args.png)
     for order, (decisions, maps) in simulation.curves(points).items():
         print(order, *(f"{at}: {value:.4f}" for at, value in zip(decisions, maps, strict=True)))
     for share in (0.25, 0.5, 0.75, 1.0):

@@ -36,9 +36,11 @@ from partlabel.evaluation import metrics
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.posthoc import label_completion
+from partlabel.training.class_description import describe_classes
 from partlabel.training.config import TrainingConfig
+from partlabel.training.frozen_backbone import frozen_backbone, plain_view
+from partlabel.training.inference import logits
 from partlabel.training.lightning_module import TrainingModule
-from partlabel.training.pipeline import describe_classes, frozen_backbone, logits, plain_view
 from partlabel.training.run_folder import Run
 from partlabel.training.trainer import fit
 
@@ -149,7 +151,7 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
     torch.manual_seed(seed)
     head = heads.get(arm.head)(given.backbone.channels, classes, **(TRUNK if arm.head in MAPS else {}))
     model = methods.get(arm.method)(given.backbone, head, **arm.options)
-    learner = TrainingModule(model, config, train.classes, train.images, truth[rows], cached=True)
+    learner = TrainingModule(model, config, train.classes, train.images, truth[rows])
     learn = feature_cache.FeatureDataset(given.train, train, rows, seed)
     judge = feature_cache.FeatureDataset(given.train, val, val_rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +161,7 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
     model.load_state_dict({k.removeprefix("method."): v for k, v in state.items() if k.startswith("method.")})
     model.eval()
     said = {
-        part: logits(model, loader(dataset, 512), cached=True)
+        part: logits(model, loader(dataset, 512))
         for part, dataset in {"val": judge, "train": learn, "test": judged}.items()
     }
     test = metrics.evaluate(said["test"], judged.labels.numpy(), train.classes)

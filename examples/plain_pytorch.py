@@ -45,7 +45,7 @@ def main(labels: str, photos: str, epochs: int = 10, size: int = 224, batch_size
     method.eval()
     with torch.inference_mode():
         logits = torch.cat(
-            [method(batch.images) for batch in loader(ImageDataset(test, plain, size=size), batch_size)]
+            [method(batch.inputs) for batch in loader(ImageDataset(test, plain, size=size), batch_size)]
         )
     evaluation = evaluate(logits.numpy(), test.labels, test.classes)
     print(f"mAP {evaluation.map:.1%} over {len(evaluation.scored)} of {len(test.classes)} classes")

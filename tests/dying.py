@@ -131,7 +131,7 @@ def serve():
     import timm  # noqa: F401
 
     import partlabel.reporting.run_report
-    import partlabel.training.pipeline
+    import partlabel.training.fitting
     import partlabel.training.trainer
 
     partlabel.reporting.run_report.build = lambda *args, **options: None  # drawing takes longer than training

@@ -12,7 +12,7 @@ from partlabel.cli.main import main
 from partlabel.data.tables.splits import training_parts
 from partlabel.evaluation.metrics import evaluate
 from partlabel.selection.result import load_out_of_fold
-from partlabel.training.pipeline import in_use
+from partlabel.training.datasets import in_use
 from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
@@ -80,16 +80,16 @@ def test_the_model_predicts_of_photos_what_the_search_predicts_of_features(fitte
     tagger, _ = fitted
     parts = training_parts(table, None, 0.0, 0)
     with torch.no_grad():
-        images = torch.cat([tagger.model.backbone(batch.images) for batch in batches(tagger, in_use(parts))])
+        images = torch.cat([tagger.model.backbone(batch.inputs) for batch in batches(tagger, in_use(parts))])
         found = tagger.selection.model(images.mean((2, 3), keepdim=True)).numpy()
     np.testing.assert_allclose(tagger.scores(parts.train), found, atol=1e-3)
 
 
 def batches(tagger, table):
+    from partlabel.data.images.dataset import ImageDataset, eval_transform
     from partlabel.data.images.loader import loader
-    from partlabel.training.pipeline import dataset
 
-    return loader(dataset(tagger.model, tagger.view, table), 8)
+    return loader(ImageDataset(table, eval_transform(*tagger.view), size=tagger.view[0]), 8)
 
 
 def test_the_evaluation_is_of_out_of_fold_scores(fitted, table):

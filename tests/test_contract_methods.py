@@ -33,7 +33,7 @@ def test_the_checks_find_a_method_that_breaks_the_contract():
             if self.broken == "constant":
                 return step._replace(terms={"bce": term * 0})
             if self.broken == "unknown":
-                return step._replace(terms={"bce": term + (self(batch.images) - 1).square().sum()})
+                return step._replace(terms={"bce": term + (self(batch.inputs) - 1).square().sum()})
             if self.broken == "known":
                 everywhere = torch.ones_like(batch.labels, dtype=torch.float32)
                 return step._replace(pseudo_labels={"all": Targets(everywhere, everywhere)})

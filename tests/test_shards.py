@@ -33,7 +33,7 @@ def saved(tmp_path_factory):
     tagger = Tagger(list(COLOURS), "bce", backbone="test_resnet", pretrained=False, image_size=32)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        tagger.model = tagger._build(Classes(tagger.classes)).eval()
+        tagger.model = tagger.build(Classes(tagger.classes)).eval()
     votes = np.random.RandomState(0).randn(4, 4).astype(np.float32) * (1 - np.eye(4, dtype=np.float32))
     tagger.completion = Completion(votes)
     return tagger.save(tmp_path_factory.mktemp("runs") / "a")

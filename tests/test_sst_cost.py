@@ -42,7 +42,7 @@ def batch(known=0.6):
 
 def test_the_published_algebra_gives_the_same_terms_and_gradients():
     sst = build(unknown_pairs_are_absent=True, count_empty_slots=True).double()
-    given = batch()._replace(images=batch().images.double())
+    given = batch()._replace(inputs=batch().inputs.double())
     found = []
     for terms in (lambda: sst.step(given, Progress(epoch=5)).terms, lambda: LiteralSST(sst).terms(given)):
         sst.zero_grad()

@@ -50,7 +50,7 @@ def close(ours: torch.Tensor, theirs: np.ndarray) -> None:
 
 
 def test_logits_features_attention_and_pair_logits_agree(reference, sst, batch):
-    out = sst.head(batch.images)
+    out = sst.head(batch.inputs)
     close(out.logits, reference["out.logits"])
     close(out.features, reference["out.semantic_features"])
     close(out.attention, np.moveaxis(reference["out.attention"], -1, 1))
@@ -61,7 +61,7 @@ def test_logits_features_attention_and_pair_logits_agree(reference, sst, batch):
 @pytest.mark.parametrize("pair_block", [1, 5])
 def test_blocks_change_nothing(reference, sst, batch, class_block, pair_block):
     sst.head.decoupling.class_block, sst.pairs.pair_block = class_block, pair_block
-    out = sst.head(batch.images)
+    out = sst.head(batch.inputs)
     close(out.logits, reference["out.logits"])
     close(sst.pair_logits(out.features), reference["out.pair_logits"])
 
@@ -69,7 +69,7 @@ def test_blocks_change_nothing(reference, sst, batch, class_block, pair_block):
 def test_memory_after_two_updates_agrees(reference, sst, batch):
     slots = reference["out.feature_bank_after_1"].shape[1]
     memory = FeatureMemory(sst.head.num_classes, slots, sst.head.feature_dim)
-    memory.add(sst.head(batch.images).features, batch.labels)
+    memory.add(sst.head(batch.inputs).features, batch.labels)
     close(memory.newest_first(), reference["out.feature_bank_after_1"])
     second = torch.tensor(reference["in.feature_map_2"])
     memory.add(sst.head(second).features, from_authors(reference["in.target_2"]))
@@ -79,7 +79,7 @@ def test_memory_after_two_updates_agrees(reference, sst, batch):
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.95])
 def test_both_kinds_of_pseudo_labels_agree(reference, sst, batch, threshold):
     """Their pseudo-label tables are the known labels and the pseudo-labels together."""
-    features = sst.head(batch.images).features
+    features = sst.head(batch.inputs).features
     slots = reference["out.feature_bank_after_1"].shape[1]
     memory = FeatureMemory(sst.head.num_classes, slots, sst.head.feature_dim)
     for images, labels in [("in.feature_map", "in.target"), ("in.feature_map_2", "in.target_2")]:
@@ -97,7 +97,7 @@ def test_both_kinds_of_pseudo_labels_agree(reference, sst, batch, threshold):
 
 
 def test_every_loss_agrees(reference, sst, batch):
-    out = sst.head(batch.images)
+    out = sst.head(batch.inputs)
     known, bce = Targets.known(batch.labels), PartialBCE()
     close(bce(out.logits, known), reference["loss.partial_bce"])
     for kind in ("intra", "inter"):

@@ -17,12 +17,12 @@ from partlabel.data.images.loader import loader
 from partlabel.methods import Method, Step
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
-from partlabel.training import pipeline
 from partlabel.training.config import TrainingConfig
 from partlabel.training.lightning_module import TrainingModule, flat
 from partlabel.training.optimizer import optimizer, schedule
 from partlabel.training.run_folder import Run
 from partlabel.training.trainer import fit, weights
+from partlabel.training.training_run import warn_of_late_start
 from partlabel.transfer.feature_bank import ImageMemory
 
 CLASSES = ("cat", "dog")
@@ -50,7 +50,7 @@ class Fake(Method):
 
     def step(self, batch, progress):
         self.times.append(progress)
-        zero = 0 * self(batch.images).sum()
+        zero = 0 * self(batch.inputs).sum()
         return Step({"one": zero + 1.0, "step": zero + progress.step})
 
 
@@ -190,7 +190,7 @@ class Learns(Fake):
     """Pulls the backbone's bias, of which the gradient is 1, and nothing else."""
 
     def step(self, batch, progress):
-        return Step({"bias": self.backbone.conv.bias.sum() + 0 * self(batch.images).sum()})
+        return Step({"bias": self.backbone.conv.bias.sum() + 0 * self(batch.inputs).sum()})
 
 
 def test_the_average_is_that_of_the_weights_after_each_step(tmp_path):
@@ -221,7 +221,7 @@ def test_a_memory_that_grows_does_so_beside_averaged_weights(tmp_path):
             self.memory = ImageMemory(2, 10, 3)
 
         def step(self, batch, progress):
-            self.memory.add(batch.images.mean((2, 3)), batch.labels, batch.index)
+            self.memory.add(batch.inputs.mean((2, 3)), batch.labels, batch.index)
             return super().step(batch, progress)
 
     method = Remembers()
@@ -390,8 +390,8 @@ def test_a_run_that_ends_before_its_method_begins_says_so():
     with pytest.warns(
         UserWarning, match=r"in epoch 5 \(from 0\), and there are 5: give more epochs \(--epochs\)"
     ):
-        pipeline._warn_of_late_start(method, 5)
+        warn_of_late_start(method, 5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pipeline._warn_of_late_start(method, 6)
-        pipeline._warn_of_late_start(Fake(), 1)
+        warn_of_late_start(method, 6)
+        warn_of_late_start(Fake(), 1)

@@ -14,10 +14,10 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.evaluation.thresholds import Goal, threshold, thresholds
 from partlabel.posthoc import tuning
 from partlabel.posthoc.category_finetuning import fine_tune
+from partlabel.posthoc.evidence import probability
 from partlabel.posthoc.label_completion import Completion
 from partlabel.posthoc.tuning import Scale, Tuning, fit_scale, fit_tuning
 from partlabel.sharded import manifest
-from partlabel.tagger import probability
 from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}

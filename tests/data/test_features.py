@@ -90,13 +90,13 @@ def test_cached_features_are_those_of_the_stem(backbone, table, tmp_path):
     cached = FeatureDataset(files, table, np.arange(COUNT), seed=4)
     draws = draws_of(table)
     rows = [4, 0, 5, 2]
-    for epoch in (-1, 0, 1, 2):
+    for epoch in ("plain", 0, 1, 2):
         batch, view = cached[BatchRows(epoch, rows)], cached.view_of(epoch)
         for place, row in enumerate(rows):
             images = ImageDataset(table, PLAIN, LIGHT if view[row] else None, SIZE, draws=draws)
             image = images.image(int(view[row]), row)
             expected = backbone.stem_outputs(image[None])[0]
-            torch.testing.assert_close(batch.images[place], expected, rtol=2e-3, atol=2e-3)
+            torch.testing.assert_close(batch.inputs[place], expected, rtol=2e-3, atol=2e-3)
         assert batch.labels[:, 0].tolist() == [0, 0, 1, 0] and batch.index.tolist() == rows
 
 
@@ -106,14 +106,14 @@ def test_views_are_drawn_anew_each_epoch_and_the_same_again(backbone, table, tmp
     drawn = [one.view_of(epoch).tolist() for epoch in range(20)]
     assert len({tuple(views) for views in drawn}) > 1 and {v for views in drawn for v in views} == {0, 1, 2}
     assert [other.view_of(epoch).tolist() for epoch in reversed(range(20))] == drawn[::-1]
-    assert not one.view_of(-1).any()
+    assert not one.view_of("plain").any()
 
 
 def test_rows_point_into_the_file(backbone, table, tmp_path):
     files = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
     whole = FeatureDataset(files, table, np.arange(COUNT))
     part = FeatureDataset(files, table[[5, 3]], np.array([5, 3]))
-    assert torch.equal(part[BatchRows(-1, [0, 1])].images, whole[BatchRows(-1, [5, 3])].images)
+    assert torch.equal(part[BatchRows("plain", [0, 1])].inputs, whole[BatchRows(PLAIN, [5, 3])].inputs)
 
 
 def test_what_is_there_is_not_computed_again(backbone, table, tmp_path):
@@ -232,8 +232,8 @@ def test_a_killed_computation_goes_on_where_it_stopped(table, tmp_path):
     assert not list((tmp_path / "c").rglob(".*.part*"))
 
     fresh = FeatureDataset(compute_seeded(tmp_path, table, "other"), table, np.arange(COUNT))
-    asked = BatchRows(-1, list(range(COUNT)))
-    assert torch.equal(cached[asked].images, fresh[asked].images)
+    asked = BatchRows("plain", list(range(COUNT)))
+    assert torch.equal(cached[asked].inputs, fresh[asked].inputs)
 
 
 def test_two_processes_compute_a_view_once(table, tmp_path):
@@ -243,7 +243,7 @@ def test_two_processes_compute_a_view_once(table, tmp_path):
     cached = FeatureDataset(compute_seeded(tmp_path, table), table, np.arange(COUNT))
     assert other.communicate(timeout=100) == (str(COUNT), "")
     assert Counted.seen == 0, "this one waited for the other"
-    assert len(cached[BatchRows(-1, list(range(COUNT)))].images) == COUNT
+    assert len(cached[BatchRows("plain", list(range(COUNT)))].inputs) == COUNT
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
@@ -252,9 +252,9 @@ def test_a_damaged_shard_is_found_and_computed_again(backbone, table, tmp_path, 
         (view,) = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", per_shard=2)
         return view
 
-    asked = BatchRows(-1, list(range(COUNT)))
+    asked = BatchRows("plain", list(range(COUNT)))
     path = view().held[0].path / "00001.npy"
-    before = FeatureDataset([view()], table, np.arange(COUNT))[asked].images
+    before = FeatureDataset([view()], table, np.arange(COUNT))[asked].inputs
     whole = path.read_bytes()
     if damage == "flipped":
         path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
@@ -273,7 +273,7 @@ def test_a_damaged_shard_is_found_and_computed_again(backbone, table, tmp_path, 
     expected = [f"{path} is damaged ({why[damage]}) and is computed again"] if why[damage] else []
     assert [str(warning.message) for warning in said] == expected
     assert path.read_bytes() == whole and Counted.seen == COUNT + 2, "two images were computed again"
-    assert torch.equal(FeatureDataset([mended], table, np.arange(COUNT))[asked].images, before)
+    assert torch.equal(FeatureDataset([mended], table, np.arange(COUNT))[asked].inputs, before)
 
 
 VIEW_BYTES = 128 + COUNT * 2 * 4 * 7 * 7 + 16
@@ -373,14 +373,13 @@ def test_a_real_backbone_says_the_same_of_cached_and_of_decoded_images(table, tm
     plain, light = eval_transform(32, body.preprocessing), train_transform(32, body.preprocessing)
     views = compute(body, table, plain, light, 3, 32, tmp_path / "c", per_shard=4)
     cached = FeatureDataset(views, table, np.arange(COUNT), seed=4)
-    for epoch in (-1, 0, 1):
+    for epoch in ("plain", 0, 1):
         seen = cached.view_of(epoch)
         photos = ImageDataset(table, plain, light, 32, draws=draws_of(table))
-        images = [photos.image(int(seen[row]) or -1, row) for row in range(COUNT)]
+        images = [photos.image(int(seen[row]) or "plain", row) for row in range(COUNT)]
         with torch.no_grad():
             expected = body.eval()(torch.stack(images))
-            with body.stem_done():
-                found = body(cached[BatchRows(epoch, list(range(COUNT)))].images)
+            found = body(cached[BatchRows(epoch, list(range(COUNT)))].inputs)
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
 
 

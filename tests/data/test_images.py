@@ -163,10 +163,10 @@ def test_an_image_is_augmented_by_seed_epoch_and_row_alone(photos):
     look = train_transform(16, PLAIN, "light")
     data = ImageDataset(photos, eval_transform(16, PLAIN), look, 16, seed=5)
     alone, among = data[BatchRows(3, [4])], data[BatchRows(3, [1, 4, 2])]
-    assert torch.equal(alone.images[0], among.images[1])
-    assert not torch.equal(alone.images[0], data[BatchRows(4, [4])].images[0])
+    assert torch.equal(alone.inputs[0], among.inputs[1])
+    assert not torch.equal(alone.inputs[0], data[BatchRows(4, [4])].inputs[0])
     other = ImageDataset(photos, eval_transform(16, PLAIN), look, 16, seed=6)
-    assert not torch.equal(alone.images[0], other[BatchRows(3, [4])].images[0])
+    assert not torch.equal(alone.inputs[0], other[BatchRows(3, [4])].inputs[0])
     state = torch.get_rng_state()
     _ = data[BatchRows(0, [0])]
     assert torch.equal(state, torch.get_rng_state()), "the draw leaves others' chance alone"
@@ -176,7 +176,7 @@ def test_evaluation_sees_plain_images(photos):
     look = train_transform(16, PLAIN, "light")
     data = ImageDataset(photos, eval_transform(16, PLAIN), look, 16)
     plain = ImageDataset(photos, eval_transform(16, PLAIN), None, 16)
-    assert torch.equal(data[BatchRows(-1, [2, 3])].images, plain[BatchRows(7, [2, 3])].images)
+    assert torch.equal(data[BatchRows("plain", [2, 3])].inputs, plain[BatchRows(7, [2, 3])].inputs)
 
 
 def test_workers_change_nothing(photos):

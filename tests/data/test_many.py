@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from partlabel.audit.inspection import parts_of
+from partlabel.audit.inspection import count_parts
 from partlabel.core.messages import did_you_mean
 from partlabel.data.tables.filled import FilledTable
 from partlabel.data.tables.label_table import LabelTable, made_read_only
@@ -102,18 +102,18 @@ def test_a_table_of_many_parts_is_shown_and_counted():
     table = LabelTable(images, ("cat",), made_read_only(np.ones((40_000, 1), np.int8)), split=split)
     with in_no_time():
         assert repr(table).endswith("part 19 1 and 39980 more parts)")
-        assert len(parts_of(table)) == 40_000
+        assert len(count_parts(table)) == 40_000
 
 
 def test_parts_are_counted_as_one_by_one():
     labels = np.array([[1, -1], [0, 1], [1, 1], [-1, -1]], np.int8)
     split = ("train", "val", "train", "val")
     table = LabelTable(("a", "b", "c", "d"), ("cat", "dog"), made_read_only(labels), split=split)
-    for part in parts_of(table):
+    for part in count_parts(table):
         alone = table.part(part.name)
         whole = int((alone.labels != -1).all(axis=1).sum())
         assert part[1:] == (len(alone), alone.present, alone.absent, alone.unknown, whole)
-    assert parts_of(LabelTable(("a",), ("cat",), np.ones((1, 1), np.int8))) == ()
+    assert count_parts(LabelTable(("a",), ("cat",), np.ones((1, 1), np.int8))) == ()
 
 
 def test_what_is_repeated_is_named_once_in_order():

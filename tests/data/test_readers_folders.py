@@ -584,8 +584,8 @@ def odd_name(folder):
 
 def test_prediction_lists_a_folder_as_import_does_and_skips_what_it_is_told_to(tmp_path):
     from partlabel.core.fixes import typed
+    from partlabel.data.tables.of_images import table_of
     from partlabel.sharded import of_path
-    from partlabel.tagger import table_of
 
     folder = odd_name(tmp_path)
     write(folder, "a.xml", voc_xml("dog"))  # labels do not matter to prediction

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from given import A, P, U, build, cost, take
-from partlabel.methods.epr import EPR, ExpectedPositives
+from partlabel.methods._expected_positives import ExpectedPositives
+from partlabel.methods.epr import EPR
 from partlabel.methods.role import ROLE
 
 LOGITS = [[0.5, 1.0, -2.0], [3.0, 1.0, 0.0]]

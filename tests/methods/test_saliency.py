@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from given import A, P, U, cost
-from partlabel.core.types import Batch, Progress
+from partlabel.core.types import Batch, Progress, StemOutput
 from partlabel.methods.saliency import Saliency, erase, mean_of_highest
 from partlabel.nn import heads
 from partlabel.nn.backbone import create
@@ -107,7 +107,7 @@ def test_on_a_map_of_one_place_saliency_is_a_share_of_the_logit_and_both_views_a
     method = build(head, places=5, erased=0.5)
     images = torch.randn(3, CHANNELS, 1, 1)
     torch.testing.assert_close(method(images), 1.5 * head(images).logits)
-    batch = drawn(3)._replace(images=images)
+    batch = drawn(3)._replace(inputs=images)
     assert torch.equal(method.second_view(batch, Progress()), images)
 
 
@@ -139,7 +139,7 @@ def test_squares_differ_from_image_to_image_and_step_to_step_alone():
     method, batch = build(learned_average(), erased=0.5), drawn(20)
     first, again = (method.second_view(batch, Progress(step=3)) for _ in range(2))
     assert torch.equal(first, again)
-    erased = (first != batch.images.flip(3)).any(1)
+    erased = (first != batch.inputs.flip(3)).any(1)
     assert len({tuple(each.flatten().tolist()) for each in erased}) > 3
     assert not torch.equal(first, method.second_view(batch, Progress(step=4)))
 
@@ -177,10 +177,7 @@ def test_a_cache_of_tokens_has_no_second_view_and_says_what_to_do():
     batch = given([[[[0.0] * 64] * 64] * 3] * 2, [[P, U], [U, A]])
     method = Saliency(backbone, head)
     assert method.step(batch, Progress()).terms["consistency"].isfinite()
-    cached = batch._replace(images=backbone.stem_outputs(batch.images))
-    with backbone.stem_done():
-        with pytest.raises(
-            ValueError, match=r"train without the feature cache, or with --method\.consistency 0"
-        ):
-            method.step(cached, Progress())
-        assert Saliency(backbone, head, consistency=0.0).step(cached, Progress()).terms["bce"].isfinite()
+    cached = batch._replace(inputs=StemOutput.of(backbone.stem_outputs(batch.inputs)))
+    with pytest.raises(ValueError, match=r"train without the feature cache, or with --method\.consistency 0"):
+        method.step(cached, Progress())
+    assert Saliency(backbone, head, consistency=0.0).step(cached, Progress()).terms["bce"].isfinite()

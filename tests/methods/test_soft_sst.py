@@ -44,7 +44,7 @@ def test_before_the_first_epoch_ends_the_vote_is_worth_nothing():
     batch, _ = scenes(30, 0)
     model.step(batch, Progress(batches=2, epochs=2))
     model.eval()
-    assert torch.equal(model(batch.images), model.head(batch.images).logits)
+    assert torch.equal(model(batch.inputs), model.head(batch.inputs).logits)
 
 
 def test_re_hidden_labels_find_that_the_vote_of_similar_images_helps():
@@ -115,7 +115,7 @@ def test_validation_finds_the_slope_at_which_it_is_as_sure_as_right():
     model.eval()
     model.validate(batch)
     logits = model.end_validation()
-    torch.testing.assert_close(model(batch.images), logits)
+    torch.testing.assert_close(model(batch.inputs), logits)
     assert 0.1 <= model.slope < 1
 
 

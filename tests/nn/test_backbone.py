@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from partlabel.core.types import Preprocessing
+from partlabel.core.types import Preprocessing, StemOutput
 from partlabel.nn.backbone import Backbone, create
 
 SIZE = 64
@@ -52,8 +52,7 @@ def test_stem_and_last_stage_are_together_the_feature_map_of_timm(name):
     stage = [p for key, p in model.named_parameters() if key.startswith(tuple(f"{x}." for x in SPLIT[name]))]
     learned = list(backbone.last.parameters())
     assert len(learned) == len(stage) and sum(p.numel() for p in learned) == sum(p.numel() for p in stage)
-    with backbone.stem_done():
-        torch.testing.assert_close(backbone(backbone.stem_outputs(images())), expected)
+    torch.testing.assert_close(backbone(StemOutput.of(backbone.stem_outputs(images()))), expected)
     backbone.train()(images()).square().sum().backward()
     assert not any(p.requires_grad or p.grad is not None for p in backbone.stem.parameters())
     assert all(p.grad is not None for p in learned)
@@ -64,12 +63,10 @@ def test_stem_and_last_stage_are_together_the_feature_map_of_timm(name):
 )
 def test_it_says_whether_its_stem_gives_maps(name, maps):
     backbone = create(name, False, image_size=SIZE)
-    assert backbone.takes_maps
-    with backbone.stem_done():
-        assert backbone.takes_maps == maps
+    assert backbone.has_places(images())
+    assert backbone.has_places(StemOutput.of(backbone.stem_outputs(images()))) == maps
     frozen = create(name, False, "none", image_size=SIZE)
-    with frozen.stem_done():
-        assert frozen.takes_maps
+    assert frozen.has_places(StemOutput.of(frozen.stem_outputs(images())))
 
 
 def test_statistics_of_the_frozen_part_never_move():

@@ -65,7 +65,7 @@ def test_a_run_is_tuned_on_the_logits_that_training_kept(run, capsys):
 def test_blanks_of_training_images_are_filled_by_those_logits_and_no_photo_is_read(run, monkeypatch):
     train, logits = kept(run)
     tagger = Tagger.load(run)
-    monkeypatch.setattr("partlabel.training.pipeline.scored_readable", None)
+    monkeypatch.setattr("partlabel.training.filling.scored_readable", None)
     filled = tagger.fill(train)
     blank = train.labels == UNKNOWN
     np.testing.assert_allclose(filled.probability[blank], sigmoid(logits)[blank], rtol=1e-5)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.reporting.run_outputs import examples_of
 from partlabel.review import predictions_cache
 from partlabel.tagger import Tagger
 from partlabel.training.config import TrainingConfig
-from partlabel.training.pipeline import examples_of
 from partlabel.training.run_folder import Run
 
 QUICK = TrainingConfig(epochs=1, batch_size=8, val=0.0, accelerator="cpu", weight_decay=0.02)

@@ -171,11 +171,11 @@ def inspect(table: LabelTable, look: bool = False, near_bits: int = 6, workers: 
         raise ValueError(f"near_bits is {near_bits}; near-duplicates differ in 0 to 32 of 128 bits")
     never, apart = _pairs(table)
     broken, alike, scaled = _looked_at(table, near_bits, workers) if look else ((), (), ())
-    counted = count_classes(table), never, apart, parts_of(table)
+    counted = count_classes(table), never, apart, count_parts(table)
     return Inspection(len(table), *counted, look, broken, alike, origins_of(table), scaled)
 
 
-def parts_of(table: LabelTable) -> tuple[Part, ...]:
+def count_parts(table: LabelTable) -> tuple[Part, ...]:
     """Count the labels of each part of a table's split."""
     number = {name: at for at, name in enumerate(table.parts)}
     part = np.array([number[name] for name in table.split or ()], np.int64)
@@ -206,7 +206,7 @@ def _pairs(table: LabelTable) -> tuple[Pairs, Pairs]:
     kept = np.sort(np.argsort(counts.unknown, kind="stable")[:_MOST_CLASSES])
     names = [table.classes[column] for column in kept.tolist()]
     labels = table.labels if len(kept) == len(table.classes) else np.ascontiguousarray(table.labels[:, kept])
-    present, known = statistics.together(labels)
+    present, known = statistics.count_together(labels)
     each = np.diag(present) / np.maximum(np.diag(known), 1)  # share of its known labels that are present
     expected = known * np.outer(each, each)
     often = np.sqrt(np.outer(np.diag(known), np.diag(known)))

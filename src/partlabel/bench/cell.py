@@ -30,9 +30,11 @@ from partlabel.methods import Method
 from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
 from partlabel.posthoc.category_finetuning import fine_tune_method
+from partlabel.training.class_description import describe_classes
 from partlabel.training.config import TrainingConfig
+from partlabel.training.frozen_backbone import frozen_backbone, plain_view
+from partlabel.training.inference import logits
 from partlabel.training.lightning_module import TrainingModule
-from partlabel.training.pipeline import describe_classes, frozen_backbone, logits, plain_view
 from partlabel.training.run_folder import Run
 from partlabel.training.trainer import fit
 
@@ -199,7 +201,7 @@ def train_cell(
     rows, val_rows = np.flatnonzero(~hidden.is_val), np.flatnonzero(hidden.is_val)
     part, val = hidden.table[rows], hidden.table[val_rows]
     model = _build(given, cell.arm, part, config)
-    learner = TrainingModule(model, config, part.classes, part.images, data.train.labels[rows], cached=True)
+    learner = TrainingModule(model, config, part.classes, part.images, data.train.labels[rows])
     judge = feature_cache.FeatureDataset(given.train, val, val_rows)
     learn = feature_cache.FeatureDataset(given.train, part, rows, config.seed)
     began = time.perf_counter()
@@ -212,9 +214,9 @@ def train_cell(
     model.eval()
     if cell.arm.fine_tuned is not None:
         plain = feature_cache.FeatureDataset(given.train, part, rows)
-        fine_tune_method(model, loader(plain, 512), loader(judge, 512), True, **cell.arm.fine_tuned)
+        fine_tune_method(model, loader(plain, 512), loader(judge, 512), **cell.arm.fine_tuned)
     seconds = time.perf_counter() - began
-    said = logits(model, loader(judge, 512), cached=True)
+    said = logits(model, loader(judge, 512))
     return Trained(cost(said, val.labels), model, learner.history, seconds)
 
 
@@ -242,13 +244,11 @@ def _head(arm: Arm) -> type[heads.Head]:
 def _scores(data: Data, given: PartFeatures, hidden: Hidden, model: Method) -> dict[str, float]:
     """Score on the test part, and on the unknown labels of the training images."""
     test = feature_cache.FeatureDataset(given.test, data.test, np.arange(len(data.test)))
-    evaluation = metrics.evaluate(
-        logits(model, loader(test, 512), cached=True), data.test.labels, data.test.classes
-    )
+    evaluation = metrics.evaluate(logits(model, loader(test, 512)), data.test.labels, data.test.classes)
     rows = np.flatnonzero(~hidden.is_val)
     blank = feature_cache.FeatureDataset(given.train, hidden.table[rows], rows)
     truth = np.where(hidden.table.labels[rows] == UNKNOWN, data.train.labels[rows], np.int8(UNKNOWN))
-    filled = metrics.evaluate(logits(model, loader(blank, 512), cached=True), truth, data.test.classes)
+    filled = metrics.evaluate(logits(model, loader(blank, 512)), truth, data.test.classes)
     names = {"mAP": "map", "mAP interpolated": "map_interpolated", "OF1": "of1", "CF1": "cf1"}
     return {name: evaluation.numbers[of] for of, name in names.items()} | {"blanks_map": filled.map}
 

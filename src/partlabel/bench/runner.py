@@ -157,7 +157,7 @@ def run_grid(
     given = (data, backbones, name, folder.path)
     if processes == 1:
         for job in todo:
-            yield job, work(grid, job, *given)
+            yield job, run_job(grid, job, *given)
         return
     threads = max((os.cpu_count() or 1) // processes, 1)
     context = get_context("spawn")
@@ -168,7 +168,7 @@ def run_grid(
             while True:
                 # No more than are at work: a benchmark that is stopped leaves nothing behind that goes on.
                 while len(running) < processes and (ready := next(left, None)) is not None:
-                    running[pool.submit(work, grid, ready, *given)] = ready
+                    running[pool.submit(run_job, grid, ready, *given)] = ready
                 if not running:
                     return
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -177,7 +177,7 @@ def run_grid(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def work(
+def run_job(
     grid: Grid,
     job: GridJob,
     data: "Data",

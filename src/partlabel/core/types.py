@@ -10,16 +10,28 @@ from torch import Tensor
 from partlabel.core.targets import Labels
 
 
+class StemOutput(Tensor):
+    """Output of the frozen stem of a backbone, as the feature cache has it; views of it and mixtures are of this type.
+
+    `Backbone.forward` computes the stem for images, and starts after the stem for these.
+    """
+
+    @classmethod
+    def of(cls, features: Float[Tensor, "batch *shape"]) -> "StemOutput":
+        """Mark features as output of a stem, without a copy."""
+        return features.as_subclass(cls)
+
+
 class Batch(NamedTuple):
     """One training batch.
 
     Attributes:
-        images: What the backbone takes: images, or the cached output of its frozen stages.
+        inputs: Images, or what the frozen stem of the backbone makes of them (`StemOutput`); a backbone takes both.
         labels: PRESENT, ABSENT or UNKNOWN.
         index: The row of each image in the training table.
     """
 
-    images: Float[Tensor, "batch *shape"]
+    inputs: Float[Tensor, "batch *shape"]
     labels: Labels
     index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # a field, in the place of tuple.index
 

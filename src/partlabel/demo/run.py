@@ -65,7 +65,7 @@ def run(
 
     from partlabel.data.tables.filled import fill
     from partlabel.demo import scenes as drawing
-    from partlabel.tagger import probability
+    from partlabel.posthoc.evidence import probability
 
     began, out, console = time.monotonic(), Path(out), Console(highlight=False)
     _clear(out)
@@ -187,7 +187,7 @@ def _report(
     from partlabel.data.tables import statistics
     from partlabel.evaluation.headline import headline
     from partlabel.reporting import run_report, run_sections
-    from partlabel.training.pipeline import examples_of
+    from partlabel.reporting.run_outputs import examples_of
     from partlabel.training.run_folder import Run
 
     test = truth.part("test")

@@ -27,7 +27,7 @@ from partlabel.core.files import atomic_write, writing
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from partlabel.tagger import Tagger
+    from partlabel.training.recognizer import Recognizer
 
 KEY = "partlabel"
 """Key of the metadata."""
@@ -54,7 +54,7 @@ class Graph(nn.Module):
     slope: Float[Tensor, ""]
     offset: Float[Tensor, " class"]
 
-    def __init__(self, tagger: "Tagger") -> None:
+    def __init__(self, tagger: "Recognizer") -> None:
         super().__init__()
         self.model = tagger.model
         scale = None if tagger.tuning is None else tagger.tuning.scale
@@ -73,7 +73,7 @@ class Graph(nn.Module):
         return logits, (self.slope * logits + self.offset).sigmoid()
 
 
-def metadata(tagger: "Tagger") -> str:
+def metadata(tagger: "Recognizer") -> str:
     """Return as JSON what a program needs to know to run the graph."""
     return json.dumps(
         {
@@ -89,7 +89,7 @@ def metadata(tagger: "Tagger") -> str:
     )
 
 
-def to_torch(tagger: "Tagger", path: str | Path) -> Path:
+def to_torch(tagger: "Recognizer", path: str | Path) -> Path:
     """Write a program of `torch.export`, which `torch.export.load(path).module()` runs on batches of any size.
 
     Args:
@@ -108,7 +108,7 @@ def to_torch(tagger: "Tagger", path: str | Path) -> Path:
     return path
 
 
-def to_onnx(tagger: "Tagger", path: str | Path) -> Path:
+def to_onnx(tagger: "Recognizer", path: str | Path) -> Path:
     """Write an ONNX model, which any ONNX runtime runs on batches of any size.
 
     Above two gigabytes its weights are in a second file, `<name>.data`, which has to stay in the same folder.
@@ -161,12 +161,12 @@ def _suffixed(path: str | Path, suffix: str) -> Path:
     return Path(path)
 
 
-def _graph(tagger: "Tagger") -> Graph:
+def _graph(tagger: "Recognizer") -> Graph:
     """Create the graph of what prediction needs."""
     return Graph(tagger.for_prediction()).eval().requires_grad_(False)
 
 
-def _program(graph: Graph, tagger: "Tagger") -> "ExportedProgram":
+def _program(graph: Graph, tagger: "Recognizer") -> "ExportedProgram":
     """Trace the graph for batches of any size."""
     size = tagger.view[0]
     batch = torch.export.Dim("batch", min=1)
@@ -174,7 +174,7 @@ def _program(graph: Graph, tagger: "Tagger") -> "ExportedProgram":
         return torch.export.export(graph, (torch.zeros(2, 3, size, size),), dynamic_shapes={IN: {0: batch}})
 
 
-def _check(graph: Graph, tagger: "Tagger", run: ModelCall) -> None:
+def _check(graph: Graph, tagger: "Recognizer", run: ModelCall) -> None:
     """Check that the exported graph and the model agree, for one image and for several.
 
     Raises:

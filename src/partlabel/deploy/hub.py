@@ -11,7 +11,7 @@ tuning.json             thresholds and calibration, if `tune` was run
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from partlabel import __version__
 from partlabel.core.citations import cite
@@ -20,10 +20,8 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.result import Evaluation
 from partlabel.reporting.jinja import templates
 from partlabel.training.config import HERE_ONLY
+from partlabel.training.recognizer import Recognizer
 from partlabel.training.run_folder import Run
-
-if TYPE_CHECKING:
-    from partlabel.tagger import Tagger
 
 FILES = ("config.json", "model.safetensors", "completion.safetensors", "tuning.json")
 """Files that are downloaded from the hub, and uploaded to it together with the card."""
@@ -31,7 +29,7 @@ CARD = "README.md"
 
 
 def save_folder(
-    tagger: "Tagger",
+    tagger: Recognizer,
     folder: str | Path,
     with_training_state: bool = False,
     run: str | Path | None = None,
@@ -144,7 +142,7 @@ def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def card(tagger: "Tagger", run: Run | None = None) -> str:
+def card(tagger: Recognizer, run: Run | None = None) -> str:
     """Render the model card of a tagger.
 
     Args:
@@ -169,7 +167,7 @@ def card(tagger: "Tagger", run: Run | None = None) -> str:
     )
 
 
-def _remembers(tagger: "Tagger") -> bool:
+def _remembers(tagger: Recognizer) -> bool:
     """Whether the saved model contains features of training images; a method may wrap another."""
     from partlabel.transfer.feature_bank import FeatureMemory, ImageMemory
 
@@ -181,7 +179,7 @@ def _remembers(tagger: "Tagger") -> bool:
     return any(name == part or name.startswith(f"{part}.") for name in memories for part in needed)
 
 
-def _description(tagger: "Tagger", run: Run | None) -> dict[str, Any]:
+def _description(tagger: Recognizer, run: Run | None) -> dict[str, Any]:
     """Return what rebuilds the tagger, and how it was trained, without paths of this machine."""
     description = tagger._description()
     if words := description["tagger"]["words"]:  # they are among the weights

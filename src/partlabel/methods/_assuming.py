@@ -51,7 +51,7 @@ class Assuming(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of known and `assumed` of unknown labels."""
-        logits = self(batch.images)
+        logits = self(batch.inputs)
         known = self.known(batch.labels)
         value, weight = self.assumed(logits.detach().float(), batch, progress)
         assumed = Targets(value, weight * (batch.labels == UNKNOWN))

@@ -67,6 +67,8 @@ class Method(nn.Module, ABC):
     """What the method adds to its head, in a few words."""
     needs: ClassVar[str] = "labels"
     """What the method needs besides images."""
+    of_single_images: ClassVar[bool] = False
+    """Whether the method learns from how often classes are present in single images, which mixed images would break."""
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
@@ -127,7 +129,7 @@ class Method(nn.Module, ABC):
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
         """Compute logits of validation images. A method that calibrates itself on the validation set collects here."""
-        return self(batch.images)
+        return self(batch.inputs)
 
     def end_validation(self) -> Float[Tensor, "image class"] | None:
         """Called after the last validation batch, before anything is saved.

@@ -72,7 +72,7 @@ class Blending(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce`, `contrast`, and from `start_epoch` on `bce_instance` and `bce_prototype`."""
-        out = self.outputs(batch.images)
+        out = self.outputs(batch.inputs)
         assert out.features is not None
         known = Targets.known(batch.labels)
         features, labels = distributed.all_gather_rows(out.features, batch.labels)

@@ -1,36 +1,12 @@
 """Masked BCE on any head, the baseline to report beside every method (BN-BCE of SR, ICCV 2023)."""
 
-from typing import ClassVar
-
-from torch import nn
-
-from partlabel.core.targets import Labels, Targets
-from partlabel.core.types import Batch, Progress
-from partlabel.losses._base import Loss
-from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Method, Step
-from partlabel.nn.heads import Head
+from partlabel.methods._supervised import Supervised
 
 
-class BCE(Method):
+class BCE(Supervised):
     """Binary cross-entropy on the known labels (Wang et al., ICCV 2023, doi:10.1109/ICCV51070.2023.00155).
 
     Args:
         backbone: From images to a feature map.
         head: From the feature map to classes.
     """
-
-    default_head: ClassVar[str] = "average"
-    adds: ClassVar[str] = "nothing: the known labels alone"
-
-    def __init__(self, backbone: nn.Module, head: Head) -> None:
-        super().__init__(backbone, head)
-        self.loss: Loss = PartialBCE()
-
-    def step(self, batch: Batch, progress: Progress) -> Step:
-        """Compute `bce` on the known labels."""
-        return Step({"bce": self.loss(self(batch.images), self.fixed_targets(batch.labels))})
-
-    def fixed_targets(self, labels: Labels) -> Targets:
-        """Return the known labels."""
-        return Targets.known(labels)

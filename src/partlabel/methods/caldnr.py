@@ -70,7 +70,7 @@ class CALDNR(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of known and `bce_assumed` of the other labels, a mean over both together, and `contrast`."""
-        out = self.outputs(batch.images)
+        out = self.outputs(batch.inputs)
         assert out.features is not None
         known = Targets.known(batch.labels)
         similarity = self.memory.similarity(out.features.detach())

@@ -34,6 +34,7 @@ class CSL(Assuming):
     """
 
     adds: ClassVar[str] = "unknown labels count as absent, but for likely ones"
+    of_single_images: ClassVar[bool] = True
     prediction: Float[Tensor, " class"]
     images: Float[Tensor, ""]
 

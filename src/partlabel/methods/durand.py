@@ -5,11 +5,11 @@ from typing import ClassVar
 from torch import nn
 
 from partlabel.losses.durand_bce import DurandBCE
-from partlabel.methods.bce import BCE
+from partlabel.methods._supervised import Supervised
 from partlabel.nn.heads import Head
 
 
-class Durand(BCE):
+class Durand(Supervised):
     """Partial BCE by the share of known labels (Durand et al., CVPR 2019, arXiv:1902.09720).
 
     `L = mean over images of g(q) / C * sum of its known labels' BCE`, `g(q) = slope q^gamma + offset`; with slope 1,

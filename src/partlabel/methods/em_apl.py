@@ -68,7 +68,7 @@ class EMAPL(Method):
         begins = round(self.start * progress.epochs)
         if progress.batch == 0 and begins <= progress.epoch:
             self.select(self.share / max(progress.epochs - begins, 1))
-        logits, unknown = self(batch.images).float(), batch.labels == UNKNOWN
+        logits, unknown = self(batch.inputs).float(), batch.labels == UNKNOWN
         seen = logits.detach().sigmoid().masked_fill(~unknown, NONE)
         self.scores.write(*distributed.all_gather_rows(batch.index, seen))
         soft = self.absent.read(batch.index)

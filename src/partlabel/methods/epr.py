@@ -1,22 +1,16 @@
 """EPR: the number of predicted classes per image is regularised towards a known average."""
 
-import warnings
 from typing import ClassVar
 
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import nn
 
 from partlabel.core import distributed
-from partlabel.core.labels import PRESENT, UNKNOWN
-from partlabel.core.targets import Labels, Targets
+from partlabel.core.targets import Targets
 from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Method, Step
+from partlabel.methods._expected_positives import ExpectedPositives
 from partlabel.nn.heads import Head
-
-MANY = 100
-"""Number of known labels from which on the lack of absent ones is no coincidence."""
 
 
 class EPR(Method):
@@ -41,65 +35,8 @@ class EPR(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of known labels, and `expected`."""
-        logits = self(batch.images).float()
+        logits = self(batch.inputs).float()
         self.expected.see(batch.labels)
         count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
         known = self.bce.total(logits, Targets.known(batch.labels)) / count
         return Step({"bce": known, "expected": self.expected(logits.sigmoid())})
-
-
-class ExpectedPositives(nn.Module):
-    """`((mean_b sum_c p_bc) - k)^2 / C^2`: deviation of the number of predicted classes per image from its expectation.
-
-    Args:
-        num_classes: C.
-        positives: k; None estimates it from the known labels seen so far.
-    """
-
-    present: Int64[Tensor, " class"]
-    known: Int64[Tensor, " class"]
-
-    def __init__(self, num_classes: int, positives: float | None = None) -> None:
-        super().__init__()
-        self.positives = positives
-        self.register_buffer("present", torch.zeros(num_classes, dtype=torch.int64))
-        self.register_buffer("known", torch.zeros(num_classes, dtype=torch.int64))
-
-    def see(self, labels: Labels) -> None:
-        """Count the known labels of a batch."""
-        self.present += distributed.all_reduce_sum((labels == PRESENT).sum(0))
-        self.known += distributed.all_reduce_sum((labels != UNKNOWN).sum(0))
-
-    def number(self) -> float | None:
-        """Return k, or None where no label is known yet.
-
-        It is the sum over classes of the share of known labels that are present. Each class is smoothed by one extra
-        label, present with the share over all classes.
-        """
-        if self.positives is not None:
-            return self.positives
-        present, known = torch.stack([self.present, self.known]).cpu()  # wait for the device once
-        if not known.any():
-            return None
-        if known.sum() >= MANY and present.equal(known):
-            warnings.warn(
-                f"none of {int(known.sum())} known labels is absent, so that by them every image shows all "
-                f"{len(known)} classes: say how many it does with positives (--method.positives)",
-                stacklevel=2,
-            )
-        overall = present.sum().double() / known.sum()
-        return float(((present + overall) / (known + 1)).sum())
-
-    def excess(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
-        """Compute the number of predicted classes per image minus k, over all processes; 0 where k is unknown."""
-        number = self.number()
-        if number is None:
-            return p.sum() * 0
-        return (
-            distributed.all_reduce_sum(p.sum()) / distributed.all_reduce_sum(p.new_tensor(float(len(p))))
-            - number
-        )
-
-    def forward(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
-        """Compute the penalty of some probabilities."""
-        return (self.excess(p) / p.shape[1]).square()

@@ -110,7 +110,7 @@ class HST(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce`, `cooccurrence`, `contrast`; from `start_epoch` on also the terms of `transfer`."""
-        out = self.outputs(batch.images)
+        out = self.outputs(batch.inputs)
         assert out.features is not None
         pair_logits, ramp = self.pairs(out.features), progress.ramp(self.ramp_epochs)
         features, labels = distributed.all_gather_rows(out.features, batch.labels)

@@ -15,15 +15,14 @@ from partlabel import methods
 from partlabel.core import distributed, registry
 from partlabel.core.types import Batch, Progress
 from partlabel.methods._base import Method, Step
-from partlabel.methods.csl import CSL
-from partlabel.methods.epr import ExpectedPositives
+from partlabel.methods._expected_positives import ExpectedPositives
 from partlabel.nn.heads import ClassOutput, Head
 from partlabel.transfer import image_mixing
 from partlabel.transfer.feature_bank import ImageMemory
 from partlabel.transfer.label_store import ImageTable
 
-OF_SINGLE_IMAGES = (ImageTable, ImageMemory, ExpectedPositives, CSL)
-"""Methods and parts with state of single images, which mixtures would break.
+OF_SINGLE_IMAGES = (ImageTable, ImageMemory, ExpectedPositives)
+"""Parts of methods with state of single images, which mixtures would break.
 
 The state is of table rows, of the number of classes per image, or of the share of images that show a class.
 """
@@ -66,7 +65,7 @@ class LogicMix(Method):
             backbone, head, **options
         )
         for part in self.inner.modules():
-            if isinstance(part, OF_SINGLE_IMAGES):
+            if isinstance(part, OF_SINGLE_IMAGES) or (isinstance(part, Method) and part.of_single_images):
                 which = "" if part is self.inner else f" (its {type(part).__name__})"
                 raise ValueError(
                     f"{type(self.inner).__name__} goes by what single images show{which}, and a mixture is none of "
@@ -101,7 +100,7 @@ class LogicMix(Method):
         partner = image_mixing.partners(len(labels), self.most, generator)
         share = self.shares(len(labels), generator)
         known = image_mixing.either(labels, partner, share)[distributed.local_rows(batch.labels)]
-        return batch._replace(images=image_mixing.mix(batch.images, partner, share), labels=known)
+        return batch._replace(inputs=image_mixing.mix(batch.inputs, partner, share), labels=known)
 
     def shares(self, rows: int, generator: torch.Generator) -> Float[Tensor, "mixed row"]:
         """Draw the share of each image in a mixture: 1, or equal shares."""

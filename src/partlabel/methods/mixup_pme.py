@@ -50,5 +50,5 @@ class MixUpPME(Method):
         )
         share = torch.stack([kept, 1 - kept])
         said, own = image_mixing.halves(labels, partner, share), distributed.local_rows(batch.labels)
-        logits = self(image_mixing.mix(batch.images, partner, share))
+        logits = self(image_mixing.mix(batch.inputs, partner, share))
         return Step({"bce": self.loss(logits, Targets(said.value[own], said.weight[own]))})

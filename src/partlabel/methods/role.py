@@ -16,7 +16,7 @@ from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Method, Step
-from partlabel.methods.epr import ExpectedPositives
+from partlabel.methods._expected_positives import ExpectedPositives
 from partlabel.nn.heads import Head
 from partlabel.transfer.label_store import ImageTable
 
@@ -50,7 +50,7 @@ class ROLE(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of known labels, `estimated` of the others, and `expected`."""
-        logits = self(batch.images).float()
+        logits = self(batch.inputs).float()
         self.expected.see(batch.labels)
         before = self.estimates.read(batch.index)
         estimated = Targets(before.sigmoid(), (batch.labels == UNKNOWN).float())

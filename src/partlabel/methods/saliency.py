@@ -17,6 +17,7 @@ from partlabel.core.targets import Targets
 from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Method, Step
+from partlabel.nn.backbone import Backbone
 from partlabel.nn.heads import Head
 from partlabel.nn.heads._base import ClassMaps
 from partlabel.transfer.pseudo_labels import from_confidence
@@ -81,8 +82,8 @@ class Saliency(Method):
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce`, and from `start_epoch` on `consistency` of pseudo-labels, logged as `consistent`."""
         if self.consistency == 0 or progress.epoch < self.start_epoch:
-            return Step({"bce": self.loss(self(batch.images), Targets.known(batch.labels))})
-        logits = self(torch.cat([batch.images, self.second_view(batch, progress)]))
+            return Step({"bce": self.loss(self(batch.inputs), Targets.known(batch.labels))})
+        logits = self(torch.cat([batch.inputs, self.second_view(batch, progress)]))
         plain, other = logits.chunk(2)
         known = Targets.known(torch.cat([batch.labels, batch.labels]))
         pseudo = from_confidence(plain, batch.labels, self.threshold)
@@ -98,7 +99,7 @@ class Saliency(Method):
         Raises:
             ValueError: The batch holds stem outputs that are no maps.
         """
-        if not getattr(self.backbone, "takes_maps", True):
+        if isinstance(self.backbone, Backbone) and not self.backbone.has_places(batch.inputs):
             raise ValueError(
                 "Saliency makes its second view of images or feature maps, and the stem of this backbone gives "
                 "neither: train without the feature cache, or with --method.consistency 0"
@@ -106,7 +107,7 @@ class Saliency(Method):
         (labels,) = distributed.all_gather_rows(batch.labels)
         generator = progress.generator(labels.device)
         corner = torch.rand(len(labels), 2, generator=generator, device=labels.device)
-        return erase(batch.images.flip(3), corner[distributed.local_rows(batch.labels)], self.erased)
+        return erase(batch.inputs.flip(3), corner[distributed.local_rows(batch.labels)], self.erased)
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Compute logits: the head's, plus a share of the saliency."""

@@ -130,7 +130,7 @@ class SoftSST(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce_rehidden` of the copies; of the head `bce`, and later `bce_cross` with soft pseudo-labels."""
-        feature_map = self.head.prepare(self.backbone(batch.images))
+        feature_map = self.head.prepare(self.backbone(batch.inputs))
         out, known = self.head(feature_map), Targets.known(batch.labels)
         assert out.image is not None
         self.memory.add(*distributed.all_gather_rows(out.image.detach(), batch.labels, batch.index))
@@ -278,7 +278,7 @@ class SoftSST(Method):
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
         """Compute logits; they are collected before calibration, which is fitted on them."""
-        out = self.outputs(batch.images)
+        out = self.outputs(batch.inputs)
         joined = (out.logits.float() + self.vote(out)).detach()
         self._seen.append((joined, batch.labels))
         return self._sure(joined, self.slope, self.offset)

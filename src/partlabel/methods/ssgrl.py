@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from partlabel.methods.bce import BCE
+from partlabel.methods._supervised import Supervised
 
 
-class SSGRL(BCE):
+class SSGRL(Supervised):
     """Semantic-specific graph representation learning (Chen et al., ICCV 2019, arXiv:1908.07325).
 
     Args:

@@ -133,7 +133,7 @@ class SST(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
-        out = self.outputs(batch.images)
+        out = self.outputs(batch.inputs)
         assert out.features is not None
         pair_logits = self.pair_logits(out.features) if self.every_pair else None
         known = Targets.known(batch.labels)
@@ -228,7 +228,7 @@ class SST(Method):
         Intra-image scores are collected only for labels beside another one that is known to be present: all others have
         none.
         """
-        out = self.outputs(batch.images)
+        out = self.outputs(batch.inputs)
         if self.precision is not None:
             assert out.features is not None
             pair_logits = self.pair_logits(out.features) if self.every_pair else None

@@ -7,7 +7,6 @@ can be computed once and cached (`data/cache/feature_cache.py`).
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel.core.types import Preprocessing
+from partlabel.core.types import Preprocessing, StemOutput
 from partlabel.nn import backbones
-from partlabel.nn.backbones import LITE0, FeatureMap, Trunk
+from partlabel.nn.backbones import LITE0, MapLayout, Trunk
 from partlabel.nn.pooling import CovariancePooling
 
 __all__ = ["LITE0", "Backbone", "Trainable", "create", "fit_pooling"]
@@ -48,7 +47,6 @@ class Backbone(nn.Module):
         self.last = last
         self.channels = channels
         self.preprocessing = preprocessing or Preprocessing()
-        self._stem_done = False
 
     @property
     def has_stem(self) -> bool:
@@ -60,20 +58,18 @@ class Backbone(nn.Module):
         """Whether none of it is trained."""
         return self.has_stem and not any(True for _ in self.last.parameters())
 
-    @property
-    def takes_maps(self) -> bool:
-        """Whether what it is given is images or maps: the stems of some models give tokens, or channels last."""
-        layouts = [module.layout for module in self.last.modules() if isinstance(module, FeatureMap)]
-        return not self._stem_done or all(layout == "NCHW" for layout in layouts)
+    def has_places(self, inputs: Float[Tensor, "batch *shape"]) -> bool:
+        """Whether inputs have height and width last: the stems of some models give tokens, or channels last."""
+        layouts = [module.layout for module in self.last.modules() if isinstance(module, MapLayout)]
+        return not isinstance(inputs, StemOutput) or all(layout == "NCHW" for layout in layouts)
 
-    def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch channel height width"]:
-        """The feature map of images, or inside `stem_done` of the stem's outputs."""
-        if not self._stem_done:
-            images = self.stem_outputs(images)
-        return self.last(images) if self.training else _few_at_a_time(self.last, images)
+    def forward(self, inputs: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch channel height width"]:
+        """Compute the feature map of images, or of the stem's output for them (`StemOutput`)."""
+        features = inputs.as_subclass(Tensor) if isinstance(inputs, StemOutput) else self.stem_outputs(inputs)
+        return self.last(features) if self.training else _few_at_a_time(self.last, features)
 
     def stem_outputs(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *features"]:
-        """What `stem_done` takes."""
+        """Compute the output of the stem, without gradients."""
         if images.ndim == 4:  # a third faster on CPUs than planes
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
@@ -100,15 +96,6 @@ class Backbone(nn.Module):
         """What the pooling at the end of the stem makes of `maps`."""
         with torch.no_grad():
             return torch.cat([self.stem[-1](few) for few in maps.split(CPU_BATCH)])  # type: ignore[index]
-
-    @contextmanager
-    def stem_done(self) -> Iterator[None]:
-        """Inside, what is given are outputs of the stem."""
-        self._stem_done = True
-        try:
-            yield
-        finally:
-            self._stem_done = False
 
     def train(self, mode: bool = True) -> "Backbone":
         """Switch the trained parts alone: frozen ones stay in eval mode."""

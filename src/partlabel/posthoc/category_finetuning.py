@@ -7,9 +7,8 @@ features that no longer change. The authors choose each class's best state on th
 """
 
 import copy
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from partlabel.core.types import Batch
     from partlabel.data.tables.label_table import LabelTable
     from partlabel.methods import Method
-    from partlabel.nn.backbone import Backbone
-    from partlabel.tagger import Tagger
+    from partlabel.posthoc.predictor import Predictor
 
     Loader = DataLoader[Batch]
 
@@ -66,7 +64,7 @@ class FineTuned:
 
 
 def fine_tune(
-    tagger: "Tagger",
+    tagger: "Predictor",
     train: "LabelTable",
     val: "LabelTable",
     *,
@@ -110,21 +108,18 @@ def fine_tune(
         loader(ImageDataset(aligned(table, tagger.classes), plain, size=size), batch_size, workers=workers)
         for table in (train, val)
     )
-    found = fine_tune_method(model, learn, judge, False, epochs, lr, patience, every, fewest)
-    tagger.tuning, tagger.out_of_fold = None, None
+    found = fine_tune_method(model, learn, judge, epochs, lr, patience, every, fewest)
+    tagger.drop_tuning()
     return found
 
 
-def fine_tune_method(
-    model: "Method", learn: "Loader", judge: "Loader", cached: bool = False, *how: Any, **named: Any
-) -> FineTuned:
+def fine_tune_method(model: "Method", learn: "Loader", judge: "Loader", *how: Any, **named: Any) -> FineTuned:
     """Fit the last layer of a method again, class by class; the method is changed in place.
 
     Args:
         model: Trained.
         learn: The images that it was trained on, as they are: the known labels are fitted.
         judge: Images that choose.
-        cached: Whether batches hold outputs of the backbone's stem.
         how: As `refit`.
         named: As `refit`.
 
@@ -137,10 +132,7 @@ def fine_tune_method(
             f"the logits of the head {type(model.head).__name__} do not come out of a linear layer; those of "
             "'average', 'max', 'covariance' and 'ssgrl' do"
         )
-    backbone = cast("Backbone", model.backbone)
-    with backbone.stem_done() if cached else nullcontext():
-        seen = _seen(model, layer, learn), _seen(model, layer, judge)
-    return refit(layer, *seen, *how, **named)
+    return refit(layer, _seen(model, layer, learn), _seen(model, layer, judge), *how, **named)
 
 
 def _seen(model: "Method", layer: Linear, batches: "Loader") -> SeenBatch:
@@ -151,7 +143,7 @@ def _seen(model: "Method", layer: Linear, batches: "Loader") -> SeenBatch:
     try:
         with torch.inference_mode():
             for batch in batches:
-                images = batch.images.to(next(model.parameters()).device)
+                images = batch.inputs.to(next(model.parameters()).device)
                 out = model.outputs(images)
                 if not labels and not torch.equal(out.logits, _last_of(kept, model, images)):
                     raise ValueError(

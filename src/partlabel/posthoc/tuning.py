@@ -13,189 +13,34 @@ Known labels are often no fair sample. Where they are not, probabilities are cor
 docs/probabilities.md), and thresholds are found on all labels, the unknown ones drawn from corrected probabilities.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int8
 
-from partlabel import __version__
-from partlabel.core.files import plain, read_json, write_json
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.messages import some
 from partlabel.data.tables.splits import VAL, aligned
 from partlabel.evaluation.calibration import calibrate
 from partlabel.evaluation.metrics import DecisionCounts, harmonic
 from partlabel.evaluation.thresholds import Aim, Goal, thresholds
+from partlabel.posthoc.tuning_result import Gain, Tuning
 from partlabel.priors.correction import ENOUGH, Asked, Correction, correct
 from partlabel.priors.prevalence import Prevalence
 from partlabel.priors.scale import Scale
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from partlabel.data.tables.label_table import LabelTable
-    from partlabel.tagger import Tagger
+    from partlabel.posthoc.predictor import Predictor
 
-FORMAT = 2
-"""Of `tuning.json`."""
-READABLE = (1, 2)
-"""Formats that are read: 1 has no `correction`."""
 NAN = float("nan")
 
 
-@dataclass(frozen=True)
-class Gain:
-    """What tuning changed, on labels that took no part in it.
-
-    Attributes:
-        log_loss: Mean cross-entropy of the known labels, as the model says it and as calibrated.
-        f1: Mean over the classes of their F1 at probability 0.5 as the model says it, at the common threshold, and at
-            each class's own.
-        of1: The same over all labels: the harmonic mean of overall precision and recall.
-        precision: The mean over the classes, at the same three.
-        recall: The same.
-        class_f1: F1 of each class at 0.5 and at its own threshold; NaN where it cannot be scored.
-        class_precision: At the same two.
-        class_recall: At the same two.
-    """
-
-    log_loss: tuple[float, float]
-    f1: tuple[float, float, float]
-    of1: tuple[float, float, float]
-    precision: tuple[float, float, float]
-    recall: tuple[float, float, float]
-    class_f1: tuple[tuple[float, float], ...]
-    class_precision: tuple[tuple[float, float], ...]
-    class_recall: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Tuning:
-    """Thresholds and calibration of a tagger.
-
-    Attributes:
-        classes: Their names.
-        aim: What thresholds are best for: the largest `f1`, or the most of the other at a `precision` or a `recall`.
-        at: The precision or recall aimed at.
-        shrink: k of the thresholds: from so many images known to show a class on, its own counts for half or more.
-        images: It was found on.
-        present: Images known to show each class.
-        absent: Images known not to show it.
-        threshold: The common one, a probability.
-        thresholds: Of each class, probabilities.
-        scale: Of the model's logits; None where calibration did not help.
-        scale_filling: Of the logits that `fill` has after the vote of known labels; None where it did not help, or
-            nothing votes.
-        gain: What changed, cross-fitted.
-        thresholds_filling: Of each class, for the probabilities that `fill` has after the vote; None where nothing
-            votes.
-        correction: For how labels became known, which `scale` and `scale_filling` then are those of; None where
-            nothing was found out about that.
-    """
-
-    classes: tuple[str, ...]
-    aim: Aim
-    at: float
-    shrink: float
-    images: int
-    present: tuple[int, ...]
-    absent: tuple[int, ...]
-    threshold: float
-    thresholds: tuple[float, ...]
-    scale: Scale | None
-    scale_filling: Scale | None
-    gain: Gain
-    thresholds_filling: tuple[float, ...] | None = None
-    correction: Correction | None = None
-
-    @property
-    def fair(self) -> bool:
-        """Whether known labels are taken for a fair sample."""
-        return self.correction is None or self.correction.source == "fair sample"
-
-    def logits(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
-        """Calibrated logits, from those of the model."""
-        return logits if self.scale is None else self.scale.logits(logits)
-
-    def logits_filling(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
-        """Calibrated logits, from those after the vote of known labels."""
-        return logits if self.scale_filling is None else self.scale_filling.logits(logits)
-
-    def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
-        values = asdict(self) | {
-            name: _json(getattr(self, name)) for name in ("scale", "scale_filling", "correction")
-        }
-        write_json(path, plain({"format": FORMAT, "partlabel": __version__} | values))
-
-    @classmethod
-    def load(cls, path: Path) -> "Tuning":
-        """Read what `save` wrote.
-
-        Raises:
-            ValueError: It is of a later version, or not what `save` writes, such as one threshold too few.
-        """
-        values = read_json(path)
-        version = values.pop("format", None) if isinstance(values, dict) else None
-        if version not in READABLE:
-            raise ValueError(
-                f"{path} is of format {version}, and this version of partlabel reads {some(READABLE)}: install the one "
-                "that wrote it, or run partlabel tune again"
-            )
-        values.pop("partlabel", None)
-        try:
-            for name in ("classes", "present", "absent", "thresholds"):
-                values[name] = tuple(values[name])
-            for name in ("scale", "scale_filling"):
-                values[name] = None if values[name] is None else Scale.from_json(values[name])
-            if values.get("correction") is not None:
-                values["correction"] = Correction.from_json(values["correction"])
-            if values.get("thresholds_filling") is not None:
-                values["thresholds_filling"] = tuple(values["thresholds_filling"])
-            found = cls(**values | {"gain": _gain(values["gain"])})
-            found._check_lengths()
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is not what partlabel tune writes: {error}; run partlabel tune again"
-            ) from error
-        return found
-
-    def _check_lengths(self) -> None:
-        """See that there is one of everything for each class.
-
-        Raises:
-            ValueError: There is not.
-        """
-        by_class = {
-            "present": self.present,
-            "absent": self.absent,
-            "thresholds": self.thresholds,
-            "thresholds_filling": self.thresholds_filling,
-            "scale": None if self.scale is None else self.scale.offset,
-            "scale_filling": None if self.scale_filling is None else self.scale_filling.offset,
-            "correction.prevalence": None if self.correction is None else self.correction.prevalence,
-            "correction.scale": None if self.correction is None else self.correction.scale.offset,
-            "gain.class_f1": self.gain.class_f1,
-            "gain.class_precision": self.gain.class_precision,
-            "gain.class_recall": self.gain.class_recall,
-        }
-        for name, values in by_class.items():
-            if values is not None and len(values) != len(self.classes):
-                raise ValueError(f"{name} has {len(values)} entries for {len(self.classes)} classes")
-
-    def __rich__(self) -> "Group":
-        """As tables for the terminal: `rich.print(tuning)`."""
-        from partlabel.posthoc import tuning_tables
-
-        return tuning_tables.tuning_table(self)
-
-
 def tune(
-    tagger: "Tagger",
+    tagger: "Predictor",
     table: "LabelTable | None" = None,
     aim: Aim = "f1",
     at: float = 0.9,
@@ -262,7 +107,11 @@ def tune(
 
 
 def asked_of(
-    tagger: "Tagger", calibration: "LabelTable", table: "LabelTable", batch_size: int = 64, workers: int = 0
+    tagger: "Predictor",
+    calibration: "LabelTable",
+    table: "LabelTable",
+    batch_size: int = 64,
+    workers: int = 0,
 ) -> Asked:
     """A calibration set as a tagger sees it: images that it was trained on are judged by models that did not see them.
 
@@ -556,14 +405,3 @@ def _log_loss(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray,
 
 def _sigmoid(logits: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     return 1 / (1 + np.exp(-logits))
-
-
-def _json(value: Scale | Correction | None) -> dict[str, Any] | None:
-    return None if value is None else value.to_json()
-
-
-def _gain(value: Mapping[str, Any]) -> Gain:
-    def numbers(each: Any) -> Any:
-        return tuple(map(numbers, each)) if isinstance(each, list) else NAN if each is None else each
-
-    return Gain(**{name: numbers(each) for name, each in value.items()})

@@ -65,11 +65,11 @@ def build_app(
     import numpy as np
 
     from partlabel.data.tables.splits import aligned
+    from partlabel.reporting.run_outputs import examples_of
     from partlabel.reporting.run_report import Example
     from partlabel.review import app, predictions_cache
     from partlabel.review.session import Session, Wish
     from partlabel.tagger import Tagger
-    from partlabel.training.pipeline import examples_of
 
     tagger = Tagger.load(run.folder, trust)
     table = aligned(table, tagger.classes)

@@ -86,10 +86,10 @@ def _look(tagger: "Tagger", table: LabelTable, batch_size: int, workers: int) ->
     try:
         with torch.inference_mode():
             for batch in track(ahead(batches), "Computing predictions", len(table), "photos", batch_size):
-                if not len(batch.images):
+                if not len(batch.inputs):
                     continue
                 rows = batch.index.numpy()
-                logits[rows] = model(batch.images.to(device)).float().cpu().numpy()
+                logits[rows] = model(batch.inputs.to(device)).float().cpu().numpy()
                 made = normalize(_of_image(heads.output, maps.output).float(), dim=1).half().cpu().numpy()
                 if features is None:
                     features = np.zeros((len(table), made.shape[1]), np.float16)

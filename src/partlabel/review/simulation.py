@@ -30,8 +30,8 @@ from partlabel.nn.heads import Head
 from partlabel.review import ordering
 from partlabel.review.ordering import Order
 from partlabel.training.config import TrainingConfig
+from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 from partlabel.training.optimizer import optimizer, schedule
-from partlabel.training.pipeline import frozen_backbone, plain_view
 
 SimulationFeatures = Float[Tensor, "image channel 1 1"]
 SIZE = 224
@@ -238,7 +238,7 @@ def _reached(decisions: Sequence[int], maps: Sequence[float], goal: float) -> fl
     return None
 
 
-def draw(points: Sequence[Point], path: Path) -> Path:
+def plot(points: Sequence[Point], path: Path) -> Path:
     """Draw the curves as `.png` or `.svg`, with the range over seeds around each mean."""
     from matplotlib.figure import Figure
 

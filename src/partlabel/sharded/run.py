@@ -30,9 +30,9 @@ def run(job: Job, source: SourceRows | Files, engine: Engine) -> Done:
 
     tagger = Tagger.load(job.run, job.trust)  # fails before anything is written
     if job.decide or "tuned" in (job.accept, job.reject):
-        tagger.tuned()
+        tagger.evidence.tuned()
     if job.verb == "fill":
-        tagger.refuse_to_fill_by(job.accept, job.reject, job.precision)
+        tagger.evidence.check_filling(job.accept, job.reject, job.precision)
     out = job.out
     names = cut(job, source, engine.shard_size) if isinstance(source, SourceRows) else listed(job, source)
     folder = out / "input" if isinstance(source, SourceRows) else source.paths[0].parent

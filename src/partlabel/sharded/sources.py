@@ -84,7 +84,7 @@ def of_path(
     if files := _files(path):
         return Files(images or path, files)
     if is_photo(path.name):
-        from partlabel.tagger import table_of
+        from partlabel.data.tables.of_images import table_of
 
         return of_table(table_of(path))
     if path.is_file() and (readers.recognise(path, options) if format == "auto" else format) == "wide_csv":

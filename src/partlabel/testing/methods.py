@@ -178,14 +178,14 @@ def check_prediction_needs_what_the_method_names(kind: type[Method]) -> None:
         if key not in needed
     }
     other.load_state_dict(scrambled | needed)
-    images = example_batch().images
+    images = example_batch().inputs
     assert torch.equal(other.eval()(images), method.eval()(images))
 
 
 def check_one_logit_per_class(kind: type[Method]) -> None:
     """Logits are [image, class], and those of an image do not depend on the other images."""
     method = build_method(kind).eval()
-    images = example_batch(3).images
+    images = example_batch(3).inputs
     together = method(images)
     assert together.shape == (3, CLASSES)
     torch.testing.assert_close(method(images[:1]), together[:1])

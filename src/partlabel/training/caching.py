@@ -7,9 +7,7 @@ cannot be read, is the pass that computes the features.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-import torch
+from typing import NamedTuple
 
 from partlabel.core.messages import in_bytes
 from partlabel.core.types import Preprocessing
@@ -19,13 +17,9 @@ from partlabel.data.images.broken import Broken, find_broken
 from partlabel.data.images.dataset import eval_transform, train_transform
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
-from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.heads.average import Average
 from partlabel.training.config import TrainingConfig
-
-if TYPE_CHECKING:
-    from partlabel.tagger import Tagger
 
 
 class Where(NamedTuple):
@@ -90,49 +84,31 @@ def look(
 
 
 def finder(
-    tagger: "Tagger",
+    backbone: Callable[[], Backbone],
+    frozen: bool,
+    size: int,
     config: TrainingConfig,
-    start_from: str | Path | None = None,
     views: int | None = None,
 ) -> Callable[[LabelTable], list[Broken]]:
-    """Return a function that finds unreadable images: with cached features, the pass that computes them.
+    """Return the function that finds images that cannot be read: where features are cached, the pass that does that.
 
     Args:
-        tagger: Tagger before it is fitted.
+        backbone: Builds the backbone that training begins with; called when it is first needed.
+        frozen: Whether none of it is trained.
+        size: Side of the images in pixels.
         config: Training configuration.
-        start_from: Run whose backbone initialises training.
-        views: Number of views per image; default: that of `config`.
+        views: Number of views of each image; None for that of `config`.
     """
-    if not uses_cache(tagger.settings["trainable"] == "none", config):
+    if not uses_cache(frozen, config):
         return find_broken
-    made: list[Backbone] = []
+    built: list[Backbone] = []
 
     def find(table: LabelTable) -> list[Broken]:
-        if not made:
-            made.append(_backbone(tagger, config.seed, start_from))
-        return look(made[0], tagger.settings["image_size"], table, config, views)[1]
+        if not built:
+            built.append(backbone())
+        return look(built[0], size, table, config, views)[1]
 
     return find
-
-
-def _backbone(tagger: "Tagger", seed: int, start_from: str | Path | None) -> Backbone:
-    """Create the backbone with the weights at the start of training."""
-    known = tagger.settings
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        backbone = backbones.create(
-            known["backbone"],
-            tagger.pretrained,
-            known["trainable"],
-            known["image_size"],
-            known["pool"],
-            tagger.covariance_rank,
-        )
-    if start_from is not None:
-        model = type(tagger).load(start_from).model
-        assert model is not None
-        backbone.load_state_dict(model.backbone.state_dict(), strict=False)
-    return backbone
 
 
 def there(model: Method, view: tuple[int, Preprocessing], table: LabelTable, where: Where) -> Stored | None:

@@ -7,8 +7,7 @@ chance is seeded anew before every batch (measured: seeding per epoch is not eno
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 from partlabel.core import distributed
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.messages import some
+from partlabel.core.targets import Labels
 from partlabel.core.types import Batch, Progress
 from partlabel.data.images.dataset import draw_seed
 from partlabel.evaluation import metrics
@@ -30,6 +30,13 @@ from partlabel.training.optimizer import optimizer, schedule
 MAP, COST = "val/mAP", "val/cross-entropy"
 
 
+class Judged(NamedTuple):
+    """Logits and labels of a batch of validation images."""
+
+    logits: Float[Tensor, "image class"]
+    labels: Labels
+
+
 class TrainingModule(LightningModule):
     """Trains a method.
 
@@ -39,7 +46,6 @@ class TrainingModule(LightningModule):
         classes: Names of the columns.
         images: The training images' names, in the order of `Batch.index`.
         truth: Their true labels, to measure pseudo-labels by, UNKNOWN where nobody knows.
-        cached: Whether batches hold outputs of the backbone's stem.
 
     Attributes:
         history: Of each epoch its number, the mean `terms`, the `pseudo_labels` by source, `val_map`, `lr`; in
@@ -53,7 +59,6 @@ class TrainingModule(LightningModule):
         classes: Sequence[str],
         images: Sequence[str],
         truth: Int8[np.ndarray, "image class"] | None = None,
-        cached: bool = False,
     ) -> None:
         super().__init__()
         self.method = method
@@ -61,16 +66,14 @@ class TrainingModule(LightningModule):
         self.classes = tuple(classes)
         self.images = tuple(images)
         self.truth = None if truth is None else torch.from_numpy(np.array(truth))
-        self.cached = cached
         self.quality = metrics.PseudoLabelQuality()
         self.history: list[dict[str, Any]] = []
-        self._seen: list[Batch] = []
+        self._judged: list[Judged] = []
         self._sums: dict[str, Any] = defaultdict(float)
 
-    def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
-        """Logits of images, or of what the cache has of them."""
-        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
-            return self.method(images)
+    def forward(self, inputs: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
+        """Compute the logits of images, or of their cached features (`Batch.inputs`)."""
+        return self.method(inputs)
 
     def progress(self, batch: int) -> Progress:
         """The time, before a batch of this epoch."""
@@ -85,8 +88,7 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the method's terms."""
         progress = self.progress(batch_idx)
-        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
-            terms, pseudo_labels = self.method.step(batch, progress)
+        terms, pseudo_labels = self.method.step(batch, progress)
         values = torch.stack([term.float() for term in terms.values()])
         means = distributed.all_reduce_mean(values.detach())
         self._check_finite(dict(zip(terms, means, strict=True)), batch, progress)
@@ -116,17 +118,16 @@ class TrainingModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the logits."""
-        with self.method.backbone.stem_done() if self.cached else nullcontext():  # type: ignore[operator]
-            logits = self.method.validate(batch)
-        self._seen.append(Batch(logits.float().cpu(), batch.labels.cpu(), batch.index.cpu()))
+        logits = self.method.validate(batch)
+        self._judged.append(Judged(logits.float().cpu(), batch.labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Score them over the known labels."""
         anew = self.method.end_validation()
         logits, labels = distributed.all_gather_rows(
-            torch.cat([b.images for b in self._seen]), torch.cat([b.labels for b in self._seen])
+            torch.cat([b.logits for b in self._judged]), torch.cat([b.labels for b in self._judged])
         )
-        self._seen.clear()
+        self._judged.clear()
         if anew is not None:
             logits = anew.float().cpu()
         if len(logits) != len(labels):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from partlabel.core.files import read_json, read_tensors
 from partlabel.data.tables.label_table import LabelTable
@@ -58,6 +58,16 @@ class OutOfFold(NamedTuple):
             return np.full(len(table), -1)
         number = {image: row for row, image in enumerate(self.table.images)}
         return np.fromiter((number.get(image, -1) for image in table.images), np.int64, len(table))
+
+    def logits_of(
+        self, table: LabelTable
+    ) -> tuple[Float32[np.ndarray, "image class"], Bool[np.ndarray, " image"]]:
+        """Look up the logits of a table's images; zeros for images that are not here, and which images are here."""
+        rows = self.rows(table)
+        kept = rows >= 0
+        logits = np.zeros((len(table), self.logits.shape[1]), np.float32)
+        logits[kept] = self.logits[rows[kept]]
+        return logits, kept
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -4,12 +4,9 @@
 decay searched: by the same solver where it can be fitted full batch, else by training on part of the images.
 """
 
-import shutil
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +15,6 @@ from torch import Tensor
 
 from partlabel import methods
 from partlabel.core import registry
-from partlabel.core.files import read_json, write_json
 from partlabel.core.progress_bar import track
 from partlabel.data.images.loader import ahead, loader
 from partlabel.data.tables.label_table import LabelTable
@@ -30,17 +26,13 @@ from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Rule, TrainingSet, linear_head
-from partlabel.selection.criteria import unexplained
 from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
-from partlabel.selection.table import VALIDATION
-from partlabel.training import caching, pipeline
+from partlabel.training import caching
 from partlabel.training.config import AUTO, WEIGHT_DECAY, TrainingConfig
-from partlabel.training.run_folder import Run
-
-if TYPE_CHECKING:
-    from partlabel.tagger import Tagger
+from partlabel.training.datasets import in_use, plain_images
+from partlabel.training.frozen_backbone import fit_pooling_on, pooling_of
 
 UNUSED = (
     *(
@@ -57,11 +49,6 @@ UNUSED = (
     *("ema", "val", "augment", "cache_views", "precision", "strategy", "sync_batchnorm", "weight_decay"),
 )
 """Options of training by steps, which the full-batch solver does not use."""
-
-TRIALS = "search"
-"""Folder in the run's, of trainings with one weight decay each."""
-DECAY_STEP, MOST_STEPS = 4.0, 6
-"""Factor between the weight decays that are tried by training, and steps in either direction, at most."""
 
 
 def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
@@ -136,7 +123,7 @@ def covariance_rank(settings: Mapping[str, Any]) -> int:
 def search_backbone(
     settings: Mapping[str, Any],
     pretrained: bool | str,
-    start: "Tagger | None",
+    start: Mapping[str, Tensor] | None,
     parts: Parts,
     config: TrainingConfig,
 ) -> Backbone:
@@ -145,7 +132,7 @@ def search_backbone(
     Args:
         settings: Of the tagger.
         pretrained: As `Tagger`.
-        start: The tagger whose backbone is begun with, if any.
+        start: State of the backbone to begin with; None for its pretrained weights.
         parts: The images that a pooling is fitted on.
         config: How to train.
     """
@@ -154,28 +141,26 @@ def search_backbone(
     body = backbones.create(settings["backbone"], pretrained, "none", size, settings["pool"], rank)  # type: ignore[arg-type]
     fitted = False
     if start is not None:
-        theirs = plain_state(start)
-        body.load_state_dict(theirs, strict=False)
-        fitted = any(name.endswith(".basis") for name in theirs)
+        body.load_state_dict(start, strict=False)
+        fitted = any(name.endswith(".basis") for name in start)
     if not fitted:
         cached = config if caching.uses_cache(body.is_frozen, config) else None
-        pipeline.fit_pooling_on(body, (size, body.preprocessing), pipeline.in_use(parts), cached)
+        fit_pooling_on(body, (size, body.preprocessing), in_use(parts), cached)
     return body.eval()
 
 
-def plain_state(tagger: "Tagger") -> dict[str, Tensor]:
-    """The state of a tagger's backbone.
+def plain_state(settings: Mapping[str, Any], model: Method) -> dict[str, Tensor]:
+    """Return the state of a frozen backbone.
 
     Raises:
         ValueError: It is divided into frozen and trained parts otherwise than a frozen backbone is.
     """
-    if tagger.settings["trainable"] != "none":
+    if settings["trainable"] != "none":
         raise ValueError(
-            f"--start-from names a run with --trainable {tagger.settings['trainable']}, and the search needs a frozen "
+            f"--start-from names a run with --trainable {settings['trainable']}, and the search needs a frozen "
             "backbone: name the method of that run and a --weight-decay, or leave --start-from out"
         )
-    assert tagger.model is not None
-    return dict(tagger.model.backbone.state_dict())
+    return dict(model.backbone.state_dict())
 
 
 def pooled_maps(
@@ -188,13 +173,12 @@ def pooled_maps(
     """The pooled feature map of every image of a table."""
     head = linear_head(heads_of(settings)[0])(backbone.channels, classes)
     cached = caching.uses_cache(backbone.is_frozen, config)
-    images = pipeline.plain_images(backbone, (settings["image_size"], backbone.preprocessing), table, config)
+    images = plain_images(backbone, (settings["image_size"], backbone.preprocessing), table, config)
     batches = loader(images, config.batch_size, workers=0 if cached else config.workers)
     found = []
     with torch.no_grad():
         for batch in track(ahead(batches), "Pooling features", len(table), "photos", config.batch_size):
-            features = batch.images if cached else backbone(batch.images)
-            found.append(head.reduced(features).float())
+            found.append(head.reduced(backbone(batch.inputs)).float())
     return torch.cat(found)
 
 
@@ -231,7 +215,7 @@ def _units(table: LabelTable, groups: Sequence[str] | None) -> int:
 
 def _plain_channels(backbone: Backbone) -> int:
     """Channels of the feature map before any covariance pooling."""
-    pooling = pipeline.pooling_of(backbone)
+    pooling = pooling_of(backbone)
     return backbone.channels if pooling is None else len(pooling.mean)
 
 
@@ -264,89 +248,3 @@ def searches_by_steps(settings: Mapping[str, Any], config: TrainingConfig, parts
         stacklevel=4,
     )
     return False
-
-
-def decay_by_steps(
-    start: Callable[[], Method],
-    view: pipeline.InputView,
-    config: TrainingConfig,
-    parts: Parts,
-    truth: LabelTable | None,
-    run: Run,
-) -> float:
-    """Find the weight decay of a method that is trained by steps, by training with each of a few.
-
-    A geometric path around the default is extended while its last value is best. The training with the best value is
-    left in the run's folder as if it alone had taken place; a search that was stopped goes on where it was.
-
-    Args:
-        start: Gives the method before training, its backbone's pooling fitted.
-        view: Side of the images, and what the backbone expects.
-        config: How to train.
-        parts: The images; what is judged is the validation set.
-        truth: What is true of the training images.
-        run: Where.
-    """
-    began, tried = time.monotonic(), dict[float, float]()
-
-    def cost(decay: float) -> float:
-        if decay not in tried:
-            here = _trial(run, decay)
-            options = replace(config, weight_decay=decay, completion=False)
-            checkpoint = here.last if here.last.exists() else None
-            outcome = pipeline.train(start(), view, options, parts, truth, here, checkpoint, pooled=True)
-            assert outcome.val_logits is not None and parts.val is not None
-            said, labels = torch.from_numpy(outcome.val_logits), torch.from_numpy(np.array(parts.val.labels))
-            tried[decay] = unexplained(said, labels)
-        return tried[decay]
-
-    if run.selection.exists():
-        return float(read_json(run.selection)["winner"]["weight_decay"])
-    best = _descend(cost)
-    for path in sorted(_trial(run, best).folder.iterdir()):
-        path.rename(run.folder / path.name)
-    _write_tried(run, tried, parts, time.monotonic() - began)
-    shutil.rmtree(run.folder / TRIALS)
-    return best
-
-
-def _trial(run: Run, decay: float) -> Run:
-    """Where the training with a weight decay goes."""
-    return Run(run.folder / TRIALS / f"{decay:g}")
-
-
-def _descend(cost: Callable[[float], float]) -> float:
-    """The weight decay of least cost, on a path around the default that is extended while its end is best."""
-    best = WEIGHT_DECAY
-    for factor in (DECAY_STEP, 1 / DECAY_STEP):
-        for _ in range(MOST_STEPS):
-            if cost(_round(best * factor)) >= cost(best):
-                break
-            best = _round(best * factor)
-    return best
-
-
-def _round(decay: float) -> float:
-    return float(f"{decay:.3g}")
-
-
-def _write_tried(run: Run, tried: Mapping[float, float], parts: Parts, seconds: float) -> None:
-    """Write what was tried, as `selection.json` holds it."""
-    settings = read_json(run.config)["tagger"]
-    shared = {"method": settings["method"], "method_args": settings["method_args"], "head": settings["head"]}
-    candidates = [
-        shared | {"weight_decay": decay, "cost": cost, "seconds": round(seconds / len(tried), 2)}
-        for decay, cost in sorted(tried.items(), key=lambda each: each[1])
-    ]
-    assert parts.val is not None
-    found = {
-        "criterion": unexplained.__name__,
-        "images": len(parts.val),
-        "known": parts.val.known,
-        "folds": 0,
-        "seconds": round(seconds, 2),
-        "winner": candidates[0],
-        "candidates": candidates,
-        "evaluated_on": VALIDATION,
-    }
-    write_json(run.selection, found)

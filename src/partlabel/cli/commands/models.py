@@ -205,7 +205,8 @@ def predict(
         engine: Engine that processes the shards.
     """
     from partlabel.core.files import atomic_write
-    from partlabel.tagger import Tagger, table_of
+    from partlabel.data.tables.of_images import table_of
+    from partlabel.tagger import Tagger
 
     how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_broken": skip_broken}
     listed = photos.suffix.lower() == ".txt"

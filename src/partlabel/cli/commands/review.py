@@ -241,7 +241,7 @@ def simulate_review(
     points = simulation.simulate(given, simulation.ORDERS, seeds, known, batch, rounds, head, config)
     simulation.save_points(points, out)
     if curve is not None:
-        simulation.draw(points, curve)
+        simulation.plot(points, curve)
     decisions, maps = simulation.curves(points)["random"]
     print(
         f"mAP on test: {maps[0]:.1%} before, {maps[-1]:.1%} after {decisions[-1]:,} decisions in random order;"

@@ -27,7 +27,7 @@ from torchvision.transforms import v2
 
 from partlabel.core.messages import shown_bytes
 from partlabel.core.progress_bar import say
-from partlabel.core.types import Batch
+from partlabel.core.types import Batch, StemOutput
 from partlabel.data.cache import feature_pass, feature_store, file_hashes, pooling_store, shard_file
 from partlabel.data.cache.eviction import CachedView, computing, locked, reserve
 from partlabel.data.cache.feature_pass import Held, Looks, Want
@@ -35,7 +35,7 @@ from partlabel.data.cache.feature_store import Known, Stored
 from partlabel.data.cache.shard_file import Layout
 from partlabel.data.images import decode
 from partlabel.data.images.broken import Broken, broken
-from partlabel.data.images.dataset import BatchRows, ImageDataset
+from partlabel.data.images.dataset import PLAIN, BatchRows, ImageDataset, View
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.backbone import Backbone
 
@@ -67,7 +67,7 @@ class FeatureDataset(Dataset[Batch]):
         self.labels = torch.from_numpy(np.array(table.labels))
         self.rows = rows
         self.seed = seed
-        self._drawn: tuple[int, np.ndarray] = (-1, np.zeros(len(rows), np.int64))
+        self._drawn: tuple[View, np.ndarray] = (PLAIN, np.zeros(len(rows), np.int64))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,19 +75,20 @@ class FeatureDataset(Dataset[Batch]):
     def __getitem__(self, asked: BatchRows) -> Batch:
         """Read the rows of an epoch as a batch."""
         index = np.asarray(asked.rows)
-        view, rows = self.view_of(asked.epoch)[index], self.rows[index]
+        view, rows = self.view_of(asked.view)[index], self.rows[index]
         features = np.empty((len(index), *self.views[0].shape), np.float16)
         for number in np.unique(view):
             features[view == number] = self.views[number].take(rows[view == number])
-        return Batch(torch.from_numpy(features).float(), self.labels[asked.rows], torch.tensor(asked.rows))
+        inputs = StemOutput.of(torch.from_numpy(features).float())
+        return Batch(inputs, self.labels[asked.rows], torch.tensor(asked.rows))
 
-    def view_of(self, epoch: int) -> Int[np.ndarray, " image"]:
-        """Return the view of each image in an epoch; view 0 for negative epochs."""
-        if epoch < 0:
+    def view_of(self, view: View) -> Int[np.ndarray, " image"]:
+        """Draw for an epoch which cached view of each image it sees; 0 is the plain view."""
+        if view == PLAIN:
             return np.zeros(len(self.rows), np.int64)
-        if self._drawn[0] != epoch:
-            random = np.random.default_rng([self.seed, epoch, 1])
-            self._drawn = epoch, random.integers(len(self.views), size=len(self.rows))
+        if self._drawn[0] != view:
+            random = np.random.default_rng([self.seed, view, 1])
+            self._drawn = view, random.integers(len(self.views), size=len(self.rows))
         return self._drawn[1]
 
 
@@ -249,7 +250,7 @@ def lookup(
             each for row, each in enumerate(hashes) if row not in faults and each is not None
         )
         pooling_store.save(asked.pooling_file(list(kept)), backbone.pooling)
-    return [feature_store.stored(each, hashes) for each in found], listed
+    return [feature_store.stored_features(each, hashes) for each in found], listed
 
 
 def stored(
@@ -285,7 +286,7 @@ def stored(
         pooled = feature_store.look_up(home, asked.makers[0], asked.images, key="maker_of_maps")
         if len(pooled.places) > len(known.places):
             known, channels = pooled, backbone.channels
-    return feature_store.stored(known, hashes, channels) if known.places else None
+    return feature_store.stored_features(known, hashes, channels) if known.places else None
 
 
 def _exact(asked: _Asked, maker: str) -> str:
@@ -309,7 +310,7 @@ def _fit_pooling(asked: _Asked) -> Held:
             np.linspace(0, len(rows) - 1, min(len(rows), feature_pass.FITTED_ON)).round().astype(int)
         )
         views = len(asked.transforms)
-        held = feature_pass.fit_pooling(
+        held = feature_pass.fit_pooling_on_photos(
             asked.backbone, asked.looks(), rows[spaced], views, asked.workers, asked.home
         )
         if len(held.faults) < len(spaced):
@@ -357,7 +358,7 @@ def _compute(
     }
     views = reserve(asked.home, {names[number]: layout for number, layout in layouts.items()}, asked.limit)
     for number, view in zip(images, views, strict=True):
-        feature_store.describe(
+        feature_store.write_layout(
             view.path, asked.makers[number], images[number], layouts[number], **asked.bodies[number]
         )
     with ExitStack() as stack:

@@ -22,7 +22,7 @@ from partlabel.core.progress_bar import progress
 from partlabel.data.cache import shard_file
 from partlabel.data.cache.eviction import CachedView
 from partlabel.data.cache.shard_file import Layout
-from partlabel.data.images.dataset import ImageDataset
+from partlabel.data.images.dataset import PLAIN, ImageDataset
 from partlabel.data.images.loader import ahead, as_it_is
 from partlabel.nn.backbone import Backbone
 
@@ -109,7 +109,7 @@ class Looks(Dataset[Seen]):
                 images.setdefault(number, []).append(
                     torch.zeros(3, self.photos.size, self.photos.size)
                     if pixels is None
-                    else self.photos.seen(pixels, number or -1, row)
+                    else self.photos.seen(pixels, number or PLAIN, row)
                 )
         return Seen({number: torch.stack(each) for number, each in images.items()}, faults)
 
@@ -121,7 +121,7 @@ class Looks(Dataset[Seen]):
         return zip(asked, ahead(read), strict=True)
 
 
-def fit_pooling(
+def fit_pooling_on_photos(
     backbone: Backbone, looks: Looks, rows: Int[np.ndarray, " photo"], views: int, workers: int, home: Path
 ) -> Held:
     """Fit the pooling at the end of the backbone's stem, and keep the feature maps.

@@ -96,7 +96,7 @@ def name_of(maker: str, hashes: Sequence[str], layout: Layout) -> str:
     return blake2b(f"{maker} {layout} {' '.join(hashes)}".encode(), digest_size=DIGEST).hexdigest()
 
 
-def describe(folder: Path, maker: str, hashes: Sequence[str], layout: Layout, **more: Any) -> None:
+def write_layout(folder: Path, maker: str, hashes: Sequence[str], layout: Layout, **more: Any) -> None:
     """Write what produced a view and its images, for `look_up`, and further properties."""
     if not (folder / IMAGES).exists():
         with atomic_write(folder / IMAGES) as aside:
@@ -173,7 +173,7 @@ def _warn_of(folder: Path, faults: Mapping[int, str | None]) -> None:
             warnings.warn(f"{path} is damaged ({found}); its folder is not used", stacklevel=3)
 
 
-def stored(known: Known, hashes: Sequence[str | None], channels: int | None = None) -> Stored:
+def stored_features(known: Known, hashes: Sequence[str | None], channels: int | None = None) -> Stored:
     """Return the features of images by their hashes, or their first channels; images in no view have none."""
     folders = list(dict.fromkeys(known.places[each][0] for each in hashes if each in known.places))
     number = {folder: at for at, folder in enumerate(folders)}

@@ -37,10 +37,19 @@ Augment = Literal["light", "paper", "none"]
 BICUBIC = v2.InterpolationMode.BICUBIC
 
 
-class BatchRows(NamedTuple):
-    """The request of a sampler to a dataset: some rows, in some epoch. Negative epochs: no augmentation."""
+View = int | Literal["plain"]
+PLAIN: Literal["plain"] = "plain"
 
-    epoch: int
+
+class BatchRows(NamedTuple):
+    """What a sampler asks a dataset for.
+
+    Attributes:
+        view: How to look at the images: as in an epoch of training (from 0), or `plain`, without augmentation.
+        rows: Rows of the table.
+    """
+
+    view: View
     rows: list[int]
 
 
@@ -121,29 +130,29 @@ class ImageDataset(Dataset[Batch]):
         return len(self.paths)
 
     def __getitem__(self, asked: BatchRows) -> Batch:
-        """Read the rows of an epoch as a batch."""
+        """Read some rows as a batch."""
         images, rows = [], []
         for row in asked.rows:
             with suppress(OSError) if self.leave_out else nullcontext():
-                images.append(self.image(asked.epoch, row))
+                images.append(self.image(asked.view, row))
                 rows.append(row)
         index = torch.tensor(rows, dtype=torch.int64)
         stacked = torch.stack(images) if images else torch.zeros(0, 3, self.size, self.size)
         return Batch(stacked, self.labels[index], index)
 
-    def image(self, epoch: int, row: int) -> Float[Tensor, "3 height width"]:
-        """Read an image and transform it as in an epoch."""
-        return self.seen(self.pixels(row), epoch, row)
+    def image(self, view: View, row: int) -> Float[Tensor, "3 height width"]:
+        """Read an image and transform it for a view."""
+        return self.seen(self.pixels(row), view, row)
 
     def seen(
-        self, pixels: UInt8[Tensor, "3 height width"], epoch: int, row: int
+        self, pixels: UInt8[Tensor, "3 height width"], view: View, row: int
     ) -> Float[Tensor, "3 size size"]:
-        """Transform a decoded image as in an epoch."""
-        if self.augment is None or epoch < 0:
+        """Transform the pixels of an image file for a view."""
+        if self.augment is None or view == PLAIN:
             return self.plain(pixels)
         with torch.random.fork_rng(devices=[]):
-            # `torch.manual_seed` would also seed every other device, which is not used here.
-            torch.default_generator.manual_seed(draw_seed(self.seed, epoch, self.draws[row]))
+            # `torch.manual_seed` would also queue a seeding of every other device, which nothing here draws from.
+            torch.default_generator.manual_seed(draw_seed(self.seed, view, self.draws[row]))
             return self.augment(pixels)
 
     def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from partlabel.core import distributed
 from partlabel.core.types import Batch
-from partlabel.data.images.dataset import BatchRows
+from partlabel.data.images.dataset import PLAIN, BatchRows
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Batches(Sampler[BatchRows]):
 
     def __iter__(self) -> Iterator[BatchRows]:
         if not self.shuffle:
-            yield from (BatchRows(-1, rows.tolist()) for rows in self._parts(np.arange(self.count)))
+            yield from (BatchRows(PLAIN, rows.tolist()) for rows in self._parts(np.arange(self.count)))
             return
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
         yield from (BatchRows(self.epoch, rows.tolist()) for rows in self._parts(order))

@@ -74,7 +74,7 @@ def cooccurrence(
     return graph.astype(np.float32)
 
 
-def together(
+def count_together(
     labels: Int8[np.ndarray, "image class"],
 ) -> tuple[Float64[np.ndarray, "class class"], Float64[np.ndarray, "class class"]]:
     """Count the images in which two classes are both present, and those in which both are known."""

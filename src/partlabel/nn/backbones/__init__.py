@@ -12,11 +12,21 @@ from torch import Tensor, nn
 
 from partlabel.core import registry
 from partlabel.core.messages import some
-from partlabel.nn.backbones._base import Source, Trunk
-from partlabel.nn.backbones._layout import FeatureMap, layout_of
+from partlabel.nn.backbones._base import BackboneSource, Trunk
+from partlabel.nn.backbones._layout import MapLayout, layout_of
 from partlabel.nn.backbones.timm import LITE0
 
-__all__ = ["LITE0", "FeatureMap", "Source", "Trunk", "get", "layout_of", "load_weights", "names", "trunk"]
+__all__ = [
+    "LITE0",
+    "BackboneSource",
+    "MapLayout",
+    "Trunk",
+    "get",
+    "layout_of",
+    "load_weights",
+    "names",
+    "trunk",
+]
 
 
 def names() -> list[str]:
@@ -24,7 +34,7 @@ def names() -> list[str]:
     return registry.names(__name__)
 
 
-def get(name: str) -> type[Source]:
+def get(name: str) -> type[BackboneSource]:
     """Find the source of that name.
 
     Raises:
@@ -34,7 +44,7 @@ def get(name: str) -> type[Source]:
 
 
 def trunk(name: str, pretrained: bool | Literal["auto"], image_size: int) -> Trunk:
-    """Build the model that `source:model` names; arguments and errors as of `Source.trunk`."""
+    """Build the model that `source:model` names; arguments and errors as of `BackboneSource.trunk`."""
     source, colon, model = name.partition(":")
     if not colon or source not in names():
         source, model = "timm", name

@@ -37,7 +37,7 @@ class Trunk:
     text_encoder: TextEncoder | None = None
 
 
-class Source(ABC):
+class BackboneSource(ABC):
     """A library of models; one file in this folder is one source, and `--backbone <its name>:<model>` exists."""
 
     @abstractmethod

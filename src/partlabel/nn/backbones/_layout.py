@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from partlabel.nn.backbones._base import Trunk
 
 
-class FeatureMap(nn.Module):
+class MapLayout(nn.Module):
     """Turn features into a map `NCHW`.
 
     Args:
@@ -39,14 +39,14 @@ class FeatureMap(nn.Module):
         return features
 
 
-def layout_of(name: str, trunk: Trunk, images: Tensor, class_token: bool = False) -> FeatureMap:
+def layout_of(name: str, trunk: Trunk, images: Tensor, class_token: bool = False) -> MapLayout:
     """Find the layout of a model's features.
 
     Args:
         name: Model name, for messages.
         trunk: The model.
         images: A batch that is passed through it.
-        class_token: As of `FeatureMap`.
+        class_token: As of `MapLayout`.
 
     Raises:
         ValueError: They are no map, and no tokens of a square one.
@@ -57,8 +57,8 @@ def layout_of(name: str, trunk: Trunk, images: Tensor, class_token: bool = False
         raise ValueError(f"{name} gives no feature map; take another backbone")
     if features.ndim == 4:
         last = trunk.layout == "NHWC" or features.shape[1] != trunk.width
-        return FeatureMap("NHWC" if last and features.shape[3] == trunk.width else "NCHW")
+        return MapLayout("NHWC" if last and features.shape[3] == trunk.width else "NCHW")
     places = features.shape[1] - trunk.prefix_tokens
     if int(places**0.5) ** 2 != places:
         raise ValueError(f"{name} gives {places} tokens, which make no square map; take another backbone")
-    return FeatureMap("NLC", trunk.prefix_tokens, class_token)
+    return MapLayout("NLC", trunk.prefix_tokens, class_token)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from partlabel.nn.classes import Classes
 from partlabel.nn.per_class_linear import PerClassLinear
+from partlabel.nn.pooling import FeatureMap
 
-FeatureMap = Float[Tensor, "batch channel height width"]
 ClassMaps = Float[Tensor, "batch class height width"]
 
 

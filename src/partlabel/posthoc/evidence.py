@@ -1,0 +1,163 @@
+"""From logits to probabilities and labels: label completion, calibration and thresholds of a tagger."""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int8
+
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.tuning_result import Tuning
+from partlabel.priors import expected
+from partlabel.priors.expected import PrecisionOf
+
+if TYPE_CHECKING:
+    from partlabel.data.tables.filled import FilledTable
+
+Tuned = Literal["tuned"]
+Ends = tuple[float | list[float] | None, float | list[float] | None]
+"""Probability from which on labels become present, and up to which they become absent; of all classes, or of each."""
+
+
+class Evidence(NamedTuple):
+    """What a tagger knows besides its network.
+
+    Attributes:
+        name: Name of the tagger.
+        completion: What known labels of an image say about its unknown ones; None where that does not help.
+        tuning: Thresholds and calibration; None before tuning.
+    """
+
+    name: str
+    completion: Completion | None
+    tuning: Tuning | None
+
+    def tuned(self) -> Tuning:
+        """Return thresholds and calibration.
+
+        Raises:
+            ValueError: The tagger was not tuned.
+        """
+        if self.tuning is None:
+            raise ValueError(
+                f"{self.name} has no thresholds of its own: run partlabel tune RUN first, or give a probability"
+            )
+        return self.tuning
+
+    @property
+    def calibrates_unknown(self) -> bool:
+        """Whether unknown labels have their own calibration: labels complete each other, or are no fair sample."""
+        return self.completion is not None or (self.tuning is not None and not self.tuning.fair)
+
+    def probability(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+        """Compute calibrated probabilities of images of which no label is known."""
+        return probability(logits if self.tuning is None else self.tuning.logits(logits))
+
+    def probability_with_known(
+        self,
+        logits: Float[np.ndarray, "image class"],
+        labels: Int8[np.ndarray, "image class"],
+        some_known: bool = True,
+    ) -> Float[np.ndarray, "image class"]:
+        """Compute calibrated probabilities given the known labels of each image, of which none counts for itself.
+
+        Args:
+            logits: Logits of the network.
+            labels: Labels of the images.
+            some_known: Whether any label of the whole table is known; otherwise images are taken for random ones.
+        """
+        if self.completion is not None:
+            logits = self.completion.logits(logits, labels)
+        if self.tuning is not None:
+            filling = self.calibrates_unknown and (some_known or self.tuning.fair)
+            logits = self.tuning.logits_filling(logits) if filling else self.tuning.logits(logits)
+        return probability(logits)
+
+    def check_filling(
+        self, accept: float | Tuned | None, reject: float | Tuned | None, precision: float | None = None
+    ) -> None:
+        """Check that thresholds are fit for filling; arguments as of `Tagger.fill`.
+
+        Raises:
+            ValueError: The tagger was not tuned and is to fill by that, its thresholds are those of the largest F1, or
+                both `accept` and `precision` are given.
+        """
+        if precision is not None:
+            if accept is not None:
+                raise ValueError(
+                    "accept (--accept) and precision (--precision) both say which labels become present; give one"
+                )
+            if self.tuning is None or self.tuning.correction is None:
+                raise ValueError(
+                    f"precision (--precision) needs calibrated probabilities, and {self.name} has none: run partlabel "
+                    "tune RUN first, or give a calibration set (--calibration FILE) or the mean number of present "
+                    "classes per image (--prevalence NUMBER)"
+                )
+        for name, given in (("accept", accept), ("reject", reject)):
+            if given == "tuned" and self.tuned().aim == "f1":
+                raise ValueError(
+                    f"--{name} tuned: the thresholds of {self.name} are those of the largest F1, at which many labels "
+                    "are wrong, and are not for filling; fill at a stated precision instead (--precision 0.95), or "
+                    "tune for one (partlabel tune RUN --aim precision --at 0.95)"
+                )
+
+    def thresholds(self, accept: float | Tuned | None, reject: float | Tuned | None, filling: bool) -> Ends:
+        """Return the probabilities from which on and up to which labels are made.
+
+        Args:
+            accept: As of `Tagger.fill`.
+            reject: As of `Tagger.fill`.
+            filling: Whether probabilities are given known labels, which have thresholds of their own.
+        """
+        if "tuned" not in (accept, reject):
+            return accept, reject  # type: ignore[return-value]
+        tuning = self.tuned()
+        own = filling and self.calibrates_unknown and tuning.thresholds_filling
+        cuts = np.array(tuning.thresholds_filling if own else tuning.thresholds, np.float32)
+        below = np.nextafter(cuts, np.float32(0))
+        return (
+            cuts.tolist() if accept == "tuned" else accept,
+            below.tolist() if reject == "tuned" else reject,
+        )
+
+    def ends(
+        self,
+        found: Float[np.ndarray, "image class"],
+        unknown: Bool[np.ndarray, "image class"],
+        accept: float | Tuned | None,
+        reject: float | Tuned | None,
+        precision: float | None,
+        precision_of: PrecisionOf,
+    ) -> Ends:
+        """Return the thresholds to fill by: those given, tuned ones, or those that reach an expected precision.
+
+        Args:
+            found: Probabilities.
+            unknown: Whether each label is unknown.
+            accept: As of `Tagger.fill`.
+            reject: As of `Tagger.fill`.
+            precision: As of `Tagger.fill`.
+            precision_of: As of `Tagger.fill`.
+        """
+        if precision is None:
+            return self.thresholds(accept, reject, filling=True)
+        _, below = self.thresholds(None, reject, filling=True)
+        from_ = expected.accepted(found, unknown, precision, precision_of, self.tuned().correction)
+        return from_.tolist(), below
+
+    def expected_right(self, before: LabelTable, after: "FilledTable") -> expected.Expected:
+        """Compute how many filled labels are right by their probabilities; arguments as of `Tagger.expected_right`."""
+        row = {image: number for number, image in enumerate(before.images)}
+        unknown = before.labels[[row[image] for image in after.table.images]] == UNKNOWN
+        labels = after.table.labels
+        correction = None if self.tuning is None else self.tuning.correction
+        return expected.expected_right(
+            after.probability, unknown & (labels == PRESENT), unknown & (labels == ABSENT), correction
+        )
+
+
+def probability(logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+    """Compute the sigmoid."""
+    return torch.from_numpy(logits).sigmoid().numpy()

@@ -1,0 +1,128 @@
+"""What a run leaves in its folder after training: evaluations, headlines and the report."""
+
+import warnings
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int8
+
+from partlabel.core.messages import some
+from partlabel.data.cache import feature_cache
+from partlabel.data.images.dataset import ImageDataset, eval_transform
+from partlabel.data.images.loader import loader
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.part_names import TEST
+from partlabel.data.tables.splits import Find, Parts
+from partlabel.evaluation import metrics
+from partlabel.evaluation.headline import HeadlineKind
+from partlabel.reporting import run_report, run_sections
+from partlabel.reporting.run_report import Example
+from partlabel.training import caching
+from partlabel.training.recognizer import Recognizer
+from partlabel.training.run_folder import Run
+from partlabel.training.training_run import TrainingResult
+
+EXAMPLES = 6
+"""Number of images that the report looks into."""
+
+
+def write_results(
+    tagger: Recognizer,
+    run: Run,
+    parts: Parts,
+    outcome: TrainingResult,
+    graph: Float[np.ndarray, "class class"],
+    find: Find,
+) -> None:
+    """Write the evaluations on validation and on the part `test`, where it has known labels, and the report."""
+    evaluation, predictions, examples = None, None, []
+    kind: HeadlineKind = "cross-validation" if parts.val is None else "validation"
+    if parts.val is not None and outcome.val_logits is not None:
+        predictions = (outcome.val_logits, parts.val.labels)
+    elif outcome.selection is not None:
+        predictions = (outcome.selection.logits, parts.train.labels)
+    if predictions is not None:
+        evaluation = metrics.evaluate(*predictions, tagger.classes)
+        evaluation.save(run.validation)
+        run_sections.announce(run, kind, predictions, tagger.classes)
+        examples = examples_of(tagger, (parts.train if parts.val is None else parts.val)[:EXAMPLES])
+    tested = score_test(tagger, parts, find)
+    if tested is not None:
+        metrics.evaluate(*tested, tagger.classes).save(run.test)
+        run_sections.announce(run, "test", tested, tagger.classes)
+    run_report.build(
+        run.report,
+        title=tagger.name,
+        evaluation=evaluation,
+        predictions=predictions,
+        history=outcome.history,  # type: ignore[arg-type]
+        table=parts.train,
+        graph=graph,
+        examples=examples,
+        kind=kind,
+        **run_sections.shown(run),
+    )
+
+
+def score_test(
+    tagger: Recognizer, parts: Parts, find: Find
+) -> tuple[Float[np.ndarray, "image class"], Int8[np.ndarray, "image class"]] | None:
+    """Compute logits and labels of the part `test`; None where there is none, or none of its labels is known.
+
+    Images that cannot be read are left out with a warning, so that a finished training does not fail because of them.
+
+    Args:
+        tagger: Fitted tagger.
+        parts: Parts of the table.
+        find: Function that finds the images that cannot be read.
+    """
+    if TEST not in parts.table.parts:
+        return None
+    table, model = parts.table.part(TEST), tagger.model
+    if not table.known or model is None:
+        return None
+    broken = find(table)
+    out = {each.image for each in broken}
+    kept = (
+        table[[row for row, image in enumerate(table.images) if image not in out]]
+        if len(out) < len(table)
+        else None
+    )
+    if broken:
+        listed = some((f"{image} ({reason})" for image, reason in broken), most=3)
+        warnings.warn(
+            f"{len(broken)} of {len(table)} images of the part 'test' cannot be read and are not scored: {listed}",
+            stacklevel=2,
+        )
+    return None if kept is None or not kept.known else (tagger.scores(kept), kept.labels)
+
+
+def examples_of(tagger: Recognizer, table: LabelTable) -> list[Example]:
+    """Compute probabilities, attention and co-occurrence of a few images, where the method has them."""
+    model = tagger.fitted_model()
+    device = next(model.parameters()).device
+    stored = caching.there(model, tagger.view, table, tagger.cache)
+    images = (
+        feature_cache.FeatureDataset([stored], table, np.arange(len(table)))
+        if stored is not None and bool(stored.there.all())
+        else ImageDataset(table, eval_transform(*tagger.view), size=tagger.view[0])
+    )
+    batch = next(iter(loader(images, len(table))))
+    with torch.inference_mode():
+        given = batch.inputs.to(device)
+        out, judged = model.outputs(given), model(given)
+        together = None
+        if out.features is not None and hasattr(model, "cooccurrence"):
+            together = model.cooccurrence(out.features).float().cpu().numpy()  # type: ignore[operator]
+    sure = judged.float().sigmoid().cpu().numpy()
+    attention = None if out.attention is None else out.attention.float().cpu().numpy()
+    return [
+        Example(
+            table.path(row),
+            table.labels[row],
+            sure[row],
+            None if together is None else together[row],
+            None if attention is None else attention[row],
+        )
+        for row in range(len(table))
+    ]

@@ -1,0 +1,293 @@
+"""A specification with its network: scores images, is saved and loaded; `partlabel.Tagger` adds training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from partlabel import __version__
+from partlabel.core import errors, safe_loading
+from partlabel.core.files import read_tensors
+from partlabel.core.messages import some
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.methods import Method
+from partlabel.nn import backbone as backbones
+from partlabel.nn.classes import Classes
+from partlabel.posthoc import label_completion
+from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.tuning_result import Tuning
+from partlabel.selection.result import Selection
+from partlabel.training.caching import Where
+from partlabel.training.config import AUTO, Cache
+from partlabel.training.description import read_description
+from partlabel.training.inference import scores
+from partlabel.training.out_of_fold import OutOfFold
+from partlabel.training.run_folder import Run
+from partlabel.training.specification import Specification
+
+PREDICTION = "prediction"
+"""Value of `state` in `config.json` where only the state that prediction needs is saved."""
+R = TypeVar("R", bound="Recognizer")
+
+
+class Recognizer(Specification):
+    """Settings, network, and all that is saved with them.
+
+    Arguments, attributes and errors are those of `partlabel.Tagger`.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        method: str = AUTO,
+        method_args: Mapping[str, Any] | None = None,
+        head: str | None = None,
+        head_args: Mapping[str, Any] | None = None,
+        backbone: str = backbones.LITE0,
+        pretrained: bool | Literal["auto"] = "auto",
+        trainable: backbones.Trainable = "none",
+        image_size: int = 224,
+        pool: int = 1,
+        words: str | Path | None = None,
+    ) -> None:
+        settings = {
+            "method": method,
+            "method_args": dict(method_args or {}),
+            "head": head,
+            "head_args": dict(head_args or {}),
+            "backbone": backbone,
+            "trainable": trainable,
+            "image_size": image_size,
+            "pool": pool,
+            "words": None if words is None else str(words),
+        }
+        super().__init__(classes, pretrained, settings)
+        self.recipe: str | None = None
+        self.selection: Selection | None = None
+        self.model: Method | None = None
+        self.completion: Completion | None = None
+        self.tuning: Tuning | None = None
+        self.out_of_fold: OutOfFold | None = None
+        self.lean = False
+        self.cache = Where()
+        self.name = f"{method}@unnamed"
+
+    def fitted_model(self) -> Method:
+        """Return the network.
+
+        Raises:
+            ValueError: The tagger is neither fitted nor loaded.
+        """
+        if self.model is None:
+            raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
+        return self.model
+
+    def drop_tuning(self) -> None:
+        """Drop what was found with other weights: thresholds, calibration and out-of-fold logits."""
+        self.tuning, self.out_of_fold = None, None
+
+    def to(self: R, device: str | torch.device) -> R:
+        """Move the network to a device, such as `cuda`."""
+        self.fitted_model().to(device)
+        return self
+
+    def scores(
+        self,
+        table: LabelTable,
+        batch_size: int = 64,
+        workers: int = 0,
+        cache: Cache | None = None,
+        cache_dir: str | Path | None = None,
+    ) -> Float[np.ndarray, "image class"]:
+        """Compute the logits of every image of a table.
+
+        Args:
+            table: Label table with an image folder; its labels are not used.
+            batch_size: Images per batch.
+            workers: DataLoader worker processes; 0 loads in the main process.
+            cache: `features` keeps the output of the backbone's frozen part in the cache; `none` decodes all images; by
+                default images are decoded whose features are not in the cache.
+            cache_dir: Folder of the feature cache; None for that of the training.
+
+        Raises:
+            OSError: An image cannot be read.
+        """
+        where = Where(cache != "none" and self.cache.used, cache_dir or self.cache.folder)
+        return scores(self.fitted_model(), self.view, table, batch_size, workers, cache == "features", where)
+
+    def description(self) -> dict[str, Any]:
+        """Describe the tagger as `config.json` does: all that rebuilds it but the weights."""
+        size, preprocessing = self.view
+        state = {"state": PREDICTION} if self.lean else {}
+        return state | {
+            "partlabel": __version__,
+            "name": self.name,
+            "classes": list(self.classes),
+            "tagger": self.settings,
+            "pretrained": self.pretrained,
+            "word_dim": self.word_dim,
+            "preprocessing": {"resize": [size, size], "interpolation": "bicubic", **preprocessing._asdict()},
+        }
+
+    def save(self, folder: str | Path, description: Mapping[str, Any] | None = None) -> Path:
+        """Write `config.json`, `model.safetensors` and what belongs to them; `load` reads the folder.
+
+        Args:
+            folder: Folder to write; it need not exist.
+            description: Content of `config.json`; None for `description()`.
+        """
+        from safetensors.torch import save_file
+
+        from partlabel.core.files import atomic_write
+
+        run, model = Run(folder), self.fitted_model()
+        state = {
+            name: value.cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in model.state_dict().items()
+            if not self.lean or needs(model, name)
+        }
+        run.write_config(description or self.description())
+        for found, path in ((self.completion, run.completion), (self.tuning, run.tuning)):
+            if found is not None:
+                found.save(path)
+            else:
+                path.unlink(missing_ok=True)  # of a model that was here before
+        with atomic_write(run.weights) as aside:
+            save_file(state, aside)
+        return run.folder
+
+    @classmethod
+    def load(cls: type[R], folder: str | Path, trust: bool = False) -> R:
+        """Load the tagger that `save`, or a run, left in a folder.
+
+        Nothing is unpickled, no network is asked, and no code is run but that of installed packages.
+
+        Args:
+            folder: Folder of the model.
+            trust: Whether to import its method and head also from the working directory and from the folder itself, and
+                to build a backbone that timm loads from elsewhere (`hf-hub:owner/name`).
+
+        Raises:
+            FileNotFoundError: There is no tagger; the message says whether its run has not ended.
+            ValueError: A file is damaged or does not fit the others; or the folder is not trusted, and its method or
+                head is in no installed package, or its backbone is no plain name of a timm model.
+        """
+        from safetensors.torch import load_file
+
+        run = Run(folder)
+        if not run.config.exists():
+            raise FileNotFoundError(f"{run.folder} holds no tagger: there is no config.json")
+        if not run.weights.exists():
+            raise FileNotFoundError(f"the run in {run.folder} has not ended: go on with it by --resume")
+        state = read_tensors(
+            run.weights, load_file, "copy it again from where the model came from, or train again"
+        )
+        description = read_description(run.config, cls)
+        named = [description["tagger"].get(name) for name in ("method", "method_args", "head", "head_args")]
+        if trust:
+            safe_loading.import_typed(named, [Path.cwd(), run.folder])
+        else:
+            safe_loading.refuse_uninstalled(run.config, named, [Path.cwd(), run.folder])
+            backbones.refuse_elsewhere(run.config, description["tagger"].get("backbone"))
+        with errors.naming(run.config, "no tagger can be made of it"):
+            try:
+                tagger = cls.restored(description, state)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{run.weights} does not fit {run.config}: {errors.on_one_line(error)}"
+                ) from error
+        tagger.cache = cache_of(description.get("training"), trust)
+        tagger.load_evidence(run)
+        return tagger
+
+    def load_evidence(self, run: Run) -> None:
+        """Load what a run folder holds besides the network: completion, tuning and out-of-fold logits.
+
+        Raises:
+            ValueError: A file is damaged, or is of other classes.
+        """
+        if run.completion.exists():
+            self.completion = Completion.load(run.completion)
+            if self.completion.votes.shape != (len(self.classes), len(self.classes)):
+                raise ValueError(
+                    f"{run.completion} is of other classes than {run.config}; {label_completion.MEND}"
+                )
+        if run.tuning.exists():
+            self.tuning = Tuning.load(run.tuning)
+            if self.tuning.classes != self.classes:
+                raise ValueError(
+                    f"{run.tuning} is of other classes than {run.config}: run partlabel tune again"
+                )
+        self.out_of_fold = OutOfFold.of(run)
+
+    @classmethod
+    def restored(cls: type[R], description: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> R:
+        """Rebuild a tagger from a description and weights.
+
+        Raises:
+            RuntimeError: They do not fit.
+        """
+        tagger = cls(description["classes"], **description["tagger"], pretrained=False)
+        word_dim = description["word_dim"]
+        vectors = None if word_dim is None else torch.zeros(len(tagger.classes), word_dim)
+        model = tagger.build(Classes(tagger.classes, vectors))
+        tagger.lean = description.get("state") == PREDICTION
+        left_out = {}
+        if tagger.lean:  # which then is as it was before training
+            left_out = {name: value for name, value in model.state_dict().items() if not needs(model, name)}
+        model.load_state_dict({**left_out, **state})
+        if lacking := [name for name in model.state_dict() if needs(model, name) and name not in state]:
+            raise RuntimeError(f"it lacks {some(lacking)}")
+        tagger.model, tagger.name = model.eval(), description["name"]
+        return tagger
+
+    def for_prediction(self: R) -> R:
+        """Copy the tagger to the CPU, without the state that only training needs.
+
+        Raises:
+            ValueError: The copy predicts otherwise: `predicts_with` of the method names too little.
+        """
+        model = self.fitted_model()
+        state = {name: value.cpu() for name, value in model.state_dict().items() if needs(model, name)}
+        copy = self.restored(self.description() | {"state": PREDICTION}, state)
+        copy.completion, copy.tuning = self.completion, self.tuning
+        size, device = self.view[0], next(model.parameters()).device
+        images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            before, after = model(images.to(device)).cpu(), copy.fitted_model()(images)
+        if not torch.allclose(before, after, rtol=1e-3, atol=1e-4):
+            raise ValueError(
+                f"without what only training needs, {type(model).__name__} says something else; its `predicts_with` "
+                "has to name all that prediction needs"
+            )
+        return copy
+
+    def start_from(self, folder: str | Path) -> None:
+        """Take the weights of backbone and head from another run of the same settings."""
+        other = type(self).load(folder)
+        same = ("head", "head_args", "backbone", "trainable", "image_size", "pool", "words")
+        self.check_same(other, folder, same)
+        ours, theirs = self.fitted_model(), other.fitted_model()
+        ours.backbone.load_state_dict(theirs.backbone.state_dict())
+        ours.head.load_state_dict(theirs.head.state_dict())
+
+
+def needs(model: Method, name: str) -> bool:
+    """Whether prediction needs the parameter or buffer of that name."""
+    return any(name == part or name.startswith(f"{part}.") for part in model.predicts_with())
+
+
+def cache_of(training: object, trust: bool) -> Where:
+    """Return where a loaded tagger looks for cached features.
+
+    Args:
+        training: The key `training` of `config.json`, which may be anything.
+        trust: Whether to look in the folder that it names; otherwise in the user's own cache folder alone.
+    """
+    if not isinstance(training, dict):
+        return Where()
+    folder = training.get("cache_dir") if trust else None
+    return Where(training.get("cache") != "none", folder if isinstance(folder, str) else None)

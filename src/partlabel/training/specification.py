@@ -1,0 +1,138 @@
+"""Specification of a tagger: classes, method, head and backbone, and the network that they make."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from partlabel import methods
+from partlabel.core import registry
+from partlabel.core.types import Preprocessing
+from partlabel.methods import Method
+from partlabel.nn import backbone as backbones
+from partlabel.nn import heads
+from partlabel.nn.backbone import Backbone
+from partlabel.nn.classes import Classes
+from partlabel.selection.candidates import linear_head
+from partlabel.training import settings_search
+from partlabel.training.config import AUTO
+
+CHOSEN = ("method", "method_args", "head", "head_args")
+
+
+class Specification:
+    """Classes and settings, from which networks are built.
+
+    Args:
+        classes: Class names, in the order of every output.
+        pretrained: As of `partlabel.Tagger`.
+        settings: The other arguments of `partlabel.Tagger`, by name; `head` may be None.
+
+    Attributes:
+        classes: Class names.
+        pretrained: As given.
+        settings: As given, with the head's name; after a search, with the method and the head that were found.
+        asked: The settings before a search changed them.
+        view: Image side in pixels, and the normalisation that the backbone expects.
+        word_dim: Dimension of the class vectors that the network was built with; None without vectors.
+
+    Raises:
+        ValueError: There is no such method or head, or `auto` cannot search on the head.
+        TypeError: It has no such option; the message names the nearest.
+    """
+
+    def __init__(
+        self, classes: Sequence[str], pretrained: bool | Literal["auto"], settings: Mapping[str, Any]
+    ) -> None:
+        self.classes = tuple(classes)
+        self.pretrained = pretrained
+        self._method: type[Method] | None = None
+        self._head: type[heads.Head] | None = None
+        head = self._choose(*(settings[name] for name in CHOSEN))
+        self.settings = dict(settings) | {"head": head}
+        self.asked = dict(self.settings)
+        self.view = (self.settings["image_size"], Preprocessing())
+        self.word_dim: int | None = None
+
+    def _choose(
+        self, method: str, method_args: Mapping[str, Any], head: str | None, head_args: Mapping[str, Any]
+    ) -> str | None:
+        """Find the classes of method and head; return the head's name, None where a search has to find one."""
+        if method == AUTO:
+            for options, what in ((method_args, "method"), ({} if head else head_args, "head")):
+                if options:
+                    raise TypeError(
+                        f"the {what} is searched, and has no option {next(iter(options))!r}: name the {what}"
+                    )
+            if head is None:
+                return None
+            linear_head(head)
+        else:
+            self._method = registry.choose(
+                methods.__name__, method, Method, method_args, ("backbone", "head")
+            )
+            head = head or self._method.default_head
+        self._head = registry.choose(heads.__name__, head, heads.Head, head_args, ("channels", "classes"))
+        return head
+
+    def change_settings(self, **settings: Any) -> None:
+        """Change method, head or their options to those that a search has found."""
+        self.settings |= settings
+        self._choose(*(self.settings[name] for name in CHOSEN))
+
+    def restore_settings(self) -> None:
+        """Restore the settings that were given, before a search changed them."""
+        self.settings = dict(self.asked)
+
+    @property
+    def covariance_rank(self) -> int:
+        """Components of the pooling that the head, or one of the searched heads, needs; 0 for none."""
+        return settings_search.covariance_rank(self.settings)
+
+    def initial_backbone(self, seed: int) -> Backbone:
+        """Build the backbone that a training with that random seed begins with."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return self._backbone(self.covariance_rank)
+
+    def build(self, classes: Classes) -> Method:
+        """Build the method with head and backbone, before training; sets `view` and `word_dim`."""
+        assert self._method is not None and self._head is not None
+        body = self._backbone(self._head.covariance_rank)
+        self.view = (self.settings["image_size"], body.preprocessing)
+        self.word_dim = None if classes.vectors is None else classes.vectors.shape[1]
+        head = self._head(body.channels, classes, **self.settings["head_args"])
+        return self._method(body, head, **self.settings["method_args"])
+
+    def _backbone(self, covariance_rank: int) -> Backbone:
+        known = self.settings
+        return backbones.create(
+            known["backbone"],
+            self.pretrained,
+            known["trainable"],
+            known["image_size"],
+            known["pool"],
+            covariance_rank,
+        )
+
+    def check_same(self, other: "Specification", folder: str | Path, names: Sequence[str]) -> None:
+        """Check that the tagger of another run has the same settings and classes.
+
+        Args:
+            other: The other tagger.
+            folder: Its run folder, for the message.
+            names: Names of the settings to compare.
+
+        Raises:
+            ValueError: Settings differ; the message names them.
+        """
+        differing = [
+            f"{name} is {self.settings[name]!r} and was {other.settings[name]!r}"
+            for name in names
+            if self.settings[name] != other.settings[name]
+        ]
+        if self.classes != other.classes:
+            differing.append("the classes are others, or in another order")
+        if differing:
+            raise ValueError(f"cannot start from {folder}: {'; '.join(differing)}")
