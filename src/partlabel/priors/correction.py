@@ -310,8 +310,7 @@ def _given(
     probability = _sigmoid(odds + raised)
     rates = selection_model.rates_given(probability, labels)
     blank = labels == UNKNOWN
-    expected = np.where(blank, _sigmoid(odds + raised + selection_model.shift(*rates)), 0).sum(0)
-    unknown = expected / np.maximum(blank.sum(0), 1)
+    unknown = _unknown_given(odds + raised + selection_model.shift(*rates), labels, prevalence)
     base = first.slope * voted + first.offset
     own = np.array(
         [_shift_or(base[blank[:, c], c][:, None], unknown[c], raised[c]) for c in range(len(unknown))]
@@ -324,6 +323,30 @@ def _given(
         Scale(model.slope, model.offset + raised), Scale(first.slope, first.offset + own), centre, covariance,
         deviation,
     )  # fmt: skip
+
+
+def _unknown_given(
+    log_odds: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    prevalence: Float[np.ndarray, " class"] | float,
+) -> Float[np.ndarray, " class"]:
+    """Compute the share of unknown labels that are present: what is given, less the labels known to be present.
+
+    Args:
+        log_odds: First guess for unknown labels. It divides a mean number of classes per image among the classes, and
+            stands where a class has no given share.
+        labels: What is known.
+        prevalence: As `correct`.
+    """
+    blank, known = labels == UNKNOWN, (labels == PRESENT).sum(0)
+    number = np.maximum(blank.sum(0), 1)
+    if np.ndim(prevalence) == 0:
+        share = (float(prevalence) * len(labels) - known.sum()) / max(blank.sum(), 1)
+        log_odds = log_odds + _shift_or(log_odds[blank][:, None], share, 0.0)
+        return np.where(blank, _sigmoid(log_odds), 0).sum(0) / number
+    guess = np.where(blank, _sigmoid(log_odds), 0).sum(0) / number
+    wanted = np.asarray(prevalence, np.float64)
+    return np.where(np.isnan(wanted), guess, ((wanted * len(labels) - known) / number).clip(0, 1))
 
 
 def shift_to(log_odds: Float[np.ndarray, "image class"], share: float) -> float:
