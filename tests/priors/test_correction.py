@@ -93,6 +93,22 @@ def test_known_and_expected_present_labels_are_as_many_as_given(absent, by_class
         assert total.sum() == pytest.approx(share.sum() * len(scores), rel=1e-3)
 
 
+def test_a_prevalence_below_what_is_known_is_refused():
+    scores, labels, _ = made()
+    told = (labels == PRESENT).sum() / len(labels)
+    with pytest.raises(ValueError, match=rf"--prevalence 0.1: .* alone have {told:.3g} present classes per image"):
+        correct(scores, scores, labels, None, 0.1)
+
+
+def test_a_share_below_what_is_known_is_warned_of():
+    scores, labels, truth = made()
+    share = (truth == PRESENT).mean(0)
+    share[1] = 0.01
+    with pytest.warns(UserWarning, match="--prevalence: 1 of 6 classes are known to be present in more images"):
+        found = correct(scores, scores, labels, None, share)
+    assert found.unknown[1] == 0
+
+
 def test_a_class_that_is_left_out_is_shifted_as_the_others_are():
     scores, labels, truth = made()
     share = (truth == PRESENT).mean(0)

@@ -6,6 +6,7 @@ random image, as `predict` meets it, and `scale_filling` for an unknown label of
 those the known labels are gone, which were not taken at random.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -146,7 +147,7 @@ def correct(
         known: What `estimated` gave for these scores, where it was asked before.
 
     Raises:
-        ValueError: No label is known to be present.
+        ValueError: No label is known to be present, or more are than the given prevalence allows.
     """
     model, fair = known or estimated(scores, labels, _too_few(labels) or None)
     same = voted is scores
@@ -341,11 +342,23 @@ def _unknown_given(
     blank, known = labels == UNKNOWN, (labels == PRESENT).sum(0)
     number = np.maximum(blank.sum(0), 1)
     if np.ndim(prevalence) == 0:
+        told = known.sum() / max(len(labels), 1)
+        if prevalence < told:
+            raise ValueError(
+                f"--prevalence {prevalence:g}: the table's known labels alone have {told:.3g} present classes per image; "
+                "give the mean number of all present classes per image, known and unknown"
+            )
         share = (float(prevalence) * len(labels) - known.sum()) / max(blank.sum(), 1)
         log_odds = log_odds + _shift_or(log_odds[blank][:, None], share, 0.0)
         return np.where(blank, _sigmoid(log_odds), 0).sum(0) / number
     guess = np.where(blank, _sigmoid(log_odds), 0).sum(0) / number
     wanted = np.asarray(prevalence, np.float64)
+    if more := int((known > wanted * len(labels)).sum()):
+        warnings.warn(
+            f"--prevalence: {more} of {len(wanted)} classes are known to be present in more images than their share "
+            "allows; none of their unknown labels is expected to be present",
+            stacklevel=2,
+        )
     return np.where(np.isnan(wanted), guess, ((wanted * len(labels) - known) / number).clip(0, 1))
 
 
