@@ -32,7 +32,7 @@ HEADS = ("rooted_average", "covariance")
 DECAYS = tuple(float(10**power) for power in np.arange(1, -3.1, -0.5))
 """Weight decays, in the unit of `TrainingConfig.weight_decay`, strong to weak."""
 FOLDS = 3
-PROTOCOLS["half of the positives"] = ("editor", {"present": 0.5, "absent": 0.0})
+PROTOCOLS["half of the positives"] = ("editor", {"known_present": 0.5, "known_absent": 0.0})
 PROTOCOLS["whole images"] = ("whole_images", {"known": 0.1})
 
 

@@ -182,7 +182,7 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
         tuple(path.name for path in photos), (), np.zeros((len(photos), 0), np.int8), root=photos[0].parent
     )
     dataset = ImageDataset(table, eval_transform(SIZE, expects), size=SIZE)
-    images = dataset[BatchRows(PLAIN, list(range(len(photos))))].images
+    images = dataset[BatchRows(PLAIN, list(range(len(photos))))].inputs
 
     def bare(batch: int, layout: torch.memory_format) -> None:
         with torch.inference_mode():

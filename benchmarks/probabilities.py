@@ -40,7 +40,7 @@ from partlabel.priors import estimators
 from partlabel.priors.correction import Asked, Correction, correct, estimated
 from partlabel.priors.expected import accepted, expected_right
 
-SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (0, 1, 2), 1500, 40, 3, 300.0, 15
+SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (11, 12, 13), 1500, 40, 3, 300.0, 15
 PRECISIONS = (0.9, 0.95, 0.98)
 FEW = 20
 """Labels filled in, below which their precision is not counted."""
@@ -63,7 +63,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--data", action="append", default=[], choices=["coco18", "ccp"])
     asked.add_argument("--scheme", action="append", choices=list(SCHEMES), help="all of them if none")
-    asked.add_argument("--seeds", type=int, default=len(SEEDS), help="number of seeds")
+    asked.add_argument("--seed", type=int, action="append", default=[], help="11, 12 and 13 if none")
     asked.add_argument("--summary", type=Path, default=None, help="print results as tables")
     asked.add_argument("--priors", action="store_true", help="compare estimators of the priors")
     asked.add_argument(
@@ -77,10 +77,11 @@ def main() -> None:
     torch.set_num_threads(1)
     rows: list[dict] = []
     for data in options.data:
-        inputs = load(data, options.features, options.cache)
-        cells = [(scheme, seed) for seed in SEEDS[: options.seeds] for scheme in options.scheme or SCHEMES]
+        collection = load(data, options.features, options.cache)
+        cells = [(scheme, seed) for seed in options.seed or SEEDS for scheme in options.scheme or SCHEMES]
         for scheme, seed in track(cells, data, len(cells)):
             one = priors if options.priors else probabilities
+            inputs = drawn(*collection, seed)
             rows += [
                 {"data": data, "scheme": scheme, "seed": seed, **row} for row in one(inputs, scheme, seed)
             ]
@@ -129,16 +130,20 @@ def about() -> dict[str, pl.Expr]:
     return {name: pl.lit(value) for name, value in values.items()}
 
 
-def load(
-    data: str, features: Path | None, cache: str | None
-) -> tuple[torch.Tensor, np.ndarray, torch.Tensor, np.ndarray]:
-    """Standardised features and ground truth of training and of test images."""
+def load(data: str, features: Path | None, cache: str | None) -> tuple[np.ndarray, LabelTable]:
+    """Rooted mean features, and the table with the ground truth."""
     folder = Path(os.environ["PARTLABEL_DATA"]) / data
     table = LabelTable.read(folder / "labels.csv", folder)
-    train, test = (np.flatnonzero([part == name for part in table.split or ()]) for name in ("train", "test"))
-    train = np.sort(np.random.default_rng(0).permutation(train)[:IMAGES])
     means = _stored(features / f"{data}.npz") if features else _computed(table, cache)
-    rooted = np.sqrt(np.maximum(means, 0))
+    return np.sqrt(np.maximum(means, 0)), table
+
+
+def drawn(
+    rooted: np.ndarray, table: LabelTable, seed: int
+) -> tuple[torch.Tensor, np.ndarray, torch.Tensor, np.ndarray]:
+    """Standardised features and ground truth of `IMAGES` training images, drawn by the seed, and of all test images."""
+    train, test = (np.flatnonzero([part == name for part in table.split or ()]) for name in ("train", "test"))
+    train = np.sort(np.random.default_rng(seed).permutation(train)[:IMAGES])
     scaled = torch.from_numpy((rooted - rooted[train].mean(0)) / (rooted[train].std(0) + 1e-6))
     return scaled[train], table.labels[train], scaled[test], table.labels[test]
 

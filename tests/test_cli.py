@@ -17,6 +17,7 @@ from partlabel.cli.parser import Parser, UsageError
 from partlabel.core import progress_bar
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables.filled import FilledTable
+from partlabel.data.tables.hiding import SCHEMES
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.result import Evaluation
 from partlabel.training.run_folder import Run
@@ -360,6 +361,23 @@ def test_hide_takes_the_options_of_its_scheme(collection, tmp_path, capsys):
     assert main(["hide", table, "--scheme", "positives_only", "--known", "0.5"]) == 2
     assert main(["hide", table, "--scheme", "unifrom", "--known", "0.5"]) == 2
     assert "(did you mean 'uniform'?)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_can_be_named_on_the_command_line(scheme, collection, tmp_path):
+    """No argument of a scheme may have the name of an option of `hide` itself, such as `absent`."""
+    classes = len(LabelTable.read(collection / "labels.csv").classes)
+    options = {
+        "per_class": ["--rates", str([0.5] * classes)],
+        "single_positive": [],
+        "positives_only": [],
+        "editor": ["--known-present", "1", "--known-absent", "0"],
+    }
+    out = tmp_path / "hidden.csv"
+    typed = ["hide", str(collection / "labels.csv"), "--scheme", scheme, "--out", str(out)]
+    assert main([*typed, *options.get(scheme, ["--known", "0.5"])]) == 0
+    if scheme == "editor":
+        assert LabelTable.read(out).absent == 0 < LabelTable.read(out).present
 
 
 TINY = [

@@ -233,6 +233,7 @@ def prepare_formats(given, folder, names):
 PREPARED = {
     "README.md": prepare_readme,
     "docs/tutorial.md": prepare_nothing,
+    "docs/tutorial-real.md": prepare_nothing,
     "docs/adding-a-method.md": prepare_adding,
     "docs/formats.md": prepare_formats,
     "docs/many-machines.md": prepare_many_machines,

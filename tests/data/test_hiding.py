@@ -108,14 +108,14 @@ def _drawn_truth(rates, images=20_000):
 
 def test_an_editor_sets_the_share_of_present_and_of_absent_labels_that_is_asked():
     truth = _drawn_truth([0.3, 0.1, 0.05, 0.05])
-    kept = hiding.editor(truth, present=0.4, absent=0.08, seed=1) != UNKNOWN
+    kept = hiding.editor(truth, known_present=0.4, known_absent=0.08, seed=1) != UNKNOWN
     assert kept[truth == PRESENT].mean() == pytest.approx(0.4, abs=0.015)
     assert kept[truth == ABSENT].mean() == pytest.approx(0.08, abs=0.005)
 
 
 def test_an_editor_sets_common_tags_more_often_in_proportion_to_the_root_of_their_number():
     truth = _drawn_truth([0.36, 0.09, 0.04])
-    kept = hiding.editor(truth, present=0.4, seed=1) != UNKNOWN
+    kept = hiding.editor(truth, known_present=0.4, seed=1) != UNKNOWN
     rates = [kept[truth[:, c] == PRESENT, c].mean() for c in range(3)]
     # k (.6 x .36 + .3 x .09 + .2 x .04) / (.36 + .09 + .04) = .4 gives k = .781
     np.testing.assert_allclose(rates, 0.781 * np.array([0.6, 0.3, 0.2]), atol=0.03)
@@ -136,7 +136,7 @@ def test_an_editor_who_sets_all_tags_and_nothing_else_keeps_the_positives_only()
     truth = _drawn_truth([0.3, 0.01], images=500)
     np.testing.assert_array_equal(hiding.editor(truth, 1.0, 0.0), hiding.positives_only(truth))
     with pytest.raises(ValueError, match=r"a fraction of labels to keep is between 0 and 1, not 1\.5"):
-        hiding.editor(truth, present=1.5)
+        hiding.editor(truth, known_present=1.5)
 
 
 @given(labels_, seeds, shares)

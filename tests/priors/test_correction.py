@@ -77,14 +77,36 @@ def test_a_given_number_of_classes_per_image_is_met(absent):
     np.testing.assert_allclose(ratios(found, scores, labels, truth), 1, rtol=0.1)
 
 
-def test_known_and_expected_present_labels_are_as_many_as_given():
-    scores, labels, truth = made()
+@pytest.mark.parametrize("absent", [0.09, 0.0])
+@pytest.mark.parametrize("by_class", [True, False])
+def test_known_and_expected_present_labels_are_as_many_as_given(absent, by_class):
+    scores, labels, truth = made(absent=absent)
     share = (truth == PRESENT).mean(0)
-    found = correct(scores, scores, labels, None, share)
+    found = correct(scores, scores, labels, None, share if by_class else float(share.sum()))
     blank = labels == UNKNOWN
     expected = np.where(blank, sigmoid(found.scale_filling.logits(scores).astype(float)), 0).sum(0)
     total = (labels == PRESENT).sum(0) + expected
-    np.testing.assert_allclose(total, share * len(scores), rtol=0.03)
+    np.testing.assert_allclose(found.unknown * blank.sum(0), expected, rtol=1e-3)
+    if by_class:
+        np.testing.assert_allclose(total, share * len(scores), rtol=1e-3)
+    else:
+        assert total.sum() == pytest.approx(share.sum() * len(scores), rel=1e-3)
+
+
+def test_a_prevalence_below_what_is_known_is_refused():
+    scores, labels, _ = made()
+    told = (labels == PRESENT).sum() / len(labels)
+    with pytest.raises(ValueError, match=rf"--prevalence 0.1: .* alone have {told:.3g} present classes per image"):
+        correct(scores, scores, labels, None, 0.1)
+
+
+def test_a_share_below_what_is_known_is_warned_of():
+    scores, labels, truth = made()
+    share = (truth == PRESENT).mean(0)
+    share[1] = 0.01
+    with pytest.warns(UserWarning, match="--prevalence: 1 of 6 classes are known to be present in more images"):
+        found = correct(scores, scores, labels, None, share)
+    assert found.unknown[1] == 0
 
 
 def test_a_class_that_is_left_out_is_shifted_as_the_others_are():

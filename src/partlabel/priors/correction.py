@@ -6,6 +6,7 @@ random image, as `predict` meets it, and `scale_filling` for an unknown label of
 those the known labels are gone, which were not taken at random.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -146,7 +147,7 @@ def correct(
         known: What `estimated` gave for these scores, where it was asked before.
 
     Raises:
-        ValueError: No label is known to be present.
+        ValueError: No label is known to be present, or more are than the given prevalence allows.
     """
     model, fair = known or estimated(scores, labels, _too_few(labels) or None)
     same = voted is scores
@@ -310,8 +311,7 @@ def _given(
     probability = _sigmoid(odds + raised)
     rates = selection_model.rates_given(probability, labels)
     blank = labels == UNKNOWN
-    expected = np.where(blank, _sigmoid(odds + raised + selection_model.shift(*rates)), 0).sum(0)
-    unknown = expected / np.maximum(blank.sum(0), 1)
+    unknown = _unknown_given(odds + raised + selection_model.shift(*rates), labels, prevalence)
     base = first.slope * voted + first.offset
     own = np.array(
         [_shift_or(base[blank[:, c], c][:, None], unknown[c], raised[c]) for c in range(len(unknown))]
@@ -324,6 +324,42 @@ def _given(
         Scale(model.slope, model.offset + raised), Scale(first.slope, first.offset + own), centre, covariance,
         deviation,
     )  # fmt: skip
+
+
+def _unknown_given(
+    log_odds: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    prevalence: Float[np.ndarray, " class"] | float,
+) -> Float[np.ndarray, " class"]:
+    """Compute the share of unknown labels that are present: what is given, less the labels known to be present.
+
+    Args:
+        log_odds: First guess for unknown labels. It divides a mean number of classes per image among the classes, and
+            stands where a class has no given share.
+        labels: What is known.
+        prevalence: As `correct`.
+    """
+    blank, known = labels == UNKNOWN, (labels == PRESENT).sum(0)
+    number = np.maximum(blank.sum(0), 1)
+    if np.ndim(prevalence) == 0:
+        told = known.sum() / max(len(labels), 1)
+        if prevalence < told:
+            raise ValueError(
+                f"--prevalence {prevalence:g}: the table's known labels alone have {told:.3g} present classes per image; "
+                "give the mean number of all present classes per image, known and unknown"
+            )
+        share = (float(prevalence) * len(labels) - known.sum()) / max(blank.sum(), 1)
+        log_odds = log_odds + _shift_or(log_odds[blank][:, None], share, 0.0)
+        return np.where(blank, _sigmoid(log_odds), 0).sum(0) / number
+    guess = np.where(blank, _sigmoid(log_odds), 0).sum(0) / number
+    wanted = np.asarray(prevalence, np.float64)
+    if more := int((known > wanted * len(labels)).sum()):
+        warnings.warn(
+            f"--prevalence: {more} of {len(wanted)} classes are known to be present in more images than their share "
+            "allows; none of their unknown labels is expected to be present",
+            stacklevel=2,
+        )
+    return np.where(np.isnan(wanted), guess, ((wanted * len(labels) - known) / number).clip(0, 1))
 
 
 def shift_to(log_odds: Float[np.ndarray, "image class"], share: float) -> float:

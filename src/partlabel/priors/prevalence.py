@@ -13,7 +13,7 @@ Prevalence = Float[np.ndarray, " class"] | float
 COLUMNS = ("class", "share")
 
 
-def read(given: str | Path | float, classes: Sequence[str]) -> Prevalence:
+def read(given: str | Path | float | int, classes: Sequence[str]) -> Prevalence:
     """Read a prevalence.
 
     Args:

@@ -94,27 +94,27 @@ def by_prevalence(labels: Labels, known: float, seed: int = 0) -> Labels:
     return _drawn(labels, _proportional(present, np.ones_like(present), known), seed)
 
 
-def editor(labels: Labels, present: float = 0.45, absent: float = 0.09, seed: int = 0) -> Labels:
-    """Keep some PRESENT labels, more of common classes, and few ABSENT ones, as a photo editor sets tags.
+def editor(labels: Labels, known_present: float = 0.45, known_absent: float = 0.09, seed: int = 0) -> Labels:
+    """Keep some PRESENT labels, those of common classes more often, and few ABSENT ones, as an editor sets tags.
 
-    A class's PRESENT labels are kept at a rate in proportion to the square root of their number, at most 1, so that a
-    fraction `present` of all PRESENT labels is kept on average. Every ABSENT label is kept with probability `absent`.
-    With the defaults about 13 % of the labels are known if a tenth are PRESENT, and a third of the known labels are
-    PRESENT.
+    A class's PRESENT labels are kept at a rate in proportion to the square root of their number, at most 1, so that
+    `known_present` of all PRESENT labels is kept on average. Every ABSENT label is kept with probability
+    `known_absent`. With the defaults about 13 % of the labels are known where a tenth are PRESENT, and a third of the
+    known labels are PRESENT.
 
     Args:
-        labels: Ground truth.
-        present: Fraction of PRESENT labels to keep, in [0, 1].
-        absent: Fraction of ABSENT labels to keep, in [0, 1].
-        seed: Random seed.
+        labels: The ground truth.
+        known_present: The share of PRESENT labels to keep, in [0, 1].
+        known_absent: The share of ABSENT labels to keep, in [0, 1].
+        seed: Seed of the random draw.
 
     Raises:
-        ValueError: `present` or `absent` is not in [0, 1].
+        ValueError: `known_present` or `known_absent` is not in [0, 1].
     """
-    _check_shares(present, absent)
+    _check_shares(known_present, known_absent)
     count = (labels == PRESENT).sum(axis=0) + 1e-12
-    rates = _proportional(np.sqrt(count), count, present)
-    kept = np.where(labels == PRESENT, rates, absent)
+    rates = _proportional(np.sqrt(count), count, known_present)
+    kept = np.where(labels == PRESENT, rates, known_absent)
     hidden = labels.copy()
     for rows, draws in _draws(labels.shape, seed):
         hidden[rows][draws >= kept[rows]] = UNKNOWN
@@ -230,5 +230,5 @@ SCHEMES: dict[str, Callable[..., Labels]] = {
     if inspect.isfunction(thing)
     and thing.__module__ == __name__
     and not name.startswith("_")
-    and name != "hide"
+    and name != "hide_labels"
 }
