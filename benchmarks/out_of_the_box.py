@@ -115,7 +115,7 @@ def collection(name: str, folder: str | None) -> Images:
     else:
         root, size = Path(os.environ["PARTLABEL_DATA"]) / name, PHOTO_SIZE
         table = LabelTable.read(root / "labels.csv", images=root)
-    backbone = frozen_backbone(table.part("train"), Covariance.covariance_rank, size=size)
+    backbone = frozen_backbone(table.part("train"), Covariance.covariance_rank, size=size, cache_dir=folder)
     (view,) = plain_view(backbone, table, size, folder)
     found = shard_file.Sharded(view.path).take(np.arange(len(table)))
     return Images(table, torch.as_tensor(np.asarray(found)).float().reshape(len(table), -1))

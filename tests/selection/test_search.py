@@ -55,7 +55,20 @@ def test_the_best_weight_decay_is_never_the_last_that_was_tried():
     for each in found.candidates:
         if each.rule in (Rule("bce"), Rule("assume_negative")):
             assert min(each.tried) < each.weight_decay < max(each.tried), each.rule
-        assert each.cost == min(each.tried.values())
+        assert each.cost == each.tried[each.weight_decay]
+
+
+def test_a_weight_decay_below_the_floor_is_taken_only_where_its_gain_is_clear():
+    data, truth = made(200, classes=6)
+    lab = searching._Lab(data, {}, unexplained)
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(truth.shape, generator=random) + 2 * torch.from_numpy(truth)
+    noise = torch.randn(truth.shape, generator=random)
+    floor = searching.FLOOR / 200 / 6
+    alike, worse = logits + 0.02 * noise, logits + 3 * noise
+    assert lab.settled({floor / 10: (0.5, logits), floor: (0.500001, alike), 1.0: (0.9, worse)}) == floor
+    assert lab.settled({floor / 10: (0.5, logits), floor: (0.9, worse)}) == floor / 10
+    assert lab.settled({floor: (0.5, logits), 1.0: (0.500001, alike)}) == floor, "above it, the best"
 
 
 def test_candidates_are_sorted_and_each_is_tried_once():

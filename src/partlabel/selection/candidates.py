@@ -46,8 +46,8 @@ FIXED = (
 """Rules whose targets do not depend on predictions: a whole path of weight decays costs seconds."""
 TEACHING = (Rule("soft_sst"), Rule("curriculum"))
 """Rules that learn from predictions: tried on the best head, near the best weight decay."""
-HEADS = ("rooted_average", "covariance", "average")
-"""Linear heads, the one on which rules are compared first."""
+HEADS = ("covariance", "rooted_average", "average")
+"""Linear heads; all rules are compared on the first, and it is taken in ties."""
 
 
 @dataclass(frozen=True, eq=False)

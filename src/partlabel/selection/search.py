@@ -39,7 +39,11 @@ STEP = 10**0.5
 STRONGEST, WEAKEST = 100.0, 1.0
 """Where a path begins and where it may end: penalty per label of a class. Extended where the best is the last."""
 FURTHER = 8
-"""Steps that a path may be extended by on either side."""
+"""Maximum number of steps by which a path is extended on either side."""
+FLOOR = 20.0
+"""Penalty per label of a class, times the number of images, below which a path needs evidence (`_Lab.settled`)."""
+ROUNDING = 1.01
+"""Factor by which a weight decay may miss a limit: `Candidate.tried` rounds to four digits."""
 RISING = 2
 """Steps in a row that must be worse before a path ends."""
 ALIKE = 2.0
@@ -80,7 +84,7 @@ def search(
         if all((each.rule, each.head) != (rule, head) for each in found):
             found.append(lab.candidate(rule, head, found))
     found.sort(key=lambda each: each.cost)
-    best = _preferred(found, data.labels)
+    best = _preferred(found, data.labels, heads[0])
     if best is found[0] and not _suits(best, data.labels):
         best = lab.chosen(found)
     found = [best, *(each for each in found if each is not best)]
@@ -96,23 +100,35 @@ def search(
     )
 
 
-def _preferred(found: Sequence[Candidate], labels: Labels) -> Candidate:
-    """The best candidate, or that of the method which suits such labels, where the two cannot be told apart.
+def _preferred(found: Sequence[Candidate], labels: Labels, head: str) -> Candidate:
+    """Return the candidate to take from those that cross-validation cannot tell from the best.
 
-    The labels that a class lacks most, presences, are what cross-validation has least of: with one to five of them it
-    hardly sees what votes of similar images are worth. So between candidates that are within `ALIKE` standard errors of
-    the mean difference over classes, the decision table decides (`advice.py`), and that only for `TEACHING` methods.
+    With one to five known present labels per class, cross-validation hardly sees what similar images are worth. So the
+    decision table (`advice.py`) decides between candidates within `ALIKE` standard errors of the best (of the mean
+    difference over classes), for `TEACHING` methods only. Otherwise, within one standard error, it is the best
+    candidate on the first head.
+
+    Args:
+        found: Candidates, best first.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        head: First head of the search.
     """
     best = found[0]
-    if not (labels != UNKNOWN).any():
+    used = (labels == PRESENT).any(0)
+    if used.sum() < 2:
         return best
     costs = unexplained_by_class(best.logits, labels)
-    used = (labels == PRESENT).any(0)
+
+    def alike(other: Candidate, errors: float) -> bool:
+        worse = (unexplained_by_class(other.logits, labels) - costs)[used]
+        return bool(worse.mean() <= errors * worse.std() / len(worse) ** 0.5)
+
     for each in found:
-        if each.rule in TEACHING and _suits(each, labels):
-            worse = (unexplained_by_class(each.logits, labels) - costs)[used]
-            if len(worse) > 1 and worse.mean() <= ALIKE * worse.std() / len(worse) ** 0.5:
-                return each
+        if each.rule in TEACHING and _suits(each, labels) and alike(each, ALIKE):
+            return each
+    fixed = [each for each in found if each.head == head and each.rule not in TEACHING]
+    if best.rule not in TEACHING and best.head != head and fixed and alike(fixed[0], 1.0):
+        return fixed[0]
     return best
 
 
@@ -165,7 +181,7 @@ class _Lab:
         began = time.monotonic()
         fixed = self.is_fixed(rule)
         tried = self._sweep(rule, head) if fixed else self._climb(rule, head, self._start(head, found))
-        decay = min(tried, key=lambda each: tried[each][0])
+        decay = self.settled(tried)
         costs = {each: cost for each, (cost, _) in sorted(tried.items())}
         return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])
 
@@ -209,13 +225,41 @@ class _Lab:
             score(STRONGEST * STEP**step * unit, None)
         return tried
 
+    def _floor(self) -> float:
+        """The weakest weight decay that needs no evidence."""
+        images, classes = self.data.labels.shape
+        return min(FLOOR / max(images, 1), WEAKEST) / max(classes, 1)
+
+    def settled(self, tried: Mapping[float, tuple[float, Float[Tensor, "image class"]]]) -> float:
+        """Choose a weight decay: the best, but one below the floor only if its gain exceeds a standard error.
+
+        The gain is the mean difference over classes to the best above the floor. Where labels are few, costs along
+        the path differ by noise, and a weight decay that is too weak is the worse error (the one-standard-error rule
+        of Breiman et al., "Classification and regression trees", 1984, section 3.4.3, for one side).
+        """
+        best = min(tried, key=lambda each: tried[each][0])
+        strong = [each for each in tried if each >= self._floor() / ROUNDING]
+        if best in strong or not strong:
+            return best
+        safe = min(strong, key=lambda each: tried[each][0])
+        gain = self._by_class(tried[safe][1]) - self._by_class(tried[best][1])
+        return best if len(gain) > 1 and gain.mean() > gain.std() / len(gain) ** 0.5 else safe
+
     def _climb(self, rule: Rule, head: str, near: float) -> dict[float, tuple[float, Tensor]]:
-        """The same for a rule that learns from predictions: from a weight decay on, as long as it gets better."""
+        """Do the same for a rule that learns from predictions: step away from a weight decay while the cost falls.
+
+        Its costs are noisy where labels are few, so that it stays within the path of the other rules.
+        """
+        unit = 1 / max(self.data.labels.shape[1], 1)
+        lowest, highest = self._floor(), STRONGEST * unit
+        near = min(max(near, lowest), highest)
         tried = {near: self._cross_validate(rule, head, near)}
         for factor in (STEP, 1 / STEP):
             at = near
             for _ in range(FURTHER):
                 at *= factor
+                if not lowest / ROUNDING <= at <= highest * ROUNDING:
+                    break
                 tried[at] = self._cross_validate(rule, head, at)
                 if min(tried, key=lambda each: tried[each][0]) != at:
                     break
@@ -249,15 +293,14 @@ class _Lab:
         fixed = [each for each in found if self.is_fixed(each.rule)]
         if not fixed or found[0] is fixed[0]:
             return found[0]
-        gains = self._by_class(fixed[0]) - self._by_class(found[0])
+        gains = self._by_class(fixed[0].logits) - self._by_class(found[0].logits)
         clear = len(gains) > 1 and gains.mean() > gains.std() / len(gains) ** 0.5
         return found[0] if clear else fixed[0]
 
-    def _by_class(self, candidate: Candidate) -> Float[Tensor, " class"]:
-        """The criterion of each class that is known to be present somewhere."""
+    def _by_class(self, logits: Float[Tensor, "image class"]) -> Float[Tensor, " used"]:
+        """The cost of each class that has a known present label, by which differences are judged."""
         labels = self.data.labels
-        used = [[number] for number in (labels == PRESENT).any(0).nonzero().flatten().tolist()]
-        return torch.tensor([self.criterion(candidate.logits[:, c], labels[:, c]) for c in used])
+        return unexplained_by_class(logits, labels)[(labels == PRESENT).any(0)]
 
     def refit(self, best: Candidate) -> Method:
         """The best candidate, fitted to all images."""
