@@ -158,7 +158,7 @@ class Deadly(together.Made):
         self.once = once
 
     def __getitem__(self, asked):
-        if asked.epoch == 1 and not self.once.exists():
+        if asked.view == 1 and not self.once.exists():
             self.once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__getitem__(asked)
