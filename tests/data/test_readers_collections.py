@@ -276,7 +276,7 @@ def test_visual_genome_images_are_in_two_folders(tmp_path):
     ("index", "options", "said"),
     [
         ({}, {}, "3 of 3 images are not in the index: 2329.jpg, 1.jpg, 77.jpg"),
-        ([], {}, "no label index: it maps every image name to a list"),
+        ([], {}, "not a label index: it maps every image name to a list"),
         (
             {"1.jpg": ["dog"], "2329.jpg": [], "77.jpg": []},
             {},

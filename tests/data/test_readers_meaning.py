@@ -479,7 +479,7 @@ def test_lines_of_hugging_face_are_read(tmp_path, photos):
 
 def test_json_of_another_kind_says_what_it_has(tmp_path):
     said = refused(tmp_path, '{"frames": [], "video": "a.mp4"}', "t.json", absent="negative")
-    assert "no COCO instances file" in said and "it is an object, which has 'frames', 'video'" in said
+    assert "not a COCO instances file" in said and "it is an object, which has 'frames', 'video'" in said
     said = refused(tmp_path, '[{"image": "a.jpg", "labels": []}]', "t.json", format="coco", absent="negative")
     assert "read it with --format records" in said
     said = refused(tmp_path, '{"samples": []}', "t.json", format="label_studio", absent="negative")
