@@ -34,7 +34,14 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from partlabel import LabelTable, Tagger
 from partlabel.core.types import Preprocessing
 from partlabel.data.cache import feature_cache
-from partlabel.data.images.dataset import PLAIN, BatchRows, ImageDataset, decode, eval_transform, train_transform
+from partlabel.data.images.dataset import (
+    PLAIN,
+    BatchRows,
+    ImageDataset,
+    decode,
+    eval_transform,
+    train_transform,
+)
 from partlabel.data.images.loader import loader
 from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn import backbone as backbones
