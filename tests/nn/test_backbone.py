@@ -8,6 +8,7 @@ from torch import nn
 
 from partlabel.core.types import Preprocessing, StemOutput
 from partlabel.nn.backbone import Backbone, create
+from partlabel.transfer.image_mixing import mix
 
 SIZE = 64
 # A network of each kind and its last stage: convolutions, places before channels (NHWC), tokens with a class token.
@@ -209,3 +210,17 @@ def test_a_source_may_be_named():
     torch.manual_seed(0)
     named = create("timm:test_resnet", False, image_size=SIZE).eval()
     torch.testing.assert_close(plain(images()), named(images()))
+
+
+def test_stem_outputs_keep_their_type_when_they_are_mixed_cut_and_moved():
+    """A backbone dispatches on the type, so that a method may change its inputs before the network."""
+    outputs = StemOutput.of(torch.randn(3, 2, 4, 4))
+    partner, share = torch.tensor([[0, 1, 2], [1, 2, 0]]), torch.full((2, 3), 0.5)
+    mixed = mix(outputs, partner, share)
+    assert isinstance(mixed, StemOutput)
+    assert torch.equal(
+        mixed.as_subclass(torch.Tensor), (outputs + outputs[[1, 2, 0]]).as_subclass(torch.Tensor) / 2
+    )
+    assert not isinstance(mix(torch.randn(3, 2, 4, 4), partner, share), StemOutput)
+    for changed in (outputs[:2], outputs.flip(3), torch.cat([outputs, outputs]), outputs.to("cpu").double()):
+        assert isinstance(changed, StemOutput)

@@ -33,17 +33,18 @@ def mix(
     """`sum_k share_k x_k`.
 
     Args:
-        images: Images of this process.
+        images: Images of this process, or their stem outputs; the mixtures are of the same type.
         partner: By row of the whole batch, the rows that are mixed.
         share: Share of each.
     """
-    own = distributed.local_rows(images)
-    (every,) = distributed.all_gather_rows(images)
-    shape = (-1, *[1] * (images.ndim - 1))
+    plain = images.as_subclass(Tensor)  # what collectives return need not keep the type
+    own = distributed.local_rows(plain)
+    (every,) = distributed.all_gather_rows(plain)
+    shape = (-1, *[1] * (plain.ndim - 1))
     parts = [
-        every[rows[own]] * of[own].view(shape).to(images) for rows, of in zip(partner, share, strict=True)
+        every[rows[own]] * of[own].view(shape).to(plain) for rows, of in zip(partner, share, strict=True)
     ]
-    return torch.stack(parts).sum(0)
+    return torch.stack(parts).sum(0).as_subclass(type(images))
 
 
 def either(labels: Labels, partner: Int64[Tensor, "mixed all"], share: Float[Tensor, "mixed all"]) -> Labels:
