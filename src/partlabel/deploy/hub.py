@@ -181,7 +181,7 @@ def _remembers(tagger: Recognizer) -> bool:
 
 def _description(tagger: Recognizer, run: Run | None) -> dict[str, Any]:
     """Return what rebuilds the tagger, and how it was trained, without paths of this machine."""
-    description = tagger._description()
+    description = tagger.description()
     if words := description["tagger"]["words"]:  # they are among the weights
         description["tagger"] = description["tagger"] | {"words": Path(words).name}
     if run is not None and run.config.exists():

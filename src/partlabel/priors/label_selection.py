@@ -5,7 +5,7 @@ absent ones shows in scores of images that the model did not see (`selection_mod
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int8
@@ -85,7 +85,7 @@ def describe(
         estimate = (float(model.prevalence.sum()), *rates)
         if kind in ("mixed", "mostly positives"):
             kind = "fair sample" if fair else "mostly positives" if rates[0] > rates[1] else "mixed"
-    values = {
+    values: dict[str, Any] = {
         "kind": kind,
         "known": known / max(labels.size, 1),
         "positive": present / known if known else float("nan"),

@@ -62,7 +62,7 @@ def build_method(kind: type[Method], order: Int64[Tensor, " class"] | None = Non
     vectors, graph = torch.randn(CLASSES, WORD)[order], torch.rand(CLASSES, CLASSES)[order][:, order]
     head_kind = heads.get(kind.default_head)
     classes = Classes(tuple(f"class {int(i)}" for i in order), vectors, graph)
-    head = head_kind(CHANNELS, classes, **small_options(head_kind))  # type: ignore[arg-type]
+    head = head_kind(CHANNELS, classes, **small_options(head_kind))
     return kind(ConvolutionBackbone(), head, **small_options(kind))
 
 
