@@ -23,7 +23,7 @@ class UsageError(Exception):
 EXPECTED = (UsageError, ValueError, OSError, ImportError, FloatingPointError)
 """Errors that this package raises for invalid input, as opposed to a defect of the program."""
 DEBUG = "run the same command with --debug to see where"
-_HOME = Path(__file__).resolve().parent
+_HOME = Path(__file__).resolve().parents[1]
 _STANDARD = frozenset(sys.stdlib_module_names) | {"__main__", "pyo3_runtime"}
 # Names of import packages that differ from the library's: `lightning_fabric` is a part of Lightning.
 _NAMES = {"lightning_fabric": "lightning", "lightning_utilities": "lightning", "pytorch_lightning": "lightning",

@@ -111,7 +111,7 @@ class _Process:
             if self._is_ended:
                 raise EOFError("it was ended")
             if self._process is None or self._process.poll() is not None:
-                home = str(Path(__file__).resolve().parents[2])
+                home = str(Path(__file__).resolve().parents[3])
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-c", _CODE, home, *self.words],
                     stdin=subprocess.PIPE,
