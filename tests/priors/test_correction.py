@@ -96,7 +96,9 @@ def test_known_and_expected_present_labels_are_as_many_as_given(absent, by_class
 def test_a_prevalence_below_what_is_known_is_refused():
     scores, labels, _ = made()
     told = (labels == PRESENT).sum() / len(labels)
-    with pytest.raises(ValueError, match=rf"--prevalence 0.1: .* alone have {told:.3g} present classes per image"):
+    with pytest.raises(
+        ValueError, match=rf"--prevalence 0.1: .* alone have {told:.3g} present classes per image"
+    ):
         correct(scores, scores, labels, None, 0.1)
 
 
@@ -104,7 +106,9 @@ def test_a_share_below_what_is_known_is_warned_of():
     scores, labels, truth = made()
     share = (truth == PRESENT).mean(0)
     share[1] = 0.01
-    with pytest.warns(UserWarning, match="--prevalence: 1 of 6 classes are known to be present in more images"):
+    with pytest.warns(
+        UserWarning, match="--prevalence: 1 of 6 classes are known to be present in more images"
+    ):
         found = correct(scores, scores, labels, None, share)
     assert found.unknown[1] == 0
 
