@@ -345,8 +345,8 @@ def _unknown_given(
         told = known.sum() / max(len(labels), 1)
         if prevalence < told:
             raise ValueError(
-                f"--prevalence {prevalence:g}: the known labels alone have {told:.3g} present classes per image; "
-                "give the mean number of all present classes per image, known and unknown"
+                f"--prevalence {prevalence:g}: the table's known labels alone have {told:.3g} present classes per "
+                "image; give the mean number of all present classes per image, known and unknown"
             )
         share = (float(prevalence) * len(labels) - known.sum()) / max(blank.sum(), 1)
         log_odds = log_odds + _shift_or(log_odds[blank][:, None], share, 0.0)
