@@ -154,7 +154,7 @@ def _computed(table: LabelTable, cache: str | None) -> np.ndarray:
 
     backbone = frozen_backbone(table.part("train"), 48, size=224, pool=1)
     (view,) = plain_view(backbone, table, 224, cache)
-    found = shard_file.Sharded(view.path).take(np.arange(len(table)))
+    found = view.take(np.arange(len(table)))
     return found.reshape(len(table), -1)[:, :1280].astype(np.float32)
 
 
