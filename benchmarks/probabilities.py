@@ -149,7 +149,6 @@ def _stored(path: Path) -> np.ndarray:
 
 def _computed(table: LabelTable, cache: str | None) -> np.ndarray:
     """Pooled features by way of the cache of `partlabel train --cache features`."""
-    from partlabel.data.cache import shard_file
     from partlabel.training.pipeline import frozen_backbone, plain_view
 
     backbone = frozen_backbone(table.part("train"), 48, size=224, pool=1)
