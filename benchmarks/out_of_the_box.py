@@ -37,7 +37,6 @@ from jaxtyping import Float
 
 from partlabel import LabelTable
 from partlabel.core.labels import PRESENT, UNKNOWN
-from partlabel.data.cache import shard_file
 from partlabel.demo import scenes
 from partlabel.evaluation import metrics
 from partlabel.methods import Method
@@ -117,7 +116,7 @@ def collection(name: str, folder: str | None) -> Images:
         table = LabelTable.read(root / "labels.csv", images=root)
     backbone = frozen_backbone(table.part("train"), Covariance.covariance_rank, size=size, cache_dir=folder)
     (view,) = plain_view(backbone, table, size, folder)
-    found = shard_file.Sharded(view.path).take(np.arange(len(table)))
+    found = view.take(np.arange(len(table)))
     return Images(table, torch.as_tensor(np.asarray(found)).float().reshape(len(table), -1))
 
 

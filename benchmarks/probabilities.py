@@ -154,12 +154,11 @@ def _stored(path: Path) -> np.ndarray:
 
 def _computed(table: LabelTable, cache: str | None) -> np.ndarray:
     """Pooled features by way of the cache of `partlabel train --cache features`."""
-    from partlabel.data.cache import shard_file
     from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 
     backbone = frozen_backbone(table.part("train"), 48, size=224, pool=1)
     (view,) = plain_view(backbone, table, 224, cache)
-    found = shard_file.Sharded(view.path).take(np.arange(len(table)))
+    found = view.take(np.arange(len(table)))
     return found.reshape(len(table), -1)[:, :1280].astype(np.float32)
 
 
