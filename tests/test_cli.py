@@ -301,15 +301,15 @@ def test_quiet_is_asked_for_by_an_option_or_the_environment(monkeypatch):
     seen = []
     monkeypatch.setitem(cli.VERBS, "methods", look)
     monkeypatch.delenv("PARTLABEL_QUIET")
-    assert main.main(["methods"]) == 0 and main.main(["methods", "--quiet"]) == 0 and not progress_bar.quiet()
+    assert main(["methods"]) == 0 and main(["methods", "--quiet"]) == 0 and not progress_bar.quiet()
     monkeypatch.setenv("PARTLABEL_QUIET", "1")
-    assert main.main(["--quiet", "methods"]) == 0 and progress_bar.quiet()
+    assert main(["--quiet", "methods"]) == 0 and progress_bar.quiet()
     assert seen == [False, True, True]
 
 
 def test_inspect_counts_each_part_of_the_split(collection, capsys):
     table = LabelTable.read(collection / "labels.csv")
-    assert main.main(["inspect", str(collection / "labels.csv")]) == 0
+    assert main(["inspect", str(collection / "labels.csv")]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     for name in ("train", "test"):
         part = table.part(name)

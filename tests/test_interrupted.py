@@ -190,7 +190,7 @@ def test_an_image_that_vanishes_is_named(collection, tmp_path, monkeypatch, work
 
     monkeypatch.setattr(CheckpointWriter, "on_train_epoch_end", take_away)
     monkeypatch.setattr("partlabel.reporting.run_report.build", lambda *args, **options: None)
-    settings = {"epochs": 3, "val": 0.0, "workers": workers}
+    settings = {"epochs": 3, "val": 0.0, "workers": workers, "cache": "none"}
     with pytest.raises(OSError, match=rf"^{photo}: missing{GOES_ON}") as caught:
         dying.train(tmp_path / "photos of mine", tmp_path / "run", **settings)
     assert "Traceback" not in str(caught.value)

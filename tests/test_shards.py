@@ -174,9 +174,9 @@ def test_a_tar_file_writes_nowhere_else(saved, collection, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from partlabel import shards
-from partlabel.data import wide
-from partlabel.engines.local import Local
+from partlabel import sharded as shards
+from partlabel.data.tables import io as wide
+from partlabel.sharded.engines.local import Local
 
 shard_write, count = wide.write, 0
 def write(frame, path):

@@ -39,7 +39,7 @@ def test_a_run_leaves_what_it_promises(fitted, table):
     left = {path.name for path in out.iterdir()}
     assert left - {"completion.safetensors"} == {  # which is there where it helps
         *("config.json", "model.safetensors", "labels.parquet", "checkpoints", "history.json", "metrics.csv"),
-        *("tensorboard", "validation.json", "test.json", "report.html"),
+        *("tensorboard", "validation.json", "test.json", "headlines.json", "report.html"),
     }
     kept = Run(out).table()
     assert (
@@ -220,7 +220,7 @@ def broken(table, collection, tmp_path):
 
 
 def test_broken_images_are_all_named_before_training(broken, tmp_path):
-    with pytest.raises(ValueError, match=r"2 of 24 images cannot be read; .*--skip-broken\)") as caught:
+    with pytest.raises(ValueError, match=r"2 of 24 images cannot be read; .*skip_broken=True") as caught:
         Tagger(broken.classes, "bce", **SMALL).fit(broken, out=tmp_path / "a", **QUICK)
     assert "03.png: missing" in str(caught.value) and "05.png: " in str(caught.value)
     assert not (tmp_path / "a").exists()

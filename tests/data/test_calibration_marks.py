@@ -49,7 +49,7 @@ def test_blank_zero_and_false_are_no_marks_and_rows_of_one_image_are_taken_toget
 
 def test_a_mark_that_is_none_is_refused_by_row(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("image,cat,calibration\na.jpg,1,yes\n")
-    with pytest.raises(ValueError, match=r"'calibration' has 1 cell\(s\) .* row 1 \(a.jpg\): 'yes'"):
+    with pytest.raises(ValueError, match=r"'calibration' marks .* 'yes' in row 1 \(a.jpg\)"):
         LabelTable.read(tmp_path / "t.csv")
 
 
@@ -74,6 +74,6 @@ def test_a_filled_table_keeps_them(tmp_path: Path) -> None:
 
 def test_no_class_can_be_called_calibration() -> None:
     with pytest.raises(
-        ValueError, match="'calibration', is the name of a column that the table's file keeps"
+        ValueError, match="'calibration', is the name of a column that is reserved in the table's file"
     ):
         LabelTable(("a.jpg",), ("calibration",), np.zeros((1, 1), np.int8))

@@ -25,7 +25,7 @@ def truth():
         ("uniform", {"known": 0.3}, "mixed", "of all labels are known, of which"),
         ("uniform", {"known": 1.0}, "everything", "All labels are known."),
         ("uniform", {"known": 0.0}, "nothing", "No label is known."),
-        ("editor", {"present": 0.9, "absent": 0.02}, "mostly positives", "mostly positives"),
+        ("editor", {"known_present": 0.9, "known_absent": 0.02}, "mostly positives", "mostly positives"),
     ],
 )
 def test_the_schemes_of_hiding_are_told_from_labels_alone(truth, scheme, options, kind, words):

@@ -203,8 +203,8 @@ def test_threads_that_answer_at_once_lose_nothing_and_never_meet(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from partlabel.review.decisions import Cell, Decisions
-log = Decisions(Path(sys.argv[1]))
+from partlabel.review.decisions import Cell, DecisionLog
+log = DecisionLog(Path(sys.argv[1]))
 for number in range(10**6):
     log.answer(f"q{number}", "desk", "Ada", Cell(f"{number}.jpg", "dog"), "present")
     print(number, flush=True)

@@ -308,7 +308,7 @@ def test_every_error_is_in_the_description(client):
         "200", "400", "403", "408", "413", "415", "422", "500", "503",
     }  # fmt: skip
     problem = paths["/predict"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]
-    assert problem == {"$ref": "#/components/schemas/Problem"}
+    assert problem == {"$ref": "#/components/schemas/ErrorResponse"}
 
 
 def test_the_page_explains_every_status_that_is_described():

@@ -29,6 +29,7 @@ def build_table(
     origins: Origins | None = None,
     unsure: np.ndarray | None = None,
     suffix: str | None = None,
+    calibration: Sequence[bool] | None = None,
 ) -> LabelTable:
     """Build a label table from what a reader found; rows of the same image are merged if they agree.
 
@@ -44,6 +45,7 @@ def build_table(
         unsure: Cells that stay UNKNOWN whatever `absent` is; bool, one row per entry of `images`, and one column or one
             per class. In merged rows, a cell is unsure if it is unsure in all of them.
         suffix: For formats that name images by an id: suffix to append if the image folder has no such image.
+        calibration: Whether each entry of `images` is in the calibration set; a merged image is, if any of its rows is.
 
     Raises:
         ValueError: Anything `LabelTable` refuses, or rows of one image disagree; the message starts with the file's
@@ -64,6 +66,8 @@ def build_table(
             )
             if unsure is not None:
                 unsure = np.array([unsure[of_image].all(axis=0) for of_image in rows.values()])
+            if calibration is not None:
+                calibration = [any(calibration[row] for row in of_image) for of_image in rows.values()]
             images = list(rows)
         if absent == "negative":
             blank = labels == UNKNOWN
@@ -74,6 +78,7 @@ def build_table(
             labels[blank] = ABSENT
         split = None if split is None else tuple(split)
         table = LabelTable(tuple(images), tuple(classes), made_read_only(labels), split, root)
+        table = table.with_calibration(calibration)
         return table if origins is None else table.with_origins(origins)
     except InputError as error:
         raise error.after(f"{source}: ") from None

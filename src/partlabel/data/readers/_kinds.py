@@ -11,10 +11,10 @@ from partlabel.data.readers._cells import is_null
 
 _CODES = {"", "0", "1", "0.0", "1.0", "true", "false", "True", "False", "TRUE", "FALSE"}
 
-Kind = Literal["wide_csv", "long_csv", "hugging_face", "open_images", "label_studio_csv"]
+TableFormat = Literal["wide_csv", "long_csv", "hugging_face", "open_images", "label_studio_csv"]
 
 
-def kind(path: Path, separator: str | None = None) -> Kind | None:
+def kind(path: Path, separator: str | None = None) -> TableFormat | None:
     """Return the reader of a table; None if the file is not a table.
 
     Raises:
@@ -69,7 +69,7 @@ def _refuse_both(
         )
 
 
-def _of_codes(path: Path, names: Sequence[str], others: Sequence[int], separator: str | None) -> Kind:
+def _of_codes(path: Path, names: Sequence[str], others: Sequence[int], separator: str | None) -> TableFormat:
     """Return the reader of a table without class names; a column `label` without class columns may hold class ids.
 
     Raises:

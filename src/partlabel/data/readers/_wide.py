@@ -142,6 +142,7 @@ class WideLayout(NamedTuple):
         wanted = [self.image, *split, *self.classes, *self.sources.values(), *marked]
         first = 1 + len(split)
         last = first + len(self.classes)
+        rows = 0
         for found in _columns.blocks(self.path, wanted, self.names, self.separator):
             columns = list(found)
             listed, *parts = (_columns.strings(column) for column in columns[:first])
@@ -150,12 +151,13 @@ class WideLayout(NamedTuple):
                 labels = np.empty((0, len(listed)), np.int8)
             if labels.min(initial=0) == WRONG:
                 raise wrong_cells(self._checked())
-            marks = self._marks(listed, columns.pop()) if marked else []
+            marks = self._marks(listed, columns.pop(), rows) if marked else []
+            rows += len(listed)
             said = self._codes_of(columns[last:], len(listed)) if self.sources else None
             in_parts = [self.split.part(cell) for cell in parts[0]] if self.split else []
             yield Block(listed, in_parts, np.ascontiguousarray(labels.T), said, marks)
 
-    def _marks(self, images: Sequence[str], column: Any) -> list[bool]:
+    def _marks(self, images: Sequence[str], column: Any, before: int) -> list[bool]:
         """Return which images are in the calibration set.
 
         Raises:
@@ -167,7 +169,7 @@ class WideLayout(NamedTuple):
             at = int(wrong[0])
             raise InputError(
                 f"{self.path}: column {CALIBRATION!r} marks images of the calibration set by 1, and has "
-                f"{str(column[at])!r} for {images[at]}. Write 1 or 0, or leave the column out with ",
+                f"{str(column[at])!r} in row {before + at + 1} ({images[at]}). Write 1 or 0, or leave the column out with ",
                 ReaderArgument("leave_out", [CALIBRATION]),
             )
         return (found == PRESENT).tolist()

@@ -82,7 +82,8 @@ def read(
         root=images or path.parent,
         origins=layout.origins(np.concatenate(codes)) if codes else None,
         suffix=suffix,
-    ).with_calibration(marks)
+        calibration=marks,
+    )
 
 
 def understood(path: Path, images: Path | None = None, **options: Any) -> Understood:
@@ -146,7 +147,8 @@ def tables(
             root=images or path.parent,
             origins=None if block.codes is None else layout.origins(block.codes),
             suffix=suffix,
-        ).with_calibration(None if layout.calibration is None else block.marks)
+            calibration=None if layout.calibration is None else block.marks,
+        )
 
     held = Block([], [], np.empty((0, len(layout.classes)), np.int8))
     for block in layout.blocks():
