@@ -19,7 +19,7 @@ import polars as pl
 import torch
 
 from partlabel import Tagger
-from partlabel.data.readers.folder import walk
+from partlabel.data.images.listing import walk
 from partlabel.data.tables import io
 from partlabel.nn.classes import Classes
 from partlabel.sharded.engines import Engine

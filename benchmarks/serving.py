@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from partlabel.data.readers.folder import walk
+from partlabel.data.images.listing import walk
 
 HEADERS = {"Content-Type": "multipart/form-data; boundary=x"}
 COLUMNS = (

@@ -59,9 +59,14 @@ def page(folder: Path) -> str:
         kind = "jpeg" if path.suffix in (".jpg", ".jpeg") else "png"
         photo = f'<td class="photo"><img src="data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"></td>'
         left += f"<tr>{photo}" + "".join(known(given[row, c]) for c in columns) + "</tr>"
-        right += f"<tr>{photo}" + "".join(
-            known(given[row, c]) if np.isnan(probability[row, c]) else filled(probability[row, c]) for c in columns
-        ) + "</tr>"
+        right += (
+            f"<tr>{photo}"
+            + "".join(
+                known(given[row, c]) if np.isnan(probability[row, c]) else filled(probability[row, c])
+                for c in columns
+            )
+            + "</tr>"
+        )
     arrow = '<div class="arrow">&#8594;<code>partlabel train</code><code>partlabel fill</code></div>'
     return (
         f"<html><head><meta charset=utf-8><style>{STYLE}</style></head><body><main>"

@@ -159,7 +159,9 @@ def test_shards_are_filled_at_a_precision_and_another_precision_is_another_reque
     assert main([*typed, "--precision", "0.7"]) == 2
     assert "precision was 0.6 and is 0.7" in capsys.readouterr().err
     assert main([*typed, "--prevalence", "2"]) == 2
-    assert "partlabel tune; give --calibration or --prevalence to that command first" in capsys.readouterr().err
+    assert (
+        "partlabel tune; give --calibration or --prevalence to that command first" in capsys.readouterr().err
+    )
     assert sharded.Job("fill", run, tmp_path).precision is None
 
 

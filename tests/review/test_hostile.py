@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import loops
 from partlabel.core.access_control import Guard
 from partlabel.core.labels import ABSENT, PRESENT
 from partlabel.review.decisions import Cell, DecisionLog, new_name, opened_read_only
@@ -152,7 +153,7 @@ def test_wrong_tokens_wait_for_one_another():
         await asyncio.gather(*(guard.slow_down() for _ in range(5)))
 
     began = time.monotonic()
-    asyncio.run(several())
+    loops.run(several())
     assert time.monotonic() - began >= 0.5
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import loops
 from exported import picture, served, upload, write
 from partlabel.deploy.serving.batching import Batcher, Full
 from partlabel.deploy.serving.model import Model
@@ -44,20 +45,20 @@ async def answers(numbers, run, **options):
 @given(numbers=st.permutations(range(12)), most=st.integers(1, 13))
 def test_everyone_gets_their_own_answer_in_whatever_order_they_come(numbers, most):
     run = Counting()
-    assert asyncio.run(answers(numbers, run, most=most)) == list(numbers)
+    assert loops.run(answers(numbers, run, most=most)) == list(numbers)
     assert list(chain(*run.batches)) == list(numbers)
     assert max(map(len, run.batches)) <= most
 
 
 def test_what_comes_at_once_goes_together():
     run = Counting()
-    asyncio.run(answers(range(10), run, most=4, wait=0.3))
+    loops.run(answers(range(10), run, most=4, wait=0.3))
     assert run.batches[:2] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
 def test_a_picture_alone_goes_when_it_has_waited():
     run = Counting()
-    assert asyncio.run(answers([7], run, most=4, wait=0.001)) == [7]
+    assert loops.run(answers([7], run, most=4, wait=0.001)) == [7]
     assert run.batches == [[7]]
 
 
@@ -74,7 +75,7 @@ def test_a_batch_that_fails_fails_for_those_in_it_alone():
         await batcher.stop()
         return found
 
-    zero, one, two = asyncio.run(ask())
+    zero, one, two = loops.run(ask())
     assert (zero[0], two[0]) == (0, 2)
     assert isinstance(one, RuntimeError)
 
@@ -91,7 +92,7 @@ def test_who_went_away_is_not_computed():
         assert (await stays)[0] == 2
         await batcher.stop()
 
-    asyncio.run(ask())
+    loops.run(ask())
     assert run.batches == [[2]]
 
 
@@ -106,7 +107,7 @@ def test_who_waits_when_it_stops_is_told():
         with pytest.raises(asyncio.CancelledError):
             await waits
 
-    asyncio.run(ask())
+    loops.run(ask())
 
 
 def test_room_is_given_back_even_after_a_fault():

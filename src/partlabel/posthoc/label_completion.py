@@ -28,7 +28,7 @@ from partlabel.core.labels import PRESENT, UNKNOWN
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 MEND = "copy it again from where the model came from; without the file nothing votes when tables are filled"
 MOST_CLASSES = 4_000
-"""Maximum number of classes: one weight per pair of classes, about thirty times over while they are fitted, takes 2 GB.
+"""Maximum number of classes. One weight per pair of classes, about thirty times over while they are fitted, takes 2 GB.
 """
 
 

@@ -169,7 +169,8 @@ class WideLayout(NamedTuple):
             at = int(wrong[0])
             raise InputError(
                 f"{self.path}: column {CALIBRATION!r} marks images of the calibration set by 1, and has "
-                f"{str(column[at])!r} in row {before + at + 1} ({images[at]}). Write 1 or 0, or leave the column out with ",
+                f"{str(column[at])!r} in row {before + at + 1} ({images[at]}). Write 1 or 0, or leave the "
+                "column out with ",
                 ReaderArgument("leave_out", [CALIBRATION]),
             )
         return (found == PRESENT).tolist()
