@@ -148,7 +148,7 @@ def prepare_many_machines(given, folder, names):
     """Inside a step."""
     features = torch.zeros(2, 3, 4)
     names |= {
-        "ranks": distributed,
+        "distributed": distributed,
         "out": SimpleNamespace(features=features),
         "batch": SimpleNamespace(labels=features),
     }

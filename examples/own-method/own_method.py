@@ -40,7 +40,7 @@ class WeakNegatives(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` on known labels and `assumed` on unknown ones, which together are a weighted mean."""
-        logits, known = self(batch.images), Targets.known(batch.labels)
+        logits, known = self(batch.inputs), Targets.known(batch.labels)
         weakly_absent = Targets(torch.zeros_like(known.value), self.weight * (known.weight == 0))
         total = known.weight.sum() + weakly_absent.weight.sum()
         parts = {"bce": known, "assumed": weakly_absent}
