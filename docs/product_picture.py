@@ -48,6 +48,7 @@ def page(folder: Path) -> str:
     """Build the HTML of the picture from a demo's folder."""
     before, after = pl.read_csv(folder / "labels.csv"), pl.read_csv(folder / "filled.csv")
     before = before.filter(pl.col("split") == "train")
+    after = before.select("image").join(after, on="image", how="left", maintain_order="left")
     names = [name for name in before.columns if name not in ("image", "split")]
     given = before.select(names).cast(pl.Float64).to_numpy()
     probability = after.select(f"{name}:p" for name in names).cast(pl.Float64).to_numpy()

@@ -178,7 +178,7 @@ from partlabel import sharded as shards
 from partlabel.data.tables import io as wide
 from partlabel.sharded.engines.local import Local
 
-shard_write, count = wide.write, 0
+shard_write, count = wide.write_wide, 0
 def write(frame, path):
     global count
     if path.parent.name == "out":
@@ -187,7 +187,7 @@ def write(frame, path):
             path.with_name(f".{path.stem}.1.part.parquet").write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
     return shard_write(frame, path)
-wide.write = write
+wide.write_wide = write
 saved, photos, out = sys.argv[1:]
 from pathlib import Path
 shards.run(shards.Job("predict", Path(saved), Path(out)), shards.of_path(Path(photos)), Local(5))

@@ -52,7 +52,7 @@ def test_implied_tags_are_the_sum_of_the_shares_of_known_labels():
 def test_an_implausible_number_of_tags_is_warned_of():
     random = np.random.default_rng(0)
     truth = (random.random((1000, 25)) < 0.06).astype(np.int8)
-    labels = hide_labels(truth, "editor", present=0.8, absent=0.08)
+    labels = hide_labels(truth, "editor", known_present=0.8, known_absent=0.08)
     found = describe(labels)
     share = (labels == PRESENT).sum() / (labels != UNKNOWN).sum()
     assert share > 0.3 and found.positive == share

@@ -62,8 +62,8 @@ def test_a_file_damaged_in_the_middle_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("CREATE TABLE events (id INTEGER)", "no such column"),
-        ("CREATE VIEW events AS SELECT 1 AS id", "views may not be indexed|cannot create|no such"),
+        ("CREATE TABLE events (id INTEGER)", "is not a log of decisions: no such column"),
+        ("CREATE VIEW events AS SELECT 1 AS id", "cannot be opened as a log of decisions: views may not be indexed"),
     ],
 )
 def test_another_programs_database_is_refused(tmp_path, table, said):
@@ -72,7 +72,7 @@ def test_another_programs_database_is_refused(tmp_path, table, said):
     base.execute(table)
     base.commit()
     base.close()
-    with pytest.raises(ValueError, match=rf"decisions.sqlite is not a log of decisions: {said}"):
+    with pytest.raises(ValueError, match=rf"decisions.sqlite {said}"):
         tally_of(path)
 
 
@@ -137,7 +137,7 @@ def test_a_log_that_changes_all_the_time_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr("partlabel.review.decisions.shutil.copyfile", copying)
     with pytest.raises(
-        OSError, match=r"decisions.sqlite is written to all the time and cannot be read_only: stop"
+        OSError, match=r"decisions.sqlite is written to all the time and cannot be copied: stop"
     ):
         tally_of(path)
     server.close()

@@ -100,7 +100,7 @@ def choose(package: str, name: str, base: type, options: Mapping[str, Any], give
     kind = find(package, name)
     if not (isinstance(kind, type) and issubclass(kind, base)):
         shown = f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else repr(kind)
-        raise ValueError(f"{shown} is no {base.__name__}")
+        raise ValueError(f"{shown} is not a subclass of {base.__name__}")
     known = [name for name in inspect.signature(kind).parameters if name not in given]
     for option in options:
         if option not in known:
