@@ -81,7 +81,7 @@ def test_permuted_classes_permute_the_logits_and_keep_the_terms(kind):
     given = example_batch()
     renumbered = given._replace(labels=given.labels[:, order])
     torch.testing.assert_close(
-        permuted.eval()(given.images), method.eval()(given.images)[:, order], rtol=1e-4, atol=1e-5
+        permuted.eval()(given.inputs), method.eval()(given.inputs)[:, order], rtol=1e-4, atol=1e-5
     )
     ours, theirs = permuted.train().step(renumbered, LATE).terms, method.train().step(given, LATE).terms
     for term in theirs.keys() - {

@@ -120,8 +120,7 @@ def test_memory_and_pair_head_are_left_out_unless_asked_for(runs, table, tmp_pat
     ("inner", "lean", "said"), [("sst", False, True), ("sst", True, False), ("bce", False, False)]
 )
 def test_a_memory_inside_another_method_is_told_of_where_it_is_saved(inner, lean, said):
-    tagger = SimpleNamespace(model=LogicMix(Same(), residual(), inner), lean=lean)
-    assert hub._remembers(tagger) is said
+    assert hub._remembers(LogicMix(Same(), residual(), inner), lean) is said
 
 
 def test_soft_sst_keeps_the_memory_that_its_vote_needs_and_no_more(runs, table, tmp_path):
@@ -129,13 +128,13 @@ def test_soft_sst_keeps_the_memory_that_its_vote_needs_and_no_more(runs, table, 
     tagger.save_pretrained(tmp_path / "voting")
     kept = {name.partition(".")[0] for name in load_file(tmp_path / "voting/model.safetensors")}
     assert "memory" in kept and "folds" not in kept and "taught_slope" not in kept
-    assert "hold features and known labels" in (tmp_path / "voting/README.md").read_text()
+    assert "contain features and known labels" in (tmp_path / "voting/README.md").read_text()
     tagger.model.worth.zero_()
     expected = tagger.scores(table)
     tagger.save_pretrained(tmp_path / "silent")
     assert not any(name.startswith("memory") for name in load_file(tmp_path / "silent/model.safetensors"))
     assert np.array_equal(Tagger.load(tmp_path / "silent").scores(table), expected)
-    assert "hold features and known labels" not in (tmp_path / "silent/README.md").read_text()
+    assert "contain features and known labels" not in (tmp_path / "silent/README.md").read_text()
 
 
 def test_what_was_left_out_stays_left_out_when_it_is_saved_again(runs, table, tmp_path):

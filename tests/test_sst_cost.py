@@ -69,7 +69,7 @@ def test_prediction_computes_no_pairs(monkeypatch, pair_rank):
     for kind in (PairHead, FactoredPairHead):
         monkeypatch.setattr(kind, "forward", refuse)
         monkeypatch.setattr(kind, "rows", refuse)
-    assert sst(given.images).shape == sst.validate(given).shape == (4, CLASSES)
+    assert sst(given.inputs).shape == sst.validate(given).shape == (4, CLASSES)
 
 
 @pytest.mark.parametrize("known", [0.2, 0.6, 1.0])

@@ -22,7 +22,7 @@ def lived(head, **options):
     model, kept, usual = method(head, **options), [[] for _ in range(CLASSES)], {}
     for seed in (1, 2, 3):
         given = batch(seed=seed)
-        features = model.outputs(given.images).features.detach()
+        features = model.outputs(given.inputs).features.detach()
         model.step(given, Progress())
         for b in range(6):
             for c in range(CLASSES):
@@ -50,7 +50,7 @@ def test_usual_similarities_are_of_labels_that_are_not_yet_remembered(head):
 def test_the_loss_is_that_of_a_loop(head):
     model, kept, usual = lived(head, threshold=0.1, threshold_step=0.02, threshold_floor=0.05)
     given = batch(8, seed=4)
-    out = model.outputs(given.images)
+    out = model.outputs(given.inputs)
     usual = {key: list(similar) for key, similar in usual.items()}
     similarity = torch.zeros(8, CLASSES)
     for b in range(8):
@@ -80,7 +80,7 @@ def test_the_loss_is_that_of_a_loop(head):
 def test_before_its_epoch_all_unknown_labels_count_as_absent():
     model, given = method(), batch()
     terms, found = model.step(given, Progress())
-    expected = binary_cross_entropy_with_logits(model(given.images), (given.labels == PRESENT).float())
+    expected = binary_cross_entropy_with_logits(model(given.inputs), (given.labels == PRESENT).float())
     torch.testing.assert_close(terms["bce"] + terms["bce_assumed"], expected)
     assert found == {}
 
@@ -90,7 +90,7 @@ def test_known_absent_labels_are_never_rejected_nor_discovered():
     model.usual.mean.fill_(-1.0)
     terms, found = model.step(given, LATE)
     assert (found["discovered"].weight[given.labels == ABSENT] == 0).all()
-    logits, known = model(given.images), given.labels != UNKNOWN
+    logits, known = model(given.inputs), given.labels != UNKNOWN
     known_cost = binary_cross_entropy_with_logits(logits[known], given.labels[known].float(), reduction="sum")
     discovered = found["discovered"].weight > 0
     weights = known.sum() + discovered.sum()

@@ -35,7 +35,7 @@ def test_prototypes_are_the_means_of_present_features_by_quarter(head):
     groups = {}
     for seed in (1, 2, 3):
         given = batch(seed=seed)
-        out = model.outputs(given.images)
+        out = model.outputs(given.inputs)
         model.step(given, Progress())
         for b in range(6):
             for c in range(CLASSES):
@@ -55,7 +55,7 @@ def test_prototypes_are_the_means_of_present_features_by_quarter(head):
 @heads
 def test_stand_ins_are_of_another_quarter_or_of_all_where_that_is_empty(head):
     model, given = method(head), batch()
-    out = model.outputs(given.images)
+    out = model.outputs(given.inputs)
     model.remember(out, out.features, given.labels)
     quarter, chosen = model.quarters(out), set()
     for seed in range(12):
@@ -84,7 +84,7 @@ def test_blending_maps_and_then_attending_is_blending_features():
 @heads
 def test_the_prototype_term_is_that_of_what_stands_in(head):
     model, given = method(head, blends=2), batch()
-    out = model.outputs(given.images)
+    out = model.outputs(given.inputs)
     twin = method(head, blends=2)
     terms = twin.step(given, LATE).terms
     model.remember(out, out.features, given.labels)

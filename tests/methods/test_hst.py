@@ -93,7 +93,7 @@ def method(head=residual, **options):
 @pytest.mark.parametrize("head", [residual, ssgrl])
 def test_the_intra_threshold_term_is_that_of_a_loop(head):
     model, given = method(head, intra_threshold=0.4, sharpness=7.0), batch()
-    pairs = model.pairs(model.outputs(given.images).features).sigmoid()
+    pairs = model.pairs(model.outputs(given.inputs).features).sigmoid()
     number = {pair: n for n, pair in enumerate((i, j) for i in range(CLASSES) for j in range(i + 1, CLASSES))}
     costs = []
     for b in range(6):
@@ -137,7 +137,7 @@ def test_low_thresholds_make_pseudo_labels_of_unknown_labels_which_are_trained_o
     terms, found = model.step(given, LATE)
     unknown = given.labels == UNKNOWN
     assert torch.equal(found["cross"].weight > 0, unknown)
-    logits = model(given.images)
+    logits = model(given.inputs)
     filled = torch.where(unknown, 1.0, given.labels.float())
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, filled)
     torch.testing.assert_close(terms["bce_cross"], expected)

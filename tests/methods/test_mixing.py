@@ -45,7 +45,7 @@ def test_mixtures_are_means_of_the_image_and_one_or_two_others_or_the_image_alon
             matches = [
                 n
                 for n in (1, 2, 3)
-                if torch.allclose(mixed.images[b], given.images[rows[:n]].mean(0), atol=1e-6)
+                if torch.allclose(mixed.inputs[b], given.inputs[rows[:n]].mean(0), atol=1e-6)
             ]
             assert matches
             if len(set(rows)) == 3:
@@ -73,7 +73,7 @@ def test_the_other_method_sees_mixtures_alone():
 def test_without_mixing_the_other_method_is_as_it_was():
     given, wrapped, plain = batch(), LogicMix(Same(), residual(), probability=0.0), BCE(Same(), residual())
     assert wrapped.step(given, LATE).terms == plain.step(given, LATE).terms
-    assert torch.equal(wrapped(given.images), plain(given.images))
+    assert torch.equal(wrapped(given.inputs), plain(given.inputs))
 
 
 OF_SINGLE_IMAGES = ("csl", "curriculum", "em_apl", "epr", "ll_cp", "role", "soft_sst")
@@ -134,7 +134,7 @@ def test_mixup_pme_is_a_loop():
     costs = []
     for b in range(6):
         other = int(partner[b])
-        image = kept[b] * given.images[b] + (1 - kept[b]) * given.images[other]
+        image = kept[b] * given.inputs[b] + (1 - kept[b]) * given.inputs[other]
         logits = model(image[None])[0]
         for c in range(CLASSES):
             ours, theirs = int(given.labels[b, c]), int(given.labels[other, c])

@@ -115,8 +115,8 @@ def test_class_maps_of_the_second_view_turned_back_are_those_of_the_first():
     head, given = learned_average().eval(), drawn()
     method = build(head)
     turned = head.class_maps(method.second_view(given, Progress()))
-    torch.testing.assert_close(turned.flip(3), head.class_maps(given.images))
-    torch.testing.assert_close(method(given.images.flip(3)), method(given.images))
+    torch.testing.assert_close(turned.flip(3), head.class_maps(given.inputs))
+    torch.testing.assert_close(method(given.inputs.flip(3)), method(given.inputs))
 
 
 def test_a_square_of_each_view_becomes_its_mean():

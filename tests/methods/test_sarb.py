@@ -31,7 +31,7 @@ def test_the_instance_term_is_that_of_a_loop(head):
     model, given = method(head), batch()
     model.alpha.data.fill_(1.0)
     kept = float(torch.tensor(1.0).sigmoid())
-    features = model.outputs(given.images).features
+    features = model.outputs(given.inputs).features
     blended, target = features.clone(), given.labels.float()
     for b in range(6):
         for c in range(CLASSES):
@@ -52,7 +52,7 @@ def test_the_instance_term_is_that_of_a_loop(head):
 @heads
 def test_the_prototype_term_blends_one_unknown_label_of_each_image(head):
     model, given = method(head), batch()
-    out, known = model.outputs(given.images), Targets.known(given.labels)
+    out, known = model.outputs(given.inputs), Targets.known(given.labels)
     model.memory.add(out.features, given.labels)
     prototypes = model.stand_ins(out, given.labels, LATE, LATE.generator())
     _, targets = model.blended(out.features, *prototypes, model.beta, known)
@@ -67,7 +67,7 @@ def test_the_prototype_term_is_that_of_a_loop(head):
     model, given = method(head), batch()
     model.beta.data.fill_(-1.0)
     kept = float(torch.tensor(-1.0).sigmoid())
-    out, known = model.outputs(given.images), Targets.known(given.labels)
+    out, known = model.outputs(given.inputs), Targets.known(given.labels)
     model.memory.add(out.features, given.labels)
     prototypes = model.stand_ins(out, given.labels, LATE, LATE.generator())
     logits, targets = model.blended(out.features, *prototypes, model.beta, known)

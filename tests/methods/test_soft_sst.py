@@ -55,7 +55,7 @@ def test_re_hidden_labels_find_that_the_vote_of_similar_images_helps():
     model.eval()
     right, alone = (
         float(((said > said.median(0).values) == (truth == 1)).float().mean())
-        for said in (model(val.images), model.head(val.images).logits)
+        for said in (model(val.inputs), model.head(val.inputs).logits)
     )
     assert right > alone + 0.02
 

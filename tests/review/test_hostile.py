@@ -63,7 +63,10 @@ def test_a_file_damaged_in_the_middle_is_named(tmp_path):
     ("table", "said"),
     [
         ("CREATE TABLE events (id INTEGER)", "is not a log of decisions: no such column"),
-        ("CREATE VIEW events AS SELECT 1 AS id", "cannot be opened as a log of decisions: views may not be indexed"),
+        (
+            "CREATE VIEW events AS SELECT 1 AS id",
+            "cannot be opened as a log of decisions: views may not be indexed",
+        ),
     ],
 )
 def test_another_programs_database_is_refused(tmp_path, table, said):

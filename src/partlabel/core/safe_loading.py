@@ -58,12 +58,12 @@ def refuse_uninstalled(file: Path, description: Any, folders: Sequence[Path] = (
         if home in sys.modules:
             continue
         if home.partition(".")[0] in sys.stdlib_module_names:
-            raise ValueError(f"{file} names {name!r}, which is a module of Python and no method or head")
+            raise ValueError(f"{file} names {name!r}, which is a module of Python, not a method or head")
         if _is_editable(home):
             continue
         if strange := [place for place in _places(home, folders) if not _is_installed(place)]:
             raise ValueError(
-                f"{file} names {name!r}, and {strange[0]} is of no installed package: code that may have come with a "
+                f"{file} names {name!r}, and {strange[0]} does not belong to an installed package: code that may have come with a "
                 "model is not run. Read it, and if you trust it, give --trust (trust=True), or install its package"
             )
 

@@ -18,6 +18,7 @@ from partlabel.core.citations import cite
 from partlabel.core.files import folder_aside, read_json
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.result import Evaluation
+from partlabel.methods import Method
 from partlabel.reporting.jinja import templates
 from partlabel.training.config import HERE_ONLY
 from partlabel.training.recognizer import Recognizer
@@ -163,19 +164,19 @@ def card(tagger: Recognizer, run: Run | None = None) -> str:
         parts=() if table is None else [(name, table.part(name)) for name in table.parts],
         evaluation=Evaluation.load(run.validation) if run is not None and run.validation.exists() else None,
         tuning=tagger.tuning,
-        remembers=_remembers(tagger),
+        remembers=_remembers(tagger.model, tagger.lean),
     )
 
 
-def _remembers(tagger: Recognizer) -> bool:
+def _remembers(model: Method | None, lean: bool) -> bool:
     """Whether the saved model contains features of training images; a method may wrap another."""
     from partlabel.transfer.feature_bank import FeatureMemory, ImageMemory
 
-    if tagger.model is None:
+    if model is None:
         return False
-    parts = tagger.model.named_modules()
+    parts = model.named_modules()
     memories = [name for name, part in parts if isinstance(part, FeatureMemory | ImageMemory)]
-    needed = tagger.model.predicts_with() if tagger.lean else memories
+    needed = model.predicts_with() if lean else memories
     return any(name == part or name.startswith(f"{part}.") for name in memories for part in needed)
 
 
