@@ -63,8 +63,9 @@ def refuse_uninstalled(file: Path, description: Any, folders: Sequence[Path] = (
             continue
         if strange := [place for place in _places(home, folders) if not _is_installed(place)]:
             raise ValueError(
-                f"{file} names {name!r}, and {strange[0]} does not belong to an installed package: code that may have come with a "
-                "model is not run. Read it, and if you trust it, give --trust (trust=True), or install its package"
+                f"{file} names {name!r}, and {strange[0]} does not belong to an installed package: code that may have "
+                "come with a model is not run. Read it, and if you trust it, give --trust (trust=True), or install "
+                "its package"
             )
 
 
