@@ -133,7 +133,7 @@ def test_other_photos_of_the_same_names_are_refused_by_the_folder_of_the_results
     draw_photos(other, 48, seed=1)
     moved = LabelTable(table.images, table.classes, table.labels, table.split, other)
     with pytest.raises(
-        ValueError, match=r"out holds results of different photos of table \w+, .*another out \(--out\)"
+        ValueError, match=r"out holds results of different photos of table \w+ .*give another out \(--out\)"
     ):
         go(GRID, moved, photos, out)
     assert go(GRID, moved, photos, tmp_path / "elsewhere")[0] == [None, None]
@@ -250,7 +250,7 @@ def test_an_arm_that_fails_is_left_and_those_tuned_alike_go_on(photos, table, tm
 
 
 def test_a_process_that_is_killed_is_said_with_the_way_to_go_on(photos, table, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "work", kill_oneself)
+    monkeypatch.setattr(runner, "run_job", kill_oneself)
     with pytest.raises(
         OSError, match=r"was killed.*finished results are kept; run the same .* fewer --processes"
     ):
@@ -289,7 +289,7 @@ def test_features_of_every_arm_are_there_before_processes_want_them(photos, tabl
     made, computed = [], []
     monkeypatch.setattr(cell, "backbone_of", lambda data, grid, view: made.append(view) or view)
     monkeypatch.setattr(cell, "features_of", lambda data, grid, backbone: computed.append(backbone))
-    monkeypatch.setattr(runner, "work", lambda *_: None)
+    monkeypatch.setattr(runner, "run_job", lambda *_: None)
     go(GRID | {"arms": arms}, table, photos, tmp_path)
     assert made == computed == [(2, 0), (1, 0)], "each once, however many jobs and arms want it"
 

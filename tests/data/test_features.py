@@ -113,7 +113,7 @@ def test_rows_point_into_the_file(backbone, table, tmp_path):
     files = compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c")
     whole = FeatureDataset(files, table, np.arange(COUNT))
     part = FeatureDataset(files, table[[5, 3]], np.array([5, 3]))
-    assert torch.equal(part[BatchRows("plain", [0, 1])].inputs, whole[BatchRows(PLAIN, [5, 3])].inputs)
+    assert torch.equal(part[BatchRows("plain", [0, 1])].inputs, whole[BatchRows("plain", [5, 3])].inputs)
 
 
 def test_what_is_there_is_not_computed_again(backbone, table, tmp_path):

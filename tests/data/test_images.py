@@ -197,7 +197,7 @@ def test_every_image_comes_once_an_epoch_and_none_alone(count, size):
     for epoch in (0, 1):
         batches.set_epoch(epoch)
         asked = list(batches)
-        assert len(asked) == len(batches) and all(one.epoch == epoch for one in asked)
+        assert len(asked) == len(batches) and all(one.view == epoch for one in asked)
         orders.append([row for one in asked for row in one.rows])
         assert sorted(orders[-1]) == list(range(count))
         assert all(len(one.rows) > 1 for one in asked) or size == 1 or count == 1
@@ -209,7 +209,7 @@ def test_every_image_comes_once_an_epoch_and_none_alone(count, size):
 def test_evaluation_takes_every_image_once_in_order():
     asked = list(Batches(9, 4))
     assert [one.rows for one in asked] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
-    assert all(one.epoch == -1 for one in asked)
+    assert all(one.view == "plain" for one in asked)
 
 
 PICTURE = np.add.outer(np.arange(0, 128, 2), np.arange(0, 128, 2)).astype(np.uint8)  # 0 to 252
@@ -265,7 +265,7 @@ def test_colours_of_twelve_bits_are_not_black(tmp_path):
 def test_floats_of_no_stated_range_are_refused_by_name(tmp_path, values):
     path = saved(tmp_path, "a.tif", np.array([values] * 2, np.float32))
     with pytest.raises(
-        OSError, match=r"a.tif: 32-bit float with values from .* to .*, and only 0 to 1 can be read"
+        OSError, match=r"a.tif: 32-bit float with values from .* to .*, but only 0 to 1 can be read"
     ):
         decode(path)
 

@@ -91,7 +91,7 @@ def test_a_coco_file_of_many_images_with_a_fault_is_refused(tmp_path, fault):
     (tmp_path / "c.json").write_text(json.dumps(content))
     with (
         in_no_time(),
-        pytest.raises(ValueError, match="ids that occur more than once in 'images': 3; give each"),
+        pytest.raises(ValueError, match="ids that occur more than once in 'images': 3; make them unique"),
     ):
         LabelTable.read(tmp_path / "c.json", absent="negative")
 

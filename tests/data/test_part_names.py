@@ -80,6 +80,6 @@ def test_what_a_table_calls_validation_chooses_the_epoch(tmp_path):
 def test_a_part_of_another_name_is_said_to_be_unused(tmp_path):
     given = table(tmp_path, ["train", "train", "holdout", "holdout"])
     with pytest.warns(
-        UserWarning, match=r"part 'holdout' \(2 images\) is not used: .*trained on.*epoch.*tested on"
+        UserWarning, match=r"part 'holdout' \(2 images\) is not used: .*training.*validation.*testing"
     ):
         splits.training_parts(given, None, 0.0, 0)

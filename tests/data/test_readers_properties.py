@@ -39,7 +39,7 @@ LETTERS = st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_ch
 
 def is_a_class(name):
     """Whether a name is plausible as a class, and is no name of a column of another kind."""
-    number = _roles._NUMBERED.fullmatch(name) or _roles._ROW_NUMBER.fullmatch(name)
+    number = _roles.NUMBERED.fullmatch(name) or _roles._ROW_NUMBER.fullmatch(name)
     plain = _roles.plain(name) not in SOMEWHERE_ELSE and not number and not name.endswith((":p", ":source"))
     return plain and not name.isdigit() and not _cells.fault_of(name) and name.lower() not in _cells.NOTHING
 

@@ -194,8 +194,8 @@ def test_a_table_has_images():
         ("", "is empty"),
         ("  ", "is empty"),
         (" dog", "has spaces around it"),
-        ("image", "keeps for itself"),
-        ("split", "keeps for itself"),
+        ("image", "reserved in the table's file"),
+        ("split", "reserved in the table's file"),
         ("dog:p", "marks the columns of a filled table"),
         ("do\ng", "has control characters"),
     ],
@@ -216,7 +216,7 @@ def test_class_names_are_unique():
         (LABELS.astype(float), r"float64; .*1 present, 0 absent, -1 unknown. For NaN as unknown: np.where"),
         (np.where(LABELS < 0, np.nan, LABELS), "For NaN as unknown"),
         (LABELS.astype(int), "if -1 means absent and 0 unknown, swap them first"),
-        (LABELS > 0, "If False means looked and not there"),
+        (LABELS > 0, "If False means absent"),
     ],
 )
 def test_matrices_of_another_type_are_refused_with_the_code(labels, mend):
