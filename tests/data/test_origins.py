@@ -1,4 +1,4 @@
-"""Where labels come from: kept by every change of a table, and on disk; nothing where nobody asked."""
+"""Origins of labels: kept by every change of a table, and on disk; nothing where nobody asked."""
 
 import json
 
@@ -158,4 +158,4 @@ def test_inspect_counts_by_origin(tmp_path, capsys):
     for line in ("from human: 2 present, 0 absent", "from sst@a: 0 present, 2 absent"):
         assert line in printed
     assert "from an unknown source: 1 present, 0 absent" in printed
-    assert "Where labels come from" in page.read_text()
+    assert "Origins of labels" in page.read_text()

@@ -153,7 +153,7 @@ def test_what_is_difficult_is_absent_only_by_the_rule_of_the_literature(tmp_path
     folder = devkit(tmp_path, xml=source == "xml", txt=source == "txt")
     table = LabelTable.read(folder, absent=absent)
     assert table.labels[0, table.classes.index("dog")] == dog
-    assert f"difficult objects alone is {absent.replace('negative', 'absent')} too" in readers.absence(
+    assert f"only difficult objects is {absent.replace('negative', 'absent')} too" in readers.absence(
         "voc", absent
     )
     if source == "txt":  # which say what is absent, but not what is difficult
