@@ -228,14 +228,15 @@ def test_a_run_is_not_overwritten_unasked(collection, tmp_path):
     assert (tmp_path / "a/model.safetensors").read_bytes() == before
 
 
-def test_a_cache_that_does_not_fit_is_said_and_the_run_goes_on_with_more_room(collection, tmp_path):
+def test_a_cache_that_does_not_fit_is_said_and_the_same_command_starts_with_more_room(collection, tmp_path):
     settings = {"epochs": 1, "cache": "features", "cache_dir": str(tmp_path / "cache")}
     with pytest.raises(
         ValueError, match=r"\(4 views of 24 images, .*--cache-size allows 10KB: give --cache-size"
     ):
         dying.train(collection, tmp_path / "a", cache_size="10KB", **settings)
     assert not list((tmp_path / "cache").rglob("*.npy"))
-    dying.train(collection, tmp_path / "a", resume=True, cache_size="1GB", **settings)
+    assert not (tmp_path / "a").exists(), "no run has begun"
+    dying.train(collection, tmp_path / "a", cache_size="1GB", **settings)
 
 
 def test_a_run_killed_before_its_first_epoch_ended_starts_anew(collection, tmp_path):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WORDS = {"present": "yes", "absent": "no", "skip": "skipped"}
 ORDER_WORDS = {
     "uncertain": "Least certain",
-    "surest": "Highest score first",
+    "surest": "Highest score",
     "class": "Class by class",
     "random": "Random",
 }
