@@ -138,7 +138,7 @@ class Cell:
         self._sets: dict[int, TrainingSet] = {}
 
     def training_set(self, count: int) -> TrainingSet:
-        """The training images in so many folds, which arms share."""
+        """Divide the training images into folds, which all arms share."""
         if count not in self._sets:
             labels = torch.from_numpy(self.table.labels.copy())
             self._sets[count] = TrainingSet(

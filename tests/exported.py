@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-MEND = "pip install 'partlabel[serve,dev]'"
+INSTALL = "pip install 'partlabel[serve,dev]'"
 for package in ("fastapi", "onnxruntime", "prometheus_client", "python_multipart"):
-    pytest.importorskip(package, reason=f"{package} is not installed: {MEND}")
-httpx = pytest.importorskip("httpx", reason=f"httpx is not installed: {MEND}")
-onnx = pytest.importorskip("onnx", reason=f"onnx is not installed: {MEND}")
-uvicorn = pytest.importorskip("uvicorn", reason=f"uvicorn is not installed: {MEND}")
+    pytest.importorskip(package, reason=f"{package} is not installed: {INSTALL}")
+httpx = pytest.importorskip("httpx", reason=f"httpx is not installed: {INSTALL}")
+onnx = pytest.importorskip("onnx", reason=f"onnx is not installed: {INSTALL}")
+uvicorn = pytest.importorskip("uvicorn", reason=f"uvicorn is not installed: {INSTALL}")
 
 SIDE = 8
 COLOURS = ("red", "green", "blue")

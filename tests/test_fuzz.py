@@ -1,6 +1,6 @@
 """A few thousand mutated label files, images and model folders: read, or refused by name; never a traceback or a hang.
 
-`pytest tests/test_fuzz.py --fuzz 100000` tries so many, with seeds that `make test` does not use.
+`pytest tests/test_fuzz.py --fuzz 100000` tries that many inputs, with seeds that `make test` does not use.
 """
 
 import csv
@@ -33,7 +33,7 @@ PHOTOS = [f"{number}.jpg" for number in range(4)]
 
 @contextmanager
 def no_hang(what):
-    """Inside, so many seconds, where the system can tell."""
+    """Allow the given number of seconds inside, where the system can tell."""
     if not hasattr(signal, "SIGALRM"):
         yield
         return

@@ -122,7 +122,7 @@ def test_what_stops_the_first_epoch_begins_anew(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(
-        KeyboardInterrupt, match=r"in epoch 1, after step 0; .* begins anew, for no epoch had ended"
+        KeyboardInterrupt, match=r"in epoch 1, after step 0; .* starts again, because no epoch had ended"
     ):
         go(tmp_path, kind=Early)
 

@@ -24,7 +24,7 @@ def test_the_notebook_is_that_of_the_program_beside_it(program):
     kept = nbformat.read(ROOT / "examples/quickstart.ipynb", 4)
     made = program.notebook((ROOT / "examples/quickstart.py").read_text())
     assert [(c.cell_type, c.source) for c in kept.cells] == [(c.cell_type, c.source) for c in made.cells], (
-        "make it anew: python docs/notebook.py"
+        "make it again: python docs/notebook.py"
     )
     nbformat.validate(kept)
 

@@ -27,7 +27,7 @@ def first(table, tmp_path_factory):
 
 
 def test_the_weights_of_the_other_run_are_begun_with_its_pooling_too(table, first, tmp_path):
-    """With a learning rate of nothing they stay. The images are others, of which a pooling would be fitted anew."""
+    """With a learning rate of nothing they stay. The images are others, of which a pooling would be fitted again."""
     before, folder = first
     after = tagger(table).fit(table[4:], out=tmp_path / "run", config=STILL, start_from=folder)
     assert before.model.head.linear.weight.abs().max() > 1e-3

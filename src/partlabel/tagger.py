@@ -41,7 +41,7 @@ class Tagger(Recognizer):
         trainable: Trained part of the backbone: its `last` stage, `none` or `all`.
         image_size: Side in pixels that images are resized to.
         pool: Side of the squares of the feature map that are averaged (2 in the code of SST's authors).
-        words: ImageSource of class vectors: `learned`, a GloVe text or npz file, or the name of an embedder.
+        words: Source of class vectors: `learned`, a GloVe text or npz file, or the name of an embedder.
 
     Attributes:
         settings: The arguments; after a search, with the method and head that were found.
@@ -215,7 +215,7 @@ class Tagger(Recognizer):
             batch_size: Images per batch.
             workers: DataLoader worker processes; 0 loads in the main process.
             skip_broken: Whether to leave out images that cannot be read.
-            precision: Expected share of the new present labels that is right, in (0, 1]: as many labels become PRESENT
+            precision: Expected share of the new present labels that is right, in (0, 1): as many labels become PRESENT
                 as that allows, instead of by `accept`.
             precision_of: Whether that is of all new present labels (`overall`), or of those of each class (`class`).
 

@@ -264,7 +264,7 @@ def test_a_damaged_shard_is_found_and_computed_again(backbone, table, tmp_path, 
         path.unlink()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        mended = view()
+        repaired = view()
     why = {
         "flipped": "a wrong checksum",
         "cut": f"{len(whole) - 30} bytes in place of {len(whole)}",
@@ -273,7 +273,7 @@ def test_a_damaged_shard_is_found_and_computed_again(backbone, table, tmp_path, 
     expected = [f"{path} is damaged ({why[damage]}) and is computed again"] if why[damage] else []
     assert [str(warning.message) for warning in said] == expected
     assert path.read_bytes() == whole and Counted.seen == COUNT + 2, "two images were computed again"
-    assert torch.equal(FeatureDataset([mended], table, np.arange(COUNT))[asked].inputs, before)
+    assert torch.equal(FeatureDataset([repaired], table, np.arange(COUNT))[asked].inputs, before)
 
 
 VIEW_BYTES = 128 + COUNT * 2 * 4 * 7 * 7 + 16

@@ -241,6 +241,10 @@ def test_boxes_with_a_class_in_a_row_each_are_a_long_table(tmp_path):
     assert present(read(tmp_path, text, absent="negative")) == [{"owl", "fox"}, {"owl"}]
 
 
+def test_a_class_may_have_the_name_of_a_file(tmp_path):
+    assert read(tmp_path, "image,logo.png\na.jpg,1\nb.jpg,\n").classes == ("logo.png",)
+
+
 def test_a_table_without_a_header_is_refused(tmp_path):
     said = refused(tmp_path, "a.jpg,owl\nb.jpg,fox\n", absent="negative")
     assert "the first line has 'a.jpg' where the name of a column is expected" in said

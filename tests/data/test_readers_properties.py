@@ -1,4 +1,4 @@
-"""Properties of the readers of tables: a table that is written, permuted, renamed or encoded anew reads the same."""
+"""Properties of the readers of tables: a table that is written, permuted, renamed or encoded again reads the same."""
 
 import csv
 import io
@@ -63,7 +63,7 @@ IMAGES = st.lists(
 
 
 def listed(of, number):
-    """Lists of so many."""
+    """Lists of the given length."""
     return st.lists(of, min_size=number, max_size=number)
 
 

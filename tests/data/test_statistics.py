@@ -125,7 +125,7 @@ def test_a_split_has_two_sides_and_is_the_same_again(labels, share, seed):
 
 @settings(deadline=None)
 @given(labels_, st.integers(0, 99))
-def test_no_class_is_lost_in_training_by_the_mending(labels, seed):
+def test_no_class_is_lost_in_training_by_the_repair(labels, seed):
     present = labels == PRESENT
     if len(labels) < 2:
         return

@@ -73,8 +73,16 @@ def assert_same(one: LabelTable, other: LabelTable) -> None:
 @settings(max_examples=150, deadline=None)
 @given(written=tables())
 def test_a_table_comes_back_from_disk_as_it_was(written, suffix, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("table")
-    assert_same(LabelTable.read(written.save(folder / f"t{suffix}")), written)
+    path = written.save(tmp_path_factory.mktemp("table") / f"t{suffix}")
+    assert_same(LabelTable.read(path, format="wide_csv"), written)
+
+
+def test_a_single_class_called_labels_is_read_where_the_format_is_named_and_refused_otherwise(tmp_path):
+    written = LabelTable(("a.jpg", "b.jpg"), ("labels",), np.array([[1], [0]], np.int8))
+    path = written.save(tmp_path / "t.csv")
+    with pytest.raises(ValueError, match=r"what do 0 and 1 in column 'labels' mean\? .*format='wide_csv'"):
+        LabelTable.read(path)
+    assert_same(LabelTable.read(path, format="wide_csv"), written)
 
 
 @settings(max_examples=50, deadline=None)
@@ -211,7 +219,7 @@ def test_class_names_are_unique():
 
 
 @pytest.mark.parametrize(
-    ("labels", "mend"),
+    ("labels", "fix"),
     [
         (LABELS.astype(float), r"float64; .*1 present, 0 absent, -1 unknown. For NaN as unknown: np.where"),
         (np.where(LABELS < 0, np.nan, LABELS), "For NaN as unknown"),
@@ -219,8 +227,8 @@ def test_class_names_are_unique():
         (LABELS > 0, "If False means absent"),
     ],
 )
-def test_matrices_of_another_type_are_refused_with_the_code(labels, mend):
-    with pytest.raises(TypeError, match=mend):
+def test_matrices_of_another_type_are_refused_with_the_code(labels, fix):
+    with pytest.raises(TypeError, match=fix):
         table(labels=labels)
 
 

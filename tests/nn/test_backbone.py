@@ -121,7 +121,7 @@ def test_offline_weights_are_those_of_imagenet():
     assert state[next(iter(state))].std() > 0.1
 
 
-def test_weights_that_cannot_be_had_name_the_mend(monkeypatch):
+def test_weights_that_cannot_be_had_name_the_fix(monkeypatch):
     def refuse(name, pretrained=False, **_):
         raise ConnectionError("no route to host")
 

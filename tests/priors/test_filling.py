@@ -13,7 +13,6 @@ from partlabel.cli.main import main
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.posthoc import tuning
 from partlabel.posthoc.tuning import Tuning, fit_tuning
-from partlabel.training.out_of_fold import FILE
 from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
@@ -46,7 +45,7 @@ def kept(run, seed=0):
     train = Run(run).table().part("train")
     random = np.random.default_rng(seed)
     logits = random.normal(-1, 1, train.labels.shape) + 3 * (train.labels == PRESENT)
-    save_file({"logits": logits.astype(np.float32)}, run / FILE)
+    save_file({"logits": logits.astype(np.float32)}, run / "out_of_fold.safetensors")
     return train, logits.astype(np.float32)
 
 
@@ -82,7 +81,7 @@ def test_blanks_of_training_images_are_filled_by_those_logits_and_no_photo_is_re
 
 
 def test_logits_of_another_table_are_refused(run):
-    save_file({"logits": np.zeros((2, 4), np.float32)}, run / FILE)
+    save_file({"logits": np.zeros((2, 4), np.float32)}, run / "out_of_fold.safetensors")
     with pytest.raises(
         ValueError, match=r"out_of_fold.safetensors holds logits of shape \(2, 4\) for .*; train again"
     ):

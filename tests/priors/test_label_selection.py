@@ -18,7 +18,7 @@ def truth():
 @pytest.mark.parametrize(
     ("scheme", "options", "kind", "words"),
     [
-        ("positives_only", {}, "positives only", "all of them are present: nobody said what is absent"),
+        ("positives_only", {}, "positives only", "all of them are present: no label says what is absent"),
         ("single_positive", {}, "single positive", "at most one present label per image, and no absent one"),
         ("whole_images", {"known": 0.2}, "whole images", "of nearly every image all labels or none"),
         ("by_source", {"known": 0.3}, "by source", "the same sets of classes again and again"),

@@ -1,4 +1,4 @@
-"""What a model says of every image is what it says elsewhere, is kept, and computed anew when it may have changed."""
+"""What a model says of every image is what it says elsewhere, is kept, and computed again when it may have changed."""
 
 import os
 import shutil

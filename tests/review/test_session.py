@@ -39,7 +39,7 @@ def test_a_desk_that_asks_again_gets_the_same_question_under_a_new_name(session)
 
 def test_a_desk_that_wishes_for_something_else_gets_the_first_of_that(session):
     first = session.next("desk", "Ada", Wish("uncertain"))
-    other = session.next("desk", "Ada", Wish("surest"), anew=True)
+    other = session.next("desk", "Ada", Wish("surest"), skip_current=True)
     assert other.probability == session.probability[session.blank].max() != first.probability
 
 

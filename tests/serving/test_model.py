@@ -47,7 +47,7 @@ def test_files_that_differ_have_other_digests(tmp_path):
         ({"image_size": 9}, r"cannot be run on 2 images \(.*[Ii]nvalid dimensions"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_not_as_exported_is_refused_with_the_mend(tmp_path, says, message):
+def test_a_file_that_is_not_as_exported_is_refused_with_the_fix(tmp_path, says, message):
     path = write(tmp_path / "m.onnx", says)
     with pytest.raises(ValueError, match=rf"m\.onnx: {message}"):
         Model.load(path)

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int8
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import TRAIN
+from partlabel.priors.scale import log_odds
 from partlabel.tagger import Tagger
 from partlabel.training.run_folder import Run
 
@@ -127,7 +128,7 @@ def margins(
         labels: PRESENT, ABSENT or UNKNOWN.
         seen: Training images of the model; they are compared among themselves, and so are the others.
     """
-    z = _log_odds(probability)
+    z = log_odds(probability, _SURE)
     margin = np.full(labels.shape, -np.inf)
     for group in (seen, ~seen):
         present, absent = (_typical(probability, labels == code, group) for code in (PRESENT, ABSENT))
@@ -148,12 +149,7 @@ def _typical(
         number = those.sum(axis=0)
         mean = np.where(those, probability, 0).sum(axis=0) / np.maximum(number, 1)
         typical = np.where(number >= ENOUGH, mean, typical)
-    return _log_odds(typical)
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    p = probability.astype(np.float64).clip(_SURE, 1 - _SURE)
-    return np.log(p) - np.log1p(-p)
+    return log_odds(typical, _SURE)
 
 
 def _worst(

@@ -1,6 +1,6 @@
-"""The command line. Each command is a function in `verbs/`, a thin layer above `Tagger` or `LabelTable`.
+"""The command line. Each command is a function in `commands/`, a thin layer above `Tagger` or `LabelTable`.
 
-Options come from signatures (see `options.py`). Heavy packages are imported inside the command that needs them, so that
+Options come from signatures (see `parser.py`). Heavy packages are imported inside the command that needs them, so that
 `partlabel --help` answers at once.
 """
 

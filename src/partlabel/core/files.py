@@ -45,7 +45,7 @@ def sweep(folder: Path) -> None:
     """Delete incomplete files that killed processes of this machine left in a folder.
 
     Args:
-        folder: Folder of files written by `written_aside`.
+        folder: Folder of files written by `atomic_write`.
     """
     for left in folder.glob(".*.part*"):
         found = re.search(r"\.(\d+)\.part", left.name)
@@ -141,13 +141,13 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], mend: str) -> Mapping[str, Any]:
+def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], remedy: str) -> Mapping[str, Any]:
     """Read a safetensors file.
 
     Args:
         path: Path of the file.
         load: `load_file` of safetensors, as arrays or as tensors.
-        mend: What to do if the file is damaged, for the message.
+        remedy: What to do if the file is damaged, for the message.
 
     Raises:
         ValueError: The file is incomplete, or not a safetensors file.
@@ -157,7 +157,7 @@ def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], mend: st
     try:
         return load(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged, or not a safetensors file: {error}; {mend}") from error
+        raise ValueError(f"{path} is damaged, or not a safetensors file: {error}; {remedy}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

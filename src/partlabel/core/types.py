@@ -63,11 +63,11 @@ class Progress:
         return torch.Generator(device).manual_seed(seed + self.step)
 
     def opens(self, every: int, start: int = 0) -> bool:
-        """Whether this is the first step of an epoch, and so many epochs or a multiple have passed since `start`."""
+        """Whether this is the first step of an epoch that is a multiple of `every` epochs after `start`."""
         return self.batch == 0 and (self.epoch - start) % every == 0
 
     def ramp(self, epochs: float = 1.0) -> float:
-        """From 0 at the first step of the run linearly to 1 after so many epochs."""
+        """Rise linearly from 0 at the first step of the run to 1 after the given number of epochs."""
         if epochs <= 0:
             return 1.0
         return min((self.epoch + self.batch / self.batches) / epochs, 1.0)

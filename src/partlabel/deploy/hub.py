@@ -15,6 +15,7 @@ from typing import Any
 
 from partlabel import __version__
 from partlabel.core.citations import cite
+from partlabel.core.errors import first_line
 from partlabel.core.files import folder_aside, read_json
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.result import Evaluation
@@ -74,7 +75,7 @@ def fetch(name: str | Path, **options: Any) -> Path:
     except OSError as error:
         raise OSError(
             f"there is no folder {name}, and the Hugging Face hub repository of this name cannot be read: "
-            f"{_reason(error)}"
+            f"{first_line(error)}"
         ) from error
 
 
@@ -132,15 +133,10 @@ def push(
         Exception
     ) as error:  # HTTP errors of httpx or requests, depending on the version of huggingface_hub
         raise OSError(
-            f"cannot upload to the Hugging Face hub repository {repo_id}: {_reason(error)}; a token with write "
+            f"cannot upload to the Hugging Face hub repository {repo_id}: {first_line(error)}; a token with write "
             "access is needed: run hf auth login, or set HF_TOKEN"
         ) from error
     return str(commit.pr_url or commit.commit_url)
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of an error's message, or the name of its class."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def card(tagger: Recognizer, run: Run | None = None) -> str:

@@ -171,8 +171,9 @@ def evaluate(
         DecisionCounts.of(chosen, labels),
         DecisionCounts.of(chosen & highest(scores, labels, 3), labels),
     )
+    precision, recall = at.precision, at.recall
     per_class = tuple(
-        _class_score(name, scores[:, c], labels[:, c], at.precision[c], at.recall[c])
+        _class_score(name, scores[:, c], labels[:, c], precision[c], recall[c])
         for c, name in enumerate(classes)
     )
     scored = np.array([c.skipped is None for c in per_class], dtype=bool)

@@ -220,7 +220,7 @@ def refit(
 
 
 def _counts(labels: Labels, fewest: int) -> Bool[np.ndarray, " class"]:
-    """Which classes have so many known present labels, and a known absent one."""
+    """Select the classes with at least `fewest` known present labels and a known absent one."""
     return (((labels == PRESENT).sum(0) >= fewest) & (labels == ABSENT).any(0)).numpy()
 
 

@@ -26,7 +26,7 @@ from partlabel.core.files import atomic_write, read_tensors
 from partlabel.core.labels import PRESENT, UNKNOWN
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-MEND = "copy it again from where the model came from; without the file nothing votes when tables are filled"
+REMEDY = "copy it again from where the model came from; without the file nothing votes when tables are filled"
 MOST_CLASSES = 4_000
 """Maximum number of classes. One weight per pair of classes, about thirty times over while they are fitted, takes 2 GB.
 """
@@ -64,9 +64,9 @@ class Completion:
         """
         from safetensors.numpy import load_file
 
-        found = read_tensors(path, load_file, MEND)
+        found = read_tensors(path, load_file, REMEDY)
         if "votes" not in found:
-            raise ValueError(f"{path} holds no votes; {MEND}")
+            raise ValueError(f"{path} holds no votes; {REMEDY}")
         return cls(found["votes"])
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int8
+from scipy.special import expit
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.messages import some
@@ -212,11 +213,11 @@ def _fit_fair(
     scaled = logits if scale is None else scale.logits(logits)
     goal = Goal(aim, at)
     found = thresholds(scaled, labels, goal, shrink)
-    common, *by_class = _sigmoid(np.append(found.common, found.by_class)).tolist()
+    common, *by_class = expit(np.append(found.common, found.by_class)).tolist()
     if voted is not None:
         filling = _helping(voted, labels, shares)[0]
         sure_of = voted if filling is None else filling.logits(voted)
-        cuts = tuple(_sigmoid(thresholds(sure_of, labels, goal, shrink).by_class).tolist())
+        cuts = tuple(expit(thresholds(sure_of, labels, goal, shrink).by_class).tolist())
     decided = _decided(logits, labels, shares, scale is not None, goal, shrink)
     present, absent = ((labels == code).sum(0) for code in (PRESENT, ABSENT))
     return Tuning(
@@ -252,10 +253,10 @@ def _fit_corrected(
     shares = random.permutation(len(labels)) % folds
     sure, sure_blank = correction.scale.logits(logits), correction.scale_filling.logits(judged)
     blank = labels == UNKNOWN
-    drawn = random.random(labels.shape) < _sigmoid(sure_blank.astype(np.float64))
+    drawn = random.random(labels.shape) < expit(sure_blank.astype(np.float64))
     whole = np.where(blank, np.where(drawn, PRESENT, ABSENT), labels).astype(np.int8)
     found = thresholds(sure, whole, goal, shrink)
-    common, *by_class = _sigmoid(np.append(found.common, found.by_class)).tolist()
+    common, *by_class = expit(np.append(found.common, found.by_class)).tolist()
     drawn_only = np.where(blank, whole, UNKNOWN).astype(np.int8)
     cuts = found.by_class if not blank.any() else thresholds(sure_blank, drawn_only, goal, shrink).by_class
     decided = _decided(sure, whole, shares, False, goal, shrink)
@@ -273,7 +274,7 @@ def _fit_corrected(
         correction.scale,
         correction.scale_filling,
         _gained(logits, sure, decided, whole),
-        tuple(_sigmoid(cuts).tolist()),
+        tuple(expit(cuts).tolist()),
         correction,
     )
 
@@ -401,7 +402,3 @@ def _log_loss(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray,
     known = labels != UNKNOWN
     z = logits[known].astype(np.float64)
     return float(np.logaddexp(0, np.where(labels[known] == PRESENT, -z, z)).mean())
-
-
-def _sigmoid(logits: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-    return 1 / (1 + np.exp(-logits))

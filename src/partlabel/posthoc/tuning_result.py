@@ -60,7 +60,7 @@ class Tuning:
         classes: Their names.
         aim: What thresholds are best for: the largest `f1`, or the most of the other at a `precision` or a `recall`.
         at: The precision or recall aimed at.
-        shrink: k of the thresholds: from so many images known to show a class on, its own counts for half or more.
+        shrink: Number k of positive images at which a class's own threshold has half of the weight.
         images: It was found on.
         present: Images known to show each class.
         absent: Images known not to show it.
@@ -172,7 +172,7 @@ class Tuning:
 
 
 def tuning_table(tuning: Tuning) -> "Group":
-    """A row for each class, those most often present first; then what it comes to."""
+    """Return a table of the classes, the most frequent first, and a table of means."""
     from rich import box
     from rich.console import Group
     from rich.table import Table

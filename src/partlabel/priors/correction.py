@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int8
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors import recalibration, selection_model
 from partlabel.priors.estimators import bounded
-from partlabel.priors.scale import Scale
+from partlabel.priors.scale import Scale, sigmoid
 from partlabel.priors.selection_model import SelectionModel
 
 Source = Literal["calibration set", "prevalence", "estimate", "fair sample"]
@@ -224,7 +224,7 @@ def _build(
 def overall_rates(
     prevalence: Float[np.ndarray, " class"], labels: Int8[np.ndarray, "image class"]
 ) -> tuple[float, float]:
-    """Shares of all present and of all absent labels that are known, if so many images show each class."""
+    """Return the shares of all present and of all absent labels that are known, at this prevalence."""
     present, absent = prevalence.sum() * len(labels), (1 - prevalence).sum() * len(labels)
     known = ((labels == PRESENT).sum(), (labels == ABSENT).sum())
     return float(min(known[0] / max(present, 1e-9), 1)), float(min(known[1] / max(absent, 1e-9), 1))
@@ -263,7 +263,7 @@ def _asked(
     truth, known = asked.truth == PRESENT, asked.truth != UNKNOWN
     found = recalibration.fit(model.slope * asked.scores + model.offset, truth, known)
     scale = _recalibrated(Scale(model.slope, model.offset), found)
-    probability = _sigmoid(scale.slope * scores + scale.offset)
+    probability = sigmoid(scale.slope * scores + scale.offset)
     rates = selection_model.rates_given(probability, labels)
     blank = known & asked.blank
     if blank.any():
@@ -308,7 +308,7 @@ def _given(
             ]
         )
         raised = np.where(np.isnan(raised), np.nanmean(raised), raised)
-    probability = _sigmoid(odds + raised)
+    probability = sigmoid(odds + raised)
     rates = selection_model.rates_given(probability, labels)
     blank = labels == UNKNOWN
     unknown = _unknown_given(odds + raised + selection_model.shift(*rates), labels, prevalence)
@@ -350,8 +350,8 @@ def _unknown_given(
             )
         share = (float(prevalence) * len(labels) - known.sum()) / max(blank.sum(), 1)
         log_odds = log_odds + _shift_or(log_odds[blank][:, None], share, 0.0)
-        return np.where(blank, _sigmoid(log_odds), 0).sum(0) / number
-    guess = np.where(blank, _sigmoid(log_odds), 0).sum(0) / number
+        return np.where(blank, sigmoid(log_odds), 0).sum(0) / number
+    guess = np.where(blank, sigmoid(log_odds), 0).sum(0) / number
     wanted = np.asarray(prevalence, np.float64)
     if more := int((known > wanted * len(labels)).sum()):
         warnings.warn(
@@ -367,7 +367,7 @@ def shift_to(log_odds: Float[np.ndarray, "image class"], share: float) -> float:
     low, high = -30.0, 30.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _sigmoid(log_odds + middle).mean() < share else (low, middle)
+        low, high = (middle, high) if sigmoid(log_odds + middle).mean() < share else (low, middle)
     return (low + high) / 2
 
 
@@ -383,9 +383,5 @@ def _recalibrated(scale: Scale, found: recalibration.Recalibration) -> Scale:
 
 def _share(log_odds: np.ndarray, blank: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     """Mean probability of the unknown cells of each class."""
-    mean = np.where(blank, _sigmoid(log_odds), 0).sum(0) / np.maximum(blank.sum(0), 1)
+    mean = np.where(blank, sigmoid(log_odds), 0).sum(0) / np.maximum(blank.sum(0), 1)
     return np.where(blank.any(0), mean, otherwise)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from partlabel.priors.correction import Correction
+from partlabel.priors.scale import log_odds, sigmoid
 
 PrecisionOf = Literal["overall", "class"]
 DRAWS = 400
@@ -54,10 +55,10 @@ def moderated(
     """Expected probabilities: drawn towards one half as far as their log-odds are uncertain."""
     if correction is None:
         return probability.astype(np.float64)
-    odds = _log_odds(probability)
+    odds = log_odds(probability)
     x, s = odds - correction.centre, correction.covariance
     variance = s[0, 0] * x**2 + 2 * s[0, 1] * x + s[1, 1] + np.square(correction.deviation)
-    return _sigmoid(odds / np.sqrt(1 + np.pi * variance / 8))
+    return sigmoid(odds / np.sqrt(1 + np.pi * variance / 8))
 
 
 def accepted(
@@ -114,7 +115,7 @@ def expected_right(
     chosen = present | absent
     columns = np.nonzero(chosen)[1]
     sign = np.where(present[chosen], 1.0, -1.0)
-    odds = _log_odds(probability[chosen])
+    odds = log_odds(probability[chosen])
     random, found = np.random.default_rng(seed), np.zeros(DRAWS)
     for draw in range(DRAWS):
         moved = odds
@@ -122,7 +123,7 @@ def expected_right(
             slope, shift = random.multivariate_normal([0, 0], correction.covariance, method="eigh")
             own = random.normal(size=len(correction.deviation)) * correction.deviation
             moved = odds + slope * (odds - correction.centre) + shift + own[columns]
-        p = _sigmoid(sign * moved)
+        p = sigmoid(sign * moved)
         found[draw] = p.sum() + random.normal() * np.sqrt((p * (1 - p)).sum())
     plain = moderated(probability, correction)[chosen]
     right = float(np.where(sign > 0, plain, 1 - plain).sum())
@@ -142,12 +143,3 @@ def _least(probability: np.ndarray, expected: np.ndarray, blank: np.ndarray, cut
     """The least probability that is in the set; infinity where none is."""
     inside = probability[blank & (expected >= cut)]
     return float(inside.min()) if len(inside) else np.inf
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    p = probability.astype(np.float64).clip(1e-9, 1 - 1e-9)
-    return np.log(p) - np.log1p(-p)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))

@@ -153,7 +153,7 @@ def _sentence(values: dict) -> str:
     tells = {
         "nothing": "No label is known.",
         "everything": "All labels are known.",
-        "positives only": f"{share}, and all of them are present: nobody said what is absent.",
+        "positives only": f"{share}, and all of them are present: no label says what is absent.",
         "single positive": f"{share}: at most one present label per image, and no absent one.",
         "whole images": f"{share}: of nearly every image all labels or none.",
         "by source": f"{share}: the same sets of classes again and again, as where collections were joined.",

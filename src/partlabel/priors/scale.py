@@ -6,6 +6,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 
+LIMIT = 30.0
+"""Log-odds beyond which a probability is not told from 0 or 1."""
+
+
+def sigmoid(log_odds: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+    """Convert log-odds to probabilities that are never exactly 0 or 1, so that their logarithms are finite."""
+    return 1 / (1 + np.exp(-np.clip(log_odds, -LIMIT, LIMIT)))
+
+
+def log_odds(probability: Float[np.ndarray, "*any"], least: float = 1e-9) -> Float[np.ndarray, "*any"]:
+    """Convert probabilities, clipped to `least` from 0 and 1, to log-odds."""
+    p = probability.astype(np.float64).clip(least, 1 - least)
+    return np.log(p) - np.log1p(-p)
+
 
 class Scale(NamedTuple):
     """How sure logits may be: `slope * logit_c + offset_c`. The slope is above 0, so that nothing ranks otherwise."""

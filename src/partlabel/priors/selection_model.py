@@ -15,7 +15,7 @@ With known absents this is label shift estimated by maximum likelihood (Saerens,
 Computation 2002): the odds ratio comes from known cells, the share of present cells from unknown ones. Without, it is
 logistic regression on positive and unlabelled data with an unknown share (Lancaster & Imbens, Journal of
 Econometrics 1996; Ward et al., Biometrics 2009), which the linearity alone identifies. That is weak for a single
-class, so classes share the slope, and their offsets and rates are drawn to common ones (normal priors, `Spread`).
+class, so classes share the slope, and their offsets and rates are drawn to common ones (normal priors, `PriorSpread`).
 """
 
 from typing import NamedTuple
@@ -24,14 +24,13 @@ import numpy as np
 from jaxtyping import Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.priors.scale import LIMIT, sigmoid
 
 MOST_CELLS = 2_000_000
 """Cells that the likelihood is computed from; of larger tables a random share of the images."""
-LIMIT = 30.0
-"""Log-odds beyond which a probability is not told from 0 or 1."""
 
 
-class Uncertainty(NamedTuple):
+class PriorSpread(NamedTuple):
     """Standard deviations, over classes, of the normal priors in log-odds.
 
     Attributes:
@@ -45,7 +44,7 @@ class Uncertainty(NamedTuple):
     ratio: float = 1.0
 
 
-SPREAD = Uncertainty()
+SPREAD = PriorSpread()
 
 
 class SelectionModel(NamedTuple):
@@ -85,7 +84,6 @@ def shift(
 def fit(
     scores: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
-    spread: Uncertainty = SPREAD,
     fair: bool = False,
     rate_present: Float[np.ndarray, " class"] | None = None,
     seed: int = 0,
@@ -95,7 +93,6 @@ def fit(
     Args:
         scores: Logits of images that the model did not learn from.
         labels: What is known of them.
-        spread: Of the priors.
         fair: Whether present and absent labels of a class are known at the same rate.
         rate_present: Share of the present labels of each class that are known, where it is given and not estimated.
         seed: Of the choice of images, where there are more than `MOST_CELLS` cells.
@@ -109,14 +106,14 @@ def fit(
         raise ValueError(
             "how labels became known needs known present labels, and for a fair sample known absent ones"
         )
-    problem = _Problem(*_some_images(scores, labels, seed), spread, fair, rate_present)
+    problem = _Problem(*_some_images(scores, labels, seed), SPREAD, fair, rate_present)
     found = minimize(
         problem, problem.start(), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}
     )
     slope, offset, rate_present, rate_absent = problem.unpacked(found.x)
-    p = _sigmoid(slope * scores + offset)
+    p = sigmoid(slope * scores + offset)
     blank = labels == UNKNOWN
-    odds = _sigmoid(slope * scores + offset + shift(rate_present, rate_absent))
+    odds = sigmoid(slope * scores + offset + shift(rate_present, rate_absent))
     unknown = np.where(blank, odds, 0).sum(0) / np.maximum(blank.sum(0), 1)
     return SelectionModel(
         float(slope), offset, rate_present, rate_absent, p.mean(0), unknown, -float(found.fun)
@@ -144,7 +141,7 @@ def rates_given(
     known = (present + absent) / max(len(labels), 1)
     rate_present, rate_absent = np.where(present > 0, known, 0.0), np.where(absent > 0, known, 0.0)
     for _ in range(rounds):
-        expected = np.where(blank, _sigmoid(logit + shift(rate_present, rate_absent)), 0).sum(0)
+        expected = np.where(blank, sigmoid(logit + shift(rate_present, rate_absent)), 0).sum(0)
         others = blank.sum(0) - expected
         now = present / np.maximum(present + expected, 1e-9), absent / np.maximum(absent + others, 1e-9)
         moved = max(np.abs(now[0] - rate_present).max(initial=0), np.abs(now[1] - rate_absent).max(initial=0))
@@ -158,14 +155,14 @@ class _Problem:
     """Minus the log-likelihood with priors, and its gradient.
 
     Parameters: log slope; common offset, log odds ratio and log-odds of `rate_absent`; then each class's deviation
-    from these three, in units of their `Spread`.
+    from these three, in units of their `PriorSpread`.
     """
 
     def __init__(
         self,
         scores: np.ndarray,
         labels: np.ndarray,
-        spread: Uncertainty,
+        spread: PriorSpread,
         fair: bool,
         given: np.ndarray | None,
     ) -> None:
@@ -190,15 +187,15 @@ class _Problem:
         return (
             float(np.exp(at[0])),
             at[1] + self.spread.offset * offset,
-            _sigmoid(base + ratios) if self.given is None else self.given,
-            _sigmoid(base) if self.has_absent else np.zeros(self.classes),
+            sigmoid(base + ratios) if self.given is None else self.given,
+            sigmoid(base) if self.has_absent else np.zeros(self.classes),
         )
 
     def __call__(self, at: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient."""
         slope, offset, a, d = self.unpacked(at)
         eta = (slope * self.z + offset).clip(-LIMIT, LIMIT)
-        p = _sigmoid(eta)
+        p = sigmoid(eta)
         q = (1 - a) * p + (1 - d) * (1 - p)
         tiny = 1e-300
         value = -(
@@ -236,7 +233,3 @@ def _some_images(scores: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.
         return scores, labels
     rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:most])
     return scores[rows], labels[rows]
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -LIMIT, LIMIT)))

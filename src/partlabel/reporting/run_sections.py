@@ -41,11 +41,11 @@ def announce(
 
 
 def shown(run: Run) -> dict[str, Any]:
-    """Collect the arguments of `report.build` from a run folder: headlines, test evaluation, search and settings."""
+    """Collect arguments of `run_report.build` from a run folder: headlines, test evaluation, search and settings."""
     return {
         "headlines": headline.load(run.headlines),
         "test": Evaluation.load(run.test) if run.test.exists() else None,
-        "selection": read_json(selection) if (selection := run.folder / "selection.json").exists() else None,
+        "selection": read_json(selection) if (selection := run.selection).exists() else None,
         "settings": settings(read_json(run.config)) if run.config.exists() else None,
     }
 

@@ -179,7 +179,7 @@ class Answers(Pages):
         desk, who, wish = self.desk(request), self.known(request), self._wish(asked)
         if self.is_led_here(request):
             return self.welcome(request, desk, f"/?{_query(wish)}")
-        return self._shown(request, desk, who, wish, self.session.next(desk, who, wish, anew=True))
+        return self._shown(request, desk, who, wish, self.session.next(desk, who, wish, skip_current=True))
 
     def progress(self, request: Request, asked: InAddress) -> Response:
         """Return the progress of the whole review."""

@@ -361,12 +361,6 @@ def _stamps(path: Path) -> dict[Path, tuple[int, int]]:
     return {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()}
 
 
-def tally_of(path: Path) -> Tally:
-    """Compute the state that follows from all events in a file; arguments and errors as for `read_only`."""
-    with opened_read_only(path) as decisions:
-        return decisions.tally()
-
-
 def _event(path: Path, row: tuple[Any, ...]) -> Event:
     """Convert a row of the file, which may come from an untrusted source, to an event.
 

@@ -1,4 +1,4 @@
-"""Common parts of all review pages: access control (`guard.py`), the name of the person, and the images of the table.
+"""Common parts of all review pages: access control (`core/access_control.py`), the person's name, the table's images.
 
 Images are requested by their row in the table, never by a path, and are sent as newly encoded JPEGs.
 """

@@ -1,8 +1,8 @@
 """State of a review: the table, predictions for its unknown labels, the decisions so far, and the next question.
 
 The log of decisions is the only source of truth; a session follows it, including what other processes write there.
-Every decision adds a known label to its image; with a completion model (`completion.py`), that is evidence for the
-image's other labels and changes their probabilities.
+Every decision adds a known label to its image; with a completion model (`posthoc/label_completion.py`), that is
+evidence for the image's other labels and changes their probabilities.
 """
 
 import threading
@@ -167,14 +167,14 @@ class Session:
             if changed:
                 self._update(np.array(sorted(changed)))
 
-    def next(self, desk: str, who: str, wish: Wish, anew: bool = False) -> Question | None:
+    def next(self, desk: str, who: str, wish: Wish, skip_current: bool = False) -> Question | None:
         """Return the current question of a desk: the one it has, if it matches the filter, or the first one that does.
 
         Args:
             desk: Browser session that leases the question.
             who: Name of the person.
             wish: Filter and order.
-            anew: Return the first question that matches, even if the desk has one.
+            skip_current: Return the first question that matches, even if the desk has one.
 
         Returns:
             The question; None if nothing is left.
@@ -186,7 +186,12 @@ class Session:
             for cell in others:
                 if (place := self._place(cell)) is not None:
                     askable[place] = False
-            if not anew and own is not None and (place := self._place(own)) is not None and askable[place]:
+            if (
+                not skip_current
+                and own is not None
+                and (place := self._place(own)) is not None
+                and askable[place]
+            ):
                 return own
             first = ordering.first(self._key(wish.order), askable)
             return None if first is None else self._cell(*first)

@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from partlabel.core.access_control import Guard
+from partlabel.core.messages import some
 from partlabel.review.events import Answer
 from partlabel.review.pages import Pages, Photos, by_htmx
 from partlabel.review.sheets import Photo, Sheets
@@ -166,5 +167,4 @@ class SheetPages(Pages):
 
 def _lacking(names: list[str]) -> str:
     """Name the classes without an answer."""
-    more = f" and {len(names) - NAMES_APART} more" if len(names) > NAMES_APART else ""
-    return f"Not saved yet, no answer for: {', '.join(names[:NAMES_APART])}{more}."
+    return f"Not saved yet, no answer for: {some(names, NAMES_APART)}."

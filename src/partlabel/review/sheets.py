@@ -1,6 +1,6 @@
 """Calibration set: images drawn at random, with an answer for every class.
 
-Labels chosen in any other way, including by `questions.py`, are not a random sample, and probabilities calibrated on
+Labels chosen in any other way, including by `ordering.py`, are not a random sample, and probabilities calibrated on
 them are wrong on the remaining images. About 40 images that were drawn at random and labelled completely are enough to
 calibrate.
 

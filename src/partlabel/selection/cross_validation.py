@@ -49,7 +49,7 @@ def folds(
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     unit = np.array([numbers[name] for name in names], np.int64)
     if len(numbers) < count:
-        what = "images" if groups is None else "groups (--groups)"
+        what = "images" if groups is None else "groups (--group)"
         raise ValueError(
             f"{len(numbers)} {what} are too few for cross-validation in {count} folds: label more images, or name a "
             "method and its weight decay, as in --method bce --weight-decay 0.05"

@@ -26,13 +26,7 @@ def run(job: Job, source: SourceRows | Files, engine: Engine) -> Done:
             invalid: the message lists them, and the other shards are done.
         OSError: A folder cannot be read or written; there is no tagger in the run folder.
     """
-    from partlabel.tagger import Tagger
-
-    tagger = Tagger.load(job.run, job.trust)  # fails before anything is written
-    if job.decide or "tuned" in (job.accept, job.reject):
-        tagger.evidence.tuned()
-    if job.verb == "fill":
-        tagger.evidence.check_filling(job.accept, job.reject, job.precision)
+    _check(job)  # before anything is written
     out = job.out
     names = cut(job, source, engine.shard_size) if isinstance(source, SourceRows) else listed(job, source)
     folder = out / "input" if isinstance(source, SourceRows) else source.paths[0].parent
@@ -51,6 +45,17 @@ def run(job: Job, source: SourceRows | Files, engine: Engine) -> Done:
             "command to process them:\n" + "\n".join(sorted(faults))
         )
     return Done(out, len(names), len(names) - len(left), images)
+
+
+def _check(job: Job) -> None:
+    """Check that the tagger can be loaded, and that it has what the job needs; workers load copies of their own."""
+    from partlabel.tagger import Tagger
+
+    tagger = Tagger.load(job.run, job.trust)
+    if job.decide or "tuned" in (job.accept, job.reject):
+        tagger.evidence.tuned()
+    if job.verb == "fill":
+        tagger.evidence.check_filling(job.accept, job.reject, job.precision)
 
 
 def _whole(path: Path) -> bool:

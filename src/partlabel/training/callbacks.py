@@ -126,7 +126,7 @@ class CheckpointWriter(Checkpoint):
         cost = float(trainer.callback_metrics.get(COST, math.nan))
         is_best = COST not in trainer.callback_metrics or cost < self.best or self.best == math.inf
         self.best = cost if is_best and not math.isnan(cost) else self.best
-        # The best first: a run killed in between repeats the epoch, and comes to the same.
+        # The best first: a run killed in between repeats the epoch, with the same result.
         if is_best:
             self._write(trainer, self.run.best)
         self._write(trainer, self.run.last)

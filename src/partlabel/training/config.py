@@ -11,7 +11,7 @@ from partlabel.core.messages import did_you_mean, in_bytes
 
 Cache = Literal["features", "none"]
 AUTO = "auto"
-"""The method that is no method: a search of settings (`selecting.py`)."""
+"""The method that is no method: a search of settings (`selection/search.py`)."""
 WEIGHT_DECAY = 0.02
 """Where none is given and none is searched."""
 HERE_ONLY = frozenset({"workers", "cache_dir", "cache_size", "images", "devices", "num_nodes", "strategy"})
@@ -36,8 +36,8 @@ class TrainingConfig:
         step_epochs: Epochs between the drops of `step`.
         clip: Largest norm of the gradient; 0 does not clip.
         accumulate: Batches whose gradients are averaged before a step. Each batch's loss is divided by its own count,
-            as of its known labels, which is not the loss of one batch so many times as large; and an epoch's last step
-            may have fewer batches, divided by `accumulate` all the same.
+            as of its known labels, which is not the loss of one batch of that size; and an epoch's last step may have
+            fewer batches, divided by `accumulate` all the same.
         ema: Decay of a moving average of the weights, which then is what is validated and kept; 0 for none.
         val: Share of the training images set apart to choose the best epoch; 0 keeps the last one.
         augment: `paper`: squares of five sizes, flip; `light`: random resized crop, flip; `none`.

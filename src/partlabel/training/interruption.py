@@ -61,5 +61,9 @@ def _stopped(why: str, trainer: Trainer, run: Run) -> str:
     at = f"training stopped in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}"
     if why != INTERRUPTED and not trainer.global_step and not run.last.exists():
         return f"{why}; training stopped before its first step, and no run is left in {run.folder}"
-    how = "goes on after its last whole epoch" if run.last.exists() else "begins anew, for no epoch had ended"
+    how = (
+        "goes on after its last whole epoch"
+        if run.last.exists()
+        else "starts again, because no epoch had ended"
+    )
     return f"{why}; {at}; resume=True (--resume) {how} (run folder {run.folder})"

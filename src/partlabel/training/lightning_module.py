@@ -1,7 +1,7 @@
 """The one LightningModule: it sums and logs the named terms of any method, and knows no method by name.
 
 What happens in a step hangs on the run's seed and the step's number alone: Lightning restores no random state, so
-chance is seeded anew before every batch (measured: seeding per epoch is not enough).
+chance is seeded again before every batch (measured: seeding per epoch is not enough).
 """
 
 import math
@@ -123,13 +123,13 @@ class TrainingModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Score them over the known labels."""
-        anew = self.method.end_validation()
+        recomputed = self.method.end_validation()
         logits, labels = distributed.all_gather_rows(
             torch.cat([b.logits for b in self._judged]), torch.cat([b.labels for b in self._judged])
         )
         self._judged.clear()
-        if anew is not None:
-            logits = anew.float().cpu()
+        if recomputed is not None:
+            logits = recomputed.float().cpu()
         if len(logits) != len(labels):
             raise RuntimeError(
                 f"{type(self.method).__name__}.end_validation gave logits of {len(logits)} images where all processes "

@@ -38,7 +38,7 @@ def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
 
 
 def schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
-    """The learning rate over so many steps."""
+    """Return the learning rate over the given number of steps."""
     if config.schedule == "onecycle":
         return OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps)
     if config.schedule == "cosine":

@@ -10,12 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from partlabel.core.files import read_json, read_tensors
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import TRAIN
+from partlabel.selection.result import load_out_of_fold
 from partlabel.training.run_folder import Run
-
-FILE = "out_of_fold.safetensors"
 
 
 class OutOfFold(NamedTuple):
@@ -36,19 +34,13 @@ class OutOfFold(NamedTuple):
         Raises:
             ValueError: The file is damaged, or has other images than the run's table.
         """
-        from safetensors.numpy import load_file
-
-        path = run.folder / FILE
+        path = run.out_of_fold
         if not path.exists() or not run.labels.exists():
             return None
-        logits = read_tensors(path, load_file, "train again").get("logits")
-        table = LabelTable.read(run.labels, read_json(run.config)["data"]["images"], missing="keep").part(
-            TRAIN
-        )
-        if logits is None or logits.shape != table.labels.shape:
+        logits, table = load_out_of_fold(path), run.table().part(TRAIN)
+        if logits.shape != table.labels.shape:
             raise ValueError(
-                f"{path} holds {'no logits' if logits is None else f'logits of shape {logits.shape}'} for "
-                f"{table.labels.shape} training labels; train again"
+                f"{path} holds logits of shape {logits.shape} for {table.labels.shape} training labels; train again"
             )
         return cls(table, logits)
 

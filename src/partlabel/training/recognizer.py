@@ -213,7 +213,7 @@ class Recognizer(Specification):
             self.completion = Completion.load(run.completion)
             if self.completion.votes.shape != (len(self.classes), len(self.classes)):
                 raise ValueError(
-                    f"{run.completion} is of other classes than {run.config}; {label_completion.MEND}"
+                    f"{run.completion} is of other classes than {run.config}; {label_completion.REMEDY}"
                 )
         if run.tuning.exists():
             self.tuning = Tuning.load(run.tuning)

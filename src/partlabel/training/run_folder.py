@@ -4,7 +4,7 @@
 config.json              classes, method, backbone, preprocessing, which rebuild the tagger; and the training settings
 model.safetensors        weights, written as soon as training has ended
 completion.safetensors   weights by which known labels of an image inform its unknown ones, where that helps
-tuning.json              thresholds and calibration, after `tune` (`tuning.py`)
+tuning.json              thresholds and calibration, after `tune` (`tuning_result.py`)
 labels.parquet           the table, with the split that was used
 skipped.csv              images that were left out, and why
 checkpoints/             `last.ckpt` to resume from, `best.ckpt`

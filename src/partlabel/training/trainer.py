@@ -1,8 +1,8 @@
 """Training: a method, batches and a run folder in; the best epoch's weights out.
 
-With chance that hangs on the step's number (`learner.py`), an order of images that hangs on the epoch
-(`data/module.py`) and checkpoints at the ends of epochs, a run that was killed ends with the weights, buffers and
-averages of one that was not, bit for bit on a CPU.
+With chance that depends on the number of the step (`lightning_module.py`), an order of images that depends on the epoch
+(`data/images/loader.py`) and checkpoints at the ends of epochs, a run that was killed ends with the weights, buffers
+and averages of one that was not, bit for bit on a CPU.
 """
 
 import inspect
@@ -52,7 +52,7 @@ def fit(
 
     Args:
         learner: What is trained.
-        train: Training batches, from `data/module.py`.
+        train: Training batches, from `data/images/loader.py`.
         val: Batches that choose the epoch; None takes the last.
         run: Takes checkpoints, history and events for TensorBoard.
         resume: The checkpoint to go on from.

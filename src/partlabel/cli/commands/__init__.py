@@ -1,1 +1,1 @@
-"""Verbs of the command line; `cli.py` lists them. Each is a thin door, and imports what is heavy when it runs."""
+"""Verbs of the command line; `main.py` lists them. Each is a thin door, and imports what is heavy when it runs."""

@@ -112,7 +112,7 @@ def calibration_set(
 def _reviewed(run: Path, images: Path | None) -> "LabelTable | None":
     """Read the table of a run merged with the decisions of its review; None if the run has no table."""
     from partlabel.review import merging, sheets
-    from partlabel.review.decisions import DecisionLog
+    from partlabel.review.decisions import opened_read_only
     from partlabel.training.run_folder import Run
 
     folder = Run(run)
@@ -121,11 +121,8 @@ def _reviewed(run: Path, images: Path | None) -> "LabelTable | None":
     table = read_table(*of_run(run, images), missing="keep")
     if not folder.decisions.exists():
         return table
-    decisions = DecisionLog(folder.decisions)
-    try:
+    with opened_read_only(folder.decisions) as decisions:
         return merging.merge(table, decisions.tally(), complete=sheets.complete(decisions)).table
-    finally:
-        decisions.close()
 
 
 def say_how_known(

@@ -63,7 +63,7 @@ def reserve(home: Path, layouts: Mapping[str, Layout], limit: int | None = None)
     )
     if limit is not None and needed > limit:
         raise ValueError(
-            f"{needs}, and --cache-size allows {shown_bytes(limit)}: {_mend(needed, names, limit)}"
+            f"{needs}, and --cache-size allows {shown_bytes(limit)}: {_remedy(needed, names, limit)}"
         )
     home.mkdir(parents=True, exist_ok=True)
     with locked(home / CHANGING):
@@ -100,7 +100,7 @@ def computing(view: CachedView) -> Iterator[None]:
         yield
 
 
-def _mend(needed: int, names: Sequence[str], limit: int) -> str:
+def _remedy(needed: int, names: Sequence[str], limit: int) -> str:
     fit = limit * len(names) // needed
     fewer = f", or --cache-views {fit}" if fit else ""
     return f"give --cache-size {shown_bytes(needed)}{fewer}, a smaller --image-size, or --cache none"

@@ -1,9 +1,9 @@
 """The feature cache: the output of the frozen part of a backbone for each image, computed once.
 
 A *view* is one transform of every image: view 0 is without augmentation, the others are augmented. Each view is a
-folder of float16 shards (`feature_shards.py`), named by a hash of all that it depends on: weights, transform, image
-bytes. Runs share views; a run that is killed leaves its finished shards to the next, and `room.py` limits the size of
-the folder of all views. Labels are not cached: one view serves any of them. `feature_store.py` finds images in all
+folder of float16 shards (`shard_file.py`), named by a hash of all that it depends on: weights, transform, image
+bytes. Runs share views; a run that is killed leaves its finished shards to the next, and `eviction.py` limits the size
+of the folder of all views. Labels are not cached: one view serves any of them. `feature_store.py` finds images in all
 views, and `feature_pass.py` decodes those that are in none, once for all views.
 """
 
@@ -374,7 +374,7 @@ def _compute(
             _announce(asked, size, max(sum(map(len, want.wanted())) for want in wants))
         new = feature_pass.write(asked.backbone, looks, wants, held, asked.workers, "Caching features")
     for want in wants:
-        feature_store.add(found[want.number], want.view, want.layout, images[want.number])
+        feature_store.add(found[want.number], want.view, images[want.number])
     return {each: error for row, error in new.items() if (each := asked.hashes[row]) is not None}
 
 

@@ -132,7 +132,7 @@ def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "", ke
         if folder.name == exact and any(faults.values()):
             return Known(lacking=True)
         if whole and not any(faults.values()):
-            add(known, view, layout, images, left)
+            add(known, view, images, left)
         elif whole:
             _warn_of(folder, faults)
     return known
@@ -141,7 +141,6 @@ def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "", ke
 def add(
     known: Known,
     view: CachedView,
-    layout: Layout,
     images: Sequence[str],
     wanted: Collection[str] | None = None,
 ) -> None:
@@ -150,7 +149,6 @@ def add(
     Args:
         known: Result to extend.
         view: View.
-        layout: Layout of its shards.
         images: Hashes, in the order of its rows.
         wanted: Hashes to add; default: all.
     """

@@ -1,6 +1,6 @@
 """Listing the image files of a folder: which files are images, which subfolders are entered, and what is left out.
 
-An image is a regular file with a suffix that the installed Pillow decodes (`pixels.photo_suffixes`). Files and folders
+An image is a regular file with a suffix that the installed Pillow decodes (`decode.photo_suffixes`). Files and folders
 whose names start with a dot are hidden and ignored. A linked folder is entered if it leads outside the folder; if it
 leads inside, or to a folder already entered, it is left out, because its images are listed under their own path.
 """

@@ -84,9 +84,9 @@ def columns(
             have the format of its suffix.
     """
     if is_parquet(path):
-        _refuse_nested(path, guarded(path, lambda: pq.read_schema(path)), positions)
-        table = guarded(path, lambda: pq.read_table(path))
-        return [table.column(position) for position in positions]
+        wanted = _parquet_names(path, positions)
+        table = guarded(path, lambda: pq.ParquetFile(path).read(columns=wanted))
+        return [table.column(name) for name in wanted]
     options = _csv_options(path, positions, names, separator, pa.dictionary(pa.int32(), pa.string()))
     return list(guarded(path, lambda: pyarrow.csv.read_csv(path, **options)).columns)
 
@@ -101,15 +101,25 @@ def blocks(
     """
     if is_parquet(path):
         rows = max(1, _CELLS // max(len(names), 1))
-        _refuse_nested(path, guarded(path, lambda: pq.read_schema(path)), positions)
-        batches = guarded(path, lambda: pq.ParquetFile(path).iter_batches(batch_size=rows))
-        at = positions
+        wanted: Sequence[str | int] = _parquet_names(path, positions)
+        batches = guarded(path, lambda: pq.ParquetFile(path).iter_batches(rows, columns=wanted))
     else:
         options = _csv_options(path, positions, names, separator, pa.string())
         batches = guarded(path, lambda: pyarrow.csv.open_csv(path, **options))
-        at = range(len(positions))
+        wanted = range(len(positions))
     while (batch := guarded(path, lambda: next(batches, None))) is not None:
-        yield [batch.column(position) for position in at]
+        yield [batch.column(each) for each in wanted]
+
+
+def _parquet_names(path: Path, positions: Sequence[int]) -> list[str]:
+    """Return the names of columns as the file spells them, so that no other column is decoded.
+
+    Raises:
+        ValueError: A cell of these columns has more than one value.
+    """
+    schema = guarded(path, lambda: pq.read_schema(path))
+    _refuse_nested(path, schema, positions)
+    return [schema.names[position] for position in positions]
 
 
 def _csv_options(

@@ -163,8 +163,9 @@ def image_column(
     """
     if wanted is not None:
         return _columns.column_at(path, names, wanted)
-    _refuse_no_header(path, names)
     usual = sorted((IMAGES.index(plain(name)), at) for at, name in enumerate(names) if plain(name) in IMAGES)
+    if not usual:
+        _refuse_no_header(path, names)
     found = [at for _, at in usual if plain(names[at]) not in _WEAK] or [at for _, at in usual]
     certain = len(found) == 1 and plain(names[found[0]]) not in _WEAK
     if "image" in names:

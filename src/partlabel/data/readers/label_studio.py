@@ -91,7 +91,7 @@ def read(
     for position, (task, annotations, guess) in enumerate(zip(tasks, ticked, guessed, strict=True)):
         where = f"task {position + 1}"
         data = _json.keyed(path, where, task, "data", dict)
-        image = _image_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
+        image = image_of(_json.keyed(path, f"{where}: data", data, image_key, str), images)
         present = [set(each.get(control, ())) for each in annotations]
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         rule = "unknown" if guess else absent  # a model that does not tick did not look
@@ -244,7 +244,7 @@ def together(
     return _names.Found(image, yes - disputed, no - disputed, bool(present), disputed, where)
 
 
-def _image_of(address: str, images: Path | None) -> str:
+def image_of(address: str, images: Path | None) -> str:
     """Return the address as `build` resolves it; for an upload, whose name has a prefix, the path."""
     return address if images is not None and "/data/upload/" not in address else local_path(address, images)
 

@@ -13,7 +13,7 @@ from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _hierarchy, _kinds, _names, _roles
 from partlabel.data.readers._build import require_absent
-from partlabel.data.readers.label_studio import Disagree, local_path, together
+from partlabel.data.readers.label_studio import Disagree, image_of, together
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
@@ -70,7 +70,7 @@ def read(
         for column in cells[1 : 1 + len(columns)]
     ]
     done = cells[-1] if "annotation_id" in names else ["yes"] * len(cells[0])
-    addresses = [_address(cell, images) for cell in cells[0]]
+    addresses = [image_of(cell, images) for cell in cells[0]]
     found = []
     for address, rows in _by_image(addresses):
         rows = [row for row in rows if done[row]]
@@ -121,10 +121,6 @@ def _chosen(path: Path, row: int, cell: str) -> list[_hierarchy.Levels]:
             )
         listed += value if isinstance(value, list) else [value]
     return [_hierarchy.levels(each if isinstance(each, list) else [each]) for each in listed]
-
-
-def _address(cell: str, images: Path | None) -> str:
-    return cell if images is not None and "/data/upload/" not in cell else local_path(cell, images)
 
 
 def _by_image(images: list[str]) -> Iterator[tuple[str, list[int]]]:

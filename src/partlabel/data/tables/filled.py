@@ -19,6 +19,7 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables import io
 from partlabel.data.tables.label_table import LabelTable, Rows, read_only
 from partlabel.data.tables.provenance import HUMAN, NOT_MENTIONED, Origins
+from partlabel.data.tables.validation import SOURCE
 
 NOBODY = ""
 
@@ -107,7 +108,7 @@ class FilledTable:
         from partlabel.data.readers import _columns
 
         path = Path(path)
-        if not path.is_file() or path.suffix.lower() not in _columns.TABLES:
+        if not _columns.is_table(path):
             return False
         names = set(_columns.header(path, separator))
         return any(f"{name}:p" in names for name in names)
@@ -130,19 +131,20 @@ class FilledTable:
         table = LabelTable.read(path, images, format="wide_csv", **options)
         separator = options.get("separator")
         names = _columns.header(path, separator)
-        found = _columns.columns(path, range(len(names)), names, separator)
+        told = [at for at, name in enumerate(names) if at and name.endswith((":p", SOURCE))]
+        found = _columns.columns(path, [0, *told], names, separator)
         if len(found[0]) != len(table):
             raise ValueError(
                 f"{path}: {len(found[0])} rows for {len(table)} images; a filled table has one row each"
             )
         blank = cls.of(table)
         probability, source, sources = blank.probability.copy(), blank.source.copy(), list(blank.sources)
-        place = {name: at for at, name in enumerate(names)}
+        place = {names[at]: found_at for found_at, at in enumerate(told, start=1)}
         for position, name in enumerate(table.classes):
             if f"{name}:p" in place:
                 probability[:, position] = _probabilities(path, name, found[place[f"{name}:p"]])
-            if f"{name}:source" in place:
-                said = _columns.strings(found[place[f"{name}:source"]])
+            if f"{name}{SOURCE}" in place:
+                said = _columns.strings(found[place[f"{name}{SOURCE}"]])
                 source[:, position] = _numbered(said, sources, source[:, position])
         if NOT_MENTIONED in blank.sources:  # absent by the rule, whatever was said of the blank
             by_rule = blank.source == blank.sources.index(NOT_MENTIONED)

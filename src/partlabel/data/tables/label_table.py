@@ -52,7 +52,7 @@ class LabelTable:
 
     images: tuple[str, ...]
     classes: tuple[str, ...]
-    labels: np.ndarray  # Int8 "image class": checks.py checks it, with a message that tells of the codes
+    labels: np.ndarray  # Int8 "image class": `validation.py` checks it
     split: tuple[str, ...] | None = None
     root: Path | None = None
     origins: Origins | None = None

@@ -12,7 +12,7 @@ MOSTLY = 0.75
 """Share of present labels among the known ones above which labels count as selected by presence."""
 _BLOCK = 1 << 24  # labels at a time
 _MANY_ROWS = 20_000
-_COMMON = 2_000  # a column with so many entries is split evenly enough by chance
+_COMMON = 2_000  # a column with at least this many entries is split evenly enough by chance
 
 
 class Counts(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from partlabel.core.errors import first_line
 from partlabel.deploy.serving.uploads import Shape
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -98,9 +99,7 @@ class Model:
                 path, options, [name for name in PROVIDERS if name in available]
             )
         except Exception as error:  # onnxruntime's own, of a dozen unrelated kinds
-            raise ValueError(
-                f"{path}: onnxruntime cannot read it ({_first_line(error)}); {EXPORT}"
-            ) from error
+            raise ValueError(f"{path}: onnxruntime cannot read it ({first_line(error)}); {EXPORT}") from error
         model = cls(session, _description(path, session), _digest(path))
         model._try(path)
         return model
@@ -124,7 +123,7 @@ class Model:
         try:
             found = self.probability(np.full((2, side, side, 3), 128, np.uint8))
         except Exception as error:
-            raise ValueError(f"{path}: cannot be run on 2 images ({_first_line(error)}); {EXPORT}") from error
+            raise ValueError(f"{path}: cannot be run on 2 images ({first_line(error)}); {EXPORT}") from error
         if found.shape != (2, classes) or not np.isfinite(found).all():
             raise ValueError(
                 f"{path}: returns probabilities of shape {list(found.shape)} for 2 images and {classes} classes, "
@@ -160,7 +159,3 @@ def _digest(path: Path) -> str:
                 while block := file.read(1 << 20):
                     found.update(block)
     return found.hexdigest()[:8]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
