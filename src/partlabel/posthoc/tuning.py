@@ -13,9 +13,9 @@ Known labels are often no fair sample. Where they are not, probabilities are cor
 docs/probabilities.md), and thresholds are found on all labels, the unknown ones drawn from corrected probabilities.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -208,17 +208,17 @@ def _fit_fair(
 ) -> Tuning:
     """From known labels that are a fair sample."""
     shares = np.random.default_rng(seed).permutation(len(labels)) % folds
-    scale, sure = _helping(logits, labels, shares)
+    scale, sure, by_share = _helping(logits, labels, shares)
     filling, cuts = None, None
     scaled = logits if scale is None else scale.logits(logits)
     goal = Goal(aim, at)
     found = thresholds(scaled, labels, goal, shrink)
     common, *by_class = expit(np.append(found.common, found.by_class)).tolist()
     if voted is not None:
-        filling = _helping(voted, labels, shares)[0]
+        filling = _helping(voted, labels, shares).scale
         sure_of = voted if filling is None else filling.logits(voted)
         cuts = tuple(expit(thresholds(sure_of, labels, goal, shrink).by_class).tolist())
-    decided = _decided(logits, labels, shares, scale is not None, goal, shrink)
+    decided = _decided(logits, labels, shares, by_share, goal, shrink)
     present, absent = ((labels == code).sum(0) for code in (PRESENT, ABSENT))
     return Tuning(
         tuple(classes),
@@ -259,7 +259,7 @@ def _fit_corrected(
     common, *by_class = expit(np.append(found.common, found.by_class)).tolist()
     drawn_only = np.where(blank, whole, UNKNOWN).astype(np.int8)
     cuts = found.by_class if not blank.any() else thresholds(sure_blank, drawn_only, goal, shrink).by_class
-    decided = _decided(sure, whole, shares, False, goal, shrink)
+    decided = _decided(sure, whole, shares, (), goal, shrink)
     present, absent = ((labels == code).sum(0) for code in (PRESENT, ABSENT))
     return Tuning(
         tuple(classes),
@@ -322,7 +322,7 @@ def _check_known(labels: np.ndarray, given: bool) -> None:
 
 
 def _cross(
-    labels: np.ndarray, shares: np.ndarray
+    shares: np.ndarray,
 ) -> Iterator[tuple[Bool[np.ndarray, " image"], Bool[np.ndarray, " image"]]]:
     """For each share, the images to learn from and those to judge."""
     for share in np.unique(shares):
@@ -330,33 +330,50 @@ def _cross(
         yield ~judged, judged
 
 
+class _Helping(NamedTuple):
+    """A scale, if it helps images that took no part in finding it.
+
+    Attributes:
+        scale: Fitted on all images; None if it does not help.
+        logits: Cross-fitted if it helps, else as they were.
+        by_share: The scale found without each share, in the order of `_cross`; empty if it does not help.
+    """
+
+    scale: Scale | None
+    logits: Float[np.ndarray, "image class"]
+    by_share: Sequence[Scale]
+
+
 def _helping(
     logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], shares: np.ndarray
-) -> tuple[Scale | None, Float[np.ndarray, "image class"]]:
-    """The scale, if it helps images that took no part in finding it; and the logits, cross-fitted if it does."""
-    crossed = logits.astype(np.float32)
-    for learn, judge in _cross(labels, shares):
-        crossed[judge] = fit_scale(logits[learn], labels[learn]).logits(logits[judge])
+) -> _Helping:
+    """Fit the scale, and test by cross-fitting whether it helps."""
+    crossed, by_share = logits.astype(np.float32), []
+    for learn, judge in _cross(shares):
+        by_share.append(fit_scale(logits[learn], labels[learn]))
+        crossed[judge] = by_share[-1].logits(logits[judge])
     if _log_loss(crossed, labels) < _log_loss(logits, labels):
-        return fit_scale(logits, labels), crossed
-    return None, logits
+        return _Helping(fit_scale(logits, labels), crossed, by_share)
+    return _Helping(None, logits, ())
 
 
 def _decided(
     logits: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
     shares: np.ndarray,
-    scaled: bool,
+    by_share: Sequence[Scale],
     goal: Goal,
     shrink: float,
 ) -> tuple[Bool[np.ndarray, "image class"], ...]:
-    """What is called present at the common thresholds and at each class's own, all of it cross-fitted."""
+    """What is called present at the common thresholds and at each class's own, all of it cross-fitted.
+
+    `by_share` is the scale found without each share, in the order of `_cross`; empty if logits stay as they are.
+    """
     common, own = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
-    for learn, judge in _cross(labels, shares):
+    for number, (learn, judge) in enumerate(_cross(shares)):
         ours, theirs = logits[learn], logits[judge]
-        if scaled:
-            scale = fit_scale(ours, labels[learn])
-            ours, theirs = scale.logits(ours), scale.logits(theirs)
+        if by_share:
+            ours, theirs = by_share[number].logits(ours), by_share[number].logits(theirs)
         if not (labels[learn] != UNKNOWN).any():
             continue
         found = thresholds(ours, labels[learn], goal, shrink)
