@@ -4,6 +4,7 @@ All imports count: at the top of a module, inside functions, and those for type 
 """
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -186,6 +187,15 @@ def test_methods_do_not_import_each_other(graph):
 
 def _is_method(name: str) -> bool:
     return name.startswith("methods.") and not name.startswith("methods._")
+
+
+ASKED_BY_NAME = re.compile(r"\b(get|has)attr\((\w+\.)*(model|method|head)\b")
+
+
+def test_what_a_method_or_head_offers_is_declared_not_searched_for(sources):
+    wrong = [name for name, source in sources.items() if ASKED_BY_NAME.search(source)]
+    assert wrong == [], "declare it in Method or Head, with a default"
+    assert ASKED_BY_NAME.search('hasattr(self.method, "cooccurrence")')
 
 
 def test_the_server_imports_no_pytorch(sources, graph):

@@ -112,7 +112,16 @@ def test_the_other_method_says_what_learns_how_if_it_does():
     wrapped = LogicMix(Same(), residual(), f"{__name__}.Groups")
     (group,) = optimizer(wrapped, TrainingConfig(lr=0.1)).param_groups
     assert group["lr"] == pytest.approx(0.3)
-    assert not hasattr(LogicMix(Same(), residual()), "parameter_groups")
+    assert LogicMix(Same(), residual()).parameter_groups(0.1, 0.0) is None
+
+
+def test_what_the_other_method_declares_holds_for_both():
+    late = LogicMix(Same(), residual(), "sst", {"start_epoch": 3, "pair_dim": 4, "pair_hidden_dim": 4})
+    assert late.start_epoch == 3 and late.memories() == ("inner.memory",)
+    features = torch.randn(2, late.head.num_classes, late.head.feature_dim)
+    torch.testing.assert_close(late.cooccurrence(features), late.inner.cooccurrence(features))
+    plain = LogicMix(Same(), residual())
+    assert plain.start_epoch == 0 and plain.memories() == () and plain.cooccurrence(features) is None
 
 
 def test_what_is_no_method_or_no_option_is_refused():

@@ -156,7 +156,7 @@ def _train_options(parser: Parser, function: Callable) -> None:
     parser.add_choice(
         "head",
         lambda name: auto if method is auto and name == AUTO else heads.get(name),
-        AUTO if method is auto else str(getattr(method, "default_head", "ssgrl")),
+        AUTO if method is auto else methods.get(parser.chosen["method"]).default_head,
         f"Classification head: {', '.join(heads.names())}, or a dotted path",
         skip=("channels", "classes"),
     )

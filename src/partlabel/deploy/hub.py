@@ -166,12 +166,9 @@ def card(tagger: Recognizer, run: Run | None = None) -> str:
 
 def _remembers(model: Method | None, lean: bool) -> bool:
     """Whether the saved model contains features of training images; a method may wrap another."""
-    from partlabel.transfer.feature_bank import FeatureMemory, ImageMemory
-
     if model is None:
         return False
-    parts = model.named_modules()
-    memories = [name for name, part in parts if isinstance(part, FeatureMemory | ImageMemory)]
+    memories = model.memories()
     needed = model.predicts_with() if lean else memories
     return any(name == part or name.startswith(f"{part}.") for name in memories for part in needed)
 

@@ -6,7 +6,8 @@ identically.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Batch, Progress
 from partlabel.nn.heads import ClassOutput, Head
+from partlabel.transfer.feature_bank import Memory
 
 
 class Step(NamedTuple):
@@ -54,7 +56,7 @@ class Method(nn.Module, ABC):
     """Base class of all methods: one file beside this one, one paper each.
 
     A subclass turns a batch into loss terms, in `step`; its typed keyword arguments become command-line options, its
-    docstring their help.
+    docstring their help. All else that the package asks of a method is declared here with a default.
 
     Args:
         backbone: From images to a feature map of `backbone.channels` channels.
@@ -69,6 +71,8 @@ class Method(nn.Module, ABC):
     """What the method needs besides images."""
     of_single_images: ClassVar[bool] = False
     """Whether the method learns from how often classes are present in single images, which mixed images would break."""
+    start_epoch: int = 0
+    """First epoch (from 0) in which the method differs from training on the known labels."""
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
@@ -138,6 +142,27 @@ class Method(nn.Module, ABC):
         order.
         """
         return None
+
+    def parameter_groups(self, lr: float, weight_decay: float) -> Iterable[dict[str, Any]] | None:
+        """Return the parameter groups of the optimiser; None for the default groups.
+
+        By default the backbone learns at `TrainingConfig.backbone_lr` times the rate of the rest.
+
+        Args:
+            lr: Learning rate of the configuration.
+            weight_decay: Its weight decay.
+        """
+        return None
+
+    def cooccurrence(
+        self, features: Float[Tensor, "batch class feature"]
+    ) -> Float[Tensor, "batch class class"] | None:
+        """Compute probabilities that two classes occur together, for the report; None if the method has none."""
+        return None
+
+    def memories(self) -> tuple[str, ...]:
+        """Name the parts that store features of single training images, which the model card mentions."""
+        return tuple(name for name, part in self.named_modules() if isinstance(part, Memory))
 
     def predicts_with(self) -> tuple[str, ...]:
         """Name the parts and buffers that prediction needs; the rest of the state is for training only."""

@@ -4,7 +4,7 @@ Chong et al., "LogicMix: Sample Mixing Data Augmentation for Multi-Label Image C
 2024, arXiv:2405.15860. Which methods it combines with, and how: `docs/methods/logicmix.md`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -71,6 +71,7 @@ class LogicMix(Method):
                     f"{type(self.inner).__name__} goes by what single images show{which}, and a mixture is none of "
                     "them: LogicMix does not go with it"
                 )
+        self.start_epoch = self.inner.start_epoch
         self.probability = probability
         self.most = most
 
@@ -84,10 +85,15 @@ class LogicMix(Method):
         """Head of the inner method."""
         return self.inner.head
 
-    @property
-    def parameter_groups(self) -> Callable[[float, float], Iterable[dict[str, Any]]]:
-        """Parameter groups of the inner method; AttributeError where it has none."""
-        return self.inner.parameter_groups  # type: ignore[return-value]
+    def parameter_groups(self, lr: float, weight_decay: float) -> Iterable[dict[str, Any]] | None:
+        """Return the parameter groups of the inner method."""
+        return self.inner.parameter_groups(lr, weight_decay)
+
+    def cooccurrence(
+        self, features: Float[Tensor, "batch class feature"]
+    ) -> Float[Tensor, "batch class class"] | None:
+        """Compute the co-occurrence probabilities of the inner method."""
+        return self.inner.cooccurrence(features)
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute the terms of the inner method, without its pseudo-labels: mixtures have no ground truth."""

@@ -112,8 +112,8 @@ def examples_of(tagger: Recognizer, table: LabelTable) -> list[Example]:
         given = batch.inputs.to(device)
         out, judged = model.outputs(given), model(given)
         together = None
-        if out.features is not None and hasattr(model, "cooccurrence"):
-            together = model.cooccurrence(out.features).float().cpu().numpy()  # type: ignore[operator]
+        if out.features is not None:
+            together = model.cooccurrence(out.features)
     sure = judged.float().sigmoid().cpu().numpy()
     attention = None if out.attention is None else out.attention.float().cpu().numpy()
     return [
@@ -121,7 +121,7 @@ def examples_of(tagger: Recognizer, table: LabelTable) -> list[Example]:
             table.path(row),
             table.labels[row],
             sure[row],
-            None if together is None else together[row],
+            None if together is None else together[row].float().cpu().numpy(),
             None if attention is None else attention[row],
         )
         for row in range(len(table))

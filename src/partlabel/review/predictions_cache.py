@@ -18,6 +18,7 @@ from partlabel.core.progress_bar import track
 from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import ahead, loader
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.nn.heads import ClassOutput
 from partlabel.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -100,10 +101,9 @@ def _look(tagger: "Tagger", table: LabelTable, batch_size: int, workers: int) ->
     return Looked(logits, np.zeros((len(table), 1), np.float16) if features is None else features)
 
 
-def _of_image(out: Any, feature_map: Tensor) -> Float[Tensor, "batch feature"]:
+def _of_image(out: ClassOutput, feature_map: Tensor) -> Float[Tensor, "batch feature"]:
     """Return the head's image embedding if it has one, else the mean of the feature map."""
-    image = getattr(out, "image", None)
-    return feature_map.flatten(2).mean(2) if image is None else image
+    return feature_map.flatten(2).mean(2) if out.image is None else out.image
 
 
 class _Last:

@@ -18,7 +18,6 @@ from partlabel.data.images.dataset import eval_transform, train_transform
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
 from partlabel.nn.backbone import Backbone
-from partlabel.nn.heads.average import Average
 from partlabel.training.config import TrainingConfig
 
 
@@ -123,6 +122,5 @@ def there(model: Method, view: tuple[int, Preprocessing], table: LabelTable, whe
     if not where.used or table.root is None:
         return None
     assert isinstance(model.backbone, Backbone)
-    head = type(model.head)
-    means = issubclass(head, Average) and head.reduced is Average.reduced and not head.covariance_rank
+    means = model.head.needs_only_mean()
     return feature_cache.stored(model.backbone, table, eval_transform(*view), view[0], where.folder, means)

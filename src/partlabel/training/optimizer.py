@@ -1,6 +1,5 @@
 """How the weights learn: the optimiser over groups of them, and the learning rate by step."""
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch.optim import Adam, AdamW, Optimizer
@@ -13,17 +12,16 @@ from partlabel.training.config import TrainingConfig
 def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
     """Adam or AdamW over what is trained.
 
-    A method that has `parameter_groups(lr, weight_decay)` says itself what learns how; otherwise the backbone learns at
-    `backbone_lr` times the rate.
+    The groups are those of `Method.parameter_groups`; by default the backbone learns at `backbone_lr` times the rate.
     """
     kind = AdamW if config.optimizer == "adamw" else Adam
     return kind(_groups(method, config), lr=config.lr, weight_decay=config.decay)
 
 
 def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
-    own: Callable[[float, float], Iterable[dict[str, Any]]] | None = getattr(method, "parameter_groups", None)
+    own = method.parameter_groups(config.lr, config.decay)
     if own is not None:
-        return [group | {"params": list(group["params"])} for group in own(config.lr, config.decay)]
+        return [group | {"params": list(group["params"])} for group in own]
     backbone = {id(parameter) for parameter in method.backbone.parameters()}
     groups: dict[tuple[bool, bool], dict[str, Any]] = {}
     for parameter in method.parameters():

@@ -24,7 +24,6 @@ from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
-from partlabel.nn.heads.average import Average
 from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Rule, TrainingSet, linear_head
 from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
@@ -80,7 +79,7 @@ def fits_full_batch(settings: Mapping[str, Any], config: TrainingConfig) -> bool
         config.weight_decay is None
         and frozen
         and methods.get(settings["method"]).has_full_batch_fit()
-        and issubclass(heads.get(settings["head"]), Average)
+        and heads.get(settings["head"]).is_linear
     )
 
 

@@ -171,10 +171,9 @@ def completed(
 
 def warn_of_late_start(model: Method, epochs: int) -> None:
     """Warn if a method begins with its own terms only after the last epoch."""
-    start = getattr(model, "start_epoch", None)
-    if isinstance(start, int) and start >= epochs:
+    if model.start_epoch >= epochs:
         warnings.warn(
-            f"{type(model).__name__} begins with what is its own in epoch {start} (from 0), and there are {epochs}: "
-            "give more epochs (--epochs), or an earlier start_epoch (--method.start_epoch)",
+            f"{type(model).__name__} begins with what is its own in epoch {model.start_epoch} (from 0), and there are "
+            f"{epochs}: give more epochs (--epochs), or an earlier start_epoch (--method.start_epoch)",
             stacklevel=4,
         )

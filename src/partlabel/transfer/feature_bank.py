@@ -43,7 +43,11 @@ def mean_cosine(
         return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
 
 
-class FeatureMemory(nn.Module):
+class Memory(nn.Module):
+    """Base class of stores of features of single training images."""
+
+
+class FeatureMemory(Memory):
     """A ring buffer of the last `size` features of every class (SST, AAAI 2022, cross-image transfer).
 
     Args:
@@ -105,7 +109,7 @@ class FeatureMemory(nn.Module):
         return self.features.gather(1, slot[..., None].expand_as(self.features))
 
 
-class ImageMemory(nn.Module):
+class ImageMemory(Memory):
     """A store of images with their labels; each image is stored once, as it was seen last.
 
     One feature of an image serves all its classes, so that whole training sets fit: 16,384 images of 1,280 numbers take

@@ -51,6 +51,8 @@ class Head(nn.Module, ABC):
         feature_dim: Length of a class's feature; 0 for a head that has none.
         image_dim: Length of the image's feature; 0 for a head that has none.
         has_class_maps: Whether the head computes a score per class and place.
+        is_linear: Whether the head is a linear layer on one pooled feature of the image, as `average.Average` and its
+            subclasses are, so that the full-batch solver can fit it.
         covariance_rank: Number of components of the `CovariancePooling` that it needs between backbone and head; 0 for
             none.
     """
@@ -58,12 +60,18 @@ class Head(nn.Module, ABC):
     feature_dim: int = 0
     image_dim: int = 0
     has_class_maps: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = False
     covariance_rank: ClassVar[int] = 0
 
     def __init__(self, channels: int, classes: Classes) -> None:
         super().__init__()
         self.channels = channels
         self.num_classes = len(classes)
+
+    @classmethod
+    def needs_only_mean(cls) -> bool:
+        """Whether the head gives the same logits for the mean of a feature map, so that cached means suffice."""
+        return False
 
     @property
     def last_linear(self) -> nn.Linear | PerClassLinear | None:

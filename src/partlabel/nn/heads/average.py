@@ -22,6 +22,7 @@ class Average(Head):
     """
 
     has_class_maps: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
 
     def __init__(self, channels: int, classes: Classes) -> None:
         super().__init__(channels, classes)
@@ -30,6 +31,11 @@ class Average(Head):
         self.linear = nn.Linear(channels, len(classes))
         nn.init.zeros_(self.linear.weight)
         self.linear.bias.data.copy_(classes.prior_logits)
+
+    @classmethod
+    def needs_only_mean(cls) -> bool:
+        """Whether the head averages: not if it reduces the map otherwise, or needs covariances."""
+        return cls.reduced is Average.reduced and not cls.covariance_rank
 
     @property
     def last_linear(self) -> nn.Linear:
