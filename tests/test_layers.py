@@ -193,7 +193,8 @@ ASKED_BY_NAME = re.compile(r"\b(get|has)attr\((\w+\.)*(model|method|head)\b")
 
 
 def test_what_a_method_or_head_offers_is_declared_not_searched_for(sources):
-    wrong = [name for name, source in sources.items() if ASKED_BY_NAME.search(source)]
+    found = [name for name, source in sources.items() if ASKED_BY_NAME.search(source)]
+    wrong = [name for name in found if not name.startswith("nn.backbones.")]  # there a model is one of timm
     assert wrong == [], "declare it in Method or Head, with a default"
     assert ASKED_BY_NAME.search('hasattr(self.method, "cooccurrence")')
 
