@@ -14,8 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from partlabel import __version__
-from partlabel.cli.commands import after, bench, hiding, listing, models, review, serve, tables
-from partlabel.cli.commands.models import ONE_FILE
+from partlabel.cli.commands import (
+    bench,
+    demo,
+    evaluate,
+    export,
+    fill,
+    hide,
+    import_,
+    methods,
+    predict,
+    review,
+    serve,
+    simulate_review,
+    split,
+    train,
+    tune,
+)
+from partlabel.cli.commands import inspect as inspect_
+from partlabel.cli.commands._engines import ONE_FILE
 from partlabel.cli.parser import Parser, UsageError
 from partlabel.core import errors
 from partlabel.core.fixes import typed
@@ -107,13 +124,6 @@ def _overview() -> str:
             "(or PARTLABEL_QUIET=1), no progress is shown.",
         ]
     )
-
-
-def demo(**options: Any) -> None:
-    """Show the whole workflow on drawn scenes, without any data."""
-    from partlabel.demo.run import run
-
-    run(**options)
 
 
 def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> None:
@@ -274,20 +284,20 @@ OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {
 }
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Prepare labels": {
-        "import": tables.import_,
-        "inspect": tables.inspect,
-        "split": tables.split,
-        "hide": hiding.hide,
+        "import": import_.import_,
+        "inspect": inspect_.inspect,
+        "split": split.split,
+        "hide": hide.hide,
     },
-    "Train": {"train": models.train, "tune": after.tune, "methods": listing.methods},
+    "Train": {"train": train.train, "tune": tune.tune, "methods": methods.methods},
     "Evaluate and compare": {
-        "evaluate": models.evaluate,
+        "evaluate": evaluate.evaluate,
         "bench": bench.bench,
-        "simulate-review": review.simulate_review,
+        "simulate-review": simulate_review.simulate_review,
     },
-    "Label images": {"predict": models.predict, "fill": models.fill, "review": review.review},
-    "Deploy": {"export": after.export, "serve": serve.serve},
-    "Try it": {"demo": demo},
+    "Label images": {"predict": predict.predict, "fill": fill.fill, "review": review.review},
+    "Deploy": {"export": export.export, "serve": serve.serve},
+    "Try it": {"demo": demo.demo},
 }
 """Commands by purpose, in the order of the help."""
 VERBS = {verb: function for commands in GROUPS.values() for verb, function in commands.items()}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from partlabel.cli.commands._shared import read_table
+from partlabel.cli.commands._reading import read_table
 from partlabel.core.labels import Absent
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from partlabel.cli.commands._shared import listen
+from partlabel.cli.commands._listening import listen
 
 
 def serve(

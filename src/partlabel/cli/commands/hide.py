@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from partlabel.cli.commands._shared import read_table
+from partlabel.cli.commands._reading import read_table
 from partlabel.core.labels import Absent
 
 

@@ -1,0 +1,10 @@
+"""Command `demo`: the whole workflow on drawn scenes."""
+
+from typing import Any
+
+
+def demo(**options: Any) -> None:
+    """Show the whole workflow on drawn scenes, without any data."""
+    from partlabel.demo.run import run
+
+    run(**options)

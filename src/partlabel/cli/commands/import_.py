@@ -1,0 +1,74 @@
+"""Command `import`: read labels of any format, and write them in another."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from partlabel.cli.commands._saying import classes_table, extent, show, some_of
+from partlabel.core.labels import Absent
+
+if TYPE_CHECKING:
+    from partlabel.data.readers import Understood
+    from partlabel.data.tables.label_table import LabelTable
+
+
+def import_(
+    source: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    out: Path | None = None,
+    to: Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"] | None = None,
+    missing: Literal["refuse", "keep"] = "refuse",
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Read labels of any format, print how they were interpreted, and write them in another format.
+
+    Args:
+        source: Annotation file or folder.
+        images: Image folder; if given, every image must exist there.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        out: File to write; default: nothing is written.
+        to: Format to write; default: from the suffix of `out` (.csv, .parquet, .jsonl).
+        missing: Whether images that are not in the image folder are refused or kept.
+        format: Format of the source.
+    """
+    from partlabel.audit import inspection
+    from partlabel.data import readers, writers
+    from partlabel.data.tables.filled import FilledTable
+    from partlabel.data.tables.label_table import LabelTable
+    from partlabel.data.tables.part_names import warn_of_other_parts
+
+    if not source.exists():
+        raise FileNotFoundError(f"there is no {source}")
+    options = dict(format)
+    name = options.pop("name")
+    name = readers.recognise(source, options) if name == "auto" else name
+    table = LabelTable.read(source, images, name, absent, missing, **options)
+    print(f"{source}, read as {name}: {extent(table)}")
+    warn_of_other_parts(table.split or ())
+    print(_understood(table, readers.understood(name, source, images, options)))
+    minus_one = f"; -1 is {options['minus_one']}" if options.get("minus_one") else ""
+    print(f"Rule: {readers.absence(name, absent)}{minus_one}.")
+    show(classes_table(inspection.count_classes(table)))
+    if out is not None:
+        filled = name == "wide_csv" and FilledTable.is_in(source, options.get("separator"))
+        how = {"absent": absent, "missing": missing, **options}
+        given = FilledTable.load(source, images, **how) if filled else table
+        print(f"written to {writers.write(given, out, to)}")
+
+
+def _understood(table: "LabelTable", told: "Understood | None") -> str:
+    """Describe how the columns were interpreted, the first classes, the counts, and what was left out."""
+    text = []
+    if told is not None:
+        columns = [f"images in column {told.image!r}"]
+        columns += [f"class names in column {some_of([*map(repr, told.labels)])}"] if told.labels else []
+        columns += [f"parts in column {told.split!r}"] if told.split is not None else []
+        text.append(f"{', '.join(columns)[:1].upper()}{', '.join(columns)[1:]}")
+    text.append(f"Classes: {some_of(table.classes) or 'none'}")
+    text.append(f"Labels: {table.present:,} present, {table.absent:,} absent, {table.unknown:,} unknown")
+    if told is not None:
+        text.append(
+            f"Left out: {'column ' + some_of([*map(repr, told.left_out)]) if told.left_out else 'nothing'}"
+        )
+    return f"{'. '.join(text)}."

@@ -1,0 +1,66 @@
+"""Command `simulate-review`: compare orders of questions by the decisions that they need."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from partlabel.cli.commands._reading import read_table
+from partlabel.cli.parser import UsageError
+from partlabel.core.labels import Absent
+
+
+def simulate_review(
+    table: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    known: float = 0.1,
+    batch: int = 1000,
+    rounds: int = 10,
+    seeds: int = 2,
+    head: Literal["average", "covariance"] = "covariance",
+    epochs: int = 9,
+    weight_decay: float = 0.03,
+    cache_dir: Path | None = None,
+    out: Path = Path("review.csv"),
+    curve: Path | None = None,
+    *,
+    format: dict[str, Any],
+) -> None:
+    """Measure how many decisions each order of questions needs, on a table without unknown training labels.
+
+    Args:
+        table: Label table with the parts train and test; all labels of train must be known.
+        images: Image folder.
+        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
+        known: Share of the training labels that is known at the start, in (0, 1].
+        batch: Questions per round; the head is trained again after each round.
+        rounds: Number of rounds.
+        seeds: Number of repetitions with different random seeds.
+        head: Head to train on the frozen backbone.
+        epochs: Training epochs per round.
+        weight_decay: Weight decay of the head.
+        cache_dir: Folder of the feature cache.
+        out: Measurements to write, .csv.
+        curve: Plot of the measurements to write, .png or .svg.
+        format: Format of the table.
+    """
+    if images is None:
+        raise UsageError(
+            "missing: --images, the image folder (all options: partlabel simulate-review --help)"
+        )
+    from partlabel.review import simulation
+    from partlabel.training.config import TrainingConfig
+
+    config = TrainingConfig(epochs=epochs, batch_size=128, weight_decay=weight_decay)
+    given = simulation.prepare(read_table(table, images, absent, format), head, cache_dir)
+    points = simulation.simulate(given, simulation.ORDERS, seeds, known, batch, rounds, head, config)
+    simulation.save_points(points, out)
+    if curve is not None:
+        simulation.plot(points, curve)
+    decisions, maps = simulation.curves(points)["random"]
+    print(
+        f"mAP on test: {maps[0]:.1%} before, {maps[-1]:.1%} after {decisions[-1]:,} decisions in random order;"
+    )
+    for order, needed in simulation.needed(points, decisions[-1]).items():
+        reached = "does not reach it" if needed is None else f"{needed:,.0f} decisions for the same mAP"
+        print(f"  {order:<10} {reached}")
+    print(f"measurements in {out}")

@@ -1,0 +1,144 @@
+"""Command `train`: train a tagger on the known labels of a table."""
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from partlabel.cli.commands._reading import read_grouped, read_table
+from partlabel.cli.commands._saying import print_headline, say_how_known
+from partlabel.core.labels import Absent
+from partlabel.core.progress_bar import say
+
+if TYPE_CHECKING:
+    from partlabel.data.tables.label_table import LabelTable
+    from partlabel.training.run_folder import Run
+
+
+def train(
+    table: Path,
+    images: Path | None = None,
+    absent: Absent | None = None,
+    known: float | None = None,
+    hide_seed: int = 0,
+    out: Path = Path("runs/a"),
+    resume: bool = False,
+    start_from: Path | None = None,
+    skip_broken: bool = False,
+    trust: bool = False,
+    group: str | None = None,
+    *,
+    format: dict[str, Any],
+    method: dict[str, Any],
+    head: dict[str, Any],
+    recipe: str | None = None,
+    **options: Any,
+) -> None:
+    """Train a tagger on the known labels of a table.
+
+    Args:
+        table: Label table: a file or folder in any format of `--format`. If it has a split, its part `train` is trained
+            on.
+        images: Image folder.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        known: For benchmarks: hide labels before training, so that this share of them (0 to 1) stays known.
+        hide_seed: Random seed of the hiding; 0 in the literature.
+        out: Run folder.
+        resume: Resume the run in `out` from its last checkpoint.
+        start_from: Run folder whose backbone and head initialise training, for example after a review added labels.
+        skip_broken: Leave out images that cannot be read, and list them in the run folder.
+        trust: With --start-from: also import that model's method and head from its own folder.
+        group: Column of a CSV or parquet table with the group of each image (a patient, a scene, a day);
+            cross-validation keeps the images of a group in one fold.
+        format: Format of the table.
+        method: Training method.
+        head: Classification head, from the feature map to the classes.
+        recipe: Value of --config, recorded in the run folder.
+        **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
+    """
+    from partlabel.core import distributed, safe_loading
+    from partlabel.tagger import Tagger
+    from partlabel.training.config import AUTO, TrainingConfig
+    from partlabel.training.run_folder import Run
+
+    say(f"Reading {table}")
+    missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
+    groups = None
+    if group is None:
+        whole = read_table(table, images, absent, format, missing)
+    else:
+        whole, groups = read_grouped(table, images, absent, format, group, missing)
+    given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
+    config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
+    safe_loading.import_typed([method, head], [Path.cwd()])
+    if start_from is not None and trust:
+        Tagger.load(start_from, trust)  # imports what it names
+    names = {"method": method.pop("name"), "head": head.pop("name")}
+    if names["head"] == AUTO:
+        names["head"] = None
+    tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
+    tagger.recipe = recipe
+    if distributed.is_rank_zero():
+        _say_advice(given.part("train") if "train" in given.parts else given)
+    try:
+        tagger.fit(
+            given,
+            truth=None if known is None else whole,
+            out=out,
+            resume=resume,
+            start_from=start_from,
+            skip_broken=skip_broken,
+            groups=groups,
+            config=config,
+        )
+    except (KeyboardInterrupt, SystemExit) as stop:  # interrupted before or after the training loop
+        if not distributed.is_rank_zero():
+            sys.exit(130)  # the first process prints the message
+        if isinstance(stop, KeyboardInterrupt) and str(stop):
+            raise
+        begun = Run(out).last.exists()
+        how = (
+            "continues after the last complete epoch"
+            if begun
+            else "starts over, because no epoch was complete"
+        )
+        raise KeyboardInterrupt(
+            f"interrupted; the same command with --resume {how} (run folder {out})"
+        ) from None
+    if distributed.is_rank_zero():
+        _say_trained(Run(out))
+
+
+def _say_trained(run: "Run") -> None:
+    """Print the results of training: the test evaluation first, where the table has a labelled part `test`."""
+    from rich import print as show
+
+    from partlabel.core.files import read_json
+    from partlabel.data.tables.label_table import LabelTable
+    from partlabel.evaluation import headline
+    from partlabel.selection.table import candidates_table
+    from partlabel.training.out_of_fold import OutOfFold
+
+    kept = OutOfFold.of(run)
+    if kept is not None:
+        say_how_known(kept.table.labels, kept.table.origins, kept.logits)
+    else:
+        table = LabelTable.read(run.labels).part("train")
+        say_how_known(table.labels, table.origins)
+    if run.selection.exists():
+        show(candidates_table(read_json(run.selection)))
+    for each in headline.load(run.headlines):
+        print_headline(each)
+    print(f"model in {run.folder}, report in {run.report}")
+
+
+def _say_advice(table: "LabelTable") -> None:
+    """Print which method suits the known labels; training itself refuses a table without any."""
+    from partlabel.selection.advice import advice
+
+    if table.known:
+        print(advice(table.labels))
+
+
+def _part(table: "LabelTable", name: str) -> str | None:
+    return name if name in table.parts else None
