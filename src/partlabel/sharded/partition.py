@@ -74,7 +74,7 @@ def _in_terms_of(job: Job, tables: Iterator[LabelTable]) -> Iterator[LabelTable]
     """Reduce tables to what the command needs: images alone, or known labels in the order of the model's classes."""
     if job.verb == "predict":
         for table in tables:
-            yield replace(table, classes=(), labels=table.labels[:, :0], split=None, origins=None)
+            yield replace(table, classes=(), labels=table.labels[:, :0], split=None, origins=None, texts=None)
     else:
         classes = read_json(Run(job.run).config)["classes"]
         for table in tables:

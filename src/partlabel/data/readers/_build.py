@@ -3,6 +3,7 @@
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from partlabel.data.images.paths import resolve
 from partlabel.data.tables.label_table import Absent, LabelTable, made_read_only
 from partlabel.data.tables.part_names import part_names
 from partlabel.data.tables.provenance import NOT_MENTIONED, Origins
+from partlabel.data.tables.text_cells import clean
 
 
 def build_table(
@@ -30,6 +32,7 @@ def build_table(
     unsure: np.ndarray | None = None,
     suffix: str | None = None,
     calibration: Sequence[bool] | None = None,
+    texts: Sequence[Sequence[str]] | None = None,
 ) -> LabelTable:
     """Build a label table from what a reader found; rows of the same image are merged if they agree.
 
@@ -46,13 +49,14 @@ def build_table(
             per class. In merged rows, a cell is unsure if it is unsure in all of them.
         suffix: For formats that name images by an id: suffix to append if the image folder has no such image.
         calibration: Whether each entry of `images` is in the calibration set; a merged image is, if any of its rows is.
+        texts: Texts of each entry of `images`; a merged image has those of all its rows.
 
     Raises:
         ValueError: Anything `LabelTable` refuses, or rows of one image disagree; the message starts with the file's
             name.
 
     Warns:
-        UserWarning: Rows were merged.
+        UserWarning: Rows were merged, or texts were cut.
     """
     try:
         images = resolve(source, images, root, suffix)
@@ -68,6 +72,8 @@ def build_table(
                 unsure = np.array([unsure[of_image].all(axis=0) for of_image in rows.values()])
             if calibration is not None:
                 calibration = [any(calibration[row] for row in of_image) for of_image in rows.values()]
+            if texts is not None:
+                texts = [[text for row in of_image for text in texts[row]] for of_image in rows.values()]
             images = list(rows)
         if absent == "negative":
             blank = labels == UNKNOWN
@@ -79,6 +85,8 @@ def build_table(
         split = None if split is None else tuple(split)
         table = LabelTable(tuple(images), tuple(classes), made_read_only(labels), split, root)
         table = table.with_calibration(calibration)
+        if texts is not None:
+            table = replace(table, texts=clean(source, texts))
         return table if origins is None else table.with_origins(origins)
     except InputError as error:
         raise error.after(f"{source}: ") from None

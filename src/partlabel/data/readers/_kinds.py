@@ -8,6 +8,7 @@ from partlabel.core.fixes import Argument, InputError, ReaderArgument
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._cells import is_null
+from partlabel.data.readers._text_columns import text_columns
 
 _CODES = {"", "0", "1", "0.0", "1.0", "true", "false", "True", "False", "TRUE", "FALSE"}
 
@@ -32,6 +33,8 @@ def kind(path: Path, separator: str | None = None) -> TableFormat | None:
         return "label_studio_csv"
     words = _roles.word_columns(path, names, separator)
     others = _other_columns(names)
+    texts = text_columns(path, names, others, separator)
+    others = [at for at in others if at not in texts]
     if words:
         _refuse_both(path, words, others, names, separator)
         return "long_csv"

@@ -194,12 +194,14 @@ class Understood(NamedTuple):
         split: Column of parts, if there is one.
         left_out: Columns that were not used.
         labels: Columns of class names, if there are any.
+        texts: Columns of texts about the photos.
     """
 
     image: str
     split: str | None
     left_out: list[str]
     labels: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 class Split(NamedTuple):

@@ -13,6 +13,7 @@ from partlabel.core.labels import PRESENT
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._codes import WRONG, MinusOne, codes, codes_of
+from partlabel.data.readers._text_columns import text_columns
 from partlabel.data.readers._wrong_cells import Columns, wrong_cells
 from partlabel.data.tables.provenance import MOST, Origins
 from partlabel.data.tables.validation import CALIBRATION, COMPANIONS, SOURCE
@@ -34,6 +35,7 @@ class WideLayout(NamedTuple):
         sources: Column with the origins of a class's labels, by the position of the class among the classes.
         numbers: Number of each origin found so far.
         calibration: Column that marks the images of the calibration set, if there is one.
+        texts: Columns of texts about the images.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class WideLayout(NamedTuple):
     sources: dict[int, int]
     numbers: dict[str, int]
     calibration: int | None = None
+    texts: Sequence[int] = ()
 
     @classmethod
     def of(
@@ -73,6 +76,8 @@ class WideLayout(NamedTuple):
         )
         left_out += [at for at in range(len(names)) if at not in known and _is_companion(names[at], place)]
         known |= {*left_out, *numbering}
+        texts = text_columns(path, names, [at for at in range(len(names)) if at not in known], separator)
+        known |= {*texts}
         classes = [at for at in range(len(names)) if at not in known]
         said = [place.get(f"{names[position]}{SOURCE}") for position in classes]
         sources = {position: column for position, column in enumerate(said) if column is not None}
@@ -90,6 +95,7 @@ class WideLayout(NamedTuple):
             sources,
             {"": 0},
             marks,
+            texts,
         )
 
     @property
@@ -139,13 +145,14 @@ class WideLayout(NamedTuple):
         """
         split = [self.split.at] if self.split else []
         marked = [] if self.calibration is None else [self.calibration]
-        wanted = [self.image, *split, *self.classes, *self.sources.values(), *marked]
+        wanted = [self.image, *split, *self.classes, *self.sources.values(), *marked, *self.texts]
         first = 1 + len(split)
         last = first + len(self.classes)
         rows = 0
         for found in _columns.blocks(self.path, wanted, self.names, self.separator):
             columns = list(found)
             listed, *parts = (_columns.strings(column) for column in columns[:first])
+            texts = [_columns.strings(columns.pop()) for _ in self.texts][::-1]
             labels = codes_of(columns[first:last], self.minus_one)
             if not self.classes:
                 labels = np.empty((0, len(listed)), np.int8)
@@ -155,7 +162,9 @@ class WideLayout(NamedTuple):
             rows += len(listed)
             said = self._codes_of(columns[last:], len(listed)) if self.sources else None
             in_parts = [self.split.part(cell) for cell in parts[0]] if self.split else []
-            yield Block(listed, in_parts, np.ascontiguousarray(labels.T), said, marks)
+            yield Block(
+                listed, in_parts, np.ascontiguousarray(labels.T), said, marks, [*zip(*texts, strict=True)]
+            )
 
     def _marks(self, images: Sequence[str], column: Any, before: int) -> list[bool]:
         """Return which images are in the calibration set.
@@ -199,11 +208,13 @@ class Block(NamedTuple):
     labels: np.ndarray
     codes: np.ndarray | None = None
     marks: Sequence[bool] = ()
+    texts: Sequence[tuple[str, ...]] = ()
 
     def part(self, rows: slice) -> "Block":
         """Return some of the rows."""
         codes = None if self.codes is None else self.codes[rows]
-        return Block(self.images[rows], self.split[rows], self.labels[rows], codes, self.marks[rows])
+        rest = self.marks[rows], self.texts[rows]
+        return Block(self.images[rows], self.split[rows], self.labels[rows], codes, *rest)
 
     def joined(self, other: "Block") -> "Block":
         """Append the rows of another block."""
@@ -211,8 +222,8 @@ class Block(NamedTuple):
         codes = None
         if self.codes is not None and other.codes is not None:
             codes = np.concatenate([self.codes, other.codes])
-        marks = [*self.marks, *other.marks]
-        return Block(self.images + other.images, self.split + other.split, labels, codes, marks)
+        rest = [*self.marks, *other.marks], [*self.texts, *other.texts]
+        return Block(self.images + other.images, self.split + other.split, labels, codes, *rest)
 
 
 def _is_companion(name: str, names: Container[str]) -> bool:

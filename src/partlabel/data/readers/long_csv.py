@@ -1,6 +1,6 @@
 """Long CSV: one row per image with a cell that lists its classes (`dog|person`), or one row per image and class.
 
-An optional second column lists the absent classes.
+An optional second column lists the absent classes. Columns of texts about the images (`text`, `caption`, ...) are kept.
 """
 
 import warnings
@@ -18,6 +18,7 @@ from partlabel.data.readers import _columns, _kinds, _roles
 from partlabel.data.readers._build import build_table, require_absent
 from partlabel.data.readers._cells import Names, Reading
 from partlabel.data.readers._roles import Understood
+from partlabel.data.readers._text_columns import text_columns
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 ABSENCE = {
@@ -80,7 +81,8 @@ def read(
         require_absent(
             path, absent, "the file lists only what is present, and has no column of absent classes"
         )
-    given = _columns.columns(path, layout.wanted, layout.names, separator)
+    given = _columns.columns(path, [*layout.wanted, *layout.texts], layout.names, separator)
+    given, told = given[: len(layout.wanted)], given[len(layout.wanted) :]
     found = [_columns.strings(column) for column in given]
     texts = found[1 : 1 + len(layout.labels) + len(layout.absent)]
     split = layout.split
@@ -102,6 +104,7 @@ def read(
         root=images or path.parent,
         unsure=_nobody_looked(rows, given[1 : 1 + len(layout.labels)], texts, names),
         suffix=suffix,
+        texts=_texts_of(rows, [_columns.strings(column) for column in told]) if told else None,
     )
 
 
@@ -115,11 +118,15 @@ def understood(path: Path, images: Path | None = None, **options: Any) -> Unders
     """
     keys = ("image_column", "labels_column", "absent_column", "split_column", "separator")
     layout = _Layout.of(path, images, *(options.get(key) for key in keys))
-    used = set(layout.wanted)
+    used = {*layout.wanted, *layout.texts}
     left_out = [name for at, name in enumerate(layout.names) if at not in used]
     split = None if layout.split is None else layout.names[layout.split.at]
     return Understood(
-        layout.names[layout.image], split, left_out, tuple(layout.names[at] for at in layout.labels)
+        layout.names[layout.image],
+        split,
+        left_out,
+        tuple(layout.names[at] for at in layout.labels),
+        tuple(layout.names[at] for at in layout.texts),
     )
 
 
@@ -131,6 +138,7 @@ class _Layout(NamedTuple):
     labels: list[int]
     absent: list[int]
     split: _roles.Split | None
+    texts: list[int]
 
     @classmethod
     def of(
@@ -152,12 +160,23 @@ class _Layout(NamedTuple):
             labels = [_columns.column_at(path, names, name) for name in asked]
         has_absent = absent_column or "absent" in names
         absent = [_columns.column_at(path, names, absent_column or "absent")] if has_absent else []
-        return cls(names, image, labels, absent, _roles.split_column(path, names, split_column, separator))
+        split = _roles.split_column(path, names, split_column, separator)
+        used = {image, *labels, *absent, *([split.at] if split else [])}
+        texts = text_columns(path, names, [at for at in range(len(names)) if at not in used], separator)
+        return cls(names, image, labels, absent, split, texts)
 
     @property
     def wanted(self) -> list[int]:
-        """All columns that are used."""
+        """All columns that are used, but for texts."""
         return [self.image, *self.labels, *self.absent, *([self.split.at] if self.split else [])]
+
+
+def _texts_of(rows: pl.DataFrame, columns: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the texts of each row of the table, of all its lines."""
+    found: list[list[str]] = [[] for _ in range(rows["row"].n_unique())]
+    for row, *cells in zip(rows["row"].to_list(), *columns, strict=True):
+        found[row] += cells
+    return found
 
 
 def _names_of(

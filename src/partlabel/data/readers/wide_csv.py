@@ -1,7 +1,8 @@
 """Wide CSV, TSV and parquet: one row per image, one column per class; 1 / 0 / empty, true / false, NaN.
 
 The format that `LabelTable.save` writes. A filled table (`FilledTable.save`) is read too: its `<class>:p` columns are
-ignored, so that filled labels become known ones. Columns `<class>:source` give the origins of known labels.
+ignored, so that filled labels become known ones. Columns `<class>:source` give the origins of known labels. Columns of
+texts about the images (`text`, `caption`, ...) are kept as such.
 """
 
 from collections.abc import Iterator, Sequence
@@ -71,6 +72,7 @@ def read(
     )
     codes = [block.codes for block in found if block.codes is not None]
     marks = [mark for block in found for mark in block.marks] if layout.calibration is not None else None
+    texts = [of_image for block in found for of_image in block.texts] if layout.texts else None
     del found  # half of what is held
     return build_table(
         path,
@@ -83,6 +85,7 @@ def read(
         origins=layout.origins(np.concatenate(codes)) if codes else None,
         suffix=suffix,
         calibration=marks,
+        texts=texts,
     )
 
 
@@ -98,7 +101,10 @@ def understood(path: Path, images: Path | None = None, **options: Any) -> Unders
     layout = WideLayout.of(path, images, **options)
     left_out = [layout.names[at] for at in (*layout.row_numbers, *layout.left_out)]
     return Understood(
-        layout.names[layout.image], None if layout.split is None else layout.names[layout.split.at], left_out
+        layout.names[layout.image],
+        None if layout.split is None else layout.names[layout.split.at],
+        left_out,
+        texts=tuple(layout.names[at] for at in layout.texts),
     )
 
 
@@ -148,6 +154,7 @@ def tables(
             origins=None if block.codes is None else layout.origins(block.codes),
             suffix=suffix,
             calibration=None if layout.calibration is None else block.marks,
+            texts=block.texts if layout.texts else None,
         )
 
     held = Block([], [], np.empty((0, len(layout.classes)), np.int8))

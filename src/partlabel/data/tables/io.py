@@ -9,6 +9,7 @@ import polars as pl
 
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import UNKNOWN
+from partlabel.data.tables.text_cells import column_name, lines_in_cells
 from partlabel.data.tables.validation import CALIBRATION
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def frame(table: "LabelTable") -> pl.DataFrame:
-    """Return the table as a data frame: `image`, optional `split` and `calibration`, then a Boolean column per class.
+    """Return the data frame: `image`, optional `split`, `calibration` and `text`, then a Boolean column per class.
 
     If origins are recorded, each class is followed by its column `<class>:source`.
     """
@@ -25,6 +26,8 @@ def frame(table: "LabelTable") -> pl.DataFrame:
         head.append(pl.Series("split", table.split, dtype=pl.String))
     if table.calibration is not None:
         head.append(pl.Series(CALIBRATION, table.calibration, dtype=pl.Boolean))
+    if table.texts is not None and any(table.texts):
+        head.append(pl.Series(column_name(table.classes), lines_in_cells(table.texts), dtype=pl.String))
     columns = np.ascontiguousarray(table.labels.T)
     labels = [_column(name, column) for name, column in zip(table.classes, columns, strict=True)]
     if table.origins is None:

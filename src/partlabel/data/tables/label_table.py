@@ -16,17 +16,16 @@ from jaxtyping import Int8
 
 from partlabel.core.fixes import Argument, InputError
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN, Absent
-from partlabel.core.messages import did_you_mean, some
+from partlabel.core.messages import some
 from partlabel.data.images.paths import similar_names
-from partlabel.data.tables import validation
-from partlabel.data.tables.part_names import part_name
+from partlabel.data.tables import text_cells, validation
+from partlabel.data.tables.part_names import MOST_SHOWN, in_part
 from partlabel.data.tables.provenance import Origins
+from partlabel.data.tables.text_cells import Texts
 
 __all__ = ["Absent", "LabelTable", "Rows", "made_read_only", "read_only"]
 MOST_ALIKE = 1000
 Rows = slice | Sequence[int] | np.ndarray
-MOST_PARTS = 20
-"""Maximum number of parts that a message names."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +42,7 @@ class LabelTable:
         origins: Origin of each known label; None if not recorded.
         calibration: Whether each image is in the calibration set: drawn at random and labelled completely; None if
             there is no such set.
+        texts: Texts of each image (captions, titles, tags): none, one or several; None if the table has none.
 
     Raises:
         ValueError: No images, a path outside the folder, duplicate images or classes, an empty class name, a label that
@@ -57,6 +57,7 @@ class LabelTable:
     root: Path | None = None
     origins: Origins | None = None
     calibration: tuple[bool, ...] | None = None
+    texts: Texts | None = None
 
     def __post_init__(self) -> None:
         validation.check_images(self.images)
@@ -66,6 +67,8 @@ class LabelTable:
             validation.check_split(self.split, self.images)
         if self.calibration is not None and len(self.calibration) != len(self.images):
             raise ValueError(f"{len(self.calibration)} calibration marks for {len(self.images)} images")
+        if self.texts is not None:
+            validation.check_texts(self.texts, self.images)
         if self.origins is not None and self.origins.codes.shape != self.labels.shape:
             raise ValueError(f"origins are {self.origins.codes.shape} for {self.labels.shape} labels")
         object.__setattr__(self, "labels", read_only(self.labels))
@@ -76,8 +79,8 @@ class LabelTable:
     def __repr__(self) -> str:
         known = f"{self.known / max(self.labels.size, 1):.1%} known"
         sizes = list(self.part_sizes.items())
-        parts = "".join(f", {name} {size}" for name, size in sizes[:MOST_PARTS])
-        parts += f" and {len(sizes) - MOST_PARTS} more parts" if len(sizes) > MOST_PARTS else ""
+        parts = "".join(f", {name} {size}" for name, size in sizes[:MOST_SHOWN])
+        parts += f" and {len(sizes) - MOST_SHOWN} more parts" if len(sizes) > MOST_SHOWN else ""
         return f"LabelTable({len(self)} images, {len(self.classes)} classes, {known}{parts})"
 
     def __getitem__(self, rows: Rows) -> "LabelTable":
@@ -91,8 +94,16 @@ class LabelTable:
         images = tuple(self.images[row] for row in chosen)
         origins = None if self.origins is None else self.origins.rows(chosen)
         marks = None if self.calibration is None else tuple(self.calibration[row] for row in chosen)
-        labels = made_read_only(self.labels[chosen])
-        return replace(self, images=images, labels=labels, split=split, origins=origins, calibration=marks)
+        texts = None if self.texts is None else tuple(self.texts[row] for row in chosen)
+        return replace(
+            self,
+            images=images,
+            labels=made_read_only(self.labels[chosen]),
+            split=split,
+            origins=origins,
+            calibration=marks,
+            texts=texts,
+        )
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -110,7 +121,7 @@ class LabelTable:
         Raises:
             ValueError: There is no split, or no such part; the message names the parts.
         """
-        return self[self._in_part(name)]
+        return self[in_part(self.split, name)]
 
     def path(self, row: int) -> Path:
         """Return the path of a row's image.
@@ -173,6 +184,10 @@ class LabelTable:
         """Return the table with another calibration set."""
         return replace(self, calibration=None if marks is None else tuple(map(bool, marks)))
 
+    def with_texts(self, texts: Sequence[Sequence[str]] | None) -> "LabelTable":
+        """Return the table with other texts, cleaned (`text_cells.py`); one sequence of texts per image."""
+        return replace(self, texts=None if texts is None else text_cells.clean("texts", texts))
+
     def hide(
         self, scheme: str = "uniform", *, part: str | None = None, seed: int = 0, **options: Any
     ) -> "LabelTable":
@@ -192,7 +207,7 @@ class LabelTable:
 
         if part is None:
             return self.with_labels(made_read_only(hide_labels(self.labels, scheme, seed=seed, **options)))
-        rows = self._in_part(part)
+        rows = in_part(self.split, part)
         hidden = hide_labels(self.labels[rows], scheme, seed=seed, **options)
         labels = self.labels.copy()
         labels[rows] = hidden
@@ -250,7 +265,8 @@ class LabelTable:
         """Write the table as `.csv` (1 / 0 / empty) or `.parquet` (nullable booleans); `read` returns the same table.
 
         If origins are recorded, each class is followed by a column `<class>:source`; if there is a calibration set, the
-        column `calibration` is 1 for its images and 0 for the others.
+        column `calibration` is 1 for its images and 0 for the others; texts of an image are lines of a cell
+        of the column `text`.
 
         The file is written under a temporary name and renamed, so that readers never see an incomplete file.
 
@@ -260,19 +276,6 @@ class LabelTable:
         from partlabel.data.tables import io
 
         return io.write_wide(io.frame(self), Path(path))
-
-    def _in_part(self, name: str) -> np.ndarray:
-        if self.split is None:
-            raise ValueError(
-                f"there is no part {name!r}: the table has no split column; with_split() adds one"
-            )
-        name = name if name in self.parts else part_name(name)
-        if name not in self.parts:
-            hint = did_you_mean(name, self.parts)
-            raise ValueError(
-                f"there is no part {name!r}{hint}; there are: {some(map(repr, self.parts), MOST_PARTS)}"
-            )
-        return np.fromiter((part == name for part in self.split), dtype=bool, count=len(self))
 
 
 def read_only(matrix: np.ndarray) -> np.ndarray:

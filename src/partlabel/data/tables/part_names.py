@@ -8,7 +8,9 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 
-from partlabel.core.messages import some
+import numpy as np
+
+from partlabel.core.messages import did_you_mean, some
 
 TRAIN, VAL, TEST = "train", "val", "test"
 PARTS = (TRAIN, VAL, TEST)
@@ -17,6 +19,8 @@ _MEANING = {
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development"), VAL),
     **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation"), TEST),
 }
+MOST_SHOWN = 20
+"""Maximum number of parts that a message names."""
 _FILLERS = {"", "set", "split", "part", "data", "images"}
 
 
@@ -46,6 +50,27 @@ def part_of_path(path: str) -> str:
     """
     meant = (part_name(folder) for folder in reversed(path.split("/")[:-1]))
     return next((part for part in meant if part in PARTS), "")
+
+
+def in_part(split: Sequence[str] | None, name: str) -> np.ndarray:
+    """Return which images are in the part `name`, or in the part that `part_name` takes it for.
+
+    Args:
+        split: One part name per image; None if there are no parts.
+        name: Part name.
+
+    Raises:
+        ValueError: There is no split, or no such part; the message names the parts.
+    """
+    if split is None:
+        raise ValueError(f"there is no part {name!r}: the table has no split column; with_split() adds one")
+    parts = tuple(dict.fromkeys(split))
+    name = name if name in parts else part_name(name)
+    if name not in parts:
+        raise ValueError(
+            f"there is no part {name!r}{did_you_mean(name, parts)}; there are: {some(map(repr, parts), MOST_SHOWN)}"
+        )
+    return np.fromiter((part == name for part in split), dtype=bool, count=len(split))
 
 
 def warn_of_other_parts(split: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.messages import some
+from partlabel.data.tables.text_cells import SAYING_NOTHING
 
 CALIBRATION = "calibration"
 RESERVED = ("image", "split", CALIBRATION)
@@ -20,6 +22,7 @@ CODES = f"{PRESENT} present, {ABSENT} absent, {UNKNOWN} unknown"
 # Empty, absolute, a Windows drive, a step to here or up, a doubled or trailing slash.
 NOT_PLAIN = r"^$|^/|^[A-Za-z]:[/\\]|(^|/)\.\.?(/|$)|//|/$"
 CONTROL = r"\p{Cc}"
+_A_WORD = r"[\p{L}\p{So}]"
 
 
 def check_images(images: Sequence[str]) -> None:
@@ -120,6 +123,34 @@ def check_split(split: Sequence[str], images: Sequence[str]) -> None:
     wrong = names.filter(names.str.contains(CONTROL)).to_list()
     if wrong:
         raise ValueError(f"split name(s) with control characters, rename them: {some(map(repr, wrong))}")
+
+
+def check_texts(texts: Any, images: Sequence[str]) -> None:
+    """Check that there is one tuple of texts per image, and that each text can be stored as a line.
+
+    Raises:
+        TypeError: They are not tuples of strings.
+        ValueError: The number of tuples differs, or a text has no words or has control characters.
+    """
+    if not isinstance(texts, tuple) or not all(type(of_image) is tuple for of_image in texts):
+        raise TypeError(
+            "texts are not a tuple with a tuple of strings for each image; with_texts() makes them so"
+        )
+    if len(texts) != len(images):
+        raise ValueError(f"texts of {len(texts)} images for {len(images)} images: give one tuple per image")
+    listed = list(chain.from_iterable(texts))
+    if others := [text for text in listed if not isinstance(text, str)]:
+        raise TypeError(f"a text is {type(others[0]).__name__}, not a string: {others[0]!r}")
+    if broken := [text for text in listed if not is_text(text)]:
+        raise ValueError(f"a text has half of a character: {broken[0]!a}; with_texts() cleans texts")
+    column = pl.Series(listed, dtype=pl.String)
+    wrong = column.str.contains(CONTROL) | ~column.str.contains(_A_WORD)
+    wrong |= column.str.to_lowercase().is_in(list(SAYING_NOTHING))
+    if wrong.any():
+        raise ValueError(
+            f"{int(wrong.sum())} text(s) have no words, or control characters: "
+            f"{some(map(repr, column.filter(wrong).to_list()))}; with_texts() cleans texts"
+        )
 
 
 def _fault_of(name: str) -> str:
