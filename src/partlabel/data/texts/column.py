@@ -1,0 +1,34 @@
+"""A column of the label file itself: `column:NAME`; in JSON, a key."""
+
+from partlabel.data.readers import _json
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.texts._matching import TableFile, by_image
+from partlabel.data.texts.captions import pairs_in, pairs_of
+
+PREFIX = "column:"
+
+
+def recognises(source: str) -> bool:
+    """Whether the source starts with `column:`."""
+    return source.startswith(PREFIX)
+
+
+def read(source: str, table: LabelTable, file: TableFile) -> list[list[str]]:
+    """Read the texts of each image.
+
+    Raises:
+        ValueError: The label file is not known, is no table, or has no such column.
+    """
+    name, path = source.removeprefix(PREFIX), file.path
+    if path is None or not name:
+        lacking = (
+            "the name of a column after the colon" if path is not None else "the label file: give label_file="
+        )
+        raise ValueError(f"{source}: it needs {lacking}")
+    if not path.is_file():
+        raise ValueError(f"{source}: {path} is a folder, which has no columns; give another source of texts")
+    if path.suffix.lower() == ".json":
+        content = _json.load(path)
+        objects = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+        return by_image(path, table, pairs_of(path, objects, name, file.options.get("image_key")))
+    return by_image(path, table, pairs_in(path, table.root, name, file.options))
