@@ -25,7 +25,7 @@ from partlabel.core.targets import Labels
 from partlabel.evaluation.metrics import evaluate
 from partlabel.selection import criteria
 from partlabel.selection.candidates import FIXED, Rule, TrainingSet, build
-from partlabel.selection.cross_validation import fold_weights, out_of_fold, spoken
+from partlabel.selection.cross_validation import fold_weights, out_of_fold, target_count
 from partlabel.selection.linear_path import path
 
 HEADS = ("rooted_average", "covariance")
@@ -64,7 +64,7 @@ def candidates(cell: Cell, data: TrainingSet, rule: Rule, head: str) -> list[tup
     targets = build(data, rule, head, {}).fixed_targets(data.labels)
     assert targets is not None
     columns, count = fold_weights(targets, data.fold, FOLDS)
-    whole = spoken(targets).expand(data.labels.shape[1])
+    whole = target_count(targets).expand(data.labels.shape[1])
     maps = cell.test if head == "covariance" else cell.test[:, : data.channels]
     method = build(data, rule, head, {})
     with torch.no_grad():

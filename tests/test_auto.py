@@ -23,7 +23,7 @@ TYPED = ["--backbone", "test_resnet", "--pretrained", "false", "--image-size", "
 def quick():
     """Without the rules that learn from predictions, which tests/selection searches too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("partlabel.training.settings_search.TEACHING", ())
+        patch.setattr("partlabel.training.settings_search.SELF_TRAINING", ())
         yield
 
 

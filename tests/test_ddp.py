@@ -154,9 +154,7 @@ def test_a_method_that_does_not_gather_what_it_remembers_is_found_out(both):
     first, second = told(both)
     assert first["differing"] == second["differing"] == ["other"]
     assert first["Forgets"] == second["Forgets"]
-    assert first["Forgets"].startswith(
-        "the processes no longer remember the same: seen; Forgets has to gather"
-    )
+    assert first["Forgets"].startswith("buffers differ between processes: seen; Forgets has to gather")
 
 
 @pytest.mark.slow
@@ -283,7 +281,7 @@ def test_processes_that_would_not_know_of_each_other_are_refused():
     TrainingConfig().check_started(torchrun | {"WORLD_SIZE": "1"})
     TrainingConfig().check_started({})
     with pytest.raises(
-        ValueError, match="strategy is 'ddp_spawn', whose processes end with what they learned"
+        ValueError, match="strategy is 'ddp_spawn', whose processes end with the trained weights"
     ):
         TrainingConfig(strategy="ddp_spawn")
 

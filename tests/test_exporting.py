@@ -165,7 +165,10 @@ def test_weights_that_prediction_needs_must_be_there(runs, tmp_path):
 def test_a_method_that_keeps_too_little_is_found_out(runs, monkeypatch, tmp_path):
     tagger = Tagger.load(runs("soft_sst-covariance"))
     monkeypatch.setattr(SoftSST, "predicts_with", lambda self: ("backbone", "head"))
-    with pytest.raises(ValueError, match=r"SoftSST says something else; its `predicts_with` has to name all"):
+    with pytest.raises(
+        ValueError,
+        match=r"the predictions of SoftSST change without the training state; its `predicts_with` has to name all",
+    ):
         tagger.save_pretrained(tmp_path / "model")
     assert not (tmp_path / "model").exists()
 

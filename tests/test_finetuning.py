@@ -132,7 +132,7 @@ def test_a_tagger_is_fine_tuned_saved_and_loaded(collection, tmp_path):
 
 def test_taggers_that_cannot_be_fine_tuned_say_why(collection, tmp_path):
     table = LabelTable.read(collection / "labels.csv", collection / "photos")
-    with pytest.raises(ValueError, match="knows nothing yet"):
+    with pytest.raises(ValueError, match="is not fitted"):
         fine_tune(Tagger(table.classes, "bce"), table, table)
     small = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
     residual = Tagger(table.classes, "bce", head="residual", **small).fit(

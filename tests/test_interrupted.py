@@ -22,7 +22,10 @@ from partlabel.training.lightning_module import TrainingModule
 from partlabel.training.run_folder import Run
 from partlabel.training.trainer import fit
 
-GOES_ON = r"; training stopped in epoch 2, after step \d+; resume=True \(--resume\) goes on after its last whole epoch"
+GOES_ON = (
+    r"; training stopped in epoch 2, after step \d+; "
+    r"resume=True \(--resume\) continues after the last completed epoch"
+)
 
 
 def state(run):
@@ -122,7 +125,7 @@ def test_what_stops_the_first_epoch_begins_anew(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(
-        KeyboardInterrupt, match=r"in epoch 1, after step 0; .* starts again, because no epoch had ended"
+        KeyboardInterrupt, match=r"in epoch 1, after step 0; .* starts again, because no epoch was completed"
     ):
         go(tmp_path, kind=Early)
 
@@ -136,7 +139,7 @@ def test_a_process_left_by_the_others_says_so(tmp_path, error):
             raise error
 
     with pytest.raises(
-        ConnectionError, match=r"^another of the processes that train together stopped, and says why; "
+        ConnectionError, match=r"^another process of the training stopped; its message gives the reason; "
     ):
         go(tmp_path, kind=Left)
 

@@ -327,7 +327,7 @@ def test_options_that_do_not_exist_name_the_nearest(table):
 
 
 def test_a_tagger_that_was_not_fitted_says_so(table):
-    with pytest.raises(ValueError, match=r"knows nothing yet: fit it, or take one by Tagger.load"):
+    with pytest.raises(ValueError, match=r"is not fitted: call fit\(\), or load a fitted one by Tagger.load"):
         Tagger(table.classes).scores(table)
 
 
@@ -335,7 +335,7 @@ def test_a_folder_without_a_finished_run_says_so(fitted, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no tagger: there is no config.json"):
         Tagger.load(tmp_path)
     shutil.copy(fitted[1] / "config.json", tmp_path)
-    with pytest.raises(FileNotFoundError, match="has not ended: go on with it by --resume"):
+    with pytest.raises(FileNotFoundError, match="has not ended: continue it by --resume"):
         Tagger.load(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The interface for users: a tagger is fitted to a label table, evaluated, applied, saved and loaded."""
+"""The user interface: a tagger is fitted to a label table, evaluated, applied, saved and loaded."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from partlabel.priors.expected import PrecisionOf
 from partlabel.training.config import Cache, TrainingConfig
 from partlabel.training.out_of_fold import OutOfFold
 from partlabel.training.recognizer import Recognizer
-from partlabel.training.run_folder import Run, withdraws
+from partlabel.training.run_folder import Run, removes_failed_run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,20 +44,21 @@ class Tagger(Recognizer):
         words: Source of class vectors: `learned`, a GloVe text or npz file, or the name of an embedder.
 
     Attributes:
-        settings: The arguments; after a search, with the method and head that were found.
+        settings: Settings, by the names of the arguments; after a search, with the method and head that were found.
         model: The network; None before `fit` or `load`.
         view: Image side in pixels, and the normalisation that the backbone expects.
-        completion: What known labels of an image say about its unknown ones; None where that does not help.
+        completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
+            not help.
         tuning: Thresholds and calibration; None before `partlabel tune`.
-        out_of_fold: Logits of the training images by models that did not train on them; None if there are none.
-        lean: Whether it holds only the state that prediction needs.
+        out_of_fold: Logits of the training images by models that were not trained on them; None if there are none.
+        lean: Whether the tagger holds only the state that prediction needs.
         selection: Result of the search of the last `fit`; None without a search.
         recipe: Recipes or files that the settings came from, for the record.
         cache: The feature cache of training, which inference uses too.
         name: Method and run, such as `sst@a`: the source of the labels that it fills in.
     """
 
-    @withdraws
+    @removes_failed_run
     def fit(
         self,
         table: LabelTable,
@@ -76,18 +77,20 @@ class Tagger(Recognizer):
 
         With `method="auto"`, and for a method that can be fitted full batch and whose weight decay is not given,
         settings are found by cross-validation and no validation set is used (docs/selection.md). Other methods are
-        trained by steps, and keep the epoch that is best on the validation set.
+        trained by steps, with early stopping: the epoch that is best on the validation set is kept.
 
         Args:
-            table: Label table; of a table with a split, `train` is trained on and `val`, if any, is the validation set.
-            val: Validation set instead: a table, or a share of the training images.
-            truth: Complete labels of the same images and classes; measures pseudo-labels, never trains.
+            table: Label table; if it has a split, part `train` is trained on, and part `val` is the validation set.
+            val: Validation set instead: a table, or a share of the training images, in [0, 1).
+            truth: Ground truth of the same images and classes, which measures pseudo-labels and is not trained on.
             out: Run folder (`run_folder.py` lists its files).
             resume: Whether to continue the run in `out`; `auto` starts a new one if there is none.
-            start_from: Run folder whose backbone and head training begins with, as after more labels became known.
+            start_from: Run folder with the initial weights of backbone and head, for instance after more labels became
+                known; None for pretrained weights.
             skip_broken: Whether to leave out images that cannot be read, and list them in `skipped.csv`.
-            groups: Group of each image; images of one group stay together in cross-validation.
-            config: Training configuration.
+            groups: Group of each image; images of one group stay together in cross-validation. None: every image is
+                its own group.
+            config: Training configuration; None for the defaults.
             **options: Fields of `TrainingConfig` that replace those of `config`.
 
         Raises:
@@ -96,7 +99,7 @@ class Tagger(Recognizer):
             FileExistsError: `out` holds a run, and `resume` is false.
             FloatingPointError: The loss is not finite.
             OSError: An image vanished, a worker process died, or a file cannot be written.
-            KeyboardInterrupt: By Ctrl-C; the message says how to resume.
+            KeyboardInterrupt: Ctrl-C was pressed; the message says how to resume.
         """
         from partlabel.reporting import run_outputs
         from partlabel.training.fitting import Fitting
@@ -115,13 +118,13 @@ class Tagger(Recognizer):
 
     @property
     def evidence(self) -> Evidence:
-        """What turns logits into probabilities and labels: label completion, calibration and thresholds."""
+        """Label completion, calibration and thresholds, which convert logits to probabilities and labels."""
         return Evidence(self.name, self.completion, self.tuning)
 
     def logits_unseen(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0
     ) -> Float[np.ndarray, "image class"]:
-        """Compute logits as `scores`; those of training images by models that did not train on them, where kept."""
+        """Compute logits as `scores` does, but out-of-fold logits for training images, where kept."""
         if self.out_of_fold is None:
             return self.scores(table, batch_size, workers)
         logits, kept = self.out_of_fold.logits_of(table)
@@ -137,7 +140,7 @@ class Tagger(Recognizer):
         cache: Cache | None = None,
         cache_dir: str | Path | None = None,
     ) -> "Evaluation":
-        """Evaluate on the known labels of a table; arguments as of `scores`.
+        """Evaluate on the known labels of a table; the arguments are those of `scores`.
 
         Raises:
             ValueError: The table's classes are not the model's.
@@ -177,7 +180,7 @@ class Tagger(Recognizer):
     def decide(
         self, source: "ImageSource", batch_size: int = 64, workers: int = 0, skip_broken: bool = False
     ) -> "FilledTable":
-        """Decide every label by the tuned threshold of its class; arguments and errors as of `predict`.
+        """Decide every label by the tuned threshold of its class; arguments and errors are those of `predict`.
 
         Raises:
             ValueError: The tagger was not tuned.
@@ -203,13 +206,13 @@ class Tagger(Recognizer):
         precision: float | None = None,
         precision_of: PrecisionOf = "overall",
     ) -> "FilledTable":
-        """Compute a probability for every unknown label of a table; known labels stay untouched.
+        """Compute a probability for every unknown label of a table; known labels do not change.
 
         Known labels of an image are evidence for its unknown ones where that was found to help
         (`label_completion.py`), so that probabilities may differ from those of `predict`.
 
         Args:
-            table: Label table of the model's classes; what a filled one holds stays.
+            table: Label table of the model's classes; labels and probabilities of a filled table are kept.
             accept: Probability from which on unknown labels become PRESENT; `tuned`: the threshold of each class.
             reject: Probability up to which unknown labels become ABSENT; `tuned`: all below the threshold.
             batch_size: Images per batch.
@@ -217,11 +220,12 @@ class Tagger(Recognizer):
             skip_broken: Whether to leave out images that cannot be read.
             precision: Expected share of the new present labels that is right, in (0, 1): as many labels become PRESENT
                 as that allows, instead of by `accept`.
-            precision_of: Whether that is of all new present labels (`overall`), or of those of each class (`class`).
+            precision_of: Labels that `precision` refers to: all new present labels (`overall`), or those of each class
+                (`class`).
 
         Raises:
-            ValueError: Thresholds are not 0 <= reject < accept <= 1 for a class; or the tagger was not tuned, or was
-                tuned for F1, and is to fill by tuned thresholds; or as of `predict`.
+            ValueError: Thresholds are not 0 <= reject < accept <= 1 for a class; tuned thresholds are requested, and
+                the tagger was not tuned or was tuned for F1; or an error of `predict`.
         """
         from partlabel.data.tables import filled
         from partlabel.training.filling import with_readable
@@ -240,7 +244,7 @@ class Tagger(Recognizer):
         return filled.fill(before, found, *ends, self.name)
 
     def expected_right(self, before: LabelTable, after: "FilledTable") -> "Expected":
-        """Compute how many of the labels that `fill` made are right, by the probabilities that it gave them.
+        """Compute the expected number of correct labels among those that `fill` made, from their probabilities.
 
         Args:
             before: Label table before filling, which has the images of `after`.
@@ -253,7 +257,7 @@ class Tagger(Recognizer):
     def judge(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0, skip_broken: bool = False
     ) -> tuple[LabelTable, Float[np.ndarray, "image class"]]:
-        """Compute the probability of every label, known or not, as `fill` does: given the other labels of its image.
+        """Compute the probability of every label, known or not, given the other labels of its image, as `fill` does.
 
         Arguments and errors are those of `predict`.
 
@@ -298,15 +302,16 @@ class Tagger(Recognizer):
 
         Args:
             repo_id: Repository, `owner/name`; created if it does not exist.
-            with_training_state: As `save_pretrained`.
-            run: As `save_pretrained`.
-            **options: `revision`, `private`, `replace_card`, `create_pr`, `commit_message`, `token`; as `hub.push`.
+            with_training_state: Whether to keep state that prediction does not need, such as SST's feature bank.
+            run: Run folder that the tagger comes from, for the model card.
+            **options: Options of `hub.push`: `revision`, `private`, `replace_card`, `create_pr`, `commit_message`,
+                `token`.
 
         Returns:
             The address of the commit or of the pull request.
 
         Raises:
-            ValueError: As `save_pretrained`, or `repo_id` is not the name of a repository.
+            ValueError: An error of `save_pretrained`, or `repo_id` is not the name of a repository.
             OSError: The hub cannot be reached or refuses the upload.
         """
         from tempfile import TemporaryDirectory
@@ -321,12 +326,13 @@ class Tagger(Recognizer):
         """Load a tagger from a folder, or else from a repository on the Hugging Face hub.
 
         Args:
-            name: Folder that `save_pretrained`, `save` or a run left, or repository, `owner/name`.
-            **options: As of `huggingface_hub.snapshot_download`: `revision`, `token`, `cache_dir`, `local_files_only`.
+            name: Folder that `save_pretrained`, `save` or a run wrote, or repository, `owner/name`.
+            **options: Options of `huggingface_hub.snapshot_download`: `revision`, `token`, `cache_dir`,
+                `local_files_only`.
 
         Raises:
             OSError: There is no such folder and no such repository, or it cannot be reached.
-            ValueError: As of `load`.
+            ValueError: An error of `load`.
         """
         from partlabel.deploy import hub
 

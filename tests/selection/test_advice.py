@@ -47,7 +47,7 @@ def test_the_advice_names_the_kind_the_share_the_method_and_the_classes_with_too
     said = advice.advice(labels)
     assert f"a sample of the labels ({100 * (labels != -1).mean():.1f}% known)" in said
     assert "soft_sst" in said
-    assert "1 class has fewer than 5 known presences" in said
+    assert "1 class has fewer than 5 known present labels" in said
 
 
 def test_a_table_without_a_known_label_is_refused():

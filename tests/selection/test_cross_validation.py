@@ -9,7 +9,7 @@ from partlabel.core.targets import Targets
 from partlabel.methods import get
 from partlabel.nn.classes import Classes
 from partlabel.selection.candidates import Rule, TrainingSet, build
-from partlabel.selection.cross_validation import fold_weights, folds, levelled, out_of_fold, predict
+from partlabel.selection.cross_validation import aligned_folds, fold_weights, folds, out_of_fold, predict
 from partlabel.selection.linear_path import Design, solve
 
 
@@ -67,8 +67,8 @@ def data(images=60, classes=3, seed=0):
 def scores(given, labels):
     """Out-of-fold logits of the linear model."""
     design = given.design("rooted_average", {})
-    columns, spoken = fold_weights(Targets.known(labels), given.fold, 3)
-    return out_of_fold(design, solve(design, columns, 0.1 * spoken, tolerance=1e-9), given.fold, 3)
+    columns, counted = fold_weights(Targets.known(labels), given.fold, 3)
+    return out_of_fold(design, solve(design, columns, 0.1 * counted, tolerance=1e-9), given.fold, 3)
 
 
 def test_the_labels_of_an_image_do_not_move_its_own_scores():
@@ -101,7 +101,7 @@ def test_out_of_fold_scores_are_those_of_a_fit_without_the_fold():
 
 def test_models_of_folds_are_put_on_one_level():
     logits, fold = torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([0, 0, 1])
-    found = levelled(logits, torch.tensor([[0.0], [4.0]]), fold)
+    found = aligned_folds(logits, torch.tensor([[0.0], [4.0]]), fold)
     assert found.flatten().tolist() == [3.0, 4.0, 3.0]  # both means are now 2
 
 

@@ -239,7 +239,7 @@ def _looked_at(
             return Broken(table.images[row], str(error).removeprefix(f"{path}: "))
 
     with ThreadPoolExecutor(workers) as pool:
-        found = list(track(pool.map(look, range(len(table))), "Looking at photos", len(table), "photos"))
+        found = list(track(pool.map(look, range(len(table))), "Checking photos", len(table), "photos"))
     broken = tuple(each for each in found if isinstance(each, Broken))
     groups = near_duplicates.groups([None if isinstance(each, Broken) else each for each in found], most)
     alike = [_alike(table, rows) for rows in groups]

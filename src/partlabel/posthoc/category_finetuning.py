@@ -93,7 +93,7 @@ def fine_tune(
         fewest: As `refit`.
 
     Raises:
-        ValueError: The tagger knows nothing yet, its classes are not the tables', or its logits do not come out of a
+        ValueError: The tagger is not fitted, its classes are not the tables', or its logits do not come out of a
             linear layer.
     """
     from partlabel.data.images.dataset import ImageDataset, eval_transform
@@ -102,7 +102,7 @@ def fine_tune(
 
     model = tagger.model
     if model is None:
-        raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
+        raise ValueError("this tagger is not fitted: call fit(), or load a fitted one by Tagger.load(folder)")
     plain, size = eval_transform(*tagger.view), tagger.view[0]
     learn, judge = (
         loader(ImageDataset(aligned(table, tagger.classes), plain, size=size), batch_size, workers=workers)

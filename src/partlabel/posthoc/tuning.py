@@ -72,7 +72,7 @@ def tune(
         workers: Processes that read images.
 
     Raises:
-        ValueError: The tagger knows nothing yet, the classes differ, the table has parts and none is `val`, there is
+        ValueError: The tagger is not fitted, the classes differ, the table has parts and none is `val`, there is
             no table and no logits were kept, or too little of it is known.
     """
     how = {"batch_size": batch_size, "workers": workers}

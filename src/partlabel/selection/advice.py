@@ -1,7 +1,7 @@
-"""Which method suits which labels: the decision table of docs/which-method.md, and which of its lines applies.
+"""Recommended method for each kind of labels: the decision table of docs/which-method.md, and the line that applies.
 
-The table was read off the grid of benchmarks/out_of_the_box.py and those of benchmarks/grids/. It is data; `advice`
-only looks at which labels are known.
+The table summarises the grids of benchmarks/out_of_the_box.py and benchmarks/grids/. It is data; `advice` depends only
+on which labels are known.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from jaxtyping import Int8
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 
 MOSTLY_PRESENT = 0.25
-"""Share of presences among the known labels from which they are taken for an editor's tags."""
+"""Minimum share of present labels among the known labels for which they are taken for an editor's tags."""
 MANY_TAGS = 4.0
-"""Presences per image that this share would imply, at least: a table of three classes may well have as many."""
+"""Minimum number of present labels per image that this share must imply: three classes easily reach the share."""
 WHOLE = 0.95
-"""Share of the images with a known label of which all labels are known, from which whole images were labelled."""
+"""Minimum share of fully labelled images among those with a known label, for labels of the kind `whole images`."""
 FEW = 5
-"""Known presences of a class below which cross-validation says little about it."""
+"""Number of known present labels of a class below which its cross-validation is unreliable."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Kind:
     """A line of the decision table.
 
     Attributes:
-        name: Of the kind of labels.
-        looks: How a table of that kind looks.
-        method: The method that did best on it, or next to it, in every collection.
-        why: What the others lost.
+        name: Name of the kind of labels.
+        looks: Description of a table of that kind.
+        method: The method that was best, or close to it, on every collection.
+        why: Reason: the disadvantage of the other methods.
     """
 
     name: str
@@ -51,7 +51,7 @@ PRESENCES = Kind(
     "presences only",
     "present labels are known, and no absent one",
     "label_smoothing",
-    "unknown labels have to count as absent, not too surely; methods that ignore them cannot learn",
+    "unknown labels have to count as absent with a small weight; methods that ignore unknown labels cannot learn",
 )
 EDITOR = Kind(
     "mostly presences",
@@ -76,7 +76,7 @@ KINDS = (SAMPLE, IMAGES, EDITOR, PRESENCES, SINGLE, COMPLETE)
 
 
 def kind_of(labels: Int8[np.ndarray, "image class"]) -> Kind:
-    """Find the line of the decision table that a table's labels fall under.
+    """Find the line of the decision table that applies to the labels of a table.
 
     Args:
         labels: PRESENT, ABSENT or UNKNOWN, of the training images.
@@ -86,7 +86,7 @@ def kind_of(labels: Int8[np.ndarray, "image class"]) -> Kind:
     """
     present, known = labels == PRESENT, labels != UNKNOWN
     if not known.any():
-        raise ValueError("no label is known: say of some images what they show and what not")
+        raise ValueError("no label is known: label some images, present and absent classes")
     if known.all():
         return COMPLETE
     if not (labels == ABSENT).any():
@@ -99,7 +99,7 @@ def kind_of(labels: Int8[np.ndarray, "image class"]) -> Kind:
 
 
 def advice(labels: Int8[np.ndarray, "image class"]) -> str:
-    """Say in one or two sentences which method suits a table's labels, and why.
+    """Recommend a method for the labels of a table, with the reason, in one or two sentences.
 
     Args:
         labels: PRESENT, ABSENT or UNKNOWN, of the training images.
@@ -109,11 +109,11 @@ def advice(labels: Int8[np.ndarray, "image class"]) -> str:
     """
     kind = kind_of(labels)
     share = (labels != UNKNOWN).mean()
-    said = (
-        f"Labels: {kind.name} ({share:.1%} known). What suits such labels best is {kind.method}: {kind.why}."
-    )
+    text = f"Labels: {kind.name} ({share:.1%} known). The recommended method is {kind.method}: {kind.why}."
     rare = int(((labels == PRESENT).sum(0) < FEW).sum())
     if rare:
         are = "class has" if rare == 1 else "classes have"
-        said += f" {rare} {are} fewer than {FEW} known presences, too few to be sure of any choice: label more of them."
-    return said
+        text += (
+            f" {rare} {are} fewer than {FEW} known present labels, too few for a reliable choice: label more."
+        )
+    return text

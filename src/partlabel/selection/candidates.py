@@ -1,4 +1,4 @@
-"""What the search compares: rules for unknown labels and heads, and one candidate of them, scored."""
+"""Candidates of the search: rules for unknown labels, heads, and a rule on a head with its score."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,20 +20,20 @@ from partlabel.selection.linear_path import Design
 
 @dataclass(frozen=True)
 class Rule:
-    """A method and its options: what is done with unknown labels.
+    """A method and its options, which decide how unknown labels are used.
 
     Attributes:
         method: A name in `methods`, or a dotted path.
-        options: Its arguments.
+        options: Options of the method, by name.
     """
 
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """As people read it: `weak_negatives (weight 0.2)`."""
-        said = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return f"{self.method} ({said})" if said else self.method
+        """Format the rule for people, as in `weak_negatives (weight 0.2)`."""
+        listed = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.method} ({listed})" if listed else self.method
 
 
 FIXED = (
@@ -43,11 +43,11 @@ FIXED = (
     Rule("assume_negative"),
     Rule("label_smoothing"),
 )
-"""Rules whose targets do not depend on predictions: a whole path of weight decays costs seconds."""
-TEACHING = (Rule("soft_sst"), Rule("curriculum"))
+"""Rules whose targets do not depend on predictions; a whole path of weight decays takes seconds."""
+SELF_TRAINING = (Rule("soft_sst"), Rule("curriculum"))
 """Rules that learn from predictions: tried on the best head, near the best weight decay."""
 HEADS = ("covariance", "rooted_average", "average")
-"""Linear heads; all rules are compared on the first, and it is taken in ties."""
+"""Linear heads; all rules are compared on the first, which is also chosen in ties."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +55,13 @@ class TrainingSet:
     """Pooled features and labels of all training images.
 
     Attributes:
-        maps: Pooled feature maps: first the mean of every channel, then, if the backbone has `CovariancePooling`, what
-            that adds.
-        channels: Number of the former.
+        maps: Pooled feature maps: first the mean of every channel, then the features that `CovariancePooling` adds, if
+            the backbone has it.
+        channels: Number of channel means.
         labels: PRESENT, ABSENT or UNKNOWN.
-        classes: What is known of the classes.
-        fold: The fold of each image in cross-validation.
-        designs: Of each head and its options, computed once.
+        classes: Description of the classes.
+        fold: Fold of each image in cross-validation, from 0.
+        designs: Design of each head and its options, computed once.
     """
 
     maps: Float[Tensor, "image channel"]
@@ -77,12 +77,12 @@ class TrainingSet:
         return int(self.fold.max()) + 1
 
     def maps_of(self, head: type[Average]) -> Float[Tensor, "image channel 1 1"]:
-        """What a head takes of them."""
+        """Return the pooled maps that a head uses."""
         maps = self.maps if head.covariance_rank else self.maps[:, : self.channels]
         return maps[..., None, None]
 
     def design(self, head: str, options: Mapping[str, Any]) -> Design:
-        """The head's features, standardised and rotated."""
+        """Return the head's features, standardised and rotated."""
         key = f"{head} {dict(options)}"
         if key not in self.designs:
             kind = linear_head(head)
@@ -92,13 +92,13 @@ class TrainingSet:
         return self.designs[key]
 
     def problem(self, head: str, design: Design, decay: float, tolerance: float = 1e-6) -> Problem:
-        """The problem of all images."""
+        """Build the problem of all images."""
         maps = self.maps_of(linear_head(head))
         return Problem(maps, self.labels, design, decay, self.fold, tolerance=tolerance)
 
 
 def linear_head(name: str) -> type[Average]:
-    """The linear head of a name.
+    """Return the linear head of a name.
 
     Raises:
         ValueError: There is no such head, or it is not linear.
@@ -114,7 +114,7 @@ def linear_head(name: str) -> type[Average]:
 
 
 def build(data: TrainingSet, rule: Rule, head: str, options: Mapping[str, Any]) -> Method:
-    """The method of a rule on a head, with the identity for a backbone: it takes pooled maps."""
+    """Build the method of a rule on a head, with the identity as its backbone: its inputs are pooled maps."""
     kind = linear_head(head)
     channels = data.maps_of(kind).shape[1]
     with torch.random.fork_rng(devices=[]):
@@ -127,13 +127,13 @@ class Candidate:
     """A rule on a head at its best weight decay, scored by cross-validation.
 
     Attributes:
-        rule: What is done with unknown labels.
+        rule: Rule for unknown labels.
         head: Name of the head.
-        weight_decay: In the unit of `TrainingConfig.weight_decay`.
-        cost: The criterion of the out-of-fold logits; lower is better.
-        seconds: What finding it took.
-        tried: Every weight decay that was tried, and its cost.
-        logits: Out of fold, at the best weight decay.
+        weight_decay: Best weight decay, in the unit of `TrainingConfig.weight_decay`.
+        cost: Criterion of the out-of-fold logits; lower is better.
+        seconds: Duration of the search for the weight decay.
+        tried: Cost of each weight decay that was tried.
+        logits: Out-of-fold logits at the best weight decay.
     """
 
     rule: Rule

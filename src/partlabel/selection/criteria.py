@@ -1,4 +1,4 @@
-"""What a candidate of the search is judged by: a function of out-of-fold logits and labels, lower is better."""
+"""Criteria for candidates of the search: functions of out-of-fold logits and labels; lower is better."""
 
 from collections.abc import Callable
 
@@ -13,17 +13,17 @@ from partlabel.evaluation.calibration import calibrate
 
 Criterion = Callable[[Float[Tensor, "image class"], Labels], float]
 FEW = 10.0
-"""Known presences of a class at which its average precision counts as much as its likelihood."""
+"""Number of known present labels of a class at which its average precision has the same weight as its likelihood."""
 FEWEST = 5
-"""Known presences of a class, for its average precision to take part."""
+"""Minimum number of known present labels of a class for its average precision to be used."""
 LEAST = 1.0
-"""Nats that a constant prediction of a class is taken to cost, at least."""
+"""Minimum cost of a constant prediction of a class, in nats."""
 
 
 def unexplained(logits: Float[Tensor, "image class"], labels: Labels) -> float:
-    """Mean over classes of `unexplained_by_class`; lower is better.
+    """Compute the mean of `unexplained_by_class` over classes; lower is better.
 
-    Classes of which nothing is known to be present are left out.
+    Classes without a known present label are left out.
     """
     used = (labels == PRESENT).any(0)
     if not used.any():
@@ -32,14 +32,14 @@ def unexplained(logits: Float[Tensor, "image class"], labels: Labels) -> float:
 
 
 def unexplained_by_class(logits: Float[Tensor, "image class"], labels: Labels) -> Float[Tensor, " class"]:
-    """`(1 - w) U + w (1 - AP)` of each class, `w = n / (n + FEW)` for n known presences; lower is better.
+    """Compute `(1 - w) U + w (1 - AP)` of each class, `w = n / (n + FEW)` for n known present labels; lower is better.
 
-    With fewer than `FEWEST` known presences w is 0.
+    With fewer than `FEWEST` known present labels w is 0.
 
-    U is `relative_costs`, AP the mean of the average precision on known labels and of known presences among all
-    labels; the latter alone where no absence is known. Average precision is what is wanted, and noise over a few
-    presences; the likelihood is steady, and says little about which labels come first. docs/log.md compares this with
-    others.
+    U is `relative_costs`. AP is the mean of two average precisions: on the known labels, and of the known present
+    labels among all labels; only the latter where no absent label is known. Average precision is the quantity of
+    interest, but has a high variance with few present labels; the likelihood has a low variance, but depends little on
+    the ranking. docs/log.md compares this with other criteria.
     """
     present = labels == PRESENT
     among_all = average_precisions(logits, present, torch.ones_like(present))
@@ -52,7 +52,7 @@ def unexplained_by_class(logits: Float[Tensor, "image class"], labels: Labels) -
 
 
 def relative_cross_entropy(logits: Float[Tensor, "image class"], labels: Labels) -> float:
-    """Mean of `relative_costs` over the classes of which something is known to be present."""
+    """Compute the mean of `relative_costs` over the classes with a known present label."""
     used = (labels == PRESENT).any(0)
     if not used.any():
         return float(calibrated_costs(logits, labels).sum())
@@ -60,14 +60,14 @@ def relative_cross_entropy(logits: Float[Tensor, "image class"], labels: Labels)
 
 
 def relative_costs(logits: Float[Tensor, "image class"], labels: Labels) -> Float[Tensor, " class"]:
-    """`(K + A) / (null K + null A)` of each class: 1 for a constant prediction, lower is better.
+    """Compute `(K + A) / (null K + null A)` of each class: 1 for a constant prediction, lower is better.
 
-    K is the cross-entropy of the known labels of a class, A that of all its labels with the unknown ones taken for
+    K is the cross-entropy of the known labels of a class, A that of all its labels with the unknown ones assumed
     absent, each after a calibration of its own; null K and null A are those of the best constant prediction (so that
     1 minus the ratio is McFadden's pseudo R^2, "Conditional logit analysis of qualitative choice behavior", 1974).
 
-    K alone says little where few absent labels are known, and nothing where there are none; A alone does not use what
-    absent labels say. As every class counts the same, the common ones do not decide alone.
+    K alone is uninformative where few or no absent labels are known; A alone ignores the known absent labels. Every
+    class has the same weight, so that common classes do not dominate.
     """
     assumed = (labels == PRESENT).to(labels.dtype)
     costs = calibrated_costs(logits, labels) + calibrated_costs(logits, assumed)
@@ -79,7 +79,7 @@ def average_precisions(
     present: Bool[Tensor, "image class"],
     among: Bool[Tensor, "image class"],
 ) -> Float[Tensor, " class"]:
-    """Average precision of each class on some of its labels; 0 where none of them is present."""
+    """Compute the average precision of each class on some of its labels; 0 where none of them is present."""
     order = logits.masked_fill(~among, -torch.inf).argsort(dim=0, descending=True, stable=True)
     hits = (present & among).gather(0, order).double()
     ranks = torch.arange(1, len(hits) + 1, device=hits.device)[:, None]
@@ -87,12 +87,12 @@ def average_precisions(
 
 
 def calibrated_cross_entropy(logits: Float[Tensor, "image class"], labels: Labels) -> float:
-    """Mean cross-entropy of the known labels after calibration."""
+    """Compute the mean cross-entropy of the known labels after calibration."""
     return float(calibrated_costs(logits, labels).sum()) / max(int((labels != UNKNOWN).sum()), 1)
 
 
 def cross_entropy(logits: Float[Tensor, "image class"], labels: Labels) -> float:
-    """Mean cross-entropy of the known labels, as the logits are."""
+    """Compute the mean cross-entropy of the known labels without calibration."""
     known = (labels != UNKNOWN).double()
     cost = binary_cross_entropy_with_logits(
         logits.double(), (labels == PRESENT).double(), known, reduction="sum"
@@ -101,13 +101,13 @@ def cross_entropy(logits: Float[Tensor, "image class"], labels: Labels) -> float
 
 
 def calibrated_costs(logits: Float[Tensor, "image class"], labels: Labels) -> Float[Tensor, " class"]:
-    """Cross-entropy of each class's known labels, summed, after calibration: a common slope, an offset per class.
+    """Sum the cross-entropy of each class's known labels after calibration by a common slope and an offset per class.
 
-    Without calibration, a model whose logits are shifted, as assuming unknown labels absent does, would lose to one
-    that ranks worse. The logits of each class are first centred on the log-odds of its known labels, so that the
-    penalty on the offsets, which keeps those of rare classes in bounds, does not depend on the shift; and all are
-    divided by their spread, so that the penalty on the slope does not depend on it: a very strong weight decay leaves
-    logits that are tiny, and may rank well.
+    Without calibration, a model with shifted logits, as from assuming unknown labels absent, would lose to one that
+    ranks worse. The logits of each class are first centred on the log-odds of its known labels, so that the penalty on
+    the offsets, which bounds those of rare classes, does not depend on the shift. All logits are divided by their
+    standard deviation, so that the penalty on the slope does not depend on their scale: a very strong weight decay
+    gives tiny logits, which may rank well.
     """
     known = labels != UNKNOWN
     prior = (((labels == PRESENT).sum(0) + 0.5) / (known.sum(0) + 1)).logit()
@@ -121,7 +121,7 @@ def calibrated_costs(logits: Float[Tensor, "image class"], labels: Labels) -> Fl
 
 
 def _null(labels: Labels) -> Float[Tensor, " class"]:
-    """Cross-entropy of each class's known labels, summed, by the best constant prediction."""
+    """Sum the cross-entropy of each class's known labels for the best constant prediction."""
     present, known = (labels == PRESENT).sum(0).double(), (labels != UNKNOWN).sum(0).double()
     absent = known - present
     cost = -(

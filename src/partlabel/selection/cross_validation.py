@@ -1,4 +1,4 @@
-"""A training set in folds over its images, and the full-batch solver as methods see it."""
+"""Cross-validation: division of images into folds, and the full-batch problem that is passed to methods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from partlabel.nn.heads import Head
 from partlabel.nn.heads.average import Average
 from partlabel.selection.linear_path import Design, solve
 
-LEVELLED_BY = 500
-"""Images by which models that are not linear are put on one level."""
+ALIGNED_BY = 500
+"""Maximum number of images whose mean logits align the models of the folds, for models that are not linear."""
 AT_ONCE = 1024
-"""Images that a method predicts at once."""
+"""Images per batch of a method's prediction."""
 INNER_FOLDS = 3
 """Folds within the training part of a fold, for methods that learn from out-of-fold predictions."""
 FINAL_TOLERANCE = 1e-8
-"""Of fits that are kept; `linear_path.solve` says what it means."""
+"""Tolerance of `linear_path.solve` for fits that are kept."""
 
 
 def folds(
     labels: Labels, count: int, seed: int = 0, groups: Sequence[str] | None = None
 ) -> Int64[Tensor, " image"]:
-    """Divide images into folds, each class's known labels of either kind evenly.
+    """Divide images into folds, with the present and absent labels of each class spread evenly.
 
-    Iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011): from the rarest kind of label on, the
-    images that have it and are not placed yet are dealt out, each to the fold that has fewest of it.
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011): from the rarest kind of label on, each
+    image that has it and has no fold yet is assigned to the fold with the fewest labels of that kind.
 
     Args:
         labels: PRESENT, ABSENT or UNKNOWN.
         count: Number of folds.
-        seed: Of the order in which images are dealt out.
-        groups: A name per image; images of one group share a fold.
+        seed: Random seed of the order in which images are assigned.
+        groups: Group of each image; images of one group share a fold. None: every image is its own group.
 
     Returns:
         The fold of each image, from 0.
@@ -51,7 +51,7 @@ def folds(
     if len(numbers) < count:
         what = "images" if groups is None else "groups (--group)"
         raise ValueError(
-            f"{len(numbers)} {what} are too few for cross-validation in {count} folds: label more images, or name a "
+            f"{len(numbers)} {what} are too few for {count}-fold cross-validation: label more images, or name a "
             "method and its weight decay, as in --method bce --weight-decay 0.05"
         )
     table = labels.cpu().numpy()
@@ -62,7 +62,13 @@ def folds(
 
 
 def _deal(amounts: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """The fold of each unit, from how many labels of each kind it has."""
+    """Assign a fold to each unit.
+
+    Args:
+        amounts: Number of labels of each kind, `[unit, kind]`.
+        count: Number of folds.
+        seed: Random seed of the order.
+    """
     random = np.random.default_rng(seed)
     fold = np.full(len(amounts), -1, np.int64)
     order = random.permutation(len(amounts))
@@ -88,47 +94,47 @@ def _place(
 def fold_weights(
     targets: Targets, fold: Int64[Tensor, " image"], count: int
 ) -> tuple[Targets, Float[Tensor, " column"]]:
-    """The targets of `count` models, each without the images of one fold, side by side: `[image, fold * class]`.
+    """Build the targets of `count` models, each without the images of one fold, side by side: `[image, fold * class]`.
 
     Returns:
-        The targets, and the number of labels that count in the whole table, of every column.
+        The targets, and for each column the number of labels of the whole table that have a target.
     """
     outside = fold[:, None] != torch.arange(count)
     value = targets.value.repeat(1, count)
     weight = (targets.weight[:, None] * outside[:, :, None]).flatten(1)
-    return Targets(value, weight), spoken(targets).expand(value.shape[1])
+    return Targets(value, weight), target_count(targets).expand(value.shape[1])
 
 
-def spoken(targets: Targets) -> Float[Tensor, ""]:
-    """How many labels the targets say something about: what a loss is divided by."""
+def target_count(targets: Targets) -> Float[Tensor, ""]:
+    """Count the labels with a target, the number that a loss is divided by."""
     return (targets.weight > 0).sum().float()
 
 
 def out_of_fold(
     design: Design, fitted: Float[Tensor, "coordinate column"], fold: Int64[Tensor, " image"], count: int
 ) -> Float[Tensor, "image class"]:
-    """Logits of each image by the model that was fitted without its fold; the models put on one level (`levelled`)."""
+    """Compute the logits of each image by the model fitted without its fold, with aligned means (`aligned_folds`)."""
     by_fold = fitted.unflatten(1, (count, -1))
     logits = torch.empty(len(design), by_fold.shape[2])
     for number in range(count):
         inside = fold == number
         logits[inside] = design.rotated[inside] @ by_fold[:, number]
     level = torch.einsum("d,dkc->kc", design.rotated.mean(0), by_fold)
-    return levelled(logits, level, fold)
+    return aligned_folds(logits, level, fold)
 
 
-def levelled(
+def aligned_folds(
     logits: Float[Tensor, "image class"], level: Float[Tensor, "fold class"], fold: Int64[Tensor, " image"]
 ) -> Float[Tensor, "image class"]:
-    """Out-of-fold logits, each class raised so that the models of all folds have the same mean.
+    """Shift out-of-fold logits so that the models of all folds have the same mean logit of each class.
 
-    A model's mean logit of a class depends on how many images that it learned from show the class, and those that it
-    did not learn from then are fewer or more. Without this, scores of rare classes look worse than they are.
+    A model's mean logit of a class rises with the number of present labels in its training folds, which is then lower
+    in the fold that it predicts. Without the shift, the scores of rare classes are underestimated.
 
     Args:
-        logits: Of each image by the model that did not learn from it.
-        level: Each model's mean over one set of images.
-        fold: The fold of each image.
+        logits: Logits of each image by the model that was not fitted on it.
+        level: Mean logits of each model over one set of images.
+        fold: Fold of each image, from 0.
     """
     return logits + (level.mean(0) - level)[fold]
 
@@ -138,13 +144,14 @@ class Problem:
     """A `FullBatch`: images, labels, and the solver at one weight decay.
 
     Attributes:
-        maps: What the head takes of each image, a map of one place.
+        maps: Input of the head for each image, a map of one position.
         labels: PRESENT, ABSENT or UNKNOWN.
         design: The head's pooled features of these images.
-        decay: Weight decay in the unit of `TrainingConfig.weight_decay`: the penalty per label that counts.
-        fold: The fold of each image in `cross_fit`.
-        scale: Number that counts of labels are multiplied by: of a part of a table, what makes up for the rest.
-        tolerance: As `linear_path.solve`.
+        decay: Weight decay in the unit of `TrainingConfig.weight_decay`: the penalty per label with a target.
+        fold: Fold of each image in `cross_fit`, from 0.
+        scale: Factor of the number of labels in the penalty: for a part of a table, images of the whole per image of
+            the part.
+        tolerance: Tolerance of the solver, as in `linear_path.solve`.
     """
 
     maps: Float[Tensor, "image channel 1 1"]
@@ -163,17 +170,22 @@ class Problem:
         head.set_linear(self.design.mean, self.design.variance, *self.design.weights(fitted))
 
     def cross_fit(self, targets: Targets, strength: float = 1.0) -> Float[Tensor, "image class"]:
-        """Logits of every image by a linear model that was fitted without the image's fold."""
+        """Compute the logits of every image by a linear model that was fitted without the image's fold."""
         count = int(self.fold.max()) + 1
         columns, _ = fold_weights(targets, self.fold, count)
         fitted = solve(self.design, columns, self._penalty(targets, strength), tolerance=self.tolerance)
         return out_of_fold(self.design, fitted, self.fold, count)
 
     def _penalty(self, targets: Targets, strength: float) -> float:
-        return self.decay * strength * self.scale * float(spoken(targets))
+        return self.decay * strength * self.scale * float(target_count(targets))
 
     def part(self, rows: Bool[Tensor, " image"], inner: Int64[Tensor, " inside"]) -> "Problem":
-        """The problem of some of the images: the same penalty on fewer labels."""
+        """Build the problem of some of the images, with the same penalty on fewer labels.
+
+        Args:
+            rows: Whether each image is in the part.
+            inner: Fold of each image of the part.
+        """
         return Problem(
             self.maps[rows],
             self.labels[rows],
@@ -187,6 +199,6 @@ class Problem:
 
 @torch.no_grad()
 def predict(method: Method, maps: Float[Tensor, "image channel 1 1"]) -> Float[Tensor, "image class"]:
-    """Logits of a method whose backbone is the identity."""
+    """Compute the logits of a method whose backbone is the identity."""
     method.eval()
     return torch.cat([method(part).float() for part in maps.split(AT_ONCE)])

@@ -8,8 +8,8 @@ features, so that one matrix product serves them all. The objective of a column 
 with the features x standardised and the intercept b not penalised (as scikit-learn's `LogisticRegression` with
 `C = 1 / penalty`). L-BFGS (Liu and Nocedal, "On the limited memory BFGS method for large scale optimization",
 Mathematical Programming 45, 1989) minimises it in the coordinates of the principal components, where the Hessian is
-nearly diagonal and its diagonal a good first guess; a step costs two matrix products, because the line search moves
-along known logits.
+nearly diagonal and its diagonal a good initial estimate; a step costs two matrix products, because the line search
+moves along known logits.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ EPSILON = 1e-5
 REMEMBERED = 6
 """Pairs of steps and gradient changes of L-BFGS."""
 CELLS = 1 << 24
-"""Logits of one block of columns, at most: bounds the memory."""
+"""Maximum number of logits in one block of columns, which bounds the memory."""
 NEGLIGIBLE = 1e-7
 """Share of the largest variance below which a principal component is left out: rounding errors of single precision."""
 
@@ -37,7 +37,7 @@ class Design:
 
     Attributes:
         mean: Mean of each feature.
-        variance: Its variance.
+        variance: Variance of each feature.
         rotation: Principal components of the standardised features; orthonormal columns.
         rotated: Coordinates of every image, and a last column of ones for the intercept.
         squares: Sum of the squares of each column of `rotated`.
@@ -51,7 +51,7 @@ class Design:
 
     @classmethod
     def of(cls, features: Float[Tensor, "image feature"]) -> "Design":
-        """Standardise and rotate features; labels take no part in it."""
+        """Standardise and rotate features; labels are not used."""
         mean, variance = features.mean(0), features.var(0, unbiased=False)
         standard = (features - mean) * torch.rsqrt(variance + EPSILON)
         rotation = _principal(standard)
@@ -62,23 +62,23 @@ class Design:
         return len(self.rotated)
 
     def of_rows(self, rows: Bool[Tensor, " image"]) -> "Design":
-        """The same coordinates of some of the images."""
+        """Select the coordinates of some of the images."""
         rotated = self.rotated[rows]
         return Design(self.mean, self.variance, self.rotation, rotated, rotated.square().sum(0))
 
     def logits(self, fitted: Float[Tensor, "coordinate column"]) -> Float[Tensor, "image column"]:
-        """Logits of all images."""
+        """Compute the logits of all images."""
         return self.rotated @ fitted
 
     def weights(
         self, fitted: Float[Tensor, "coordinate column"]
     ) -> tuple[Float[Tensor, "column feature"], Float[Tensor, " column"]]:
-        """Weights on the standardised features, and intercepts."""
+        """Compute the weights on the standardised features, and the intercepts."""
         return (self.rotation @ fitted[:-1]).T, fitted[-1]
 
 
 def _principal(standard: Float[Tensor, "image feature"]) -> Float[Tensor, "feature component"]:
-    """Principal components, by the smaller of the two Gram matrices; those of rounding errors are left out."""
+    """Compute the principal components by the smaller Gram matrix, without those that are rounding errors."""
     images, features = standard.shape
     few = images < features
     wide = standard.double() if few else standard
@@ -103,11 +103,11 @@ def path(
 
     Args:
         design: The features.
-        targets: Value and weight of every image in every column, `[image, column]`; a weight of 0 leaves it out.
-        penalties: Of each column at each point of the path, best from strong to weak.
-        start: Where the first fit starts; all zero if none.
-        tolerance: Decrease of the objective that a further step may promise at the end, per unit of weight.
-        most: Steps of one fit, at most.
+        targets: Value and weight of every image in every column, `[image, column]`; weight 0 leaves the image out.
+        penalties: Penalty of each column at each point of the path, preferably in decreasing order.
+        start: Initial solution of the first fit; None: weights 0, and the intercept of each column's prevalence.
+        tolerance: Expected decrease of the objective per unit of weight below which the fit stops.
+        most: Maximum number of steps of one fit.
 
     Yields:
         The solution at each penalty.
@@ -126,7 +126,7 @@ def solve(
     tolerance: float = 1e-6,
     most: int = 60,
 ) -> Float[Tensor, "coordinate column"]:
-    """Fit all columns at one penalty; arguments as `path`."""
+    """Fit all columns at one penalty; the arguments are those of `path`."""
     columns = targets.value.shape[1]
     penalty = torch.as_tensor(penalty, dtype=torch.float32).expand(columns)
     width = max(CELLS // max(len(design), 1), 1)
@@ -192,16 +192,16 @@ def _solve(
 
 
 def _share(targets: Targets) -> Float[Tensor, " column"]:
-    """Weighted share of each column that is present, half a label of either kind added."""
+    """Compute the weighted prevalence of each column, with half a label of either kind added."""
     value, weight = targets
     return ((weight * value).sum(0) + 0.5) / (weight.sum(0) + 1)
 
 
 def _one_sided(targets: Targets) -> Bool[Tensor, " column"]:
-    """Columns whose labels are all present or all absent, or of which nothing is known.
+    """Find columns whose labels are all present, all absent or all unknown.
 
-    Their objective has no minimum, as the intercept has no bound. They are given the intercept of `_share`, and no
-    weights.
+    Their objective has no minimum, because the intercept is unbounded. They get the intercept of `_share`, and weights
+    of 0.
     """
     value, weight = targets
     return ((weight * value).sum(0) == 0) | ((weight * (1 - value)).sum(0) == 0)
@@ -212,7 +212,7 @@ def _inverse_hessian(
     history: Sequence[tuple[Tensor, Tensor]],
     first: Float[Tensor, "coordinate column"],
 ) -> Float[Tensor, "coordinate column"]:
-    """The two-loop recursion of L-BFGS, column by column, from a diagonal first guess."""
+    """Apply the two-loop recursion of L-BFGS to each column, from a diagonal initial estimate."""
     found, factors = gradient, []
     for step, change in reversed(history):
         product = (step * change).sum(0)
@@ -236,9 +236,9 @@ def _line_search(
     ridge: Float[Tensor, "coordinate column"],
     slope: Float[Tensor, " column"],
 ) -> Float[Tensor, " column"]:
-    """How far to go in each column: two Newton steps on the objective along the direction, from 1.
+    """Compute the step length of each column: two Newton steps on the objective along the direction, from 1.
 
-    A column whose slope is not negative has converged to what single precision can tell, and stays.
+    A column whose slope is not negative has converged within single precision; its step length is 0.
     """
     linear, quadratic = (ridge * fitted * direction).sum(0), (ridge * direction.square()).sum(0)
     length = torch.ones_like(slope)

@@ -1,4 +1,4 @@
-"""What the search found: the candidates and the winner, as a table, as JSON, and its out-of-fold logits in a file."""
+"""Result of the search: the candidates and the winner, as a table and as JSON; its out-of-fold logits in a file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What the search found.
+    """Result of the search.
 
     Attributes:
-        candidates: Each rule on each head that was tried, at its best weight decay: the chosen one first.
-        criterion: Name of what they are judged by; lower is better.
+        candidates: Each rule on each head that was tried, at its best weight decay; the chosen one first.
+        criterion: Name of the criterion; lower is better.
         images: Number of training images.
         known: Number of known labels.
         folds: Number of folds.
-        seconds: What the search took.
-        model: The winner fitted to all images, with the identity for a backbone: it takes pooled maps.
+        seconds: Duration of the search.
+        model: The winner fitted to all images, with the identity as its backbone: its inputs are pooled maps.
     """
 
     candidates: tuple[Candidate, ...]
@@ -49,7 +49,7 @@ class Selection:
         return self.winner.logits.numpy()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Convert the result to plain values, for JSON."""
         return {
             "criterion": self.criterion,
             "images": self.images,
@@ -61,11 +61,16 @@ class Selection:
         }
 
     def save(self, path: Path, evaluated_on: str) -> None:
-        """Write it as JSON, with what the run's evaluation is about."""
+        """Write the result as JSON.
+
+        Args:
+            path: File to write.
+            evaluated_on: Predictions or data that the run is evaluated on, for the record.
+        """
         write_json(path, self.to_dict() | {"evaluated_on": evaluated_on})
 
     def __rich__(self) -> "Table":
-        """As a table for the terminal."""
+        """Format the candidates as a table for the terminal."""
         return candidates_table(self.to_dict())
 
 
@@ -82,7 +87,7 @@ def _plain(candidate: Candidate) -> dict[str, Any]:
 
 
 def save_out_of_fold(path: Path, logits: Float[np.ndarray, "image class"]) -> None:
-    """Write out-of-fold logits, rows in the order of part `train` of the run's table."""
+    """Write out-of-fold logits; rows are in the order of part `train` of the run's table."""
     from safetensors.numpy import save_file
 
     with atomic_write(path) as aside:
@@ -90,10 +95,10 @@ def save_out_of_fold(path: Path, logits: Float[np.ndarray, "image class"]) -> No
 
 
 def load_out_of_fold(path: Path) -> Float[np.ndarray, "image class"]:
-    """Read what `save_out_of_fold` wrote.
+    """Read the logits that `save_out_of_fold` wrote.
 
     Raises:
-        ValueError: The file is damaged, or holds something else.
+        ValueError: The file is damaged, or holds no logits.
     """
     from safetensors.numpy import load_file
 

@@ -1,8 +1,7 @@
-"""The search: in which order candidates are tried, and what is kept.
+"""The search: the order in which candidates are tried, and the choice between them.
 
 First every rule for unknown labels on one head, over a path of weight decays; then the best rules on the other heads;
-then the rules that learn from predictions, on the heads that are theirs by default. The winner is fitted again on all
-training images.
+then the rules that learn from predictions, on their default heads. The winner is fitted again on all training images.
 """
 
 import time
@@ -19,15 +18,15 @@ from partlabel.core.progress_bar import track
 from partlabel.core.targets import Labels
 from partlabel.methods import Method
 from partlabel.selection.advice import kind_of
-from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Candidate, Rule, TrainingSet, build
+from partlabel.selection.candidates import FIXED, HEADS, SELF_TRAINING, Candidate, Rule, TrainingSet, build
 from partlabel.selection.criteria import Criterion, unexplained, unexplained_by_class
 from partlabel.selection.cross_validation import (
+    ALIGNED_BY,
     FINAL_TOLERANCE,
     INNER_FOLDS,
-    LEVELLED_BY,
+    aligned_folds,
     fold_weights,
     folds,
-    levelled,
     out_of_fold,
     predict,
 )
@@ -35,33 +34,33 @@ from partlabel.selection.linear_path import Design, solve
 from partlabel.selection.result import Selection
 
 STEP = 10**0.5
-"""Between weight decays of a path."""
+"""Factor between the weight decays of a path."""
 STRONGEST, WEAKEST = 100.0, 1.0
-"""Where a path begins and where it may end: penalty per label of a class. Extended where the best is the last."""
+"""Penalty per label of a class at the start and the earliest end of a path, which is extended if its end is best."""
 FURTHER = 8
 """Maximum number of steps by which a path is extended on either side."""
 FLOOR = 20.0
 """Penalty per label of a class, times the number of images, below which a path needs evidence (`_Lab.settled`)."""
 ROUNDING = 1.01
-"""Factor by which a weight decay may miss a limit: `Candidate.tried` rounds to four digits."""
+"""Factor by which a weight decay may miss a limit, because `Candidate.tried` rounds to four digits."""
 RISING = 2
-"""Steps in a row that must be worse before a path ends."""
+"""Number of consecutive worse steps after which a path ends."""
 ALIKE = 2.0
-"""Standard errors of a difference up to which two candidates are taken to be alike."""
+"""Standard errors of a difference up to which two candidates count as equally good."""
 BEST_RULES = 2
-"""Rules that are tried on the other heads."""
+"""Number of rules that are tried on the other heads."""
 MANY = 4_000
-"""Images from which on three folds are enough."""
+"""Number of images from which on three folds are enough."""
 
 
 def fold_count(images: int) -> int:
-    """Folds of a cross-validation: five, or three where there are many images."""
+    """Choose the number of folds of a cross-validation: five, or three with many images."""
     return 3 if images >= MANY else 5
 
 
 def search(
     data: TrainingSet,
-    rules: Sequence[Rule] = (*FIXED, *TEACHING),
+    rules: Sequence[Rule] = (*FIXED, *SELF_TRAINING),
     heads: Sequence[str] = HEADS,
     head_args: Mapping[str, Any] | None = None,
     criterion: Criterion = unexplained,
@@ -70,10 +69,10 @@ def search(
 
     Args:
         data: Features, labels and folds.
-        rules: What to do with unknown labels.
-        heads: Linear heads, the one first on which rules are compared.
-        head_args: Options of the heads.
-        criterion: What candidates are judged by.
+        rules: Rules for unknown labels.
+        heads: Linear heads; rules are compared on the first.
+        head_args: Options of the heads, by name; None for the defaults.
+        criterion: Function of out-of-fold logits and labels; lower is better.
     """
     began = time.monotonic()
     found: list[Candidate] = []
@@ -101,12 +100,12 @@ def search(
 
 
 def _preferred(found: Sequence[Candidate], labels: Labels, head: str) -> Candidate:
-    """Return the candidate to take from those that cross-validation cannot tell from the best.
+    """Choose among the candidates that cross-validation cannot distinguish from the best.
 
-    With one to five known present labels per class, cross-validation hardly sees what similar images are worth. So the
-    decision table (`advice.py`) decides between candidates within `ALIKE` standard errors of the best (of the mean
-    difference over classes), for `TEACHING` methods only. Otherwise, within one standard error, it is the best
-    candidate on the first head.
+    With one to five known present labels per class, cross-validation hardly measures the benefit of similar images.
+    Therefore the decision table (`advice.py`) decides between candidates within `ALIKE` standard errors of the best (of
+    the mean difference over classes), for `SELF_TRAINING` methods only. Otherwise, within one standard error, the best
+    candidate on the first head is chosen.
 
     Args:
         found: Candidates, best first.
@@ -124,23 +123,23 @@ def _preferred(found: Sequence[Candidate], labels: Labels, head: str) -> Candida
         return bool(worse.mean() <= errors * worse.std() / len(worse) ** 0.5)
 
     for each in found:
-        if each.rule in TEACHING and _suits(each, labels) and alike(each, ALIKE):
+        if each.rule in SELF_TRAINING and _suits(each, labels) and alike(each, ALIKE):
             return each
-    fixed = [each for each in found if each.head == head and each.rule not in TEACHING]
-    if best.rule not in TEACHING and best.head != head and fixed and alike(fixed[0], 1.0):
+    fixed = [each for each in found if each.head == head and each.rule not in SELF_TRAINING]
+    if best.rule not in SELF_TRAINING and best.head != head and fixed and alike(fixed[0], 1.0):
         return fixed[0]
     return best
 
 
 def _suits(candidate: Candidate, labels: Labels) -> bool:
-    """Whether the decision table recommends a candidate's method for this kind of labels."""
+    """Return whether the decision table recommends a candidate's method for this kind of labels."""
     return bool((labels != UNKNOWN).any()) and kind_of(labels.numpy()).method == candidate.rule.method
 
 
 def _plan(
     lab: "_Lab", rules: Sequence[Rule], heads: Sequence[str], found: list[Candidate]
 ) -> Iterator[tuple[Rule, str]]:
-    """What to try next, given what was found so far."""
+    """Yield the rule and head to try next, given the candidates found so far."""
     fixed = [rule for rule in rules if lab.is_fixed(rule)]
     if not bool((lab.data.labels == UNKNOWN).any()) and Rule("bce") in fixed:
         fixed = [
@@ -153,7 +152,7 @@ def _plan(
     labels = lab.data.labels
     both = ((labels == PRESENT).any(0) & (labels == ABSENT).any(0)).any()
     for rule in rules:
-        # Predictions learned from labels of one kind say nothing to learn from.
+        # Predictions of a model that saw only present, or only absent, labels give no useful targets.
         if not lab.is_fixed(rule) and (both or not fixed):
             own = methods.get(rule.method).default_head
             yield from ((rule, head) for head in ([own if own in heads else best] if best else heads))
@@ -169,15 +168,15 @@ class _Lab:
         self.starts: dict[str, float] = {}
 
     def design(self, head: str) -> Design:
-        """The features of a head."""
+        """Return the features of a head."""
         return self.data.design(head, self.head_args)
 
     def is_fixed(self, rule: Rule) -> bool:
-        """Whether targets of a rule do not depend on predictions."""
+        """Return whether the targets of a rule do not depend on predictions."""
         return methods.get(rule.method).has_fixed_targets()
 
     def candidate(self, rule: Rule, head: str, found: Sequence[Candidate]) -> Candidate:
-        """A rule on a head at its best weight decay."""
+        """Score a rule on a head at its best weight decay."""
         began = time.monotonic()
         fixed = self.is_fixed(rule)
         tried = self._sweep(rule, head) if fixed else self._climb(rule, head, self._start(head, found))
@@ -186,7 +185,7 @@ class _Lab:
         return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])
 
     def _start(self, head: str, found: Sequence[Candidate]) -> float:
-        """The best weight decay of a fit to the known labels, from where the search for other rules starts."""
+        """Find the best weight decay of a fit to the known labels, where the search for other rules starts."""
         known = Rule("bce")
         if head not in self.starts:
             same = [each.weight_decay for each in found if (each.rule, each.head) == (known, head)]
@@ -194,17 +193,17 @@ class _Lab:
         return self.starts[head]
 
     def _sweep(self, rule: Rule, head: str) -> dict[float, tuple[float, Tensor]]:
-        """Cost and out-of-fold logits at each weight decay, from strong to weak, until the best lies behind."""
+        """Compute cost and out-of-fold logits at each weight decay, from strong to weak, until the cost rises."""
         data, design = self.data, self.design(head)
         targets = build(data, rule, head, self.head_args).fixed_targets(data.labels)
         assert targets is not None
-        columns, spoken = fold_weights(targets, data.fold, data.folds)
+        columns, counted = fold_weights(targets, data.fold, data.folds)
         unit = 1 / max(data.labels.shape[1], 1)
         tried: dict[float, tuple[float, Tensor]] = {}
         start = None
 
         def score(decay: float, start: Tensor | None) -> Tensor:
-            fitted = solve(design, columns, decay * spoken, start)
+            fitted = solve(design, columns, decay * counted, start)
             logits = out_of_fold(design, fitted, data.fold, data.folds)
             decay = float(f"{decay:.4g}")
             tried[decay] = self.criterion(logits, data.labels), logits
@@ -226,16 +225,16 @@ class _Lab:
         return tried
 
     def _floor(self) -> float:
-        """The weakest weight decay that needs no evidence."""
+        """Return the lowest weight decay that can be chosen without a significant gain."""
         images, classes = self.data.labels.shape
         return min(FLOOR / max(images, 1), WEAKEST) / max(classes, 1)
 
     def settled(self, tried: Mapping[float, tuple[float, Float[Tensor, "image class"]]]) -> float:
-        """Choose a weight decay: the best, but one below the floor only if its gain exceeds a standard error.
+        """Choose the best weight decay, or one below the floor only if its gain exceeds a standard error.
 
-        The gain is the mean difference over classes to the best above the floor. Where labels are few, costs along
-        the path differ by noise, and a weight decay that is too weak is the worse error (the one-standard-error rule
-        of Breiman et al., "Classification and regression trees", 1984, section 3.4.3, for one side).
+        The gain is the mean difference over classes to the best above the floor. With few labels, costs along the path
+        differ by noise, and a weight decay that is too low is the worse error (the one-standard-error rule of Breiman
+        et al., "Classification and regression trees", 1984, section 3.4.3, for one side).
         """
         best = min(tried, key=lambda each: tried[each][0])
         strong = [each for each in tried if each >= self._floor() / ROUNDING]
@@ -246,9 +245,9 @@ class _Lab:
         return best if len(gain) > 1 and gain.mean() > gain.std() / len(gain) ** 0.5 else safe
 
     def _climb(self, rule: Rule, head: str, near: float) -> dict[float, tuple[float, Tensor]]:
-        """Do the same for a rule that learns from predictions: step away from a weight decay while the cost falls.
+        """Compute the same for a rule that learns from predictions: step away from a weight decay while the cost falls.
 
-        Its costs are noisy where labels are few, so that it stays within the path of the other rules.
+        With few labels its costs are noisy, and therefore it stays within the path of the other rules.
         """
         unit = 1 / max(self.data.labels.shape[1], 1)
         lowest, highest = self._floor(), STRONGEST * unit
@@ -268,12 +267,12 @@ class _Lab:
     def _cross_validate(
         self, rule: Rule, head: str, decay: float
     ) -> tuple[float, Float[Tensor, "image class"]]:
-        """Fit a method without each fold, and let it predict that fold."""
+        """Fit a method without each fold, and predict that fold; the cost, and the out-of-fold logits."""
         data = self.data
         whole = data.problem(head, self.design(head), decay)
         logits = torch.empty(data.labels.shape)
         level = torch.empty(data.folds, data.labels.shape[1])
-        some = torch.linspace(0, len(logits) - 1, min(len(logits), LEVELLED_BY)).round().long()
+        some = torch.linspace(0, len(logits) - 1, min(len(logits), ALIGNED_BY)).round().long()
         for number in range(data.folds):
             outside = data.fold != number
             inner = folds(data.labels[outside], INNER_FOLDS, number)
@@ -281,14 +280,14 @@ class _Lab:
             method.fit_full_batch(whole.part(outside, inner))
             logits[~outside] = predict(method, whole.maps[~outside])
             level[number] = predict(method, whole.maps[some]).mean(0)
-        logits = levelled(logits, level, data.fold)
+        logits = aligned_folds(logits, level, data.fold)
         return self.criterion(logits, data.labels), logits
 
     def chosen(self, found: Sequence[Candidate]) -> Candidate:
-        """The best candidate; of those that learn from predictions only one that is clearly better than the others.
+        """Choose the best candidate; one that learns from predictions only if it is clearly better than the others.
 
-        They have more freedom, and with few labels their costs are noisy: the mean gain over the classes has to exceed
-        its standard error.
+        Such candidates have more freedom, and with few labels their costs are noisy: the mean gain over the classes
+        has to exceed its standard error.
         """
         fixed = [each for each in found if self.is_fixed(each.rule)]
         if not fixed or found[0] is fixed[0]:
@@ -298,12 +297,12 @@ class _Lab:
         return found[0] if clear else fixed[0]
 
     def _by_class(self, logits: Float[Tensor, "image class"]) -> Float[Tensor, " used"]:
-        """The cost of each class that has a known present label, by which differences are judged."""
+        """Compute the cost of each class that has a known present label."""
         labels = self.data.labels
         return unexplained_by_class(logits, labels)[(labels == PRESENT).any(0)]
 
     def refit(self, best: Candidate) -> Method:
-        """The best candidate, fitted to all images."""
+        """Fit the best candidate to all images."""
         method = build(self.data, best.rule, best.head, self.head_args)
         problem = self.data.problem(best.head, self.design(best.head), best.weight_decay, FINAL_TOLERANCE)
         method.fit_full_batch(problem)

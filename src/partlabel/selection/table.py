@@ -1,4 +1,4 @@
-"""The candidates of a search as a table for the terminal, from what `selection.json` holds."""
+"""The candidates of a search as a table for the terminal, from the content of `selection.json`."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 OUT_OF_FOLD, VALIDATION = "out-of-fold predictions", "validation set"
-"""What the evaluation of a run is about."""
+"""Data that a run is evaluated on."""
 
 
 def candidates_table(found: Mapping[str, Any]) -> "Table":
-    """The candidates, best first, the chosen one in bold."""
+    """Format the candidates, best first, the chosen one in bold."""
     from rich import box
     from rich.table import Table
 
@@ -33,7 +33,7 @@ def candidates_table(found: Mapping[str, Any]) -> "Table":
 
 
 def _method(candidate: Mapping[str, Any], among: Sequence[Mapping[str, Any]]) -> str:
-    """The name of a method, and those of its options in which candidates of that name differ."""
+    """Format the name of a method with those of its options in which candidates of that name differ."""
     same = [each["method_args"] for each in among if each["method"] == candidate["method"]]
     own = candidate["method_args"]
     options = [

@@ -1,7 +1,7 @@
 """The use of the feature cache by a run.
 
 With a frozen backbone the cache is used unless `--cache none` is given: `train`, and later `evaluate`, `tune` and
-`fill`, then find the features of an image that was decoded once. The first pass over the images, which finds those that
+`fill`, then read the features of an image that was decoded once. The first pass over the images, which finds those that
 cannot be read, is the pass that computes the features.
 """
 
@@ -26,7 +26,7 @@ class Where(NamedTuple):
 
     Attributes:
         used: Whether the cache is used.
-        folder: Folder of the cache; None: in the user's cache folder.
+        folder: Folder of the cache; None for the default, in the user's cache folder.
     """
 
     used: bool = True
@@ -34,7 +34,7 @@ class Where(NamedTuple):
 
 
 def uses_cache(frozen: bool, config: TrainingConfig) -> bool:
-    """Whether a run trains on cached features.
+    """Return whether a run trains on cached features.
 
     Args:
         frozen: Whether no part of the backbone is trained.
@@ -64,7 +64,7 @@ def look(
         size: Side of the images in pixels.
         table: Images.
         config: Training configuration.
-        views: Number of views; default: that of `config`.
+        views: Number of views of each image; None for that of `config`.
     """
     expected = backbone.preprocessing
     augment = None if config.augment == "none" else train_transform(size, expected, config.augment)
@@ -89,11 +89,11 @@ def finder(
     config: TrainingConfig,
     views: int | None = None,
 ) -> Callable[[LabelTable], list[Broken]]:
-    """Return the function that finds images that cannot be read: where features are cached, the pass that does that.
+    """Return the function that finds images that cannot be read; where features are cached, it also computes them.
 
     Args:
         backbone: Builds the backbone that training begins with; called when it is first needed.
-        frozen: Whether none of it is trained.
+        frozen: Whether no part of the backbone is trained.
         size: Side of the images in pixels.
         config: Training configuration.
         views: Number of views of each image; None for that of `config`.

@@ -15,7 +15,7 @@ def describe_classes(table: LabelTable, vectors: str | Path | None = None) -> Cl
 
     Args:
         table: Label table of the training images.
-        vectors: Source of class vectors, as of `class_vectors.vectors`.
+        vectors: Source of class vectors, as in `class_vectors.vectors`; None for no vectors.
     """
     found = class_vectors.vectors(table.classes, vectors)
     return Classes(

@@ -11,50 +11,53 @@ from partlabel.core.messages import did_you_mean, in_bytes
 
 Cache = Literal["features", "none"]
 AUTO = "auto"
-"""The method that is no method: a search of settings (`selection/search.py`)."""
+"""Value of `method` that starts a search of settings (`selection/search.py`)."""
 WEIGHT_DECAY = 0.02
-"""Where none is given and none is searched."""
+"""Weight decay if none is given and none is searched."""
 HERE_ONLY = frozenset({"workers", "cache_dir", "cache_size", "images", "devices", "num_nodes", "strategy"})
-"""What may differ between a run and its resumption: facts about the machine."""
+"""Fields that may differ when a run is resumed, because they describe the machine."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train.
+    """Training configuration.
 
     Attributes:
-        epochs: Passes over the training images.
-        batch_size: Images a step, in all processes together.
-        lr: Learning rate at its highest, of everything but the backbone.
+        epochs: Number of passes over the training images.
+        batch_size: Images per step, over all processes.
+        lr: Maximum learning rate, of all parameters but those of the backbone.
         backbone_lr: Learning rate of the backbone's trained part, as a multiple of `lr`.
-        weight_decay: Of the parameters that are trained, unless the method has parameter groups of its own. By default
+        weight_decay: Weight decay of the trained parameters, unless the method has its own parameter groups. By default
             it is searched, where the backbone is frozen (docs/selection.md); a value is used as given.
-        decay_biases: Decay vectors too, biases and gains, as the authors of SST; by default only matrices.
+        decay_biases: Whether vectors (biases, gains) decay too, as in the code of SST's authors, rather than only
+            matrices.
         optimizer: `adam` has the decay in the gradient (L2, as the authors of SST), `adamw` decoupled.
-        schedule: Of the learning rate: `onecycle`, `cosine` to zero, `constant`, or `step`: a tenth every
-            `step_epochs` epochs, as the authors of SST.
-        step_epochs: Epochs between the drops of `step`.
-        clip: Largest norm of the gradient; 0 does not clip.
-        accumulate: Batches whose gradients are averaged before a step. Each batch's loss is divided by its own count,
-            as of its known labels, which is not the loss of one batch of that size; and an epoch's last step may have
-            fewer batches, divided by `accumulate` all the same.
-        ema: Decay of a moving average of the weights, which then is what is validated and kept; 0 for none.
-        val: Share of the training images set apart to choose the best epoch; 0 keeps the last one.
+        schedule: Schedule of the learning rate: `onecycle`, `cosine` to zero, `constant`, or `step`: divided by 10
+            every `step_epochs` epochs, as the authors of SST.
+        step_epochs: Number of epochs between the drops of `step`.
+        clip: Maximum norm of the gradient; 0 does not clip.
+        accumulate: Number of batches whose gradients are averaged before a step. Each batch's loss is divided by its
+            own number of known labels, which is not the loss of one large batch; the last step of an epoch may have
+            fewer batches, and is divided by `accumulate` too.
+        ema: Decay of an exponential moving average of the weights, which is then validated and saved; 0 for none.
+        val: Share of the training images that becomes the validation set, which chooses the best epoch (early
+            stopping); 0 keeps the last epoch.
         augment: `paper`: squares of five sizes, flip; `light`: random resized crop, flip; `none`.
-        completion: Learn after training what known labels of an image say of its unknown ones, for `fill`.
+        completion: Whether to fit, after training, a label completion: how known labels of an image predict its
+            unknown ones in `fill`.
         cache: `features` computes the frozen part of the backbone once per image and view, and trains on that; `none`
             decodes the images in every epoch. By default `features` where the whole backbone is frozen.
-        cache_views: Views of each image in the cache: the plain one, and the others augmented.
-        cache_dir: Where caches are; by default `partlabel` in the user's cache folder.
-        cache_size: What caches may take together, as in `20GB`; those least recently used are deleted for that.
-        workers: Processes that read images; 0 reads in this one.
-        precision: Of the arithmetic, as Lightning names it: `32-true`, `16-mixed`, `bf16-mixed`.
-        accelerator: As Lightning names it: `auto`, `cpu`, `gpu`.
-        devices: How many a machine, or `auto`; each has a process that takes its share of every batch.
-        num_nodes: Machines (docs/many-machines.md).
-        strategy: Of several processes, as Lightning names it: `auto`, `ddp`, `ddp_find_unused_parameters_true`.
-        sync_batchnorm: Normalise by the whole batch rather than by each process's share of it.
-        seed: Of the split, the initial weights, the order, the augmentation and dropout.
+        cache_views: Number of views of each image in the cache: the first is plain, the others are augmented.
+        cache_dir: Folder of the feature caches; by default `partlabel` in the user's cache folder.
+        cache_size: Maximum size of all caches together, as in `20GB`; the least recently used are deleted.
+        workers: DataLoader worker processes; 0 loads in the main process.
+        precision: Precision of the arithmetic, as in Lightning: `32-true`, `16-mixed`, `bf16-mixed`.
+        accelerator: Accelerator, as in Lightning: `auto`, `cpu`, `gpu`.
+        devices: Number of devices per machine, or `auto`; each has a process, which gets its share of every batch.
+        num_nodes: Number of machines (docs/many-machines.md).
+        strategy: Strategy for several processes, as in Lightning: `auto`, `ddp`, `ddp_find_unused_parameters_true`.
+        sync_batchnorm: Whether batch normalisation uses the whole batch rather than each process's share of it.
+        seed: Random seed of the split, the initial weights, the order of images, the augmentation and dropout.
     """
 
     epochs: int = 20
@@ -101,15 +104,15 @@ class TrainingConfig:
             )
         if any(word in self.strategy for word in ("spawn", "fork", "notebook")):
             raise ValueError(
-                f"strategy is {self.strategy!r}, whose processes end with what they learned; give 'ddp', "
-                "and start a script or the command line"
+                f"strategy is {self.strategy!r}, whose processes end with the trained weights; give 'ddp', "
+                "and start it from a script or the command line"
             )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed is {self.seed}; it has to lie between 0 and 2147483647")
 
     @property
     def decay(self) -> float:
-        """The weight decay: 0.02 where none was given or found."""
+        """Weight decay; 0.02 if none was given or found."""
         return WEIGHT_DECAY if self.weight_decay is None else self.weight_decay
 
     @property
@@ -118,7 +121,7 @@ class TrainingConfig:
         return self.num_nodes > 1 or self.devices != 1
 
     def check_started(self, environment: Mapping[str, str]) -> None:
-        """See that processes which torchrun started know of each other.
+        """Check that processes which torchrun started train together.
 
         Args:
             environment: The variables of this process.
@@ -135,10 +138,10 @@ class TrainingConfig:
             )
 
     def with_options(self, **options: Any) -> "TrainingConfig":
-        """These settings with some changed.
+        """Return a copy with some settings changed.
 
         Raises:
-            TypeError: There is no such setting; the message names the nearest.
+            TypeError: There is no such setting; the message names the most similar one.
         """
         known = [field.name for field in fields(self)]
         for name in options:
@@ -147,5 +150,5 @@ class TrainingConfig:
         return replace(self, **options)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Convert the configuration to plain values."""
         return asdict(self)

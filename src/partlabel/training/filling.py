@@ -14,7 +14,7 @@ from partlabel.training.recognizer import Recognizer
 def readable(
     tagger: Recognizer, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
 ) -> tuple[LabelTable, Float[np.ndarray, "image class"]]:
-    """Compute logits of a table's images; the table of those that can be read, and the logits.
+    """Compute logits of a table's images; return the table of those that can be read, and the logits.
 
     Args:
         tagger: Fitted tagger.
@@ -37,7 +37,7 @@ def readable(
 def with_readable(
     tagger: Recognizer, before: FilledTable, batch_size: int, workers: int, skip_broken: bool
 ) -> tuple[FilledTable, Float[np.ndarray, "blank_image class"]]:
-    """Compute logits of the images with unknown labels; the table without those that cannot be read, and the logits.
+    """Compute logits of the images with unknown labels; return the table without unreadable images, and the logits.
 
     Arguments and errors are those of `readable`.
     """
@@ -56,7 +56,7 @@ def with_readable(
 def _unseen_readable(
     tagger: Recognizer, table: LabelTable, batch_size: int, workers: int, skip_broken: bool
 ) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
-    """Compute logits as `Tagger.logits_unseen`, of the images that can be read; their rows, and the logits."""
+    """Compute logits as `Tagger.logits_unseen`, of the images that can be read; return their rows and logits."""
     model, view, cache = tagger.fitted_model(), tagger.view, tagger.cache
     if tagger.out_of_fold is None:
         return scored_readable(model, view, table, batch_size, workers, skip_broken, cache)

@@ -42,16 +42,16 @@ class Fitted(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitting:
-    """A tagger, and what it is fitted to.
+    """A tagger, and the data and configuration of its training.
 
     Attributes:
-        tagger: Changed in place.
+        tagger: Tagger to fit; changed in place.
         config: Training configuration.
         parts: Training and validation images.
         truth: Complete labels of the training images, if known.
         run: Run folder.
         find: Function that finds images that cannot be read.
-        resume: As of `Tagger.fit`.
+        resume: Whether to resume the run, as in `Tagger.fit`.
         initial_run: Run folder whose backbone and head training begins with, if any.
         groups: Group of each image, for cross-validation.
         full_batch: Whether the full-batch solver fits the tagger, rather than training by steps.
@@ -82,7 +82,7 @@ class Fitting:
         groups: Sequence[str] | None,
         config: TrainingConfig,
     ) -> "Fitting":
-        """Check what is asked, and divide the table; arguments and errors as of `Tagger.fit`."""
+        """Check the arguments, and divide the table; arguments and errors are those of `Tagger.fit`."""
         config.check_started(os.environ)
         hardware.check(config)
         tagger.restore_settings()
@@ -108,7 +108,7 @@ class Fitting:
         return distributed.is_rank_zero() or not self.config.several
 
     def fit(self) -> Fitted:
-        """Fit the tagger, and save it as soon as it is fitted: what follows may take long, or fail."""
+        """Fit the tagger, and save it before later steps, which may take long or fail."""
         done = self._by_search() if self.full_batch else self._by_steps()
         self.tagger.completion = done.result.completion
         if self.writes and done.result.completion is not None:
@@ -116,7 +116,7 @@ class Fitting:
         return done
 
     def _by_search(self) -> Fitted:
-        """Search the settings, and take over the winner."""
+        """Search the settings, and adopt the winner."""
         tagger, config = self.tagger, self.config
         settings_search.warn_of_unused(tagger.settings, config)
         with torch.random.fork_rng():
@@ -148,7 +148,7 @@ class Fitting:
         return backbone
 
     def _search(self, backbone: Backbone) -> tuple[Method, Float[np.ndarray, "class class"]]:
-        """Find the settings, and build the tagger's network with the winner's weights; the label graph."""
+        """Find the settings, and build the network with the winner's weights; return it and the label graph."""
         tagger, train = self.tagger, self.parts.train
         classes = describe_classes(train, tagger.settings["words"])
         groups = None if self.groups is None else [self.groups[image] for image in train.images]
@@ -206,7 +206,7 @@ class Fitting:
         return description
 
     def _open(self, description: Mapping[str, Any]) -> Path | None:
-        """Create the run folder or open it to resume; the checkpoint to resume from, if any."""
+        """Create the run folder or open it to resume; return the checkpoint to resume from, if any."""
         if not self.writes:
             return self.run.join(self.resume)
         checkpoint = self.run.start(description, self.resume)

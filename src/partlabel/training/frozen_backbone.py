@@ -21,7 +21,7 @@ from partlabel.training.config import TrainingConfig
 from partlabel.training.datasets import InputView
 
 POOLED_FROM, POOLED_AT_ONCE = 512, 8
-"""Number of images that a pooling is fitted on, and of images per batch."""
+"""Number of images that a pooling is fitted on, and number of images per batch."""
 
 
 def frozen_backbone(
@@ -32,7 +32,7 @@ def frozen_backbone(
     pool: int = 1,
     cache_dir: str | Path | None = None,
 ) -> Backbone:
-    """Build a backbone that is not trained, its pooling fitted on a table.
+    """Build a frozen backbone, with its pooling fitted on a table.
 
     Args:
         table: Label table of the images that the pooling is fitted on.
@@ -53,7 +53,7 @@ def frozen_backbone(
 def plain_view(
     backbone: Backbone, table: LabelTable, size: int = 224, cache_dir: str | Path | None = None
 ) -> list[Stored]:
-    """Load the features of the plain images of a table, computing those that are not cached."""
+    """Load the features of the plain images of a table; compute those that are not cached."""
     return feature_cache.compute(
         backbone, table, eval_transform(size, backbone.preprocessing), size=size, where=cache_dir
     )
@@ -62,10 +62,10 @@ def plain_view(
 def fit_pooling_on(
     backbone: nn.Module, view: InputView, table: LabelTable, cached: TrainingConfig | None = None
 ) -> None:
-    """Fit a backbone's pooling, where it has one to fit, on plain images of a table, evenly spaced.
+    """Fit a backbone's pooling, if it has one to fit, on evenly spaced plain images of a table.
 
     Args:
-        backbone: Changed in place.
+        backbone: Backbone; changed in place.
         view: Image side and normalisation.
         table: Label table of the images; labels are not used.
         cached: Configuration of a run that caches features; None without the cache.

@@ -37,9 +37,9 @@ def logits(
 def scored(
     model: Method, batches: DataLoader[Batch]
 ) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
-    """Compute the logits of a loader's images, and the index of each; arguments as of `logits`.
+    """Compute the logits of a loader's images, and the index of each; the arguments are those of `logits`.
 
-    The next batches are read while the network computes.
+    The next batches are prefetched while the network computes.
     """
     device = next(model.parameters()).device
     index, found = [], []
@@ -48,7 +48,7 @@ def scored(
     cached = isinstance(batches.dataset, feature_cache.FeatureDataset)
     with torch.inference_mode():
         for batch in _tracked(
-            ahead(batches), photos, "Scoring cached photos" if cached else "Looking at photos"
+            ahead(batches), photos, "Scoring cached photos" if cached else "Scoring photos"
         ):
             if len(batch.inputs):
                 found.append(model(batch.inputs.to(device)).float().cpu().numpy())
@@ -142,21 +142,23 @@ def _scored(
     leave_out: bool,
     where: caching.Where,
 ) -> tuple[Int[np.ndarray, " image"], Float[np.ndarray, "image class"]]:
-    """Score images, from cached features where there are any; rows and logits."""
+    """Score images, from cached features where there are any; return rows and logits."""
     stored = caching.there(model, view, table, where)
     cached = np.zeros(len(table), bool) if stored is None else stored.there
     rows, found = [], []
     if stored is not None and cached.any():
         at = np.flatnonzero(cached)
-        index, said = scored(model, loader(feature_cache.FeatureDataset([stored], table[at], at), batch_size))
+        index, values = scored(
+            model, loader(feature_cache.FeatureDataset([stored], table[at], at), batch_size)
+        )
         rows.append(at[index])
-        found.append(said)
+        found.append(values)
     if not cached.all():
         at = np.flatnonzero(~cached)
         images = ImageDataset(table[at], eval_transform(*view), size=view[0], leave_out=leave_out)
-        index, said = scored(model, loader(images, batch_size, workers=workers))
+        index, values = scored(model, loader(images, batch_size, workers=workers))
         rows.append(at[index])
-        found.append(said)
+        found.append(values)
     order = np.argsort(np.concatenate(rows), kind="stable")
     some = [each for each in found if len(each)]
     return np.concatenate(rows)[order], np.concatenate(some)[order] if some else found[0]

@@ -14,10 +14,10 @@ INTERRUPTED = "interrupted"
 
 
 @contextmanager
-def stopped_plainly(trainer: Trainer, run: Run) -> Iterator[None]:
-    """Turn interruptions of training into an error that says where it stopped and how to resume."""
+def explain_interruptions(trainer: Trainer, run: Run) -> Iterator[None]:
+    """Convert interruptions of training to an error that says where it stopped and how to resume."""
     try:
-        with _told(trainer, run):
+        with _explained(trainer, run):
             yield
     except BaseException as error:
         error.after_step = trainer.global_step  # type: ignore[attr-defined]
@@ -25,45 +25,45 @@ def stopped_plainly(trainer: Trainer, run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def _told(trainer: Trainer, run: Run) -> Iterator[None]:
+def _explained(trainer: Trainer, run: Run) -> Iterator[None]:
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         yield
     except (
         KeyboardInterrupt,
         SystemExit,
-    ) as stop:  # Lightning makes the one into the other, and is deaf from then on
+    ) as stop:  # Lightning converts the one to the other, and ignores Ctrl-C from then on
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
         raise KeyboardInterrupt(_stopped(INTERRUPTED, trainer, run)) from stop
     except OSError as error:
         raise OSError(_stopped(_reason(error), trainer, run)) from error
     except RuntimeError as error:
-        said = str(error).strip().rstrip(".")
-        if "DataLoader worker" in said:
-            why = f"a process that reads images died ({said}); if memory is short, give fewer workers (--workers)"
+        text = str(error).strip().rstrip(".")
+        if "DataLoader worker" in text:
+            why = f"a process that reads images died ({text}); if memory is short, give fewer workers (--workers)"
             raise ChildProcessError(_stopped(why, trainer, run)) from error
-        if isinstance(error, DistError) or "Connection closed by peer" in said:
-            why = "another of the processes that train together stopped, and says why"
+        if isinstance(error, DistError) or "Connection closed by peer" in text:
+            why = "another process of the training stopped; its message gives the reason"
             raise ConnectionError(_stopped(why, trainer, run)) from error
         raise
 
 
 def _reason(error: OSError) -> str:
-    """Return the message of an error; of one in another process the last line, below its traceback."""
+    """Return the message of an error; for an error in another process, the last line, below its traceback."""
     return (
         str(error).strip().splitlines()[-1].removeprefix("OSError: ") if str(error).strip() else repr(error)
     )
 
 
 def _stopped(why: str, trainer: Trainer, run: Run) -> str:
-    """Say why and where a run stopped, and how to resume it."""
+    """Format why and where a run stopped, and how to resume it."""
     at = f"training stopped in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}"
     if why != INTERRUPTED and not trainer.global_step and not run.last.exists():
         return f"{why}; training stopped before its first step, and no run is left in {run.folder}"
     how = (
-        "goes on after its last whole epoch"
+        "continues after the last completed epoch"
         if run.last.exists()
-        else "starts again, because no epoch had ended"
+        else "starts again, because no epoch was completed"
     )
     return f"{why}; {at}; resume=True (--resume) {how} (run folder {run.folder})"

@@ -1,7 +1,7 @@
-"""The one LightningModule: it sums and logs the named terms of any method, and knows no method by name.
+"""The LightningModule of all methods: it sums and logs their named loss terms, and knows no method by name.
 
-What happens in a step hangs on the run's seed and the step's number alone: Lightning restores no random state, so
-chance is seeded again before every batch (measured: seeding per epoch is not enough).
+A step depends only on the run's seed and the number of the step: Lightning restores no random state, therefore the
+random generator is seeded before every batch (measured: seeding per epoch is not enough).
 """
 
 import math
@@ -38,18 +38,19 @@ class Judged(NamedTuple):
 
 
 class TrainingModule(LightningModule):
-    """Trains a method.
+    """Train a method.
 
     Args:
-        method: What is trained.
-        config: How.
-        classes: Names of the columns.
-        images: The training images' names, in the order of `Batch.index`.
-        truth: Their true labels, to measure pseudo-labels by, UNKNOWN where nobody knows.
+        method: Method to train; changed in place.
+        config: Training configuration.
+        classes: Class names.
+        images: Names of the training images, in the order of `Batch.index`.
+        truth: Ground truth of the training images, which measures pseudo-labels, UNKNOWN where it is not known; None if
+            there is none.
 
     Attributes:
-        history: Of each epoch its number, the mean `terms`, the `pseudo_labels` by source, `val_map`, `lr`; in
-            `val` all that was measured on validation.
+        history: Measurements of each epoch: its number, the mean `terms`, the `pseudo_labels` by source, `val_map`,
+            `lr`; in `val` all metrics on the validation set.
     """
 
     def __init__(
@@ -76,17 +77,17 @@ class TrainingModule(LightningModule):
         return self.method(inputs)
 
     def progress(self, batch: int) -> Progress:
-        """The time, before a batch of this epoch."""
+        """Return the progress of training before a batch of this epoch."""
         batches = int(self.trainer.num_training_batches)
         step = self.current_epoch * batches + batch
         return Progress(self.current_epoch, step, batch, batches, self.config.epochs, self.config.seed)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed all chance in the step, dropout and the like, by what the checkpoint knows."""
+        """Seed the random generator of the step (dropout, for instance) from values that a checkpoint holds."""
         torch.manual_seed(draw_seed(self.config.seed, self.progress(batch_idx).step, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The sum of the method's terms."""
+        """Compute the sum of the method's loss terms."""
         progress = self.progress(batch_idx)
         terms, pseudo_labels = self.method.step(batch, progress)
         values = torch.stack([term.float() for term in terms.values()])
@@ -112,17 +113,17 @@ class TrainingModule(LightningModule):
             )
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Before validation, agree on what batch normalisation saw, where each process saw its own share."""
+        """Average the statistics of batch normalisation over processes before validation, unless synchronised."""
         if not self.config.sync_batchnorm and batch_idx + 1 == self.trainer.num_training_batches:
             distributed.average_moments(self.method)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep the logits."""
+        """Store the logits."""
         logits = self.method.validate(batch)
         self._judged.append(Judged(logits.float().cpu(), batch.labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Score them over the known labels."""
+        """Compute the metrics over the known labels."""
         recomputed = self.method.end_validation()
         logits, labels = distributed.all_gather_rows(
             torch.cat([b.logits for b in self._judged]), torch.cat([b.labels for b in self._judged])
@@ -132,8 +133,9 @@ class TrainingModule(LightningModule):
             logits = recomputed.float().cpu()
         if len(logits) != len(labels):
             raise RuntimeError(
-                f"{type(self.method).__name__}.end_validation gave logits of {len(logits)} images where all processes "
-                f"saw {len(labels)}: it has to gather what it kept, by partlabel.core.distributed.all_gather_rows"
+                f"{type(self.method).__name__}.end_validation returned logits of {len(logits)} images, but all "
+                f"processes together validated {len(labels)}: it has to gather the logits with "
+                "partlabel.core.distributed.all_gather_rows"
             )
         evaluation = metrics.evaluate(logits.numpy(), labels.numpy(), self.classes)
         cost = calibrated_cross_entropy(logits, labels) if (labels != UNKNOWN).any() else math.nan
@@ -143,11 +145,11 @@ class TrainingModule(LightningModule):
             self.log(f"val/{name}", value, prog_bar=name == "mAP" and not math.isnan(value), logger=False)
 
     def on_train_epoch_end(self) -> None:
-        """Write the epoch down, once all processes are seen to remember the same."""
+        """Record the epoch, after a check that the buffers of all processes are equal."""
         if astray := distributed.unsynchronized(dict(self.method.named_buffers())):
             raise RuntimeError(
-                f"the processes no longer remember the same: {some(astray)}; {type(self.method).__name__} has to "
-                "gather what it remembers, by partlabel.core.distributed.all_gather_rows, or be trained by one process"
+                f"buffers differ between processes: {some(astray)}; {type(self.method).__name__} has to gather what it "
+                "stores with partlabel.core.distributed.all_gather_rows, or be trained by one process"
             )
         self.quality.add_up(distributed.all_reduce_sum)
         batches = int(self.trainer.num_training_batches)
@@ -173,19 +175,19 @@ class TrainingModule(LightningModule):
             logger.log_metrics(flat(epoch), self.current_epoch + 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history with the weights."""
+        """Save the history with the weights."""
         checkpoint["history"] = self.history
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history up."""
+        """Restore the history."""
         self.history = list(checkpoint["history"])
 
     def setup(self, stage: str) -> None:
-        """Divide the parameters among the optimiser's groups while they have their shapes: shards have none."""
+        """Divide the parameters among the optimiser's groups while they have their shapes; shards have none."""
         self._optimizer = optimizer(self.method, self.config)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, and the learning rate's schedule by step."""
+        """Return the optimiser, and the learning rate's schedule by step."""
         made = self._optimizer
         steps = int(self.trainer.estimated_stepping_batches)
         return {
@@ -195,7 +197,7 @@ class TrainingModule(LightningModule):
 
 
 def flat(epoch: dict[str, Any]) -> dict[str, float | int]:
-    """The numbers of an epoch of the history under names such as `terms/bce`, those that are none left out."""
+    """Flatten the numbers of an epoch of the history to names such as `terms/bce`; missing ones are left out."""
     numbers: dict[str, float | int] = {}
     for name, value in epoch.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""How the weights learn: the optimiser over groups of them, and the learning rate by step."""
+"""Optimiser with parameter groups, and schedule of the learning rate."""
 
 from typing import Any
 
@@ -10,9 +10,10 @@ from partlabel.training.config import TrainingConfig
 
 
 def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
-    """Adam or AdamW over what is trained.
+    """Build Adam or AdamW over the trained parameters.
 
-    The groups are those of `Method.parameter_groups`; by default the backbone learns at `backbone_lr` times the rate.
+    The groups are those of `Method.parameter_groups`; by default the learning rate of the backbone is `backbone_lr` times
+    that of the other parameters.
     """
     kind = AdamW if config.optimizer == "adamw" else Adam
     return kind(_groups(method, config), lr=config.lr, weight_decay=config.decay)
@@ -32,11 +33,11 @@ def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:
         decay = config.decay if decays else 0.0
         empty: dict[str, Any] = {"params": [], "lr": rate, "weight_decay": decay}
         groups.setdefault((in_backbone, not decays), empty)["params"].append(parameter)
-    return [groups[key] for key in sorted(groups)]  # the head's first, whose rate is what is logged
+    return [groups[key] for key in sorted(groups)]  # the head's first, whose learning rate is logged
 
 
 def schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
-    """Return the learning rate over the given number of steps."""
+    """Return the schedule of the learning rate over the given number of steps."""
     if config.schedule == "onecycle":
         return OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps)
     if config.schedule == "cosine":

@@ -1,4 +1,4 @@
-"""Logits of a run's training images by models that did not see them, where training kept them.
+"""Out-of-fold logits of a run: those of training images by models that were not fitted on them, where kept.
 
 `out_of_fold.safetensors` in the run's folder holds `logits` (float32, image x class), a row for each image of the part
 `train` of `labels.parquet`.
@@ -17,11 +17,11 @@ from partlabel.training.run_folder import Run
 
 
 class OutOfFold(NamedTuple):
-    """The logits, and the images they are of.
+    """Out-of-fold logits and their images.
 
     Attributes:
         table: The training images, with their known labels.
-        logits: A row for each.
+        logits: Out-of-fold logits of each image.
     """
 
     table: LabelTable
@@ -29,7 +29,7 @@ class OutOfFold(NamedTuple):
 
     @classmethod
     def of(cls, run: Run) -> "OutOfFold | None":
-        """Those of a run; None where training kept none.
+        """Load the out-of-fold logits of a run; None where training kept none.
 
         Raises:
             ValueError: The file is damaged, or has other images than the run's table.
@@ -45,7 +45,7 @@ class OutOfFold(NamedTuple):
         return cls(table, logits)
 
     def rows(self, table: LabelTable) -> Int64[np.ndarray, " image"]:
-        """The row of each image of a table; -1 for others, and for all of another image folder."""
+        """Find the row of each image of a table; -1 for images that are not here or are of another image folder."""
         if table.root is None or self.table.root is None or not _same(table.root, self.table.root):
             return np.full(len(table), -1)
         number = {image: row for row, image in enumerate(self.table.images)}

@@ -1,4 +1,4 @@
-"""A specification with its network: scores images, is saved and loaded; `partlabel.Tagger` adds training."""
+"""A specification with its network, which scores images, is saved and loaded; `partlabel.Tagger` adds training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ R = TypeVar("R", bound="Recognizer")
 
 
 class Recognizer(Specification):
-    """Settings, network, and all that is saved with them.
+    """Settings, network, and the other state that is saved with them.
 
     Arguments, attributes and errors are those of `partlabel.Tagger`.
     """
@@ -82,11 +82,13 @@ class Recognizer(Specification):
             ValueError: The tagger is neither fitted nor loaded.
         """
         if self.model is None:
-            raise ValueError("this tagger knows nothing yet: fit it, or take one by Tagger.load(folder)")
+            raise ValueError(
+                "this tagger is not fitted: call fit(), or load a fitted one by Tagger.load(folder)"
+            )
         return self.model
 
     def drop_tuning(self) -> None:
-        """Drop what was found with other weights: thresholds, calibration and out-of-fold logits."""
+        """Delete the results of other weights: thresholds, calibration and out-of-fold logits."""
         self.tuning, self.out_of_fold = None, None
 
     def to(self: R, device: str | torch.device) -> R:
@@ -119,7 +121,7 @@ class Recognizer(Specification):
         return scores(self.fitted_model(), self.view, table, batch_size, workers, cache == "features", where)
 
     def description(self) -> dict[str, Any]:
-        """Describe the tagger as `config.json` does: all that rebuilds it but the weights."""
+        """Describe the tagger as `config.json` does: everything that rebuilds it, except the weights."""
         size, preprocessing = self.view
         state = {"state": PREDICTION} if self.lean else {}
         return state | {
@@ -133,7 +135,7 @@ class Recognizer(Specification):
         }
 
     def save(self, folder: str | Path, description: Mapping[str, Any] | None = None) -> Path:
-        """Write `config.json`, `model.safetensors` and what belongs to them; `load` reads the folder.
+        """Write `config.json`, `model.safetensors` and the files of completion and tuning; `load` reads the folder.
 
         Args:
             folder: Folder to write; it need not exist.
@@ -154,21 +156,21 @@ class Recognizer(Specification):
             if found is not None:
                 found.save(path)
             else:
-                path.unlink(missing_ok=True)  # of a model that was here before
+                path.unlink(missing_ok=True)  # from an earlier model in this folder
         with atomic_write(run.weights) as aside:
             save_file(state, aside)
         return run.folder
 
     @classmethod
     def load(cls: type[R], folder: str | Path, trust: bool = False) -> R:
-        """Load the tagger that `save`, or a run, left in a folder.
+        """Load the tagger that `save`, or a run, wrote to a folder.
 
-        Nothing is unpickled, no network is asked, and no code is run but that of installed packages.
+        Nothing is unpickled, there is no network access, and only code of installed packages is run.
 
         Args:
             folder: Folder of the model.
             trust: Whether to import its method and head also from the working directory and from the folder itself, and
-                to build a backbone that timm loads from elsewhere (`hf-hub:owner/name`).
+                to build a backbone that timm loads from a hub (`hf-hub:owner/name`).
 
         Raises:
             FileNotFoundError: There is no tagger; the message says whether its run has not ended.
@@ -181,7 +183,7 @@ class Recognizer(Specification):
         if not run.config.exists():
             raise FileNotFoundError(f"{run.folder} holds no tagger: there is no config.json")
         if not run.weights.exists():
-            raise FileNotFoundError(f"the run in {run.folder} has not ended: go on with it by --resume")
+            raise FileNotFoundError(f"the run in {run.folder} has not ended: continue it by --resume")
         state = read_tensors(
             run.weights, load_file, "copy it again from where the model came from, or train again"
         )
@@ -236,7 +238,7 @@ class Recognizer(Specification):
         model = tagger.build(Classes(tagger.classes, vectors))
         tagger.lean = description.get("state") == PREDICTION
         left_out = {}
-        if tagger.lean:  # which then is as it was before training
+        if tagger.lean:  # state that is not saved keeps its initial values
             left_out = {name: value for name, value in model.state_dict().items() if not needs(model, name)}
         model.load_state_dict({**left_out, **state})
         if lacking := [name for name in model.state_dict() if needs(model, name) and name not in state]:
@@ -260,8 +262,8 @@ class Recognizer(Specification):
             before, after = model(images.to(device)).cpu(), copy.fitted_model()(images)
         if not torch.allclose(before, after, rtol=1e-3, atol=1e-4):
             raise ValueError(
-                f"without what only training needs, {type(model).__name__} says something else; its `predicts_with` "
-                "has to name all that prediction needs"
+                f"the predictions of {type(model).__name__} change without the training state; its `predicts_with` "
+                "has to name all state that prediction needs"
             )
         return copy
 
@@ -276,16 +278,16 @@ class Recognizer(Specification):
 
 
 def needs(model: Method, name: str) -> bool:
-    """Whether prediction needs the parameter or buffer of that name."""
+    """Return whether prediction needs the parameter or buffer of that name."""
     return any(name == part or name.startswith(f"{part}.") for part in model.predicts_with())
 
 
 def cache_of(training: object, trust: bool) -> Where:
-    """Return where a loaded tagger looks for cached features.
+    """Return the feature cache of a loaded tagger.
 
     Args:
         training: The key `training` of `config.json`, which may be anything.
-        trust: Whether to look in the folder that it names; otherwise in the user's own cache folder alone.
+        trust: Whether to use the folder that it names, rather than the user's own cache folder.
     """
     if not isinstance(training, dict):
         return Where()

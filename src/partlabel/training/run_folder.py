@@ -14,7 +14,7 @@ out_of_fold.safetensors  out-of-fold logits of the training images, after a sear
 validation.json          evaluation of the best epoch on the validation set, or of out-of-fold predictions without one
 test.json                evaluation of the same model on the part `test`, where the table has one with known labels
 headlines.json           the figures of one sentence for each evaluation (`headline.py`)
-report.html              all of it on a page
+report.html              all results on one page
 review/                  decisions of reviewers (`decisions.sqlite`), and predictions for the images they were shown
 =======================  ==========================================================================
 """
@@ -69,8 +69,8 @@ class Run:
         """Start or resume the run.
 
         Args:
-            config: As `write_config` takes it.
-            resume: Resume the run in the folder; `auto` only if there is one.
+            config: Content of `config.json`.
+            resume: Whether to resume the run in the folder; `auto` resumes it if there is one.
 
         Returns:
             The checkpoint to resume from; None for a new run.
@@ -97,7 +97,7 @@ class Run:
         return self.last if exists and self.last.exists() else None
 
     def join(self, resume: bool | Literal["auto"]) -> Path | None:
-        """Join a run that another process started: return the checkpoint to resume from, None for a new run."""
+        """Join a run that another process started; return the checkpoint to resume from, None for a new run."""
         return self.last if resume and self.last.exists() else None
 
     def _check_same(self, config: Mapping[str, Any]) -> None:
@@ -118,14 +118,14 @@ class Run:
             )
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write what rebuilds the tagger."""
+        """Write `config.json`, from which the tagger is rebuilt."""
         write_json(self.config, config)
 
     def table(self, images: str | Path | None = None) -> LabelTable:
         """Read the table of the run, with the split it used.
 
         Args:
-            images: Image folder; default: the one of training.
+            images: Image folder; None for that of training.
         """
         return LabelTable.read(
             self.labels, images or read_json(self.config)["data"]["images"], missing="keep"
@@ -142,7 +142,7 @@ class Run:
             pl.from_dicts([dict(row) for row in columns], infer_schema_length=None).write_csv(aside)
 
 
-def withdraws(fit: Callable[P, T]) -> Callable[P, T]:
+def removes_failed_run(fit: Callable[P, T]) -> Callable[P, T]:
     """Decorate a training function so that it leaves no run behind if it fails before its first step.
 
     Args:
@@ -163,13 +163,13 @@ def withdraws(fit: Callable[P, T]) -> Callable[P, T]:
 
             begun = getattr(error, "after_step", 0) or run.last.exists() or run.weights.exists()
             if not begun and run.config.name not in (before or ()) and distributed.is_rank_zero():
-                _take_back(run.folder, before)
+                _remove_added(run.folder, before)
             raise
 
     return withdrawing
 
 
-def _take_back(folder: Path, before: set[str] | None) -> None:
+def _remove_added(folder: Path, before: set[str] | None) -> None:
     """Delete what was added to a folder, and the folder itself if it is new."""
     for each in folder.iterdir() if folder.is_dir() else ():
         if each.name in (before or ()):

@@ -1,7 +1,7 @@
-"""Puts a search of settings together: features of the training images in, a fitted tagger out (docs/selection.md).
+"""The search of settings for a tagger: features of the training images in, a fitted tagger out (docs/selection.md).
 
-`--method auto` compares methods, heads and weight decays by cross-validation. A method that is named has its weight
-decay searched: by the same solver where it can be fitted full batch, else by training on part of the images.
+`--method auto` compares methods, heads and weight decays by cross-validation. For a given method only the weight decay
+is searched: by the same solver where it can be fitted full batch, else by training on part of the images.
 """
 
 import warnings
@@ -24,7 +24,7 @@ from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
-from partlabel.selection.candidates import FIXED, HEADS, TEACHING, Rule, TrainingSet, linear_head
+from partlabel.selection.candidates import FIXED, HEADS, SELF_TRAINING, Rule, TrainingSet, linear_head
 from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
@@ -51,7 +51,7 @@ UNUSED = (
 
 
 def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
-    """See that `auto` can do what is asked.
+    """Check that `auto` supports the settings.
 
     Raises:
         ValueError: The backbone is to be trained, or several devices are to be used; the message says what to do.
@@ -71,7 +71,7 @@ def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
 
 
 def fits_full_batch(settings: Mapping[str, Any], config: TrainingConfig) -> bool:
-    """Whether the full-batch solver fits the tagger: `auto`, or a method it can fit whose weight decay is not given."""
+    """Return whether the full-batch solver is used: for `auto`, or a method it can fit without a given weight decay."""
     if settings["method"] == AUTO:
         return True
     frozen = settings["trainable"] == "none" and not config.several
@@ -84,7 +84,7 @@ def fits_full_batch(settings: Mapping[str, Any], config: TrainingConfig) -> bool
 
 
 def warn_of_unused(settings: Mapping[str, Any], config: TrainingConfig) -> None:
-    """Name the options that were given and that the full-batch solver does not use."""
+    """Warn of options that were given and that the full-batch solver does not use."""
     default = TrainingConfig()
     names = [name for name in UNUSED if getattr(config, name) != getattr(default, name)]
     if names:
@@ -92,25 +92,25 @@ def warn_of_unused(settings: Mapping[str, Any], config: TrainingConfig) -> None:
         way = (
             "name a method to use them, as in --method soft_sst --weight-decay 0.02"
             if settings["method"] == AUTO
-            else "give --weight-decay, too, to train by steps"
+            else "also give --weight-decay to train by steps"
         )
         warnings.warn(f"--method {settings['method']} does not use {typed}: {way}", stacklevel=3)
 
 
 def heads_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The heads that are compared: the one given, or all of `HEADS`."""
+    """Return the heads to compare: the given one, or all of `HEADS`."""
     return HEADS if settings["head"] is None else (settings["head"],)
 
 
 def rules_of(settings: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """The rules that are compared: the method given, or all."""
+    """Return the rules to compare: the given method, or all."""
     if settings["method"] != AUTO:
         return (Rule(settings["method"], settings["method_args"]),)
-    return (*FIXED, *TEACHING)
+    return (*FIXED, *SELF_TRAINING)
 
 
 def covariance_rank(settings: Mapping[str, Any]) -> int:
-    """Components of the pooling that the head wants, or the one of the searched heads that wants most."""
+    """Return the number of pooling components that the head needs; the maximum over the searched heads."""
     if settings["method"] == AUTO:
         return max(linear_head(head).covariance_rank for head in heads_of(settings))
     kind = registry.choose(
@@ -126,14 +126,14 @@ def search_backbone(
     parts: Parts,
     config: TrainingConfig,
 ) -> Backbone:
-    """The frozen backbone whose features are compared, its pooling fitted.
+    """Build the frozen backbone whose features are compared, with its pooling fitted.
 
     Args:
-        settings: Of the tagger.
-        pretrained: As `Tagger`.
-        start: State of the backbone to begin with; None for its pretrained weights.
+        settings: Settings of the tagger.
+        pretrained: Source of the weights, as in `Tagger`.
+        start: Initial state of the backbone; None for its pretrained weights.
         parts: The images that a pooling is fitted on.
-        config: How to train.
+        config: Training configuration.
     """
     rank = covariance_rank(settings)
     size = settings["image_size"]
@@ -152,7 +152,7 @@ def plain_state(settings: Mapping[str, Any], model: Method) -> dict[str, Tensor]
     """Return the state of a frozen backbone.
 
     Raises:
-        ValueError: It is divided into frozen and trained parts otherwise than a frozen backbone is.
+        ValueError: Part of the backbone is trained.
     """
     if settings["trainable"] != "none":
         raise ValueError(
@@ -169,7 +169,7 @@ def pooled_maps(
     config: TrainingConfig,
     classes: Classes,
 ) -> Float[Tensor, "image channel"]:
-    """The pooled feature map of every image of a table."""
+    """Compute the pooled feature map of every image of a table."""
     head = linear_head(heads_of(settings)[0])(backbone.channels, classes)
     cached = caching.uses_cache(backbone.is_frozen, config)
     images = plain_images(backbone, (settings["image_size"], backbone.preprocessing), table, config)
@@ -192,12 +192,12 @@ def select(
     """Find the settings for the training images.
 
     Args:
-        backbone: Frozen, its pooling fitted.
+        backbone: Frozen backbone, with its pooling fitted.
         table: The training images.
-        classes: What is known of the classes.
-        settings: Of the tagger.
-        config: How to train.
-        groups: A name per training image; images of one group share a fold.
+        classes: Description of the classes.
+        settings: Settings of the tagger.
+        config: Training configuration.
+        groups: Group of each training image; images of one group share a fold. None: every image is its own group.
     """
     labels = torch.from_numpy(np.array(table.labels))
     fold = folds(labels, min(fold_count(len(table)), _units(table, groups)), config.seed, groups)
@@ -208,18 +208,18 @@ def select(
 
 
 def _units(table: LabelTable, groups: Sequence[str] | None) -> int:
-    """Images, or groups, at least two of which make folds."""
+    """Count the images, or groups, that are divided into folds; at least two."""
     return max(len(table) if groups is None else len(set(groups)), 2)
 
 
 def _plain_channels(backbone: Backbone) -> int:
-    """Channels of the feature map before any covariance pooling."""
+    """Count the channels of the feature map before any covariance pooling."""
     pooling = pooling_of(backbone)
     return backbone.channels if pooling is None else len(pooling.mean)
 
 
 def take_over(model: Method, selected: Method, backbone: Backbone) -> None:
-    """Give a tagger's model the backbone that was searched on, and all that the winner has fitted."""
+    """Copy the backbone of the search, and the fitted state of the winner, to a tagger's model."""
     own = model.backbone.state_dict()
     model.backbone.load_state_dict({k: v for k, v in backbone.state_dict().items() if k in own}, strict=False)
     state = {f"backbone.{name}": value for name, value in model.backbone.state_dict().items()}
@@ -228,9 +228,9 @@ def take_over(model: Method, selected: Method, backbone: Backbone) -> None:
 
 
 def searches_by_steps(settings: Mapping[str, Any], config: TrainingConfig, parts: Parts) -> bool:
-    """Whether the weight decay of a method that is trained by steps is searched; says so where it is not.
+    """Return whether the weight decay of a method that is trained by steps is searched; warn where it is not.
 
-    Every value costs a training: it is searched where the backbone is frozen, or its frozen part cached.
+    Every value requires a training: it is searched where the backbone is frozen, or its frozen part cached.
     """
     if config.weight_decay is not None:
         return False

@@ -1,4 +1,4 @@
-"""Specification of a tagger: classes, method, head and backbone, and the network that they make."""
+"""Specification of a tagger: classes, method, head and backbone, and the network built from them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,20 +26,20 @@ class Specification:
 
     Args:
         classes: Class names, in the order of every output.
-        pretrained: As of `partlabel.Tagger`.
+        pretrained: Source of the backbone's weights, as in `partlabel.Tagger`.
         settings: The other arguments of `partlabel.Tagger`, by name; `head` may be None.
 
     Attributes:
         classes: Class names.
-        pretrained: As given.
-        settings: As given, with the head's name; after a search, with the method and the head that were found.
+        pretrained: Source of the backbone's weights.
+        settings: The settings, with the head's name; after a search, with the method and the head that were found.
         asked: The settings before a search changed them.
         view: Image side in pixels, and the normalisation that the backbone expects.
         word_dim: Dimension of the class vectors that the network was built with; None without vectors.
 
     Raises:
         ValueError: There is no such method or head, or `auto` cannot search on the head.
-        TypeError: It has no such option; the message names the nearest.
+        TypeError: It has no such option; the message names the most similar one.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Specification:
 
         Args:
             other: The other tagger.
-            folder: Its run folder, for the message.
+            folder: Run folder of the other tagger, for the message.
             names: Names of the settings to compare.
 
         Raises:

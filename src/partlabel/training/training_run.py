@@ -30,7 +30,7 @@ from partlabel.training.run_folder import Run
 COMPLETED_FROM = 20_000
 """Maximum number of training images that the label completion is fitted on."""
 JUDGING = 5
-"""One of this many training images judges the label completion where there is no validation set."""
+"""Without a validation set, one of this many training images decides whether the label completion helps."""
 
 
 class TrainingResult(NamedTuple):
@@ -39,8 +39,9 @@ class TrainingResult(NamedTuple):
     Attributes:
         history: Measurements of each epoch.
         val_logits: Logits of the validation images by the best epoch; None without validation.
-        completion: What known labels of an image say about its unknown ones; None where that does not help.
-        selection: Result of a search of settings.
+        completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
+            not help.
+        selection: Result of a search of settings; None without a search.
     """
 
     history: list[dict[str, Any]]
@@ -53,14 +54,14 @@ class TrainingRun:
     """Training of a method by steps; after `train` the method has the weights of the best epoch.
 
     Args:
-        model: The method; trained in place.
+        model: Method, trained in place.
         view: Image side and normalisation.
         config: Training configuration.
         parts: Training and validation images.
         run: Run folder.
         truth: Complete labels of the training images, which measure pseudo-labels; None if there are none.
         checkpoint: Checkpoint to resume from; None starts at the first epoch.
-        pooled: Whether a pooling of the backbone is fitted already.
+        pooled: Whether a pooling of the backbone is already fitted.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class TrainingRun:
         self.history = learner.history
 
     def complete(self) -> TrainingResult:
-        """Compute the validation logits, and fit the label completion; to be called after `train`."""
+        """Compute the validation logits, and fit the label completion; call it after `train`."""
         if self.val_batches is None or self.parts.val is None:
             return TrainingResult(self.history, None)
         val = logits(self.model, self.val_batches, share=True)
@@ -161,7 +162,7 @@ def complete_search(
 def completed(
     logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], config: TrainingConfig
 ) -> Completion | None:
-    """Fit the label completion on out-of-fold logits, of which a fifth judges it; None where it does not help."""
+    """Fit the label completion on out-of-fold logits, a fifth of which evaluates it; None where it does not help."""
     if not config.completion or label_completion.too_many(logits.shape[1]) or len(logits) < 2:
         return None
     order = np.random.default_rng(config.seed).permutation(len(logits))[:COMPLETED_FROM]
@@ -170,10 +171,10 @@ def completed(
 
 
 def warn_of_late_start(model: Method, epochs: int) -> None:
-    """Warn if a method begins with its own terms only after the last epoch."""
+    """Warn if a method would begin to use its own terms only after the last epoch."""
     if model.start_epoch >= epochs:
         warnings.warn(
-            f"{type(model).__name__} begins with what is its own in epoch {model.start_epoch} (from 0), and there are "
-            f"{epochs}: give more epochs (--epochs), or an earlier start_epoch (--method.start_epoch)",
+            f"{type(model).__name__} uses its own loss terms from epoch {model.start_epoch} (counted from 0) on, and "
+            f"epochs is {epochs}: give more epochs (--epochs), or an earlier start_epoch (--method.start_epoch)",
             stacklevel=4,
         )

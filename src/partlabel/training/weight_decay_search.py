@@ -1,4 +1,4 @@
-"""Search of the weight decay of a method that is trained by steps: training with a few values (docs/selection.md)."""
+"""Search of the weight decay of a method trained by steps, by training with a few values (docs/selection.md)."""
 
 import shutil
 import time
@@ -20,9 +20,9 @@ from partlabel.training.run_folder import Run
 from partlabel.training.training_run import TrainingRun
 
 TRIALS = "search"
-"""Folder in the run's, of trainings with one weight decay each."""
+"""Subfolder of the run folder, for trainings with one weight decay each."""
 DECAY_STEP, MOST_STEPS = 4.0, 6
-"""Factor between the weight decays that are tried by training, and steps in either direction, at most."""
+"""Factor between the weight decays that are tried by training, and maximum number of steps in either direction."""
 
 
 def decay_by_steps(
@@ -33,18 +33,18 @@ def decay_by_steps(
     truth: LabelTable | None,
     run: Run,
 ) -> float:
-    """Find the weight decay of a method that is trained by steps, by training with each of a few.
+    """Find the weight decay of a method that is trained by steps, by training with a few values.
 
     A geometric path around the default is extended while its last value is best. The training with the best value is
-    left in the run's folder as if it alone had taken place; a search that was stopped goes on where it was.
+    moved to the run folder, as if it were the only one; an interrupted search continues where it stopped.
 
     Args:
-        start: Gives the method before training, its backbone's pooling fitted.
-        view: Side of the images, and what the backbone expects.
-        config: How to train.
-        parts: The images; what is judged is the validation set.
-        truth: What is true of the training images.
-        run: Where.
+        start: Function that returns the method before training, with its backbone's pooling fitted.
+        view: Image side in pixels, and the normalisation that the backbone expects.
+        config: Training configuration.
+        parts: Training images, and the validation set, which decides.
+        truth: Ground truth of the training images; None if there is none.
+        run: Run folder.
     """
     began, tried = time.monotonic(), dict[float, float]()
 
@@ -72,12 +72,12 @@ def decay_by_steps(
 
 
 def _trial(run: Run, decay: float) -> Run:
-    """Where the training with a weight decay goes."""
+    """Return the folder of the training with a weight decay."""
     return Run(run.folder / TRIALS / f"{decay:g}")
 
 
 def _descend(cost: Callable[[float], float]) -> float:
-    """The weight decay of least cost, on a path around the default that is extended while its end is best."""
+    """Find the weight decay of lowest cost on a path around the default, extended while its end is best."""
     best = WEIGHT_DECAY
     for factor in (DECAY_STEP, 1 / DECAY_STEP):
         for _ in range(MOST_STEPS):
@@ -92,7 +92,7 @@ def _round(decay: float) -> float:
 
 
 def _write_tried(run: Run, tried: Mapping[float, float], parts: Parts, seconds: float) -> None:
-    """Write what was tried, as `selection.json` holds it."""
+    """Write the weight decays that were tried, in the format of `selection.json`."""
     settings = read_json(run.config)["tagger"]
     shared = {"method": settings["method"], "method_args": settings["method_args"], "head": settings["head"]}
     candidates = [
