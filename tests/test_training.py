@@ -388,7 +388,8 @@ def test_a_run_that_ends_before_its_method_begins_says_so():
     method = Fake()
     method.start_epoch = 5
     with pytest.warns(
-        UserWarning, match=r"in epoch 5 \(from 0\), and there are 5: give more epochs \(--epochs\)"
+        UserWarning,
+        match=r"from epoch 5 \(counted from 0\) on, and epochs is 5: give more epochs \(--epochs\)",
     ):
         warn_of_late_start(method, 5)
     with warnings.catch_warnings():

@@ -12,8 +12,8 @@ from partlabel.training.config import TrainingConfig
 def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
     """Build Adam or AdamW over the trained parameters.
 
-    The groups are those of `Method.parameter_groups`; by default the learning rate of the backbone is `backbone_lr` times
-    that of the other parameters.
+    The groups are those of `Method.parameter_groups`: by default the backbone has `backbone_lr` times the learning rate
+    of the other parameters.
     """
     kind = AdamW if config.optimizer == "adamw" else Adam
     return kind(_groups(method, config), lr=config.lr, weight_decay=config.decay)
