@@ -23,10 +23,10 @@ from out_of_the_box import PROTOCOLS, Cell, collection, stamp
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 from partlabel.evaluation.metrics import evaluate
+from partlabel.nn.cross_fitting import fold_weights, out_of_fold, target_count
+from partlabel.nn.linear_path import path
 from partlabel.selection import criteria
 from partlabel.selection.candidates import FIXED, Rule, TrainingSet, build
-from partlabel.selection.cross_validation import fold_weights, out_of_fold, target_count
-from partlabel.selection.linear_path import path
 
 HEADS = ("rooted_average", "covariance")
 DECAYS = tuple(float(10**power) for power in np.arange(1, -3.1, -0.5))

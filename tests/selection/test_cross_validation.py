@@ -8,9 +8,10 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.targets import Targets
 from partlabel.methods import get
 from partlabel.nn.classes import Classes
+from partlabel.nn.cross_fitting import aligned_folds, fold_weights, out_of_fold
+from partlabel.nn.linear_path import Design, solve
 from partlabel.selection.candidates import Rule, TrainingSet, build
-from partlabel.selection.cross_validation import aligned_folds, fold_weights, folds, out_of_fold, predict
-from partlabel.selection.linear_path import Design, solve
+from partlabel.selection.cross_validation import folds, predict
 
 
 def some_labels(images=60, classes=4, seed=0):

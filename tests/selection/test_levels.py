@@ -2,8 +2,8 @@
 
 import torch
 
-from partlabel.selection.cross_validation import out_of_fold
-from partlabel.selection.linear_path import Design
+from partlabel.nn.cross_fitting import out_of_fold
+from partlabel.nn.linear_path import Design
 
 
 def test_models_that_differ_by_their_intercepts_alone_give_the_same_out_of_fold_logits():

@@ -1,7 +1,6 @@
 """`--method auto`: find method, head and weight decay by cross-validation on the known labels (docs/selection.md).
 
 ======================  ================================================================================
-linear_path.py          the full-batch solver: many regularised logistic regressions at once
 cross_validation.py     folds over images; a training set in folds; the solver as methods see it
 criteria.py             the criterion of a candidate, computed from its out-of-fold logits
 candidates.py           the candidates: rules for unknown labels, on heads

@@ -14,8 +14,8 @@ from partlabel.methods import Method
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
+from partlabel.nn.linear_path import Design
 from partlabel.selection.cross_validation import Problem
-from partlabel.selection.linear_path import Design
 
 
 @dataclass(frozen=True)

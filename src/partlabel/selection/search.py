@@ -17,20 +17,12 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.progress_bar import track
 from partlabel.core.targets import Labels
 from partlabel.methods import Method
+from partlabel.nn.cross_fitting import aligned_folds, fold_weights, out_of_fold
+from partlabel.nn.linear_path import Design, solve
 from partlabel.selection.advice import kind_of
 from partlabel.selection.candidates import FIXED, HEADS, SELF_TRAINING, Candidate, Rule, TrainingSet, build
 from partlabel.selection.criteria import Criterion, unexplained, unexplained_by_class
-from partlabel.selection.cross_validation import (
-    ALIGNED_BY,
-    FINAL_TOLERANCE,
-    INNER_FOLDS,
-    aligned_folds,
-    fold_weights,
-    folds,
-    out_of_fold,
-    predict,
-)
-from partlabel.selection.linear_path import Design, solve
+from partlabel.selection.cross_validation import ALIGNED_BY, FINAL_TOLERANCE, INNER_FOLDS, folds, predict
 from partlabel.selection.result import Selection
 
 STEP = 10**0.5

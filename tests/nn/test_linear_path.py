@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from partlabel.core.targets import Targets
-from partlabel.selection.linear_path import EPSILON, Design, path, solve
+from partlabel.nn.linear_path import EPSILON, Design, path, solve
 
 
 def problem(images=120, features=20, classes=3, seed=0, known=0.6):
@@ -78,7 +78,7 @@ def test_columns_do_not_touch_each_other(monkeypatch):
     x, targets = problem(classes=4)
     design = Design.of(x)
     together = solve(design, targets, torch.tensor([0.5, 5.0, 50.0, 500.0]), tolerance=1e-9, most=300)
-    monkeypatch.setattr("partlabel.selection.linear_path.CELLS", len(x))  # one column in a block
+    monkeypatch.setattr("partlabel.nn.linear_path.CELLS", len(x))  # one column in a block
     alone = solve(design, targets, torch.tensor([0.5, 5.0, 50.0, 500.0]), tolerance=1e-9, most=300)
     torch.testing.assert_close(design.logits(together), design.logits(alone), atol=5e-3, rtol=0)
 
