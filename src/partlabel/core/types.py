@@ -1,10 +1,10 @@
-"""Types that cross layers: a training batch, where a run stands, and what a backbone expects of its images."""
+"""Types that cross layers: a training batch, progress of a run, preprocessing of images, features of texts."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from partlabel.core.targets import Labels
@@ -78,3 +78,24 @@ class Preprocessing(NamedTuple):
 
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+
+class TextFeatures(NamedTuple):
+    """Features of the texts that accompany images; an image without text has zeros.
+
+    Attributes:
+        vectors: Mean embedding of the texts of each image.
+        similarity: Largest cosine between a text of the image and the name of each class; zeros if the embedder does not
+            compare texts with names.
+        mentions: 1 where a text of the image contains the name of the class, else 0.
+        available: Whether each image has a text.
+    """
+
+    vectors: Float[Tensor, "image dim"]
+    similarity: Float[Tensor, "image class"]
+    mentions: Float[Tensor, "image class"]
+    available: Bool[Tensor, " image"]
+
+    def rows(self, chosen: Tensor) -> "TextFeatures":
+        """Select images by a mask or by row numbers."""
+        return TextFeatures(*(values[chosen] for values in self))
