@@ -85,8 +85,8 @@ class TextFeatures(NamedTuple):
 
     Attributes:
         vectors: Mean embedding of the texts of each image.
-        similarity: Largest cosine between a text of the image and the name of each class; zeros if the embedder does not
-            compare texts with names.
+        similarity: Largest cosine between a text of the image and the name of each class; zeros if the embedder cannot
+            compare them.
         mentions: 1 where a text of the image contains the name of the class, else 0.
         available: Whether each image has a text.
     """
