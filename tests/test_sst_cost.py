@@ -76,7 +76,7 @@ def test_prediction_computes_no_pairs(monkeypatch, pair_rank):
 @pytest.mark.parametrize("pair_block", [1, 1000])
 def test_the_rows_of_known_classes_give_the_loss_of_all_pairs(monkeypatch, known, pair_block):
     """The factored pair head never looks at all pairs; here they are few enough to."""
-    monkeypatch.setattr("partlabel.methods.sst.FACTORED", 1)
+    monkeypatch.setattr("partlabel.methods._pair_transfer.FACTORED", 1)
     sst, given = build(pair_rank=2, pair_block=pair_block), batch(known)
     features = torch.randn(4, CLASSES, 8)
     every = sst.pair_loss(sst.pair_logits(features), pair_targets(given.labels))

@@ -110,7 +110,7 @@ def test_every_loss_agrees(reference, sst, batch):
 
 
 def test_every_gradient_agrees(reference, sst, batch):
-    sst.unknown_pairs_are_absent = True
+    sst.pair_options = sst.pair_options._replace(unknown_are_absent=True)
     sst.contrast_weight = 0.05 if "loss.contrastive" in reference else 0.0
     terms = sst.step(batch, AFTER_RAMP).terms
     total = sum(terms.values())

@@ -45,7 +45,7 @@ def test_cross_image_scores_agree(reference, prototypes, threshold):
 @pytest.mark.parametrize("threshold", [0.2, 0.5])
 def test_intra_image_scores_agree_where_a_label_is_not_its_own_evidence(reference, threshold):
     labels, together = reference["labels"], reference["in.pair_logits"].sigmoid()
-    ours = pseudo_labels.cooccurrence_with_others(together, labels)
+    ours = pseudo_labels.as_if_unknown(pseudo_labels.cooccurrence_score(together, labels), labels)
     present = labels == PRESENT
     # Theirs counts a present class as evidence of itself, with probability 1: one more vote among one more.
     others = pseudo_labels.other_present(labels)
@@ -58,7 +58,9 @@ def test_intra_image_scores_agree_where_a_label_is_not_its_own_evidence(referenc
 def test_pseudo_labels_are_where_the_authors_scores_are_above_zero(reference, prototypes, threshold):
     labels = reference["labels"]
     scores = {
-        "intra": pseudo_labels.cooccurrence_with_others(reference["in.pair_logits"].sigmoid(), labels),
+        "intra": pseudo_labels.as_if_unknown(
+            pseudo_labels.cooccurrence_score(reference["in.pair_logits"].sigmoid(), labels), labels
+        ),
         "inter": prototypes.similarity(reference["in.semantic_features"]),
     }
     for name, score in scores.items():

@@ -4,9 +4,11 @@ from torch import nn
 
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.types import Batch, Progress
-from partlabel.methods.soft_sst import SoftSST, calibrate, ranks_better
+from partlabel.evaluation.calibration import calibrate
+from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads.average import Average
+from partlabel.transfer.calibrated_evidence import ranks_better
 
 CENTRES = torch.eye(3) * 4
 

@@ -13,14 +13,13 @@ from partlabel.core import distributed
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Batch, Progress
-from partlabel.losses.contrastive import Contrastive
-from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Method, Step
+from partlabel.methods._base import Step
+from partlabel.methods._class_transfer import ClassTransfer
 from partlabel.nn.heads import ClassOutput, Head
 from partlabel.transfer import feature_blending
 
 
-class Blending(Method):
+class Blending(ClassTransfer):
     """`L = BCE(known) + BCE(instance blend) + BCE(prototype blend) + contrast_weight L_con`.
 
     Args:
@@ -34,16 +33,10 @@ class Blending(Method):
     def __init__(
         self, backbone: nn.Module, head: Head, start_epoch: int, contrast_weight: float, ramp_epochs: float
     ) -> None:
-        super().__init__(backbone, head)
-        self.need_class_features()
+        super().__init__(backbone, head, start_epoch, contrast_weight, ramp_epochs)
         # Of a feature, how much is kept in a blend: the sigmoid, half at first.
         self.alpha = nn.Parameter(torch.zeros(()))
         self.beta = nn.Parameter(torch.zeros(()))
-        self.bce = PartialBCE()
-        self.contrast = Contrastive()
-        self.start_epoch = start_epoch
-        self.contrast_weight = contrast_weight
-        self.ramp_epochs = ramp_epochs
 
     @abstractmethod
     def remember(
@@ -75,19 +68,18 @@ class Blending(Method):
         out = self.outputs(batch.inputs)
         assert out.features is not None
         known = Targets.known(batch.labels)
-        features, labels = distributed.all_gather_rows(out.features, batch.labels)
-        generator = progress.generator(labels.device)
-        contrast = self.contrast(features, labels, generator)
-        self.remember(out, features, labels)
+        whole = self.whole_batch(out, batch.labels, progress)
+        contrast = self.contrast_term(whole, progress)
+        self.remember(out, whole.features, whole.labels)
         terms = {
             # Every parameter takes part in every step, as training by several processes wants.
             "bce": self.bce(out.logits, known) + 0 * (self.alpha + self.beta),
-            "contrast": self.contrast_weight * progress.ramp(self.ramp_epochs) * contrast,
+            "contrast": contrast,
         }
-        if progress.epoch >= self.start_epoch:
-            partners = self.partners(features, labels, distributed.local_rows(out.features))
+        if self.has_begun(progress):
+            partners = self.partners(whole.features, whole.labels, distributed.local_rows(out.features))
             terms["bce_instance"] = self.bce(*self.blended(out.features, *partners, self.alpha, known))
-            prototypes = self.stand_ins(out, labels, progress, generator)
+            prototypes = self.stand_ins(out, whole.labels, progress, whole.generator)
             terms["bce_prototype"] = self.bce(*self.blended(out.features, *prototypes, self.beta, known))
         return Step(terms)
 

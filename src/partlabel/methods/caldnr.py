@@ -15,16 +15,15 @@ from partlabel.core import distributed
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Batch, Progress
-from partlabel.losses.contrastive import Contrastive
-from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Method, Step
+from partlabel.methods._base import Step
+from partlabel.methods._class_transfer import ClassTransfer
 from partlabel.nn.heads import Head
 from partlabel.transfer import pseudo_labels
 from partlabel.transfer.feature_bank import FeatureMemory
 from partlabel.transfer.prototypes import RunningMeans
 
 
-class CALDNR(Method):
+class CALDNR(ClassTransfer):
     """Category-adaptive label discovery and noise rejection (Pu et al., TMM 2024, arXiv:2211.07846).
 
     `L = BCE(known + discovered + assumed absent) + 0.05 L_con`; for tables with present labels only, and for all
@@ -41,7 +40,6 @@ class CALDNR(Method):
         contrast_weight: Weight of the contrastive loss.
     """
 
-    default_head: ClassVar[str] = "residual"
     adds: ClassVar[str] = "unknown labels as absent, discovered or rejected by similarity"
     needs: ClassVar[str] = "labels (positives suffice), a head with class features"
 
@@ -56,17 +54,12 @@ class CALDNR(Method):
         memory_size: int = 100,
         contrast_weight: float = 0.05,
     ) -> None:
-        super().__init__(backbone, head)
-        self.need_class_features()
+        super().__init__(backbone, head, start_epoch, contrast_weight)
         self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
         self.usual = RunningMeans(head.num_classes, 2, 1, memory_size)
-        self.bce = PartialBCE()
-        self.contrast = Contrastive()
-        self.start_epoch = start_epoch
         self.threshold = threshold
         self.threshold_step = threshold_step
         self.threshold_floor = threshold_floor
-        self.contrast_weight = contrast_weight
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of known and `bce_assumed` of the other labels, a mean over both together, and `contrast`."""
@@ -74,13 +67,14 @@ class CALDNR(Method):
         assert out.features is not None
         known = Targets.known(batch.labels)
         similarity = self.memory.similarity(out.features.detach())
-        features, labels, similar = distributed.all_gather_rows(out.features, batch.labels, similarity)
-        contrast = self.contrast(features, labels, progress.generator(labels.device))
-        self._follow(similar, labels)
-        self.memory.add(features, labels)
+        whole = self.whole_batch(out, batch.labels, progress)
+        contrast = self.contrast_term(whole, progress)
+        (similar,) = distributed.all_gather_rows(similarity)
+        self._follow(similar, whole.labels)
+        self.memory.add(whole.features, whole.labels)
         others = Targets(torch.zeros_like(known.value), (batch.labels == UNKNOWN).float())
         found = {}
-        if progress.epoch >= self.start_epoch:
+        if self.has_begun(progress):
             margin = self.margin(progress)
             found["discovered"] = pseudo_labels.accept(similarity, batch.labels, margin)
             trusted = others.weight * (1 - self.rejection(similarity, margin))
@@ -90,7 +84,7 @@ class CALDNR(Method):
         terms = {
             "bce": share * self.bce(out.logits, known),
             "bce_assumed": (1 - share) * self.bce(out.logits, others),
-            "contrast": self.contrast_weight * contrast,
+            "contrast": contrast,
         }
         return Step(terms, found)
 
@@ -101,8 +95,9 @@ class CALDNR(Method):
 
     def margin(self, progress: Progress) -> Float[Tensor, " class"]:
         """`m_c = max(threshold, average similarity of present labels)`, from which a label counts as present."""
-        fallen = self.threshold - self.threshold_step * (progress.epoch - self.start_epoch)
-        return self.usual.mean[:, 0, 0].clamp(min=max(fallen, self.threshold_floor))
+        fall = self.threshold_step * (progress.epoch - self.start_epoch)
+        least = pseudo_labels.lowered(self.threshold, fall, self.threshold_floor)
+        return self.usual.mean[:, 0, 0].clamp(min=least)
 
     def rejection(
         self, similarity: Float[Tensor, "batch class"], margin: Float[Tensor, " class"]

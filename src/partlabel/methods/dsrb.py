@@ -38,7 +38,6 @@ class DSRB(Blending):
         ramp_epochs: Epochs over which that weight rises from 0.
     """
 
-    default_head: ClassVar[str] = "residual"
     adds: ClassVar[str] = "SARB with prototypes by where in the image a class is"
     needs: ClassVar[str] = "labels, class vectors, a head with class features and attention"
 

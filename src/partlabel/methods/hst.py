@@ -10,21 +10,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from partlabel.core import distributed
 from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Batch, Progress
-from partlabel.losses.asymmetric import Asymmetric
-from partlabel.losses.contrastive import Contrastive
-from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Method, Step
+from partlabel.methods._base import Step
+from partlabel.methods._pair_transfer import PairOptions, PairTransfer
 from partlabel.nn.heads import ClassOutput, Head
-from partlabel.nn.pairs import PairHead, pair_targets
 from partlabel.transfer import pseudo_labels
 from partlabel.transfer.feature_bank import FeatureMemory
 from partlabel.transfer.prototypes import Prototypes, prototype_loss
 
 
-class HST(Method):
+class HST(PairTransfer):
     """Heterogeneous semantic transfer (Chen et al., IJCV 2024, arXiv:2205.11131).
 
     `L = BCE(known) + BCE(known + intra) + BCE(known + cross) + 10 L_co + 0.05 L_con + 0.05 L_proto
@@ -52,9 +48,7 @@ class HST(Method):
         unknown_pairs_are_absent: Train the pair head with unknown pairs as absent (the authors' code).
     """
 
-    default_head: ClassVar[str] = "residual"
     adds: ClassVar[str] = "SST with prototypes and learned thresholds"
-    needs: ClassVar[str] = "labels, class vectors, a head with class features"
 
     def __init__(
         self,
@@ -78,27 +72,18 @@ class HST(Method):
         pair_block: int = 1024,
         unknown_pairs_are_absent: bool = False,
     ) -> None:
-        super().__init__(backbone, head)
-        self.need_class_features()
-        self.pairs = PairHead(head.num_classes, head.feature_dim, pair_dim, pair_hidden_dim, pair_block)
+        pairs = PairOptions(pair_weight, pair_dim, pair_hidden_dim, pair_block, unknown_pairs_are_absent)
+        super().__init__(backbone, head, start_epoch, contrast_weight, ramp_epochs, pairs)
         self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
         self.prototypes = Prototypes(head.num_classes, prototypes, head.feature_dim)
         # How far the thresholds moved from where they start, in units of `pace`: decay, if any, takes them back there.
         self.moved = nn.Parameter(torch.zeros(2))
-        self.bce = PartialBCE()
-        self.pair_loss = Asymmetric(gamma_present=1.0, gamma_absent=2.0, margin=0.05)
-        self.contrast = Contrastive()
         self.start = intra_threshold, cross_threshold
-        self.start_epoch = start_epoch
         self.pace = pace
         self.sharpness = sharpness
         self.threshold_weight = threshold_weight
         self.prototype_weight = prototype_weight
         self.every = every
-        self.pair_weight = pair_weight
-        self.contrast_weight = contrast_weight
-        self.ramp_epochs = ramp_epochs
-        self.unknown_pairs_are_absent = unknown_pairs_are_absent
 
     @property
     def thresholds(self) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
@@ -112,34 +97,29 @@ class HST(Method):
         """Compute `bce`, `cooccurrence`, `contrast`; from `start_epoch` on also the terms of `transfer`."""
         out = self.outputs(batch.inputs)
         assert out.features is not None
-        pair_logits, ramp = self.pairs(out.features), progress.ramp(self.ramp_epochs)
-        features, labels = distributed.all_gather_rows(out.features, batch.labels)
-        generator = progress.generator(labels.device)
-        pairs = pair_targets(batch.labels, self.unknown_pairs_are_absent)
-        contrast = self.contrast(features, labels, generator)
-        self.memory.add(features, labels)
-        terms = {
-            # Every parameter takes part in every step, as training by several processes wants.
-            "bce": self.bce(out.logits, Targets.known(batch.labels)) + 0 * self.moved.sum(),
-            "cooccurrence": self.pair_weight * ramp * self.pair_loss(pair_logits, pairs),
-            "contrast": self.contrast_weight * ramp * contrast,
-        }
-        if progress.epoch < self.start_epoch:
+        pair_logits = self.every_pair(out)
+        whole = self.whole_batch(out, batch.labels, progress)
+        terms = self.known_terms(out, pair_logits, batch.labels, whole, progress)
+        # Every parameter takes part in every step, as training by several processes wants.
+        terms["bce"] = terms["bce"] + 0 * self.moved.sum()
+        self.memory.add(whole.features, whole.labels)
+        if not self.has_begun(progress):
             return Step(terms)
-        self.prototypes.refresh(self.memory, progress.opens(self.every, self.start_epoch), generator)
-        more, found = self.transfer(out, pair_logits.detach().sigmoid(), batch.labels)
+        self.prototypes.refresh(self.memory, progress.opens(self.every, self.start_epoch), whole.generator)
+        more, found = self.transfer(out, pair_logits, batch.labels)
         return Step(terms | more, found)
 
     def transfer(
-        self, out: ClassOutput, together: Float[Tensor, "batch pair"], labels: Labels
+        self, out: ClassOutput, pair_logits: Float[Tensor, "batch pair"] | None, labels: Labels
     ) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Targets]]:
         """Compute the terms of pseudo-labels, thresholds and prototypes, and the pseudo-labels."""
         assert out.features is not None
         known = Targets.known(labels)
         similarity = self.prototypes.similarity(out.features)
         others = pseudo_labels.other_present(labels)
+        intra = pseudo_labels.as_if_unknown(self.intra_score(out.features, pair_logits, labels), labels)
         votes = {
-            "intra": (pseudo_labels.cooccurrence_with_others(together, labels), others > 0),
+            "intra": (intra, others > 0),
             "cross": (similarity.detach(), (self.prototypes.filled > 0).expand_as(labels)),
         }
         terms, found = {"prototype": self.prototype_weight * prototype_loss(similarity, labels)}, {}

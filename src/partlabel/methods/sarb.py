@@ -38,9 +38,7 @@ class SARB(Blending):
         ramp_epochs: Epochs over which that weight rises from 0.
     """
 
-    default_head: ClassVar[str] = "residual"
     adds: ClassVar[str] = "features blended with those of other images and with prototypes of classes"
-    needs: ClassVar[str] = "labels, class vectors, a head with class features"
 
     def __init__(
         self,

@@ -7,8 +7,8 @@ frozen backbone, where SST's thresholds on mean cosines are exceeded always or n
   scored by a copy that was not trained on it (out-of-fold);
 - the evidence is the log-likelihood ratio of the stored images that show a class against those that lack it, under a
   sharp kernel, so that the nearest images dominate; the mean cosine to all of them carries little information;
-- the weight of the evidence, in log-odds, is the one that best explains those out-of-fold labels, without a threshold;
-  it is 0 where the evidence does not improve their ranking by more than chance;
+- the weight of the evidence, in log-odds, is the one that best explains those out-of-fold labels, without a threshold
+  (`transfer/calibrated_evidence.py`);
 - pseudo-labels are soft and of either sign: the log-odds of the copies' mean plus the evidence. A recogniser taught by
   its own current predictions has no gradient;
 - the evidence is added in prediction too: pseudo-labels teach at most what a full table would, and the memory adds to
@@ -19,50 +19,27 @@ needs images with known labels, so it is applied when a table is filled.
 """
 
 import copy
-from statistics import mean, stdev
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from partlabel.core import distributed
-from partlabel.core.labels import PRESENT
-from partlabel.core.targets import Labels, Targets
+from partlabel.core.collected_rows import CollectedRows
+from partlabel.core.targets import Targets
 from partlabel.core.types import Batch, Progress
-from partlabel.evaluation.calibration import calibrate
-from partlabel.evaluation.metrics import average_precision
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import FullBatch, Method, Step
 from partlabel.nn.heads import ClassOutput, Head
-from partlabel.transfer import pseudo_labels
+from partlabel.transfer.calibrated_evidence import CalibratedEvidence, OutOfFoldScores
 from partlabel.transfer.feature_bank import ImageMemory
 
-WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""Candidate weights of the evidence: its standard deviation over images, in standard deviations of the head's logit."""
-LIMIT = 4.0
-"""Standard deviations at which evidence is clipped: without a neighbour of one kind its logarithm is unbounded."""
-JUDGED = 2**21
-"""Maximum number of cells of an epoch that the weight is estimated from: more take minutes and gigabytes."""
-
-
-FEWEST = 5
-"""Minimum number of known present labels of a class for its AP to take part in a decision."""
 MAPS_AT_ONCE = 1024
 """Images compared with the memory at a time in a full-batch fit."""
 
 
-class _Judged(NamedTuple):
-    """Known labels of a batch with their out-of-fold scores, and the sum of each copy's logits over the batch."""
-
-    logits: Float[Tensor, "batch class"]
-    evidence: Float[Tensor, "batch class"]
-    labels: Labels
-    fold: Int64[Tensor, " batch"]
-    summed: Float[Tensor, "fold class"]
-
-
-class SoftSST(Method):
+class SoftSST(CalibratedEvidence, Method):
     """Structured semantic transfer by calibrated soft evidence (after Chen et al., AAAI 2022, arXiv:2112.10941).
 
     First `L = BCE(known)`, after `start` of the run `L = BCE(known + soft) / sqrt(share known)`: a mean over all
@@ -86,16 +63,6 @@ class SoftSST(Method):
     default_head: ClassVar[str] = "covariance"
     adds: ClassVar[str] = "votes of similar images, weighed on re-hidden labels, in training and prediction"
     needs: ClassVar[str] = "labels, a head with an image feature"
-
-    centre: Float[Tensor, " class"]
-    spread: Float[Tensor, " class"]
-    scale: Float[Tensor, " class"]
-    anchor: Float[Tensor, " class"]
-    worth: Float[Tensor, ""]
-    slope: Float[Tensor, ""]
-    offset: Float[Tensor, " class"]
-    taught_slope: Float[Tensor, ""]
-    taught_offset: Float[Tensor, " class"]
 
     def __init__(
         self,
@@ -121,12 +88,9 @@ class SoftSST(Method):
         self.bce = PartialBCE()
         self.start = start
         self.sharpness = sharpness
-        for name in ("centre", "spread", "scale", "anchor", "offset", "taught_offset"):
-            self.register_buffer(name, torch.full((head.num_classes,), float(name == "spread")))
-        for name, start_at in (("worth", 0.0), ("slope", 1.0), ("taught_slope", 1.0)):
-            self.register_buffer(name, torch.tensor(start_at))
-        self._judged: list[_Judged] = []
-        self._seen: list[tuple[Tensor, Labels]] = []
+        self.register_evidence(head.num_classes)
+        self._judged = OutOfFoldScores()
+        self._validated = CollectedRows()
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce_rehidden` of the copies; of the head `bce`, and later `bce_cross` with soft pseudo-labels."""
@@ -143,18 +107,18 @@ class SoftSST(Method):
             return Step({"bce": self.bce(out.logits, known)} | terms)
         copies = copies.detach().float()
         evidence = self._evidence(out, batch.index)
-        self._judge(copies, evidence, batch.labels, fold)
+        self._judged.add(copies, evidence, batch.labels, fold)
         if progress.epoch < begins:
             step = Step({"bce": self.bce(out.logits, known)} | terms)
         else:
-            soft = self._taught(copies.mean(0), evidence, batch.labels)
+            soft = self.soft_labels(copies.mean(0), evidence, batch.labels)
             share = distributed.all_reduce_mean(known.weight.sum()) / distributed.all_reduce_mean(
                 torch.ones_like(known.weight).sum()
             )
             taught = self.bce(out.logits, known.fill(soft)) * share.clamp(min=1e-6).rsqrt()
             step = Step({"bce_cross": taught} | terms, {"cross": soft})
         if progress.batch + 1 == progress.batches:
-            self._weigh()
+            self.weigh(*self._judged.take())
         return step
 
     def fit_full_batch(self, problem: FullBatch) -> None:
@@ -172,15 +136,13 @@ class SoftSST(Method):
         self.memory.add(out.image, labels, index)
         parts = zip(out.image.split(MAPS_AT_ONCE), index.split(MAPS_AT_ONCE), strict=True)
         evidence = torch.cat([self.memory.evidence(image, self.sharpness, at) for image, at in parts])
-        self._set_worth(held_out, evidence, labels)
+        self.weigh(held_out, evidence, labels)
         share = known.weight.mean().clamp(min=1e-6)
-        taught = known.fill(self._taught(held_out, evidence, labels))
+        taught = known.fill(self.soft_labels(held_out, evidence, labels))
         strength = float(share.sqrt())
         problem.fit(self.head, taught, strength)
         held_out = problem.cross_fit(taught, strength)
-        fit = calibrate(held_out + self.worth * self._units(evidence), self.anchor, labels)
-        self.slope.copy_(fit.slope)
-        self.offset.copy_(fit.offset)
+        self.fit_calibration(held_out + self.in_logits(evidence), labels)
 
     def _rehidden(
         self, copies: Float[Tensor, "fold batch class"], known: Targets, fold: Int64[Tensor, " batch"]
@@ -196,115 +158,30 @@ class SoftSST(Method):
         assert out.image is not None
         return self.memory.evidence(out.image.detach(), self.sharpness, index)
 
-    def _taught(
-        self, logits: Float[Tensor, "batch class"], evidence: Float[Tensor, "batch class"], labels: Labels
-    ) -> Targets:
-        """Compute soft pseudo-labels of the unknown labels from the copies and the memory."""
-        vote = self.taught_slope * self.worth * self._units(evidence)
-        odds = self._sure(logits, self.taught_slope, self.taught_offset)
-        return pseudo_labels.from_evidence(odds, vote, labels)
-
-    def _judge(
-        self,
-        copies: Float[Tensor, "fold batch class"],
-        evidence: Float[Tensor, "batch class"],
-        labels: Labels,
-        fold: Int64[Tensor, " batch"],
-    ) -> None:
-        """Collect the out-of-fold scores of each image."""
-        if sum(part.labels.numel() for part in self._judged) < JUDGED:
-            own = copies[fold, torch.arange(len(fold), device=fold.device)]
-            self._judged.append(_Judged(own, evidence, labels, fold, copies.sum(1)))
-
-    def _weigh(self) -> None:
-        """At the end of an epoch, find the weight of the evidence that best explains the collected labels.
-
-        The mean logit of a copy depends on the number of its images that show the class, which is high where its fold
-        has few, and the reverse: pooled over copies, the scores would look worse than they are, and any evidence that
-        dilutes this bias better. So the means of the copies are made equal first.
-        """
-        *by_image, summed = zip(*self._judged, strict=True)
-        own, evidence, labels, fold = distributed.all_gather_rows(*map(torch.cat, by_image))
-        level = distributed.all_reduce_sum(torch.stack(summed).sum(0)) / len(fold)
-        self._judged.clear()
-        self._set_worth(own + (level.mean(0) - level)[fold], evidence, labels)
-
-    def _set_worth(
-        self, logits: Float[Tensor, "image class"], evidence: Float[Tensor, "image class"], labels: Labels
-    ) -> None:
-        """Find the worth of votes from predictions of labels that were not learned from, and calibrate."""
-        low, middle, high = evidence.sort(0).values[
-            [int(share * (len(labels) - 1)) for share in (0.16, 0.5, 0.84)]
-        ]
-        self.centre.copy_(middle)
-        self.spread.copy_(((high - low) / 2).clamp(min=1e-6))
-        self.scale.copy_(logits.std(0, unbiased=False))
-        self.anchor.copy_(logits.mean(0))
-        vote = self._units(evidence)
-        fits = [calibrate(logits + worth * vote, self.anchor, labels) for worth in WORTHS]
-        best = min(range(len(WORTHS)), key=lambda number: fits[number].cost)
-        if not ranks_better(logits + WORTHS[best] * vote, logits, labels):
-            best = 0
-        self.worth.fill_(WORTHS[best])
-        for buffers in ((self.taught_slope, self.taught_offset), (self.slope, self.offset)):
-            buffers[0].copy_(fits[best].slope)
-            buffers[1].copy_(fits[best].offset)
-
-    def _units(self, evidence: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
-        """Convert evidence to units of the head's logit."""
-        return self.scale * ((evidence - self.centre) / self.spread).clamp(-LIMIT, LIMIT)
-
-    def _sure(
-        self, logits: Float[Tensor, "batch class"], slope: Float[Tensor, ""], offset: Float[Tensor, " class"]
-    ) -> Float[Tensor, "batch class"]:
-        """Calibrate logits."""
-        return self.anchor + offset + slope * (logits - self.anchor)
-
     def vote(self, out: ClassOutput) -> Float[Tensor, "batch class"]:
         """Compute what the stored images add to the log-odds of each label."""
         if not torch.compiler.is_exporting() and self.worth == 0:  # a graph has no branches
             return torch.zeros_like(out.logits)
-        return self.worth * self._units(self._evidence(out))
+        return self.in_logits(self._evidence(out))
 
     def predicts_with(self) -> tuple[str, ...]:
         """Name head and calibration, and the memory where the evidence has a weight; not the copies."""
-        vote = ("worth", "centre", "spread", "scale", "anchor", "slope", "offset")
-        return (*super().predicts_with(), *vote, *(("memory",) if self.worth != 0 else ()))
+        return (*super().predicts_with(), *self.PREDICTING, *(("memory",) if self.worth != 0 else ()))
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Compute logits: the head's plus the evidence."""
         out = self.outputs(images)
-        return self._sure(out.logits + self.vote(out), self.slope, self.offset)
+        return self.calibrated(out.logits + self.vote(out))
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
         """Compute logits; they are collected before calibration, which is fitted on them."""
         out = self.outputs(batch.inputs)
         joined = (out.logits.float() + self.vote(out)).detach()
-        self._seen.append((joined, batch.labels))
-        return self._sure(joined, self.slope, self.offset)
+        self._validated.add(joined, batch.labels)
+        return self.calibrated(joined)
 
     def end_validation(self) -> Float[Tensor, "image class"]:
         """Fit the slope and the offsets that calibrate head plus evidence."""
-        joined, labels = distributed.all_gather_rows(*map(torch.cat, zip(*self._seen, strict=True)))
-        self._seen.clear()
-        fit = calibrate(joined, self.anchor, labels)
-        self.slope.copy_(fit.slope)
-        self.offset.copy_(fit.offset)
-        return self._sure(joined, self.slope, self.offset)
-
-
-def ranks_better(
-    ours: Float[Tensor, "image class"], theirs: Float[Tensor, "image class"], labels: Labels
-) -> bool:
-    """Test whether the mean AP over the classes is higher by more than its standard error.
-
-    Cross-entropy is dominated by the common classes, mean AP weighs the rare ones equally.
-    """
-    known = labels.cpu().numpy()
-    gains = [
-        average_precision(ours[:, c].cpu().numpy(), known[:, c])
-        - average_precision(theirs[:, c].cpu().numpy(), known[:, c])
-        for c in range(labels.shape[1])
-        if (known[:, c] == PRESENT).sum() >= FEWEST
-    ]
-    return len(gains) > 1 and mean(gains) > stdev(gains) / len(gains) ** 0.5
+        joined, labels = self._validated.take()
+        self.fit_calibration(joined, labels)
+        return self.calibrated(joined)

@@ -8,35 +8,21 @@ and how they are handled: `docs/methods/sst.md`.
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from partlabel.core import distributed
-from partlabel.core.labels import PRESENT, UNKNOWN
-from partlabel.core.targets import Labels, Targets
+from partlabel.core.collected_rows import CollectedRows
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Targets
 from partlabel.core.types import Batch, Progress
-from partlabel.losses.asymmetric import Asymmetric
-from partlabel.losses.contrastive import Contrastive
-from partlabel.losses.partial_bce import PartialBCE
-from partlabel.methods._base import Method, Step
+from partlabel.methods._base import Step
+from partlabel.methods._pair_transfer import PairOptions, PairTransfer
 from partlabel.nn.heads import Head
-from partlabel.nn.pairs import (
-    FactoredPairHead,
-    PairHead,
-    known_classes,
-    pair_targets,
-    row_targets,
-    symmetric,
-)
 from partlabel.transfer import pseudo_labels
 from partlabel.transfer.feature_bank import FeatureMemory
 
-FACTORED = 256
-"""Factor by which a pair needs less memory in the factorised head: one number instead of a hidden layer."""
 
-
-class SST(Method):
+class SST(PairTransfer):
     """Structured semantic transfer (Chen et al., AAAI 2022, arXiv:2112.10941).
 
     `L = BCE(known) + BCE(known + intra) + BCE(known + cross) + 10 L_co + 0.05 L_con`
@@ -67,9 +53,7 @@ class SST(Method):
             features.
     """
 
-    default_head: ClassVar[str] = "residual"
     adds: ClassVar[str] = "pseudo-labels from co-occurrence within and similarity across images"
-    needs: ClassVar[str] = "labels, class vectors, a head with class features"
 
     calibrated: Float[Tensor, " 2"]
 
@@ -97,91 +81,39 @@ class SST(Method):
         known_in_each_term: bool = True,
         precision: float | None = None,
     ) -> None:
-        super().__init__(backbone, head)
-        self.need_class_features()
-        if pair_rank and unknown_pairs_are_absent:
-            raise ValueError(
-                "pair_rank looks at the pairs of known classes alone, and unknown_pairs_are_absent is about the "
-                "others: leave one of them out"
-            )
-        size = head.num_classes, head.feature_dim, pair_dim
-        self.pairs = (
-            FactoredPairHead(*size, pair_rank) if pair_rank else PairHead(*size, pair_hidden_dim, pair_block)
-        ).requires_grad_(pair_weight != 0)
+        pairs = PairOptions(
+            pair_weight, pair_dim, pair_hidden_dim, pair_block, unknown_pairs_are_absent, pair_rank
+        )
+        super().__init__(backbone, head, start_epoch, contrast_weight, ramp_epochs, pairs)
         self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
-        self.bce = PartialBCE()
-        self.pair_loss = Asymmetric(gamma_present=1.0, gamma_absent=2.0, margin=0.05)
-        self.contrast = Contrastive()
-        self.start_epoch = start_epoch
         self.intra_threshold = intra_threshold
         self.cross_threshold = cross_threshold
         self.threshold_step = threshold_step
         self.threshold_floor = threshold_floor
         self.intra = intra
         self.cross = cross
-        self.pair_weight = pair_weight
-        self.contrast_weight = contrast_weight
-        self.ramp_epochs = ramp_epochs
-        self.pair_block = pair_block
-        self.every_pair = not pair_rank and pair_weight != 0
-        self.unknown_pairs_are_absent = unknown_pairs_are_absent
         self.count_empty_slots = count_empty_slots
         self.known_in_each_term = known_in_each_term
         self.precision = precision
         self.register_buffer("calibrated", torch.full((2,), float("inf")))
-        self._votes: list[tuple[Tensor, Labels, Tensor, Labels]] = []
+        self._scores = CollectedRows()
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
         out = self.outputs(batch.inputs)
         assert out.features is not None
-        pair_logits = self.pair_logits(out.features) if self.every_pair else None
-        known = Targets.known(batch.labels)
-        ramp = progress.ramp(self.ramp_epochs)
-        generator = progress.generator(batch.labels.device)
-        # What is compared from image to image, and remembered, is of the whole batch, wherever its images are.
-        features, labels = distributed.all_gather_rows(out.features, batch.labels)
-        terms = {
-            "bce": self.bce(out.logits, known),
-            "cooccurrence": self.pair_weight
-            * ramp
-            * self._pair_loss(out.features, pair_logits, batch.labels),
-            "contrast": self.contrast_weight * ramp * self.contrast(features, labels, generator),
-        }
+        pair_logits = self.every_pair(out)
+        whole = self.whole_batch(out, batch.labels, progress)
+        terms = self.known_terms(out, pair_logits, batch.labels, whole, progress)
         # Remembered before they are compared with, as in the authors' code: other images of the batch are evidence.
         # An image is never its own, for only known labels are remembered and only unknown ones are asked about.
-        self.memory.add(features, labels)
-        found = self.transfer(out.features, pair_logits, batch, progress)
+        self.memory.add(whole.features, whole.labels)
+        found, known = self.transfer(out.features, pair_logits, batch, progress), Targets.known(batch.labels)
         for name, pseudo in found.items():
             terms[f"bce_{name}"] = self.bce(
                 out.logits, known.fill(pseudo) if self.known_in_each_term else pseudo
             )
         return Step(terms, found)
-
-    def _pair_loss(
-        self,
-        features: Float[Tensor, "batch class feature"],
-        pair_logits: Float[Tensor, "batch pair"] | None,
-        labels: Labels,
-    ) -> Float[Tensor, ""]:
-        """Compute the co-occurrence loss over all pairs, or the rows of known classes, which hold all known pairs."""
-        if pair_logits is not None:
-            return self.pair_loss(pair_logits, pair_targets(labels, self.unknown_pairs_are_absent))
-        total, weight = features.sum() * 0, features.new_zeros(())
-        if self.pair_weight == 0:
-            return total
-        sides = self.pairs.sides(features)
-        for rows in known_classes(labels).split(max(1, FACTORED * self.pair_block // labels.shape[1])):
-            more, of = checkpoint(self._row_loss, *sides, rows, labels, use_reentrant=False)
-            total, weight = total + more, weight + of
-        return total / distributed.all_reduce_mean(weight).clamp(min=1e-8)
-
-    def _row_loss(
-        self, left: Tensor, right: Tensor, rows: Int64[Tensor, " row"], labels: Labels
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Compute the summed loss of some rows, and their number of pairs."""
-        targets = row_targets(labels, rows)
-        return self.pair_loss.total(self.pairs.rows(left, right, rows), targets), targets.weight.sum()
 
     def transfer(
         self,
@@ -194,17 +126,16 @@ class SST(Method):
 
         Args:
             features: One feature per image and class.
-            pair_logits: Logits of all pairs; by default only pairs with a class known to be present are computed, which
-                are the ones that give evidence.
+            pair_logits: As `every_pair` returns them.
             batch: Images and labels; the unknown ones are filled.
             progress: Position in the run, which the thresholds depend on.
         """
-        if progress.epoch < self.start_epoch:
+        if not self.has_begun(progress):
             return {}
         intra_threshold, cross_threshold = self.thresholds(progress)
         found = {}
         if self.intra:
-            score = self._intra_score(features, pair_logits, batch.labels)
+            score = self.intra_score(features, pair_logits, batch.labels)
             found["intra"] = pseudo_labels.accept(score, batch.labels, intra_threshold)
         if self.cross:
             found["cross"] = pseudo_labels.from_similarity(
@@ -216,10 +147,10 @@ class SST(Method):
         """Return the thresholds of intra-image and cross-image scores: the calibrated ones, or the schedule's."""
         if self.precision is not None:
             return self.calibrated[0], self.calibrated[1]
-        fallen = self.threshold_step * (progress.epoch - self.start_epoch)
+        fall = self.threshold_step * (progress.epoch - self.start_epoch)
         return (
-            max(self.intra_threshold - fallen, self.threshold_floor),
-            max(self.cross_threshold - fallen, self.threshold_floor),
+            pseudo_labels.lowered(self.intra_threshold, fall, self.threshold_floor),
+            pseudo_labels.lowered(self.cross_threshold, fall, self.threshold_floor),
         )
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
@@ -231,44 +162,16 @@ class SST(Method):
         out = self.outputs(batch.inputs)
         if self.precision is not None:
             assert out.features is not None
-            pair_logits = self.pair_logits(out.features) if self.every_pair else None
-            intra = self._intra_score(out.features, pair_logits, batch.labels)
+            intra = self.intra_score(out.features, self.every_pair(out), batch.labels)
             intra = pseudo_labels.as_if_unknown(intra, batch.labels)
             spoken_of = batch.labels.where(pseudo_labels.other_present(batch.labels) > 0, UNKNOWN)
             cross = self.memory.similarity(out.features, self.count_empty_slots)
-            self._votes.append((intra, spoken_of, cross, batch.labels))
+            self._scores.add(intra, spoken_of, cross, batch.labels)
         return out.logits
 
     def end_validation(self) -> None:
         """Find the thresholds that reach the requested precision."""
         if self.precision is not None:
-            intra, spoken_of, cross, labels = distributed.all_gather_rows(
-                *map(torch.cat, zip(*self._votes, strict=True))
-            )
-            self._votes.clear()
+            intra, spoken_of, cross, labels = self._scores.take()
             for number, (votes, said) in enumerate(((intra, spoken_of), (cross, labels))):
                 self.calibrated[number] = pseudo_labels.threshold_at(votes.float(), said, self.precision)
-
-    @torch.no_grad()
-    def _intra_score(
-        self,
-        features: Float[Tensor, "batch class feature"],
-        pair_logits: Float[Tensor, "batch pair"] | None,
-        labels: Labels,
-    ) -> Float[Tensor, "batch class"]:
-        """Score every class by the classes known to be present in its image."""
-        if pair_logits is not None:
-            return pseudo_labels.cooccurrence_score(pair_logits.sigmoid(), labels)
-        rows = (labels == PRESENT).any(0).nonzero().squeeze(1)
-        probability = self.pairs.rows(*self.pairs.sides(features), rows).sigmoid()
-        return pseudo_labels.cooccurrence_score_by_rows(probability, rows, labels)
-
-    def pair_logits(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch pair"]:
-        """Compute logits that two classes occur together, pairs in `torch.triu_indices(C, C, 1)` order."""
-        return self.pairs(features)
-
-    def cooccurrence(
-        self, features: Float[Tensor, "batch class feature"]
-    ) -> Float[Tensor, "batch class class"]:
-        """Compute probabilities that two classes occur together; 1 on the diagonal."""
-        return symmetric(self.pair_logits(features).sigmoid(), self.head.num_classes)

@@ -57,13 +57,6 @@ def as_if_unknown(score: Float[Tensor, "batch class"], labels: Labels) -> Float[
     return score * present.clamp(min=1) / other_present(labels).clamp(min=1)
 
 
-def cooccurrence_with_others(
-    pair_probability: Float[Tensor, "batch pair"], labels: Labels
-) -> Float[Tensor, "batch class"]:
-    """`as_if_unknown` of the `cooccurrence_score`."""
-    return as_if_unknown(cooccurrence_score(pair_probability, labels), labels)
-
-
 def cooccurrence_score_by_rows(
     probability: Float[Tensor, "batch row class"], rows: Int64[Tensor, " row"], labels: Labels
 ) -> Float[Tensor, "batch class"]:
@@ -147,3 +140,8 @@ def threshold_at(
 def accept(score: Float[Tensor, "batch class"], labels: Labels, threshold: Threshold) -> Targets:
     """Set unknown labels present where the score reaches the threshold."""
     return Targets.present((score >= threshold) & (labels == UNKNOWN))
+
+
+def lowered(threshold: float, fall: float, floor: float) -> float:
+    """Lower a threshold, but not below a floor."""
+    return max(threshold - fall, floor)
