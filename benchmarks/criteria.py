@@ -10,21 +10,22 @@ test images; the regret of a perfect criterion is 0.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import out_of_the_box
 import polars as pl
 import torch
 from jaxtyping import Float
-from out_of_the_box import PROTOCOLS, Cell, collection, stamp
+from out_of_the_box import Cell, collection, cross_entropy, stamp
 
 from partlabel.core.labels import PRESENT, UNKNOWN
-from partlabel.core.targets import Labels
+from partlabel.core.targets import Labels, Targets
 from partlabel.evaluation.metrics import evaluate
 from partlabel.nn.cross_fitting import fold_weights, out_of_fold, target_count
-from partlabel.nn.linear_path import path
+from partlabel.nn.linear_path import Design, solve
 from partlabel.selection import criteria
 from partlabel.selection.candidates import FIXED, Rule, TrainingSet, build
 
@@ -32,8 +33,11 @@ HEADS = ("rooted_average", "covariance")
 DECAYS = tuple(float(10**power) for power in np.arange(1, -3.1, -0.5))
 """Weight decays, in the unit of `TrainingConfig.weight_decay`, strong to weak."""
 FOLDS = 3
-PROTOCOLS["half of the positives"] = ("editor", {"known_present": 0.5, "known_absent": 0.0})
-PROTOCOLS["whole images"] = ("whole_images", {"known": 0.1})
+PROTOCOLS = {
+    **out_of_the_box.PROTOCOLS,
+    "half of the positives": ("editor", {"known_present": 0.5, "known_absent": 0.0}),
+    "whole images": ("whole_images", {"known": 0.1}),
+}
 
 
 def taken_for_absent(labels: Labels) -> Labels:
@@ -47,15 +51,33 @@ def less_map(logits: Float[torch.Tensor, "image class"], labels: Labels) -> floa
     return -float(criteria.average_precisions(logits, labels == PRESENT, labels != UNKNOWN)[used].mean())
 
 
+def relative_cross_entropy(logits: Float[torch.Tensor, "image class"], labels: Labels) -> float:
+    """Mean of `relative_costs` over the classes of which something is known to be present."""
+    used = (labels == PRESENT).any(0)
+    if not used.any():
+        return float(criteria.calibrated_costs(logits, labels).sum())
+    return float(criteria.relative_costs(logits, labels)[used].mean())
+
+
 CRITERIA: dict[str, Callable[[Float[torch.Tensor, "image class"], Labels], float]] = {
-    "cross-entropy": criteria.cross_entropy,
+    "cross-entropy": cross_entropy,
     "calibrated": criteria.calibrated_cross_entropy,
     "calibrated, unknown as absent": lambda z, y: criteria.calibrated_cross_entropy(z, taken_for_absent(y)),
     "mAP": less_map,
     "mAP, unknown as absent": lambda z, y: less_map(z, taken_for_absent(y)),
-    "relative": criteria.relative_cross_entropy,
+    "relative": relative_cross_entropy,
     "unexplained": criteria.unexplained,
 }
+
+
+def path(
+    design: Design, targets: Targets, penalties: Sequence[Float[torch.Tensor, " column"]], tolerance: float
+) -> Iterator[Float[torch.Tensor, "coordinate column"]]:
+    """Fit all columns at each penalty, from strong to weak, each from the solution of the one before."""
+    fitted = None
+    for penalty in penalties:
+        fitted = solve(design, targets, penalty, fitted, tolerance)
+        yield fitted
 
 
 def candidates(cell: Cell, data: TrainingSet, rule: Rule, head: str) -> list[tuple[torch.Tensor, float]]:
@@ -128,7 +150,7 @@ def main() -> None:
                 continue
             found = {
                 what: round(float(much), 3)
-                for what, much in regrets(Cell(given, images, protocol, seed)).items()
+                for what, much in regrets(Cell(given, images, PROTOCOLS[protocol], seed)).items()
             }
             rows.append(key | found | {"commit": stamp()[0], "versions": stamp()[1]})
             aside = args.out.with_suffix(".part")

@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 import polars as pl
 import torch
+from made_with import commit, versions
 from torch import Tensor, nn
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
@@ -258,17 +259,13 @@ def machine(threads: int) -> dict[str, object]:
         cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         cpu = platform.processor() or platform.machine()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
-    ).stdout.strip()
     return {
         "threads": threads,
         "clock": "processor" if threads == 1 else "wall",
         "cores": os.cpu_count(),
         "cpu": f"{cpu} ({torch.backends.cpu.get_cpu_capability()})",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "commit": commit,
+        **versions("torch"),
+        "commit": commit(),
     }
 
 

@@ -16,11 +16,10 @@ mean that is measured and of the true mean. NumPy only; about a minute on one co
 import argparse
 import csv
 import math
-import platform
-import subprocess
 from pathlib import Path
 
 import numpy as np
+from made_with import commit, versions
 
 from partlabel.core.progress_bar import track
 from partlabel.evaluation.headline import CONFIDENCE, RESAMPLES, class_average_precisions, headline
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     truth = np.array([true_ap(p, d) for p, d in zip(SHARES, DISTANCES, strict=True)])
-    about = stamp()
+    about = {**versions("numpy"), "commit": commit()}
     rows = [coverage(images, truth, options.draws, options.seed) | about for images in IMAGES]
     with options.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -100,14 +99,6 @@ def true_ap(share: float, distance: float, steps: int = 20001) -> float:
     density = np.exp(-((scores - distance) ** 2) / 2) / math.sqrt(2 * math.pi)
     hits, others = share * _tail(scores - distance), (1 - share) * _tail(scores)
     return float((density * hits / (hits + others)).sum() * (scores[1] - scores[0]))
-
-
-def stamp() -> dict[str, str]:
-    """Name the commit and the versions."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
-    ).stdout.strip()
-    return {"numpy": np.__version__, "python": platform.python_version(), "commit": commit}
 
 
 def _tail(x: np.ndarray) -> np.ndarray:

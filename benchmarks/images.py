@@ -12,9 +12,7 @@ of two and of one; an epoch of the whole set is that, times the number of images
 import argparse
 import json
 import os
-import platform
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -23,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 import polars as pl
-import timm
 import torch
+from made_with import commit, versions
 from PIL import Image
 from torchvision import transforms as plain_transforms
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -270,13 +267,9 @@ def main() -> None:
 
 def write(out: Path, found: dict[str, Measured]) -> None:
     """A row per figure; those measured before that were not measured now stay."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
     about = {
-        "torch": torch.__version__, "timm": timm.__version__, "pillow": PIL.__version__, "commit": commit,
-        "python": platform.python_version(), "threads": torch.get_num_threads(), "cores": os.cpu_count(),
-        "load": [round(one, 1) for one in os.getloadavg()],
+        **versions("torch", "timm", "pillow"), "commit": commit(),
+        "threads": torch.get_num_threads(), "cores": os.cpu_count(), "load": [round(one, 1) for one in os.getloadavg()],
     }  # fmt: skip
     rows = [
         {"what": what, "figure": figure, "value": float(f"{value:.4g}"), "versions": json.dumps(about)}

@@ -22,11 +22,8 @@ import argparse
 import csv
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Collection, Iterator
 from dataclasses import astuple, dataclass, fields
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -34,15 +31,17 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from made_with import commit, versions
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel import LabelTable
 from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
 from partlabel.demo import scenes
 from partlabel.evaluation import metrics
 from partlabel.methods import Method
 from partlabel.nn.heads.covariance import Covariance
 from partlabel.selection.candidates import FIXED, HEADS, Candidate, Rule, TrainingSet, build
-from partlabel.selection.criteria import cross_entropy
 from partlabel.selection.cross_validation import folds, predict
 from partlabel.selection.search import fold_count, search
 from partlabel.training.class_description import describe_classes
@@ -54,7 +53,9 @@ CHANNELS = 1_280
 """Of lite0's feature map: the first numbers of its covariance pooling are the means of these."""
 REGRESSION_FOLDS = 3
 
-PROTOCOLS = {
+Protocol = tuple[str, dict[str, float]]
+"""How labels are hidden: a scheme of `partlabel hide`, and its options."""
+PROTOCOLS: dict[str, Protocol] = {
     "uniform 2 %": ("uniform", {"known": 0.02}),
     "uniform 10 %": ("uniform", {"known": 0.1}),
     "uniform 50 %": ("uniform", {"known": 0.5}),
@@ -123,12 +124,12 @@ def collection(name: str, folder: str | None) -> Images:
 class Cell:
     """What the arms of a cell share: hidden labels and features of the training images."""
 
-    def __init__(self, given: Images, images: int, protocol: str, seed: int) -> None:
+    def __init__(self, given: Images, images: int, protocol: Protocol, seed: int) -> None:
         split = np.array(given.table.split)
         rows = np.flatnonzero(split == "train")
         if images < len(rows):
             rows = np.sort(np.random.RandomState(seed).permutation(rows)[:images])
-        scheme, options = PROTOCOLS[protocol]
+        scheme, options = protocol
         self.table = given.table[rows].with_split(None).hide(scheme, seed=seed, **options)
         self.maps = given.features[torch.from_numpy(rows)]
         self.test_rows = np.flatnonzero(split == "test")
@@ -194,7 +195,7 @@ def refit(data: TrainingSet, chosen: Candidate) -> Method:
 
 def run(given: Images, key: tuple[str, int, str, int], groups: list[str], done: set[str]) -> Iterator[Row]:
     """Compute the rows of a cell that are not done, one arm after the other."""
-    cell = Cell(given, *key[1:])
+    cell = Cell(given, key[1], PROTOCOLS[key[2]], key[3])
     labels = cell.table.labels
     known = labels != UNKNOWN
     shares = round(float(known.mean()), 5), round(float((labels[known] == PRESENT).mean()), 5)
@@ -224,14 +225,18 @@ def write(path: Path, rows: list[Row]) -> None:
     aside.replace(path)
 
 
-@cache
 def stamp() -> tuple[str, str]:
     """The commit, and the versions of what computes."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True
-    ).stdout.strip()
-    versions = {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
-    return commit, json.dumps(versions)
+    return commit(), json.dumps(versions("torch", "numpy"))
+
+
+def cross_entropy(logits: Float[torch.Tensor, "image class"], labels: Labels) -> float:
+    """Mean cross-entropy of the known labels, as the logits are."""
+    known = (labels != UNKNOWN).double()
+    cost = binary_cross_entropy_with_logits(
+        logits.double(), (labels == PRESENT).double(), known, reduction="sum"
+    )
+    return float(cost) / max(float(known.sum()), 1.0)
 
 
 def table(rows: list[Row]) -> str:
@@ -317,9 +322,7 @@ def main() -> None:
 def _cell(args: argparse.Namespace, given: Images, key: tuple[str, int, str, int]) -> None:
     rows = read(args.out)
     done = {row.arm for row in rows if row.key[:4] == key}
-    if args.again and any(
-        row.arm == "auto" and row.commit != stamp()[0] for row in rows if row.key[:4] == key
-    ):
+    if args.again and any(row.arm == "auto" and row.commit != commit() for row in rows if row.key[:4] == key):
         done &= set(REGRESSIONS)
         rows = [row for row in rows if row.key[:4] != key or row.arm in REGRESSIONS]
     for row in run(given, key, args.arms, done):

@@ -21,14 +21,13 @@ prints a file of results as the tables of docs/probabilities.md.
 
 import argparse
 import os
-import platform
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
+from made_with import commit, versions
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel import LabelTable
@@ -123,11 +122,7 @@ def shown(value: object, digits: int = 2) -> str:
 
 def about() -> dict[str, pl.Expr]:
     """What the figures were made with."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
-    values = {"commit": commit, "torch": torch.__version__, "python": platform.python_version()}
-    return {name: pl.lit(value) for name, value in values.items()}
+    return {name: pl.lit(value) for name, value in {"commit": commit(), **versions("torch")}.items()}
 
 
 def load(data: str, features: Path | None, cache: str | None) -> tuple[np.ndarray, LabelTable]:

@@ -15,8 +15,6 @@ is settled there (docs/log.md), so that the test split is looked at once.
 import argparse
 import json
 import os
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Collection
@@ -26,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 import torch
+from made_with import commit, versions
 
 from partlabel import LabelTable, methods
 from partlabel.data.cache import feature_cache
@@ -198,10 +197,7 @@ def main() -> None:
     parser.add_argument("--cache", help="folder of the feature cache")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/transfer.csv"))
     args = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
-    versions = json.dumps({"torch": torch.__version__, "python": platform.python_version(), "commit": commit})
+    about = json.dumps({**versions("torch"), "commit": commit()})
     done = pl.read_csv(args.out).to_dicts() if args.out.exists() else []
     for name in args.data:
         data = prepare(name, {ARMS[arm].head for arm in args.arms}, args.cache)
@@ -228,7 +224,7 @@ def main() -> None:
                     row = cell | {
                         "decay": decay, "val cost": round(tried[decay].val_cost, 5), "mAP": scores.pop("mAP"),
                         "scores": json.dumps(scores), "seconds": round((time.monotonic() - began) / len(tried), 1),
-                        "versions": versions,
+                        "versions": about,
                     }  # fmt: skip
                     done.append(row)
                     aside = args.out.with_suffix(".part")

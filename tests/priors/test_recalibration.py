@@ -58,7 +58,7 @@ def test_the_covariance_is_the_inverse_of_the_hessian():
 def test_a_common_shift_is_found_by_forty_images():
     scores, _, truth = made(images=40, classes=30, offset=-2.0)
     found = fit(scores.astype(float), truth == PRESENT, np.ones(scores.shape, bool))
-    corrected = sigmoid(found(scores.astype(float)))
+    corrected = sigmoid(found.centre + found.slope * (scores - found.centre) + found.shift)
     assert corrected.mean() == pytest.approx((truth == PRESENT).mean(), rel=0.1)
 
 

@@ -1,4 +1,4 @@
-"""Fit regularised logistic regressions of many columns at once, over a path of penalties.
+"""Fit regularised logistic regressions of many columns at once.
 
 A *column* is one binary problem: a class, under a rule for its unknown labels, in a fold. All columns share the
 features, so that one matrix product serves them all. The objective of a column is
@@ -12,7 +12,7 @@ nearly diagonal and its diagonal a good initial estimate; a step costs two matri
 moves along known logits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,33 +91,6 @@ def _principal(standard: Float[Tensor, "image feature"]) -> Float[Tensor, "featu
     return vectors[:, kept]
 
 
-def path(
-    design: Design,
-    targets: Targets,
-    penalties: Sequence[Float[Tensor, " column"]],
-    start: Float[Tensor, "coordinate column"] | None = None,
-    tolerance: float = 1e-6,
-    most: int = 60,
-) -> Iterator[Float[Tensor, "coordinate column"]]:
-    """Fit all columns at each penalty, from the solution of the one before.
-
-    Args:
-        design: The features.
-        targets: Value and weight of every image in every column, `[image, column]`; weight 0 leaves the image out.
-        penalties: Penalty of each column at each point of the path, preferably in decreasing order.
-        start: Initial solution of the first fit; None: weights 0, and the intercept of each column's prevalence.
-        tolerance: Expected decrease of the objective per unit of weight below which the fit stops.
-        most: Maximum number of steps of one fit.
-
-    Yields:
-        The solution at each penalty.
-    """
-    fitted = start
-    for penalty in penalties:
-        fitted = solve(design, targets, penalty, fitted, tolerance, most)
-        yield fitted
-
-
 def solve(
     design: Design,
     targets: Targets,
@@ -126,7 +99,19 @@ def solve(
     tolerance: float = 1e-6,
     most: int = 60,
 ) -> Float[Tensor, "coordinate column"]:
-    """Fit all columns at one penalty; the arguments are those of `path`."""
+    """Fit all columns at one penalty.
+
+    Args:
+        design: The features.
+        targets: Value and weight of every image in every column, `[image, column]`; a weight of 0 leaves it out.
+        penalty: Of each column, or of all.
+        start: Where the fit starts, such as the solution at a stronger penalty; all zero if None.
+        tolerance: Decrease of the objective that a further step may promise at the end, per unit of weight.
+        most: Maximum number of steps.
+
+    Returns:
+        The solution.
+    """
     columns = targets.value.shape[1]
     penalty = torch.as_tensor(penalty, dtype=torch.float32).expand(columns)
     width = max(CELLS // max(len(design), 1), 1)

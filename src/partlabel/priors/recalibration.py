@@ -21,7 +21,7 @@ cells; a calibration set of 40 images moves it little, or else labels at a preci
 
 
 class Recalibration(NamedTuple):
-    """What turns first log-odds into recalibrated ones.
+    """What turns first log-odds z into recalibrated ones, `centre + slope (z - centre) + shift`.
 
     Attributes:
         centre: m, which the slope turns about.
@@ -36,10 +36,6 @@ class Recalibration(NamedTuple):
     shift: Float[np.ndarray, " class"]
     covariance: Float[np.ndarray, "2 2"]
     deviation: Float[np.ndarray, " class"]
-
-    def __call__(self, log_odds: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
-        """Recalibrated log-odds."""
-        return self.centre + self.slope * (log_odds - self.centre) + self.shift
 
 
 def fit(

@@ -51,14 +51,6 @@ def unexplained_by_class(logits: Float[Tensor, "image class"], labels: Labels) -
     return (1 - weight) * relative_costs(logits, labels) + weight * (1 - ranked)
 
 
-def relative_cross_entropy(logits: Float[Tensor, "image class"], labels: Labels) -> float:
-    """Compute the mean of `relative_costs` over the classes with a known present label."""
-    used = (labels == PRESENT).any(0)
-    if not used.any():
-        return float(calibrated_costs(logits, labels).sum())
-    return float(relative_costs(logits, labels)[used].mean())
-
-
 def relative_costs(logits: Float[Tensor, "image class"], labels: Labels) -> Float[Tensor, " class"]:
     """Compute `(K + A) / (null K + null A)` of each class: 1 for a constant prediction, lower is better.
 
@@ -89,15 +81,6 @@ def average_precisions(
 def calibrated_cross_entropy(logits: Float[Tensor, "image class"], labels: Labels) -> float:
     """Compute the mean cross-entropy of the known labels after calibration."""
     return float(calibrated_costs(logits, labels).sum()) / max(int((labels != UNKNOWN).sum()), 1)
-
-
-def cross_entropy(logits: Float[Tensor, "image class"], labels: Labels) -> float:
-    """Compute the mean cross-entropy of the known labels without calibration."""
-    known = (labels != UNKNOWN).double()
-    cost = binary_cross_entropy_with_logits(
-        logits.double(), (labels == PRESENT).double(), known, reduction="sum"
-    )
-    return float(cost) / max(float(known.sum()), 1.0)
 
 
 def calibrated_costs(logits: Float[Tensor, "image class"], labels: Labels) -> Float[Tensor, " class"]:
