@@ -162,6 +162,15 @@ def test_a_labelled_part_test_is_scored_at_the_end(photos, tmp_path):
     assert not (tmp_path / "b/test.json").exists(), "nothing is known of it"
 
 
+def test_the_part_test_is_decoded_once_with_and_without_the_cache(photos, tmp_path, decoded):
+    of_test = [f"{row}.png" for row in range(24, 32)]
+    tagger = Tagger(photos.classes, "bce", head="average", **SMALL)
+    for cache in ("none", "features"):
+        decoded.clear()
+        tagger.fit(photos, out=tmp_path / cache, cache=cache, cache_dir=str(tmp_path / "store"), **QUICK)
+        assert sorted(name for name in decoded if name in of_test) == of_test, cache
+
+
 def test_test_photos_that_cannot_be_read_cost_no_training(photos, tmp_path):
     (photos.root / "30.png").unlink()
     tagger = Tagger(photos.classes, "bce", head="average", **SMALL)

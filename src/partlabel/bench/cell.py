@@ -24,6 +24,7 @@ from partlabel.data.cache.feature_store import Stored
 from partlabel.data.images.loader import loader
 from partlabel.data.tables import statistics
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.part_names import TEST, TRAIN
 from partlabel.evaluation import metrics
 from partlabel.evaluation.calibration import calibrate
 from partlabel.methods import Method
@@ -37,8 +38,6 @@ from partlabel.training.inference import logits
 from partlabel.training.lightning_module import TrainingModule
 from partlabel.training.run_folder import Run
 from partlabel.training.trainer import fit
-
-TRAIN, TEST = "train", "test"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Data:
     @property
     def photo_hash(self) -> str:
         """Hash the bytes of the images; each is read once."""
-        memory = feature_cache.folder(self.cache_dir) / "contents"
+        memory = feature_cache.folder(self.cache_dir) / file_hashes.MEMORY
         each = [image for part in (self.train, self.test) for image in file_hashes.hashes(part, memory)]
         return blake2b("".join(each).encode(), digest_size=16).hexdigest()
 

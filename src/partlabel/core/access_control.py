@@ -35,6 +35,8 @@ MOST_BYTES = 1 << 16
 
 GUESS_SECONDS = 0.5
 """Delay in seconds before a wrong token is answered."""
+OTHER_PAGE = "answers are accepted from this page only, and this request came from another one"
+"""Reason why a form of another page is refused."""
 
 
 class Refusal(NamedTuple):
@@ -103,9 +105,7 @@ class Guard:
         """
         host = headers.get("host", "")
         if not self._knows(host):
-            return Refusal(
-                HTTPStatus.BAD_REQUEST, f"unknown host name {host[:100]!r}: add it with --known-as"
-            )
+            return _unknown_host(host)
         if not self.admits(cookies.get(self.cookie)) and not self.admits(offered):
             return Refusal(
                 HTTPStatus.FORBIDDEN,
@@ -139,9 +139,7 @@ class Guard:
         """
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._knows(host):
-            return Refusal(
-                HTTPStatus.BAD_REQUEST, f"unknown host name {host[:100]!r}: add it with --known-as"
-            )
+            return _unknown_host(host)
         if from_elsewhere(headers) or (
             origin is not None and urlsplit(origin).netloc.lower() != host.lower()
         ):
@@ -156,16 +154,9 @@ class Guard:
 
     def _of_post(self, headers: Mapping[str, str], host: str) -> Refusal | None:
         origin = urlsplit(headers.get("origin", ""))
-        if origin.scheme not in ("http", "https") or origin.netloc.lower() != host.lower():
-            return Refusal(
-                HTTPStatus.FORBIDDEN,
-                "answers are accepted from this page only, and this request came from another one",
-            )
-        if headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            return Refusal(
-                HTTPStatus.FORBIDDEN,
-                "answers are accepted from this page only, and this request came from another one",
-            )
+        is_own = origin.scheme in ("http", "https") and origin.netloc.lower() == host.lower()
+        if not is_own or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return Refusal(HTTPStatus.FORBIDDEN, OTHER_PAGE)
         length = headers.get("content-length", "")
         if not length.isdecimal() or int(length) > MOST_BYTES:
             return Refusal(
@@ -189,3 +180,7 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _unknown_host(host: str) -> Refusal:
+    return Refusal(HTTPStatus.BAD_REQUEST, f"unknown host name {host[:100]!r}: add it with --known-as")

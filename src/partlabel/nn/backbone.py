@@ -167,14 +167,15 @@ def create(
     if weights is not None:
         backbones.load_weights(trunk.model, weights, name)
     images = torch.zeros(1, 3, image_size, image_size).normal_(generator=torch.Generator().manual_seed(0))
-    layout = backbones.layout_of(name, trunk, images, class_token)
-    after: list[nn.Module] = [layout, *([nn.AvgPool2d(pool)] if pool > 1 else [])]
     with torch.no_grad():
-        channels = layout(_Features(trunk.model.eval())(images)).shape[1]
+        features = _Features(trunk.model.eval())(images)
+    layout = backbones.layout_of(name, trunk, features, class_token)
+    after: list[nn.Module] = [layout, *([nn.AvgPool2d(pool)] if pool > 1 else [])]
+    channels = layout(features).shape[1]
     if covariance_rank:
         after.append(CovariancePooling(channels, covariance_rank))
         channels = after[-1].out_channels
-    stem, last = _parts(name, trunk, images, trainable)
+    stem, last = _parts(name, trunk, images, features, trainable)
     if trainable == "none":  # then all of it can be computed beforehand
         backbone = Backbone(nn.Sequential(stem, *after), nn.Sequential(), channels, trunk.preprocessing)
     else:
@@ -217,9 +218,9 @@ class _Features(nn.Module):
 
 
 def _parts(
-    name: str, trunk: Trunk, images: Tensor, trainable: Trainable
+    name: str, trunk: Trunk, images: Tensor, features: Tensor, trainable: Trainable
 ) -> tuple[nn.Module, list[nn.Module]]:
-    """Divide a model into its stem and the modules after it."""
+    """Divide a model, which gives these features for these images, into its stem and the modules after it."""
     model = trunk.model
     whole = _Features(model)
     _drop_unused(model, images)
@@ -232,13 +233,11 @@ def _parts(
         raise ValueError(f"the last stage of {name} is not known; give --trainable none or all")
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)
-    with torch.no_grad():
-        expected = whole(images)
     places = list(_whole_modules(model, trained))
     modules = [module for _, _, module in places]
     for parent, child, _ in places:
         setattr(parent, child, nn.Identity())
-    if _gives(nn.Sequential(whole, *modules), images, expected):
+    if _gives(nn.Sequential(whole, *modules), images, features):
         return whole, modules
     for parent, child, module in places:  # its last stage is more than modules in a row: run it as one
         setattr(parent, child, module)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int8
 
 from partlabel.core.messages import some
 from partlabel.data.cache import feature_cache
+from partlabel.data.images.broken import find_broken
 from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import loader
 from partlabel.data.tables.label_table import LabelTable
@@ -18,10 +19,13 @@ from partlabel.evaluation.headline import HeadlineKind
 from partlabel.reporting import run_report, run_sections
 from partlabel.reporting.run_report import Example
 from partlabel.training import caching
+from partlabel.training.inference import scored_readable
 from partlabel.training.recognizer import Recognizer
 from partlabel.training.run_folder import Run
 from partlabel.training.training_run import TrainingResult
 
+BATCH = 64
+"""Number of images that are scored together."""
 EXAMPLES = 6
 """Number of images that the report looks into."""
 
@@ -70,6 +74,7 @@ def score_test(
     """Compute logits and labels of the part `test`; None where there is none, or none of its labels is known.
 
     Images that cannot be read are left out with a warning, so that a finished training does not fail because of them.
+    Each image is read once.
 
     Args:
         tagger: Fitted tagger.
@@ -81,20 +86,19 @@ def score_test(
     table, model = parts.table.part(TEST), tagger.model
     if not table.known or model is None:
         return None
-    broken = find(table)
-    out = {each.image for each in broken}
-    kept = (
-        table[[row for row, image in enumerate(table.images) if image not in out]]
-        if len(out) < len(table)
-        else None
-    )
-    if broken:
+    if find is not find_broken:
+        find(table)  # the pass that caches features
+    rows, logits = scored_readable(model, tagger.view, table, BATCH, 0, True, tagger.cache)
+    missing = np.setdiff1d(np.arange(len(table)), rows)
+    if len(missing):
+        broken = find_broken(table[missing])
         listed = some((f"{image} ({reason})" for image, reason in broken), most=3)
         warnings.warn(
             f"{len(broken)} of {len(table)} images of the part 'test' cannot be read and are not scored: {listed}",
             stacklevel=2,
         )
-    return None if kept is None or not kept.known else (tagger.scores(kept), kept.labels)
+    kept = table[rows] if len(rows) else None
+    return None if kept is None or not kept.known else (logits, kept.labels)
 
 
 def examples_of(tagger: Recognizer, table: LabelTable) -> list[Example]:

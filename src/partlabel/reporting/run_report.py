@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables import statistics
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.headline import FEWEST, KINDS, Headline, HeadlineKind
 from partlabel.evaluation.metrics import Evaluation, precision_recall
@@ -273,14 +274,12 @@ def _pseudo_labels(history: Sequence[Epoch], epochs: Sequence[int]) -> list[tupl
 
 def class_counts(table: LabelTable) -> list[dict[str, Any]]:
     """Count present, absent and unknown labels of every class, the most often present class first."""
+    found = statistics.counts(table.labels)
     columns = [
-        {"name": name, **{word: int((column == code).sum()) for word, code in _WORDS.items()}}
-        for name, column in zip(table.classes, table.labels.T, strict=True)
+        {"name": name, **{word: int(number) for word, number in zip(found._fields, numbers, strict=True)}}
+        for name, *numbers in zip(table.classes, *found, strict=True)
     ]
     return sorted(columns, key=lambda column: -column["present"])
-
-
-_WORDS = {"present": PRESENT, "absent": ABSENT, "unknown": UNKNOWN}
 
 
 def _extent(table: LabelTable) -> dict[str, Any]:

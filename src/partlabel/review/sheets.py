@@ -19,6 +19,7 @@ import numpy as np
 
 from partlabel.core.labels import UNKNOWN
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.part_names import TEST
 from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Sheet
 
@@ -26,8 +27,6 @@ WHOLE = ""
 """Class name of a lease on all classes of an image."""
 LEASE = 900.0
 """Duration of a lease on an image in seconds."""
-HELD_BACK = "test"
-"""Part of the split that is not drawn from by default: it is reserved for the final evaluation."""
 
 
 class Photo(NamedTuple):
@@ -72,7 +71,7 @@ class Sheets:
         decisions: Log of decisions.
         wanted: Number of images.
         readable: Function that tells whether the image of a row can be shown.
-        part: Part of the split to draw from; all but `test` if None.
+        part: Part of the split to draw from; all but `test`, which is reserved for the final evaluation, if None.
         seed: Random seed of the draw.
 
     Raises:
@@ -235,11 +234,11 @@ def draw(table: LabelTable, part: str | None, seed: int) -> list[int]:
         members = set(table.part(part).images)
         inside = np.array([image in members for image in table.images])
     elif table.split is not None:
-        inside = np.array([name != HELD_BACK for name in table.split])
+        inside = np.array([name != TEST for name in table.split])
     if not inside.any():
         raise ValueError(
-            f"all images are in the part {HELD_BACK!r}, which is reserved for the final evaluation: give --part "
-            f"{HELD_BACK} to draw from it anyway"
+            f"all images are in the part {TEST!r}, which is reserved for the final evaluation: give --part "
+            f"{TEST} to draw from it anyway"
         )
 
     def key(row: int) -> bytes:

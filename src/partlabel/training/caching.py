@@ -43,10 +43,9 @@ def uses_cache(frozen: bool, config: TrainingConfig) -> bool:
     return config.cache == "features" or (config.cache is None and frozen)
 
 
-def if_used(model: Method, config: TrainingConfig) -> TrainingConfig | None:
-    """Return the training configuration if the run trains on cached features, else None."""
-    assert isinstance(model.backbone, Backbone)
-    return config if uses_cache(model.backbone.is_frozen, config) else None
+def if_used(backbone: Backbone, config: TrainingConfig) -> TrainingConfig | None:
+    """Return the training configuration if the run trains on cached features of a backbone, else None."""
+    return config if uses_cache(backbone.is_frozen, config) else None
 
 
 def where_of(config: TrainingConfig) -> Where:

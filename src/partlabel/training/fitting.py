@@ -21,7 +21,7 @@ from partlabel.nn.backbone import Backbone
 from partlabel.training import caching, hardware, settings_search, weight_decay_search
 from partlabel.training.class_description import describe_classes
 from partlabel.training.config import TrainingConfig
-from partlabel.training.datasets import in_use
+from partlabel.training.datasets import in_use, method_backbone
 from partlabel.training.frozen_backbone import fit_pooling_on
 from partlabel.training.recognizer import Recognizer
 from partlabel.training.run_folder import Run, digest
@@ -187,7 +187,7 @@ class Fitting:
         """Find the weight decay by training with a few values."""
         view, config = self.tagger.view, self.config
         if not pooled:
-            cached = caching.if_used(model, config)
+            cached = caching.if_used(method_backbone(model), config)
             fit_pooling_on(model.backbone, view, in_use(self.parts), cached)
         fresh = copy.deepcopy(model)
         return weight_decay_search.decay_by_steps(

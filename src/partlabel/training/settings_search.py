@@ -143,7 +143,7 @@ def search_backbone(
         body.load_state_dict(start, strict=False)
         fitted = any(name.endswith(".basis") for name in start)
     if not fitted:
-        cached = config if caching.uses_cache(body.is_frozen, config) else None
+        cached = caching.if_used(body, config)
         fit_pooling_on(body, (size, body.preprocessing), in_use(parts), cached)
     return body.eval()
 

@@ -77,9 +77,8 @@ class TrainingRun:
     ) -> None:
         self.model, self.view, self.config, self.parts = model, view, config, parts
         self.run, self.truth, self.checkpoint, self.pooled = run, truth, checkpoint, pooled
-        cached = caching.uses_cache(method_backbone(model).is_frozen, config)
-        self.cached = config if cached else None
-        self.workers = 0 if cached else config.workers
+        self.cached = caching.if_used(method_backbone(model), config)
+        self.workers = config.workers if self.cached is None else 0
         self.train_images: Any = None
         self.val_batches: DataLoader[Batch] | None = None
         self.history: list[dict[str, Any]] = []

@@ -234,7 +234,7 @@ def lookup(
     home, faults = folder(where), {}
     transforms = [plain, *[augment] * (views - 1 if augment is not None else 0)]
     hashes: list[str | None] = []
-    for row, each in enumerate(file_hashes.hashes_or_faults(table, home / "contents")):
+    for row, each in enumerate(file_hashes.hashes_or_faults(table, home / file_hashes.MEMORY)):
         hashes.append(None if isinstance(each, OSError) else each)
         if isinstance(each, OSError):
             faults[row] = OSError(decode.reason(each))
@@ -277,7 +277,7 @@ def stored(
     home = folder(where)
     if not backbone.has_stem or not any(home.glob(f"*/{feature_store.IMAGES}")):
         return None
-    hashes = file_hashes.remembered(table, home / "contents")
+    hashes = file_hashes.remembered(table, home / file_hashes.MEMORY)
     asked = _Asked(backbone, table, [plain], size, home, 0, None, (), None, hashes)
     if not asked.images:
         return None

@@ -19,6 +19,8 @@ from partlabel.core.progress_bar import track
 from partlabel.data.images.opening import regular
 from partlabel.data.tables.label_table import LabelTable
 
+MEMORY = "contents"
+"""Subfolder of a feature cache where hashes are stored."""
 THREADS = 4
 SETTLED = 2.0
 """Age in seconds from which a file's modification time detects a later change, on any file system."""

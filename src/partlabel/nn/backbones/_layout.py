@@ -1,6 +1,6 @@
 """From the features of a model, in whatever layout they come, to a feature map."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,20 +39,18 @@ class MapLayout(nn.Module):
         return features
 
 
-def layout_of(name: str, trunk: Trunk, images: Tensor, class_token: bool = False) -> MapLayout:
+def layout_of(name: str, trunk: Trunk, features: Any, class_token: bool = False) -> MapLayout:
     """Find the layout of a model's features.
 
     Args:
         name: Model name, for messages.
         trunk: The model.
-        images: A batch that is passed through it.
+        features: What it gives for a batch of images.
         class_token: As of `MapLayout`.
 
     Raises:
         ValueError: They are no map, and no tokens of a square one.
     """
-    with torch.no_grad():
-        features = trunk.model.eval().forward_features(images)  # type: ignore[operator]
     if not isinstance(features, Tensor) or features.ndim not in (3, 4):
         raise ValueError(f"{name} gives no feature map; take another backbone")
     if features.ndim == 4:
