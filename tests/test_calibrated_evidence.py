@@ -43,7 +43,7 @@ def test_evidence_has_the_same_effect_in_any_unit(truth):
 
 def test_saved_models_have_these_names():
     assert sorted(Added(2).state_dict()) == sorted(
-        "anchor centre offset scale slope spread taught_offset taught_slope worth".split()
+        ["anchor", "centre", "offset", "scale", "slope", "spread", "taught_offset", "taught_slope", "worth"]
     )
 
 

@@ -1,10 +1,12 @@
 """The feature cache gives what the backbone would have, and is computed again only if something in it changed."""
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from hashlib import blake2b
@@ -337,6 +339,33 @@ def test_where_there_are_no_locks_all_works_but_nothing_is_deleted(backbone, tab
     with pytest.raises(OSError, match=r"5KB in .*c are in use"):
         compute(backbone, draw(tmp_path, 100), PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES)
     assert len(files_in(tmp_path / "c")) == 2
+
+
+def test_one_process_at_a_time_holds_a_lock_and_another_says_that_it_waits(tmp_path, monkeypatch):
+    said, order = [], []
+    monkeypatch.setattr(eviction, "say", said.append)
+    path = tmp_path / "computing.lock"
+
+    def second():
+        with eviction.locked(path, "Waiting for the other") as alone:
+            order.append(("second", alone))
+
+    with eviction.locked(path) as alone:
+        other = threading.Thread(target=second)
+        other.start()
+        other.join(0.2)
+        order.append(("first", alone))
+    other.join(10)
+    assert order == [("first", True), ("second", True)] and said == ["Waiting for the other"]
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def refuse(self, *args, **options):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(eviction.FileLock, "acquire", refuse)
+    with eviction.locked(tmp_path / "computing.lock") as alone:
+        assert not alone
 
 
 def test_a_view_that_is_promised_counts_before_it_is_computed(backbone, table, tmp_path):

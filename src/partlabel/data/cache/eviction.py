@@ -2,8 +2,9 @@
 
 Each *view* is a folder. A process that uses a view holds a shared lock on a file in it, and one that computes it an
 exclusive lock on another file; the system releases both when the process ends, in whatever way. Views that are not in
-use can be deleted, the least recently used first. On systems without such locks (Windows, some network drives) nothing
-is deleted, and two processes that compute the same view at the same time both compute all of it, with the same result.
+use can be deleted, the least recently used first. Where shared locks are missing (Windows, some network drives) nothing
+is deleted; where exclusive ones are, too, two processes that compute the same view at the same time both compute all of
+it, with the same result.
 """
 
 import json
@@ -14,10 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from partlabel.core.messages import shown_bytes
 from partlabel.core.progress_bar import say
 from partlabel.data.cache.shard_file import DESCRIPTION, Layout
 
+# `filelock` offers no shared lock that ends with the process: its own need SQLite or a heartbeat.
 try:
     import fcntl
 except ImportError:  # Windows
@@ -153,17 +157,22 @@ def locked(path: Path, waiting: str = "") -> Iterator[bool]:
         path: File to lock.
         waiting: Message to print while another process holds the lock.
     """
-    with open(path, "a") as file:
-        if fcntl is None:
-            yield False
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if waiting:
-                say(waiting)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # this file system has no locks
-            yield False
-            return
-        yield True
+    path.touch()  # for all who may write in the folder; FileLock would create it for its owner
+    lock = FileLock(path)
+    alone = _acquire(lock, waiting)
+    try:
+        yield alone
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, waiting: str) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if waiting:
+            say(waiting)
+        lock.acquire()
+    except (OSError, NotImplementedError):  # this file system has no locks
+        return False
+    return True
