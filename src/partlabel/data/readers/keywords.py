@@ -8,12 +8,12 @@ their last name is the class, because these programs write it into `dc:subject`.
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
-from PIL import ExifTags, ImageFile, IptcImagePlugin
+from PIL import ExifTags, ImageFile
 
 from partlabel.core.progress_bar import track
+from partlabel.data.images import metadata
 from partlabel.data.images.decode import photo_formats
 from partlabel.data.images.listing import images_in
 from partlabel.data.images.opening import opened
@@ -33,8 +33,7 @@ _HIERARCHIES = {
     "{http://ns.microsoft.com/photo/1.0/}LastKeywordXMP": "/",
 }
 _ITEM = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
-_KEYWORDS, _CHARACTERS = (2, 25), (1, 90)  # of IPTC
-_UTF8 = b"\x1b%G"
+_KEYWORDS = (2, 25)  # of IPTC
 
 
 def recognises(path: Path) -> bool:
@@ -88,12 +87,11 @@ def keywords_of(path: Path) -> list[_hierarchy.Levels]:
         ValueError: The `.xmp` beside it cannot be parsed.
     """
     names: list[_hierarchy.Levels] = []
-    for beside in (Path(f"{path}.xmp"), path.with_suffix(".xmp")):
-        if beside.is_file():
-            try:
-                names += _of_xmp(beside.read_bytes())
-            except ElementTree.ParseError as error:
-                raise ValueError(f"{beside}: not XMP: {error}") from None
+    for beside in metadata.xmp_files(path):
+        try:
+            names += _of_xmp(beside.read_bytes())
+        except ElementTree.ParseError as error:
+            raise ValueError(f"{beside}: not XMP: {error}") from None
     with suppress(Exception), opened(path, photo_formats()) as image:  # Pillow's plugins raise all kinds
         names += _inside(image)
     return [each for each in dict.fromkeys(names) if each]
@@ -102,13 +100,10 @@ def keywords_of(path: Path) -> list[_hierarchy.Levels]:
 def _inside(image: ImageFile.ImageFile) -> list[_hierarchy.Levels]:
     """Return the keywords in the image's own XMP, IPTC and EXIF."""
     names: list[_hierarchy.Levels] = []
-    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     with suppress(ElementTree.ParseError):  # other programs have written what they have
-        names += _of_xmp(packet.encode() if isinstance(packet, str) else packet)
-    plain = _of_iptc(IptcImagePlugin.getiptcinfo(image) or {})
-    windows = image.getexif().get(ExifTags.Base.XPKeywords)
-    if windows:
-        plain += bytes(windows).decode("utf-16-le", "replace").rstrip("\0").split(";")
+        names += _of_xmp(metadata.xmp_inside(image))
+    plain = metadata.iptc_values(image, _KEYWORDS)
+    plain += metadata.windows_text(image, ExifTags.Base.XPKeywords).split(";")
     return names + [_hierarchy.levels([name]) for name in plain]
 
 
@@ -116,14 +111,11 @@ def _of_xmp(packet: bytes) -> list[_hierarchy.Levels]:
     """Return the items of `dc:subject` and of hierarchical keywords.
 
     Raises:
-        ElementTree.ParseError: The packet is not XML, or declares entities, which XMP never does but attacks do.
+        ElementTree.ParseError: As `metadata.xmp_tree`.
     """
-    packet = packet.strip(b"\0 \r\n\t")
-    if not packet:
+    tree = metadata.xmp_tree(packet)
+    if tree is None:
         return []
-    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
-        raise ElementTree.ParseError("it declares a document type")
-    tree = ElementTree.fromstring(packet)
     plain = [item.text or "" for subject in tree.iter(_SUBJECT) for item in subject.iter(_ITEM)]
     nested = [
         (item.text or "").split(mark)
@@ -132,15 +124,3 @@ def _of_xmp(packet: bytes) -> list[_hierarchy.Levels]:
         for item in keywords.iter(_ITEM)
     ]
     return [_hierarchy.levels([name]) for name in plain] + [_hierarchy.levels(names) for names in nested]
-
-
-def _of_iptc(info: dict[Any, Any]) -> list[str]:
-    """Return the IPTC keywords; UTF-8 if declared or valid, else Latin-1."""
-    found = info.get(_KEYWORDS, [])
-    names = []
-    for raw in found if isinstance(found, list) else [found]:
-        try:
-            names.append(raw.decode("utf-8"))
-        except UnicodeDecodeError:
-            names.append(raw.decode("utf-8" if info.get(_CHARACTERS) == _UTF8 else "latin-1", "replace"))
-    return names

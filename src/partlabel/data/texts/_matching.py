@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from partlabel.core.fixes import Argument, InputError
 from partlabel.data.images.paths import parts_of
 from partlabel.data.tables.label_table import LabelTable
 
@@ -24,6 +25,20 @@ class TableFile(NamedTuple):
 
     path: Path | None
     options: dict[str, Any]
+
+
+def paths_of(source: str, table: LabelTable) -> list[Path]:
+    """Return the path of each image.
+
+    Raises:
+        ValueError: The table has no image folder.
+    """
+    if table.root is None:
+        raise InputError(
+            f"{source}: the texts are with the photos, and the table has no image folder: give it with ",
+            Argument("images", placeholder="FOLDER"),
+        )
+    return [Path(f"{table.root}/{image}") for image in table.images]
 
 
 def by_image(source: str | Path, table: LabelTable, pairs: Sequence[NamedText]) -> list[list[str]]:
