@@ -1,7 +1,8 @@
 """Command line options from signatures: names, types, defaults and help are those of the functions that take them.
 
 jsonargparse reads the signatures and docstrings. Added here: `--image-size` as a spelling of `--image_size`, flags
-without a value, `--method sst --method.intra_threshold 0.9`, recipes by name, and errors that suggest the nearest name.
+without a value, options of lists that may be repeated, `--method sst --method.intra_threshold 0.9`, recipes by name,
+and errors that suggest the nearest name.
 """
 
 import argparse
@@ -11,7 +12,8 @@ from contextlib import contextmanager
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from types import UnionType
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
@@ -220,10 +222,20 @@ class Parser(ArgumentParser):
                     if not equals:
                         next(words, None)
                     continue
+                if self._is_item(option, value if equals else following):
+                    yield f"{option}+={value if equals else next(words)[0]}"
+                    continue
                 yield option + equals + value
                 is_flag = getattr(self._option_string_actions[option], "_typehint", None) is bool
                 if is_flag and not equals and following.lower() not in ("true", "false"):
                     yield "true"
+
+    def _is_item(self, option: str, value: str) -> bool:
+        """Whether a value is one item of a list, which the option then extends: `--texts a.csv --texts exif`."""
+        kind = getattr(self._option_string_actions[option], "_typehint", None)
+        kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+        is_list = any(get_origin(each) is list for each in kinds) and str not in kinds
+        return is_list and bool(value) and not value.startswith(("[", "--")) and value != "null"
 
     def _no_such_option(self, word: str) -> NoReturn:
         actions = self._option_string_actions.items()

@@ -5,6 +5,7 @@ For a filled table, predicted labels are written with their confidence; undecide
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -24,13 +25,16 @@ _SUFFIXES: dict[str, Writer] = {".csv": "csv", ".parquet": "parquet", ".jsonl": 
 LOCAL_FILES = "/data/local-files/?d="
 
 
-def write(table: LabelTable | FilledTable, path: Path, writer: Writer | None = None) -> Path:
+def write(
+    table: LabelTable | FilledTable, path: Path, writer: Writer | None = None, with_texts: bool = False
+) -> Path:
     """Write a table, under a temporary name first.
 
     Args:
         table: Table to write; for a filled one with probabilities and sources.
         path: Target file.
         writer: Format; by default given by the suffix: `.csv`, `.parquet`, `.jsonl`.
+        with_texts: Whether files of other programs have the texts of the images, too; `.csv` and `.parquet` have them.
 
     Raises:
         ValueError: The suffix names no format, or another one than `writer`.
@@ -44,6 +48,8 @@ def write(table: LabelTable | FilledTable, path: Path, writer: Writer | None = N
     wanted = {"csv": ".csv", "parquet": ".parquet", "jsonl": ".jsonl"}.get(writer or "", ".json")
     if writer is not None and path.suffix.lower() != wanted:
         raise ValueError(f"{path.name!r} is written in the format {writer}: end the name in {wanted}")
+    if not with_texts and path.suffix.lower() not in (".csv", ".parquet"):
+        table = _without_texts(table)
     match writer or of_suffix:
         case "label_studio":
             return _json(path, label_studio(table))
@@ -65,6 +71,7 @@ def json_lines(table: LabelTable) -> Iterator[dict[str, Any]]:
             **part,
             "present": _named(table, row, PRESENT),
             "absent": _named(table, row, ABSENT),
+            **_texts(table, row, list),
         }
 
 
@@ -100,7 +107,8 @@ def label_studio(table: LabelTable | FilledTable, prefix: str = LOCAL_FILES) -> 
             "result": result,
             **_score(filled, row, every, np.mean),
         }
-        tasks.append({"data": {"image": prefix + quote(image)}, "predictions": [prediction]})
+        data = {"image": prefix + quote(image), **_texts(plain, row, "\n".join)}
+        tasks.append({"data": data, "predictions": [prediction]})
     return tasks
 
 
@@ -145,14 +153,19 @@ def fiftyone(table: LabelTable | FilledTable) -> dict[str, Any]:
         fields = {"positive_labels": PRESENT, "negative_labels": ABSENT}
         labels = {name: _classifications(filled, row, code) for name, code in fields.items()}
         samples.append(
-            {"filepath": image, "tags": [] if plain.split is None else [plain.split[row]], **labels}
+            {
+                "filepath": image,
+                "tags": [] if plain.split is None else [plain.split[row]],
+                **labels,
+                **_texts(plain, row, list),
+            }
         )
     return {
         "name": "partlabel",
         "media_type": "image",
         "num_samples": len(samples),
         "info": {},
-        "sample_fields": _FIELDS,
+        "sample_fields": _FIELDS if plain.texts is None else [*_FIELDS, _TEXTS],
         "samples": samples,
     }
 
@@ -173,6 +186,23 @@ _FIELDS = [
         for name in ("positive_labels", "negative_labels")
     ),
 ]
+
+_TEXTS = {
+    "name": "text",
+    "ftype": "fiftyone.core.fields.ListField",
+    "subfield": "fiftyone.core.fields.StringField",
+}
+
+
+def _texts(table: LabelTable, row: int, form: Callable[[tuple[str, ...]], Any]) -> dict[str, Any]:
+    """Return the texts of an image under the key `text`; nothing if the table has no texts."""
+    return {} if table.texts is None else {"text": form(table.texts[row])}
+
+
+def _without_texts(table: LabelTable | FilledTable) -> LabelTable | FilledTable:
+    if isinstance(table, FilledTable):
+        return replace(table, table=table.table.with_texts(None))
+    return table.with_texts(None)
 
 
 def _classifications(filled: FilledTable, row: int, code: int) -> dict[str, Any]:

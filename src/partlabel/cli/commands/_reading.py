@@ -1,6 +1,7 @@
 """Shared by commands: read the label table that the options name, or that of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,12 +18,16 @@ def read_table(
     absent: Absent | None = None,
     format: Mapping[str, Any] | None = None,
     missing: Literal["refuse", "keep"] = "refuse",
+    texts: Sequence[str] | None = None,
 ) -> "LabelTable":
-    """Read the label table named by a command's options."""
+    """Read the label table named by a command's options, and attach texts from the sources in `texts`."""
     from partlabel.data.tables.label_table import LabelTable
+    from partlabel.data.texts import attach, column
 
     options = dict(format or {"name": "auto"})
-    return LabelTable.read(table, images, options.pop("name"), absent, missing, **options)
+    name, options = column.leaving_out(table, options.pop("name"), options, texts or ())
+    given = LabelTable.read(table, images, name, absent, missing, **options)
+    return attach(given, texts or (), table, options)
 
 
 def read_grouped(
@@ -32,14 +37,14 @@ def read_grouped(
     format: Mapping[str, Any],
     group: str,
     missing: Literal["refuse", "keep"] = "refuse",
+    texts: Sequence[str] | None = None,
 ) -> "tuple[LabelTable, list[str]]":
     """Read a table as `read_table`, and the group of each image from a column that is not a class."""
     from partlabel.data.tables import group_column
-    from partlabel.data.tables.label_table import LabelTable
 
     options = dict(format)
     name, options = group_column.leaving_out(table, options.pop("name"), options, group)
-    given = LabelTable.read(table, images, name, absent, missing, **options)
+    given = read_table(table, images, absent, {"name": name, **options}, missing, texts)
     return given, group_column.read_groups(table, given, group, options)
 
 
@@ -49,17 +54,21 @@ def read_filled(
     absent: Absent | None = None,
     format: Mapping[str, Any] | None = None,
     missing: Literal["refuse", "keep"] = "refuse",
+    texts: Sequence[str] | None = None,
 ) -> "LabelTable | FilledTable":
     """Read a table as `read_table`; a table that was filled before keeps its probabilities and sources."""
     from partlabel.data import readers
     from partlabel.data.tables.filled import FilledTable
+    from partlabel.data.texts import attach, column
 
     options = dict(format or {"name": "auto"})
     name = options.pop("name")
     filled = name in ("auto", "wide_csv") and FilledTable.is_in(table, options.get("separator"))
     if filled and (name == "wide_csv" or readers.recognise(table, options) == "wide_csv"):
-        return FilledTable.load(table, images, absent=absent, missing=missing, **options)
-    return read_table(table, images, absent, format, missing)
+        _, options = column.leaving_out(table, "wide_csv", options, texts or ())
+        found = FilledTable.load(table, images, absent=absent, missing=missing, **options)
+        return replace(found, table=attach(found.table, texts or (), table, options))
+    return read_table(table, images, absent, format, missing, texts)
 
 
 def run_table(
@@ -69,11 +78,12 @@ def run_table(
     absent: Absent | None,
     format: Mapping[str, Any],
     missing: Literal["refuse", "keep"] = "refuse",
+    texts: Sequence[str] | None = None,
 ) -> "LabelTable":
     """Read the label table that is named, else the one that a run was trained on, with the image folder of that run."""
     if table is not None:
-        return read_table(table, images, absent, format, missing)
-    return read_table(*of_run(run, images), missing=missing)
+        return read_table(table, images, absent, format, missing, texts)
+    return read_table(*of_run(run, images), missing=missing, texts=texts)
 
 
 def of_run(run: Path, images: Path | None) -> tuple[Path, Path]:

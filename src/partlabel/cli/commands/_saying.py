@@ -51,6 +51,13 @@ def show(table: "Table") -> None:
     Console(markup=False, highlight=False).print(table)
 
 
+def say_texts(table: "LabelTable") -> None:
+    """Print how many photos have text, if the table has texts."""
+    if table.texts is not None:
+        number = sum(map(len, table.texts))
+        print(f"{sum(map(bool, table.texts)):,} of {len(table):,} photos have text ({number:,} texts)")
+
+
 def say_how_known(
     labels: "np.ndarray", origins: "Origins | None" = None, scores: "np.ndarray | None" = None
 ) -> None:

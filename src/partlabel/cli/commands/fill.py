@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from partlabel.cli.commands._calibrating import calibration_set, prevalence_of
 from partlabel.cli.commands._engines import ONE_FILE, engine_of, results_folder, say_done
 from partlabel.cli.commands._reading import of_run, read_filled, read_table
+from partlabel.cli.commands._saying import say_texts
 from partlabel.cli.parser import UsageError
 from partlabel.core.labels import Absent
 
@@ -31,6 +32,7 @@ def fill(
     workers: int = 0,
     skip_broken: bool = False,
     trust: bool = False,
+    texts: list[str] | None = None,
     *,
     format: dict[str, Any],
     engine: dict[str, Any],
@@ -64,6 +66,9 @@ def fill(
         skip_broken: Leave out images that cannot be read.
         trust: Also import the model's method and head from the working directory and from its own folder; default: from
             installed packages only.
+        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
+            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
+            to drop those of the table.
         format: Format of the table.
         engine: Engine that processes the shards.
     """
@@ -86,6 +91,8 @@ def fill(
             "--engine: shards use the calibration of partlabel tune; give --calibration or --prevalence to that "
             "command first"
         )
+    if engine["name"] != ONE_FILE and texts:
+        raise UsageError("--engine: shards have the texts in their own columns; leave out --texts")
     if engine["name"] != ONE_FILE:
         from partlabel import sharded
 
@@ -100,12 +107,13 @@ def fill(
     missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
     before: LabelTable | FilledTable
     if table is None:
-        before = read_table(*of_run(run, images), missing=missing)
+        before = read_table(*of_run(run, images), missing=missing, texts=texts)
     else:
-        before = read_filled(table, images, absent, format, missing)
+        before = read_filled(table, images, absent, format, missing, texts)
     filled = tagger.fill(before, **sure, **how)
     writers.write(filled, out, to)
     given = before.table if isinstance(before, FilledTable) else before
+    say_texts(given)
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent
     print(f"{out}: {left.unknown:,} unknown labels, of which {present:,} became present and {gone:,} absent")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from partlabel.cli.commands._reading import read_table
+from partlabel.cli.commands._saying import say_texts
 from partlabel.core.labels import Absent
 
 
@@ -38,6 +39,7 @@ def hide(
     hidden = whole.hide(scheme, part=part, seed=seed, **options)
     hidden.save(out)
     print(f"{out}: {hidden.known:,} of {whole.known:,} known labels kept")
+    say_texts(hidden)
     if truth:
         whole.save(truth)
         print(f"{truth}: ground truth")

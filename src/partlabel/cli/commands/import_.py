@@ -1,9 +1,10 @@
 """Command `import`: read labels of any format, and write them in another."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from partlabel.cli.commands._saying import classes_table, extent, show, some_of
+from partlabel.cli.commands._saying import classes_table, extent, say_texts, show, some_of
 from partlabel.core.labels import Absent
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ def import_(
     out: Path | None = None,
     to: Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"] | None = None,
     missing: Literal["refuse", "keep"] = "refuse",
+    texts: list[str] | None = None,
+    with_texts: bool = False,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -30,6 +33,11 @@ def import_(
         out: File to write; default: nothing is written.
         to: Format to write; default: from the suffix of `out` (.csv, .parquet, .jsonl).
         missing: Whether images that are not in the image folder are refused or kept.
+        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
+            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
+            to drop those of the table.
+        with_texts: Also write the texts into files of other programs (jsonl, label_studio, fiftyone); csv and parquet
+            keep them in any case.
         format: Format of the source.
     """
     from partlabel.audit import inspection
@@ -37,24 +45,32 @@ def import_(
     from partlabel.data.tables.filled import FilledTable
     from partlabel.data.tables.label_table import LabelTable
     from partlabel.data.tables.part_names import warn_of_other_parts
+    from partlabel.data.texts import attach, column
 
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}")
     options = dict(format)
     name = options.pop("name")
     name = readers.recognise(source, options) if name == "auto" else name
-    table = LabelTable.read(source, images, name, absent, missing, **options)
+    name, options = column.leaving_out(source, name, options, texts or ())
+    table = attach(
+        LabelTable.read(source, images, name, absent, missing, **options), texts or (), source, options
+    )
     print(f"{source}, read as {name}: {extent(table)}")
     warn_of_other_parts(table.split or ())
     print(_understood(table, readers.understood(name, source, images, options)))
+    say_texts(table)
     minus_one = f"; -1 is {options['minus_one']}" if options.get("minus_one") else ""
     print(f"Rule: {readers.absence(name, absent)}{minus_one}.")
     show(classes_table(inspection.count_classes(table)))
     if out is not None:
         filled = name == "wide_csv" and FilledTable.is_in(source, options.get("separator"))
         how = {"absent": absent, "missing": missing, **options}
-        given = FilledTable.load(source, images, **how) if filled else table
-        print(f"written to {writers.write(given, out, to)}")
+        given: LabelTable | FilledTable = table
+        if filled:
+            with_sources = FilledTable.load(source, images, **how)
+            given = replace(with_sources, table=with_sources.table.with_texts(table.texts))
+        print(f"written to {writers.write(given, out, to, with_texts)}")
 
 
 def _understood(table: "LabelTable", told: "Understood | None") -> str:
@@ -64,6 +80,7 @@ def _understood(table: "LabelTable", told: "Understood | None") -> str:
         columns = [f"images in column {told.image!r}"]
         columns += [f"class names in column {some_of([*map(repr, told.labels)])}"] if told.labels else []
         columns += [f"parts in column {told.split!r}"] if told.split is not None else []
+        columns += [f"texts in column {some_of([*map(repr, told.texts)])}"] if told.texts else []
         text.append(f"{', '.join(columns)[:1].upper()}{', '.join(columns)[1:]}")
     text.append(f"Classes: {some_of(table.classes) or 'none'}")
     text.append(f"Labels: {table.present:,} present, {table.absent:,} absent, {table.unknown:,} unknown")

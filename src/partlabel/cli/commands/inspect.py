@@ -38,6 +38,7 @@ def inspect(
     run: Path | None = None,
     suspects: int = 5,
     trust: bool = False,
+    texts: list[str] | None = None,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -53,6 +54,9 @@ def inspect(
         run: Run folder of a model that looks for errors among the known labels.
         suspects: With --run, number of labels to list per class, those first that the model contradicts most.
         trust: With --run: also import its method and head from the working directory and from its own folder.
+        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
+            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
+            to drop those of the table.
         format: Format of the table.
     """
     from partlabel.audit import inspection
@@ -62,14 +66,14 @@ def inspect(
         raise ValueError(f"--out {out}: the page is an HTML file; give a name that ends in .html")
     if run is not None and images is None:
         raise UsageError(f"--run {run}: the model needs the images; give --images")
-    given = read_table(table, images, absent, format, missing="keep")
+    given = read_table(table, images, absent, format, missing="keep", texts=texts)
     found = inspection.inspect(given, images is not None, near, workers)
     print(f"{table}: {extent(given)}")
     if found.parts:
         show(_parts(found.parts))
     warn_of_other_parts(given.split or ())
     show(classes_table(found.classes))
-    print("\n".join(_faults(found)))
+    print("\n".join([*_faults(found), *_of_texts(given)]))
     say_how_known(given.labels, given.origins)
     doubted = None if run is None else _doubted(run, given, suspects, trust)
     if doubted is not None:
@@ -125,6 +129,23 @@ def _faults(found: "Inspection") -> list[str]:
         parts = f" (in {' and '.join(each.parts)})" if len(each.parts) > 1 else ""
         disputed = f", which disagree on {some_of(each.disputed)}" if each.disputed else ""
         lines.append(f"  {some_of(each.images)}{parts}{disputed}")
+    return lines
+
+
+def _of_texts(table: "LabelTable") -> list[str]:
+    """Describe how much text there is, its most frequent words, and the classes that it never mentions."""
+    from partlabel.audit import text_statistics
+
+    if table.texts is None:
+        return []
+    found = text_statistics.describe(table)
+    lines = [
+        f"texts: {found.photos:,} of {len(table):,} photos have text, {found.per_photo:.1f} each, of "
+        f"{found.words:.1f} words on average",
+        f"most frequent words: {', '.join(found.frequent)}",
+    ]
+    if found.unmentioned:
+        lines.append(f"classes that no text mentions: {some_of(found.unmentioned)}")
     return lines
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.cli.commands._listening import listen
 from partlabel.cli.commands._reading import read_table, run_table
+from partlabel.cli.commands._saying import say_texts
 from partlabel.cli.parser import UsageError
 from partlabel.core.labels import Absent
 
@@ -35,6 +36,7 @@ def review(
     batch_size: int = 64,
     workers: int = 0,
     trust: bool = False,
+    texts: list[str] | None = None,
     *,
     format: dict[str, Any],
 ) -> None:
@@ -70,14 +72,18 @@ def review(
         workers: DataLoader worker processes; 0 loads in the main process.
         trust: Also import the code of the model's method and head from the working directory and from its own folder;
             by default only installed packages are imported.
+        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
+            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
+            to drop those of the table.
         format: Format of the table.
     """
     if export is not None:
-        _export(run, _known(run, table, images, absent, format), part, export, disputed)
+        _export(run, _known(run, table, images, absent, format, texts), part, export, disputed)
         return
     if calibrate is not None and calibrate < 1:
         raise UsageError(f"--calibrate {calibrate}: give the number of photos to draw, for example 40")
-    given = run_table(run, table, images, absent, format, missing="keep")
+    given = run_table(run, table, images, absent, format, missing="keep", texts=texts)
+    say_texts(given)
     _need_fastapi()
     import uvicorn
 
@@ -145,14 +151,19 @@ def _sheets_so_far(sheets: "Sheets", wanted: int) -> list[str]:
 
 
 def _known(
-    run: Path, table: Path | None, images: Path | None, absent: Absent | None, format: dict[str, Any]
+    run: Path,
+    table: Path | None,
+    images: Path | None,
+    absent: Absent | None,
+    format: dict[str, Any],
+    texts: list[str] | None,
 ) -> "LabelTable":
     """Read the table with the image names that the page used; the images of the run's own table are not needed."""
     from partlabel.training.run_folder import Run
 
     if table is None and images is None:
-        return read_table(Run(run).labels, None)
-    return run_table(run, table, images, absent, format, missing="keep")
+        return read_table(Run(run).labels, None, texts=texts)
+    return run_table(run, table, images, absent, format, missing="keep", texts=texts)
 
 
 def _export(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from partlabel.cli.commands._reading import read_grouped, read_table
-from partlabel.cli.commands._saying import extent, some_of
+from partlabel.cli.commands._saying import extent, say_texts, some_of
 from partlabel.core.labels import Absent
 
 
@@ -44,6 +44,7 @@ def split(
     divided = stratified_split.divide(given, {"test": test, "val": val}, seed, groups)
     divided.save(out)
     print(f"{out}: {extent(divided)}" + (f"; {len(set(groups)):,} groups kept whole" if groups else ""))
+    say_texts(divided)
     for part in divided.parts:
         lacking = [each.name for each in inspection.count_classes(divided.part(part)) if not each.present]
         if lacking:

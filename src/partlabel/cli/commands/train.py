@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.cli.commands._reading import read_grouped, read_table
-from partlabel.cli.commands._saying import print_headline, say_how_known
+from partlabel.cli.commands._saying import print_headline, say_how_known, say_texts
 from partlabel.core.labels import Absent
 from partlabel.core.progress_bar import say
 
@@ -27,6 +27,7 @@ def train(
     skip_broken: bool = False,
     trust: bool = False,
     group: str | None = None,
+    texts: list[str] | None = None,
     *,
     format: dict[str, Any],
     method: dict[str, Any],
@@ -50,6 +51,9 @@ def train(
         trust: With --start-from: also import that model's method and head from its own folder.
         group: Column of a CSV or parquet table with the group of each image (a patient, a scene, a day);
             cross-validation keeps the images of a group in one fold.
+        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
+            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
+            to drop those of the table.
         format: Format of the table.
         method: Training method.
         head: Classification head, from the feature map to the classes.
@@ -65,9 +69,9 @@ def train(
     missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
     groups = None
     if group is None:
-        whole = read_table(table, images, absent, format, missing)
+        whole = read_table(table, images, absent, format, missing, texts)
     else:
-        whole, groups = read_grouped(table, images, absent, format, group, missing)
+        whole, groups = read_grouped(table, images, absent, format, group, missing, texts)
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
     safe_loading.import_typed([method, head], [Path.cwd()])
@@ -79,6 +83,7 @@ def train(
     tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
     tagger.recipe = recipe
     if distributed.is_rank_zero():
+        say_texts(given)
         _say_advice(given.part("train") if "train" in given.parts else given)
     try:
         tagger.fit(

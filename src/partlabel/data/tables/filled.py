@@ -179,7 +179,8 @@ class FilledTable:
                 for column, name in enumerate(self.table.classes)
             }
             split = {} if self.table.split is None else {"split": self.table.split[row]}
-            yield {"image": image, **split, "labels": labels}
+            texts = {} if self.table.texts is None else {"text": list(self.table.texts[row])}
+            yield {"image": image, **split, "labels": labels, **texts}
 
 
 def fill(

@@ -1,16 +1,44 @@
 """A column of the label file itself: `column:NAME`; in JSON, a key."""
 
-from partlabel.data.readers import _json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from partlabel.data.readers import _json, recognise
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.texts._matching import TableFile, by_image
 from partlabel.data.texts.captions import pairs_in, pairs_of
 
 PREFIX = "column:"
+_WITH_LEAVE_OUT = ("wide_csv", "jsonl", "records")  # readers that may take the column for a class
 
 
 def recognises(source: str) -> bool:
     """Whether the source starts with `column:`."""
     return source.startswith(PREFIX)
+
+
+def leaving_out(
+    path: Path, name: str, options: Mapping[str, Any], sources: Sequence[str]
+) -> tuple[str, dict[str, Any]]:
+    """Return the format of a table and the options to read it, such that columns of texts are not classes.
+
+    Args:
+        path: Label file.
+        name: Its format; `auto` detects it.
+        options: Options of its reader.
+        sources: Sources of texts; only `column:NAME` matters.
+
+    Raises:
+        ValueError: As `readers.recognise`.
+    """
+    given = dict(options)
+    asked = [source.removeprefix(PREFIX) for source in sources if recognises(source)]
+    if asked:
+        name = recognise(path, options) if name == "auto" else name
+        if name in _WITH_LEAVE_OUT:
+            given["leave_out"] = [*given.get("leave_out", ()), *asked]
+    return name, given
 
 
 def read(source: str, table: LabelTable, file: TableFile) -> list[list[str]]:

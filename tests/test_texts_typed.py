@@ -1,0 +1,96 @@
+"""Texts of photos on the command line: `--texts`, as it is typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from partlabel.cli.main import main
+from partlabel.data.tables.label_table import LabelTable
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*photos have no text", "ignore:.*never present")
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "t.csv"
+    path.write_text("image,split,cat,dog,notes,caption\na.jpg,train,1,0,by a river,a cat\nb.jpg,test,0,,,\n")
+    (tmp_path / "c.csv").write_text("image,text\nb.jpg,two dogs\n")
+    return path
+
+
+def test_import_says_what_is_text_and_stores_it(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out.csv"
+    typed = [
+        "import",
+        str(labels),
+        "--out",
+        str(out),
+        "--texts",
+        f"{tmp_path / 'c.csv'}",
+        "--texts=column:notes",
+    ]
+    assert main(typed) == 0
+    said = capsys.readouterr().out
+    assert "parts in column 'split', texts in column 'caption'. Classes: cat, dog." in said
+    assert "2 of 2 photos have text (3 texts)" in said
+    assert LabelTable.read(out).texts == (("a cat", "by a river"), ("two dogs",))
+
+
+def test_texts_leave_for_other_programs_only_on_request(labels: Path, tmp_path: Path) -> None:
+    for to, name in (("jsonl", "t.jsonl"), ("label_studio", "l.json"), ("fiftyone", "f.json")):
+        typed = ["import", str(labels), "--texts=column:notes", "--to", to, "--out", str(tmp_path / name)]
+        assert main(typed) == 0
+        assert "river" not in (tmp_path / name).read_text()
+        assert main([*typed, "--with-texts"]) == 0
+        assert "by a river" in (tmp_path / name).read_text()
+    samples = json.loads((tmp_path / "f.json").read_text())
+    assert samples["samples"][0]["text"] == ["a cat", "by a river"]
+    assert samples["sample_fields"][-1]["name"] == "text"
+    task = json.loads((tmp_path / "l.json").read_text())[0]
+    assert task["data"]["text"] == "a cat\nby a river"
+
+
+def test_split_and_hide_keep_texts(labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "many.csv").write_text(
+        "image,cat,caption\n" + "".join(f"{at}.jpg,{at % 2},cat {at} asleep\n" for at in range(20))
+    )
+    assert main(["split", str(tmp_path / "many.csv"), "--out", str(tmp_path / "s.csv")]) == 0
+    assert main(["hide", str(tmp_path / "s.csv"), "--known", "0.5", "--out", str(tmp_path / "h.csv")]) == 0
+    assert capsys.readouterr().out.count("20 of 20 photos have text") == 2
+    assert LabelTable.read(tmp_path / "h.csv").texts == tuple((f"cat {at} asleep",) for at in range(20))
+
+
+def test_inspect_describes_texts(labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    typed = ["inspect", str(labels), "--format.leave_out", "[notes]"]
+    assert main(typed) == 0
+    said = capsys.readouterr().out
+    assert "texts: 1 of 2 photos have text, 1.0 each, of 2.0 words on average" in said
+    assert "classes that no text mentions: dog" in said
+    assert main([*typed, "--texts", str(tmp_path / "c.csv")]) == 0
+    assert "no text mentions" not in capsys.readouterr().out
+    assert main([*typed, "--texts", "none"]) == 0
+    assert "texts:" not in capsys.readouterr().out
+
+
+def test_an_unknown_source_is_refused(labels: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["inspect", str(labels), "--format.leave_out", "[notes]", "--texts", "exfi"]) == 2
+    assert "no source of texts 'exfi' (did you mean 'exif'?)" in capsys.readouterr().err
+
+
+def test_a_list_of_sources_may_be_given_at_once(labels: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.csv"
+    assert main(["import", str(labels), "--texts", "[none, 'column:notes']", "--out", str(out)]) == 0
+    assert LabelTable.read(out).texts == (("by a river",), ())
+
+
+def test_import_keeps_texts_of_a_filled_table(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("image,text,cat,cat:p,cat:source\na.jpg,a tom,1,0.9,m@r\n")
+    (tmp_path / "c.csv").write_text("image,text\na.jpg,asleep\n")
+    out = tmp_path / "o.csv"
+    assert (
+        main(["import", str(tmp_path / "f.csv"), "--texts", str(tmp_path / "c.csv"), "--out", str(out)]) == 0
+    )
+    assert out.read_text().startswith('image,text,cat,cat:p,cat:source\na.jpg,"a tom\nasleep",1,0.9,m@r')
