@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from partlabel.audit.text_statistics import describe, forms
+from partlabel.audit.text_statistics import forms, statistics_of_texts
 from partlabel.data.tables.label_table import LabelTable
 
 
 def described(classes: tuple[str, ...], *texts: tuple[str, ...]) -> list[str]:
     labels = np.zeros((len(texts), len(classes)), np.int8)
     images = tuple(f"{at}.jpg" for at in range(len(texts)))
-    return describe(LabelTable(images, classes, labels, texts=texts)).unmentioned
+    return statistics_of_texts(LabelTable(images, classes, labels, texts=texts)).unmentioned
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,6 @@ def test_the_amount_of_text() -> None:
         np.zeros((3, 1), np.int8),
         texts=(("a red cat", "the cat"), (), ("a dog there",)),
     )
-    found = describe(table)
+    found = statistics_of_texts(table)
     assert (found.photos, found.per_photo, round(found.words, 3)) == (2, 1.5, 2.667)
     assert found.frequent == ["cat", "red", "dog"]

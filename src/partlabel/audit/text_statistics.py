@@ -96,7 +96,7 @@ class TextStatistics(NamedTuple):
     unmentioned: list[str]
 
 
-def describe(table: LabelTable) -> TextStatistics:
+def statistics_of_texts(table: LabelTable) -> TextStatistics:
     """Describe the texts of a table."""
     texts = list(chain.from_iterable(table.texts or ()))
     listed = [words_in(text) for text in texts]

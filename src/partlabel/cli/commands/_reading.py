@@ -25,7 +25,7 @@ def read_table(
     from partlabel.data.texts import attach, column
 
     options = dict(format or {"name": "auto"})
-    name, options = column.leaving_out(table, options.pop("name"), options, texts or ())
+    name, options = column.without_text_columns(table, options.pop("name"), options, texts or ())
     given = LabelTable.read(table, images, name, absent, missing, **options)
     return attach(given, texts or (), table, options)
 
@@ -43,7 +43,7 @@ def read_grouped(
     from partlabel.data.tables import group_column
 
     options = dict(format)
-    name, options = group_column.leaving_out(table, options.pop("name"), options, group)
+    name, options = group_column.without_text_columns(table, options.pop("name"), options, group)
     given = read_table(table, images, absent, {"name": name, **options}, missing, texts)
     return given, group_column.read_groups(table, given, group, options)
 
@@ -65,7 +65,7 @@ def read_filled(
     name = options.pop("name")
     filled = name in ("auto", "wide_csv") and FilledTable.is_in(table, options.get("separator"))
     if filled and (name == "wide_csv" or readers.recognise(table, options) == "wide_csv"):
-        _, options = column.leaving_out(table, "wide_csv", options, texts or ())
+        _, options = column.without_text_columns(table, "wide_csv", options, texts or ())
         found = FilledTable.load(table, images, absent=absent, missing=missing, **options)
         return replace(found, table=attach(found.table, texts or (), table, options))
     return read_table(table, images, absent, format, missing, texts)

@@ -52,7 +52,7 @@ def import_(
     options = dict(format)
     name = options.pop("name")
     name = readers.recognise(source, options) if name == "auto" else name
-    name, options = column.leaving_out(source, name, options, texts or ())
+    name, options = column.without_text_columns(source, name, options, texts or ())
     table = attach(
         LabelTable.read(source, images, name, absent, missing, **options), texts or (), source, options
     )

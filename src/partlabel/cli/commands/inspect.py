@@ -138,7 +138,7 @@ def _of_texts(table: "LabelTable") -> list[str]:
 
     if table.texts is None:
         return []
-    found = text_statistics.describe(table)
+    found = text_statistics.statistics_of_texts(table)
     lines = [
         f"texts: {found.photos:,} of {len(table):,} photos have text, {found.per_photo:.1f} each, of "
         f"{found.words:.1f} words on average",

@@ -18,7 +18,7 @@ def recognises(source: str) -> bool:
     return source.startswith(PREFIX)
 
 
-def leaving_out(
+def without_text_columns(
     path: Path, name: str, options: Mapping[str, Any], sources: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
     """Return the format of a table and the options to read it, such that columns of texts are not classes.
