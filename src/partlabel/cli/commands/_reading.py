@@ -43,7 +43,7 @@ def read_grouped(
     from partlabel.data.tables import group_column
 
     options = dict(format)
-    name, options = group_column.without_text_columns(table, options.pop("name"), options, group)
+    name, options = group_column.leaving_out(table, options.pop("name"), options, group)
     given = read_table(table, images, absent, {"name": name, **options}, missing, texts)
     return given, group_column.read_groups(table, given, group, options)
 
