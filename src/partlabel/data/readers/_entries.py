@@ -1,7 +1,7 @@
 """JSON objects, one per image: lists of names, or one label per class; shared by `jsonl` and `records`."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from partlabel.core.messages import did_you_mean, some
 from partlabel.data.readers import _json, _names, _roles
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers._cells import Names, Reading
+from partlabel.data.readers._text_columns import strings_in, texts_of
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 Entry = tuple[str, Any]
@@ -26,17 +27,19 @@ class _Keys(NamedTuple):
         present: Key of the present classes; None if each class has its own key.
         absent: Key of the absent classes.
         left_out: Keys that are not classes.
+        texts: Keys of texts about the image.
     """
 
     image: str
     present: str | None
     absent: str
     left_out: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def no_classes(self) -> tuple[str, ...]:
         """Keys that are not classes."""
-        return (self.image, self.absent, _SPLIT, _SOURCE, *self.left_out)
+        return (self.image, self.absent, _SPLIT, _SOURCE, *self.left_out, *self.texts)
 
 
 def table(
@@ -105,13 +108,21 @@ def _keys(
         present = next((key for key in usual if _is_labels(entries, key)), None)
         numbered = [key for key in usual if _has_numbers(entries, key)]
         present = present or next(iter(numbered), None)
-    keys = _Keys(image, present, absent, tuple(left_out))
+    roles = (image, present, absent, *left_out)
+    texts = [
+        key for key in there if any(texts_of({key: entry.get(key)}, roles) for _, entry in _objects(entries))
+    ]
+    keys = _Keys(image, present, absent, tuple(left_out), tuple(texts))
     if present is None:
         classes = [key for key in there if key not in keys.no_classes]
         if not classes or absent in there:
             return keys._replace(present=_PRESENT)
         _refuse_no_classes(path, entries, keys, classes)
     return keys
+
+
+def _objects(entries: Iterable[Entry]) -> Iterator[tuple[str, dict[str, Any]]]:
+    return (entry for entry in entries if isinstance(entry[1], dict))
 
 
 def _has_numbers(entries: Sequence[Entry], key: str) -> bool:
@@ -184,6 +195,7 @@ def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, 
             ReaderArgument("image_key", placeholder="NAME"),
         )
     image = _json.keyed(path, where, entry, keys.image, str)
+    texts = [text for key in keys.texts for text in strings_in(entry.get(key))]
     if keys.present is None:
         labels: Any = {name: entry[name] for name in entry if name not in keys.no_classes}
     else:
@@ -192,7 +204,7 @@ def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, 
         told = _told(path, where, labels)
         yes, no, blank = ([name for name in told if told[name] is each] for each in (True, False, None))
         sources = _sources(path, where, labels)
-        return _names.Found(image, yes, no, unsure=blank, where=where, origin=sources or "")
+        return _names.Found(image, yes, no, unsure=blank, where=where, origin=sources or "", texts=texts)
     looked = labels is not None
     if (text := _text(keys, labels)) is not None:
         of_text = names[text]
@@ -203,7 +215,7 @@ def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, 
     source = entry.get(_SOURCE) or ""
     if not isinstance(source, str):
         raise ValueError(f"{path}: {where}: 'source' is {source!r}, not the origin of the line's labels")
-    return _names.Found(image, present, gone, looked, where=where, origin=source)
+    return _names.Found(image, present, gone, looked, where=where, origin=source, texts=texts)
 
 
 def _text(keys: _Keys, labels: Any) -> str | None:

@@ -1,7 +1,7 @@
 """Columns of a parquet file of the Hugging Face hub: images, labels or classes, and the names of class ids."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -14,6 +14,7 @@ from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._cells import Names, Reading, looks_multi_hot
 from partlabel.data.readers._codes import MinusOne
+from partlabel.data.readers._text_columns import NAMES
 
 Coding = Literal["ids", "multi_hot"]
 
@@ -42,6 +43,7 @@ class Layout(NamedTuple):
         minus_one: Meaning of -1 in a class column.
         left_out: Columns that are not classes.
         texts: Class names in each distinct text cell.
+        captions: Columns of texts about the images.
     """
 
     image: str
@@ -52,6 +54,7 @@ class Layout(NamedTuple):
     minus_one: MinusOne | None = None
     left_out: Sequence[str] = ()
     texts: Mapping[str, Names] = MappingProxyType({})
+    captions: Sequence[str] = ()
 
     @classmethod
     def of(cls, file: Path, options: Options) -> "Layout":
@@ -66,17 +69,33 @@ class Layout(NamedTuple):
             )
         if labels is None:
             names = _class_columns(file, [image, *options.leave_out])
-            return cls(image, None, absent, "columns", names, options.minus_one, options.leave_out)
+            captions = _captions(file, [image, absent, *names, *options.leave_out])
+            return cls(
+                image, None, absent, "columns", names, options.minus_one, options.leave_out, captions=captions
+            )
         own = _class_names(file, labels) or (None if options.classes is None else list(options.classes))
         texts = _names_of_texts(file, [labels, *([absent] if absent else [])], options.classes)
         coding = options.coding or _coding(file, labels, own)
-        return cls(image, labels, absent, coding, own, texts=texts)
+        captions = _captions(file, [image, labels, absent, *options.leave_out])
+        return cls(image, labels, absent, coding, own, texts=texts, captions=captions)
 
     @property
     def columns(self) -> list[str]:
         """All columns that are read."""
         labels = (self.names or []) if self.labels is None else [self.labels]
-        return [self.image, *labels, *([self.absent] if self.absent else [])]
+        return [self.image, *labels, *([self.absent] if self.absent else []), *self.captions]
+
+
+def _captions(file: Path, but: Collection[str | None]) -> list[str]:
+    """Return the columns of texts about the images: strings, or lists, with a usual name."""
+    schema = pq.read_schema(file)
+    return [
+        name.strip()
+        for name, kind in zip(schema.names, schema.types, strict=True)
+        if _roles.plain(name) in NAMES
+        and name.strip() not in but
+        and (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_list(kind))
+    ]
 
 
 def _image_column(file: Path, there: Sequence[str], wanted: str | None) -> str:

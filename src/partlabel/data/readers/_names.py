@@ -27,6 +27,7 @@ class Found(NamedTuple):
         unsure: Classes that stay unknown, whatever `absent` is.
         where: Position in the file, for messages.
         origin: Origin of all labels, or of each class; empty if the file does not distinguish origins.
+        texts: Texts about the image.
     """
 
     image: str
@@ -36,6 +37,7 @@ class Found(NamedTuple):
     unsure: Collection[str] = ()
     where: str = ""
     origin: str | Mapping[str, str] = ""
+    texts: Collection[str] = ()
 
 
 def table(
@@ -80,7 +82,14 @@ def table(
         labels[row, [number[name] for name in each.present]] = PRESENT
     origins = _origins(found, columns, labels)
     return build_table(
-        source, [each.image for each in found], columns, labels, split=split, root=root, origins=origins
+        source,
+        [each.image for each in found],
+        columns,
+        labels,
+        split=split,
+        root=root,
+        origins=origins,
+        texts=[list(each.texts) for each in found] if any(each.texts for each in found) else None,
     )
 
 

@@ -1,7 +1,8 @@
-"""Columns of a table that hold texts about the photos, decided by their names and by their cells."""
+"""Columns and keys that hold texts about the photos, decided by their names and by what they contain."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from partlabel.data.readers import _columns, _roles
 from partlabel.data.readers._cells import is_null
@@ -20,6 +21,37 @@ NAMES = (
     "alttext",
 )
 """Names of columns of texts, in lower case without spaces, `_` and `-`."""
+
+
+def strings_in(value: Any) -> list[str]:
+    """Return the strings of a value: itself, or those in a list of strings or of objects with a text."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        return []
+    inner = [
+        text
+        for each in value
+        if isinstance(each, dict)
+        for key, text in each.items()
+        if isinstance(text, str) and _roles.plain(key) in NAMES
+    ]
+    return [*(each for each in value if isinstance(each, str)), *inner]
+
+
+def texts_of(entry: Mapping[str, Any], but: Collection[str | None] = ()) -> list[str]:
+    """Return the texts of a JSON object: strings, or lists of strings, under keys of `NAMES`.
+
+    Args:
+        entry: JSON object.
+        but: Keys that have another role.
+    """
+    return [
+        text
+        for key, value in entry.items()
+        if isinstance(key, str) and _roles.plain(key) in NAMES and key not in but
+        for text in strings_in(value)
+    ]
 
 
 def text_columns(path: Path, names: Sequence[str], among: Sequence[int], separator: str | None) -> list[int]:

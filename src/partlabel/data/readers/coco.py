@@ -1,7 +1,7 @@
 """MS-COCO instances JSON (Lin et al., 2014): the classes of an image are those of its annotations.
 
 Rows are in the order of `images`, columns in the order of category ids, as in the label masks of the partial-label
-literature. Images without annotations are kept, and crowd annotations count.
+literature. Images without annotations are kept, and crowd annotations count. Annotations with a `caption` are texts.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.messages import some
 from partlabel.data.readers import _json
 from partlabel.data.readers._build import build_table, require_absent
+from partlabel.data.readers._text_columns import texts_of
 from partlabel.data.tables.label_table import Absent, LabelTable
 from partlabel.data.tables.validation import repeated
 
@@ -52,14 +53,24 @@ def read(path: Path, images: Path | None = None, absent: Absent | None = None) -
     kinds = sorted(content["categories"], key=lambda kind: (isinstance(kind["id"], str), kind["id"]))
     columns = numbers(path, "categories", kinds)
     labels = np.full((len(rows), len(columns)), UNKNOWN, np.int8)
-    at = (
-        _places(path, content["annotations"], "image_id", rows),
-        _places(path, content["annotations"], "category_id", columns),
-    )
+    boxes = [each for each in content["annotations"] if "category_id" in each]
+    at = _places(path, boxes, "image_id", rows), _places(path, boxes, "category_id", columns)
     labels[at] = PRESENT
     listed = [image["file_name"] for image in content["images"]]
     classes = [str(kind["name"]).strip() for kind in kinds]
-    return build_table(path, listed, classes, labels, absent=absent, root=images)
+    texts = _texts(content, rows)
+    return build_table(
+        path, listed, classes, labels, absent=absent, root=images, texts=texts if any(texts) else None
+    )
+
+
+def _texts(content: dict[str, list[dict[str, Any]]], rows: dict[Any, int]) -> list[list[str]]:
+    """Return the texts of each image: its own, and captions among the annotations."""
+    found = [texts_of(image) for image in content["images"]]
+    for each in content["annotations"]:
+        if (row := rows.get(each["image_id"])) is not None:
+            found[row] += texts_of(each)
+    return found
 
 
 def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -70,7 +81,10 @@ def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
                 f"{path}: not a COCO instances file: it has no list {name!r}", *_json.other_format(content)
             )
         for position, entry in enumerate(content[name]):
+            is_caption = name == "annotations" and isinstance(entry, dict) and "caption" in entry
             for key, kind in keys.items():
+                if key == "category_id" and is_caption and key not in entry:
+                    continue
                 _json.keyed(path, f"{name}[{position}]", entry, key, kind)
     return content
 

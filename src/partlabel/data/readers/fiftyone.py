@@ -1,7 +1,8 @@
 """FiftyOne's JSON (`samples.json` of a FiftyOneDataset, or `dataset.write_json`), read without FiftyOne.
 
 Labels are in fields of type `Classifications`, `Classification` or `Detections`. A field of present labels may have a
-companion field of absent labels, as in FiftyOne's Open Images: `positive_labels` and `negative_labels`.
+companion field of absent labels, as in FiftyOne's Open Images: `positive_labels` and `negative_labels`. Fields of texts
+(`text`, `caption`, ...) are kept.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.messages import did_you_mean, some
 from partlabel.data.readers import _json, _names
 from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._text_columns import texts_of
 from partlabel.data.tables.label_table import Absent, LabelTable
 from partlabel.data.tables.part_names import PARTS, part_names
 
@@ -79,7 +81,8 @@ def read(
         image = sample["filepath"]
         origin = {**yes, **no} if machine else {}
         looked = sample.get(present) is not None
-        found.append(_names.Found(image, [*yes], [*no], looked, weak_yes | weak_no, where, origin or ""))
+        texts, weak = texts_of(sample, [present, absent_field]), weak_yes | weak_no
+        found.append(_names.Found(image, [*yes], [*no], looked, weak, where, origin or "", texts))
     return _names.table(file, found, classes, absent, root, _split(samples))
 
 

@@ -20,6 +20,7 @@ from partlabel.data.readers import _json, _kinds, _names
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers._codes import WRONG, MinusOne, codes
 from partlabel.data.readers._hub import Coding, Layout, Options, written_names
+from partlabel.data.readers._text_columns import strings_in
 from partlabel.data.tables.label_table import Absent, LabelTable
 from partlabel.data.tables.part_names import PARTS, part_name
 
@@ -131,20 +132,21 @@ def _rows(
     for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=written_names(file, layout.columns)):
         batch = batch.rename_columns([name.strip() for name in batch.schema.names])
         columns = _codes_of(file, row, layout, batch) if layout.labels is None else None
-        kept = [layout.image, *(each for each in (layout.labels, layout.absent) if each)]
+        kept = [layout.image, *(each for each in (layout.labels, layout.absent) if each), *layout.captions]
         for at, entry in enumerate(batch.select(kept).to_pylist()):
             where = f"{file.name}, row {row + 1}"
             image = _image(file, where, entry[layout.image], f"{stem}-{row:0{width}}", images, folder)
+            texts = [text for name in layout.captions for text in strings_in(entry[name])]
             if columns is not None:
                 present, gone, blank = _of_codes(layout.names or [], columns[at])
-                yield _names.Found(image, present, gone, True, blank, where)
+                yield _names.Found(image, present, gone, True, blank, where, texts=texts)
             else:
                 said = entry[layout.labels]
                 present, gone, blank = _labels(file, where, layout, said)
                 if layout.absent:
                     gone = [*gone, *(_labels(file, where, layout, entry[layout.absent])[0])]
                 looked = layout.texts.get(said, ()) is not None if isinstance(said, str) else said is not None
-                yield _names.Found(image, present, gone, looked, blank, where)
+                yield _names.Found(image, present, gone, looked, blank, where, texts=texts)
             row += 1
 
 

@@ -3,7 +3,7 @@
 A task is submitted, skipped (`was_cancelled`) or not yet annotated. An unselected choice has a meaning only in
 submitted tasks, and this meaning depends on the annotation guidelines: hence `absent`. Predictions are ignored unless
 requested; then the choices selected in the predictions of tasks without annotations are known, and unselected ones are
-not.
+not. Texts in a task's data (`text`, `caption`, ...) and those that annotators wrote into `<TextArea>` are kept.
 """
 
 import re
@@ -18,6 +18,7 @@ from partlabel.core.messages import did_you_mean, some
 from partlabel.data.images.paths import in_folder
 from partlabel.data.readers import _hierarchy, _json, _names
 from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._text_columns import strings_in, texts_of
 from partlabel.data.tables.label_table import Absent, LabelTable
 
 Disagree = Literal["unknown", "refuse"]
@@ -97,7 +98,8 @@ def read(
         rule = "unknown" if guess else absent  # a model that does not tick did not look
         told = together(path, where, image, present, denied, rule, disagree)
         origin = ("label_studio:prediction" if guess else "label_studio:submitted") if is_mixed else ""
-        found.append(told._replace(looked=told.looked and not guess, origin=origin))
+        texts = [*texts_of(data, [image_key]), *_written(task)]
+        found.append(told._replace(looked=told.looked and not guess, origin=origin, texts=texts))
     return _names.table(path, found, classes, absent, images)
 
 
@@ -126,6 +128,15 @@ def _ticked(path: Path, where: str, task: Any) -> list[dict[str, list[_hierarchy
             submitted.append((bool(annotation.get("ground_truth")), _of_result(path, place, result)))
     truths = [found for is_truth, found in submitted if is_truth]
     return truths or [found for _, found in submitted]
+
+
+def _written(task: Any) -> list[str]:
+    """Return the texts that annotators wrote into `<TextArea>` for the whole image, in submitted annotations."""
+    annotations = task.get("annotations", task.get("completions")) or ()
+    results = (each.get("result") for each in annotations if not each.get("was_cancelled"))
+    written = (each for of_annotation in results for each in of_annotation if isinstance(each, dict))
+    values = (each.get("value") for each in written if each.get("type") == "textarea")
+    return [text for value in values if isinstance(value, dict) for text in strings_in(value.get("text"))]
 
 
 def _predicted(path: Path, where: str, task: Any) -> dict[str, list[_hierarchy.Levels]] | None:

@@ -13,6 +13,7 @@ from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.messages import some
 from partlabel.data.readers import _columns, _hierarchy, _kinds, _names, _roles
 from partlabel.data.readers._build import require_absent
+from partlabel.data.readers._text_columns import text_columns
 from partlabel.data.readers.label_studio import Disagree, image_of, together
 from partlabel.data.tables.label_table import Absent, LabelTable
 
@@ -63,8 +64,11 @@ def read(
     image = _roles.image_column(path, names, image_column, None, images)
     columns = [_control(path, names, image, control, absent_control)]
     columns += [] if absent_control is None else [_columns.column_at(path, names, absent_control)]
-    at = [image, *columns, *([names.index("annotation_id")] if "annotation_id" in names else [])]
+    others = [at for at in range(len(names)) if at not in (image, *columns)]
+    texts = text_columns(path, names, others, None)
+    at = [image, *columns, *texts, *([names.index("annotation_id")] if "annotation_id" in names else [])]
     cells = [_columns.strings(column) for column in _columns.columns(path, at, names)]
+    said = cells[1 + len(columns) : 1 + len(columns) + len(texts)]
     chosen = [
         _hierarchy.classes_of(path, [_chosen(path, row, cell) for row, cell in enumerate(column)], hierarchy)
         for column in cells[1 : 1 + len(columns)]
@@ -73,11 +77,13 @@ def read(
     addresses = [image_of(cell, images) for cell in cells[0]]
     found = []
     for address, rows in _by_image(addresses):
+        of_image = [column[row] for row in rows for column in said]
         rows = [row for row in rows if done[row]]
         present, denied = ([set(column[row]) for row in rows] for column in (chosen * 2)[:2])
         denied = denied if absent_control is not None else [set() for _ in rows]
         where = f"row {rows[0] + 1}" if rows else ""
-        found.append(together(path, where, address, present, denied, absent, disagree))
+        told = together(path, where, address, present, denied, absent, disagree)
+        found.append(told._replace(texts=of_image))
     return _names.table(path, found, classes, absent, images)
 
 

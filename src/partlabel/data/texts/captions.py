@@ -15,7 +15,7 @@ import polars as pl
 from partlabel.core.messages import did_you_mean, some
 from partlabel.core.text_files import lines_of
 from partlabel.data.readers import _columns, _roles
-from partlabel.data.readers._text_columns import NAMES, are_texts
+from partlabel.data.readers._text_columns import NAMES, are_texts, strings_in
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.texts._matching import NamedText, TableFile, by_image
 
@@ -109,22 +109,6 @@ def pairs_of(
         for key in texts
         for text in strings_in(each.get(key))
     ]
-
-
-def strings_in(value: Any) -> list[str]:
-    """Return the strings of a value: itself, or those in a list of strings or of objects with a text."""
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list):
-        return []
-    inner = [
-        text
-        for each in value
-        if isinstance(each, dict)
-        for key, text in each.items()
-        if _roles.plain(key) in NAMES
-    ]
-    return [each for each in (*value, *inner) if isinstance(each, str)]
 
 
 def _objects(path: Path) -> list[dict[str, Any]]:

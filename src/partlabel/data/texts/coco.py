@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from partlabel.data.readers import _json
+from partlabel.data.readers._text_columns import strings_in
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.texts._matching import NamedText, TableFile, by_image
-from partlabel.data.texts.captions import pairs_of, parted, strings_in
+from partlabel.data.texts.captions import pairs_of, parted
 
 _NAMES = ("file_name", "filename", "path", "coco_url")
 
