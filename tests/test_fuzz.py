@@ -23,6 +23,7 @@ from partlabel.data import readers
 from partlabel.data.images.decode import decode
 from partlabel.data.tables.filled import FilledTable
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.texts import attach
 
 TABLES, IMAGES = 1500, 700
 """Inputs of each kind in `make test`."""
@@ -73,6 +74,10 @@ def filled() -> bytes:
     return b"image,cat,cat:p,cat:source\n0.jpg,1,,human\n1.jpg,,0.25,bce@a\n2.jpg,0,0.125,bce@a\n"
 
 
+def captioned() -> bytes:
+    return b'image,cat,text,title\n0.jpg,1,"a cat\nat home",1\n1.jpg,0,,0\n2.jpg,,two dogs,\n'
+
+
 def parquet() -> bytes:
     file = io.BytesIO()
     pl.DataFrame(
@@ -118,8 +123,28 @@ def fiftyone() -> bytes:
 FILES = {
     "wide.csv": wide, "long.csv": long, "lists.csv": lists, "filled.csv": filled, "t.parquet": parquet,
     "t.jsonl": jsonl, "coco.json": coco, "lvis.json": lvis, "label_studio.json": label_studio,
-    "fiftyone.json": fiftyone,
+    "fiftyone.json": fiftyone, "captioned.csv": captioned,
 }  # fmt: skip
+
+
+def captions() -> bytes:
+    return b'image,caption,alt\n0.jpg,"a cat\nat home",cat\n1.jpg,two dogs,\nx/0.jpg,tom,\n'
+
+
+def lines_of_captions() -> bytes:
+    return b'{"image": "0.jpg", "caption": ["a cat", {"text": "tom"}]}\n{"image": "1.jpg", "title": "dogs"}\n'
+
+
+def coco_captions() -> bytes:
+    return json.dumps(
+        {
+            "images": [{"id": number, "file_name": name} for number, name in enumerate(PHOTOS)],
+            "annotations": [{"image_id": number, "caption": f"cat {number}"} for number in (0, 3, 0)],
+        }
+    ).encode()
+
+
+TEXTS = {"captions.csv": captions, "captions.jsonl": lines_of_captions, "captions.json": coco_captions}
 
 
 def refused_by_name(error, path, content):
@@ -128,6 +153,30 @@ def refused_by_name(error, path, content):
     assert _library(error) is None, (error, content)
     assert str(path) in str(error), (error, content)
     assert "Traceback" not in sentence(error)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_mutated_files_of_texts_are_read_or_refused_by_name(tmp_path, amount, name):
+    content, path = TEXTS[name](), tmp_path / name
+    table = LabelTable(tuple(PHOTOS), ("cat",), np.zeros((len(PHOTOS), 1), np.int8))
+    count, seed = amount(TABLES // len(FILES))
+    read = 0
+    for number in range(count + 1):
+        path.write_bytes(changed := mutated(content, random.Random(seed + number)) if number else content)
+        with no_hang(repr(changed)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = attach(table, [str(path)])
+            except Exception as error:
+                assert number
+                refused_by_name(error, path, changed)
+            else:
+                read += 1
+                saved = found.save(tmp_path / "saved.parquet")
+                assert LabelTable.read(saved).texts == (found.texts if any(found.texts or ()) else None), (
+                    changed
+                )
+    assert read > 1
 
 
 @pytest.mark.parametrize("name", FILES)
