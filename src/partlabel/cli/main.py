@@ -1,6 +1,6 @@
 """The command line. Each command is a function in `commands/`, a thin layer above `Tagger` or `LabelTable`.
 
-Options come from signatures (see `parser.py`). Heavy packages are imported inside the command that needs them, so that
+Options come from signatures (see `options.py`). Heavy packages are imported inside the command that needs them, so that
 `partlabel --help` answers at once.
 """
 
@@ -8,9 +8,8 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from partlabel import __version__
@@ -32,7 +31,8 @@ from partlabel.cli.commands import (
     tune,
 )
 from partlabel.cli.commands import inspect as inspect_
-from partlabel.cli.commands._engines import ONE_FILE
+from partlabel.cli.flattening import gathered
+from partlabel.cli.options import add_options
 from partlabel.cli.parser import Parser, UsageError
 from partlabel.core import errors
 from partlabel.core.fixes import typed
@@ -100,9 +100,9 @@ def _run(argv: list[str]) -> None:
         say("Loading PyTorch")  # takes seconds
     description = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
     parser = Parser(f"partlabel {verb}", rest, description, config=verb == "train")
-    OPTIONS.get(verb, _options)(parser, function)
+    add_options(parser, verb, function)
     recipe = {"recipe": ", ".join(name for name, _ in parser.configurations)} if parser.configurations else {}
-    function(**parser.parse(), **recipe)
+    function(**gathered(function, parser.parse()), **recipe)
 
 
 def _overview() -> str:
@@ -124,115 +124,6 @@ def _overview() -> str:
             "(or PARTLABEL_QUIET=1), no progress is shown.",
         ]
     )
-
-
-def _options(parser: Parser, function: Callable, skip: Collection[str] = ()) -> None:
-    """Add the options of a command from its parameters. An optional table is positional, too."""
-    parameters = inspect.signature(function).parameters
-    may_have_table = "table" in parameters and parameters["table"].default is None
-    skip = {"format", "engine", "options", *skip, *["table"] * may_have_table}
-    parser.add(function, skip=skip, title="arguments", positional=True)
-    if may_have_table:
-        parser.optional_positional("table", Path, "Label table; default: the one the run was trained on.")
-    if "format" in parameters:
-        _format_options(parser)
-    if "engine" in parameters:
-        _engine_options(parser)
-
-
-def _train_options(parser: Parser, function: Callable) -> None:
-    """Add the options of the command, its method and head, `Tagger` and `TrainingConfig`."""
-    from partlabel import methods
-    from partlabel.core import safe_loading
-    from partlabel.nn import heads
-    from partlabel.tagger import Tagger
-    from partlabel.training.config import AUTO, TrainingConfig
-
-    safe_loading.import_typed([parser.given("method"), parser.given("head")], [Path.cwd()])
-    own = ("method", "method_args", "head", "head_args")
-    _options(parser, function, skip=(*own, "recipe"))
-    names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
-
-    def auto() -> None:
-        """Chosen by cross-validation."""
-
-    method = parser.add_choice(
-        "method",
-        lambda name: auto if name == AUTO else methods.get(name),
-        AUTO,
-        f"Training method: {AUTO} (method, head and weight decay are chosen by cross-validation), {names}",
-        skip=("backbone", "head"),
-    )
-    parser.add_choice(
-        "head",
-        lambda name: auto if method is auto and name == AUTO else heads.get(name),
-        AUTO if method is auto else methods.get(parser.chosen["method"]).default_head,
-        f"Classification head: {', '.join(heads.names())}, or a dotted path",
-        skip=("channels", "classes"),
-    )
-    parser.add(Tagger, skip=("classes", *own), title="model")
-    parser.add(TrainingConfig, title="training")
-
-
-def _format_options(parser: Parser) -> None:
-    """Add `--format` and the options of the reader that it names; without a name, those options that are given."""
-    from partlabel.data import readers
-
-    def auto() -> None:
-        """Format recognised from the file."""
-
-    takes = readers.all_options()
-    given = parser.given_arguments("format")
-    if unknown := [name for name in given if name not in takes]:
-        raise UsageError(
-            f"there is no option --format.{unknown[0]}{did_you_mean(unknown[0], takes)}; "
-            "partlabel import --format NAME --help lists those of a format"
-        )
-    auto.__signature__ = inspect.Signature([takes[name] for name in given])  # type: ignore[attr-defined]
-    parser.add_choice(
-        "format",
-        lambda name: auto if name == "auto" else readers.get(name),
-        default="auto",
-        help=f"Format of the table: auto, {', '.join(readers.names())}",
-        skip=("path", "images", "absent"),
-    )
-    parser.elsewhere |= {name: f"--format.{name}" for name in takes}
-
-
-def _engine_options(parser: Parser) -> None:
-    """Add `--engine` and the options of the engine that it names."""
-    from partlabel.sharded import engines
-
-    def none() -> None:
-        """No shards: this process writes one file."""
-
-    parser.add_choice(
-        "engine",
-        lambda name: none if name == ONE_FILE else engines.get(name),
-        default=ONE_FILE,
-        help=f"Process the input in shards, so that a stopped command can be resumed: "
-        f"{', '.join(engines.names())}; {ONE_FILE}: write one file",
-    )
-
-
-def _hide_options(parser: Parser, function: Callable) -> None:
-    """Add the options of the command and of its scheme."""
-    from partlabel.data.tables.hiding import SCHEMES
-
-    _options(parser, function)
-    name = parser.given("scheme") or "uniform"
-    if name not in SCHEMES:
-        raise UsageError(
-            f"--scheme: there is no scheme {name!r}{did_you_mean(name, SCHEMES)}; schemes: {', '.join(SCHEMES)}"
-        )
-    parser.add(SCHEMES[name], skip=("labels", "seed"), title=f"scheme {name}")
-
-
-def _demo_options(parser: Parser, function: Callable) -> None:
-    """Add the options of the demo."""
-    from partlabel.demo.run import run
-
-    parser.add(run, title="arguments")
 
 
 def _fail(message: str, code: int) -> int:
@@ -277,11 +168,6 @@ def _quietly(quiet: bool) -> Iterator[None]:
 
 WITH_MODEL = frozenset({"train", "evaluate", "predict", "fill", "tune", "review", "export"})
 """Commands that train a model or run one."""
-OPTIONS: dict[str, Callable[[Parser, Callable], None]] = {
-    "train": _train_options,
-    "hide": _hide_options,
-    "demo": _demo_options,
-}
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Prepare labels": {
         "import": import_.import_,

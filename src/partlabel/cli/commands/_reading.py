@@ -1,7 +1,7 @@
-"""Shared by commands: read the label table that the options name, or that of a run."""
+"""Options that commands share: a label table, texts of its photos, and a run with the table that it was trained on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,87 +11,119 @@ if TYPE_CHECKING:
     from partlabel.data.tables.filled import FilledTable
     from partlabel.data.tables.label_table import LabelTable
 
-
-def read_table(
-    table: Path,
-    images: Path | None,
-    absent: Absent | None = None,
-    format: Mapping[str, Any] | None = None,
-    missing: Literal["refuse", "keep"] = "refuse",
-    texts: Sequence[str] | None = None,
-) -> "LabelTable":
-    """Read the label table named by a command's options, and attach texts from the sources in `texts`."""
-    from partlabel.data.tables.label_table import LabelTable
-    from partlabel.data.texts import attach, column
-
-    options = dict(format or {"name": "auto"})
-    name, options = column.without_text_columns(table, options.pop("name"), options, texts or ())
-    given = LabelTable.read(table, images, name, absent, missing, **options)
-    return attach(given, texts or (), table, options)
+Missing = Literal["refuse", "keep"]
 
 
-def read_grouped(
-    table: Path,
-    images: Path | None,
-    absent: Absent | None,
-    format: Mapping[str, Any],
-    group: str,
-    missing: Literal["refuse", "keep"] = "refuse",
-    texts: Sequence[str] | None = None,
-) -> "tuple[LabelTable, list[str]]":
-    """Read a table as `read_table`, and the group of each image from a column that is not a class."""
-    from partlabel.data.tables import group_column
-
-    options = dict(format)
-    name, options = group_column.leaving_out(table, options.pop("name"), options, group)
-    given = read_table(table, images, absent, {"name": name, **options}, missing, texts)
-    return given, group_column.read_groups(table, given, group, options)
+def _recognised() -> dict[str, Any]:
+    return {"name": "auto"}
 
 
-def read_filled(
-    table: Path,
-    images: Path | None,
-    absent: Absent | None = None,
-    format: Mapping[str, Any] | None = None,
-    missing: Literal["refuse", "keep"] = "refuse",
-    texts: Sequence[str] | None = None,
-) -> "LabelTable | FilledTable":
-    """Read a table as `read_table`; a table that was filled before keeps its probabilities and sources."""
-    from partlabel.data import readers
-    from partlabel.data.tables.filled import FilledTable
-    from partlabel.data.texts import attach, column
+@dataclass(frozen=True)
+class TextOptions:
+    """Texts of the photos of a table.
 
-    options = dict(format or {"name": "auto"})
-    name = options.pop("name")
-    filled = name in ("auto", "wide_csv") and FilledTable.is_in(table, options.get("separator"))
-    if filled and (name == "wide_csv" or readers.recognise(table, options) == "wide_csv"):
-        _, options = column.without_text_columns(table, "wide_csv", options, texts or ())
-        found = FilledTable.load(table, images, absent=absent, missing=missing, **options)
-        return replace(found, table=attach(found.table, texts or (), table, options))
-    return read_table(table, images, absent, format, missing, texts)
+    Args:
+        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
+            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
+            to drop those of the table.
+    """
+
+    texts: list[str] | None = None
 
 
-def run_table(
-    run: Path,
-    table: Path | None,
-    images: Path | None,
-    absent: Absent | None,
-    format: Mapping[str, Any],
-    missing: Literal["refuse", "keep"] = "refuse",
-    texts: Sequence[str] | None = None,
-) -> "LabelTable":
-    """Read the label table that is named, else the one that a run was trained on, with the image folder of that run."""
-    if table is not None:
-        return read_table(table, images, absent, format, missing, texts)
-    return read_table(*of_run(run, images), missing=missing, texts=texts)
+@dataclass(frozen=True)
+class TableOptions:
+    """A label table.
+
+    Args:
+        table: Label table: a file or folder in any format of `--format`.
+        images: Image folder.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        format: Name of the format, and the arguments of its reader.
+    """
+
+    table: Path
+    images: Path | None = None
+    absent: Absent | None = None
+    format: Mapping[str, Any] = field(default_factory=_recognised)
+
+    def read(self, missing: Missing = "refuse", texts: Sequence[str] | None = None) -> "LabelTable":
+        """Read the table, and attach texts.
+
+        Args:
+            missing: Whether images that are not in the image folder are refused or kept.
+            texts: Sources of texts.
+        """
+        from partlabel.data.tables.label_table import LabelTable
+        from partlabel.data.texts import attach, column
+
+        options = dict(self.format)
+        name, options = column.without_text_columns(self.table, options.pop("name"), options, texts or ())
+        given = LabelTable.read(self.table, self.images, name, self.absent, missing, **options)
+        return attach(given, texts or (), self.table, options)
+
+    def read_grouped(
+        self, group: str, missing: Missing = "refuse", texts: Sequence[str] | None = None
+    ) -> "tuple[LabelTable, list[str]]":
+        """Read as `read`, and the group of each image from a column that is not a class."""
+        from partlabel.data.tables import group_column
+
+        options = dict(self.format)
+        name, options = group_column.leaving_out(self.table, options.pop("name"), options, group)
+        given = replace(self, format={"name": name, **options}).read(missing, texts)
+        return given, group_column.read_groups(self.table, given, group, options)
+
+    def read_filled(
+        self, missing: Missing = "refuse", texts: Sequence[str] | None = None
+    ) -> "LabelTable | FilledTable":
+        """Read as `read`; a table that was filled before keeps its probabilities and sources."""
+        from partlabel.data import readers
+        from partlabel.data.tables.filled import FilledTable
+        from partlabel.data.texts import attach, column
+
+        options = dict(self.format)
+        name = options.pop("name")
+        filled = name in ("auto", "wide_csv") and FilledTable.is_in(self.table, options.get("separator"))
+        if filled and (name == "wide_csv" or readers.recognise(self.table, options) == "wide_csv"):
+            _, options = column.without_text_columns(self.table, "wide_csv", options, texts or ())
+            how = {"absent": self.absent, "missing": missing, **options}
+            found = FilledTable.load(self.table, self.images, **how)
+            return replace(found, table=attach(found.table, texts or (), self.table, options))
+        return self.read(missing, texts)
 
 
-def of_run(run: Path, images: Path | None) -> tuple[Path, Path]:
-    """Return the paths of the label table that a run was trained on and of its image folder."""
-    from partlabel.core.files import read_json
-    from partlabel.training.run_folder import Run
+@dataclass(frozen=True)
+class RunOptions:
+    """A run, and a label table: that of the run, unless another is given.
 
-    folder = Run(run)
-    if not folder.labels.exists():
-        raise FileNotFoundError(f"{run} holds no label table of its own; give one as TABLE")
-    return folder.labels, images or Path(read_json(folder.config)["data"]["images"])
+    Args:
+        run: Run folder.
+        table: Label table; default: the one the run was trained on.
+        images: Image folder.
+        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
+        format: Name of the format, and the arguments of its reader.
+    """
+
+    run: Path
+    table: Path | None = None
+    images: Path | None = None
+    absent: Absent | None = None
+    format: Mapping[str, Any] = field(default_factory=_recognised)
+
+    @property
+    def chosen(self) -> TableOptions:
+        """Return the table that is given, else that of the run."""
+        if self.table is None:
+            return self.own
+        return TableOptions(self.table, self.images, self.absent, self.format)
+
+    @property
+    def own(self) -> TableOptions:
+        """Return the table that the run was trained on, with its image folder unless another is given."""
+        from partlabel.core.files import read_json
+        from partlabel.training.run_folder import Run
+
+        folder = Run(self.run)
+        if not folder.labels.exists():
+            raise FileNotFoundError(f"{self.run} holds no label table of its own; give one as TABLE")
+        return TableOptions(folder.labels, self.images or Path(read_json(folder.config)["data"]["images"]))

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from partlabel.cli.commands._reading import read_table
-from partlabel.core.labels import Absent
+from partlabel.cli.commands._reading import TableOptions
 
 if TYPE_CHECKING:
     from partlabel.bench.grid import Grid
@@ -15,9 +14,7 @@ T = TypeVar("T")
 
 
 def bench(
-    table: Path,
-    images: Path | None = None,
-    absent: Absent | None = None,
+    data: TableOptions,
     grid: Path | None = None,
     methods: str | None = None,
     known: str | None = None,
@@ -27,8 +24,6 @@ def bench(
     processes: int = 1,
     cache_dir: str | None = None,
     out: Path = Path("runs/bench"),
-    *,
-    format: dict[str, Any],
 ) -> None:
     """Compare methods on a grid of methods, shares of known labels, ways of hiding labels, and seeds.
 
@@ -36,9 +31,8 @@ def bench(
     that already exist are not computed again.
 
     Args:
+        data: Label table.
         table: Label table with the parts train and test; all labels must be known.
-        images: Image folder.
-        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
         grid: YAML file with the grid (docs/bench.md); the following options override its values.
         methods: Arms of the grid, such as bce,soft_sst; without a grid, names of methods.
         known: Shares of labels that stay known, such as 0.1,0.5.
@@ -49,7 +43,6 @@ def bench(
         processes: Number of parallel processes.
         cache_dir: Folder of the feature cache; by default the user's cache folder.
         out: Output folder.
-        format: Format of the table.
     """
     from rich.console import Console
     from rich.markdown import Markdown
@@ -59,7 +52,7 @@ def bench(
     from partlabel.core.progress_bar import track
     from partlabel.training.run_folder import digest
 
-    given = read_table(table, images, absent, format)
+    given = data.read()
     selected = _grid(
         grid,
         _list("--methods", methods, str),
@@ -85,7 +78,7 @@ def bench(
         failed += [fault] if fault else []
     results = runner.Folder(out).gather(runner.cells(selected, digest(given)))
     if len(results):
-        pages.write_tables(results, baseline, out, table.parent.name or table.stem)
+        pages.write_tables(results, baseline, out, data.table.parent.name or data.table.stem)
         Console().print(Markdown(pages.markdown(results, baseline)))
         print(
             f"{len(results):,} results in {out / 'results.parquet'}; tables and plots: results.md, results.html"

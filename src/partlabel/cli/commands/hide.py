@@ -3,39 +3,34 @@
 from pathlib import Path
 from typing import Any
 
-from partlabel.cli.commands._reading import read_table
+from partlabel.cli.commands._reading import TableOptions
 from partlabel.cli.commands._saying import say_texts
-from partlabel.core.labels import Absent
 
 
 def hide(
-    table: Path,
-    images: Path | None = None,
-    absent: Absent | None = None,
+    data: TableOptions,
     part: str | None = None,
     seed: int = 0,
     out: Path = Path("hidden.csv"),
     truth: Path | None = None,
     *,
-    format: dict[str, Any],
     scheme: str = "uniform",
     **options: Any,
 ) -> None:
     """Hide known labels, for benchmarks.
 
     Args:
+        data: Label table.
         table: Label table, in any format that `train` reads.
         images: Image folder; if given, all images must exist.
-        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
         part: Part of the split in which labels are hidden, such as train; by default all.
         seed: Random seed.
         out: Table to write, .csv or .parquet.
         truth: File for the unchanged table, the ground truth.
-        format: Format of the table.
         scheme: Rule that selects the labels to hide.
         **options: Options of the scheme, such as known.
     """
-    whole = read_table(table, images, absent, format)
+    whole = data.read()
     hidden = whole.hide(scheme, part=part, seed=seed, **options)
     hidden.save(out)
     print(f"{out}: {hidden.known:,} of {whole.known:,} known labels kept")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from partlabel.cli.commands._reading import TextOptions
 from partlabel.cli.commands._saying import classes_table, extent, say_texts, show, some_of
 from partlabel.core.labels import Absent
 
@@ -19,9 +20,9 @@ def import_(
     out: Path | None = None,
     to: Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"] | None = None,
     missing: Literal["refuse", "keep"] = "refuse",
-    texts: list[str] | None = None,
-    with_texts: bool = False,
     *,
+    beside: TextOptions,
+    with_texts: bool = False,
     format: dict[str, Any],
 ) -> None:
     """Read labels of any format, print how they were interpreted, and write them in another format.
@@ -33,9 +34,7 @@ def import_(
         out: File to write; default: nothing is written.
         to: Format to write; default: from the suffix of `out` (.csv, .parquet, .jsonl).
         missing: Whether images that are not in the image folder are refused or kept.
-        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
-            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
-            to drop those of the table.
+        beside: Texts of the photos.
         with_texts: Also write the texts into files of other programs (jsonl, label_studio, fiftyone); csv and parquet
             keep them in any case.
         format: Format of the source.
@@ -52,9 +51,9 @@ def import_(
     options = dict(format)
     name = options.pop("name")
     name = readers.recognise(source, options) if name == "auto" else name
-    name, options = column.without_text_columns(source, name, options, texts or ())
+    name, options = column.without_text_columns(source, name, options, beside.texts or ())
     table = attach(
-        LabelTable.read(source, images, name, absent, missing, **options), texts or (), source, options
+        LabelTable.read(source, images, name, absent, missing, **options), beside.texts or (), source, options
     )
     print(f"{source}, read as {name}: {extent(table)}")
     warn_of_other_parts(table.split or ())

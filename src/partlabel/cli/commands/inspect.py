@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from partlabel.cli.commands._reading import read_table
+from partlabel.cli.commands._reading import TableOptions, TextOptions
 from partlabel.cli.commands._saying import (
     MOST_CLASSES,
     MOST_NAMES,
@@ -15,7 +15,6 @@ from partlabel.cli.commands._saying import (
     some_of,
 )
 from partlabel.cli.parser import UsageError
-from partlabel.core.labels import Absent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,46 +28,39 @@ MOST_GROUPS, MOST_PHOTOS, MOST_PAIRS = 40, 6, 60
 
 
 def inspect(
-    table: Path,
-    images: Path | None = None,
-    absent: Absent | None = None,
+    data: TableOptions,
     out: Path | None = None,
     near: int = 6,
     workers: int = 2,
     run: Path | None = None,
     suspects: int = 5,
     trust: bool = False,
-    texts: list[str] | None = None,
     *,
-    format: dict[str, Any],
+    beside: TextOptions,
 ) -> None:
     """Look for problems in a table and in its images.
 
     Args:
-        table: Label table: a file or folder in any format of `--format`.
+        data: Label table.
         images: Image folder; if given, every image is read.
-        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
         out: HTML page with images to write; its name ends in .html.
         near: Maximum Hamming distance between the 128-bit hashes of near-duplicates, 0 to 32.
         workers: Threads that read images.
         run: Run folder of a model that looks for errors among the known labels.
         suspects: With --run, number of labels to list per class, those first that the model contradicts most.
         trust: With --run: also import its method and head from the working directory and from its own folder.
-        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
-            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
-            to drop those of the table.
-        format: Format of the table.
+        beside: Texts of the photos.
     """
     from partlabel.audit import inspection
     from partlabel.data.tables.part_names import warn_of_other_parts
 
     if out is not None and out.suffix != ".html":
         raise ValueError(f"--out {out}: the page is an HTML file; give a name that ends in .html")
-    if run is not None and images is None:
+    if run is not None and data.images is None:
         raise UsageError(f"--run {run}: the model needs the images; give --images")
-    given = read_table(table, images, absent, format, missing="keep", texts=texts)
-    found = inspection.inspect(given, images is not None, near, workers)
-    print(f"{table}: {extent(given)}")
+    given = data.read("keep", beside.texts)
+    found = inspection.inspect(given, data.images is not None, near, workers)
+    print(f"{data.table}: {extent(given)}")
     if found.parts:
         show(_parts(found.parts))
     warn_of_other_parts(given.split or ())
@@ -80,7 +72,7 @@ def inspect(
         print(_of_suspects(doubted))
         show(_suspects(doubted))
     if out is not None:
-        _page(out, f"{table.name}", given, found, doubted)
+        _page(out, data.table.name, given, found, doubted)
         print(f"page in {out}")
 
 

@@ -1,10 +1,11 @@
 """Command `predict`: predict the probability of every class in every photo."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from partlabel.cli.commands._engines import ONE_FILE, engine_of, results_folder, say_done
-from partlabel.cli.commands._reading import read_table
+from partlabel.cli.commands._inference import InferenceOptions
+from partlabel.cli.commands._reading import TableOptions
 from partlabel.cli.parser import UsageError
 
 if TYPE_CHECKING:
@@ -15,13 +16,11 @@ def predict(
     run: Path,
     photos: Path,
     images: Path | None = None,
+    *,
     out: Path | None = None,
     decide: bool = False,
-    batch_size: int = 64,
-    workers: int = 0,
     skip_broken: bool = False,
-    trust: bool = False,
-    *,
+    inference: InferenceOptions,
     format: dict[str, Any],
     engine: dict[str, Any],
 ) -> None:
@@ -36,19 +35,15 @@ def predict(
             files; default: predictions.
         decide: Also write for every class whether it is present (1 or 0) according to its tuned threshold, in the
             format of a filled table, next to the probability.
-        batch_size: Images per batch.
-        workers: Processes that read images; 0 reads them in the main process.
         skip_broken: Leave out photos that cannot be read.
-        trust: Also import the model's method and head from the working directory and from its own folder; default: from
-            installed packages only.
+        inference: Loading of the model and of images.
         format: Format of a table; its labels are ignored.
         engine: Engine that processes the shards.
     """
     from partlabel.core.files import atomic_write
     from partlabel.data.tables.of_images import table_of
-    from partlabel.tagger import Tagger
 
-    how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_broken": skip_broken}
+    how: dict[str, Any] = {"skip_broken": skip_broken, **inference.loading}
     listed = photos.suffix.lower() == ".txt"
     if engine["name"] != ONE_FILE:
         from partlabel import sharded
@@ -61,7 +56,7 @@ def predict(
             sharded.of_table(table_of(_lines(photos))) if listed else sharded.of_path(photos, images, **what)
         )
         job = sharded.Job(
-            "predict", run, results_folder(out, "predictions"), decide=decide, trust=trust, **how
+            "predict", run, results_folder(out, "predictions"), decide=decide, trust=inference.trust, **how
         )
         say_done(sharded.run(job, found, engine_of(engine)))
         return
@@ -71,11 +66,11 @@ def predict(
         raise UsageError(f"--out {out}: predictions are written as {', '.join(writers)}")
     source: LabelTable | Path | list[str] = photos
     if photos.suffix.lower() in (".csv", ".tsv", ".parquet"):
-        missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
-        source = read_table(photos, images or photos.parent, "unknown", format, missing)
+        table = TableOptions(photos, images or photos.parent, "unknown", format)
+        source = table.read(missing="keep" if skip_broken else "refuse")
     elif listed:
         source = _lines(photos)
-    tagger = Tagger.load(run, trust)
+    tagger = inference.load(run)
     if decide:
         decided = tagger.decide(source, **how)
         decided.save(out)

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._listening import listen
-from partlabel.cli.commands._reading import read_table, run_table
+from partlabel.cli.commands._reading import RunOptions, TableOptions, TextOptions
 from partlabel.cli.commands._saying import say_texts
 from partlabel.cli.parser import UsageError
-from partlabel.core.labels import Absent
 
 if TYPE_CHECKING:
     from partlabel.data.tables.label_table import LabelTable
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 
 def review(
-    run: Path,
-    table: Path | None = None,
-    images: Path | None = None,
-    absent: Absent | None = None,
+    data: RunOptions,
+    *,
     order: Literal["uncertain", "surest", "class", "random"] = "class",
     part: str | None = None,
     blind: bool = False,
@@ -33,20 +31,13 @@ def review(
     known_as: str | None = None,
     lease: float = 120.0,
     follow_links: bool = False,
-    batch_size: int = 64,
-    workers: int = 0,
-    trust: bool = False,
-    texts: list[str] | None = None,
-    *,
-    format: dict[str, Any],
+    inference: InferenceOptions,
+    beside: TextOptions,
 ) -> None:
     """Review the unknown labels of a table on a local web page, or export the decisions.
 
     Args:
-        run: Run folder.
-        table: Label table; by default the one that the run was trained on.
-        images: Image folder.
-        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
+        data: Run and label table.
         order: Initial order of questions; it can be changed on the page: `class` (the classes take turns, the most
             probable unknown labels of each first), `uncertain` (least certain first), `surest` (most probable first) or
             `random`.
@@ -68,21 +59,15 @@ def review(
             Visitors then need a token.
         lease: Time in seconds for which a question is reserved for one person.
         follow_links: Show images that symbolic links in the image folder point to outside it.
-        batch_size: Images per batch during inference.
-        workers: DataLoader worker processes; 0 loads in the main process.
-        trust: Also import the code of the model's method and head from the working directory and from its own folder;
-            by default only installed packages are imported.
-        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
-            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
-            to drop those of the table.
-        format: Format of the table.
+        inference: Loading of the model and of images.
+        beside: Texts of the photos.
     """
     if export is not None:
-        _export(run, _known(run, table, images, absent, format, texts), part, export, disputed)
+        _export(data.run, _known(data, beside), part, export, disputed)
         return
     if calibrate is not None and calibrate < 1:
         raise UsageError(f"--calibrate {calibrate}: give the number of photos to draw, for example 40")
-    given = run_table(run, table, images, absent, format, missing="keep", texts=texts)
+    given = data.chosen.read("keep", beside.texts)
     say_texts(given)
     _need_fastapi()
     import uvicorn
@@ -98,13 +83,13 @@ def review(
         }  # fmt: skip
         if calibrate is not None:
             page, sheets = build.build_sheets(
-                Run(run), given, typed=str(run), wanted=calibrate, seed=draw_seed, **where
+                Run(data.run), given, typed=str(data.run), wanted=calibrate, seed=draw_seed, **where
             )
             decisions, words = sheets.decisions, _sheets_so_far(sheets, calibrate)
         else:
             page, session = build.build_app(
-                Run(run), given, order=order, blind=blind, lease=lease, batch_size=batch_size, workers=workers,
-                trust=trust, **where,
+                Run(data.run), given, order=order, blind=blind, lease=lease, trust=inference.trust,
+                **inference.loading, **where,
             )  # fmt: skip
             decisions, words = session.decisions, _so_far(session)
         print("\n".join(words))
@@ -118,9 +103,8 @@ def review(
             pass
         finally:
             decisions.close()
-    again = (
-        f"partlabel review {run}" if table is None else "the same command with the same table and images and"
-    )
+    own = f"partlabel review {data.run}"
+    again = own if data.table is None else "the same command with the same table and images and"
     print(f"to write the table with all decisions: {again} --export reviewed.csv")
 
 
@@ -150,20 +134,13 @@ def _sheets_so_far(sheets: "Sheets", wanted: int) -> list[str]:
     return words
 
 
-def _known(
-    run: Path,
-    table: Path | None,
-    images: Path | None,
-    absent: Absent | None,
-    format: dict[str, Any],
-    texts: list[str] | None,
-) -> "LabelTable":
+def _known(data: RunOptions, beside: TextOptions) -> "LabelTable":
     """Read the table with the image names that the page used; the images of the run's own table are not needed."""
     from partlabel.training.run_folder import Run
 
-    if table is None and images is None:
-        return read_table(Run(run).labels, None, texts=texts)
-    return run_table(run, table, images, absent, format, missing="keep", texts=texts)
+    if data.table is None and data.images is None:
+        return TableOptions(Run(data.run).labels).read(texts=beside.texts)
+    return data.chosen.read("keep", beside.texts)
 
 
 def _export(

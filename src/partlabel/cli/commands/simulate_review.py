@@ -1,17 +1,14 @@
 """Command `simulate-review`: compare orders of questions by the decisions that they need."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from partlabel.cli.commands._reading import read_table
+from partlabel.cli.commands._reading import TableOptions
 from partlabel.cli.parser import UsageError
-from partlabel.core.labels import Absent
 
 
 def simulate_review(
-    table: Path,
-    images: Path | None = None,
-    absent: Absent | None = None,
+    data: TableOptions,
     known: float = 0.1,
     batch: int = 1000,
     rounds: int = 10,
@@ -22,15 +19,12 @@ def simulate_review(
     cache_dir: Path | None = None,
     out: Path = Path("review.csv"),
     curve: Path | None = None,
-    *,
-    format: dict[str, Any],
 ) -> None:
     """Measure how many decisions each order of questions needs, on a table without unknown training labels.
 
     Args:
+        data: Label table.
         table: Label table with the parts train and test; all labels of train must be known.
-        images: Image folder.
-        absent: Meaning of a class that is not mentioned, in formats that list only present classes.
         known: Share of the training labels that is known at the start, in (0, 1].
         batch: Questions per round; the head is trained again after each round.
         rounds: Number of rounds.
@@ -41,9 +35,8 @@ def simulate_review(
         cache_dir: Folder of the feature cache.
         out: Measurements to write, .csv.
         curve: Plot of the measurements to write, .png or .svg.
-        format: Format of the table.
     """
-    if images is None:
+    if data.images is None:
         raise UsageError(
             "missing: --images, the image folder (all options: partlabel simulate-review --help)"
         )
@@ -51,7 +44,7 @@ def simulate_review(
     from partlabel.training.config import TrainingConfig
 
     config = TrainingConfig(epochs=epochs, batch_size=128, weight_decay=weight_decay)
-    given = simulation.prepare(read_table(table, images, absent, format), head, cache_dir)
+    given = simulation.prepare(data.read(), head, cache_dir)
     points = simulation.simulate(given, simulation.ORDERS, seeds, known, batch, rounds, head, config)
     simulation.save_points(points, out)
     if curve is not None:

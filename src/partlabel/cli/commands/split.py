@@ -1,46 +1,38 @@
 """Command `split`: divide a table into train, val and test."""
 
 from pathlib import Path
-from typing import Any
 
-from partlabel.cli.commands._reading import read_grouped, read_table
+from partlabel.cli.commands._reading import TableOptions
 from partlabel.cli.commands._saying import extent, say_texts, some_of
-from partlabel.core.labels import Absent
 
 
 def split(
-    table: Path,
-    images: Path | None = None,
-    absent: Absent | None = None,
+    data: TableOptions,
     out: Path = Path("split.csv"),
     val: float = 0.1,
     test: float = 0.2,
     group: str | None = None,
     seed: int = 0,
-    *,
-    format: dict[str, Any],
 ) -> None:
     """Divide a table into train, val and test, stratified by class.
 
     Args:
-        table: Label table: a file or folder in any format of `--format`.
+        data: Label table.
         images: Image folder; if given, every image must exist there.
-        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
         out: Table to write, .csv or .parquet.
         val: Share of the images for validation (choice of the epoch), 0 to 1; 0 for none.
         test: Share of the images for the test, 0 to 1; 0 for none.
         group: Column of the table with the group of each image (a patient, a scene); a group is kept in one part.
         seed: Random seed of the split.
-        format: Format of the table.
     """
     from partlabel.audit import inspection
     from partlabel.data.tables import stratified_split
 
     groups = None
     if group is None:
-        given = read_table(table, images, absent, format)
+        given = data.read()
     else:
-        given, groups = read_grouped(table, images, absent, format, group)
+        given, groups = data.read_grouped(group)
     divided = stratified_split.divide(given, {"test": test, "val": val}, seed, groups)
     divided.save(out)
     print(f"{out}: {extent(divided)}" + (f"; {len(set(groups)):,} groups kept whole" if groups else ""))

@@ -3,11 +3,10 @@
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from partlabel.cli.commands._reading import read_grouped, read_table
+from partlabel.cli.commands._reading import Missing, TableOptions, TextOptions
 from partlabel.cli.commands._saying import print_headline, say_how_known, say_texts
-from partlabel.core.labels import Absent
 from partlabel.core.progress_bar import say
 
 if TYPE_CHECKING:
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    table: Path,
-    images: Path | None = None,
-    absent: Absent | None = None,
+    data: TableOptions,
     known: float | None = None,
     hide_seed: int = 0,
     out: Path = Path("runs/a"),
@@ -27,9 +24,8 @@ def train(
     skip_broken: bool = False,
     trust: bool = False,
     group: str | None = None,
-    texts: list[str] | None = None,
     *,
-    format: dict[str, Any],
+    beside: TextOptions,
     method: dict[str, Any],
     head: dict[str, Any],
     recipe: str | None = None,
@@ -38,10 +34,9 @@ def train(
     """Train a tagger on the known labels of a table.
 
     Args:
+        data: Label table.
         table: Label table: a file or folder in any format of `--format`. If it has a split, its part `train` is trained
             on.
-        images: Image folder.
-        absent: Meaning of a class that is not mentioned, for formats that list only present classes.
         known: For benchmarks: hide labels before training, so that this share of them (0 to 1) stays known.
         hide_seed: Random seed of the hiding; 0 in the literature.
         out: Run folder.
@@ -51,10 +46,7 @@ def train(
         trust: With --start-from: also import that model's method and head from its own folder.
         group: Column of a CSV or parquet table with the group of each image (a patient, a scene, a day);
             cross-validation keeps the images of a group in one fold.
-        texts: Source of texts of the photos (captions, titles, tags), beside those of the table itself; may be
-            repeated: a file such as captions.csv, column:NAME of the table, exif, filename, folder, sidecar, or none
-            to drop those of the table.
-        format: Format of the table.
+        beside: Texts of the photos.
         method: Training method.
         head: Classification head, from the feature map to the classes.
         recipe: Value of --config, recorded in the run folder.
@@ -65,13 +57,13 @@ def train(
     from partlabel.training.config import AUTO, TrainingConfig
     from partlabel.training.run_folder import Run
 
-    say(f"Reading {table}")
-    missing: Literal["refuse", "keep"] = "keep" if skip_broken else "refuse"
+    say(f"Reading {data.table}")
+    missing: Missing = "keep" if skip_broken else "refuse"
     groups = None
     if group is None:
-        whole = read_table(table, images, absent, format, missing, texts)
+        whole = data.read(missing, beside.texts)
     else:
-        whole, groups = read_grouped(table, images, absent, format, group, missing, texts)
+        whole, groups = data.read_grouped(group, missing, beside.texts)
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
     safe_loading.import_typed([method, head], [Path.cwd()])
