@@ -22,7 +22,8 @@ import numpy as np
 from made_with import commit, versions
 
 from partlabel.core.progress_bar import track
-from partlabel.evaluation.headline import CONFIDENCE, RESAMPLES, class_average_precisions, headline
+from partlabel.evaluation.headline import headline
+from partlabel.evaluation.intervals import CONFIDENCE, RESAMPLES, class_average_precisions
 
 CLASSES, IMAGES, DRAWS, SEED = 12, (100, 300, 1000), 200, 0
 SHARES = np.geomspace(0.05, 0.4, CLASSES)

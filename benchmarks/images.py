@@ -31,6 +31,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from partlabel import LabelTable, Tagger
 from partlabel.core.types import Preprocessing
 from partlabel.data.cache import feature_cache
+from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.images.dataset import (
     PLAIN,
     BatchRows,
@@ -141,7 +142,7 @@ def epochs(table: LabelTable, trainable: backbones.Trainable, rounds: int, folde
     views = feature_cache.compute(backbone, table, plain, light, 2, SIZE, folder)
     computing = time.perf_counter() - began
     datasets = {
-        "cached": (feature_cache.FeatureDataset(views, table, np.arange(len(table))), 0),
+        "cached": (FeatureDataset(views, table, np.arange(len(table))), 0),
         "decoding": (ImageDataset(table, plain, light, SIZE), 0),
         "decoding, a worker reads": (ImageDataset(table, plain, light, SIZE), 1),
     }

@@ -34,9 +34,10 @@ from partlabel import LabelTable
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.progress_bar import track
 from partlabel.data.tables import hiding, statistics
-from partlabel.posthoc import tuning
+from partlabel.posthoc.scale_fitting import fit_scale
 from partlabel.priors import estimators
-from partlabel.priors.correction import Asked, Correction, correct, estimated
+from partlabel.priors.correcting import correct, estimated
+from partlabel.priors.correction import Asked, Correction
 from partlabel.priors.expected import accepted, expected_right
 
 SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (11, 12, 13), 1500, 40, 3, 300.0, 15
@@ -221,7 +222,7 @@ def probabilities(inputs: tuple, scheme: str, seed: int) -> Iterator[dict]:
     for arm, correction in (found | arms).items():
         yield from judge(arm, correction, scores, judged, truth, test, blank)
     if known_absent:
-        scale = tuning.fit_scale(scores, labels)
+        scale = fit_scale(scores, labels)
         yield from judge("fair sample", None, scale.logits(scores), scale.logits(judged), truth, test, blank)
 
 

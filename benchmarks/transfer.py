@@ -27,8 +27,8 @@ import torch
 from made_with import commit, versions
 
 from partlabel import LabelTable, methods
-from partlabel.data.cache import feature_cache
 from partlabel.data.cache.eviction import CachedView
+from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.images.loader import loader
 from partlabel.data.tables import statistics
 from partlabel.evaluation import metrics
@@ -131,13 +131,13 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
     hidden = data.train.hide("uniform", known=known, seed=seed)
     rows, judged = (
         np.arange(len(truth)),
-        feature_cache.FeatureDataset(given.test, data.test, np.arange(len(data.test))),
+        FeatureDataset(given.test, data.test, np.arange(len(data.test))),
     )
     if dev:
         drawn = np.random.default_rng([seed, 7]).permutation(len(truth))
         cut = round(len(truth) * DEV)
         rows, judges = np.sort(drawn[cut:]), np.sort(drawn[:cut])
-        judged = feature_cache.FeatureDataset(given.train, data.train[judges], judges)
+        judged = FeatureDataset(given.train, data.train[judges], judges)
     is_val = statistics.split_stratified(hidden.labels[rows], VAL, seed)
     rows, val_rows = rows[~is_val], rows[is_val]
     train, val = hidden[rows], hidden[val_rows]
@@ -151,8 +151,8 @@ def run(data: Data, arm: Arm, known: float, seed: int, decay: float, dev: bool) 
     head = heads.get(arm.head)(given.backbone.channels, classes, **(TRUNK if arm.head in MAPS else {}))
     model = methods.get(arm.method)(given.backbone, head, **arm.options)
     learner = TrainingModule(model, config, train.classes, train.images, truth[rows])
-    learn = feature_cache.FeatureDataset(given.train, train, rows, seed)
-    judge = feature_cache.FeatureDataset(given.train, val, val_rows)
+    learn = FeatureDataset(given.train, train, rows, seed)
+    judge = FeatureDataset(given.train, val, val_rows)
     with tempfile.TemporaryDirectory() as folder:
         a_run = Run(folder)
         fit(learner, loader(learn, 128, True, seed), loader(judge, 512), a_run)

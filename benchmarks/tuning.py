@@ -22,7 +22,9 @@ from partlabel import LabelTable, Tagger
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.evaluation import thresholds
 from partlabel.evaluation.metrics import DecisionCounts
-from partlabel.posthoc import tuning
+from partlabel.posthoc.scale_fitting import fit_scale, mean_log_loss
+from partlabel.posthoc.tuning_fit import fit_tuning
+from partlabel.posthoc.tuning_gain import f1_by_class
 
 SIZE, EPOCHS, KNOWN, DRAWS = 160, 12, 0.3, 8
 SHRINK = (0.0, 2.0, 5.0, 10.0, 20.0, 50.0, 1e9)
@@ -69,20 +71,20 @@ def draw(logits: np.ndarray, labels: np.ndarray, number: int, seed: int) -> Iter
     said = labels[order[:number]]
     known = np.where(random.random(said.shape) < KNOWN, said, UNKNOWN).astype(np.int8)
     truth = labels[order[number:]]
-    scale = tuning.fit_scale(ours, known)
+    scale = fit_scale(ours, known)
     sure, judged = scale.logits(ours), scale.logits(theirs)
     goal = thresholds.Goal("f1")
     found = {
         "F1 at 0.5": _f1(theirs >= 0, truth),
-        "log loss": tuning._log_loss(theirs, truth),
-        "log loss, calibrated": tuning._log_loss(judged, truth),
+        "log loss": mean_log_loss(theirs, truth),
+        "log loss, calibrated": mean_log_loss(judged, truth),
     }
     for shrink in SHRINK:
         cut = thresholds.thresholds(sure, known, goal, shrink).by_class
         found[f"F1, k = {shrink:g}"] = _f1(judged >= cut, truth)
     pooled = thresholds.threshold(sure[known != UNKNOWN], known[known != UNKNOWN] == PRESENT, goal)
     found["F1, one for all by F1 over all labels"] = _f1(judged >= pooled, truth)
-    kept = tuning.fit_tuning(tuple(map(str, range(labels.shape[1]))), ours, known)
+    kept = fit_tuning(tuple(map(str, range(labels.shape[1]))), ours, known)
     cut = thresholds.thresholds(sure, known, goal, kept.shrink).by_class
     found["F1 on the images tuned on"] = _f1(sure >= cut, known)
     found["F1, cross-fitted"] = 100 * kept.gain.f1[2]
@@ -93,7 +95,7 @@ def draw(logits: np.ndarray, labels: np.ndarray, number: int, seed: int) -> Iter
 
 def _f1(chosen: np.ndarray, labels: np.ndarray) -> float:
     scored = (labels == PRESENT).any(0) & (labels == ABSENT).any(0)
-    return 100 * float(tuning._f1(DecisionCounts.of(chosen, labels))[scored].mean())
+    return 100 * float(f1_by_class(DecisionCounts.of(chosen, labels))[scored].mean())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ REFERENCE = {
     "What a method is": ["partlabel.methods._base"],
     "Losses": [f"{losses.__name__}.{name}" for name in registry.names(losses.__name__)],
     "Heads": ["partlabel.nn.heads._base", *(f"{heads.__name__}.{name}" for name in heads.names())],
-    "Metrics": ["partlabel.evaluation.metrics"],
+    "Metrics": ["partlabel.evaluation.metrics", "partlabel.evaluation.pseudo_label_quality"],
     "Hiding": ["partlabel.data.tables.hiding"],
     "Pseudo-labels": ["partlabel.transfer.pseudo_labels", "partlabel.posthoc.label_completion"],
     "Memory": [

@@ -20,7 +20,8 @@ from partlabel.methods.logicmix import LogicMix
 from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
-from partlabel.posthoc.tuning import Scale, fit_tuning
+from partlabel.posthoc.tuning_fit import fit_tuning
+from partlabel.priors.scale import Scale
 from partlabel.training.run_folder import Run
 from trunk import Same, residual
 

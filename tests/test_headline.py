@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.evaluation.headline import FEWEST, Headline, class_average_precisions, headline, load, save
+from partlabel.evaluation.headline import FEWEST, Headline, headline, load, save
+from partlabel.evaluation.intervals import class_average_precisions
 
 CLASSES = ("cat", "dog", "tree")
 

@@ -16,13 +16,12 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.targets import Targets
 from partlabel.evaluation.metrics import (
     Evaluation,
-    PseudoLabelQuality,
-    Quality,
     average_precision,
     evaluate,
     highest,
     interpolated_average_precision,
 )
+from partlabel.evaluation.pseudo_label_quality import PseudoLabelQuality, Quality
 
 REFERENCE = Path(__file__).parent / "reference" / "metrics.npz"
 MEANS = ("op", "or_", "of1", "cp", "cr", "cf1")

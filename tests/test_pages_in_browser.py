@@ -12,7 +12,8 @@ from partlabel.core.labels import UNKNOWN
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.headline import headline
 from partlabel.evaluation.metrics import evaluate
-from partlabel.reporting import run_report
+from partlabel.reporting import examples, run_report
+from partlabel.reporting.page import write_page
 
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SIZES = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
@@ -47,7 +48,7 @@ def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict
     truth = (random.random((40, len(CLASSES))) < 0.2).astype(np.int8)
     scores = random.normal(size=truth.shape).astype(np.float32)
     evaluation = evaluate(scores, truth, CLASSES)
-    example = run_report.Example(
+    example = examples.Example(
         table.path(0), table.labels[0], random.random(30), random.random((30, 30)), random.random((30, 4, 4))
     )
     candidates = [
@@ -73,7 +74,7 @@ def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict
     ]
     section = {"protocol": "uniform", "header": header, "lines": [[f"{word} ± 0.3" for word in header]] * 40}
     section |= {"curves": None, "pseudo": []}
-    run_report.write_page(out / "bench.html", "bench.html", {"title": "bench", "sections": [section]})
+    write_page(out / "bench.html", "bench.html", {"title": "bench", "sections": [section]})
     table.save(out / "labels.csv")
     words = ["inspect", out / "labels.csv", "--images", table.root, "--out", out / "inspect.html"]
     assert main([*map(str, words)]) == 0

@@ -17,7 +17,8 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.headline import headline
 from partlabel.evaluation.metrics import evaluate
 from partlabel.reporting import svg_plots, thumbnails
-from partlabel.reporting.run_report import Example, build
+from partlabel.reporting.examples import Example
+from partlabel.reporting.run_report import build
 from partlabel.reporting.run_sections import settings
 
 CLASSES = ("cat", "dog", "tree")

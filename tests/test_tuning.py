@@ -16,7 +16,10 @@ from partlabel.posthoc import tuning
 from partlabel.posthoc.category_finetuning import fine_tune
 from partlabel.posthoc.evidence import probability
 from partlabel.posthoc.label_completion import Completion
-from partlabel.posthoc.tuning import Scale, Tuning, fit_scale, fit_tuning
+from partlabel.posthoc.scale_fitting import fit_scale
+from partlabel.posthoc.tuning_fit import fit_tuning
+from partlabel.posthoc.tuning_result import Tuning
+from partlabel.priors.scale import Scale
 from partlabel.sharded import manifest
 from partlabel.training.run_folder import Run
 

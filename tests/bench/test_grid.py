@@ -2,13 +2,13 @@
 
 import pytest
 
-from partlabel.bench import grid
+from partlabel.bench import grid_file
 from partlabel.bench.grid import GridCell
 from partlabel.bench.runner import cells
 
 
 def test_lists_of_names_are_methods_and_schemes():
-    made = grid.parse({"arms": ["bce", "soft_sst"], "protocols": ["uniform", "single_positive"]})
+    made = grid_file.parse({"arms": ["bce", "soft_sst"], "protocols": ["uniform", "single_positive"]})
     assert [(arm.name, arm.method) for arm in made.arms] == [("bce", "bce"), ("soft_sst", "soft_sst")]
     assert [protocol.takes_known for protocol in made.protocols] == [True, False]
 
@@ -19,7 +19,7 @@ def test_anchors_and_merge_keys_keep_a_file_short(tmp_path):
         "common: {mean: &mean {head: average, pool: 7}}\n"
         "arms:\n  hill: *mean\n  smooth: {method: label_smoothing, method_args: {smoothing: 0.2}, <<: *mean}\n"
     )
-    hill, smooth = grid.read(file).arms
+    hill, smooth = grid_file.read(file).arms
     assert (hill.method, hill.head, hill.pool) == ("hill", "average", 7)
     assert (smooth.method, smooth.method_args, smooth.head) == (
         "label_smoothing",
@@ -37,7 +37,7 @@ def test_a_grid_says_what_it_has_other_than_its_base_which_lies_beside_it(tmp_pa
     (tmp_path / "grid.yaml").write_text(
         "base: base.yaml\nknown: [0.9]\narms:\n  sst: {method_args: {start_epoch: 2}}\n  hill:\n"
     )
-    made = grid.read(tmp_path / "grid.yaml")
+    made = grid_file.read(tmp_path / "grid.yaml")
     linear, sst, hill = made.arms
     assert made.known == (0.9,)
     assert made.search == {"weight_decay": [0.1, 0.3]}
@@ -48,16 +48,16 @@ def test_a_grid_says_what_it_has_other_than_its_base_which_lies_beside_it(tmp_pa
 def test_a_base_that_is_not_there_or_stands_on_its_own_grid_is_named(tmp_path):
     (tmp_path / "one.yaml").write_text("base: two.yaml\narms: [bce]\n")
     with pytest.raises(ValueError, match=r"one.yaml: its base .*two.yaml does not exist"):
-        grid.read(tmp_path / "one.yaml")
+        grid_file.read(tmp_path / "one.yaml")
     (tmp_path / "two.yaml").write_text("base: one.yaml\n")
     with pytest.raises(ValueError, match=r"two.yaml: its base .*one.yaml has it as a base in turn"):
-        grid.read(tmp_path / "one.yaml")
+        grid_file.read(tmp_path / "one.yaml")
     with pytest.raises(FileNotFoundError):
-        grid.read(tmp_path / "none.yaml")
+        grid_file.read(tmp_path / "none.yaml")
 
 
 def test_every_combination_is_a_cell_once_and_protocols_without_a_share_run_once_a_seed():
-    made = grid.parse(
+    made = grid_file.parse(
         {
             "arms": ["bce", "hill"], "known": [0.1, 0.5], "seeds": [0, 1, 2],
             "protocols": {"uniform": {}, "one": {"scheme": "single_positive"}},
@@ -75,7 +75,7 @@ def test_every_combination_is_a_cell_once_and_protocols_without_a_share_run_once
 
 
 def test_the_search_is_the_product_of_what_is_tried():
-    made = grid.parse({"arms": ["bce"], "search": {"weight_decay": [0.1, 0.2], "lr": [1e-3, 1e-2]}})
+    made = grid_file.parse({"arms": ["bce"], "search": {"weight_decay": [0.1, 0.2], "lr": [1e-3, 1e-2]}})
     assert made.tries(made.arms[0]) == [
         {"weight_decay": 0.1, "lr": 1e-3},
         {"weight_decay": 0.1, "lr": 1e-2},
@@ -85,7 +85,7 @@ def test_the_search_is_the_product_of_what_is_tried():
 
 
 def test_an_arm_that_takes_another_ones_settings_is_in_its_job_after_it():
-    made = grid.parse(
+    made = grid_file.parse(
         {"arms": {"sst": {"tuned_as": "plain"}, "plain": {"method": "bce"}, "hill": {}}, "known": [0.1]}
     )
     assert [[arm.name for arm in job.arms] for job in made.jobs()] == [["plain", "sst"], ["hill"]]
@@ -93,7 +93,7 @@ def test_an_arm_that_takes_another_ones_settings_is_in_its_job_after_it():
 
 def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
     def key(table="t", seed=0, known=0.1, **arm):
-        made = grid.parse({"arms": {"an arm": {"method": "hill", **arm}}, "seeds": [0, 1]})
+        made = grid_file.parse({"arms": {"an arm": {"method": "hill", **arm}}, "seeds": [0, 1]})
         return GridCell(made, made.arms[0], made.protocols[0], known, seed, table).key
 
     others = [
@@ -101,7 +101,7 @@ def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
         key(training={"epochs": 3}), key(search={"weight_decay": [0.1]}),
     ]  # fmt: skip
     assert len({key(), *others}) == 1 + len(others)
-    made = grid.parse({"arms": {"another name": {"method": "hill"}, "bce": {}}, "seeds": [0, 5]})
+    made = grid_file.parse({"arms": {"another name": {"method": "hill"}, "bce": {}}, "seeds": [0, 5]})
     assert GridCell(made, made.arms[0], made.protocols[0], 0.1, 0, "t").key == key(), (
         "its name and other arms do not matter"
     )
@@ -147,11 +147,13 @@ def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
 )
 def test_what_makes_no_sense_is_named(content, message):
     with pytest.raises(ValueError, match=message):
-        grid.parse(content)
+        grid_file.parse(content)
 
 
 def test_fine_tuning_is_another_result_and_its_absence_changes_no_name():
-    made = grid.parse({"arms": {"plain": {"method": "bce"}, "after": {"method": "bce", "fine_tuned": {}}}})
+    made = grid_file.parse(
+        {"arms": {"plain": {"method": "bce"}, "after": {"method": "bce", "fine_tuned": {}}}}
+    )
     plain, *_, after = cells(made, "a table")
     assert "fine_tuned" not in plain.settings()["arm"] and after.settings()["arm"]["fine_tuned"] == {}
     assert plain.key != after.key
@@ -163,11 +165,11 @@ def test_what_stands_empty_is_what_it_would_be_unsaid():
         "search": None,
         "protocols": {"uniform": {"options": None}},
     }
-    assert grid.parse(said) == grid.parse({"arms": {"a": {"method": "bce"}}})
+    assert grid_file.parse(said) == grid_file.parse({"arms": {"a": {"method": "bce"}}})
 
 
 def test_an_arm_that_has_more_to_choose_from_than_others_is_refused():
     wide = {"method": "hill", "search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}}
     with pytest.raises(ValueError, match="arm 'bce' tries 3 settings on validation and arm 'hill' 4: give"):
-        grid.parse({"arms": {"bce": {}, "hill": wide}})
-    grid.parse({"arms": {"bce": {}, "hill": wide | {"tuned_as": "bce"}}})
+        grid_file.parse({"arms": {"bce": {}, "hill": wide}})
+    grid_file.parse({"arms": {"bce": {}, "hill": wide | {"tuned_as": "bce"}}})

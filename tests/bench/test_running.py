@@ -18,7 +18,7 @@ import torch
 
 from drawings import COLOURS, draw_photos
 from dying import kill_oneself
-from partlabel.bench import cell, grid, runner
+from partlabel.bench import cell, grid_file, runner
 from partlabel.cli import main
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.training.run_folder import digest
@@ -53,7 +53,7 @@ def table(photos):
 
 
 def go(content, table, photos, out, **more):
-    made = grid.parse(content)
+    made = grid_file.parse(content)
     faults = [
         fault for _, fault in runner.run_grid(made, table, out, cache_dir=str(photos / "cache"), **more)
     ]
@@ -105,7 +105,7 @@ def test_what_was_made_with_settings_of_another_search_is_not_gathered(photos, t
     small = GRID | {"arms": arms, "seeds": [0]}
     for decay in (0.01, 0.5):
         go(small | {"search": {"weight_decay": [decay]}}, table, photos, tmp_path)
-    again = grid.parse(small | {"search": {"weight_decay": [0.01]}})
+    again = grid_file.parse(small | {"search": {"weight_decay": [0.01]}})
     left = runner.Folder(tmp_path).gather(runner.cells(again, digest(table)))
     assert left.select("arm", "found").rows() == [("plain", '{"weight_decay": 0.01}')], "late is of 0.5"
 
@@ -143,7 +143,7 @@ def test_other_class_vectors_in_the_same_file_are_refused(photos, table, tmp_pat
     fake_row(monkeypatch)
     file = tmp_path / "words.txt"
     content = GRID | {"arms": {"plain": GRID["arms"]["plain"] | {"words": str(file)}}}
-    assert runner._word_files(grid.parse(content)) == {}, "its arm fails, and no other"
+    assert runner._word_files(grid_file.parse(content)) == {}, "its arm fails, and no other"
     for said, refused in (("red 1 0", False), ("red 1 0", False), ("red 0 1", True)):
         file.write_text(said)
         with (
@@ -173,7 +173,7 @@ def test_of_the_methods_that_are_tried_the_best_is_alive_and_each_has_its_own_pe
     monkeypatch.setattr(cell, "_scores", scores)
     monkeypatch.setattr(cell, "_forget_peak", lambda: (events.append("forget"), forget()))
     monkeypatch.setattr(cell, "_peak_mb", lambda: events.append("peak") or next(peaks))
-    made_of = grid.parse(GRID | {"search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}})
+    made_of = grid_file.parse(GRID | {"search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}})
     first = runner.of_job(made_of, next(made_of.jobs()), digest(table))[0]
     row = cell.run_cell(cell.Data.of(table), cell.PartFeatures(None, [], []), first, None)
     assert alive == [0, 1, 1, 1] and events == ["forget", "peak"] * 4
@@ -195,7 +195,7 @@ def test_settings_that_come_to_no_number_are_not_chosen_and_others_are(table, mo
 
     monkeypatch.setattr(cell, "train_cell", train)
     monkeypatch.setattr(cell, "_scores", lambda *_: {})
-    made_of = grid.parse(GRID | {"search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}})
+    made_of = grid_file.parse(GRID | {"search": {"weight_decay": [0.1, 0.2, 0.3, 0.4]}})
     first = runner.of_job(made_of, next(made_of.jobs()), digest(table))[0]
     row = cell.run_cell(cell.Data.of(table), cell.PartFeatures(None, [], []), first, None)
     assert tried == [0.1, 0.2, 0.3, 0.4] and row["found"] == {"weight_decay": 0.3}
@@ -306,7 +306,7 @@ def test_choosing_does_not_hang_on_how_sure_scores_are():
 
 def test_a_head_starts_where_present_labels_alone_put_it(photos, table):
     """At the share of images that show a class, and not at certainty."""
-    made = grid.parse(GRID)
+    made = grid_file.parse(GRID)
     data = cell.Data.of(table, str(photos / "cache"))
     train = data.train.hide("positives_only")
     given = cell.features_of(data, made, cell.backbone_of(data, made, cell.view_of(made.arms[0])))

@@ -20,7 +20,9 @@ from torch import nn
 
 from partlabel.core.types import Preprocessing
 from partlabel.data.cache import eviction, feature_cache, feature_pass
-from partlabel.data.cache.feature_cache import FeatureDataset, compute
+from partlabel.data.cache.feature_cache import compute
+from partlabel.data.cache.feature_dataset import FeatureDataset
+from partlabel.data.cache.shard_file import Layout
 from partlabel.data.images import dataset
 from partlabel.data.images.dataset import BatchRows, ImageDataset, eval_transform, train_transform
 from partlabel.data.tables.label_table import LabelTable
@@ -370,7 +372,7 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
 
 def test_a_view_that_is_promised_counts_before_it_is_computed(backbone, table, tmp_path):
     """Two runs that start at once would both find the folder empty."""
-    layout = feature_cache.Layout(COUNT, (4, 7, 7), COUNT)
+    layout = Layout(COUNT, (4, 7, 7), COUNT)
     (promised,) = eviction.reserve(tmp_path / "c", {"promised": layout})
     with pytest.raises(OSError, match=r"2.5KB in .*c are in use"):
         compute(backbone, table, PLAIN, size=SIZE, where=tmp_path / "c", limit=2 * VIEW_BYTES - 1)

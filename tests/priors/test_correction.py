@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from made import made, sigmoid
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.priors.correction import Asked, Correction, correct, shift_to
+from partlabel.priors.correcting import correct
+from partlabel.priors.correction import Asked, Correction
+from partlabel.priors.from_prevalence import shift_to
 
 
 def asked_of(scores, labels, truth, images=40, seed=1):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made import made, sigmoid
 
 from partlabel.core.labels import PRESENT
-from partlabel.priors.correction import correct
+from partlabel.priors.correcting import correct
 from partlabel.priors.expected import Expected, accepted, expected_right, moderated
 
 

@@ -12,7 +12,8 @@ from partlabel import LabelTable, Tagger, sharded
 from partlabel.cli.main import main
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.posthoc import tuning
-from partlabel.posthoc.tuning import Tuning, fit_tuning
+from partlabel.posthoc.tuning_fit import fit_tuning
+from partlabel.posthoc.tuning_result import Tuning
 from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}

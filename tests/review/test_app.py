@@ -20,11 +20,12 @@ from fastapi.testclient import TestClient
 from partlabel.core.access_control import Guard
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables.label_table import LabelTable
-from partlabel.reporting.run_report import Example
+from partlabel.reporting.examples import Example
 from partlabel.review.app import create
 from partlabel.review.decisions import DecisionLog
 from partlabel.review.predictions_cache import Looked
-from partlabel.review.session import ANYTHING, Session
+from partlabel.review.questions import ANYTHING
+from partlabel.review.session import Session
 
 HERE = "http://127.0.0.1:8765"
 ORIGIN = {"Origin": HERE}

@@ -11,7 +11,8 @@ import pytest
 import loops
 from partlabel.core.access_control import Guard
 from partlabel.core.labels import ABSENT, PRESENT
-from partlabel.review.decisions import Cell, DecisionLog, new_name, opened_read_only
+from partlabel.review.decisions import Cell, DecisionLog, new_name
+from partlabel.review.decisions_copy import opened_read_only
 
 
 def decided(path):
@@ -123,7 +124,7 @@ def test_a_log_that_changes_while_it_is_copied_is_copied_again(tmp_path, monkeyp
             server.answer(new_name(), "desk", "Ada", Cell("c.jpg", "dog"), "present")
         read_only.append(source)
 
-    monkeypatch.setattr("partlabel.review.decisions.shutil.copyfile", copying)
+    monkeypatch.setattr("partlabel.review.decisions_copy.shutil.copyfile", copying)
     assert tally_of(path).label(Cell("c.jpg", "dog")) == PRESENT
     assert len(read_only) == 4, "both files, twice"
     server.close()
@@ -138,7 +139,7 @@ def test_a_log_that_changes_all_the_time_is_refused(tmp_path, monkeypatch):
         copy(source, target)
         server.answer(new_name(), "desk", "Ada", Cell("c.jpg", "dog"), "present")
 
-    monkeypatch.setattr("partlabel.review.decisions.shutil.copyfile", copying)
+    monkeypatch.setattr("partlabel.review.decisions_copy.shutil.copyfile", copying)
     with pytest.raises(
         OSError, match=r"decisions.sqlite is written to all the time and cannot be copied: stop"
     ):

@@ -7,10 +7,11 @@ import pytest
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.posthoc.label_completion import Completion
-from partlabel.reporting.run_report import Example
+from partlabel.reporting.examples import Example
 from partlabel.review.decisions import Cell, DecisionLog
 from partlabel.review.predictions_cache import Looked
-from partlabel.review.session import ANYTHING, Session, Wish
+from partlabel.review.questions import ANYTHING, Wish
+from partlabel.review.session import Session
 
 
 def go_on(session, desk="desk", who="Ada", wish=ANYTHING, what="present"):

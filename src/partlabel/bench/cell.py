@@ -20,6 +20,7 @@ from partlabel import methods
 from partlabel.bench.grid import Arm, Grid, GridCell
 from partlabel.core.labels import UNKNOWN
 from partlabel.data.cache import feature_cache, file_hashes
+from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.cache.feature_store import Stored
 from partlabel.data.images.loader import loader
 from partlabel.data.tables import statistics
@@ -201,8 +202,8 @@ def train_cell(
     part, val = hidden.table[rows], hidden.table[val_rows]
     model = _build(given, cell.arm, part, config)
     learner = TrainingModule(model, config, part.classes, part.images, data.train.labels[rows])
-    judge = feature_cache.FeatureDataset(given.train, val, val_rows)
-    learn = feature_cache.FeatureDataset(given.train, part, rows, config.seed)
+    judge = FeatureDataset(given.train, val, val_rows)
+    learn = FeatureDataset(given.train, part, rows, config.seed)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         ran = Run(folder)
@@ -212,7 +213,7 @@ def train_cell(
     model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     model.eval()
     if cell.arm.fine_tuned is not None:
-        plain = feature_cache.FeatureDataset(given.train, part, rows)
+        plain = FeatureDataset(given.train, part, rows)
         fine_tune_method(model, loader(plain, 512), loader(judge, 512), **cell.arm.fine_tuned)
     seconds = time.perf_counter() - began
     said = logits(model, loader(judge, 512))
@@ -242,10 +243,10 @@ def _head(arm: Arm) -> type[heads.Head]:
 
 def _scores(data: Data, given: PartFeatures, hidden: Hidden, model: Method) -> dict[str, float]:
     """Score on the test part, and on the unknown labels of the training images."""
-    test = feature_cache.FeatureDataset(given.test, data.test, np.arange(len(data.test)))
+    test = FeatureDataset(given.test, data.test, np.arange(len(data.test)))
     evaluation = metrics.evaluate(logits(model, loader(test, 512)), data.test.labels, data.test.classes)
     rows = np.flatnonzero(~hidden.is_val)
-    blank = feature_cache.FeatureDataset(given.train, hidden.table[rows], rows)
+    blank = FeatureDataset(given.train, hidden.table[rows], rows)
     truth = np.where(hidden.table.labels[rows] == UNKNOWN, data.train.labels[rows], np.int8(UNKNOWN))
     filled = metrics.evaluate(logits(model, loader(blank, 512)), truth, data.test.classes)
     names = {"mAP": "map", "mAP interpolated": "map_interpolated", "OF1": "of1", "CF1": "cf1"}

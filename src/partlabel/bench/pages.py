@@ -63,7 +63,8 @@ def write_tables(results: pl.DataFrame, baseline: str, out: Path, title: str) ->
         out: Folder.
         title: Title of the page.
     """
-    from partlabel.reporting import run_report, svg_plots
+    from partlabel.reporting import svg_plots
+    from partlabel.reporting.page import write_page
 
     with atomic_write(out / "results.md") as aside:
         aside.write_text(f"# {title}\n\n{markdown(results, baseline)}", encoding="utf-8")
@@ -94,7 +95,7 @@ def write_tables(results: pl.DataFrame, baseline: str, out: Path, title: str) ->
         sections.append(
             {"protocol": protocol, "header": header, "lines": lines, "curves": curves, "pseudo": pseudo}
         )
-    run_report.write_page(out / "results.html", "bench.html", {"title": title, "sections": sections})
+    write_page(out / "results.html", "bench.html", {"title": title, "sections": sections})
 
 
 def _by_protocol(results: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -1,13 +1,6 @@
 """Headline of an evaluation: one sentence with the score, the labels it was measured on, and its confidence interval.
 
-The interval is a basic bootstrap interval over images (Davison and Hinkley, "Bootstrap Methods and their Application",
-1997, section 5.2): images are drawn with replacement, and `2 m - q` turns the quantiles `q` of the redrawn means into
-an interval around the mean `m`. Average precision (AP) is biased upwards on few positives, and more so on a resample;
-the basic interval corrects for this and the percentile interval does not. On simulated scores of twelve classes, the
-nominal 95 % interval contained the true mean AP in 88 / 91 / 94 % of 200 draws of 100 / 300 / 1,000 images, and the
-percentile interval in 62 / 80 / 90 % (`benchmarks/headline_interval.py`, seed 0).
-
-Only NumPy is imported, so that any command can print a headline.
+The interval is that of `intervals.py`. Only NumPy is imported, so that any command can print a headline.
 """
 
 import json
@@ -17,39 +10,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int8, UInt8
+from jaxtyping import Bool, Float, Int8
 
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.messages import some
+from partlabel.evaluation.intervals import RESAMPLES, Mean, bootstrap_counts, class_scores, mean_with_interval
 
 HeadlineKind = Literal["test", "validation", "cross-validation"]
 KINDS: tuple[HeadlineKind, ...] = ("test", "validation", "cross-validation")
 FEWEST = 5
 """Minimum number of known present labels of a class for its AP to count in a mean that is announced or selects."""
-RESAMPLES = 200
-CONFIDENCE = 0.95
 RULE = "treat unknown labels as absent (--method assume_negative)"
 """Recommendation where only present labels are known; measured in docs/results.md."""
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean of average precisions; all values are in [0, 1].
-
-    Attributes:
-        value: The mean.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-        chance: Expected mean of a random ranking.
-        classes: Number of classes in the mean.
-    """
-
-    value: float
-    low: float
-    high: float
-    chance: float
-    classes: int
 
 
 @dataclass(frozen=True)
@@ -222,12 +195,12 @@ def headline(
         )
     present, absent = (labels == PRESENT).sum(0), (labels == ABSENT).sum(0)
     enough, scorable = present >= FEWEST, (present > 0) & (absent > 0)
-    draws = _draws(len(labels), resamples, seed)
+    draws = bootstrap_counts(len(labels), resamples, seed)
     among_known = {
-        c: _scores(logits[:, c], labels[:, c], True, draws) for c in np.flatnonzero(scorable).tolist()
+        c: class_scores(logits[:, c], labels[:, c], True, draws) for c in np.flatnonzero(scorable).tolist()
     }
     among_all = {
-        c: among_known[c] if known else _scores(logits[:, c], labels[:, c], False, draws)
+        c: among_known[c] if known else class_scores(logits[:, c], labels[:, c], False, draws)
         for c, known in enumerate(present + absent == len(labels))
         if enough[c] and present[c] < len(labels)
     }
@@ -242,9 +215,9 @@ def headline(
         len(classes),
         total,
         int(absent.sum()),
-        _mean([scored for c, scored in among_known.items() if enough[c]]),
-        _mean([*among_known.values()]),
-        _mean([*among_all.values()]),
+        mean_with_interval([scored for c, scored in among_known.items() if enough[c]]),
+        mean_with_interval([*among_known.values()]),
+        mean_with_interval([*among_all.values()]),
         float((logits[labels == PRESENT] >= 0).mean()) if total else None,
         named((present > 0) & ~enough),
         named(enough & (absent == 0)),
@@ -265,72 +238,6 @@ def load(path: Path) -> list[Headline]:
     if not path.exists():
         return []
     return [Headline.from_dict(values) for values in json.loads(path.read_text(encoding="utf-8"))]
-
-
-def class_average_precisions(
-    scores: Float[np.ndarray, " image"],
-    positive: Bool[np.ndarray, " image"],
-    weights: UInt8[np.ndarray, "image draw"],
-) -> Float[np.ndarray, " draw"]:
-    """Compute the non-interpolated AP for several weightings of the images; NaN if no positive has weight.
-
-    `sum_n (R_n - R_{n-1}) P_n` over distinct scores, as `sklearn.metrics.average_precision_score(sample_weight=)`. Only
-    scores of positives add to the sum, so the images between two of them are counted together.
-
-    Args:
-        scores: Score of every image; images are ranked by falling score.
-        positive: Whether an image is a positive; at least one is.
-        weights: Number of times that each image counts.
-    """
-    order = np.argsort(-scores, kind="stable")
-    ranked, weight = -scores[order], weights[order]
-    places = np.flatnonzero(positive[order])
-    steps, first = np.unique(ranked[places], return_index=True)
-    ends = np.searchsorted(ranked, steps, side="right")
-    gained = np.add.reduceat(weight[places], first, axis=0, dtype=np.int64)
-    between = np.add.reduceat(weight[: ends[-1]], np.append(0, ends[:-1]), axis=0, dtype=np.int64)
-    hits, seen = np.cumsum(gained, axis=0), np.cumsum(between, axis=0)
-    with np.errstate(invalid="ignore"):
-        precisions: np.ndarray = (gained * hits / np.maximum(seen, 1)).sum(0) / hits[-1]
-    return precisions
-
-
-def _draws(images: int, resamples: int, seed: int) -> UInt8[np.ndarray, "image draw"]:
-    """Count each image in each sample: the original sample first, then bootstrap samples."""
-    random = np.random.default_rng(seed)
-    counts = np.ones((images, resamples + 1), np.uint8)
-    for draw in range(1, resamples + 1):
-        counts[:, draw] = np.bincount(random.integers(images, size=images), minlength=images)
-    return counts
-
-
-def _scores(
-    logits: np.ndarray, labels: np.ndarray, known_only: bool, draws: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Compute the AP of one class in every sample, among known labels or all, and the AP of a random ranking."""
-    rows = np.flatnonzero(labels != UNKNOWN if known_only else np.isfinite(logits))
-    positive = labels[rows] == PRESENT
-    return class_average_precisions(logits[rows], positive, draws[rows]), float(positive.mean())
-
-
-def _mean(scored: list[tuple[np.ndarray, float]]) -> Mean | None:
-    """Compute the mean over classes, with its basic bootstrap interval."""
-    if not scored:
-        return None
-    of_class = np.stack([each for each, _ in scored])
-    value = float(of_class[:, 0].mean())
-    drawn = of_class[:, 1:]
-    taken = np.isfinite(drawn)  # a sample may lack all positives of a class
-    usable = taken.any(0)
-    low = high = value
-    if usable.any():
-        # Classes as differences from their own AP, so that a class missing from a sample shifts nothing.
-        apart = np.where(taken, drawn - of_class[:, :1], 0).sum(0)[usable] / taken.sum(0)[usable]
-        tail = (1 - CONFIDENCE) / 2
-        low = min(value, value - float(np.quantile(apart, 1 - tail)))
-        high = max(value, value - float(np.quantile(apart, tail)))
-    chance = float(np.mean([share for _, share in scored]))
-    return Mean(value, max(low, 0.0), min(high, 1.0), chance, len(scored))
 
 
 def _with_interval(mean: Mean) -> str:

@@ -1,4 +1,4 @@
-"""Metrics of scores and pseudo-labels, on known cells alone.
+"""Metrics of scores, on known cells alone.
 
 Average precision has two definitions, because the field means either by "mAP" (they differ by up to a point):
 
@@ -13,9 +13,8 @@ The decision metrics are those of Wang et al., CVPR 2016 (arXiv:1604.04573), and
 cells), C for class (mean over classes); CF1 is the harmonic mean of CP and CR, not the mean of the classes' F1.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
@@ -29,8 +28,6 @@ __all__ = [
     "Curve",
     "DecisionCounts",
     "Evaluation",
-    "PseudoLabelQuality",
-    "Quality",
     "average_precision",
     "evaluate",
     "harmonic",
@@ -223,112 +220,3 @@ def _check(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> No
             f"{bad.sum()} scores of known labels are not finite (classes: {named}; rows: {some(rows)}): "
             "the model diverged, or an image could not be read"
         )
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Number and quality of the pseudo-labels of one source in an epoch, on unknown cells.
-
-    Attributes:
-        count: Number of pseudo-labels that say present.
-        checked: Those of them with ground truth.
-        right: Those of them that are true.
-        wanted: Number of unknown cells that are present according to the ground truth.
-        count_absent: Number of pseudo-labels that say absent; the next two are of these.
-        checked_absent: As `checked`.
-        right_absent: As `right`.
-    """
-
-    count: int
-    checked: int
-    right: int
-    wanted: int
-    count_absent: int
-    checked_absent: int
-    right_absent: int
-
-    @property
-    def precision(self) -> float:
-        """Share of the pseudo-labels saying present that is true; NaN without ground truth."""
-        return self.right / self.checked if self.checked else NAN
-
-    @property
-    def recall(self) -> float:
-        """Share of the hidden present labels that were found; NaN if there are none."""
-        return self.right / self.wanted if self.wanted else NAN
-
-    @property
-    def precision_absent(self) -> float:
-        """Share of the pseudo-labels saying absent that is true; NaN without ground truth."""
-        return self.right_absent / self.checked_absent if self.checked_absent else NAN
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """Return count, precision and recall by name, for logs; those of absence only if there are any."""
-        present = {"count": float(self.count), "precision": self.precision, "recall": self.recall}
-        absent = {"count absent": float(self.count_absent), "precision absent": self.precision_absent}
-        return present | absent if self.count_absent else present
-
-
-@runtime_checkable
-class _Targets(Protocol):
-    """The interface of `Targets`, in torch or NumPy."""
-
-    @property
-    def value(self) -> Any: ...
-
-    @property
-    def weight(self) -> Any: ...
-
-
-class PseudoLabelQuality:
-    """Counts the pseudo-labels of an epoch by source, against the ground truth where there is any.
-
-    Only cells with an unknown label count: pseudo-labels never overrule a person. A pseudo-label says present where its
-    value is at least 0.5. Present and absent are counted apart, because nearly any guess of absence is right. Accepts
-    torch tensors or NumPy arrays; on a GPU nothing is synchronised before `compute`.
-    """
-
-    def __init__(self) -> None:
-        self._counts: dict[str, list[Any]] = {}
-
-    def update(self, pseudo_labels: Mapping[str, _Targets], labels: Any, truth: Any = None) -> None:
-        """Count a batch.
-
-        Args:
-            pseudo_labels: By source, values and weights [batch, class]; weight 0 is no pseudo-label.
-            labels: The labels that the method was given, [batch, class].
-            truth: The ground truth, [batch, class], UNKNOWN where there is none; None if there is none at all.
-        """
-        hidden = labels == UNKNOWN
-        truth = labels if truth is None else truth
-        for name, targets in pseudo_labels.items():
-            said = hidden & (targets.weight > 0)
-            present, absent = said & (targets.value >= 0.5), said & (targets.value < 0.5)
-            cells = (
-                present,
-                present & (truth != UNKNOWN),
-                present & (truth == PRESENT),
-                hidden & (truth == PRESENT),
-                absent,
-                absent & (truth != UNKNOWN),
-                absent & (truth == ABSENT),
-            )
-            before = self._counts.get(name, [0] * len(cells))
-            self._counts[name] = [n + cell.sum() for n, cell in zip(before, cells, strict=True)]
-
-    def compute(self) -> dict[str, Quality]:
-        """Return the quality of each source since the last `reset`."""
-        return {name: Quality(*map(int, counts)) for name, counts in self._counts.items()}
-
-    def add_up(self, total: Callable[[Any], Any]) -> None:
-        """Sum the counts over processes.
-
-        Args:
-            total: Function that sums a tensor over the processes.
-        """
-        self._counts = {name: [total(n) for n in counts] for name, counts in self._counts.items()}
-
-    def reset(self) -> None:
-        """Set all counts to 0, for the next epoch."""
-        self._counts.clear()

@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables.provenance import Origins, is_persons
-from partlabel.priors import correction
+from partlabel.priors import correcting
+from partlabel.priors.correction import overall_rates
 
 SelectionKind = Literal[
     "nothing", "everything", "positives only", "single positive", "whole images", "by source", "mostly positives",
@@ -79,9 +80,9 @@ def describe(
     present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
     known, kind = present + absent, of_labels(labels)
     estimate = None
-    if scores is not None and present >= correction.ENOUGH and kind not in ("nothing", "everything"):
-        model, fair = correction.estimated(scores, labels)
-        rates = correction.overall_rates(model.prevalence, labels)
+    if scores is not None and present >= correcting.ENOUGH and kind not in ("nothing", "everything"):
+        model, fair = correcting.estimated(scores, labels)
+        rates = overall_rates(model.prevalence, labels)
         estimate = (float(model.prevalence.sum()), *rates)
         if kind in ("mixed", "mostly positives"):
             kind = "fair sample" if fair else "mostly positives" if rates[0] > rates[1] else "mixed"

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int8
 
 from partlabel.core.messages import some
-from partlabel.data.cache import feature_cache
+from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.images.broken import find_broken
 from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import loader
@@ -17,7 +17,7 @@ from partlabel.data.tables.splits import Find, Parts
 from partlabel.evaluation import metrics
 from partlabel.evaluation.headline import HeadlineKind
 from partlabel.reporting import run_report, run_sections
-from partlabel.reporting.run_report import Example
+from partlabel.reporting.examples import Example
 from partlabel.training import caching
 from partlabel.training.inference import scored_readable
 from partlabel.training.recognizer import Recognizer
@@ -107,7 +107,7 @@ def examples_of(tagger: Recognizer, table: LabelTable) -> list[Example]:
     device = next(model.parameters()).device
     stored = caching.there(model, tagger.view, table, tagger.cache)
     images = (
-        feature_cache.FeatureDataset([stored], table, np.arange(len(table)))
+        FeatureDataset([stored], table, np.arange(len(table)))
         if stored is not None and bool(stored.there.all())
         else ImageDataset(table, eval_transform(*tagger.view), size=tagger.view[0])
     )

@@ -16,10 +16,11 @@ from partlabel.reporting import thumbnails
 from partlabel.review.events import Answer
 from partlabel.review.ordering import ORDERS, Order
 from partlabel.review.pages import LARGE, Pages, Photos, by_htmx, jpeg_response
-from partlabel.review.session import ANYTHING, Question, Session, Wish
+from partlabel.review.questions import ANYTHING, Question, Wish
+from partlabel.review.session import Session
 
 if TYPE_CHECKING:
-    from partlabel.reporting.run_report import Example
+    from partlabel.reporting.examples import Example
 
 WORDS = {"present": "yes", "absent": "no", "skip": "skipped"}
 ORDER_WORDS = {

@@ -65,10 +65,11 @@ def build_app(
     import numpy as np
 
     from partlabel.data.tables.splits import aligned
+    from partlabel.reporting.examples import Example
     from partlabel.reporting.run_outputs import examples_of
-    from partlabel.reporting.run_report import Example
     from partlabel.review import app, predictions_cache
-    from partlabel.review.session import Session, Wish
+    from partlabel.review.questions import Wish
+    from partlabel.review.session import Session
     from partlabel.tagger import Tagger
 
     tagger = Tagger.load(run.folder, trust)

@@ -12,76 +12,26 @@ duplicate work; an answer that arrives after its lease has expired is still reco
 """
 
 import secrets
-import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
+from partlabel.review.decisions_file import FIX, errors_told, open_database, refuse_link
 from partlabel.review.events import Answer, Cell, Event, Outcome, Sheet, Tally
 
 NO_ANSWERS: Mapping[str, Answer] = MappingProxyType({})
 LEASE = 120.0
 """Duration of a lease in seconds."""
-PATIENCE = 30.0
-"""Time in seconds that a write waits for other writers."""
-
-COPIES = 10
-"""Attempts to copy a file that is written to meanwhile."""
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    at TEXT NOT NULL,
-    who TEXT NOT NULL,
-    desk TEXT NOT NULL,
-    image TEXT NOT NULL,
-    class TEXT NOT NULL,
-    what TEXT NOT NULL CHECK (what IN ('present', 'absent', 'skip', 'undo')),
-    undoes INTEGER UNIQUE REFERENCES events (id),
-    ask TEXT UNIQUE,
-    probability REAL,
-    CHECK ((what = 'undo') = (undoes IS NOT NULL))
-);
-CREATE TABLE IF NOT EXISTS sheets (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    at TEXT NOT NULL,
-    who TEXT NOT NULL,
-    desk TEXT NOT NULL,
-    image TEXT NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('complete', 'known', 'skip', 'undo')),
-    undoes INTEGER UNIQUE REFERENCES sheets (id),
-    ask TEXT UNIQUE,
-    CHECK ((outcome = 'undo') = (undoes IS NOT NULL))
-);
-CREATE INDEX IF NOT EXISTS of_desk ON events (desk, id);
-CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON events
-    BEGIN SELECT RAISE(ABORT, 'events are never changed: record an undo instead'); END;
-CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON events
-    BEGIN SELECT RAISE(ABORT, 'events are never deleted: record an undo instead'); END;
-CREATE TRIGGER IF NOT EXISTS sheets_never_changed BEFORE UPDATE ON sheets
-    BEGIN SELECT RAISE(ABORT, 'sheets are never changed: record an undo instead'); END;
-CREATE TRIGGER IF NOT EXISTS sheets_never_deleted BEFORE DELETE ON sheets
-    BEGIN SELECT RAISE(ABORT, 'sheets are never deleted: record an undo instead'); END;
-CREATE TABLE IF NOT EXISTS leases (
-    image TEXT NOT NULL,
-    class TEXT NOT NULL,
-    desk TEXT NOT NULL UNIQUE,
-    until REAL NOT NULL,
-    PRIMARY KEY (image, class)
-);
-"""
 
 
 COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet"
 SHEET_COLUMNS = "id, at, who, desk, image, outcome, undoes"
-_FIX = "move it away to start a new one"
 
 
 class DecisionLog:
@@ -105,11 +55,11 @@ class DecisionLog:
         name: Path | None = None,
     ) -> None:
         self.path, self.lease, self.clock = name or path, lease, clock
-        _refuse_link(path)
+        refuse_link(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        with _told(self.path):
-            self._base = _opened(path)
+        with errors_told(self.path):
+            self._base = open_database(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -118,7 +68,7 @@ class DecisionLog:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Run a transaction: all of it is written or nothing, and no other connection writes meanwhile."""
-        with self._lock, _told(self.path):
+        with self._lock, errors_told(self.path):
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield self._base
@@ -130,7 +80,7 @@ class DecisionLog:
 
     def since(self, last: int = 0) -> list[Event]:
         """Return the events after an id, in order."""
-        with self._lock, _told(self.path):
+        with self._lock, errors_told(self.path):
             rows = self._base.execute(f"SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id", (last,))
             return [_event(self.path, row) for row in rows]
 
@@ -196,7 +146,7 @@ class DecisionLog:
 
     def sheets(self) -> list[Sheet]:
         """Return the sheets that are not undone, in order."""
-        with self._lock, _told(self.path):
+        with self._lock, errors_told(self.path):
             rows = self._base.execute(
                 f"SELECT {SHEET_COLUMNS} FROM sheets WHERE outcome != 'undo' "
                 "AND id NOT IN (SELECT undoes FROM sheets WHERE undoes IS NOT NULL) ORDER BY id"
@@ -276,7 +226,7 @@ class DecisionLog:
 
     def last(self, desk: str) -> Event | None:
         """Return the last answer of a desk that is not undone: the one that `undo` would undo."""
-        with self._lock, _told(self.path):
+        with self._lock, errors_told(self.path):
             row = self._base.execute(
                 f"SELECT {COLUMNS} FROM events WHERE desk = ? AND what != 'undo' "
                 "AND id NOT IN (SELECT undoes FROM events WHERE undoes IS NOT NULL) ORDER BY id DESC LIMIT 1",
@@ -306,61 +256,6 @@ class DecisionLog:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
 
 
-@contextmanager
-def opened_read_only(path: Path) -> "Iterator[DecisionLog]":
-    """Open a log of decisions for reading; the file is not changed, and its folder need not be writable.
-
-    A copy is read, because SQLite writes beside a file even to read it: its last events may be in the write-ahead log.
-    A copy made while a server wrote is made again, so that both files are of the same moment.
-
-    Args:
-        path: SQLite file.
-
-    Raises:
-        OSError: The file is written to all the time.
-        ValueError: The file is not a log of decisions, or is damaged.
-    """
-    _refuse_link(path)
-    with TemporaryDirectory(prefix="partlabel-") as folder:
-        copy = _copied(path, Path(folder))
-        with _told(path):
-            _require_events(copy)
-        decisions = DecisionLog(copy, name=path)
-        try:
-            yield decisions
-        finally:
-            decisions.close()
-
-
-def _copied(path: Path, folder: Path) -> Path:
-    """Copy the file and its write-ahead log, again if either changed meanwhile.
-
-    Raises:
-        OSError: They changed during every attempt.
-    """
-    for _ in range(COPIES):
-        before = _stamps(path)
-        for file in before:
-            shutil.copyfile(file, folder / file.name)
-        if _stamps(path) == before:
-            return folder / path.name
-        for file in before:
-            (folder / file.name).unlink()
-    raise OSError(f"{path} is written to all the time and cannot be copied: stop its server, or try again")
-
-
-def _require_events(path: Path) -> None:
-    """Raise an error of SQLite if a file has no events; `Decisions` would create the table."""
-    with closing(sqlite3.connect(path)) as base:
-        base.execute("SELECT id FROM events LIMIT 1")
-
-
-def _stamps(path: Path) -> dict[Path, tuple[int, int]]:
-    """Return size and time of change of the file and of its write-ahead log."""
-    files = (path, path.with_name(path.name + "-wal"))
-    return {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()}
-
-
 def _event(path: Path, row: tuple[Any, ...]) -> Event:
     """Convert a row of the file, which may come from an untrusted source, to an event.
 
@@ -371,69 +266,8 @@ def _event(path: Path, row: tuple[Any, ...]) -> Event:
     texts = (event.at, event.who, event.desk, event.image, event.cls)
     whats = ("present", "absent", "skip", "undo")
     if not all(isinstance(text, str) for text in texts) or event.what not in whats:
-        raise ValueError(f"{path}: event {event.id!r} is not a valid decision; the file is damaged: {_FIX}")
+        raise ValueError(f"{path}: event {event.id!r} is not a valid decision; the file is damaged: {FIX}")
     return event
-
-
-def _refuse_link(path: Path) -> None:
-    """Check that the path is not a link, which would redirect writes to another file.
-
-    Raises:
-        ValueError: The path is a link or a special file.
-    """
-    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
-        raise ValueError(
-            f"{path} is a link or a special file, but decisions must be in a regular file of the run: {_FIX}"
-        )
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Convert errors of SQLite to errors that name the file.
-
-    Raises:
-        OSError: The disk is full, or the file cannot be written.
-        ValueError: The file is damaged, or is not a log of decisions.
-    """
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        reason = str(error)
-        if "full" in reason or "disk I/O" in reason:
-            raise OSError(f"cannot write {path}: {reason}") from error
-        if "no such" in reason or "has no column" in reason:
-            raise ValueError(f"{path} is not a log of decisions: {reason}; {_FIX}") from error
-        raise ValueError(
-            f"{path} cannot be opened as a log of decisions: {reason}; make it and its folder writable, or {_FIX}"
-        ) from error
-    except sqlite3.Error as error:
-        raise ValueError(f"{path} is not a log of decisions: {error}; {_FIX}") from error
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open the file, and create the tables that it lacks."""
-    base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-    try:
-        base.execute("PRAGMA trusted_schema = OFF")
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute("PRAGMA synchronous = FULL")
-        base.execute("PRAGMA foreign_keys = ON")
-        base.executescript(SCHEMA)
-        if "sheet" not in {row[1] for row in base.execute("PRAGMA table_info(events)")}:
-            _add_sheets(base)
-    except sqlite3.DatabaseError:
-        base.close()
-        raise
-    return base
-
-
-def _add_sheets(base: sqlite3.Connection) -> None:
-    """Add the sheet column to a file that is new or older than sheets."""
-    try:
-        base.execute("ALTER TABLE events ADD COLUMN sheet INTEGER REFERENCES sheets (id)")
-    except sqlite3.OperationalError as error:
-        if "duplicate column" not in str(error):  # another process was first
-            raise
 
 
 def new_name() -> str:

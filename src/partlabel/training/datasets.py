@@ -6,7 +6,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from partlabel.core.types import Batch, Preprocessing
-from partlabel.data.cache import feature_cache
+from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.cache.feature_store import Stored
 from partlabel.data.images.dataset import ImageDataset, eval_transform, train_transform
 from partlabel.data.tables.label_table import LabelTable
@@ -34,13 +34,11 @@ def training_datasets(
     views = _views(method_backbone(model), size, whole := in_use(parts), config)
     row = {image: number for number, image in enumerate(whole.images)}
     rows = np.array([row[image] for image in parts.train.images])
-    learn = feature_cache.FeatureDataset(views, parts.train, rows, config.seed)
+    learn = FeatureDataset(views, parts.train, rows, config.seed)
     if parts.val is None:
         return learn, None
     if parts.val.root == whole.root and all(image in row for image in parts.val.images):
-        return learn, feature_cache.FeatureDataset(
-            views[:1], parts.val, np.array([row[i] for i in parts.val.images])
-        )
+        return learn, FeatureDataset(views[:1], parts.val, np.array([row[i] for i in parts.val.images]))
     return learn, plain_images(method_backbone(model), view, parts.val, config)
 
 
@@ -50,9 +48,7 @@ def plain_images(
     """Build the dataset of the plain images of a table, or of their cached features where the run caches them."""
     if not caching.uses_cache(backbone.is_frozen, config):
         return ImageDataset(table, eval_transform(*view), size=view[0])
-    return feature_cache.FeatureDataset(
-        _views(backbone, view[0], table, config, 1), table, np.arange(len(table))
-    )
+    return FeatureDataset(_views(backbone, view[0], table, config, 1), table, np.arange(len(table)))
 
 
 def _views(

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 from partlabel.core.progress_bar import track
 from partlabel.core.types import Batch
 from partlabel.data.cache import feature_cache
+from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.cache.feature_store import Stored
 from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import loader
@@ -81,7 +82,7 @@ def fit_pooling_on(
     images: Dataset[Batch] = (
         ImageDataset(table[rows], eval_transform(*view), size=view[0])
         if cached is None
-        else feature_cache.FeatureDataset([stored], table[rows], rows)
+        else FeatureDataset([stored], table[rows], rows)
     )
     batches = track(
         loader(images, POOLED_AT_ONCE), "Fitting the pooling", len(rows), "photos", POOLED_AT_ONCE

@@ -11,6 +11,7 @@ from partlabel.core import distributed
 from partlabel.core.progress_bar import progress
 from partlabel.core.types import Batch
 from partlabel.data.cache import feature_cache
+from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import ahead, loader
 from partlabel.data.tables.label_table import LabelTable
@@ -45,7 +46,7 @@ def scored(
     index, found = [], []
     sampler = batches.sampler
     photos = sum(len(rows.rows) for rows in sampler) if isinstance(sampler, list) else len(batches.dataset)  # type: ignore[arg-type]
-    cached = isinstance(batches.dataset, feature_cache.FeatureDataset)
+    cached = isinstance(batches.dataset, FeatureDataset)
     with torch.inference_mode():
         for batch in _tracked(
             ahead(batches), photos, "Scoring cached photos" if cached else "Scoring photos"
@@ -96,7 +97,7 @@ def scores(
             where=where.folder,
             workers=workers,
         )
-        stored = feature_cache.FeatureDataset(views, table, np.arange(len(table)))
+        stored = FeatureDataset(views, table, np.arange(len(table)))
         return logits(model, loader(stored, batch_size))
     return _scored(model, view, table, batch_size, workers, False, where)[1]
 
@@ -148,9 +149,7 @@ def _scored(
     rows, found = [], []
     if stored is not None and cached.any():
         at = np.flatnonzero(cached)
-        index, values = scored(
-            model, loader(feature_cache.FeatureDataset([stored], table[at], at), batch_size)
-        )
+        index, values = scored(model, loader(FeatureDataset([stored], table[at], at), batch_size))
         rows.append(at[index])
         found.append(values)
     if not cached.all():

@@ -22,6 +22,7 @@ from partlabel.core.targets import Labels
 from partlabel.core.types import Batch, Progress
 from partlabel.data.images.dataset import draw_seed
 from partlabel.evaluation import metrics
+from partlabel.evaluation.pseudo_label_quality import PseudoLabelQuality
 from partlabel.methods import Method
 from partlabel.selection.criteria import calibrated_cross_entropy
 from partlabel.training.config import TrainingConfig
@@ -67,7 +68,7 @@ class TrainingModule(LightningModule):
         self.classes = tuple(classes)
         self.images = tuple(images)
         self.truth = None if truth is None else torch.from_numpy(np.array(truth))
-        self.quality = metrics.PseudoLabelQuality()
+        self.quality = PseudoLabelQuality()
         self.history: list[dict[str, Any]] = []
         self._judged: list[Judged] = []
         self._sums: dict[str, Any] = defaultdict(float)

@@ -49,7 +49,7 @@ class CalibrationOptions:
 def _reviewed(data: RunOptions) -> "LabelTable | None":
     """Read the table of a run merged with the decisions of its review; None if the run has no table."""
     from partlabel.review import merging, sheets
-    from partlabel.review.decisions import opened_read_only
+    from partlabel.review.decisions_copy import opened_read_only
     from partlabel.training.run_folder import Run
 
     folder = Run(data.run)

@@ -124,13 +124,13 @@ def _grid(
     """Read the grid of a file and apply the options, or build a grid from the options."""
     from dataclasses import replace
 
-    from partlabel.bench import grid as grids
+    from partlabel.bench import grid_file
 
     if path is None:
         typed = {"known": known, "protocols": protocols, "seeds": seeds}
         arms = {"arms": methods or ["bce", "soft_sst"]}
-        return grids.parse(arms | {name: value for name, value in typed.items() if value}, "the options")
-    grid = grids.read(path)
+        return grid_file.parse(arms | {name: value for name, value in typed.items() if value}, "the options")
+    grid = grid_file.read(path)
     if methods:
         grid = replace(grid, arms=_chosen(grid.arms, methods, "arm", path))
     if protocols:

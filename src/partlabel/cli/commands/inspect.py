@@ -184,7 +184,9 @@ def _page(
     out: Path, title: str, table: "LabelTable", found: "Inspection", doubted: "Suspects | None" = None
 ) -> None:
     """Write the HTML page with images."""
-    from partlabel.reporting import run_report, thumbnails
+    from partlabel.reporting import thumbnails
+    from partlabel.reporting.label_tables import class_counts
+    from partlabel.reporting.page import write_page
 
     alike = [
         {
@@ -196,7 +198,7 @@ def _page(
         }
         for each in found.alike[:MOST_GROUPS]
     ]
-    counts = run_report.class_counts(table) if table.labels.size else []
+    counts = class_counts(table) if table.labels.size else []
     shown = {
         "title": title,
         "found": found,
@@ -206,7 +208,7 @@ def _page(
         "doubted": doubted,
         "suspects": [] if doubted is None else _pictured(table, doubted),
     }
-    run_report.write_page(out, "inspect.html", shown)
+    write_page(out, "inspect.html", shown)
 
 
 def _pictured(

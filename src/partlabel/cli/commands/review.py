@@ -110,7 +110,7 @@ def review(
 
 def _so_far(session: "Session") -> list[str]:
     """Summarise a review before its page opens."""
-    from partlabel.review.session import ANYTHING
+    from partlabel.review.questions import ANYTHING
 
     words = []
     if session.unreadable:
@@ -153,7 +153,7 @@ def _export(
         ValueError: No decision is about this table, or the table has no such part.
     """
     from partlabel.review import merging, sheets
-    from partlabel.review.decisions import opened_read_only
+    from partlabel.review.decisions_copy import opened_read_only
     from partlabel.training.run_folder import Run
 
     file = Run(run).decisions

@@ -11,165 +11,31 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
-from hashlib import blake2b
-from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
-from torch import nn
-from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from partlabel.core.messages import shown_bytes
 from partlabel.core.progress_bar import say
-from partlabel.core.types import Batch, StemOutput
 from partlabel.data.cache import feature_pass, feature_store, file_hashes, pooling_store, shard_file
+from partlabel.data.cache.cache_request import CacheRequest
 from partlabel.data.cache.eviction import CachedView, computing, locked, reserve
 from partlabel.data.cache.feature_pass import Held, Looks, Want
 from partlabel.data.cache.feature_store import Known, Stored
 from partlabel.data.cache.shard_file import Layout
 from partlabel.data.images import decode
 from partlabel.data.images.broken import Broken, broken
-from partlabel.data.images.dataset import PLAIN, BatchRows, ImageDataset, View
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.backbone import Backbone
 
-MADE = 3
-"""Version of the computation of features; a change, such as of the way images are decoded, invalidates older views."""
 TRIES = 3
-SHARD_IMAGES, SHARD_BYTES, SHARDS = 1024, 1 << 28, 64
 
 
 def folder(given: str | Path | None = None) -> Path:
     """Return the folder of caches: the one given, else `partlabel` in the user's cache folder."""
     return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "partlabel")
-
-
-class FeatureDataset(Dataset[Batch]):
-    """Whole batches of cached features; in training each image in one of its views, drawn per epoch.
-
-    Args:
-        views: Views of the same images, the one without augmentation first, as `compute` returns them.
-        table: Images of this dataset, and their labels.
-        rows: Rows of those images in the views.
-        seed: Random seed of the choice of views.
-    """
-
-    def __init__(
-        self, views: Sequence[Stored], table: LabelTable, rows: Int[np.ndarray, " image"], seed: int = 0
-    ) -> None:
-        self.views = list(views)
-        self.labels = torch.from_numpy(np.array(table.labels))
-        self.rows = rows
-        self.seed = seed
-        self._drawn: tuple[View, np.ndarray] = (PLAIN, np.zeros(len(rows), np.int64))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, asked: BatchRows) -> Batch:
-        """Read the rows of an epoch as a batch."""
-        index = np.asarray(asked.rows)
-        view, rows = self.view_of(asked.view)[index], self.rows[index]
-        features = np.empty((len(index), *self.views[0].shape), np.float16)
-        for number in np.unique(view):
-            features[view == number] = self.views[number].take(rows[view == number])
-        inputs = StemOutput.of(torch.from_numpy(features).float())
-        return Batch(inputs, self.labels[asked.rows], torch.tensor(asked.rows))
-
-    def view_of(self, view: View) -> Int[np.ndarray, " image"]:
-        """Draw for an epoch which cached view of each image it sees; 0 is the plain view."""
-        if view == PLAIN:
-            return np.zeros(len(self.rows), np.int64)
-        if self._drawn[0] != view:
-            random = np.random.default_rng([self.seed, view, 1])
-            self._drawn = view, random.integers(len(self.views), size=len(self.rows))
-        return self._drawn[1]
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """A request to the cache.
-
-    Attributes:
-        backbone: Backbone with a stem.
-        table: Images.
-        transforms: Transform of each view.
-        size: Side of the images in pixels.
-        home: Folder of the cache.
-        workers: Processes that read images.
-        limit: Maximum size of the folder in bytes; None for no limit.
-        shape: Shape of an image's features.
-        per_shard: Images per shard; None: chosen by size.
-        hashes: Hash of each image's bytes; None if the file cannot be read at all.
-    """
-
-    backbone: Backbone
-    table: LabelTable
-    transforms: Sequence[v2.Transform]
-    size: int
-    home: Path
-    workers: int
-    limit: int | None
-    shape: tuple[int, ...]
-    per_shard: int | None
-    hashes: Sequence[str | None]
-
-    @cached_property
-    def images(self) -> dict[str, int]:
-        """First row of each hash."""
-        first: dict[str, int] = {}
-        for row, each in enumerate(self.hashes):
-            if each is not None:
-                first.setdefault(each, row)
-        return first
-
-    @cached_property
-    def makers(self) -> list[str]:
-        """Hash, for each view, of all that its features depend on except the images."""
-        return self._makers(self.backbone.stem)
-
-    @cached_property
-    def bodies(self) -> list[dict[str, Any]]:
-        """For each view of pooled features: maker of the maps before pooling, and how many features are means."""
-        pooling = self.backbone.pooling
-        if pooling is None:
-            return [{} for _ in self.transforms]
-        makers = self._makers(self.backbone.stem[:-1])  # type: ignore[index]
-        return [{"maker_of_maps": maker, "means": len(pooling.mean)} for maker in makers]
-
-    def _makers(self, stem: nn.Module) -> list[str]:
-        weights = pooling_store.weights_digest(stem).hex()
-        return [
-            blake2b(
-                f"{MADE} {self.size} {stem} {weights} {number} {transform}".encode(), digest_size=16
-            ).hexdigest()
-            for number, transform in enumerate(self.transforms)
-        ]
-
-    def layout(self, images: int) -> Layout:
-        """Return the layout of a view: shards of up to 1,024 images and 256 MB; larger ones beyond 64 shards."""
-        rows = min(SHARD_IMAGES, max(SHARD_BYTES // (2 * int(np.prod(self.shape))), 1))
-        return Layout(images, self.shape, self.per_shard or max(rows, ceil(images / SHARDS)))
-
-    def pooling_file(self, images: Sequence[str]) -> Path:
-        """Return the file of the pooling that was fitted on images."""
-        body, pooling = self.backbone.stem[:-1], self.backbone.pooling  # type: ignore[index]
-        assert pooling is not None
-        return pooling_store.path_of(
-            self.home, body, pooling, f"{MADE} {self.size} {self.transforms[0]}", images
-        )
-
-    def looks(self) -> Looks:
-        """Return the dataset of images; augmentations are seeded by an image's bytes, whatever table it is in."""
-        augment = self.transforms[1] if len(self.transforms) > 1 else None
-        draws = [0 if each is None else int(each[:8], 16) for each in self.hashes]
-        return Looks(ImageDataset(self.table, self.transforms[0], augment, self.size, draws=draws))
 
 
 def compute(
@@ -240,7 +106,7 @@ def lookup(
             faults[row] = OSError(decode.reason(each))
     device = next(backbone.parameters()).device
     shape = tuple(backbone.stem_outputs(torch.zeros(1, 3, size, size, device=device)).shape[1:])
-    asked = _Asked(backbone, table, transforms, size, home, workers, limit, shape, per_shard, hashes)
+    asked = CacheRequest(backbone, table, transforms, size, home, workers, limit, shape, per_shard, hashes)
     held = _fit_pooling(asked)
     found = [feature_store.look_up(home, maker, asked.images, _exact(asked, maker)) for maker in asked.makers]
     faults |= _fill(asked, found, held)
@@ -278,7 +144,7 @@ def stored(
     if not backbone.has_stem or not any(home.glob(f"*/{feature_store.IMAGES}")):
         return None
     hashes = file_hashes.remembered(table, home / file_hashes.MEMORY)
-    asked = _Asked(backbone, table, [plain], size, home, 0, None, (), None, hashes)
+    asked = CacheRequest(backbone, table, [plain], size, home, 0, None, (), None, hashes)
     if not asked.images:
         return None
     known, channels = feature_store.look_up(home, asked.makers[0], asked.images), None
@@ -289,12 +155,12 @@ def stored(
     return feature_store.stored_features(known, hashes, channels) if known.places else None
 
 
-def _exact(asked: _Asked, maker: str) -> str:
+def _exact(asked: CacheRequest, maker: str) -> str:
     """Return the folder name of the view of exactly these images."""
     return feature_store.name_of(maker, list(asked.images), asked.layout(len(asked.images)))
 
 
-def _fit_pooling(asked: _Asked) -> Held:
+def _fit_pooling(asked: CacheRequest) -> Held:
     """Load the pooling that was fitted on these images, or fit it; return the feature maps computed for that."""
     pooling = asked.backbone.pooling
     if pooling is None or pooling.fitted or not asked.images:
@@ -318,7 +184,7 @@ def _fit_pooling(asked: _Asked) -> Held:
         return held
 
 
-def _fill(asked: _Asked, found: Sequence[Known], held: Held) -> dict[int, OSError]:
+def _fill(asked: CacheRequest, found: Sequence[Known], held: Held) -> dict[int, OSError]:
     """Compute missing features and add them to `found`; return, by row, why images cannot be read."""
     faults = {hash_: error for row, error in held.faults.items() if (hash_ := asked.hashes[row]) is not None}
     looks = asked.looks()
@@ -337,7 +203,7 @@ def _fill(asked: _Asked, found: Sequence[Known], held: Held) -> dict[int, OSErro
     return {row: faults[each] for row, each in enumerate(asked.hashes) if each in faults}
 
 
-def _missing(asked: _Asked, known: Known, faults: Mapping[str, OSError]) -> list[str]:
+def _missing(asked: CacheRequest, known: Known, faults: Mapping[str, OSError]) -> list[str]:
     """List the images that a view still lacks: all of them if their own view lacks shards."""
     if known.lacking:
         return list(asked.images)
@@ -346,7 +212,7 @@ def _missing(asked: _Asked, known: Known, faults: Mapping[str, OSError]) -> list
 
 
 def _compute(
-    asked: _Asked, looks: Looks, found: Sequence[Known], held: Held, faults: Mapping[str, OSError]
+    asked: CacheRequest, looks: Looks, found: Sequence[Known], held: Held, faults: Mapping[str, OSError]
 ) -> dict[str, OSError]:
     """Compute the missing views in one pass; return, by hash, why images cannot be read."""
     missing = {number: _missing(asked, known, faults) for number, known in enumerate(found)}
@@ -378,7 +244,7 @@ def _compute(
     return {each: error for row, error in new.items() if (each := asked.hashes[row]) is not None}
 
 
-def _announce(asked: _Asked, size: int, images: int) -> None:
+def _announce(asked: CacheRequest, size: int, images: int) -> None:
     """Print how much will be computed and stored."""
     if images:
         views = len(asked.transforms)

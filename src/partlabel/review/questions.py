@@ -1,0 +1,86 @@
+"""What a review asks: the filter of a person, a question, its reasons, and the progress."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from partlabel.review.explanations import Company, SimilarImages, Vote
+from partlabel.review.ordering import Order
+
+if TYPE_CHECKING:
+    pass
+
+
+class Wish(NamedTuple):
+    """Filter and order of the questions that a person wants.
+
+    Attributes:
+        order: Order of questions.
+        cls: Class to ask about; empty for all.
+        low: Lowest probability, in [0, 1].
+        high: Highest probability, in [0, 1].
+        skipped: Whether to ask again about labels that this person skipped.
+    """
+
+    order: Order = "class"
+    cls: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    skipped: bool = False
+
+
+ANYTHING = Wish()
+
+
+class Question(NamedTuple):
+    """A label to decide.
+
+    Attributes:
+        ask: Id of this question.
+        row: Row of the image.
+        column: Column of the class.
+        image: Image name in the table.
+        cls: Name of the class.
+        probability: Predicted probability that the class is present.
+    """
+
+    ask: str
+    row: int
+    column: int
+    image: str
+    cls: str
+    probability: float
+
+
+class Why(NamedTuple):
+    """Reasons for and against a label.
+
+    Attributes:
+        often: Classes in the image with which this one occurs more often than usual.
+        seldom: Classes in the image with which it occurs less often than usual.
+        pairs: Classes in the image, and the probability that this one occurs with them, by the method's own pair head.
+        votes: Evidence of known labels.
+        alone: Predicted probability without that evidence.
+        alike: Similar images whose label is known.
+    """
+
+    often: list[Company]
+    seldom: list[Company]
+    pairs: list[tuple[str, float]]
+    votes: list[Vote]
+    alone: float
+    alike: SimilarImages
+
+
+class ReviewProgress(NamedTuple):
+    """Progress of a review.
+
+    Attributes:
+        blanks: Number of unknown labels at the start.
+        decided: Number of them that are decided.
+        left: Number of undecided ones that match the filter.
+        people: Number of valid decisions by person.
+    """
+
+    blanks: int
+    decided: int
+    left: int
+    people: dict[str, int]
