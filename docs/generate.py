@@ -15,7 +15,7 @@ from partlabel.core.citations import cite
 from partlabel.nn import heads
 
 REFERENCE = {
-    "Tagger": ["partlabel.tagger"],
+    "Tagger": ["partlabel.tagger", "partlabel.deploy.hub_recognizer"],
     "Label table": ["partlabel.data.tables.label_table", "partlabel.core.labels", "partlabel.core.targets"],
     "Settings of a run": ["partlabel.training.config"],
     "What a method is": ["partlabel.methods._base"],

@@ -49,7 +49,7 @@ def test_the_wheel_runs_from_an_empty_folder(built, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import partlabel; "
         f"assert partlabel.__file__.startswith({str(tmp_path)!r}), partlabel.__file__; "
-        "from partlabel.cli.main import main; from partlabel.cli.parser import recipes; "
+        "from partlabel.cli.main import main; from partlabel.cli.configurations import recipes; "
         "from partlabel.reporting.jinja import templates; "
         "assert 'best' in recipes(); templates().get_template('report.html'); "
         "sys.exit(main(['demo', '--help']))"

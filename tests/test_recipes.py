@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from drawings import COLOURS, draw_photos
+from partlabel.cli.configurations import recipes
 from partlabel.cli.main import main
-from partlabel.cli.parser import recipes
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.result import Evaluation
 

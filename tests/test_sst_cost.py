@@ -11,8 +11,10 @@ from partlabel.core.labels import UNKNOWN
 from partlabel.core.types import Batch, Progress
 from partlabel.methods.sst import SST
 from partlabel.nn.classes import Classes
+from partlabel.nn.factored_pair_head import FactoredPairHead
 from partlabel.nn.heads.ssgrl import SSGRL
-from partlabel.nn.pairs import FactoredPairHead, PairHead, pair_targets
+from partlabel.nn.pair_head import PairHead
+from partlabel.nn.pairs import pair_targets
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from literal import LiteralSST

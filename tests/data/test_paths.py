@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partlabel import LabelTable
-from partlabel.data.images.paths import in_folder, parts_of
+from partlabel.data.images.paths import in_folder
+from partlabel.data.images.written_paths import parts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*never present", "ignore:.*found in")
 

@@ -2,11 +2,10 @@ import pytest
 import torch
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.nn import pairs as pairs_module
-from partlabel.nn import tiles
+from partlabel.nn import pair_head, tiles
+from partlabel.nn.factored_pair_head import FactoredPairHead
+from partlabel.nn.pair_head import PairHead
 from partlabel.nn.pairs import (
-    FactoredPairHead,
-    PairHead,
     known_classes,
     pair_index,
     pair_number,
@@ -52,7 +51,7 @@ def test_blocks_change_neither_logits_nor_gradients(pair_block):
 @pytest.mark.parametrize("kept", [0, 10**6], ids=["folded again", "kept"])
 def test_the_gradient_written_out_is_that_of_finite_differences(monkeypatch, cached, kept):
     monkeypatch.setattr(tiles, "CACHED", cached)
-    monkeypatch.setattr(pairs_module, "KEPT", kept)
+    monkeypatch.setattr(pair_head, "KEPT", kept)
     torch.manual_seed(0)
     head = PairHead(5, 3, 2, 4, pair_block=6).double()
     features = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)

@@ -9,24 +9,24 @@ import argparse
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
 from types import UnionType
 from typing import Any, NoReturn, Union, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
+from partlabel.cli.configurations import leaves, read_configuration, recipes
+from partlabel.cli.spelling import canonical, in_plain_words, shown_option
 from partlabel.core.errors import UsageError
 from partlabel.core.messages import did_you_mean
 
-__all__ = ["Parser", "UsageError", "recipes"]
+__all__ = ["Parser", "UsageError"]
 
 
 class _Formatter(DefaultHelpFormatter):
     def _expand_help(self, action: argparse.Action) -> str:
-        return _plain(super()._expand_help(action))
+        return in_plain_words(super()._expand_help(action))
 
 
 class Parser(ArgumentParser):
@@ -58,7 +58,7 @@ class Parser(ArgumentParser):
                 help=f"YAML with any of these options, or a recipe: {', '.join(recipes())}",
             )
             names = (value for option, value in self._options() if option == "--config")
-            self.configurations = [(name, _read(name)) for name in names]
+            self.configurations = [(name, read_configuration(name)) for name in names]
 
     def add(
         self,
@@ -133,7 +133,7 @@ class Parser(ArgumentParser):
         """Raise an error instead of exiting, so that all errors look alike."""
         if found := re.fullmatch("the following arguments are required: (.*)", message):
             message = f"missing: {', '.join(map(self._name, found[1].split(', ')))}"
-        raise UsageError(f"{_plain(message)} (all options: {self.prog} --help)") from ex
+        raise UsageError(f"{in_plain_words(message)} (all options: {self.prog} --help)") from ex
 
     def format_help(self, *arguments: Any) -> str:
         """Format the help, with options spelled as users type them."""
@@ -144,13 +144,13 @@ class Parser(ArgumentParser):
             return super().format_help(*arguments)
 
     def _name(self, key: str) -> str:
-        return _shown(f"--{key}") if f"--{key}" in self._option_string_actions else key
+        return shown_option(f"--{key}") if f"--{key}" in self._option_string_actions else key
 
     @contextmanager
     def _written_for_people(self) -> Iterator[None]:
         written = [action.option_strings for action in self._actions]
         for action in self._actions:
-            action.option_strings = [_shown(option) for option in action.option_strings]
+            action.option_strings = [shown_option(option) for option in action.option_strings]
         try:
             yield
         finally:
@@ -184,7 +184,7 @@ class Parser(ArgumentParser):
             if word == "--":
                 return
             if word.startswith("--"):
-                option, equals, value = _canonical(word)
+                option, equals, value = canonical(word)
                 yield option, value if equals else following
 
     def _configured(self) -> Iterator[str]:
@@ -199,7 +199,7 @@ class Parser(ArgumentParser):
                     content[key] = {"name": content[key]}
                 if content.get(key, {}).get("name", chosen) != chosen:
                     del content[key]  # a later choice does not have these arguments
-            for option in _leaves(content, self.chosen):
+            for option in leaves(content, self.chosen):
                 if option not in known:
                     raise UsageError(f"{name}: there is no option {option!r}{did_you_mean(option, known)}")
             yield f"--config={yaml.safe_dump(content)}"
@@ -213,7 +213,7 @@ class Parser(ArgumentParser):
             elif not word.startswith("--"):
                 yield word
             else:
-                option, equals, value = _canonical(word)
+                option, equals, value = canonical(word)
                 if option.removeprefix("--") in self.chosen:
                     option += ".name"
                 if option not in self._option_string_actions:
@@ -239,85 +239,11 @@ class Parser(ArgumentParser):
 
     def _no_such_option(self, word: str) -> NoReturn:
         actions = self._option_string_actions.items()
-        known = [_shown(option) for option, action in actions if action.help != argparse.SUPPRESS]
-        option, name = word.partition("=")[0], _canonical(word)[0].removeprefix("--")
+        known = [shown_option(option) for option, action in actions if action.help != argparse.SUPPRESS]
+        option, name = word.partition("=")[0], canonical(word)[0].removeprefix("--")
         hint = f" (did you mean {self.elsewhere[name]!r}?)" if name in self.elsewhere else ""
         raise UsageError(f"there is no option {option}{hint or did_you_mean(option, known)}")
 
 
-def recipes() -> list[str]:
-    """List the names of the recipes in the package."""
-    names = (path.name for path in files("partlabel").joinpath("recipes").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
-
-
-def _read(name: str) -> dict[str, Any]:
-    """Read a configuration file or a recipe.
-
-    Raises:
-        UsageError: There is no such file or recipe, or it is not a mapping of options to values.
-    """
-    if Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
-    elif name in recipes():
-        text = files("partlabel").joinpath(f"recipes/{name}.yaml").read_text(encoding="utf-8")
-    else:
-        raise UsageError(
-            f"--config {name}: there is no such file and no such recipe{did_you_mean(name, recipes())}; "
-            f"recipes: {', '.join(recipes())}"
-        )
-    try:
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise UsageError(f"{name} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{name} has to map options to values, as in 'epochs: 20'")
-    return {str(key).replace("-", "_"): value for key, value in content.items()}
-
-
-def _leaves(content: dict[str, Any], choices: Collection[str]) -> Iterator[str]:
-    """Yield the options that a configuration sets."""
-    for key, value in content.items():
-        if key in choices and isinstance(value, dict):
-            yield from (f"{key}.{argument}" for argument in value)
-        else:
-            yield key
-
-
-def _canonical(word: str) -> tuple[str, str, str]:
-    """Split `--image-size=3` into `--image_size`, `=`, `3`."""
-    option, equals, value = word.partition("=")
-    return "--" + option[2:].replace("-", "_"), equals, value
-
-
-def _shown(option: str) -> str:
-    """Return an option as users type it: with hyphens, except for arguments of choices, which have Python's names."""
-    if option.endswith(".name"):
-        return option.removesuffix(".name")
-    return option if "." in option or not option.startswith("--") else "--" + option[2:].replace("_", "-")
-
-
 def _as_dict(value: Any) -> Any:
     return value.as_dict() if isinstance(value, Namespace) else value
-
-
-def _plain(message: str) -> str:
-    """Rewrite a message of the parser in plain words: `--epochs: expected int, got many`."""
-    for pattern, plain in _PLAIN:
-        message = re.sub(pattern, plain, message)
-    return re.sub(r"(?<![\w-])--[\w.]+", lambda option: _shown(option[0]), message)
-
-
-_PLAIN = (
-    (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
-    (r"(?:typing\.)?Literal\[([^]]*)\]", r"\1"),
-    (r"Optional\[((?:[^][]|\[[^][]*\])*)\]", r"\1, null"),
-    (r"Union\[([^][]*)\]", r"\1"),
-    (r"(?:argument |Parser key \")(?:--)?([\w.]+)\"?:", r"--\1:"),
-    (
-        r":\s+Does not validate against any of the Union subtypes\s+Subtypes: \[(.*)\]\n[\s\S]*Given value: ",
-        r": expected \1, got ",
-    ),
-    (", NoneType", ""),
-    (r":\s+Expected an? (.*?)\. Got value: (.*)", r": expected \1, got \2"),
-)

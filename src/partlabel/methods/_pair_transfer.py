@@ -13,8 +13,10 @@ from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Progress
 from partlabel.losses.asymmetric import Asymmetric
 from partlabel.methods._class_transfer import ClassTransfer, WholeBatch
+from partlabel.nn.factored_pair_head import FactoredPairHead
 from partlabel.nn.heads import ClassOutput, Head
-from partlabel.nn.pairs import FactoredPairHead, PairHead, known_classes, pair_targets, row_targets, symmetric
+from partlabel.nn.pair_head import PairHead
+from partlabel.nn.pairs import known_classes, pair_targets, row_targets, symmetric
 from partlabel.transfer import pseudo_labels
 
 FACTORED = 256

@@ -8,8 +8,8 @@ from partlabel.priors import selection_model
 from partlabel.priors.correction import Asked, Correction, Source, overall_rates
 from partlabel.priors.correction_doubt import DOUBT_ABSENT, DOUBT_FAIR, NINETY, doubt, log_bound
 from partlabel.priors.estimators import bounded
-from partlabel.priors.from_calibration_set import by_calibration_set
-from partlabel.priors.from_prevalence import by_prevalence
+from partlabel.priors.from_calibration_set import correct_by_calibration_set
+from partlabel.priors.from_prevalence import correct_by_prevalence
 from partlabel.priors.scale import Scale
 from partlabel.priors.selection_model import SelectionModel
 
@@ -45,9 +45,9 @@ def correct(
     same = voted is scores
     first = model if same else estimated(voted, labels, fair)[0]
     if asked is not None:
-        return by_calibration_set(scores, labels, model, first, asked)
+        return correct_by_calibration_set(scores, labels, model, first, asked)
     if prevalence is not None:
-        return by_prevalence(scores, voted, labels, model, first, prevalence)
+        return correct_by_prevalence(scores, voted, labels, model, first, prevalence)
     absent = bool((labels == ABSENT).any())
     covariance, deviation, centre = doubt(scores, labels, model, fair)
     if absent:

@@ -10,7 +10,7 @@ from partlabel.priors.scale import Scale, sigmoid
 from partlabel.priors.selection_model import SelectionModel
 
 
-def by_calibration_set(
+def correct_by_calibration_set(
     scores: np.ndarray, labels: np.ndarray, model: SelectionModel, first: SelectionModel, asked: Asked
 ) -> Correction:
     """By a calibration set: random images from all its cells, unknown labels from those that the table leaves blank.

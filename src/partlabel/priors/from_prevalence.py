@@ -13,7 +13,7 @@ from partlabel.priors.scale import Scale, sigmoid
 from partlabel.priors.selection_model import SelectionModel
 
 
-def by_prevalence(
+def correct_by_prevalence(
     scores: np.ndarray,
     voted: np.ndarray,
     labels: np.ndarray,

@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from partlabel.data.cache import pooling_store
-from partlabel.data.cache.feature_pass import Looks
+from partlabel.data.cache.pass_images import Looks
 from partlabel.data.cache.shard_file import Layout
 from partlabel.data.images.dataset import ImageDataset
 from partlabel.data.tables.label_table import LabelTable

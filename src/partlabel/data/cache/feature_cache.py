@@ -22,8 +22,10 @@ from partlabel.core.progress_bar import say
 from partlabel.data.cache import feature_pass, feature_store, file_hashes, pooling_store, shard_file
 from partlabel.data.cache.cache_request import CacheRequest
 from partlabel.data.cache.eviction import CachedView, computing, locked, reserve
-from partlabel.data.cache.feature_pass import Held, Looks, Want
+from partlabel.data.cache.feature_pass import Want
 from partlabel.data.cache.feature_store import Known, Stored
+from partlabel.data.cache.pass_images import Looks
+from partlabel.data.cache.pooling_fit import FITTED_ON, Held, fit_pooling_on_photos
 from partlabel.data.cache.shard_file import Layout
 from partlabel.data.images import decode
 from partlabel.data.images.broken import Broken, broken
@@ -172,11 +174,9 @@ def _fit_pooling(asked: CacheRequest) -> Held:
             return Held()
         _announce(asked, len(asked.transforms) * asked.layout(len(asked.images)).bytes, len(asked.images))
         rows = np.array(list(asked.images.values()))
-        spaced = np.unique(
-            np.linspace(0, len(rows) - 1, min(len(rows), feature_pass.FITTED_ON)).round().astype(int)
-        )
+        spaced = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), FITTED_ON)).round().astype(int))
         views = len(asked.transforms)
-        held = feature_pass.fit_pooling_on_photos(
+        held = fit_pooling_on_photos(
             asked.backbone, asked.looks(), rows[spaced], views, asked.workers, asked.home
         )
         if len(held.faults) < len(spaced):

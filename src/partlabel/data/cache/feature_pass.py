@@ -4,11 +4,8 @@ The pass also finds images that cannot be read. If the backbone's pooling is not
 first, and the sample's feature maps are kept, so that those images are not decoded a second time.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
@@ -16,21 +13,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float16, Int
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from partlabel.core.progress_bar import progress
 from partlabel.data.cache import shard_file
 from partlabel.data.cache.eviction import CachedView
+from partlabel.data.cache.pass_images import Looks, Seen
+from partlabel.data.cache.pooling_fit import Held
 from partlabel.data.cache.shard_file import Layout
-from partlabel.data.images.dataset import PLAIN, ImageDataset
-from partlabel.data.images.loader import ahead, as_it_is
 from partlabel.nn.backbone import Backbone
 
 BATCH = 64
-FITTED_ON, FITTED_AT_ONCE = 512, 8
-"""Images that a pooling is fitted on, and images per batch."""
-HELD_BYTES = 512 * 2**20
-"""Maximum bytes of feature maps kept in a temporary file after the fit of the pooling."""
 
 
 class Want(NamedTuple):
@@ -53,134 +45,6 @@ class Want(NamedTuple):
     def wanted(self) -> Iterator[range]:
         """Yield the positions in `rows` of each missing shard."""
         return (self.layout.of(shard) for shard in self.shards)
-
-
-@dataclass
-class Held:
-    """Feature maps that were computed when the pooling was fitted.
-
-    Attributes:
-        maps: Maps of each image and view, in a file that is deleted with this object.
-        places: Index in `maps`, by row of the table; all views of such a row are there.
-        faults: Error of images that cannot be read, by row of the table.
-    """
-
-    maps: Float[np.ndarray, "photo view channel height width"] | None = None
-    places: dict[int, int] = field(default_factory=dict)
-    faults: dict[int, OSError] = field(default_factory=dict)
-
-
-class Seen(NamedTuple):
-    """The images of a batch.
-
-    Attributes:
-        images: Transformed images of the requested rows, by view; black where an image cannot be read.
-        faults: Error of images that cannot be read, by row.
-    """
-
-    images: dict[int, Float[Tensor, "photo 3 height width"]]
-    faults: dict[int, OSError]
-
-
-class Looks(Dataset[Seen]):
-    """Images of a table, each decoded once and transformed for several views.
-
-    Args:
-        photos: Images and their transforms; the draws of an augmentation depend on the view and the image only.
-    """
-
-    def __init__(self, photos: ImageDataset) -> None:
-        self.photos = photos
-
-    def __getitem__(self, asked: Mapping[int, Sequence[int]]) -> Seen:
-        """Read rows.
-
-        Args:
-            asked: Numbers of the views that need a row, by row.
-        """
-        images: dict[int, list[Tensor]] = {}
-        faults: dict[int, OSError] = {}
-        for row, numbers in asked.items():
-            try:
-                pixels = self.photos.pixels(row) if numbers else None
-            except OSError as error:
-                pixels, faults[row] = None, OSError(str(error))
-            for number in numbers:
-                images.setdefault(number, []).append(
-                    torch.zeros(3, self.photos.size, self.photos.size)
-                    if pixels is None
-                    else self.photos.seen(pixels, number or PLAIN, row)
-                )
-        return Seen({number: torch.stack(each) for number, each in images.items()}, faults)
-
-    def batches(
-        self, asked: Sequence[Mapping[int, Sequence[int]]], workers: int
-    ) -> Iterator[tuple[Mapping[int, Sequence[int]], Seen]]:
-        """Yield batches of rows and their images; the next batches are read in the meantime."""
-        read = DataLoader(self, None, sampler=asked, num_workers=workers, collate_fn=as_it_is)
-        return zip(asked, ahead(read), strict=True)
-
-
-def fit_pooling_on_photos(
-    backbone: Backbone, looks: Looks, rows: Int[np.ndarray, " photo"], views: int, workers: int, home: Path
-) -> Held:
-    """Fit the pooling at the end of the backbone's stem, and keep the feature maps.
-
-    Args:
-        backbone: Backbone; its pooling is changed.
-        looks: Images.
-        rows: Rows to fit on.
-        views: Number of views to keep per image.
-        workers: Processes that read images.
-        home: Folder of the temporary file.
-    """
-    held = Held()
-    assert backbone.pooling is not None
-    asked = [
-        {int(row): range(views) for row in rows[at : at + FITTED_AT_ONCE]}
-        for at in range(0, len(rows), FITTED_AT_ONCE)
-    ]
-    backbone.pooling.fit(_fitting(backbone, looks.batches(asked, workers), held, len(rows), views, home))
-    return held
-
-
-@torch.no_grad()
-def _fitting(
-    backbone: Backbone,
-    batches: Iterator[tuple[Mapping[int, Sequence[int]], Seen]],
-    held: Held,
-    photos: int,
-    views: int,
-    home: Path,
-) -> Iterator[Tensor]:
-    device = next(backbone.parameters()).device
-    most = 0
-    with progress("Fitting the pooling", photos, "photos") as advance:
-        for asked, seen in batches:
-            maps = [backbone.maps(seen.images[number].to(device)) for number in range(views)]
-            if held.maps is None:
-                shape = (views, *maps[0].shape[1:])
-                most = min(photos, HELD_BYTES // (4 * int(np.prod(shape))))
-                held.maps = _spilled((most, *shape), home)
-            held.faults |= seen.faults
-            for at, row in enumerate(asked):
-                if row not in seen.faults and len(held.places) < most:
-                    place = held.places.setdefault(row, len(held.places))
-                    for number in range(views):
-                        held.maps[place, number] = maps[number][at].cpu().numpy()
-            kept = [at for at, row in enumerate(asked) if row not in seen.faults]
-            if kept:
-                yield maps[0][kept]
-            advance(len(asked))
-
-
-def _spilled(shape: tuple[int, ...], home: Path) -> np.ndarray:
-    """Create an array in an unnamed file, which is deleted with the array."""
-    home.mkdir(parents=True, exist_ok=True)
-    if not int(np.prod(shape)):
-        return np.zeros(shape, np.float32)
-    with tempfile.TemporaryFile(dir=home) as file:
-        return np.memmap(file, np.float32, "w+", shape=shape)
 
 
 @torch.no_grad()

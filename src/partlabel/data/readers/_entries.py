@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.messages import did_you_mean, some
-from partlabel.data.readers import _json, _names, _roles
+from partlabel.data.readers import _image_column, _json, _names, _roles
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers._cells import Names, Reading
 from partlabel.data.readers._text_columns import strings_in, texts_of
@@ -172,7 +172,7 @@ def _is_no_code(value: Any) -> bool:
 def _are_files(entries: Sequence[Entry], key: str, images: Path) -> bool:
     """Whether the values of a key in the first objects are files of the image folder."""
     values = [entry.get(key) for _, entry in entries[:_HEAD] if isinstance(entry, dict)]
-    return all(isinstance(value, str) and _roles.is_image(images, value) for value in values)
+    return all(isinstance(value, str) and _image_column.is_image(images, value) for value in values)
 
 
 def _is_labels(entries: Sequence[Entry], key: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from partlabel.core.fixes import Argument, InputError, ReaderArgument
 from partlabel.core.messages import some
-from partlabel.data.readers import _columns, _roles
+from partlabel.data.readers import _columns, _image_column, _roles
 from partlabel.data.readers._cells import is_null
 from partlabel.data.readers._text_columns import text_columns
 
@@ -58,7 +58,7 @@ def _refuse_both(
     path: Path, words: Sequence[int], others: Sequence[int], names: Sequence[str], separator: str | None
 ) -> None:
     """Refuse a table with a column of class names and columns of 1 and 0, because one of the two would be ignored."""
-    others = [at for at in others if at not in words][: _roles.MOST_COLUMNS]
+    others = [at for at in others if at not in words][: _image_column.MOST_COLUMNS]
     heads = _columns.head(path, others, names, separator) if others else []
     codes = [at for at, cells in zip(others, heads, strict=True) if any(cells) and set(cells) <= _CODES]
     if codes:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
 from partlabel.core.labels import PRESENT
 from partlabel.core.messages import some
-from partlabel.data.readers import _columns, _roles
+from partlabel.data.readers import _columns, _image_column, _roles
 from partlabel.data.readers._codes import WRONG, MinusOne, codes, codes_of
 from partlabel.data.readers._text_columns import text_columns
 from partlabel.data.readers._wrong_cells import Columns, wrong_cells
@@ -66,7 +66,7 @@ class WideLayout(NamedTuple):
         """Assign roles to the columns by their names, and by their cells if names do not decide."""
         names = _columns.header(path, separator)
         place = {name: position for position, name in enumerate(names)}
-        image = _roles.image_column(path, names, image_column, separator, images)
+        image = _image_column.image_column(path, names, image_column, separator, images)
         split = _roles.split_column(path, names, split_column, separator)
         left_out = [_columns.column_at(path, names, name) for name in leave_out]
         marks = names.index(CALIBRATION) if CALIBRATION in names else None

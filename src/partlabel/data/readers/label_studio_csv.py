@@ -11,7 +11,7 @@ from pathlib import Path
 
 from partlabel.core.fixes import InputError, ReaderArgument
 from partlabel.core.messages import some
-from partlabel.data.readers import _columns, _hierarchy, _kinds, _names, _roles
+from partlabel.data.readers import _columns, _hierarchy, _image_column, _kinds, _names, _roles
 from partlabel.data.readers._build import require_absent
 from partlabel.data.readers._text_columns import text_columns
 from partlabel.data.readers.label_studio import Disagree, image_of, together
@@ -61,7 +61,7 @@ def read(
     if absent_control is None:
         require_absent(path, absent, "a name that is not selected was rejected, or not considered")
     names = _columns.header(path)
-    image = _roles.image_column(path, names, image_column, None, images)
+    image = _image_column.image_column(path, names, image_column, None, images)
     columns = [_control(path, names, image, control, absent_control)]
     columns += [] if absent_control is None else [_columns.column_at(path, names, absent_control)]
     others = [at for at in range(len(names)) if at not in (image, *columns)]

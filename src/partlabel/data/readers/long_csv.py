@@ -14,7 +14,7 @@ import polars as pl
 from partlabel.core.fixes import InputError, InputWarning, ReaderArgument
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.messages import did_you_mean, some
-from partlabel.data.readers import _columns, _kinds, _roles
+from partlabel.data.readers import _columns, _image_column, _kinds, _roles
 from partlabel.data.readers._build import build_table, require_absent
 from partlabel.data.readers._cells import Names, Reading
 from partlabel.data.readers._roles import Understood
@@ -152,7 +152,7 @@ class _Layout(NamedTuple):
         separator: str | None,
     ) -> "_Layout":
         names = _columns.header(path, separator)
-        image = _roles.image_column(path, names, image_column, separator, images)
+        image = _image_column.image_column(path, names, image_column, separator, images)
         if labels_column is None:
             labels = _roles.names_columns(path, names, separator)
         else:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from partlabel.data.images.paths import resolve
-from partlabel.data.readers import _columns, _roles, recognise
+from partlabel.data.readers import _columns, _image_column, recognise
 from partlabel.data.tables.label_table import LabelTable
 
 
@@ -33,7 +33,7 @@ def read_groups(path: Path, table: LabelTable, column: str, options: Mapping[str
     separator = options.get("separator")
     names = _columns.header(path, separator)
     at = [
-        _roles.image_column(path, names, options.get("image_column"), separator, table.root),
+        _image_column.image_column(path, names, options.get("image_column"), separator, table.root),
         _columns.column_at(path, names, column),
     ]
     listed, groups = (_columns.strings(each) for each in _columns.columns(path, at, names, separator))

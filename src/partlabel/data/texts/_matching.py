@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from partlabel.core.fixes import Argument, InputError
-from partlabel.data.images.paths import parts_of
+from partlabel.data.images.written_paths import parts_of
 from partlabel.data.tables.label_table import LabelTable
 
 NamedText = tuple[str, str]

@@ -14,7 +14,7 @@ import polars as pl
 
 from partlabel.core.messages import did_you_mean, some
 from partlabel.core.text_files import lines_of
-from partlabel.data.readers import _columns, _roles
+from partlabel.data.readers import _columns, _image_column, _roles
 from partlabel.data.readers._text_columns import NAMES, are_texts, strings_in
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.texts._matching import NamedText, TableFile, by_image
@@ -66,7 +66,7 @@ def pairs_in(
         return pairs_of(path, _objects(path), column, given.get("image_key"))
     separator = given.get("separator") or _separator(path)
     names = _columns.header(path, separator)
-    image = _roles.image_column(path, names, given.get("image_column"), separator, images)
+    image = _image_column.image_column(path, names, given.get("image_column"), separator, images)
     if column is None:
         texts = _text_columns(path, names, image, separator)
     else:
@@ -136,7 +136,7 @@ def _text_columns(path: Path, names: Sequence[str], image: int, separator: str |
         return usual
     known = (*_roles.IMAGES, *_roles.METADATA, *_roles.LABELS)
     others = [at for at, name in enumerate(names) if at != image and _roles.plain(name) not in known]
-    others = [at for at in others if names[at] not in _columns.nested(path)][: _roles.MOST_COLUMNS]
+    others = [at for at in others if names[at] not in _columns.nested(path)][: _image_column.MOST_COLUMNS]
     heads = _columns.head(path, others, names, separator) if others else []
     found = [at for at, cells in zip(others, heads, strict=True) if are_texts(cells)]
     if not found:
