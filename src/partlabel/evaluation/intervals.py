@@ -5,7 +5,7 @@ The interval is a basic bootstrap interval over images (Davison and Hinkley, "Bo
 an interval around the mean `m`. Average precision (AP) is biased upwards on few positives, and more so on a resample;
 the basic interval corrects for this and the percentile interval does not. On simulated scores of twelve classes, the
 nominal 95 % interval contained the true mean AP in 88 / 91 / 94 % of 200 draws of 100 / 300 / 1,000 images, and the
-percentile interval in 62 / 80 / 90 % (`benchmarks/headline_interval.py`, seed 0).
+percentile interval in 62 / 80 / 90 % (`benchmarks/results/headline-interval.csv`).
 """
 
 from dataclasses import dataclass
