@@ -1,20 +1,24 @@
 # What a person does here, each with its own set-up on a fresh machine: a virtual environment in .venv, once.
 #
-#   make demo    draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
-#   make test    the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
-#   make check   formatting, lint, types, layers
-#   make docs    the documentation as a site: site/index.html, with every broken link an error
-#   make bench   time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
-#   make clean   removes the environment and what tools left behind
+#   make demo               draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
+#   make test               the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
+#   make test-ray           the tests of the engine Ray, with Ray on this machine
+#   make test-pages         the tests of the pages, with a Chromium that playwright downloads
+#   make test-integrations  the round trip through a Label Studio server, which gets an environment of its own
+#   make check              formatting, lint, types, layers
+#   make docs               the documentation as a site: site/index.html, with every broken link an error
+#   make bench              time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
+#   make clean              removes the environment and what tools left behind
 #
 # Another Python: make PYTHON=python3.12 test. Another place for the environment: make VENV=/tmp/venv test.
 
 SHELL := bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs bench format clean
+.PHONY: help demo test test-ray test-pages test-integrations check docs bench format clean
 
 PYTHON ?= python3
 VENV ?= .venv
+LABEL_STUDIO_VENV ?= $(VENV)-label-studio
 BIN := $(VENV)/bin
 SOURCES := src tests examples benchmarks docs/*.py
 # Two workers share the cores between them; threads inside each would only fight.
@@ -28,6 +32,17 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
+test-ray: $(VENV)/installed-ray
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/engines tests/test_shards.py
+
+test-pages: $(VENV)/installed-dev
+	$(BIN)/playwright install chromium
+	$(BIN)/pytest tests/test_pages_in_browser.py
+
+# Label Studio needs other versions of packages than the tests: it runs as a process of its own.
+test-integrations: $(VENV)/installed-dev $(LABEL_STUDIO_VENV)/installed
+	LABEL_STUDIO=$(LABEL_STUDIO_VENV)/bin/label-studio $(BIN)/pytest tests/integrations
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
@@ -61,9 +76,18 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --editable '.[dev,docs,export,serve,text]'
 	touch $@
 
+$(VENV)/installed-ray: $(VENV)/installed-dev
+	$(BIN)/pip install --editable '.[ray]'
+	touch $@
+
+$(LABEL_STUDIO_VENV)/installed:
+	$(PYTHON) -m venv $(LABEL_STUDIO_VENV)
+	$(LABEL_STUDIO_VENV)/bin/pip install 'label-studio>=1.23'
+	touch $@
+
 $(VENV)/installed-docs: $(VENV)/installed
 	$(BIN)/pip install --editable '.[docs]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist site docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LABEL_STUDIO_VENV) build dist site docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
