@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from partlabel.audit.text_statistics import forms, statistics_of_texts
+from partlabel.audit.text_statistics import statistics_of_texts
+from partlabel.data.mentions import forms
 from partlabel.data.tables.label_table import LabelTable
 
 

