@@ -1,4 +1,4 @@
-"""The structure of the package: floors, no cycles, one definition of a public name, a server without PyTorch.
+"""The structure of the package: floors, no cycles, one definition of a public name, sizes, a server without PyTorch.
 
 All imports count: at the top of a module, inside functions, and those for type checkers alone.
 """
@@ -248,3 +248,31 @@ def test_a_public_name_is_defined_once(sources):
         if len(modules) > 1 and name not in TWICE and name not in SAME_BY_DESIGN
     }
     assert twice == {}
+
+
+MOST_LINES, MOST_LINES_OF_CODE = 300, 60
+DRAWINGS = "demo.scenes"
+
+
+def lengths_of_functions(source: str) -> dict[str, int]:
+    """Lines of each function, without its docstring."""
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            described = node.body[0] if ast.get_docstring(node) is not None else None
+            docstring = described.end_lineno - described.lineno + 1 if described else 0
+            found[node.name] = node.end_lineno - node.lineno + 1 - docstring
+    return found
+
+
+def test_files_and_functions_are_short(sources):
+    files = {name: source.count("\n") for name, source in sources.items() if not name.startswith(DRAWINGS)}
+    assert {name: lines for name, lines in files.items() if lines > MOST_LINES} == {}, "divide by meaning"
+    functions = {
+        f"{module}.{name}": lines
+        for module, source in sources.items()
+        for name, lines in lengths_of_functions(source).items()
+        if lines > MOST_LINES_OF_CODE
+    }
+    assert functions == {}, "divide it, or move what it does into another function"
+    assert lengths_of_functions('def f():\n    """One\n    two."""\n    return 1\n') == {"f": 2}

@@ -9,7 +9,7 @@ has few known labels, and what is best on few is chance; so neither is found cla
 
 The figures given are cross-fitted: every image is judged by what was found without it (docs/tuning.md).
 
-Known labels are often no fair sample. Where they are not, probabilities are corrected for it (`priors/correction.py`,
+Known labels are often no fair sample. Where they are not, probabilities are corrected for it (`priors/correcting.py`,
 docs/probabilities.md), and thresholds are found on all labels, the unknown ones drawn from corrected probabilities.
 """
 

@@ -133,10 +133,8 @@ def _plan(
 ) -> Iterator[tuple[Rule, str]]:
     """Yield the rule and head to try next, given the candidates found so far."""
     fixed = [rule for rule in rules if lab.is_fixed(rule)]
-    if not bool((lab.data.labels == UNKNOWN).any()) and Rule("bce") in fixed:
-        fixed = [
-            rule for rule in fixed if rule.method in ("bce", "label_smoothing")
-        ]  # the others are bce then
+    if not bool((lab.data.labels == UNKNOWN).any()) and Rule("bce") in fixed:  # the others are bce then
+        fixed = [rule for rule in fixed if rule.method in ("bce", "label_smoothing")]
     yield from ((rule, heads[0]) for rule in fixed)
     ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
     yield from ((rule, head) for head in heads[1:] for rule in ahead)

@@ -68,22 +68,9 @@ def fill(
     sure: dict[str, Any] = {
         "accept": accept, "reject": reject, "precision": precision, "precision_of": precision_of
     }  # fmt: skip
-    if engine["name"] != ONE_FILE and calibrating != CalibrationOptions():
-        raise UsageError(
-            "--engine: shards use the calibration of partlabel tune; give --calibration or --prevalence to that "
-            "command first"
-        )
-    if engine["name"] != ONE_FILE and beside.texts:
-        raise UsageError("--engine: shards have the texts in their own columns; leave out --texts")
     if engine["name"] != ONE_FILE:
-        from partlabel import sharded
-
-        source = data.chosen
-        options = dict(source.format)
-        found = sharded.of_path(source.table, source.images, source.absent, options.pop("name"), **options)
-        folder = results_folder(out, "filled")
-        job = sharded.Job("fill", data.run, folder, trust=inference.trust, **sure, **how)
-        say_done(sharded.run(job, found, engine_of(engine)))
+        _refuse_with_engine(calibrating, beside)
+        _fill_shards(data, engine, out, trust=inference.trust, **sure, **how)
         return
     out = out or Path("filled.csv" if to is None else "filled.json")
     tagger = inference.load(data.run)
@@ -102,6 +89,28 @@ def fill(
     if right := tagger.expected_right(left, filled).sentence:
         print(f"of the new labels, {right}")
     print(_assumption(tagger))
+
+
+def _refuse_with_engine(calibrating: CalibrationOptions, beside: TextOptions) -> None:
+    """Refuse options that an engine cannot follow."""
+    if calibrating != CalibrationOptions():
+        raise UsageError(
+            "--engine: shards use the calibration of partlabel tune; give --calibration or --prevalence to that "
+            "command first"
+        )
+    if beside.texts:
+        raise UsageError("--engine: shards have the texts in their own columns; leave out --texts")
+
+
+def _fill_shards(data: RunOptions, engine: dict[str, Any], out: Path | None, **options: Any) -> None:
+    """Fill a table or an archive in shards."""
+    from partlabel import sharded
+
+    source = data.chosen
+    format = dict(source.format)
+    found = sharded.of_path(source.table, source.images, source.absent, format.pop("name"), **format)
+    job = sharded.Job("fill", data.run, results_folder(out, "filled"), **options)
+    say_done(sharded.run(job, found, engine_of(engine)))
 
 
 def _correct(

@@ -1,5 +1,6 @@
 """Command `review`: answer questions about unknown labels on a local page, or export the decisions."""
 
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,13 +97,10 @@ def review(
         print(
             f"open {build.address(host, where['port'], access_token)} (Ctrl-C stops the server)", flush=True
         )
-        server = uvicorn.Server(uvicorn.Config(page, log_level="warning", server_header=False))
-        try:
-            server.run(sockets=[bound])
-        except KeyboardInterrupt:
-            pass
-        finally:
-            decisions.close()
+        with closing(decisions), suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config(page, log_level="warning", server_header=False)).run(
+                sockets=[bound]
+            )
     own = f"partlabel review {data.run}"
     again = own if data.table is None else "the same command with the same table and images and"
     print(f"to write the table with all decisions: {again} --export reviewed.csv")

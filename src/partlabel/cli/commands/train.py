@@ -54,7 +54,7 @@ def train(
     """
     from partlabel.core import distributed, safe_loading
     from partlabel.tagger import Tagger
-    from partlabel.training.config import AUTO, TrainingConfig
+    from partlabel.training.config import TrainingConfig
     from partlabel.training.run_folder import Run
 
     say(f"Reading {data.table}")
@@ -69,10 +69,7 @@ def train(
     safe_loading.import_typed([method, head], [Path.cwd()])
     if start_from is not None and trust:
         Tagger.load(start_from, trust)  # imports what it names
-    names = {"method": method.pop("name"), "head": head.pop("name")}
-    if names["head"] == AUTO:
-        names["head"] = None
-    tagger = Tagger(given.classes, **(names | {"method_args": method, "head_args": head} | options))
+    tagger = Tagger(given.classes, **_chosen(method, head), **options)
     tagger.recipe = recipe
     if distributed.is_rank_zero():
         say_texts(given)
@@ -93,17 +90,27 @@ def train(
             sys.exit(130)  # the first process prints the message
         if isinstance(stop, KeyboardInterrupt) and str(stop):
             raise
-        begun = Run(out).last.exists()
-        how = (
-            "continues after the last complete epoch"
-            if begun
-            else "starts over, because no epoch was complete"
-        )
-        raise KeyboardInterrupt(
-            f"interrupted; the same command with --resume {how} (run folder {out})"
-        ) from None
+        raise KeyboardInterrupt(_how_to_resume(Run(out))) from None
     if distributed.is_rank_zero():
         _say_trained(Run(out))
+
+
+def _chosen(method: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+    """Return the names and the options of method and head as arguments of `Tagger`."""
+    from partlabel.training.config import AUTO
+
+    of_method, of_head = dict(method), dict(head)
+    names = {"method": of_method.pop("name"), "head": of_head.pop("name")}
+    if names["head"] == AUTO:
+        names["head"] = None
+    return {**names, "method_args": of_method, "head_args": of_head}
+
+
+def _how_to_resume(run: "Run") -> str:
+    """Say that training was interrupted, and how it continues."""
+    begun = run.last.exists()
+    how = "continues after the last complete epoch" if begun else "starts over, because no epoch was complete"
+    return f"interrupted; the same command with --resume {how} (run folder {run.folder})"
 
 
 def _say_trained(run: "Run") -> None:

@@ -129,7 +129,8 @@ def create(
         redoc_url=None,
     )
     bodies = {"/predict": "multipart/form-data"}
-    _add_routes(app, service)
+    _add_prediction(app, service)
+    _add_description(app, service)
     if label_studio_files is not None:
         app.include_router(
             label_studio.router(
@@ -152,7 +153,8 @@ def create(
     return app
 
 
-def _add_routes(app: FastAPI, service: Service) -> None:
+def _add_prediction(app: FastAPI, service: Service) -> None:
+    """Add the route that predicts."""
     description, most = service.model.description, service.limits.files
 
     @app.post("/predict", responses=responses(400, 403, 408, 413, 415, 422, 500, 503))
@@ -182,6 +184,11 @@ def _add_routes(app: FastAPI, service: Service) -> None:
                 for name, row in zip(names, _all_read(names, found), strict=True)
             ],
         )
+
+
+def _add_description(app: FastAPI, service: Service) -> None:
+    """Add the routes that describe the model, its state and its use."""
+    description = service.model.description
 
     @app.get("/classes", responses=responses(400, 403, 500))
     async def classes() -> list[ClassThreshold]:
