@@ -7,7 +7,8 @@ underscores). A package of somebody's own adds to a registry by an entry point, 
     [project.entry-points."partlabel.methods"]
     my_method = "my_package:MyMethod"
 
-The group is `partlabel.` and the name of the folder: `methods`, `heads`, `losses`, `readers`, `engines`, `backbones`.
+The group is `partlabel.` and the name of the folder: `methods`, `heads`, `losses`, `readers`, `texts`, `engines`,
+`backbones`.
 """
 
 import inspect
