@@ -94,3 +94,38 @@ def test_import_keeps_texts_of_a_filled_table(tmp_path: Path) -> None:
         main(["import", str(tmp_path / "f.csv"), "--texts", str(tmp_path / "c.csv"), "--out", str(out)]) == 0
     )
     assert out.read_text().startswith('image,text,cat,cat:p,cat:source\na.jpg,"a tom\nasleep",1,0.9,m@r')
+
+
+def test_a_run_keeps_the_texts_of_its_table(
+    collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "c.csv").write_text("image,caption\n00.png,a red square\n30.png,a blue disc\n")
+    run, table = tmp_path / "run", str(collection / "labels.csv")
+    small = [
+        "--method",
+        "bce",
+        "--backbone",
+        "test_resnet",
+        "--pretrained",
+        "false",
+        "--image-size",
+        "64",
+        "--epochs",
+        "1",
+    ]
+    texts = ["--images", str(collection / "photos"), "--texts", str(tmp_path / "c.csv")]
+    assert main(["train", table, *texts, *small, "--weight-decay", "0.01", "--out", str(run)]) == 0
+    assert "2 of 32 photos have text (2 texts)" in capsys.readouterr().out
+    out = tmp_path / "filled.csv"
+    assert main(["fill", str(run), "--accept", "0.9", "--out", str(out)]) == 0
+    assert "2 of 32 photos have text" in capsys.readouterr().out
+    kept = LabelTable.read(out).texts
+    assert kept is not None and (kept[0], kept[30], sum(map(len, kept))) == (
+        ("a red square",),
+        ("a blue disc",),
+        2,
+    )
+    assert main(["fill", str(run), table, *texts, "--texts", "none", "--out", str(out)]) == 0
+    assert LabelTable.read(out).texts is None
+    assert main(["fill", str(run), table, *texts, "--engine", "local"]) == 2
+    assert "leave out --texts" in capsys.readouterr().err
