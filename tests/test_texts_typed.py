@@ -69,6 +69,7 @@ def test_inspect_describes_texts(labels: Path, tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "texts: 1 of 2 photos have text, 1.0 each, of 2.0 words on average" in said
     assert "classes that no text mentions: dog" in said
+    assert "embedder of texts: " in said and "of the words are in its vocabulary" in said
     assert main([*typed, "--texts", str(tmp_path / "c.csv")]) == 0
     assert "no text mentions" not in capsys.readouterr().out
     assert main([*typed, "--texts", "none"]) == 0

@@ -138,7 +138,22 @@ def _of_texts(table: "LabelTable") -> list[str]:
     ]
     if found.unmentioned:
         lines.append(f"classes that no text mentions: {some_of(found.unmentioned)}")
-    return lines
+    return [*lines, *_of_embedder(table)]
+
+
+def _of_embedder(table: "LabelTable") -> list[str]:
+    """Describe the embedder that `auto` chooses, and whether it covers the language of the texts."""
+    from itertools import chain
+
+    from partlabel.data import embedders
+    from partlabel.data.text_features import language
+
+    chosen, why = embedders.automatic()
+    share = language.coverage(list(chain.from_iterable(table.texts or ())), chosen)
+    doubt = language.warning(share, chosen)
+    return [f"embedder of texts: {chosen.name} ({why}); {share:.0%} of the words are in its vocabulary"] + (
+        [f"  {doubt}"] if doubt else []
+    )
 
 
 def _doubted(run: Path, table: "LabelTable", most: int, trust: bool) -> "Suspects":
