@@ -14,8 +14,8 @@ from partlabel.cli.main import main
 from partlabel.data.images import dataset
 from partlabel.data.tables.filled import FilledTable
 from partlabel.evaluation.metrics import evaluate
-from partlabel.posthoc.evidence import probability
 from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.probability_model import probability
 from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}

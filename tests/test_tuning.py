@@ -14,8 +14,8 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.evaluation.thresholds import Goal, threshold, thresholds
 from partlabel.posthoc import tuning
 from partlabel.posthoc.category_finetuning import fine_tune
-from partlabel.posthoc.evidence import probability
 from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.probability_model import probability
 from partlabel.posthoc.scale_fitting import fit_scale
 from partlabel.posthoc.tuning_fit import fit_tuning
 from partlabel.posthoc.tuning_result import Tuning

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from partlabel.core.labels import UNKNOWN
 from partlabel.data.tables.label_table import LabelTable, made_read_only
 from partlabel.deploy.hub_recognizer import HubRecognizer
-from partlabel.posthoc.evidence import Evidence, Tuned
+from partlabel.posthoc.probability_model import ProbabilityModel, Tuned
 from partlabel.priors.expected import PrecisionOf
 from partlabel.training.config import Cache, TrainingConfig
 from partlabel.training.out_of_fold import OutOfFold
@@ -117,9 +117,9 @@ class Tagger(HubRecognizer):
         return self
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> ProbabilityModel:
         """Label completion, calibration and thresholds, which convert logits to probabilities and labels."""
-        return Evidence(self.name, self.completion, self.tuning)
+        return ProbabilityModel(self.name, self.completion, self.tuning, self.texts)
 
     def logits_unseen(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0
@@ -208,8 +208,9 @@ class Tagger(HubRecognizer):
     ) -> "FilledTable":
         """Compute a probability for every unknown label of a table; known labels do not change.
 
-        Known labels of an image are evidence for its unknown ones where that was found to help
-        (`label_completion.py`), so that probabilities may differ from those of `predict`.
+        Texts beside the photos (`table.texts`) and known labels of an image are evidence for its unknown ones where
+        that was found to help (`text_evidence.py`, `label_completion.py`), so that probabilities may differ from those
+        of `predict`.
 
         Args:
             table: Label table of the model's classes; labels and probabilities of a filled table are kept.
@@ -238,7 +239,7 @@ class Tagger(HubRecognizer):
         blank, found = (labels == UNKNOWN).any(axis=1), np.zeros(labels.shape, np.float32)
         if blank.any():
             found[blank] = evidence.probability_with_known(
-                logits, labels[blank], bool((labels != UNKNOWN).any())
+                logits, labels[blank], bool((labels != UNKNOWN).any()), self.text_of(before.table[blank])
             )
         ends = evidence.ends(found, labels == UNKNOWN, accept, reject, precision, precision_of)
         return filled.fill(before, found, *ends, self.name)
@@ -268,4 +269,4 @@ class Tagger(HubRecognizer):
         from partlabel.training.filling import readable
 
         table, logits = readable(self, aligned(table, self.classes), batch_size, workers, skip_broken)
-        return table, self.evidence.probability_with_known(logits, table.labels)
+        return table, self.evidence.probability_with_known(logits, table.labels, text=self.text_of(table))

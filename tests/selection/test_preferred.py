@@ -4,7 +4,7 @@ import torch
 
 from partlabel.core.labels import PRESENT
 from partlabel.selection.candidates import Candidate, Rule
-from partlabel.selection.search import _preferred
+from partlabel.selection.choice import preferred
 
 
 def _candidate(method, logits, head="covariance"):
@@ -24,25 +24,25 @@ def _problem(classes=12):
 def test_a_candidate_that_is_as_good_gives_way_to_the_method_that_suits_the_labels():
     logits, labels, noise = _problem()
     votes = _candidate("soft_sst", logits + 0.02 * noise)
-    assert _preferred([_candidate("bce", logits), votes], labels, "covariance") is votes
+    assert preferred([_candidate("bce", logits), votes], labels, "covariance") is votes
 
 
 def test_a_candidate_that_is_clearly_better_stays():
     logits, labels, noise = _problem()
     best = _candidate("bce", logits)
-    assert _preferred([best, _candidate("soft_sst", logits + 3 * noise)], labels, "covariance") is best
+    assert preferred([best, _candidate("soft_sst", logits + 3 * noise)], labels, "covariance") is best
 
 
 def test_nothing_is_preferred_where_the_labels_are_of_another_kind():
     logits, labels, noise = _problem()
     labels[labels == 0] = -1
     best = _candidate("assume_negative", logits)
-    assert _preferred([best, _candidate("soft_sst", logits + 0.02 * noise)], labels, "covariance") is best
+    assert preferred([best, _candidate("soft_sst", logits + 0.02 * noise)], labels, "covariance") is best
 
 
 def test_the_first_head_is_taken_where_it_is_within_a_standard_error_of_the_best():
     logits, labels, noise = _problem()
     best = _candidate("bce", logits, "average")
     alike, worse = _candidate("bce", logits + 0.02 * noise), _candidate("bce", logits + 3 * noise)
-    assert _preferred([best, alike], labels, "covariance") is alike
-    assert _preferred([best, worse], labels, "covariance") is best
+    assert preferred([best, alike], labels, "covariance") is alike
+    assert preferred([best, worse], labels, "covariance") is best

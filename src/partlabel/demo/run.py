@@ -65,7 +65,7 @@ def run(
 
     from partlabel.data.tables.filled import fill
     from partlabel.demo import scenes as drawing
-    from partlabel.posthoc.evidence import probability
+    from partlabel.posthoc.probability_model import probability
 
     began, out, console = time.monotonic(), Path(out), Console(highlight=False)
     _clear(out)

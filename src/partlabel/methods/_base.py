@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from partlabel.core.targets import Labels, Targets
-from partlabel.core.types import Batch, Progress
+from partlabel.core.types import Batch, Progress, TextFeatures
 from partlabel.nn.heads import ClassOutput, Head
 from partlabel.transfer.feature_bank import Memory
 
@@ -38,10 +38,16 @@ class FullBatch(Protocol):
     Attributes:
         maps: Input of the head for every image: pooled features, as a map of one place.
         labels: PRESENT, ABSENT or UNKNOWN.
+        fold: Fold of each image, from 0, in `cross_fit`.
+        text: Features of the texts that accompany the images; None without texts.
+        memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
     """
 
     maps: Float[Tensor, "image channel 1 1"]
     labels: Labels
+    fold: Int64[Tensor, " image"]
+    text: TextFeatures | None
+    memo: dict[str, Any]
 
     def fit(self, head: Head, targets: Targets, strength: float = 1.0) -> None:
         """Fit a head to targets; `strength` multiplies the weight decay per unit of weight."""

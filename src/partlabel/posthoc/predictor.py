@@ -5,10 +5,10 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from partlabel.core.types import Preprocessing
+from partlabel.core.types import Preprocessing, TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
-from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.probability_model import ProbabilityModel
 from partlabel.posthoc.tuning_result import Tuning
 
 
@@ -25,6 +25,11 @@ class UnseenLogits(Protocol):
         """Logits of these images."""
         ...
 
+    @property
+    def with_texts(self) -> Float[np.ndarray, "image class"] | None:
+        """Logits with the evidence of the texts, by sources that were fitted without them; None without texts."""
+        ...
+
 
 class Predictor(Protocol):
     """A fitted tagger; attributes and methods are those of `partlabel.Tagger`."""
@@ -33,8 +38,16 @@ class Predictor(Protocol):
     name: str
     view: tuple[int, Preprocessing]
     model: Method | None
-    completion: Completion | None
     tuning: Tuning | None
+
+    @property
+    def evidence(self) -> ProbabilityModel:
+        """What turns logits into probabilities and labels."""
+        ...
+
+    def text_of(self, table: LabelTable) -> TextFeatures | None:
+        """Compute features of the texts of a table; None if the tagger has learned nothing from texts."""
+        ...
 
     @property
     def out_of_fold(self) -> UnseenLogits | None:

@@ -16,6 +16,7 @@ docs/probabilities.md), and thresholds are found on all labels, the unknown ones
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.messages import some
@@ -78,7 +79,7 @@ def tune(
             f"{tagger.name} kept no logits of its training images by models that did not see them: name a table of "
             "images that were not trained on"
         )
-    voted = None if tagger.completion is None else tagger.completion.logits(logits, table.labels)
+    voted = _informed(tagger, table, logits)
     asked = (
         None if calibration is None else asked_of(tagger, aligned(calibration, tagger.classes), table, **how)
     )
@@ -96,6 +97,26 @@ def tune(
         prevalence=prevalence,
     )
     return tagger.tuning
+
+
+def _informed(
+    tagger: "Predictor", table: "LabelTable", logits: Float[np.ndarray, "image class"]
+) -> Float[np.ndarray, "image class"] | None:
+    """Add the evidence of texts and of known labels to logits; None if the tagger has neither.
+
+    Of training images, the evidence of texts is that of sources that were fitted without their labels.
+    """
+    evidence, kept = tagger.evidence, tagger.out_of_fold
+    if evidence.texts is None and evidence.completion is None:
+        return None
+    if (
+        evidence.texts is not None
+        and kept is not None
+        and kept.table is table
+        and kept.with_texts is not None
+    ):
+        return evidence.informed(kept.with_texts, table.labels)
+    return evidence.informed(logits, table.labels, tagger.text_of(table))
 
 
 def asked_of(
@@ -120,7 +141,7 @@ def asked_of(
     for number, image in enumerate(calibration.images):
         if image in row:
             before[number] = table.labels[row[image]]
-    voted = logits if tagger.completion is None else tagger.completion.logits(logits, before)
+    voted = tagger.evidence.informed(logits, before, tagger.text_of(calibration))
     return Asked(logits, voted, calibration.labels, before == UNKNOWN)
 
 

@@ -52,7 +52,7 @@ class Vote(NamedTuple):
     odds: float
 
 
-class SimilarImages(NamedTuple):
+class Neighbourhood(NamedTuple):
     """The most similar images with a known label.
 
     Attributes:
@@ -133,7 +133,7 @@ def votes(
 
 def similar_images(
     features: Float16[np.ndarray, "image feature"], row: int, labels: Int8[np.ndarray, " image"]
-) -> SimilarImages:
+) -> Neighbourhood:
     """The images most similar to one, of those in which a class is known.
 
     Args:
@@ -148,7 +148,7 @@ def similar_images(
     nearest = known[np.argsort(-_cosine(features, row, known), kind="stable")]
     said = labels[nearest]
     counted = said[:NEIGHBOURS]
-    return SimilarImages(
+    return Neighbourhood(
         nearest[said == PRESENT][:MOST].tolist(),
         nearest[said == ABSENT][:MOST].tolist(),
         int((counted == PRESENT).sum()),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from partlabel.review.explanations import Company, SimilarImages, Vote
+from partlabel.review.explanations import Company, Neighbourhood, Vote
 from partlabel.review.ordering import Order
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Why(NamedTuple):
     pairs: list[tuple[str, float]]
     votes: list[Vote]
     alone: float
-    alike: SimilarImages
+    alike: Neighbourhood
 
 
 class ReviewProgress(NamedTuple):

@@ -10,11 +10,15 @@ import numpy as np
 from jaxtyping import Int8
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.targets import Labels
+from partlabel.selection.candidates import EVIDENCE, Rule
 
 MOSTLY_PRESENT = 0.25
 """Minimum share of present labels among the known labels for which they are taken for an editor's tags."""
 MANY_TAGS = 4.0
 """Minimum number of present labels per image that this share must imply: three classes easily reach the share."""
+UNKNOWN_WEIGHTS = {"weak_negatives": 0.2, "label_smoothing": 1.0, "assume_negative": 1.0}
+"""Weight of unknown labels as absent for teachers of `evidence`, by the recommended method; 0 for all others."""
 WHOLE = 0.95
 """Minimum share of fully labelled images among those with a known label, for labels of the kind `whole images`."""
 FEW = 5
@@ -117,3 +121,16 @@ def advice(labels: Int8[np.ndarray, "image class"]) -> str:
             f" {rare} {are} fewer than {FEW} known present labels, too few for a reliable choice: label more."
         )
     return text
+
+
+def unknown_weight(labels: Labels) -> float:
+    """Return the weight of unknown labels as absent that suits a table's labels, for the teachers of `evidence`."""
+    if not bool((labels != UNKNOWN).any()):
+        return 0.0
+    return UNKNOWN_WEIGHTS.get(kind_of(labels.numpy()).method, 0.0)
+
+
+def evidence_rule(labels: Labels) -> Rule:
+    """Return the method `evidence` with the weight of unknown labels that suits a table's labels."""
+    weight = unknown_weight(labels)
+    return Rule(EVIDENCE, {"unknown_weight": weight} if weight else {})

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from partlabel import methods
 from partlabel.core.targets import Labels
+from partlabel.core.types import TextFeatures
 from partlabel.methods import Method
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
@@ -46,6 +47,8 @@ FIXED = (
 """Rules whose targets do not depend on predictions; a whole path of weight decays takes seconds."""
 SELF_TRAINING = (Rule("soft_sst"), Rule("curriculum"))
 """Rules that learn from predictions: tried on the best head, near the best weight decay."""
+EVIDENCE = "evidence"
+"""Method that learns from the texts beside the photos: tried where there are texts."""
 HEADS = ("covariance", "rooted_average", "average")
 """Linear heads; all rules are compared on the first, which is also chosen in ties."""
 
@@ -61,6 +64,7 @@ class TrainingSet:
         labels: PRESENT, ABSENT or UNKNOWN.
         classes: Description of the classes.
         fold: Fold of each image in cross-validation, from 0.
+        text: Features of the texts that accompany the images; None without texts.
         designs: Design of each head and its options, computed once.
     """
 
@@ -69,6 +73,7 @@ class TrainingSet:
     labels: Labels
     classes: Classes
     fold: Int64[Tensor, " image"]
+    text: TextFeatures | None = None
     designs: dict[str, Design] = field(default_factory=dict)
 
     @property
@@ -94,7 +99,7 @@ class TrainingSet:
     def problem(self, head: str, design: Design, decay: float, tolerance: float = 1e-6) -> Problem:
         """Build the problem of all images."""
         maps = self.maps_of(linear_head(head))
-        return Problem(maps, self.labels, design, decay, self.fold, tolerance=tolerance)
+        return Problem(maps, self.labels, design, decay, self.fold, tolerance=tolerance, text=self.text)
 
 
 def linear_head(name: str) -> type[Average]:

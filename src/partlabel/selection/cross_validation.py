@@ -1,7 +1,8 @@
 """Cross-validation: division of images into folds, and the full-batch problem that is passed to methods."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from partlabel.core.labels import ABSENT, PRESENT
 from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import TextFeatures
 from partlabel.methods import Method
 from partlabel.nn.cross_fitting import fold_weights, out_of_fold, target_count
 from partlabel.nn.heads import Head
@@ -105,6 +107,8 @@ class Problem:
         scale: Factor of the number of labels in the penalty: for a part of a table, images of the whole per image of
             the part.
         tolerance: Tolerance of the solver, as in `linear_path.solve`.
+        text: Features of the texts that accompany the images; None without texts.
+        memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
     """
 
     maps: Float[Tensor, "image channel 1 1"]
@@ -114,6 +118,8 @@ class Problem:
     fold: Int64[Tensor, " image"]
     scale: float = 1.0
     tolerance: float = 1e-6
+    text: TextFeatures | None = None
+    memo: dict[str, Any] = field(default_factory=dict)
 
     def fit(self, head: Head, targets: Targets, strength: float = 1.0) -> None:
         """Fit a linear head to targets."""
@@ -132,12 +138,15 @@ class Problem:
     def _penalty(self, targets: Targets, strength: float) -> float:
         return self.decay * strength * self.scale * float(target_count(targets))
 
-    def part(self, rows: Bool[Tensor, " image"], inner: Int64[Tensor, " inside"]) -> "Problem":
+    def part(
+        self, rows: Bool[Tensor, " image"], inner: Int64[Tensor, " inside"], memo: dict[str, Any]
+    ) -> "Problem":
         """Build the problem of some of the images, with the same penalty on fewer labels.
 
         Args:
             rows: Whether each image is in the part.
             inner: Fold of each image of the part.
+            memo: Results kept for this part.
         """
         return Problem(
             self.maps[rows],
@@ -147,6 +156,8 @@ class Problem:
             inner,
             self.scale * len(rows) / int(rows.sum()),
             self.tolerance,
+            None if self.text is None else self.text.rows(rows),
+            memo,
         )
 
 

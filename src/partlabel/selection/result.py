@@ -86,16 +86,27 @@ def _plain(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def save_out_of_fold(path: Path, logits: Float[np.ndarray, "image class"]) -> None:
-    """Write out-of-fold logits; rows are in the order of part `train` of the run's table."""
+def save_out_of_fold(
+    path: Path,
+    logits: Float[np.ndarray, "image class"],
+    with_texts: Float[np.ndarray, "image class"] | None = None,
+) -> None:
+    """Write out-of-fold logits; rows are in the order of part `train` of the run's table.
+
+    Args:
+        path: File to write.
+        logits: Out-of-fold logits of the recogniser.
+        with_texts: The same with the evidence of the texts beside the photos; None without it.
+    """
     from safetensors.numpy import save_file
 
     with atomic_write(path) as aside:
-        save_file({"logits": np.ascontiguousarray(logits, np.float32)}, aside)
+        found = {"logits": logits} if with_texts is None else {"logits": logits, "with_texts": with_texts}
+        save_file({name: np.ascontiguousarray(each, np.float32) for name, each in found.items()}, aside)
 
 
-def load_out_of_fold(path: Path) -> Float[np.ndarray, "image class"]:
-    """Read the logits that `save_out_of_fold` wrote.
+def load_out_of_fold(path: Path, name: str = "logits") -> Float[np.ndarray, "image class"] | None:
+    """Read the logits that `save_out_of_fold` wrote; None for `with_texts` where there are none.
 
     Raises:
         ValueError: The file is damaged, or holds no logits.
@@ -106,4 +117,4 @@ def load_out_of_fold(path: Path) -> Float[np.ndarray, "image class"]:
     found = read_tensors(path, load_file, fix)
     if "logits" not in found:
         raise ValueError(f"{path} holds no logits; {fix}")
-    return found["logits"]
+    return found.get(name)

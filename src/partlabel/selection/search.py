@@ -15,12 +15,21 @@ from torch import Tensor
 from partlabel import methods
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.progress_bar import track
-from partlabel.core.targets import Labels
+from partlabel.core.targets import Targets
 from partlabel.methods import Method
 from partlabel.nn.cross_fitting import aligned_folds, fold_weights, out_of_fold
 from partlabel.nn.linear_path import Design, solve
-from partlabel.selection.advice import kind_of
-from partlabel.selection.candidates import FIXED, HEADS, SELF_TRAINING, Candidate, Rule, TrainingSet, build
+from partlabel.selection.candidates import (
+    EVIDENCE,
+    FIXED,
+    HEADS,
+    SELF_TRAINING,
+    Candidate,
+    Rule,
+    TrainingSet,
+    build,
+)
+from partlabel.selection.choice import preferred, suits
 from partlabel.selection.criteria import Criterion, unexplained, unexplained_by_class
 from partlabel.selection.cross_validation import ALIGNED_BY, FINAL_TOLERANCE, INNER_FOLDS, folds, predict
 from partlabel.selection.result import Selection
@@ -37,8 +46,6 @@ ROUNDING = 1.01
 """Factor by which a weight decay may miss a limit, because `Candidate.tried` rounds to four digits."""
 RISING = 2
 """Number of consecutive worse steps after which a path ends."""
-ALIKE = 2.0
-"""Standard errors of a difference up to which two candidates count as equally good."""
 BEST_RULES = 2
 """Number of rules that are tried on the other heads."""
 MANY = 4_000
@@ -75,8 +82,8 @@ def search(
         if all((each.rule, each.head) != (rule, head) for each in found):
             found.append(lab.candidate(rule, head, found))
     found.sort(key=lambda each: each.cost)
-    best = _preferred(found, data.labels, heads[0])
-    if best is found[0] and not _suits(best, data.labels):
+    best = preferred(found, data.labels, heads[0])
+    if best is found[0] and not suits(best, data.labels):
         best = lab.chosen(found)
     found = [best, *(each for each in found if each is not best)]
     model = lab.refit(best)
@@ -91,50 +98,11 @@ def search(
     )
 
 
-def _preferred(found: Sequence[Candidate], labels: Labels, head: str) -> Candidate:
-    """Choose among the candidates that cross-validation cannot distinguish from the best.
-
-    With one to five known present labels per class, cross-validation hardly measures the benefit of similar images.
-    Therefore the decision table (`advice.py`) decides between candidates within `ALIKE` standard errors of the best (of
-    the mean difference over classes), for `SELF_TRAINING` methods only. Otherwise, within one standard error, the best
-    candidate on the first head is chosen.
-
-    Args:
-        found: Candidates, best first.
-        labels: PRESENT, ABSENT or UNKNOWN.
-        head: First head of the search.
-    """
-    best = found[0]
-    used = (labels == PRESENT).any(0)
-    if used.sum() < 2:
-        return best
-    costs = unexplained_by_class(best.logits, labels)
-
-    def alike(other: Candidate, errors: float) -> bool:
-        worse = (unexplained_by_class(other.logits, labels) - costs)[used]
-        return bool(worse.mean() <= errors * worse.std() / len(worse) ** 0.5)
-
-    for each in found:
-        if each.rule in SELF_TRAINING and _suits(each, labels) and alike(each, ALIKE):
-            return each
-    fixed = [each for each in found if each.head == head and each.rule not in SELF_TRAINING]
-    if best.rule not in SELF_TRAINING and best.head != head and fixed and alike(fixed[0], 1.0):
-        return fixed[0]
-    return best
-
-
-def _suits(candidate: Candidate, labels: Labels) -> bool:
-    """Return whether the decision table recommends a candidate's method for this kind of labels."""
-    return bool((labels != UNKNOWN).any()) and kind_of(labels.numpy()).method == candidate.rule.method
-
-
 def _plan(
     lab: "_Lab", rules: Sequence[Rule], heads: Sequence[str], found: list[Candidate]
 ) -> Iterator[tuple[Rule, str]]:
     """Yield the rule and head to try next, given the candidates found so far."""
-    fixed = [rule for rule in rules if lab.is_fixed(rule)]
-    if not bool((lab.data.labels == UNKNOWN).any()) and Rule("bce") in fixed:  # the others are bce then
-        fixed = [rule for rule in fixed if rule.method in ("bce", "label_smoothing")]
+    fixed = lab.distinct([rule for rule in rules if lab.is_fixed(rule)], heads[0])
     yield from ((rule, heads[0]) for rule in fixed)
     ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
     yield from ((rule, head) for head in heads[1:] for rule in ahead)
@@ -143,7 +111,7 @@ def _plan(
     both = ((labels == PRESENT).any(0) & (labels == ABSENT).any(0)).any()
     for rule in rules:
         # Predictions of a model that saw only present, or only absent, labels give no useful targets.
-        if not lab.is_fixed(rule) and (both or not fixed):
+        if not lab.is_fixed(rule) and (both or not fixed or rule.method == EVIDENCE):
             own = methods.get(rule.method).default_head
             yield from ((rule, head) for head in ([own if own in heads else best] if best else heads))
 
@@ -156,6 +124,7 @@ class _Lab:
         self.head_args = head_args
         self.criterion = criterion
         self.starts: dict[str, float] = {}
+        self.memos: dict[tuple[str, int], dict[str, Any]] = {}
 
     def design(self, head: str) -> Design:
         """Return the features of a head."""
@@ -164,6 +133,16 @@ class _Lab:
     def is_fixed(self, rule: Rule) -> bool:
         """Return whether the targets of a rule do not depend on predictions."""
         return methods.get(rule.method).has_fixed_targets()
+
+    def distinct(self, rules: Sequence[Rule], head: str) -> list[Rule]:
+        """Drop rules whose targets are those of an earlier rule, as where no label is unknown."""
+        found: list[tuple[Rule, Targets]] = []
+        for rule in rules:
+            targets = build(self.data, rule, head, self.head_args).fixed_targets(self.data.labels)
+            assert targets is not None
+            if not any(all(map(torch.equal, targets, earlier)) for _, earlier in found):
+                found.append((rule, targets))
+        return [rule for rule, _ in found]
 
     def candidate(self, rule: Rule, head: str, found: Sequence[Candidate]) -> Candidate:
         """Score a rule on a head at its best weight decay."""
@@ -267,7 +246,8 @@ class _Lab:
             outside = data.fold != number
             inner = folds(data.labels[outside], INNER_FOLDS, number)
             method = build(data, rule, head, self.head_args)
-            method.fit_full_batch(whole.part(outside, inner))
+            memo = self.memos.setdefault((head, number), {})
+            method.fit_full_batch(whole.part(outside, inner, memo))
             logits[~outside] = predict(method, whole.maps[~outside])
             level[number] = predict(method, whole.maps[some]).mean(0)
         logits = aligned_folds(logits, level, data.fold)

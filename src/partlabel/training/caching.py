@@ -123,3 +123,16 @@ def there(model: Method, view: tuple[int, Preprocessing], table: LabelTable, whe
     assert isinstance(model.backbone, Backbone)
     means = model.head.needs_only_mean()
     return feature_cache.stored(model.backbone, table, eval_transform(*view), view[0], where.folder, means)
+
+
+def cache_of(training: object, trust: bool) -> Where:
+    """Return the feature cache of a loaded tagger.
+
+    Args:
+        training: The key `training` of `config.json`, which may be anything.
+        trust: Whether to use the folder that it names, rather than the user's own cache folder.
+    """
+    if not isinstance(training, dict):
+        return Where()
+    folder = training.get("cache_dir") if trust else None
+    return Where(training.get("cache") != "none", folder if isinstance(folder, str) else None)

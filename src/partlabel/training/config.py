@@ -45,6 +45,8 @@ class TrainingConfig:
         augment: `paper`: squares of five sizes, flip; `light`: random resized crop, flip; `none`.
         completion: Whether to fit, after training, a label completion: how known labels of an image predict its
             unknown ones in `fill`.
+        embedder: Embedder of the texts beside the photos (docs/texts.md); `auto` takes the best one installed, `none`
+            does not use texts.
         cache: `features` computes the frozen part of the backbone once per image and view, and trains on that; `none`
             decodes the images in every epoch. By default `features` where the whole backbone is frozen.
         cache_views: Number of views of each image in the cache: the first is plain, the others are augmented.
@@ -75,6 +77,7 @@ class TrainingConfig:
     val: float = 0.1
     augment: Literal["light", "paper", "none"] = "light"
     completion: bool = True
+    embedder: str = "auto"
     cache: Cache | None = None
     cache_views: int = 4
     cache_dir: str | None = None

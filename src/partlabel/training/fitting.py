@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from partlabel.core import distributed
 from partlabel.core.files import atomic_write
+from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Find, Parts, aligned, training_parts, with_val
 from partlabel.methods import Method
@@ -25,6 +26,7 @@ from partlabel.training.datasets import in_use, method_backbone
 from partlabel.training.frozen_backbone import fit_pooling_on
 from partlabel.training.recognizer import Recognizer
 from partlabel.training.run_folder import Run, digest
+from partlabel.training.texts import training_texts
 from partlabel.training.training_run import TrainingResult, TrainingRun, complete_search
 
 
@@ -98,7 +100,7 @@ class Fitting:
         parts = training_parts(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken, find)
         if full_batch and val is None:
             parts = with_val(parts)
-        tagger.completion = tagger.tuning = tagger.out_of_fold = tagger.selection = None
+        tagger.completion = tagger.texts = tagger.tuning = tagger.out_of_fold = tagger.selection = None
         tagger.lean = False
         return cls(tagger, config, parts, truth, run, find, resume, initial_run, group_of, full_batch)
 
@@ -110,9 +112,13 @@ class Fitting:
     def fit(self) -> Fitted:
         """Fit the tagger, and save it before later steps, which may take long or fail."""
         done = self._by_search() if self.full_batch else self._by_steps()
-        self.tagger.completion = done.result.completion
-        if self.writes and done.result.completion is not None:
-            done.result.completion.save(self.run.completion)
+        self.tagger.completion, self.tagger.texts = done.result.completion, done.result.texts
+        for found, path in (
+            (self.tagger.completion, self.run.completion),
+            (self.tagger.texts, self.run.texts),
+        ):
+            if self.writes and found is not None:
+                found.save(path)
         return done
 
     def _by_search(self) -> Fitted:
@@ -124,7 +130,8 @@ class Fitting:
             backbone = self._search_backbone()
         description = self._describe()
         self._open(description)
-        model, graph = self._search(backbone)
+        text = training_texts(self.parts.train, config)
+        model, graph = self._search(backbone, text)
         selection = tagger.selection
         assert selection is not None
         description |= tagger.description() | {
@@ -132,7 +139,10 @@ class Fitting:
             "selection": selection.to_dict()["winner"],
         }
         self._save(description)
-        return Fitted(complete_search(model, tagger.view, config, self.parts, self.run, selection), graph)
+        result = complete_search(
+            model, tagger.view, config, self.parts, self.run, selection, text, self._train_groups()
+        )
+        return Fitted(result, graph)
 
     def _search_backbone(self) -> Backbone:
         """Build the frozen backbone whose features the search compares."""
@@ -147,12 +157,15 @@ class Fitting:
         tagger.view = (tagger.settings["image_size"], backbone.preprocessing)
         return backbone
 
-    def _search(self, backbone: Backbone) -> tuple[Method, Float[np.ndarray, "class class"]]:
+    def _search(
+        self, backbone: Backbone, text: TextFeatures | None
+    ) -> tuple[Method, Float[np.ndarray, "class class"]]:
         """Find the settings, and build the network with the winner's weights; return it and the label graph."""
         tagger, train = self.tagger, self.parts.train
         classes = describe_classes(train, tagger.settings["words"])
-        groups = None if self.groups is None else [self.groups[image] for image in train.images]
-        found = settings_search.select(backbone, train, classes, tagger.settings, self.config, groups)
+        found = settings_search.select(
+            backbone, train, classes, tagger.settings, self.config, self._train_groups(), text
+        )
         best = found.winner
         tagger.selection = found
         tagger.change_settings(method=best.rule.method, method_args=dict(best.rule.options), head=best.head)
@@ -160,6 +173,10 @@ class Fitting:
         model = tagger.model = tagger.build(classes)
         settings_search.take_over(model, found.model, backbone)
         return model, classes.graph_or_identity.numpy()
+
+    def _train_groups(self) -> list[str] | None:
+        """Return the group of each training image, if groups were given."""
+        return None if self.groups is None else [self.groups[image] for image in self.parts.train.images]
 
     def _by_steps(self) -> Fitted:
         """Train by steps, with the weight decay that is given or found."""

@@ -22,10 +22,12 @@ class OutOfFold(NamedTuple):
     Attributes:
         table: The training images, with their known labels.
         logits: Out-of-fold logits of each image.
+        with_texts: The same with the evidence of the texts, by sources that were fitted without them; None without.
     """
 
     table: LabelTable
     logits: Float32[np.ndarray, "image class"]
+    with_texts: Float32[np.ndarray, "image class"] | None = None
 
     @classmethod
     def of(cls, run: Run) -> "OutOfFold | None":
@@ -42,7 +44,7 @@ class OutOfFold(NamedTuple):
             raise ValueError(
                 f"{path} holds logits of shape {logits.shape} for {table.labels.shape} training labels; train again"
             )
-        return cls(table, logits)
+        return cls(table, logits, load_out_of_fold(path, "with_texts"))
 
     def rows(self, table: LabelTable) -> Int64[np.ndarray, " image"]:
         """Find the row of each image of a table; -1 for images that are not here or are of another image folder."""

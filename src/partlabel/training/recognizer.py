@@ -12,21 +12,24 @@ from partlabel import __version__
 from partlabel.core import errors, safe_loading
 from partlabel.core.files import read_tensors
 from partlabel.core.messages import some
+from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn.classes import Classes
-from partlabel.posthoc import label_completion
+from partlabel.posthoc import label_completion, text_evidence
 from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.text_evidence import TextEvidence
 from partlabel.posthoc.tuning_result import Tuning
 from partlabel.selection.result import Selection
-from partlabel.training.caching import Where
+from partlabel.training.caching import Where, cache_of
 from partlabel.training.config import AUTO, Cache
 from partlabel.training.description import read_description
 from partlabel.training.inference import scores
 from partlabel.training.out_of_fold import OutOfFold
 from partlabel.training.run_folder import Run
 from partlabel.training.specification import Specification
+from partlabel.training.texts import later_texts
 
 PREDICTION = "prediction"
 """Value of `state` in `config.json` where only the state that prediction needs is saved."""
@@ -69,6 +72,7 @@ class Recognizer(Specification):
         self.selection: Selection | None = None
         self.model: Method | None = None
         self.completion: Completion | None = None
+        self.texts: TextEvidence | None = None
         self.tuning: Tuning | None = None
         self.out_of_fold: OutOfFold | None = None
         self.lean = False
@@ -86,6 +90,11 @@ class Recognizer(Specification):
                 "this tagger is not fitted: call fit(), or load a fitted one by Tagger.load(folder)"
             )
         return self.model
+
+    def text_of(self, table: LabelTable) -> TextFeatures | None:
+        """Compute features of the texts of a table; None if the tagger has learned nothing from texts."""
+        folder = self.cache.folder
+        return later_texts(table, self.texts, None if folder is None else str(folder))
 
     def drop_tuning(self) -> None:
         """Delete the results of other weights: thresholds, calibration and out-of-fold logits."""
@@ -135,7 +144,7 @@ class Recognizer(Specification):
         }
 
     def save(self, folder: str | Path, description: Mapping[str, Any] | None = None) -> Path:
-        """Write `config.json`, `model.safetensors` and the files of completion and tuning; `load` reads the folder.
+        """Write `config.json`, `model.safetensors` and what belongs to them (`run_folder.py`); `load` reads the folder.
 
         Args:
             folder: Folder to write; it need not exist.
@@ -152,7 +161,8 @@ class Recognizer(Specification):
             if not self.lean or needs(model, name)
         }
         run.write_config(description or self.description())
-        for found, path in ((self.completion, run.completion), (self.tuning, run.tuning)):
+        saved = ((self.completion, run.completion), (self.texts, run.texts), (self.tuning, run.tuning))
+        for found, path in saved:
             if found is not None:
                 found.save(path)
             else:
@@ -206,7 +216,7 @@ class Recognizer(Specification):
         return tagger
 
     def load_evidence(self, run: Run) -> None:
-        """Load what a run folder holds besides the network: completion, tuning and out-of-fold logits.
+        """Load what a run folder holds besides the network: completion, texts, tuning and out-of-fold logits.
 
         Raises:
             ValueError: A file is damaged, or is of other classes.
@@ -217,6 +227,10 @@ class Recognizer(Specification):
                 raise ValueError(
                     f"{run.completion} is of other classes than {run.config}; {label_completion.REMEDY}"
                 )
+        if run.texts.exists():
+            self.texts = TextEvidence.load(run.texts)
+            if self.texts.classes != len(self.classes):
+                raise ValueError(f"{run.texts} is of other classes than {run.config}; {text_evidence.REMEDY}")
         if run.tuning.exists():
             self.tuning = Tuning.load(run.tuning)
             if self.tuning.classes != self.classes:
@@ -255,7 +269,7 @@ class Recognizer(Specification):
         model = self.fitted_model()
         state = {name: value.cpu() for name, value in model.state_dict().items() if needs(model, name)}
         copy = self.restored(self.description() | {"state": PREDICTION}, state)
-        copy.completion, copy.tuning = self.completion, self.tuning
+        copy.completion, copy.texts, copy.tuning = self.completion, self.texts, self.tuning
         size, device = self.view[0], next(model.parameters()).device
         images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
@@ -280,16 +294,3 @@ class Recognizer(Specification):
 def needs(model: Method, name: str) -> bool:
     """Return whether prediction needs the parameter or buffer of that name."""
     return any(name == part or name.startswith(f"{part}.") for part in model.predicts_with())
-
-
-def cache_of(training: object, trust: bool) -> Where:
-    """Return the feature cache of a loaded tagger.
-
-    Args:
-        training: The key `training` of `config.json`, which may be anything.
-        trust: Whether to use the folder that it names, rather than the user's own cache folder.
-    """
-    if not isinstance(training, dict):
-        return Where()
-    folder = training.get("cache_dir") if trust else None
-    return Where(training.get("cache") != "none", folder if isinstance(folder, str) else None)

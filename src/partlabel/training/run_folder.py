@@ -4,6 +4,7 @@
 config.json              classes, method, backbone, preprocessing, which rebuild the tagger; and the training settings
 model.safetensors        weights, written as soon as training has ended
 completion.safetensors   weights by which known labels of an image inform its unknown ones, where that helps
+texts.safetensors        what was learned from the texts beside the photos, where that helps
 tuning.json              thresholds and calibration, after `tune` (`tuning_result.py`)
 labels.parquet           the table, with the split that was used
 skipped.csv              images that were left out, and why
@@ -49,6 +50,7 @@ class Run:
         self.config = self.folder / "config.json"
         self.weights = self.folder / "model.safetensors"
         self.completion = self.folder / "completion.safetensors"
+        self.texts = self.folder / "texts.safetensors"
         self.tuning = self.folder / "tuning.json"
         self.labels = self.folder / "labels.parquet"
         self.skipped = self.folder / "skipped.csv"

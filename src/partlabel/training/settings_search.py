@@ -15,7 +15,10 @@ from torch import Tensor
 
 from partlabel import methods
 from partlabel.core import registry
+from partlabel.core.labels import UNKNOWN
 from partlabel.core.progress_bar import track
+from partlabel.core.targets import Labels
+from partlabel.core.types import TextFeatures
 from partlabel.data.images.loader import ahead, loader
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Parts
@@ -24,10 +27,12 @@ from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
+from partlabel.selection.advice import evidence_rule
 from partlabel.selection.candidates import FIXED, HEADS, SELF_TRAINING, Rule, TrainingSet, linear_head
 from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
+from partlabel.selection.unlabelled import search_unlabelled
 from partlabel.training import caching
 from partlabel.training.config import AUTO, WEIGHT_DECAY, TrainingConfig
 from partlabel.training.datasets import in_use, plain_images
@@ -102,11 +107,11 @@ def heads_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return HEADS if settings["head"] is None else (settings["head"],)
 
 
-def rules_of(settings: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Return the rules to compare: the given method, or all."""
+def rules_of(settings: Mapping[str, Any], labels: Labels, with_texts: bool) -> tuple[Rule, ...]:
+    """Return the rules to compare: the given method, or all; those that learn from texts only where there are texts."""
     if settings["method"] != AUTO:
         return (Rule(settings["method"], settings["method_args"]),)
-    return (*FIXED, *SELF_TRAINING)
+    return (*FIXED, *SELF_TRAINING, *([evidence_rule(labels)] if with_texts else []))
 
 
 def covariance_rank(settings: Mapping[str, Any]) -> int:
@@ -188,6 +193,7 @@ def select(
     settings: Mapping[str, Any],
     config: TrainingConfig,
     groups: Sequence[str] | None = None,
+    text: TextFeatures | None = None,
 ) -> Selection:
     """Find the settings for the training images.
 
@@ -198,13 +204,17 @@ def select(
         settings: Settings of the tagger.
         config: Training configuration.
         groups: Group of each training image; images of one group share a fold. None: every image is its own group.
+        text: Features of the texts of the training images; None without texts.
     """
     labels = torch.from_numpy(np.array(table.labels))
     fold = folds(labels, min(fold_count(len(table)), _units(table, groups)), config.seed, groups)
     maps = pooled_maps(backbone, table, settings, config, classes)
     plain = _plain_channels(backbone)
-    data = TrainingSet(maps, plain, labels, classes, fold)
-    return search(data, rules_of(settings), heads_of(settings), settings["head_args"])
+    data = TrainingSet(maps, plain, labels, classes, fold, text)
+    if not (labels != UNKNOWN).any():
+        return search_unlabelled(data, heads_of(settings)[0], settings["head_args"])
+    rules = rules_of(settings, labels, text is not None)
+    return search(data, rules, heads_of(settings), settings["head_args"])
 
 
 def _units(table: LabelTable, groups: Sequence[str] | None) -> int:

@@ -1,6 +1,7 @@
 """One training run: a method, the parts of a table, and the folder where the result goes."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from jaxtyping import Float, Int8
 from torch.utils.data import DataLoader
 
 from partlabel.core import distributed
-from partlabel.core.types import Batch
+from partlabel.core.types import Batch, TextFeatures
 from partlabel.data.images.dataset import PLAIN, BatchRows
 from partlabel.data.images.loader import as_it_is, loader
 from partlabel.data.tables.label_table import LabelTable
@@ -18,6 +19,7 @@ from partlabel.data.tables.splits import Parts, truth_of
 from partlabel.methods import Method
 from partlabel.posthoc import label_completion
 from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.text_evidence import TextEvidence
 from partlabel.selection.result import Selection, save_out_of_fold
 from partlabel.selection.table import OUT_OF_FOLD, VALIDATION
 from partlabel.training import caching
@@ -26,6 +28,7 @@ from partlabel.training.datasets import InputView, in_use, method_backbone, trai
 from partlabel.training.frozen_backbone import fit_pooling_on
 from partlabel.training.inference import logits, scores
 from partlabel.training.run_folder import Run
+from partlabel.training.texts import learned_texts
 
 COMPLETED_FROM = 20_000
 """Maximum number of training images that the label completion is fitted on."""
@@ -41,12 +44,14 @@ class TrainingResult(NamedTuple):
         val_logits: Logits of the validation images by the best epoch; None without validation.
         completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
             not help.
+        texts: What the texts beside the photos say about unknown labels; None without texts, or where they do not help.
         selection: Result of a search of settings; None without a search.
     """
 
     history: list[dict[str, Any]]
     val_logits: Float[np.ndarray, "image class"] | None
     completion: Completion | None = None
+    texts: TextEvidence | None = None
     selection: Selection | None = None
 
 
@@ -137,9 +142,16 @@ class TrainingRun:
 
 
 def complete_search(
-    model: Method, view: InputView, config: TrainingConfig, parts: Parts, run: Run, selection: Selection
+    model: Method,
+    view: InputView,
+    config: TrainingConfig,
+    parts: Parts,
+    run: Run,
+    selection: Selection,
+    text: TextFeatures | None = None,
+    groups: Sequence[str] | None = None,
 ) -> TrainingResult:
-    """Write the result of a search, and fit the label completion on its out-of-fold predictions.
+    """Write the result of a search, and fit the evidence of texts and the label completion on out-of-fold predictions.
 
     Args:
         model: The winner, fitted.
@@ -148,14 +160,18 @@ def complete_search(
         parts: Training and validation images.
         run: Run folder.
         selection: Result of the search.
+        text: Features of the texts of the training images; None without texts.
+        groups: Group of each training image; None: every image is its own group.
     """
     selection.save(run.selection, OUT_OF_FOLD if parts.val is None else VALIDATION)
-    save_out_of_fold(run.out_of_fold, selection.logits)
+    learned = learned_texts(selection.logits, parts.train, text, config, groups)
+    texts, informed = learned or (None, selection.logits)
+    save_out_of_fold(run.out_of_fold, selection.logits, None if texts is None else informed)
     val = None
     if parts.val is not None:
         where = caching.where_of(config)
         val = scores(model, view, parts.val, config.batch_size, config.workers, False, where)
-    return TrainingResult([], val, completed(selection.logits, parts.train.labels, config), selection)
+    return TrainingResult([], val, completed(informed, parts.train.labels, config), texts, selection)
 
 
 def completed(

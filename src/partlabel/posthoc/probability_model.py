@@ -1,4 +1,4 @@
-"""From logits to probabilities and labels: label completion, calibration and thresholds of a tagger."""
+"""From logits to probabilities and labels: texts, label completion, calibration and thresholds of a tagger."""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Bool, Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.posthoc.label_completion import Completion
+from partlabel.posthoc.text_evidence import TextEvidence
 from partlabel.posthoc.tuning_result import Tuning
 from partlabel.priors import expected
 from partlabel.priors.expected import PrecisionOf
@@ -21,18 +23,20 @@ Ends = tuple[float | list[float] | None, float | list[float] | None]
 """Probability from which on labels become present, and up to which they become absent; of all classes, or of each."""
 
 
-class Evidence(NamedTuple):
+class ProbabilityModel(NamedTuple):
     """What a tagger knows besides its network.
 
     Attributes:
         name: Name of the tagger.
         completion: What known labels of an image say about its unknown ones; None where that does not help.
+        texts: What the texts beside the photos say; None where there were none in training, or they do not help.
         tuning: Thresholds and calibration; None before tuning.
     """
 
     name: str
     completion: Completion | None
     tuning: Tuning | None
+    texts: TextEvidence | None = None
 
     def tuned(self) -> Tuning:
         """Return thresholds and calibration.
@@ -49,7 +53,25 @@ class Evidence(NamedTuple):
     @property
     def calibrates_unknown(self) -> bool:
         """Whether unknown labels have their own calibration: labels complete each other, or are no fair sample."""
-        return self.completion is not None or (self.tuning is not None and not self.tuning.fair)
+        informed = self.completion is not None or self.texts is not None
+        return informed or (self.tuning is not None and not self.tuning.fair)
+
+    def informed(
+        self,
+        logits: Float[np.ndarray, "image class"],
+        labels: Int8[np.ndarray, "image class"],
+        text: TextFeatures | None = None,
+    ) -> Float[np.ndarray, "image class"]:
+        """Add the evidence of the texts, then that of each image's known labels, to the logits of the network.
+
+        Args:
+            logits: Logits of the network.
+            labels: Labels of the images; none counts for itself.
+            text: Features of the texts beside the images; None to use no texts.
+        """
+        if self.texts is not None and text is not None:
+            logits = self.texts.logits(logits, text)
+        return logits if self.completion is None else self.completion.logits(logits, labels)
 
     def probability(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
         """Compute calibrated probabilities of images of which no label is known."""
@@ -60,16 +82,17 @@ class Evidence(NamedTuple):
         logits: Float[np.ndarray, "image class"],
         labels: Int8[np.ndarray, "image class"],
         some_known: bool = True,
+        text: TextFeatures | None = None,
     ) -> Float[np.ndarray, "image class"]:
-        """Compute calibrated probabilities given the known labels of each image, of which none counts for itself.
+        """Compute calibrated probabilities given the known labels and the texts of each image.
 
         Args:
             logits: Logits of the network.
             labels: Labels of the images.
             some_known: Whether any label of the whole table is known; otherwise images are taken for random ones.
+            text: As in `informed`.
         """
-        if self.completion is not None:
-            logits = self.completion.logits(logits, labels)
+        logits = self.informed(logits, labels, text)
         if self.tuning is not None:
             filling = self.calibrates_unknown and (some_known or self.tuning.fair)
             logits = self.tuning.logits_filling(logits) if filling else self.tuning.logits(logits)

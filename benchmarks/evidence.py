@@ -1,0 +1,225 @@
+r"""What texts beside the photos are worth: test mAP of image-only recognisers, and mAP on unknown training labels.
+
+    PARTLABEL_DATA=... python benchmarks/evidence.py --out benchmarks/results/evidence.csv
+    python benchmarks/evidence.py --table benchmarks/results/evidence.csv
+
+On coco18 (12,000 training photos with one caption each, 3,000 test photos that are judged without text), labels hidden
+uniformly. Every arm chooses its weight decay by its own cross-validation on the known labels, and is scored once on the
+test photos. `unknown` is the mAP of what `fill` would rank the unknown training labels by: out-of-fold predictions,
+with the evidence of the texts where the arm has texts. Finished rows are not computed again.
+
+bce              known labels only
+soft_sst         similar images
+evidence         similar images, by the method `evidence` without texts
+text             the same with the captions
+shuffled         the same with the captions of other photos
+no labels        no label is known; captions name the classes
+all labels       every label is known (bce, and with votes of similar images)
+"""
+
+import argparse
+import csv
+import time
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from out_of_the_box import CHANNELS, Images, collection, stamp
+
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.types import TextFeatures
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.text_features import text_features
+from partlabel.data.texts import attach
+from partlabel.evaluation import metrics
+from partlabel.methods import Method
+from partlabel.posthoc.text_evidence import fit_text_evidence
+from partlabel.selection.candidates import Rule, TrainingSet
+from partlabel.selection.cross_validation import folds, predict
+from partlabel.selection.result import Selection
+from partlabel.selection.search import fold_count, search
+from partlabel.selection.unlabelled import search_unlabelled
+from partlabel.training.class_description import describe_classes
+
+FOLDS = 3
+"""Folds of the sources of texts on unknown labels."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm: `map` and `unknown` in percent, `weights` of the sources of texts, `weight_decay` as chosen."""
+
+    known: float
+    seed: int
+    arm: str
+    head: str
+    map: float
+    unknown: float
+    weights: str
+    weight_decay: float
+    seconds: float
+    commit: str
+    versions: str
+
+    @property
+    def key(self) -> tuple[float, int, str, str]:
+        """What makes it one of its kind."""
+        return self.known, self.seed, self.arm, self.head
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """Hidden labels of the training photos, and what is needed to score."""
+
+    given: Images
+    text: TextFeatures
+    known: float
+    seed: int
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of the training photos."""
+        return np.flatnonzero(np.array(self.given.table.split) == "train")
+
+    def training_set(self, text: TextFeatures | None) -> TrainingSet:
+        """The training photos with hidden labels."""
+        table = self.given.table[self.rows].with_split(None)
+        if self.known == 0:
+            table = replace(table, labels=np.full(table.labels.shape, UNKNOWN, np.int8))
+        elif self.known < 1:
+            table = table.hide("uniform", known=self.known, seed=self.seed)
+        labels = torch.from_numpy(table.labels.copy())
+        maps = self.given.features[torch.from_numpy(self.rows)]
+        fold = folds(labels, fold_count(len(table)), self.seed)
+        return TrainingSet(maps, CHANNELS, labels, describe_classes(table), fold, text)
+
+    def test(self, model: Method) -> float:
+        """Test mAP in percent, without texts."""
+        rows = np.flatnonzero(np.array(self.given.table.split) == "test")
+        maps = self.given.features[torch.from_numpy(rows)]
+        maps = maps if model.head.covariance_rank else maps[:, :CHANNELS]
+        logits = predict(model, maps[..., None, None])
+        return (
+            100
+            * metrics.evaluate(logits.numpy(), self.given.table.labels[rows], self.given.table.classes).map
+        )
+
+    def unknown(self, data: TrainingSet, found: Selection) -> tuple[float, str]:
+        """The mAP on unknown training labels in percent, and the weights of the sources."""
+        labels, logits, weights = data.labels.numpy(), found.logits, ""
+        truth = np.where(labels == UNKNOWN, self.given.table.labels[self.rows], UNKNOWN).astype(np.int8)
+        if data.text is not None and self.known:
+            fold = folds(data.labels, FOLDS, self.seed).numpy()
+            learned = fit_text_evidence(logits, labels, data.text, "", fold)
+            if learned is not None:
+                evidence, logits = learned
+                weights = "; ".join(
+                    f"{name} {weight:.2f}" for name, weight in evidence.teacher.weights.items()
+                )
+        if not (truth != UNKNOWN).any():
+            return float("nan"), weights
+        return 100 * metrics.evaluate(logits, truth, self.given.table.classes).map, weights
+
+
+def arms(known: float) -> list[tuple[str, str, str]]:
+    """Name, method and head of every arm at a share of known labels."""
+    if known == 0:
+        return [("no labels", "evidence", "rooted_average"), ("no labels", "evidence", "covariance")]
+    if known == 1:
+        return [("all labels", "bce", "covariance"), ("all labels", "evidence", "covariance")]
+    found = [
+        ("bce", "bce", "covariance"),
+        ("evidence", "evidence", "covariance"),
+        ("text", "evidence", "covariance"),
+    ]
+    if known == 0.1:
+        found += [
+            ("bce", "bce", "rooted_average"),
+            ("soft_sst", "soft_sst", "covariance"),
+            ("text", "evidence", "rooted_average"),
+            ("shuffled", "evidence", "covariance"),
+        ]
+    return found
+
+
+def compute(cell: Cell, done: set[tuple[float, int, str, str]]) -> Iterator[Row]:
+    """The rows of a cell that are not there yet."""
+    texts = cell.text.rows(torch.from_numpy(cell.rows))
+    order = torch.from_numpy(np.random.RandomState(cell.seed).permutation(len(cell.rows)))
+    given = {"text": texts, "no labels": texts, "shuffled": texts.rows(order)}
+    for name, method, head in arms(cell.known):
+        shown = f"{name} ({method})" if name == "all labels" else name
+        if (cell.known, cell.seed, shown, head) in done:
+            continue
+        began = time.monotonic()
+        data = cell.training_set(given.get(name))
+        found = search_unlabelled(data, head) if cell.known == 0 else search(data, (Rule(method),), (head,))
+        unknown, weights = cell.unknown(data, found)
+        yield Row(
+            cell.known,
+            cell.seed,
+            shown,
+            head,
+            round(cell.test(found.model), 3),
+            round(unknown, 3),
+            weights,
+            float(f"{found.winner.weight_decay:.4g}"),
+            round(time.monotonic() - began, 1),
+            *stamp(),
+        )
+
+
+def read(path: Path) -> list[Row]:
+    """Finished rows; none where there is no file yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Row(**{each.name: each.type(row[each.name]) for each in fields(Row)})  # type: ignore[operator]
+            for row in csv.DictReader(file)
+        ]
+
+
+def table(rows: list[Row]) -> str:
+    """Mean over seeds and largest distance from it, as Markdown."""
+    lines = ["| known | arm | head | test mAP | mAP on unknown labels | seeds |", "|---" * 6 + "|"]
+    for known, arm, head in dict.fromkeys((row.known, row.arm, row.head) for row in rows):
+        same = [row for row in rows if (row.known, row.arm, row.head) == (known, arm, head)]
+        values = [[row.map for row in same], [row.unknown for row in same]]
+        shown = [f"{np.mean(each):.1f} ± {np.ptp(each) / 2:.1f}" for each in values]
+        lines.append(f"| {known:.0%} | {arm} | {head} | {' | '.join(shown)} | {len(same)} |")
+    return "\n".join(lines).replace("nan ± nan", "")
+
+
+def main() -> None:
+    """Compute the rows that are not there yet, or print their table."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--known", nargs="+", type=float, default=[0.1, 0.0, 1.0, 0.3, 0.5])
+    asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
+    asked.add_argument("--embedder", default="auto")
+    asked.add_argument("--cache", help="folder of the feature cache")
+    asked.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.csv"))
+    asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
+    args = asked.parse_args()
+    if args.table:
+        print(table(read(args.table)))
+        return
+    given = collection("coco18", args.cache)
+    with_texts: LabelTable = attach(given.table, [str(Path(given.table.root or ".") / "captions.csv")])
+    text = text_features(with_texts.texts or (), given.table.classes, args.embedder, args.cache)
+    rows = read(args.out)
+    for known in args.known:
+        for seed in args.seeds if 0 < known < 1 else args.seeds[:1]:
+            for row in compute(Cell(given, text, known, seed), {row.key for row in rows}):
+                rows.append(row)
+                print(row, flush=True)
+                with args.out.open("w", newline="", encoding="utf-8") as file:
+                    lines = csv.writer(file)
+                    lines.writerow([each.name for each in fields(Row)])
+                    lines.writerows(astuple(each) for each in rows)
+
+
+if __name__ == "__main__":
+    main()

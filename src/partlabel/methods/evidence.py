@@ -1,0 +1,148 @@
+"""Evidence: a teacher that knows more than the image trains a recogniser that needs the image alone.
+
+Our extension of SST (Chen et al., AAAI 2022, arXiv:2112.10941), which transfers knowledge from known to unknown labels
+within an image and across images, by a third source: the texts that accompany the training images. The teacher combines
+all evidence sources (`transfer/sources/`) by weights that are estimated on known labels that the sources have not seen
+(`transfer/combination.py`). Its out-of-fold probabilities are the targets of all unknown labels:
+
+    L = BCE(known labels) + BCE(unknown labels, sigmoid(teacher))
+    logit_c = offset_c + weight_1 head_c + weight_2 votes_c
+
+The votes are those of similar training images, each with its known and soft labels (`transfer/soft_memory.py`); the
+weights of head and votes are fitted to the same targets, by heads and votes that have not seen the image.
+
+As in learning with privileged information (Vapnik and Vashist, "A new learning paradigm: learning using privileged
+information", Neural Networks 22, 2009) and generalised distillation (Lopez-Paz et al., ICLR 2016, arXiv:1511.03643),
+the texts are needed in training only. Without texts the teacher has similar images, and that is what it teaches.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import Batch, Progress
+from partlabel.losses.partial_bce import PartialBCE
+from partlabel.methods._base import FullBatch, Method, Step
+from partlabel.nn.heads import Head
+from partlabel.transfer.combination import Combination, combine
+from partlabel.transfer.label_store import ImageTable
+from partlabel.transfer.soft_memory import SoftMemory
+from partlabel.transfer.sources import Observed
+from partlabel.transfer.teacher import Teacher
+
+NO_LABEL = -1.0
+"""Stored probability of labels without a soft label."""
+
+
+class Evidence(Method):
+    """Soft labels from combined evidence: recogniser, similar images, texts (after SST, AAAI 2022, arXiv:2112.10941).
+
+    The full-batch solver fits it. In training by steps, the soft labels that the method holds are trained on; without
+    any it is partial BCE.
+
+    Args:
+        backbone: From images to a feature map.
+        head: From the feature map to classes; it must compute an image feature.
+        unknown_weight: Weight of unknown labels as absent, in [0, 1], while the teacher is fitted: 0 where known labels
+            are a sample, more where mostly present labels are known.
+        sharpness: Sharpness of the kernel that compares images.
+    """
+
+    default_head: ClassVar[str] = "covariance"
+    adds: ClassVar[str] = (
+        "soft labels from texts beside the photos and similar images, weighed on re-hidden labels"
+    )
+    needs: ClassVar[str] = "labels, a head with an image feature; texts, if available"
+
+    weight: Float[Tensor, "2"]
+    centre: Float[Tensor, "2 class"]
+    spread: Float[Tensor, "2"]
+    offset: Float[Tensor, " class"]
+
+    def __init__(
+        self, backbone: nn.Module, head: Head, unknown_weight: float = 0.0, sharpness: float = 50.0
+    ) -> None:
+        super().__init__(backbone, head)
+        if not head.image_dim:
+            raise ValueError(
+                f"Evidence compares images, and the head {type(head).__name__} gives no feature of the image; take one "
+                "that does, such as 'covariance', 'average' or 'residual'"
+            )
+        if not 0 <= unknown_weight <= 1:
+            raise ValueError(f"unknown_weight is {unknown_weight}; it has to be from 0 to 1")
+        self.unknown_weight = unknown_weight
+        self.sharpness = sharpness
+        self.bce = PartialBCE()
+        self.memory = SoftMemory(head.num_classes, head.image_dim)
+        self.soft = ImageTable(head.num_classes, NO_LABEL)
+        self.register_buffer("weight", torch.tensor([1.0, 0.0]))
+        self.register_buffer("centre", torch.zeros(2, head.num_classes))
+        self.register_buffer("spread", torch.ones(2))
+        self.register_buffer("offset", torch.zeros(head.num_classes))
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """Compute `bce`, over known labels and stored soft labels."""
+        soft = self.soft.read(batch.index)
+        pseudo = Targets(soft.clamp(min=0), ((soft >= 0) & (batch.labels == UNKNOWN)).float())
+        targets = Targets.known(batch.labels).fill(pseudo)
+        return Step({"bce": self.bce(self.outputs(batch.inputs).logits, targets)}, {"evidence": pseudo})
+
+    @torch.no_grad()
+    def fit_full_batch(self, problem: FullBatch) -> None:
+        """Fit the teacher out of fold, then the head to known and soft labels, then the weights of head and votes."""
+        labels, known = problem.labels, Targets.known(problem.labels)
+        soft = self.taught(problem)
+        rows = torch.arange(len(labels))
+        self.soft.write(rows, torch.where(labels == UNKNOWN, soft.value, NO_LABEL))
+        targets = known.fill(soft)
+        strength = max(float(known.weight.mean()), 1 / known.weight.numel())
+        problem.fit(self.head, targets, strength)
+        image = self.head(problem.maps).image
+        assert image is not None
+        self.memory.store(image, targets.value)
+        votes = self.memory.votes(image, self.sharpness, rows)
+        self._set(combine(torch.stack([problem.cross_fit(targets, strength), votes]), targets))
+
+    def _set(self, found: Combination) -> None:
+        for name, value in found._asdict().items():
+            getattr(self, name).copy_(value)
+
+    def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
+        """Compute logits: the head's, and the votes of similar training images."""
+        out = self.outputs(images)
+        assert out.image is not None
+        votes = torch.zeros_like(out.logits)
+        if len(self.memory.features):
+            votes = self.memory.votes(out.image, self.sharpness).to(out.logits)
+        found = Combination(self.weight, self.centre, self.spread, self.offset)
+        return found.log_odds(torch.stack([out.logits, votes]))
+
+    def predicts_with(self) -> tuple[str, ...]:
+        """Name backbone, head, memory and weights; the soft labels by row are for training only."""
+        return (*super().predicts_with(), "memory", *Combination._fields)
+
+    def taught(self, problem: FullBatch) -> Targets:
+        """Compute the soft labels of all unknown labels by a teacher that has not seen the labels of the image."""
+        base = self._base(problem.labels)
+        self.eval()
+        given = Observed(
+            labels=problem.labels,
+            targets=base,
+            fold=problem.fold,
+            logits=problem.cross_fit(base) if base.weight.any() else None,
+            image=self.head(problem.maps).image,
+            text=problem.text,
+        )
+        fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}", {})
+        odds = Teacher.of(given).fit(given, fitted)
+        return Targets(odds.sigmoid(), (problem.labels == UNKNOWN).float())
+
+    def _base(self, labels: Labels) -> Targets:
+        """Return what the teacher is fitted to: known labels, and unknown ones as weak negatives."""
+        known = Targets.known(labels)
+        assumed = torch.full_like(known.weight, self.unknown_weight)
+        return known.fill(Targets(torch.zeros_like(known.value), assumed))

@@ -1,0 +1,160 @@
+"""Texts beside the photos as evidence for unknown labels, when a table is filled or reviewed.
+
+Fitted after training on out-of-fold logits: the recogniser and the sources that learn from texts, with weights that are
+estimated together (`transfer/teacher.py`). The recogniser itself never sees a text; photos without one are judged by
+the image alone.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int8
+
+from partlabel.core.files import atomic_write, read_tensors
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import TextFeatures
+from partlabel.transfer.combination import Combination
+from partlabel.transfer.sources import Observed
+from partlabel.transfer.teacher import Teacher
+
+SOURCES = ("recogniser", "text", "class_names", "similar_texts")
+"""Evidence sources of the texts, and the recogniser."""
+REMEDY = "copy it again from where the model came from; without the file texts do not inform unknown labels"
+
+
+@dataclass(frozen=True, eq=False)
+class TextEvidence:
+    """Sources that learn from texts, and the name of the embedder that they need.
+
+    Attributes:
+        teacher: The fitted sources.
+        embedder: Name of the embedder of texts.
+        text_dim: Length of a text embedding.
+    """
+
+    teacher: Teacher
+    embedder: str
+    text_dim: int
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        assert self.teacher.whole is not None
+        return len(self.teacher.whole.offset)
+
+    @torch.no_grad()
+    def logits(
+        self, logits: Float[np.ndarray, "image class"], text: TextFeatures
+    ) -> Float[np.ndarray, "image class"]:
+        """Combine the logits of the recogniser with the evidence of the texts."""
+        return self.teacher(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), text)).numpy()
+
+    @torch.no_grad()
+    def shares(
+        self, logits: Float[np.ndarray, "image class"], text: TextFeatures
+    ) -> Mapping[str, Float[np.ndarray, "image class"]]:
+        """Compute what each source adds to the log-odds of each label, relative to its mean over images."""
+        found = self.teacher.shares(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), text))
+        return {name: share.numpy() for name, share in zip(self.teacher.parts, found, strict=True)}
+
+    def save(self, path: Path) -> None:
+        """Write it as safetensors."""
+        from safetensors.torch import save_file
+
+        whole, plain = self.teacher.whole, self.teacher.plain
+        assert whole is not None and plain is not None
+        state = {f"teacher.{name}": value for name, value in self.teacher.state_dict().items()}
+        for kind, found in (("whole", whole), ("plain", plain)):
+            state |= {f"{kind}.{name}": value for name, value in found._asdict().items()}
+        about = {
+            "embedder": self.embedder,
+            "dim": str(self.text_dim),
+            "sources": json.dumps(list(self.teacher.parts)),
+        }
+        with atomic_write(path) as aside:
+            save_file({name: value.contiguous() for name, value in state.items()}, aside, about)
+
+    @classmethod
+    def load(cls, path: Path) -> "TextEvidence":
+        """Read the file that `save` wrote.
+
+        Raises:
+            ValueError: It is damaged, or something else.
+        """
+        from safetensors import SafetensorError, safe_open
+        from safetensors.torch import load_file
+
+        state = read_tensors(path, load_file, REMEDY)
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+            dim, names = int(about["dim"]), json.loads(about["sources"])
+            if not set(names) <= set(SOURCES):
+                raise ValueError(f"unknown sources {names}")
+            found = {
+                kind: Combination(**{name: state[f"{kind}.{name}"] for name in Combination._fields})
+                for kind in ("whole", "plain")
+            }
+            classes = len(found["whole"].offset)
+            teacher = Teacher.create(names, {"classes": classes, "text_dim": dim})
+            prefix = "teacher."
+            teacher.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            )
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(f"{path} holds no evidence of texts ({error}); {REMEDY}") from error
+        teacher.whole, teacher.plain = found["whole"], found["plain"]
+        return cls(teacher.eval(), about["embedder"], dim)
+
+
+@torch.no_grad()
+def fit_text_evidence(
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    text: TextFeatures,
+    embedder: str,
+    fold: np.ndarray,
+    unknown_weight: float = 0.0,
+) -> tuple[TextEvidence, Float[np.ndarray, "image class"]] | None:
+    """Fit the sources to known labels; None if no text says anything about them.
+
+    Args:
+        logits: Logits of training images by models that were not trained on them.
+        labels: Their labels.
+        text: Features of their texts.
+        embedder: Name of the embedder of the texts.
+        fold: Fold of each image, from 0.
+        unknown_weight: Weight of unknown labels as absent, as in `methods/evidence.py`.
+
+    Returns:
+        The evidence, and the out-of-fold log-odds of the training images.
+    """
+    given = _given(logits, labels, text, fold, unknown_weight)
+    if not given.targets.weight.any():
+        return None
+    teacher = Teacher.of(given, SOURCES)
+    odds = teacher.fit(given)
+    if not any(weight for name, weight in teacher.weights.items() if name != "recogniser"):
+        return None
+    return TextEvidence(teacher.eval(), embedder, text.vectors.shape[1]), odds.numpy()
+
+
+def _given(
+    logits: Float[np.ndarray, "image class"],
+    labels: Int8[np.ndarray, "image class"],
+    text: TextFeatures,
+    fold: np.ndarray | None = None,
+    unknown_weight: float = 0.0,
+) -> Observed:
+    known = torch.from_numpy(np.array(labels))
+    assumed = torch.full(known.shape, unknown_weight)
+    targets = Targets.known(known).fill(Targets(torch.zeros(known.shape), assumed))
+    folds = (
+        torch.zeros(len(labels), dtype=torch.int64) if fold is None else torch.from_numpy(np.asarray(fold))
+    )
+    return Observed(known, targets, folds, torch.from_numpy(np.asarray(logits, np.float32)), None, text)

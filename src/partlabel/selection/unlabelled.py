@@ -1,0 +1,70 @@
+"""The search where no label is known: texts beside the photos name the classes, and nothing can be cross-validated.
+
+The only rule is `evidence`, whose teacher then has the class names alone. Of the weight decays, the one is chosen whose
+out-of-fold predictions have the lowest cross-entropy against the soft labels.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from partlabel.methods.evidence import Evidence
+from partlabel.selection.candidates import EVIDENCE, Candidate, Rule, TrainingSet, build
+from partlabel.selection.cross_validation import FINAL_TOLERANCE
+from partlabel.selection.result import Selection
+
+DECAYS = tuple(10 ** (1 - step / 2) for step in range(11))
+"""Candidate weight decays times the number of classes, from strong to weak."""
+RISING = 2
+"""Weight decays in a row that have to be worse before the search ends."""
+
+
+def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any] | None = None) -> Selection:
+    """Find the weight decay of `evidence` and fit it, where no label is known.
+
+    Args:
+        data: Features, texts and folds; the labels are all unknown.
+        head: Name of a linear head.
+        head_args: Options of the head, by name; None for the defaults.
+
+    Raises:
+        ValueError: There are no texts.
+    """
+    if data.text is None:
+        raise ValueError(
+            "no label is known, and no photo has a text: label some images, present and absent classes (partlabel "
+            "review), or give texts that accompany the photos (--texts captions.csv, --texts filename; docs/texts.md)"
+        )
+    began = time.monotonic()
+    options, rule = head_args or {}, Rule(EVIDENCE)
+    problem = data.problem(head, data.design(head, options), 1.0)
+    method = build(data, rule, head, options)
+    assert isinstance(method, Evidence)
+    soft = method.taught(problem)
+    tried: dict[float, tuple[float, Float[Tensor, "image class"]]] = {}
+    for decay in DECAYS:
+        decay /= max(data.labels.shape[1], 1)
+        logits = data.problem(head, problem.design, decay).cross_fit(soft)
+        tried[decay] = float(binary_cross_entropy_with_logits(logits, soft.value)), logits
+        best = min(tried, key=lambda each: tried[each][0])
+        if list(tried).index(best) < len(tried) - RISING:
+            break
+    final = data.problem(head, problem.design, best, FINAL_TOLERANCE)
+    final.decay *= data.labels.numel()  # the strength of `fit_full_batch`, for a share of known labels of 0
+    method.fit_full_batch(final)
+    seconds = time.monotonic() - began
+    costs = {decay: cost for decay, (cost, _) in sorted(tried.items())}
+    winner = Candidate(rule, head, best, costs[best], seconds, costs, tried[best][1])
+    return Selection(
+        candidates=(winner,),
+        criterion="cross-entropy against the soft labels",
+        images=len(data.labels),
+        known=0,
+        folds=data.folds,
+        seconds=seconds,
+        model=method.eval(),
+    )

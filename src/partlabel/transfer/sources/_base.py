@@ -1,0 +1,84 @@
+"""Base class of evidence sources, and what they are given.
+
+A source returns log-odds for every label from what is known at the moment of use: in training, when a table is filled,
+or when photos are reviewed. It declares its inputs in `needs`, and is left out where they are missing.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from partlabel.core.targets import Labels, Targets
+from partlabel.core.types import TextFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What is known of some images.
+
+    Attributes:
+        labels: PRESENT, ABSENT or UNKNOWN.
+        targets: What sources are fitted to: the known labels, and perhaps assumptions about unknown ones.
+        fold: The fold of each image: out of fold, a source has not seen the labels of its images.
+        logits: Logits of a recogniser that has not seen the labels of the image; None without a recogniser.
+        image: A feature of each image; None without one.
+        text: Features of the texts that accompany the images; None where there are no texts.
+    """
+
+    labels: Labels
+    targets: Targets
+    fold: Int64[Tensor, " image"]
+    logits: Float[Tensor, "image class"] | None = None
+    image: Float[Tensor, "image feature"] | None = None
+    text: TextFeatures | None = None
+
+    def has(self, needs: tuple[str, ...]) -> bool:
+        """Return whether all inputs of those names are there."""
+        return all(getattr(self, name) is not None for name in needs)
+
+    def rows(self, chosen: Bool[Tensor, " image"]) -> "Observed":
+        """Select some of the images."""
+        return replace(
+            self,
+            labels=self.labels[chosen],
+            targets=Targets(self.targets.value[chosen], self.targets.weight[chosen]),
+            fold=self.fold[chosen],
+            logits=None if self.logits is None else self.logits[chosen],
+            image=None if self.image is None else self.image[chosen],
+            text=None if self.text is None else self.text.rows(chosen),
+        )
+
+
+class EvidenceSource(nn.Module, ABC):
+    """Base class of the evidence sources: one file beside this one, one source each.
+
+    What a source learns is in its buffers, so that it is saved and loaded with them.
+    """
+
+    needs: ClassVar[tuple[str, ...]]
+    """Attributes of `Observed` that the source needs."""
+
+    @classmethod
+    def create(cls, dims: Mapping[str, int]) -> "EvidenceSource":
+        """Create the source with those of the sizes (`classes`, `text_dim`, `image_dim`) that it takes."""
+        taken = inspect.signature(cls).parameters
+        return cls(**{name: size for name, size in dims.items() if name in taken})
+
+    @abstractmethod
+    def fit(self, given: Observed) -> Float[Tensor, "image class"]:
+        """Fit the source, and return the out-of-fold scores of the images that it was fitted to."""
+
+    @abstractmethod
+    def forward(self, given: Observed) -> Float[Tensor, "image class"]:
+        """Compute the scores of other images; larger means more likely present."""
+
+    def available(self, given: Observed) -> Bool[Tensor, " image"]:
+        """Return which images have the inputs of the source."""
+        if "text" in self.needs and given.text is not None:
+            return given.text.available
+        return given.fold >= 0

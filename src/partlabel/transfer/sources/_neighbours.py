@@ -1,0 +1,39 @@
+"""Votes of similar images by a kernel density: part of the sources `similar_images` and `similar_texts`."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.core.targets import Labels
+from partlabel.transfer.feature_bank import ImageMemory
+
+MOST = 16_384
+"""Maximum number of stored images."""
+AT_ONCE = 1024
+"""Images compared with the stored ones at a time."""
+
+
+class Neighbours(nn.Module):
+    """A memory of features with labels, and the evidence of its kernel density.
+
+    Args:
+        classes: Number of classes.
+        dim: Length of a feature.
+        sharpness: Sharpness of the kernel; the larger, the more the nearest neighbours dominate.
+    """
+
+    def __init__(self, classes: int, dim: int, sharpness: float) -> None:
+        super().__init__()
+        self.memory = ImageMemory(classes, MOST, dim)
+        self.sharpness = sharpness
+
+    def fit(self, features: Float[Tensor, "image dim"], labels: Labels) -> Float[Tensor, "image class"]:
+        """Store images; return the evidence of each from all others."""
+        rows = torch.arange(len(features))
+        self.memory.add(features, labels, rows)
+        parts = zip(features.split(AT_ONCE), rows.split(AT_ONCE), strict=True)
+        return torch.cat([self.memory.evidence(part, self.sharpness, own) for part, own in parts])
+
+    def forward(self, features: Float[Tensor, "image dim"]) -> Float[Tensor, "image class"]:
+        """Compute the evidence of other images."""
+        return torch.cat([self.memory.evidence(part, self.sharpness) for part in features.split(AT_ONCE)])
