@@ -15,6 +15,8 @@ from partlabel.selection.table import candidates_table
 if TYPE_CHECKING:
     from rich.table import Table
 
+WITHOUT = "train again, or delete it to go without out-of-fold predictions"
+
 
 @dataclass(frozen=True, eq=False)
 class Selection:
@@ -105,16 +107,28 @@ def save_out_of_fold(
         save_file({name: np.ascontiguousarray(each, np.float32) for name, each in found.items()}, aside)
 
 
-def load_out_of_fold(path: Path, name: str = "logits") -> Float[np.ndarray, "image class"] | None:
-    """Read the logits that `save_out_of_fold` wrote; None for `with_texts` where there are none.
+def load_out_of_fold(path: Path) -> Float[np.ndarray, "image class"]:
+    """Read the logits that `save_out_of_fold` wrote.
 
     Raises:
         ValueError: The file is damaged, or holds no logits.
     """
+    found = _read_out_of_fold(path)
+    if "logits" not in found:
+        raise ValueError(f"{path} holds no logits; {WITHOUT}")
+    return found["logits"]
+
+
+def load_with_texts(path: Path) -> Float[np.ndarray, "image class"] | None:
+    """Read the logits with the evidence of texts that `save_out_of_fold` wrote; None where there are none.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    return _read_out_of_fold(path).get("with_texts")
+
+
+def _read_out_of_fold(path: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
-    fix = "train again, or delete it to go without out-of-fold predictions"
-    found = read_tensors(path, load_file, fix)
-    if "logits" not in found:
-        raise ValueError(f"{path} holds no logits; {fix}")
-    return found.get(name)
+    return read_tensors(path, load_file, WITHOUT)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import TRAIN
-from partlabel.selection.result import load_out_of_fold
+from partlabel.selection.result import load_out_of_fold, load_with_texts
 from partlabel.training.run_folder import Run
 
 
@@ -44,7 +44,7 @@ class OutOfFold(NamedTuple):
             raise ValueError(
                 f"{path} holds logits of shape {logits.shape} for {table.labels.shape} training labels; train again"
             )
-        return cls(table, logits, load_out_of_fold(path, "with_texts"))
+        return cls(table, logits, load_with_texts(path))
 
     def rows(self, table: LabelTable) -> Int64[np.ndarray, " image"]:
         """Find the row of each image of a table; -1 for images that are not here or are of another image folder."""
