@@ -128,7 +128,7 @@ def load_with_texts(path: Path) -> Float[np.ndarray, "image class"] | None:
     return _read_out_of_fold(path).get("with_texts")
 
 
-def _read_out_of_fold(path: Path) -> dict[str, np.ndarray]:
+def _read_out_of_fold(path: Path) -> Mapping[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     return read_tensors(path, load_file, WITHOUT)
