@@ -1,5 +1,6 @@
 """Result of the search: the candidates and the winner, as a table and as JSON; its out-of-fold logits in a file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
