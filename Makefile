@@ -34,7 +34,7 @@ test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 test-ray: $(VENV)/installed-ray
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/engines tests/test_shards.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/sharded
 
 test-pages: $(VENV)/installed-dev
 	$(BIN)/playwright install chromium

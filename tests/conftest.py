@@ -9,8 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from drawings import COLOURS, draw_photos
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+"""The first example of a test imports modules, and test machines are shared: hypothesis has no deadlines."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import made, sigmoid
 
+from made import made, sigmoid
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors.correcting import correct
 from partlabel.priors.correction import Asked, Correction

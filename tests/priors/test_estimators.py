@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from made import made
 
+from made import made
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors.estimators import best_bin, bounded, elkan_noto, likelihood
 

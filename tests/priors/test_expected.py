@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import made, sigmoid
 
+from made import made, sigmoid
 from partlabel.core.labels import PRESENT
 from partlabel.priors.correcting import correct
 from partlabel.priors.expected import Expected, accepted, expected_right, moderated

@@ -5,9 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from made import sigmoid
 from safetensors.numpy import save_file
 
+from made import sigmoid
 from partlabel import LabelTable, Tagger, sharded
 from partlabel.cli.main import main
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from made import made
 
+from made import made
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.data.tables.hiding import hide_labels
 from partlabel.data.tables.provenance import Origins

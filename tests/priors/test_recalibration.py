@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import made, sigmoid
 from scipy.optimize import minimize
 
+from made import made, sigmoid
 from partlabel.core.labels import PRESENT
 from partlabel.priors.recalibration import CLASS, COMMON, SLOPE, fit
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import made, sigmoid
 from scipy.optimize import check_grad
 
+from made import made, sigmoid
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors import selection_model
 from partlabel.priors.selection_model import SPREAD, _Problem, fit, rates_given, shift

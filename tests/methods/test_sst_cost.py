@@ -16,7 +16,7 @@ from partlabel.nn.heads.ssgrl import SSGRL
 from partlabel.nn.pair_head import PairHead
 from partlabel.nn.pairs import pair_targets
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from literal import LiteralSST
 
 CLASSES, CHANNELS = 6, 5

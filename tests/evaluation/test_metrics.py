@@ -23,7 +23,7 @@ from partlabel.evaluation.metrics import (
 )
 from partlabel.evaluation.pseudo_label_quality import PseudoLabelQuality, Quality
 
-REFERENCE = Path(__file__).parent / "reference" / "metrics.npz"
+REFERENCE = Path(__file__).parents[1] / "reference" / "metrics.npz"
 MEANS = ("op", "or_", "of1", "cp", "cr", "cf1")
 TOP3 = ("op_top3", "or_top3", "of1_top3", "cp_top3", "cr_top3", "cf1_top3")
 

@@ -20,7 +20,8 @@ from partlabel.data.images.loader import Batches
 from partlabel.training.config import TrainingConfig
 from partlabel.training.run_folder import Run
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
+HELPERS = TESTS / "helpers"
 SHARED = methods.names()
 
 
@@ -30,8 +31,8 @@ def both(collection, tmp_path_factory):
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     together.train("sst", two / "begun_alone", stop=True)
     started = subprocess.Popen(
-        [sys.executable, str(HERE / "together.py"), str(collection), str(two), *SHARED],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE)])},
+        [sys.executable, str(HELPERS / "together.py"), str(collection), str(two), *SHARED],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(HELPERS)])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -18,7 +18,8 @@ from partlabel import methods
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
+HELPERS = TESTS / "helpers"
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +33,10 @@ def one_thread():
 def killed(collection, out, step, **options):
     """Train in a process that is killed in a step; sees that it was, and after the first epoch."""
     words = [f"{name}={value}" for name, value in options.items()]
-    source = str(HERE.parent / "src")
+    source = str(TESTS.parent / "src")
     done = subprocess.run(
-        [sys.executable, str(HERE / "dying.py"), str(collection), str(out), str(step), *words],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([source, str(HERE)])},
+        [sys.executable, str(HELPERS / "dying.py"), str(collection), str(out), str(step), *words],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([source, str(HELPERS)])},
         capture_output=True,
         text=True,
         timeout=300,
@@ -127,8 +128,8 @@ def test_training_in_bf16_is_finite_and_goes_on_to_the_bit(tmp_path):
 def forked():
     """Runs training in a process of its own, to be killed at its n-th moment: what it ended with, and its moments."""
     server = subprocess.Popen(
-        [sys.executable, str(HERE / "dying.py")],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE)])},
+        [sys.executable, str(HELPERS / "dying.py")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(HELPERS)])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -24,8 +24,6 @@ from partlabel.posthoc.label_completion import Completion
 from partlabel.sharded import webdataset
 from partlabel.sharded.engines.local import Local
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):

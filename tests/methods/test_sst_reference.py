@@ -15,7 +15,7 @@ from partlabel.nn.pairs import pair_targets
 from partlabel.transfer import pseudo_labels
 from partlabel.transfer.feature_bank import FeatureMemory
 
-HERE = Path(__file__).parent / "reference"
+HERE = Path(__file__).parents[1] / "reference"
 AFTER_RAMP = Progress(epoch=1, epochs=20)
 
 

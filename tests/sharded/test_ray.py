@@ -9,12 +9,12 @@ from importlib.util import find_spec
 
 import polars as pl
 import pytest
+from test_shards import asked, same, saved, together  # noqa: F401
 
 from partlabel import Tagger, sharded
 from partlabel.cli.main import main
 from partlabel.sharded.engines.local import Local
 from partlabel.sharded.engines.ray import Ray
-from test_shards import asked, same, saved, together  # noqa: F401
 
 if find_spec("ray") is None:
     pytest.skip("Ray Data is not installed: pip install 'partlabel[ray]'", allow_module_level=True)

@@ -312,7 +312,7 @@ def test_every_error_is_in_the_description(client):
 
 
 def test_the_page_explains_every_status_that_is_described():
-    page = (Path(__file__).parents[2] / "docs/serving.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/serving.md").read_text()
     for status in ERRORS:
         assert f"\n| {status} |" in page
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from partlabel.cli.main import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOT_RUN = "# Not run by the tests: "
 """A comment in a block, for the reader to see as well: what it needs that is not everywhere."""
 
