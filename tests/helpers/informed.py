@@ -24,7 +24,7 @@ def collection(known: float = 0.3, without_text: float = 0.0, seed: int = 0, shu
         vectors * available[:, None], mentions * 0.5, mentions * available[:, None], available
     )
     if shuffled:
-        text = text.rows(torch.randperm(IMAGES, generator=random))
+        text = text.rows(torch.randperm(IMAGES, generator=torch.Generator().manual_seed(seed)))
     labels = torch.where(truth > 0, PRESENT, ABSENT).to(torch.int8)
     labels[torch.rand(IMAGES, CLASSES, generator=random) >= known] = UNKNOWN
     fold = torch.arange(IMAGES) % 3

@@ -1,0 +1,147 @@
+"""The method `evidence`: soft labels of a teacher with texts train a recogniser that needs the image alone."""
+
+import pytest
+import torch
+
+from informed import CLASSES, collection
+from partlabel.core.labels import UNKNOWN
+from partlabel.core.targets import Targets
+from partlabel.core.types import Batch, Progress
+from partlabel.evaluation.metrics import average_precision
+from partlabel.methods.evidence import NO_LABEL, Evidence
+from partlabel.nn.classes import Classes
+from partlabel.selection.candidates import Rule, TrainingSet, build
+from partlabel.selection.search import search
+from partlabel.selection.unlabelled import search_unlabelled
+
+NAMES = Classes(tuple("abcd"))
+DECAY = 0.05
+
+
+def training_set(with_text=True, **options):
+    """Weak features of 300 images with telling texts, and the truth."""
+    observed, truth = collection(**options)
+    maps = torch.cat(
+        [observed.logits, torch.randn(len(truth), 6, generator=torch.Generator().manual_seed(9))], 1
+    )
+    text = observed.text if with_text else None
+    return TrainingSet(maps - maps.min(), maps.shape[1], observed.labels, NAMES, observed.fold, text), truth
+
+
+def fitted(data, **options):
+    method = build(data, Rule("evidence", options), "average", {})
+    method.fit_full_batch(data.problem("average", data.design("average", {}), DECAY))
+    return method.eval()
+
+
+def mean_ap(scores, truth):
+    truth = truth.to(torch.int8).numpy()
+    return (
+        sum(average_precision(scores[:, c].detach().numpy(), truth[:, c]) for c in range(CLASSES)) / CLASSES
+    )
+
+
+def test_soft_labels_from_texts_are_better_than_those_without():
+    data, truth = training_set(known=0.1)
+    silent, _ = training_set(with_text=False, known=0.1)
+    blank = data.labels == UNKNOWN
+    hidden = torch.where(blank, truth, torch.tensor(float(UNKNOWN)))
+    with_text, without = (
+        mean_ap(fitted(each).soft.read(torch.arange(300)), hidden) for each in (data, silent)
+    )
+    assert with_text > without + 0.1
+
+
+def test_shuffled_texts_change_nothing():
+    shuffled, _ = training_set(shuffled=True)
+    silent, _ = training_set(with_text=False)
+    maps = silent.maps[..., None, None]
+    torch.testing.assert_close(fitted(shuffled)(maps), fitted(silent)(maps))
+
+
+def test_known_labels_are_kept_and_unknown_ones_get_probabilities():
+    data, _ = training_set()
+    soft = fitted(data).soft.read(torch.arange(300))
+    blank = data.labels == UNKNOWN
+    assert (soft[~blank] == NO_LABEL).all()
+    assert ((soft[blank] > 0) & (soft[blank] < 1)).all()
+
+
+def test_prediction_is_the_weighted_sum_of_head_and_votes():
+    data, _ = training_set()
+    method = fitted(data)
+    maps = data.maps[:5, :, None, None]
+    out = method.head(maps)
+    votes = method.memory.votes(out.image, method.sharpness)
+    scores = torch.stack([out.logits, votes])
+    standard = (scores - method.centre[:, None]) / method.spread[:, None, None]
+    expected = method.weight[0] * standard[0] + method.weight[1] * standard[1] + method.offset
+    torch.testing.assert_close(method(maps), expected)
+
+
+def test_a_copy_with_the_state_that_prediction_needs_predicts_the_same():
+    data, _ = training_set()
+    method = fitted(data)
+    kept = {
+        name: value
+        for name, value in method.state_dict().items()
+        if any(name == part or name.startswith(f"{part}.") for part in method.predicts_with())
+    }
+    assert not any(name.startswith("soft.") for name in kept)
+    copy = build(data, Rule("evidence"), "average", {}).eval()
+    copy.load_state_dict(kept, strict=False)
+    maps = data.maps[:5, :, None, None]
+    torch.testing.assert_close(copy(maps), method(maps))
+
+
+def test_training_by_steps_uses_the_soft_labels_that_the_method_holds():
+    data, _ = training_set()
+    method = fitted(data)
+    batch = Batch(data.maps[:20, :, None, None], data.labels[:20], torch.arange(20))
+    step = method.step(batch, Progress())
+    pseudo = step.pseudo_labels["evidence"]
+    assert torch.equal(pseudo.weight > 0, batch.labels == UNKNOWN)
+    whole = Targets.known(batch.labels).fill(pseudo)
+    expected = method.bce(method.head(batch.inputs).logits, whole)
+    torch.testing.assert_close(step.terms["bce"], expected)
+
+
+def test_unknown_labels_as_weak_negatives_lower_the_soft_labels():
+    data, _ = training_set()
+    rows = torch.arange(300)
+    blank = data.labels == UNKNOWN
+    plain, lowered = (
+        fitted(data, **options).soft.read(rows)[blank] for options in ({}, {"unknown_weight": 0.5})
+    )
+    assert lowered.mean() < plain.mean() - 0.02
+
+
+def test_a_weight_outside_its_range_and_a_head_without_image_feature_are_refused():
+    data, _ = training_set()
+    with pytest.raises(ValueError, match=r"unknown_weight is 2\.0; it has to be from 0 to 1"):
+        fitted(data, unknown_weight=2.0)
+    head = build(data, Rule("bce"), "average", {}).head
+    head.image_dim = 0
+    with pytest.raises(ValueError, match="gives no feature of the image"):
+        Evidence(torch.nn.Identity(), head)
+
+
+def test_auto_takes_evidence_where_texts_tell_and_not_where_they_do_not():
+    rules = (Rule("bce"), Rule("evidence"))
+    telling, _ = training_set(known=0.1)
+    assert search(telling, rules, ("average",)).winner.rule.method == "evidence"
+
+
+def test_without_labels_texts_alone_train_a_recogniser():
+    data, truth = training_set(known=0.0)
+    found = search_unlabelled(data, "average")
+    assert found.known == 0
+    assert mean_ap(found.model(data.maps[..., None, None]), truth) > 0.5
+    costs = list(found.winner.tried.values())
+    assert found.winner.cost == min(costs)
+
+
+def test_without_labels_and_texts_the_message_says_what_to_give():
+    data, _ = training_set(known=0.0, with_text=False)
+    with pytest.raises(ValueError, match=r"--texts captions\.csv"):
+        search_unlabelled(data, "average")

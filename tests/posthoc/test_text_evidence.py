@@ -1,0 +1,108 @@
+"""Texts beside the photos as evidence for unknown labels after training."""
+
+import numpy as np
+import pytest
+import torch
+
+from informed import CLASSES, collection
+from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.types import TextFeatures
+from partlabel.posthoc.probability_model import ProbabilityModel
+from partlabel.posthoc.text_evidence import TextEvidence, fit_text_evidence
+
+
+def learned(**options):
+    observed, truth = collection(**options)
+    found = fit_text_evidence(
+        observed.logits.numpy(), observed.labels.numpy(), observed.text, "words", observed.fold.numpy()
+    )
+    return observed, truth, found
+
+
+def test_texts_move_unknown_labels_towards_the_truth():
+    observed, truth, (evidence, _) = learned()
+    blank = observed.labels == UNKNOWN
+    logits = torch.from_numpy(evidence.logits(observed.logits.numpy(), observed.text))
+    before, after = (
+        torch.nn.functional.binary_cross_entropy_with_logits(each[blank], truth[blank])
+        for each in (observed.logits, logits)
+    )
+    assert after < 0.7 * before
+
+
+def test_texts_of_other_photos_are_no_evidence():
+    assert learned(shuffled=True)[2] is None
+
+
+def test_without_a_known_label_nothing_is_learned():
+    assert learned(known=0.0)[2] is None
+
+
+def test_what_is_saved_gives_the_same_logits_again(tmp_path):
+    observed, _, (evidence, _) = learned(without_text=0.3)
+    evidence.save(tmp_path / "texts.safetensors")
+    again = TextEvidence.load(tmp_path / "texts.safetensors")
+    assert (again.embedder, again.text_dim, again.classes) == ("words", evidence.text_dim, CLASSES)
+    logits = observed.logits.numpy()
+    np.testing.assert_allclose(
+        again.logits(logits, observed.text), evidence.logits(logits, observed.text), atol=1e-2
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_a_damaged_file_is_refused_by_name(tmp_path, content):
+    (tmp_path / "texts.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"texts\.safetensors.*copy it again"):
+        TextEvidence.load(tmp_path / "texts.safetensors")
+
+
+def test_shares_say_what_each_source_adds():
+    observed, _, (evidence, _) = learned()
+    logits = observed.logits.numpy()
+    shares = evidence.shares(logits, observed.text)
+    assert list(shares) == ["recogniser", "text", "class_names", "similar_texts"]
+    whole = sum(shares.values()) + evidence.teacher.whole.offset.numpy()
+    np.testing.assert_allclose(whole, evidence.logits(logits, observed.text), atol=1e-4)
+
+
+def test_a_photo_with_a_mention_becomes_more_probable():
+    observed, _, (evidence, _) = learned()
+    text, logits = observed.text, observed.logits.numpy()
+    named = text._replace(mentions=torch.ones_like(text.mentions))
+    silent = text._replace(mentions=torch.zeros_like(text.mentions))
+    assert (evidence.logits(logits, named) >= evidence.logits(logits, silent) - 1e-6).all()
+
+
+def test_probabilities_use_texts_where_they_are_given_and_else_the_image():
+    observed, _, (evidence, _) = learned()
+    model = ProbabilityModel("tagger", None, None, evidence)
+    logits, labels = observed.logits.numpy(), observed.labels.numpy()
+    assert model.calibrates_unknown
+    np.testing.assert_array_equal(model.informed(logits, labels), logits)
+    found = model.probability_with_known(logits, labels, text=observed.text)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-evidence.logits(logits, observed.text))), atol=1e-6)
+
+
+def test_photos_without_text_do_not_depend_on_the_texts_of_others():
+    observed, _, (evidence, _) = learned(without_text=0.5)
+    silent = ~observed.text.available
+    blank = torch.zeros_like(observed.text.mentions)
+    none = TextFeatures(torch.zeros_like(observed.text.vectors), blank, blank, torch.zeros_like(silent))
+    logits = observed.logits.numpy()
+    np.testing.assert_allclose(
+        evidence.logits(logits, observed.text)[silent], evidence.logits(logits, none)[silent], atol=1e-6
+    )
+
+
+def test_out_of_fold_log_odds_do_not_repeat_the_labels():
+    """Of labels that are chance, the sources know nothing, though each was fitted to them."""
+    observed, _, _ = learned()
+    labels = torch.randint(0, 2, observed.labels.shape, generator=torch.Generator().manual_seed(4)).to(
+        torch.int8
+    )
+    found = fit_text_evidence(
+        observed.logits.numpy(), labels.numpy(), observed.text, "words", observed.fold.numpy()
+    )
+    if found is not None:
+        right = ((found[1] > np.median(found[1], 0)) == (labels.numpy() == PRESENT)).mean()
+        assert right < 0.55
