@@ -48,7 +48,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/pytest -q -p no:cacheprovider tests/test_layers.py
+	$(BIN)/pytest -q -p no:cacheprovider tests/test_layers.py tests/test_plain_english.py
 
 docs: $(VENV)/installed-docs
 	rm -rf build/site site

@@ -41,7 +41,7 @@ PROTOCOLS = {
 
 
 def taken_for_absent(labels: Labels) -> Labels:
-    """The labels with unknown ones taken for absent."""
+    """Replace unknown labels by absent ones."""
     return (labels == PRESENT).to(labels.dtype)
 
 
@@ -103,7 +103,7 @@ def candidates(cell: Cell, data: TrainingSet, rule: Rule, head: str) -> list[tup
 
 
 def regrets(cell: Cell) -> dict[str, float]:
-    """What each criterion gives away in a cell, and the test mAP of the best candidate."""
+    """Compute the regret of each criterion in a cell, and the test mAP of the best candidate."""
     data = cell.training_set(FOLDS)
     found = [each for rule, head in product(FIXED, HEADS) for each in candidates(cell, data, rule, head)]
     maps = np.array([score for _, score in found])

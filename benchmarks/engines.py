@@ -47,7 +47,7 @@ def timed(name: str, images: int, do: Callable[[], object], here: bool = True) -
 
 
 def look_through(folder: Path, classes: int, shards_: int = 100, rows: int = 1000) -> str:
-    """Which photos lie near the threshold of one class: a query over chance results; a line of the results."""
+    """Find the photos near the threshold of one class, by a query over random results; return a line of the results."""
     random = np.random.default_rng(0)
     names = [f"class {number}" for number in range(classes)]
     for number in range(shards_):

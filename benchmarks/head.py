@@ -117,7 +117,7 @@ def calibrate(case: Case) -> None:
 
 
 def _gap(scores: Tensor) -> float:
-    """The middle of the widest gap in the middle half of the scores."""
+    """Find the middle of the widest gap in the middle half of the scores."""
     middle = scores.sort().values[len(scores) // 4 : -len(scores) // 4 + 1]
     widest = int(middle.diff().argmax())
     return float(middle[widest : widest + 2].mean())
@@ -153,7 +153,7 @@ def _forget(case: Case) -> None:
 
 
 def clock() -> float:
-    """Of the processor where one thread works, of the wall else."""
+    """Read processor time if one thread works, otherwise wall time."""
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
@@ -253,7 +253,7 @@ def _status(name: str) -> int:
 
 
 def machine(threads: int) -> dict[str, object]:
-    """What the figures depend on."""
+    """Describe the machine and versions that the figures depend on."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -270,13 +270,13 @@ def machine(threads: int) -> dict[str, object]:
 
 
 def compiled(case: Case) -> Case:
-    """The same with `torch.compile` over the head."""
+    """Compile the head with `torch.compile`."""
     case.sst.head.compile()
     return case
 
 
 def measure(arguments: argparse.Namespace, classes: int, rank: int) -> list[dict[str, object]]:
-    """The rows of one number of classes."""
+    """Measure the rows of one number of classes."""
     batch = arguments.batch
     free = free_bytes()
     if our_bytes(classes, batch, rank) > free:

@@ -75,7 +75,7 @@ class LiteralSST(nn.Module):
         return score
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The five loss terms, of known labels, co-occurrence, contrast, intra and cross; thresholds as at first."""
+        """Compute the five loss terms (known, co-occurrence, contrast, intra, cross) at the initial thresholds."""
         features, logits = self.features(batch.inputs)
         pair_logits = self.pairs(features)
         sst, labels = self.sst, batch.labels

@@ -57,7 +57,7 @@ def draw(sets: dict[str, pl.DataFrame], baseline: str, path: Path) -> None:
 def _marks(
     axes: Axes, found: dict[str, summary.Difference], arms: Sequence[str], share: float, shift: float
 ) -> None:
-    """The gains at one share with their intervals."""
+    """Draw the gains at one share with their intervals."""
     for place, arm in enumerate(arms):
         if arm not in found:
             continue

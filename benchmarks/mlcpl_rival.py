@@ -54,7 +54,7 @@ class Rival(Method):
         return Step({"loss": self.cost(self(images).float(), target, progress)})
 
     def cost(self, logits: Tensor, target: Tensor, progress: Progress) -> Tensor:
-        """Of a batch."""
+        """Compute the cost of a batch."""
         return self.loss(logits, target)
 
 
@@ -62,5 +62,5 @@ class LargeLoss(Rival):
     """Its large-loss methods, which ask for the epoch."""
 
     def cost(self, logits: Tensor, target: Tensor, progress: Progress) -> Tensor:
-        """Of a batch."""
+        """Compute the cost of a batch."""
         return self.loss(logits, target, progress.epoch)

@@ -103,7 +103,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, int, str, int, str]:
-        """What makes it one of its kind."""
+        """Return the fields that identify a row."""
         return self.collection, self.images, self.protocol, self.seed, self.arm
 
 
@@ -226,7 +226,7 @@ def write(path: Path, rows: list[Row]) -> None:
 
 
 def stamp() -> tuple[str, str]:
-    """The commit, and the versions of what computes."""
+    """Return the commit and the versions of the libraries that compute."""
     return commit(), json.dumps(versions("torch", "numpy"))
 
 
@@ -240,7 +240,7 @@ def cross_entropy(logits: Float[torch.Tensor, "image class"], labels: Labels) ->
 
 
 def table(rows: list[Row]) -> str:
-    """The gate as Markdown: by collection, size and protocol, how far `auto` is from the best other arm.
+    """Format the gate as Markdown: by collection, size and protocol, the distance of `auto` from the best other arm.
 
     The differences of a seed are to the arm that is best in that cell, and the mean over seeds is to the arm that is
     best on average over the same seeds; the former is optimistic for the others, as the best of many on a few hundred
@@ -279,7 +279,7 @@ def table(rows: list[Row]) -> str:
 
 
 def _summary(gaps: list[tuple[float, float, str, str, int]]) -> list[str]:
-    """The distribution of the differences, and the worst of them by name."""
+    """Summarise the distribution of the differences, and the worst of them by name."""
     mean = np.array([gap[0] for gap in gaps])
     lines = [
         f"{len(gaps)} settings: {np.mean(mean >= -0.5):.0%} no more than 0.5 mAP behind the best other arm, "

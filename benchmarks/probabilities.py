@@ -37,7 +37,7 @@ from partlabel.data.tables import hiding, statistics
 from partlabel.posthoc.scale_fitting import fit_scale
 from partlabel.priors import estimators
 from partlabel.priors.correcting import correct, estimated
-from partlabel.priors.correction import Asked, Correction
+from partlabel.priors.correction import CalibrationSet, Correction
 from partlabel.priors.expected import accepted, expected_right
 
 SEEDS, IMAGES, ASKED, FOLDS, DECAY, BINS = (11, 12, 13), 1500, 40, 3, 300.0, 15
@@ -122,7 +122,7 @@ def shown(value: object, digits: int = 2) -> str:
 
 
 def about() -> dict[str, pl.Expr]:
-    """What the figures were made with."""
+    """Describe the versions and the commit of the figures."""
     return {name: pl.lit(value) for name, value in {"commit": commit(), **versions("torch")}.items()}
 
 
@@ -159,7 +159,7 @@ def _computed(table: LabelTable, cache: str | None) -> np.ndarray:
 
 
 def hidden(truth: np.ndarray, scheme: str, seed: int) -> np.ndarray:
-    """The ground truth with labels hidden."""
+    """Hide labels of the ground truth."""
     name, options = SCHEMES[scheme]
     if name == "per_class":
         options = {"rates": np.random.default_rng(99).uniform(0.02, 0.4, truth.shape[1])}
@@ -213,7 +213,7 @@ def probabilities(inputs: tuple, scheme: str, seed: int) -> Iterator[dict]:
     scores, judged = scored(x, labels, other, seed)
     blank, known_absent = labels == UNKNOWN, bool((labels == ABSENT).any())
     rows = np.sort(np.random.default_rng(1000 + seed).permutation(len(truth))[:ASKED])
-    asked = Asked(scores[rows], scores[rows], truth[rows], blank[rows])
+    asked = CalibrationSet(scores[rows], scores[rows], truth[rows], blank[rows])
     tags = float((truth == PRESENT).sum(1).mean())
     found: dict[str, Correction | None] = {"as the model says": None}
     given = {"estimate": (None, None), "prevalence": (None, tags), "calibration set": (asked, None)}
@@ -235,7 +235,7 @@ def judge(
     test: np.ndarray,
     blank: np.ndarray,
 ) -> Iterator[dict]:
-    """What probabilities are worth on unknown labels and on test images."""
+    """Evaluate probabilities of unknown labels and of test images."""
     p = sigmoid(scores if correction is None else correction.scale_filling.logits(scores))
     yield {
         "what": arm,

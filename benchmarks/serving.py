@@ -51,7 +51,7 @@ class Server(NamedTuple):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def runs(self) -> tuple[float, float]:
-        """How often the model ran, and on how many pictures."""
+        """Count the runs of the model, and its pictures."""
         line = HTTPConnection("127.0.0.1", self.port)
         line.request("GET", "/metrics")
         families = text_string_to_metric_families(line.getresponse().read().decode())

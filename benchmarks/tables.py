@@ -49,7 +49,7 @@ def names(images: int) -> tuple[str, ...]:
 
 
 def given(folder: Path, name: str = "labels") -> "LabelTable":
-    """The table, as it is after reading."""
+    """Build the table as it is after reading."""
     import numpy as np
 
     from partlabel.data.tables.label_table import LabelTable
@@ -85,7 +85,7 @@ def save_parquet(folder: Path) -> Callable:
 
 
 def inspect(folder: Path) -> Callable:
-    """What is printed of a table, and whether classes are never present."""
+    """Compute the printed statistics of a table, and whether classes are never present."""
     table = given(folder)
     return lambda: (repr(table), table.known, table.present, table.never_present())
 
@@ -157,7 +157,7 @@ def verb_hide(folder: Path) -> Callable:
 
 
 def cut_csv(folder: Path) -> Callable:
-    """The table cut into shards of a thousand rows, as `partlabel fill --engine` begins."""
+    """Cut the table into shards of a thousand rows, as `partlabel fill --engine` does first."""
     import numpy as np
 
     from partlabel import sharded

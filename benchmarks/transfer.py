@@ -104,7 +104,7 @@ class Data(NamedTuple):
 
 
 def prepare(name: str, wanted: Collection[str], cache: str | None) -> Data:
-    """The features of a data set, computed once."""
+    """Compute the features of a data set, once."""
     root = Path(os.environ["PARTLABEL_DATA"]) / name
     table = LabelTable.read(root / "labels.csv", images=root)
     train, test = table.part("train"), table.part("test")

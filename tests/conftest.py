@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real collections (coco18, ccp, ...); tests that need it are skipped without it."""
+    """Return the folder of real collections (coco18, ccp, ...); tests that need it are skipped without it."""
     folder = os.environ.get("PARTLABEL_DATA", "")
     if not folder or not Path(folder).is_dir():
         pytest.skip("PARTLABEL_DATA names no folder of real photos")

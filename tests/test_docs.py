@@ -42,7 +42,7 @@ LANGUAGES = {"bash", "python", "text", "yaml", "json", "csv", "html", "xml"}
 
 
 def why_not(block: Block) -> str | None:
-    """Why a block is not run."""
+    """Return the reason why a block is not run."""
     for (page, beginning), reason in NOT_RUN.items():
         if block.page == page and block.text.startswith(beginning):
             return reason
@@ -69,7 +69,7 @@ def sessions() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def given(collection, tmp_path_factory):
-    """What most pages take as given: `photos/`, `labels.csv`, `new-photos/`, and a run in `runs/a`."""
+    """Prepare the usual files of a page: `photos/`, `labels.csv`, `new-photos/`, and a run in `runs/a`."""
     folder = tmp_path_factory.mktemp("given")
     shutil.copytree(collection, folder, dirs_exist_ok=True)
     shutil.copytree(folder / "photos", folder / "new-photos")
@@ -129,11 +129,11 @@ def copy_given(given, folder, names):
 
 
 def prepare_nothing(given, folder, names):
-    """The page begins with nothing."""
+    """Prepare nothing: the page starts in an empty folder."""
 
 
 def prepare_readme(given, folder, names):
-    """The README's own runs are to be made."""
+    """Copy the given files, without the runs that the README makes."""
     copy_given(given, folder, names)
     shutil.rmtree(folder / "runs")
 

@@ -23,7 +23,7 @@ SOURCE = str(Path(partlabel.__file__).parents[1])
 
 @pytest.fixture
 def here(monkeypatch):
-    """As for a person who stands in the folder of the example."""
+    """Change to the folder of the example."""
     monkeypatch.chdir(EXAMPLES / "own-method")
     monkeypatch.syspath_prepend(str(EXAMPLES / "own-method"))
     monkeypatch.syspath_prepend(str(EXAMPLES))

@@ -53,7 +53,7 @@ def no_hang(what):
 
 @pytest.fixture(scope="module")
 def amount(request):
-    """How many inputs of a kind, and the seed that they begin with."""
+    """Return the number of inputs of a kind, and their first seed."""
     asked = request.config.getoption("--fuzz")
     return lambda usual: (usual, 0) if not asked else (-(-asked * usual // (TABLES + IMAGES)), 1_000_003)
 

@@ -167,7 +167,7 @@ def test_no_modules_import_each_other(graph):
 
 
 def _is_own_package(name: str, other: str) -> bool:
-    """Whether a module imports its own package, whose `__init__` collects what the package offers."""
+    """Return whether a module imports its own package, whose `__init__` collects its public names."""
     return name.startswith(f"{other}.")
 
 

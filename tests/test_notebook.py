@@ -15,7 +15,7 @@ pytest.importorskip("ipykernel", reason=WHY)
 
 @pytest.fixture
 def program(monkeypatch):
-    """What makes the notebook."""
+    """Import the program that makes the notebook."""
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     return importlib.import_module("notebook")
 

@@ -40,7 +40,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> LabelTable:
 
 @pytest.fixture(scope="module")
 def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The addresses of the pages that are files."""
+    """Return the addresses of the pages that are files."""
     from partlabel.cli.main import main
 
     out = tmp_path_factory.mktemp("written")
@@ -83,7 +83,7 @@ def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 @pytest.fixture(scope="module")
 def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
-    """The addresses of the pages on which people answer."""
+    """Return the addresses of the pages on which people answer."""
     pytest.importorskip("fastapi")
     uvicorn = pytest.importorskip("uvicorn")
     from partlabel.core.access_control import Guard

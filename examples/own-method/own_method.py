@@ -25,8 +25,8 @@ class WeakNegatives(Method):
     """Weak assume-negative, WAN (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         weight: Weight of an unknown label, relative to 1 for a known one. None: 1 / (classes - 1), the paper's.
     """
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 if not sys.flags.safe_path and sys.path[:1] in ([""], [os.getcwd()]):
-    del sys.path[0]  # `python -m` looks for all modules in the working directory first, whoever filled that
+    del sys.path[0]  # `python -m` looks for all modules in the working directory first, which is not trusted
 
 from partlabel.cli.main import main
 

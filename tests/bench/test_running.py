@@ -62,7 +62,7 @@ def go(content, table, photos, out, **more):
 
 @pytest.fixture(scope="module")
 def done(photos, table, tmp_path_factory):
-    """The folder of a grid that ran, what went wrong, and its results."""
+    """Run a grid; return its folder, its errors and its results."""
     folder = tmp_path_factory.mktemp("done")
     return folder, *go(GRID, table, photos, folder)
 
@@ -332,7 +332,7 @@ def _children(process):
 
 
 def _alive(process):
-    """Whether there is such a process, and more of it than its exit status."""
+    """Return whether a process exists and is no zombie."""
     with suppress(FileNotFoundError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
@@ -410,8 +410,8 @@ def test_an_arm_is_fine_tuned_after_training_where_its_logits_come_out_of_a_line
     content = GRID | {"arms": arms, "seeds": [0], "search": {"weight_decay": [0.01]}}
     faults, results = go(content, table, photos, tmp_path)
     assert [fault for fault in faults if fault] == [
-        "refused, uniform, seed 0: the logits of the head Residual do not come out of a linear layer; those of "
-        "'average', 'max', 'covariance' and 'ssgrl' do"
+        "refused, uniform, seed 0: the logits of the head Residual are not the output of a linear layer; those of "
+        "'average', 'max', 'covariance' and 'ssgrl' are"
     ]
     plain, after = (results.filter(pl.col("arm") == name) for name in ("plain", "after"))
     assert plain["history"].item() == after["history"].item() and plain["map"].item() != after["map"].item()

@@ -25,7 +25,7 @@ DEEPER = ("exceptions", "errors", "_exceptions", "error")
 
 
 def exceptions_of(name):
-    """The exception classes that a library's modules hold, those of its parts for errors among them."""
+    """List the exception classes in a library's modules, including those of its error modules."""
     library = pytest.importorskip(name)
     modules = [library]
     for found in pkgutil.iter_modules(getattr(library, "__path__", []), f"{name}."):

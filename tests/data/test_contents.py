@@ -21,7 +21,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def read(monkeypatch):
-    """The names of the files that were read."""
+    """Record the names of the files that were read."""
     names, hash_of = [], file_hashes._hash
     monkeypatch.setattr(file_hashes, "_hash", lambda path: names.append(path.name) or hash_of(path))
     return names

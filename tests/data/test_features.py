@@ -70,7 +70,7 @@ def start(folder, die=0, wait=0.0):
 
 
 def draws_of(table):
-    """What augmentations depend on: the bytes of the photo."""
+    """Return the bytes of the photo, which augmentations depend on."""
     files = (table.path(row).read_bytes() for row in range(len(table)))
     return [int(blake2b(file, digest_size=16).hexdigest()[:8], 16) for file in files]
 
@@ -297,7 +297,7 @@ def test_views_that_do_not_fit_the_bound_are_refused_before_anything_is_computed
 
 def test_the_views_least_recently_used_make_room(backbone, tmp_path):
     def use(number, limit=None):
-        """The path of a view that nobody uses any more, one for each collection."""
+        """Compute a view of another collection, which is then unused; return its path."""
         (tmp_path / str(number)).mkdir(exist_ok=True)
         photos = draw(tmp_path / str(number), 10 * number)
         (view,) = compute(backbone, photos, PLAIN, size=SIZE, where=tmp_path / "c", limit=limit)

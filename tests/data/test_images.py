@@ -221,7 +221,7 @@ def saved(folder, name, values):
 
 
 def deep(folder):
-    """The same picture with 8 bits, and in every other way that it may come."""
+    """Draw the same picture with 8 bits, and in every other supported mode."""
     whole = PICTURE.astype(np.uint16)
     yield saved(folder, "8.png", PICTURE)
     yield saved(folder, "16.png", whole * 257)

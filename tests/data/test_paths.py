@@ -62,7 +62,7 @@ def test_names_with_spaces_are_found(tmp_path, photos, path):
 
 
 def readers_of(tmp_path, path):
-    """The same image in every format that names images by a path."""
+    """Write the same image in every format that names images by a path."""
     yield wide(tmp_path, path), {}
     long = tmp_path / "long.csv"
     long.write_text(f'image,labels\n"{path}",dog\n', encoding="utf-8")

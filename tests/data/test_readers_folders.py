@@ -28,7 +28,7 @@ def write(folder, name, content, encoding="utf-8"):
 
 
 def known(table):
-    """What is known, as `{image: {class: 1 or 0}}`."""
+    """Return the known labels, as `{image: {class: 1 or 0}}`."""
     return {
         image: {name: int(code) for name, code in zip(table.classes, row, strict=True) if code >= 0}
         for image, row in zip(table.images, table.labels, strict=True)

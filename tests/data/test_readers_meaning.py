@@ -35,14 +35,14 @@ def read(folder, text, name="t.csv", **options):
 
 
 def present(table):
-    """The names of the classes that are present in each image."""
+    """Return the names of the classes that are present in each image."""
     return [
         {name for name, code in zip(table.classes, row, strict=True) if code == 1} for row in table.labels
     ]
 
 
 def refused(folder, text, name="t.csv", **options):
-    """The message of a refusal, as the command line writes it."""
+    """Return the message of a refusal, as the command line prints it."""
     with pytest.raises(ValueError, match=re.escape(name)) as caught:
         read(folder, text, name, **options)
     return typed(caught.value)

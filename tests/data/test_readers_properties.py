@@ -38,7 +38,7 @@ LETTERS = st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_ch
 
 
 def is_a_class(name):
-    """Whether a name is plausible as a class, and is no name of a column of another kind."""
+    """Return whether a name is plausible as a class, and is no name of a column of another kind."""
     number = _roles.NUMBERED.fullmatch(name) or _roles._ROW_NUMBER.fullmatch(name)
     plain = _roles.plain(name) not in SOMEWHERE_ELSE and not number and not name.endswith((":p", ":source"))
     return plain and not name.isdigit() and not _cells.fault_of(name) and name.lower() not in _cells.NOTHING
@@ -77,7 +77,7 @@ def label_tables(draw, codes=(-1, 0, 1)):
 
 
 def same(one, other):
-    """Whether two tables say the same, whatever the order of their classes and images."""
+    """Return whether two tables are equal, except for the order of their classes and images."""
     assert set(one.images) == set(other.images) and set(one.classes) == set(other.classes)
     rows = [other.images.index(image) for image in one.images]
     columns = [other.classes.index(name) for name in one.classes]

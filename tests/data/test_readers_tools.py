@@ -23,7 +23,7 @@ def write(folder, name, content):
 
 
 def known(table):
-    """What is known, as `{image: {class: 1 or 0}}`."""
+    """Return the known labels, as `{image: {class: 1 or 0}}`."""
     return {
         image: {name: int(code) for name, code in zip(table.classes, row, strict=True) if code >= 0}
         for image, row in zip(table.images, table.labels, strict=True)
@@ -563,7 +563,7 @@ def inside(folder, name, *shades):
 
 
 def says_its_shades(table):
-    """Whether the photo that each path leads to is the one that the labels are of."""
+    """Return whether each path leads to the photo that its labels belong to."""
     return all(
         table.path(row).read_bytes() == png(int(table.classes[column][1:]))
         for row, column in np.argwhere(table.labels == 1).tolist()

@@ -46,7 +46,7 @@ def table(collection):
 
 @pytest.fixture(scope="module")
 def runs(table, tmp_path_factory):
-    """From the name of a kind to its run's folder, trained when first asked for."""
+    """Map each kind to the folder of its run, trained at first use."""
     folder, done = tmp_path_factory.mktemp("runs"), {}
 
     def run(kind):
@@ -66,7 +66,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def tuned(tagger, table):
-    """The tagger with a tuning of which the calibration counts."""
+    """Return the tagger with a tuning whose calibration changes probabilities."""
     tagger = copy.copy(tagger)
     tagger.tuning = fit_tuning(tagger.classes, tagger.scores(table), table.labels, folds=3)
     object.__setattr__(tagger.tuning, "scale", Scale(0.7, np.linspace(-1, 1, 4)))
@@ -223,7 +223,7 @@ def test_a_repository_is_fetched_by_its_name(runs, table, monkeypatch, tmp_path)
 
 @pytest.fixture
 def remote(monkeypatch, tmp_path):
-    """The folder of a repository behind the calls that `huggingface_hub` has, checked against their signatures."""
+    """Replace the calls of `huggingface_hub` by a folder, checked against their signatures."""
     import huggingface_hub
 
     folder, calls = tmp_path / "remote", []

@@ -22,5 +22,5 @@ def deep(side: int) -> bytes:
 
 
 def encapsulated_postscript() -> bytes:
-    """What Pillow hands to Ghostscript, whatever the file is called."""
+    """Write a file that Pillow passes to Ghostscript, for any suffix."""
     return b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\nshowpage\n"

@@ -22,7 +22,7 @@ from partlabel.nn.heads.ssgrl import SSGRL
 
 
 def kill_oneself(*_):
-    """As a worker that runs out of memory."""
+    """Kill this process, as a worker that runs out of memory is killed."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -59,7 +59,7 @@ class Dying(SSGRL):
     """SSGRL's head with dropout.
 
     Args:
-        channels: Of the feature map.
+        channels: Number of channels of the feature map.
         classes: What is told apart.
         dim: Length of a class's feature.
     """
@@ -85,7 +85,7 @@ class Fading(Residual):
     """The residual head with dropout, which has a feature of the image too.
 
     Args:
-        channels: Of the feature map.
+        channels: Number of channels of the feature map.
         classes: What is told apart.
     """
 

@@ -70,7 +70,7 @@ def picture(colour, size=(20, 12), format="PNG") -> bytes:
 
 
 def probability(colour) -> list[float]:
-    """What the model says of a picture of one colour."""
+    """Predict the probabilities of a picture of one colour."""
     return (1 / (1 + np.exp(6 - 12 * np.asarray(colour, float) / 255))).tolist()
 
 

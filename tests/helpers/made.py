@@ -28,5 +28,5 @@ def made(images=3000, classes=6, present=0.45, absent=0.09, slope=1.0, offset=0.
 
 
 def sigmoid(logits):
-    """The logistic function."""
+    """Compute the logistic function."""
     return 1 / (1 + np.exp(-logits))

@@ -51,7 +51,7 @@ class Block:
 
 
 def blocks(page: str) -> list[Block]:
-    """The blocks of a page, in order; one without a language that begins with a command is `bash`."""
+    """List the blocks of a page, in order; one without a language that begins with a command is `bash`."""
     content = (ROOT / page).read_text(encoding="utf-8")
     found = []
     for fence in _FENCE.finditer(content):
@@ -91,7 +91,7 @@ class Session:
                 assert problem is None, f"{block.page}, block at line {block.line}: {command}\n{problem}"
 
     def _command(self, command: str) -> str | None:
-        """What a command says if it fails. Those of partlabel run in this process, which has imported all it needs."""
+        """Run a command; return its message if it fails. Those of partlabel run in this process, for speed."""
         words = [] if _SHELL & set(command.partition(" #")[0]) else shlex.split(command, comments=True)
         if words[:1] == ["cd"]:
             os.chdir(words[1])
@@ -117,7 +117,7 @@ class Session:
 
 
 def _commands(text: str) -> Iterator[str]:
-    """The commands of a block: a line each, unless it ends in a backslash."""
+    """List the commands of a block: one per line, unless it ends in a backslash."""
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if line.strip() and not line.startswith("#"):
             yield line

@@ -165,7 +165,7 @@ def run(collection, folder, **options):
 
 
 def stopped(kind, folder):
-    """What a run that cannot go on says."""
+    """Return the message of a run that cannot continue."""
     try:
         train(kind, folder, devices=2)
     except (RuntimeError, FloatingPointError) as error:
@@ -174,7 +174,7 @@ def stopped(kind, folder):
 
 
 def told(rank):
-    """What the processes tell each other of parts of which each knows its own."""
+    """Check the collectives between processes, each of which has a part."""
     part = torch.arange(5.0)[2 * rank : 2 + 3 * rank].requires_grad_()  # 0, 1 and 2, 3, 4
     (whole,) = distributed.all_gather_rows(part)
     # Each process has a loss of its own about all rows.

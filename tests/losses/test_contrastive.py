@@ -11,7 +11,7 @@ def some(images=5, classes=3, seed=0):
 
 
 def kinds(features, labels):
-    """The cost of every pair of images by how many of the two are present, by loops."""
+    """Compute, by loops, the cost of every pair of images by the number of present labels in it."""
     costs = {2: [], 1: [], 0: []}
     for c in range(labels.shape[1]):
         for i in range(len(labels)):

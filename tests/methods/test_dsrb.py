@@ -111,6 +111,6 @@ def test_an_image_of_which_all_is_known_keeps_its_labels():
 def test_a_head_without_attention_is_refused():
     model = method()
     with pytest.raises(
-        ValueError, match=r"DSRB asks where in an image a class is, and the head Residual has no"
+        ValueError, match=r"DSRB needs the position of a class in an image, and the head Residual has no"
     ):
         model.quarters(ClassOutput(torch.zeros(1, 2)))

@@ -1,4 +1,4 @@
-"""SR: saliency by hand, what one view teaches the other, and what is erased."""
+"""SR: saliency by hand, the consistency of two views, and the erased square."""
 
 import pytest
 import torch
@@ -167,7 +167,7 @@ def test_a_head_without_class_maps_is_refused_and_others_named(name):
 
 @pytest.mark.parametrize("options", [{"places": 0}, {"erased": 1.5}])
 def test_what_cannot_be_counted_or_erased_is_refused(options):
-    with pytest.raises(ValueError, match=r"places is \d and erased [\d.]+; the one has to be 1 or more"):
+    with pytest.raises(ValueError, match=r"places is \d and erased [\d.]+; places has to be at least 1"):
         build(**options)
 
 

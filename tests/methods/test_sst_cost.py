@@ -116,7 +116,7 @@ def test_without_a_loss_for_pairs_their_head_is_not_trained_and_votes_all_the_sa
 
 
 def test_a_factored_pair_head_cannot_be_taught_of_pairs_that_nobody_knows():
-    with pytest.raises(ValueError, match=r"pair_rank looks at the pairs of known classes alone.*leave one"):
+    with pytest.raises(ValueError, match=r"pair_rank computes only the pairs of known classes.*leave one"):
         build(pair_rank=2, unknown_pairs_are_absent=True)
 
 

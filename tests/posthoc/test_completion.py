@@ -61,7 +61,9 @@ def test_where_labels_say_nothing_of_each_other_there_are_no_votes():
 def test_of_too_many_classes_no_votes_are_looked_for(monkeypatch):
     monkeypatch.setattr(label_completion, "MOST_CLASSES", 3)
     logits, labels, _ = twins(40, 0)
-    with pytest.warns(UserWarning, match=r"no votes .*: 4 classes are more than 3, and all pairs"):
+    with pytest.warns(
+        UserWarning, match=r"no label completion .*: 4 classes are more than 3, and a weight for each pair"
+    ):
         assert label_completion.fit_completion(logits, labels, logits, labels) is None
 
 

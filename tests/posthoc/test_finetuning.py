@@ -138,7 +138,7 @@ def test_taggers_that_cannot_be_fine_tuned_say_why(collection, tmp_path):
     residual = Tagger(table.classes, "bce", head="residual", **small).fit(
         table, out=tmp_path / "run", epochs=1, val=0.25, accelerator="cpu", weight_decay=0.02
     )
-    with pytest.raises(ValueError, match="logits of the head Residual do not come out of a linear layer"):
+    with pytest.raises(ValueError, match="logits of the head Residual are not the output of a linear layer"):
         fine_tune(residual, table, table)
     saliency = Tagger(table.classes, "saliency", **small).fit(
         table, out=tmp_path / "saliency", epochs=1, val=0.25, accelerator="cpu", weight_decay=0.02

@@ -187,10 +187,10 @@ def test_f1_before_is_that_of_probability_one_half():
 def test_what_makes_no_sense_is_refused():
     logits, labels = drawn(images=10)
     for options, message in (
-        ({"at": 90.0, "aim": "precision"}, r"at is 90.0; the precision or recall aimed at lies in \(0, 1\]"),
+        ({"at": 90.0, "aim": "precision"}, r"at is 90.0; the precision or recall to reach lies in \(0, 1\]"),
         ({"shrink": -1.0}, "shrink is -1.0; it is a number of images"),
         ({"folds": 1}, "folds is 1; it has to be at least 2"),
-        ({"folds": 11}, "10 images cannot be cut into 11 shares"),
+        ({"folds": 11}, "10 images cannot be divided into 11 folds"),
     ):
         with pytest.raises(ValueError, match=message):
             fit_tuning(names(labels), logits, labels, **options)
@@ -220,7 +220,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
     with pytest.raises(ValueError, match="is of format 3, and this version of partlabel reads 1, 2: install"):
         Tuning.load(path)
     path.write_text('{"format": 1, "classes": []}')
-    with pytest.raises(ValueError, match="is not what partlabel tune writes: "):
+    with pytest.raises(ValueError, match="is not a valid result of partlabel tune: "):
         Tuning.load(path)
 
 
@@ -240,7 +240,9 @@ def test_a_tuning_has_one_of_everything_for_each_class(change, said, tmp_path):
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=rf"tuning.json is not what .*: {said}; run partlabel tune again"):
+    with pytest.raises(
+        ValueError, match=rf"tuning.json is not a valid result .*: {said}; run partlabel tune again"
+    ):
         Tuning.load(path)
 
 
@@ -421,8 +423,8 @@ def test_the_verbs_go_by_tuned_thresholds_and_say_when_there_are_none(run, colle
     for side in ("accept", "reject"):
         assert main(["fill", str(run), f"--{side}", "tuned", "--out", out]) == 2
         said = capsys.readouterr().err
-        assert f"--{side} tuned: the thresholds of bce@plain are those of the largest F1" in said
-        assert "fill at a stated precision instead (--precision 0.95)" in said
+        assert f"--{side} tuned: the thresholds of bce@plain maximise F1" in said
+        assert "fill at a given precision instead (--precision 0.95)" in said
     assert main(["tune", str(run), "--folds", "3", "--aim", "precision"]) == 0
     assert main(["predict", str(run), photos, "--decide", "--out", out]) == 0
     table = LabelTable.read(out, photos)

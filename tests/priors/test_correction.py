@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from made import made, sigmoid
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors.correcting import correct
-from partlabel.priors.correction import Asked, Correction
+from partlabel.priors.correction import CalibrationSet, Correction
 from partlabel.priors.from_prevalence import shift_to
 
 
-def asked_of(scores, labels, truth, images=40, seed=1):
+def calibration_set(scores, labels, truth, images=40, seed=1):
     """A calibration set: some images drawn at random, labelled completely."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(scores))[:images])
-    return Asked(scores[rows], scores[rows], truth[rows], labels[rows] == UNKNOWN)
+    return CalibrationSet(scores[rows], scores[rows], truth[rows], labels[rows] == UNKNOWN)
 
 
 def ratios(correction, scores, labels, truth, seed=9):
@@ -45,14 +45,14 @@ def test_an_estimate_is_right_on_average_where_an_editor_chose():
 def test_a_fair_sample_is_taken_for_one():
     scores, labels, truth = made(present=0.3, absent=0.3)
     found = correct(scores, scores, labels)
-    assert found.source == "fair sample" and "fair sample, which nothing contradicts" in found.sentence
+    assert found.source == "fair sample" and "fair sample (no contrary evidence)" in found.sentence
     np.testing.assert_allclose(ratios(found, scores, labels, truth), 1, rtol=0.1)
 
 
 @pytest.mark.parametrize(("present", "absent"), [(0.45, 0.09), (0.3, 0.0), (0.1, 0.1)])
 def test_forty_images_are_enough_for_probabilities_that_are_right_on_average(present, absent):
     scores, labels, truth = made(present=present, absent=absent, classes=20)
-    found = correct(scores, scores, labels, asked_of(scores, labels, truth))
+    found = correct(scores, scores, labels, calibration_set(scores, labels, truth))
     assert found.source == "calibration set" and found.images == 40
     blank = labels == UNKNOWN
     unknown = sigmoid(found.scale_filling.logits(scores).astype(float))[blank].mean()
@@ -65,8 +65,8 @@ def test_a_calibration_set_that_the_table_knows_already_does_as_well():
     scores, labels, truth = made(classes=20)
     rows = np.arange(60)
     labels[rows] = truth[rows]
-    asked = Asked(scores[rows], scores[rows], truth[rows], np.zeros((60, 20), bool))
-    found = correct(scores, scores, labels, asked)
+    given = CalibrationSet(scores[rows], scores[rows], truth[rows], np.zeros((60, 20), bool))
+    found = correct(scores, scores, labels, given)
     blank = labels == UNKNOWN
     unknown = sigmoid(found.scale_filling.logits(scores).astype(float))[blank].mean()
     assert unknown == pytest.approx((truth[blank] == PRESENT).mean(), rel=0.25)
@@ -129,9 +129,9 @@ def test_a_class_that_is_left_out_is_shifted_as_the_others_are():
 
 def test_a_calibration_set_comes_before_a_given_prevalence():
     scores, labels, truth = made()
-    asked = asked_of(scores, labels, truth)
-    found = correct(scores, scores, labels, asked, 0.5)
-    np.testing.assert_array_equal(found.scale.offset, correct(scores, scores, labels, asked).scale.offset)
+    given = calibration_set(scores, labels, truth)
+    found = correct(scores, scores, labels, given, 0.5)
+    np.testing.assert_array_equal(found.scale.offset, correct(scores, scores, labels, given).scale.offset)
 
 
 def test_votes_have_a_scale_of_their_own():
@@ -143,8 +143,8 @@ def test_votes_have_a_scale_of_their_own():
 def test_a_calibration_set_is_surer_than_an_estimate_of_present_labels_alone():
     scores, labels, truth = made(absent=0.0, classes=20)
     estimate = correct(scores, scores, labels)
-    asked = correct(scores, scores, labels, asked_of(scores, labels, truth))
-    assert asked.covariance[1, 1] < estimate.covariance[1, 1]
+    given = correct(scores, scores, labels, calibration_set(scores, labels, truth))
+    assert given.covariance[1, 1] < estimate.covariance[1, 1]
 
 
 def test_a_correction_is_read_as_it_was_written():

@@ -14,7 +14,7 @@ from partlabel.priors.expected import Expected, accepted, expected_right, modera
 
 
 def by_hand(p, precision):
-    """The longest list from the top whose mean is at least the precision."""
+    """Find the longest list from the top whose mean is at least the precision."""
     ordered = sorted(p, reverse=True)
     longest = [n for n in range(1, len(p) + 1) if np.mean(ordered[:n]) >= precision]
     return max(longest, default=0)
@@ -48,7 +48,7 @@ def test_labels_that_are_known_are_no_matter():
 @pytest.mark.parametrize("precision", [0.0, 1.0, 95.0])
 def test_a_precision_that_is_no_share_is_refused(precision):
     with pytest.raises(
-        ValueError, match=f"precision is {precision}; the share of labels to be right lies between"
+        ValueError, match=f"precision is {precision}; it is a share of correct labels, between"
     ):
         accepted(np.full((1, 1), 0.5), np.ones((1, 1), bool), precision)
 

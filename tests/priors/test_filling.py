@@ -102,7 +102,7 @@ def test_labels_are_filled_at_a_precision_and_it_is_said_how_many_are_right(run,
     assert not Run(run).tuning.exists(), "a run is not changed by filling"
     assert main([*typed, "--precision", "0.6", "--precision-of", "class"]) == 0
     assert main([*typed, "--precision", "0.6", "--accept", "0.9"]) == 2
-    assert "both say which labels become present; give one" in capsys.readouterr().err
+    assert "both decide which labels become present; give one" in capsys.readouterr().err
 
 
 def test_without_calibration_there_is_no_precision_and_a_fair_sample_is_assumed(run, tmp_path, capsys):

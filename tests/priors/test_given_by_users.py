@@ -83,7 +83,7 @@ def test_a_table_without_marks_is_a_calibration_set_as_a_whole(tmp_path):
             ["a.jpg,1,1,,"],
             "33% of the labels of its 1 images are known; a calibration set is labelled completely",
         ),
-        (["a.jpg,1,0,0,0"] * 1, "not one label of its 1 images is present"),
+        (["a.jpg,1,0,0,0"] * 1, "no label of its 1 images is present"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*says little")
@@ -102,7 +102,7 @@ def test_a_class_that_is_missing_is_named(tmp_path):
 
 def test_a_small_set_is_warned_of(tmp_path):
     path = write(tmp_path / "set.csv", ["a.jpg,1,0,0"], "image,cat,dog,horse")
-    with pytest.warns(UserWarning, match="a calibration set of 1 images says little; about 40 are enough"):
+    with pytest.warns(UserWarning, match="a calibration set of 1 images is imprecise; about 40 are enough"):
         calibration_set.read(path, None, CLASSES)
 
 

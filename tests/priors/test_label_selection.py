@@ -18,10 +18,10 @@ def truth():
 @pytest.mark.parametrize(
     ("scheme", "options", "kind", "words"),
     [
-        ("positives_only", {}, "positives only", "all of them are present: no label says what is absent"),
+        ("positives_only", {}, "positives only", "all of them are present: no absent label is known"),
         ("single_positive", {}, "single positive", "at most one present label per image, and no absent one"),
-        ("whole_images", {"known": 0.2}, "whole images", "of nearly every image all labels or none"),
-        ("by_source", {"known": 0.3}, "by source", "the same sets of classes again and again"),
+        ("whole_images", {"known": 0.2}, "whole images", "for nearly every image all labels or none"),
+        ("by_source", {"known": 0.3}, "by source", "the same sets of classes repeat"),
         ("uniform", {"known": 0.3}, "mixed", "of all labels are known, of which"),
         ("uniform", {"known": 1.0}, "everything", "All labels are known."),
         ("uniform", {"known": 0.0}, "nothing", "No label is known."),
@@ -37,7 +37,7 @@ def test_scores_tell_a_fair_sample_from_an_editors_labels():
     scores, labels, _ = made()
     editors = describe(labels, scores=scores)
     assert editors.kind == "mostly positives" and editors.rate_present == pytest.approx(0.45, abs=0.06)
-    assert "an estimated 4" in editors.sentence and "of what is absent is known" in editors.sentence
+    assert "an estimated 4" in editors.sentence and "of all absent ones are known" in editors.sentence
     scores, labels, truth = made(present=0.2, absent=0.2)
     fair = describe(labels, scores=scores)
     assert fair.kind == "fair sample" and "look like a fair sample" in fair.sentence
@@ -57,7 +57,7 @@ def test_an_implausible_number_of_tags_is_warned_of():
     share = (labels == PRESENT).sum() / (labels != UNKNOWN).sum()
     assert share > 0.3 and found.positive == share
     assert (
-        f"{share:.0%} of the known labels are present: were they a fair sample, an image would show"
+        f"{share:.0%} of the known labels are present: if they were a fair sample, an image would show"
         in found.warning
     )
     assert "of 25 classes on average" in found.warning and "--prevalence NUMBER" in found.warning

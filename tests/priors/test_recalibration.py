@@ -11,15 +11,15 @@ from partlabel.core.labels import PRESENT
 from partlabel.priors.recalibration import CLASS, COMMON, SLOPE, fit
 
 
-def naive(odds, present, asked):
+def naive(odds, present, drawn):
     """Minus the log posterior, cell by cell."""
-    centre = odds[asked].mean()
+    centre = odds[drawn].mean()
 
     def cost(at):
         total = (
             (at[0] - 1) ** 2 / SLOPE**2 / 2 + at[1] ** 2 / COMMON**2 / 2 + (at[2:] ** 2).sum() / CLASS**2 / 2
         )
-        for i, c in np.argwhere(asked):
+        for i, c in np.argwhere(drawn):
             p = sigmoid(centre + at[0] * (odds[i, c] - centre) + at[1] + at[2 + c])
             total -= np.log(p if present[i, c] else 1 - p)
         return total
@@ -32,10 +32,10 @@ def naive(odds, present, asked):
 def test_it_is_the_maximum_of_the_posterior(seed):
     scores, _, truth = made(images=15, classes=2, slope=0.6, offset=1.0, seed=seed)
     odds, present = scores.astype(float), truth == PRESENT
-    asked = np.random.default_rng(seed).random(odds.shape) < 0.7
-    cost = naive(odds, present, asked)
+    drawn = np.random.default_rng(seed).random(odds.shape) < 0.7
+    cost = naive(odds, present, drawn)
     best = minimize(cost, np.array([1.0, 0, 0, 0])).x
-    found = fit(odds, present, asked)
+    found = fit(odds, present, drawn)
     assert found.slope == pytest.approx(max(best[0], 0.1), abs=1e-3)
     if best[0] > 0.1:
         np.testing.assert_allclose(found.shift, best[1] + best[2:], atol=1e-3)
@@ -43,8 +43,8 @@ def test_it_is_the_maximum_of_the_posterior(seed):
 
 def test_the_covariance_is_the_inverse_of_the_hessian():
     scores, _, truth = made(images=20, classes=2)
-    odds, present, asked = scores.astype(float), truth == PRESENT, np.ones((20, 2), bool)
-    found, cost = fit(odds, present, asked), naive(odds, present, asked)
+    odds, present, drawn = scores.astype(float), truth == PRESENT, np.ones((20, 2), bool)
+    found, cost = fit(odds, present, drawn), naive(odds, present, drawn)
     at = minimize(cost, np.array([1.0, 0, 0, 0]), tol=1e-10).x
     step, hessian = 1e-3, np.zeros((4, 4))
     for i, j in np.ndindex(4, 4):
@@ -64,9 +64,9 @@ def test_a_common_shift_is_found_by_forty_images():
 
 def test_a_class_that_was_not_asked_about_has_the_common_shift():
     scores, _, truth = made(images=200, classes=4, offset=-2.0)
-    asked = np.ones(scores.shape, bool)
-    asked[:, 3] = False
-    found = fit(scores.astype(float), truth == PRESENT, asked)
+    drawn = np.ones(scores.shape, bool)
+    drawn[:, 3] = False
+    found = fit(scores.astype(float), truth == PRESENT, drawn)
     assert found.shift[3] == pytest.approx(found.shift[:3].mean(), abs=0.2)
     assert found.deviation[3] == pytest.approx(CLASS), "and its own is as uncertain as before"
     assert (found.shift < -1).all()

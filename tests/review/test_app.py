@@ -37,7 +37,7 @@ def client(session, token=None, host="127.0.0.1", **options):
 
 
 def fields(text):
-    """The question's hidden fields."""
+    """Read the question's hidden fields."""
     form = re.search(r'<form class="answers".*?</form>', text, re.DOTALL)
     return dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[0].split("<button")[0]))
 
@@ -115,7 +115,7 @@ def test_a_link_from_another_site_leads_to_a_question(session):
 
 
 def leases(session):
-    """The questions that somebody has."""
+    """Return the questions that are reserved."""
     with sqlite3.connect(session.decisions.path) as base:
         return base.execute("SELECT image, class FROM leases").fetchall()
 

@@ -34,7 +34,7 @@ def log(tmp_path):
 
 
 def take(cells):
-    """The first of the cells that nobody else has."""
+    """Reserve the first of the cells that is not reserved by another desk."""
     return lambda others, own: next((cell for cell in cells if cell not in others), None)
 
 

@@ -20,7 +20,7 @@ def table():
 
 
 def tally(*said):
-    """Who said what of which image and class, in that order."""
+    """Build a tally of decisions (person, answer, image, class), in that order."""
     found = Tally()
     for number, (who, image, cls, what) in enumerate(said, start=1):
         found.add(Event(number, f"2026-01-01T00:00:{number:02}", who, who, image, cls, what, None, 0.5))

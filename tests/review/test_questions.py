@@ -20,7 +20,7 @@ def tables(draw):
 
 
 def by_loop(order, probability, blank, turn):
-    """What is asked about, one after the other, as a person would sort it."""
+    """List the questions in order, sorted by a loop."""
     cells = [(row, column) for row, column in np.ndindex(blank.shape) if blank[row, column]]
     if order == "uncertain":
         return sorted(cells, key=lambda cell: abs(float(probability[cell]) - 0.5))

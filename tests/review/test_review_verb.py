@@ -200,7 +200,7 @@ def test_disputes_are_said_and_listed(run, tmp_path, capsys):
 
 
 def decided(run, *cells):
-    """The run, with what somebody decided."""
+    """Return the run with decisions."""
     from partlabel.review.decisions import Cell, DecisionLog
     from partlabel.training.run_folder import Run
 

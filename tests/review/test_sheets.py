@@ -43,7 +43,7 @@ def client(sheets):
 
 
 def hidden(text):
-    """The photo that a page shows."""
+    """Read the photo of a page."""
     form = re.search(r'<form class="tags-of-photo".*?</figure>', text, re.DOTALL)
     return dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[0]))
 

@@ -56,7 +56,7 @@ def test_the_surest_order_finds_more_that_is_present_than_chance(given):
 
 
 def points(order, *maps):
-    """Of two seeds, which differ by 0.02."""
+    """Return the points of two seeds, which differ by 0.02."""
     return [
         Point(seed, order, n, 100 * n, 0.1, 0, value + (0.01 if seed else -0.01))
         for seed in (0, 1)

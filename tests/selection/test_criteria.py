@@ -20,7 +20,7 @@ def _problem(images=400, classes=6, seed=0, share=0.2):
 
 
 def mean_relative_cost(logits, labels):
-    """Of the classes of which a label is known to be present."""
+    """Compute the mean relative cost of the classes with a known present label."""
     return float(relative_costs(logits, labels)[(labels == PRESENT).any(0)].mean())
 
 

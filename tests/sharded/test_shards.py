@@ -27,7 +27,7 @@ from partlabel.sharded.engines.local import Local
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """The folder of a tagger with chance weights and votes."""
+    """Save a tagger with random weights and a label completion; return its folder."""
     tagger = Tagger(list(COLOURS), "bce", backbone="test_resnet", pretrained=False, image_size=32)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -47,7 +47,7 @@ def asked(saved, out, verb="predict", **options):
 
 
 def together(out):
-    """The rows of all results, by image."""
+    """Return the rows of all results, by image."""
     files = sorted(path for path in Path(out).glob("*.parquet"))
     return pl.concat([pl.read_parquet(path) for path in files]).sort("image")
 
@@ -77,7 +77,7 @@ def tar(path, photos, known=None):
 
 
 def known_of(table):
-    """What a table knows of an image, as a tar file has it."""
+    """Return the known labels of an image, in the format of a tar file."""
 
     def known(image):
         labels = table.labels[table.images.index(image)].tolist()

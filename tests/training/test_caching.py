@@ -27,14 +27,14 @@ QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "weigh
 
 @pytest.fixture
 def photos(collection, tmp_path):
-    """The table, its photos copied, so that no other test knows them; the last two are nearly alike."""
+    """Return a table with copied photos, so that no other test knows them; the last two are nearly equal."""
     shutil.copytree(collection / "photos", tmp_path / "photos")
     return LabelTable.read(collection / "labels.csv", tmp_path / "photos")
 
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """The names of the photos that were decoded, thumbnails for people aside."""
+    """Record the names of the photos that were decoded, except for thumbnails."""
     names = []
     decode = dataset.decode
 

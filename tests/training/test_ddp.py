@@ -182,7 +182,7 @@ def flat(lists):
 
 
 def shares(monkeypatch, count, batch_size, processes, epoch=0, **options):
-    """The rows that each process gets, batch by batch."""
+    """Return the rows that each process gets, batch by batch."""
     found = []
     for rank in range(processes):
         monkeypatch.setattr(distributed, "rank_and_world_size", lambda rank=rank: (rank, processes))

@@ -152,7 +152,7 @@ def head_for(name):
 
 
 def has_state(name):
-    """Whether a method remembers more than its network."""
+    """Return whether a method has more state than its network."""
     kind, classes = methods.get(name), Classes(("a", "b"))
     with torch.random.fork_rng():
         method = kind(together.Maps(), heads.get("residual")(together.Maps.channels, classes))

@@ -243,8 +243,8 @@ def _looked_at(
     broken = tuple(each for each in found if isinstance(each, Broken))
     groups = near_duplicates.groups([None if isinstance(each, Broken) else each for each in found], most)
     alike = [_alike(table, rows) for rows in groups]
-    told = tuple(Scaled(what, tuple(sorted(images))) for what, images in sorted(scaled.items()))
-    return broken, tuple(sorted(alike, key=lambda each: (-len(each.parts), -len(each.disputed)))), told
+    conversions = tuple(Scaled(what, tuple(sorted(images))) for what, images in sorted(scaled.items()))
+    return broken, tuple(sorted(alike, key=lambda each: (-len(each.parts), -len(each.disputed)))), conversions
 
 
 def _alike(table: LabelTable, rows: list[int]) -> NearDuplicates:

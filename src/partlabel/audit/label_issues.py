@@ -1,7 +1,7 @@
 """Label issues: known labels that a model contradicts; `partlabel inspect --run`.
 
-A label is contradicted where the model's probability is typical of the opposite label: for a label said to be absent,
-of the images said to show the class, and the reverse. Typical is the class's own mean, as in confident learning
+A label is contradicted where the model's probability is typical of the opposite label: for an absent label,
+of the images labelled as showing the class, and the reverse. Typical is the class's own mean, as in confident learning
 (Northcutt, Jiang & Chuang, JAIR 2021, arXiv:1911.00068), because a rare class never gets a high probability. The
 distance beyond it, in log-odds, is the label's *margin*, by which labels are ranked.
 

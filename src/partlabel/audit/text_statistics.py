@@ -67,7 +67,7 @@ _FUNCTION_WORDS = frozenset(
         ),
     )
 )
-"""Words that say nothing about a photo, left out of the most frequent ones."""
+"""Words without information about a photo, left out of the most frequent ones."""
 
 
 class TextStatistics(NamedTuple):

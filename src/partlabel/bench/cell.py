@@ -147,7 +147,7 @@ def run_cell(
 
     Args:
         data: The images.
-        given: Their features, as the arm needs them.
+        given: Features of the images that the arm needs.
         cell: The cell to run.
         found: Hyperparameters found with the first seed; None to search.
 
@@ -216,8 +216,8 @@ def train_cell(
         plain = FeatureDataset(given.train, part, rows)
         fine_tune_method(model, loader(plain, 512), loader(judge, 512), **cell.arm.fine_tuned)
     seconds = time.perf_counter() - began
-    said = logits(model, loader(judge, 512))
-    return Trained(cost(said, val.labels), model, learner.history, seconds)
+    scores = logits(model, loader(judge, 512))
+    return Trained(cost(scores, val.labels), model, learner.history, seconds)
 
 
 def cost(scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> float:

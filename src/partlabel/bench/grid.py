@@ -34,7 +34,7 @@ class Arm:
         words: Class vectors, as `partlabel train --words` takes them.
         training: Fields of `TrainingConfig` that differ from the grid's.
         search: Candidates tried on validation instead of the grid's; the same number as for other arms.
-        tuned_as: Arm whose hyperparameters are taken over instead of a search.
+        tuned_as: Arm whose hyperparameters are used instead of a search.
         fine_tuned: Options of category-wise fine-tuning after training (`posthoc/category_finetuning.py`).
     """
 
@@ -103,8 +103,8 @@ class Grid:
             seed: Random seed of the cell.
             found: Hyperparameters that the search found.
         """
-        said = SETTINGS | self.training | arm.training | dict(found) | {"seed": seed, "cache": "features"}
-        return TrainingConfig(accelerator="cpu").with_options(**said)
+        options = SETTINGS | self.training | arm.training | dict(found) | {"seed": seed, "cache": "features"}
+        return TrainingConfig(accelerator="cpu").with_options(**options)
 
     def tries(self, arm: Arm) -> list[dict[str, Any]]:
         """List the hyperparameters that are tried on validation."""
@@ -113,7 +113,7 @@ class Grid:
 
     @property
     def named(self) -> list[Any]:
-        """What arms say of their methods and heads, in which anything may be a dotted path."""
+        """Names and options of the arms' methods and heads; any text in them may be a dotted path."""
         return [[arm.method, arm.method_args, arm.head, arm.head_args] for arm in self.arms]
 
     def jobs(self) -> Iterator["GridJob"]:

@@ -48,11 +48,11 @@ def _with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     return _over(_with_base(path.parent / str(base), (*above, path.resolve())), content)
 
 
-def _over(base: Any, said: Any) -> Any:
+def _over(base: Any, given: Any) -> Any:
     """Merge mappings key by key; other values are replaced."""
-    if not isinstance(base, Mapping) or not isinstance(said, Mapping):
-        return said
-    return {**base, **{key: _over(base.get(key), value) for key, value in said.items()}}
+    if not isinstance(base, Mapping) or not isinstance(given, Mapping):
+        return given
+    return {**base, **{key: _over(base.get(key), value) for key, value in given.items()}}
 
 
 def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
@@ -73,7 +73,7 @@ def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
     arms = _named(content["arms"], Arm, "method", f"{where}: arm")
     protocols = _named(content.get("protocols", ["uniform"]), Protocol, "scheme", f"{where}: protocol")
     rest = {name: content[name] for name in content if name not in ("arms", "protocols")}
-    rest = {name: said for name, said in rest.items() if said is not None}
+    rest = {name: given for name, given in rest.items() if given is not None}
     for name, kind, example in (("known", int | float, "[0.1, 0.5]"), ("seeds", int, "[0, 1, 2]")):
         if name in rest:
             rest[name] = _numbers(rest[name], kind, f"{where}: {name!r}", example)
@@ -83,17 +83,17 @@ def parse(content: Mapping[str, Any], where: str = "the grid") -> Grid:
     return grid
 
 
-def _numbers(said: Any, kind: type | UnionType, what: str, example: str) -> tuple[Any, ...]:
-    if not isinstance(said, list | tuple) or not all(isinstance(each, kind) for each in said):
-        raise ValueError(f"{what} is {said!r}; give a list of numbers, as in {example}")
-    if len(set(said)) < len(said):
-        raise ValueError(f"{what} is {said!r}; list each once")
-    return tuple(said)
+def _numbers(given: Any, kind: type | UnionType, what: str, example: str) -> tuple[Any, ...]:
+    if not isinstance(given, list | tuple) or not all(isinstance(each, kind) for each in given):
+        raise ValueError(f"{what} is {given!r}; give a list of numbers, as in {example}")
+    if len(set(given)) < len(given):
+        raise ValueError(f"{what} is {given!r}; list each once")
+    return tuple(given)
 
 
-def _named(said: Any, kind: type, what: str, where: str) -> list[Any]:
+def _named(given: Any, kind: type, what: str, where: str) -> list[Any]:
     """Parse arms or protocols from a list of names or a mapping."""
-    entries = list(said.items()) if isinstance(said, Mapping) else [(name, {}) for name in said]
+    entries = list(given.items()) if isinstance(given, Mapping) else [(name, {}) for name in given]
     for name, often in Counter(name for name, _ in entries).items():
         if often > 1:
             raise ValueError(f"{where} {name!r} is listed {often} times; list each once")
@@ -108,8 +108,8 @@ def _named(said: Any, kind: type, what: str, where: str) -> list[Any]:
     return made
 
 
-def _check_search(said: Any, where: str) -> None:
-    for name, values in (said or {}).items():
+def _check_search(given: Any, where: str) -> None:
+    for name, values in (given or {}).items():
         if not isinstance(values, list) or not values:
             raise ValueError(
                 f"{where}: 'search' has {values!r} for {name!r}; give a list of values to try, as in [0.01, 0.1]"

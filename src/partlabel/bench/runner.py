@@ -218,8 +218,8 @@ def run_job(
                 with redirect_stderr(StringIO()):  # one bar, that of the grid
                     row = cell_.run_cell(data, views[view], each, found)
             except Exception as error:  # of a method from anywhere
-                said = str(error) or type(error).__name__
-                faults[each.arm.name] = f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {said}"
+                text = str(error) or type(error).__name__
+                faults[each.arm.name] = f"{each.arm.name}, {each.protocol.name}, seed {each.seed}: {text}"
                 continue
             folder.write(each, row)
         settings.setdefault(each.arm.name, row["found"])
@@ -237,7 +237,7 @@ def _result(done: Future[str | None]) -> str | None:
 
 
 def _done(folder: Folder, runs: list[GridCell]) -> bool:
-    """Whether all results of a job exist, with the hyperparameters that its first one found."""
+    """Return whether all results of a job exist, with the hyperparameters that its first one found."""
     first = folder.read(runs[0])
     return first is not None and all(_with(first["found"], folder.read(cell)) for cell in runs)
 
@@ -292,7 +292,7 @@ def _versions() -> dict[str, Any]:
 def _source() -> str:
     """Compute a digest of this package's code, which has the same version between two releases."""
     root = Path(__file__).parents[1]
-    said = blake2b(digest_size=6)
+    digest = blake2b(digest_size=6)
     for file in sorted(root.rglob("*.py")):
-        said.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return said.hexdigest()
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
     Attributes:
         arm: Name of the arm.
-        by_known: Its score for each share of known labels.
+        by_known: Score of the arm for each share of known labels.
         overall: Mean of those means; NaN where a share lacks a seed that another has.
         rank: Mean rank among the arms, over the cells that all have; NaN where there are none.
         difference: Difference to the baseline.

@@ -44,7 +44,7 @@ def _of_train(parser: Parser, command: Callable) -> None:
     names = f"{', '.join(methods.names())}, or a dotted path such as my_file.MyMethod"
 
     def auto() -> None:
-        """Chosen by cross-validation."""
+        """Choose the method by cross-validation."""
 
     method = parser.add_choice(
         "method",
@@ -94,7 +94,7 @@ def _add_engines(parser: Parser) -> None:
     from partlabel.sharded import engines
 
     def none() -> None:
-        """No shards: this process writes one file."""
+        """Write one file in this process, without shards."""
 
     parser.add_choice(
         "engine",

@@ -231,7 +231,7 @@ class Parser(ArgumentParser):
                     yield "true"
 
     def _is_item(self, option: str, value: str) -> bool:
-        """Whether a value is one item of a list, which the option then extends: `--texts a.csv --texts exif`."""
+        """Return whether a value is one item of a list, which the option then extends: `--texts a.csv --texts exif`."""
         kind = getattr(self._option_string_actions[option], "_typehint", None)
         kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
         is_list = any(get_origin(each) is list for each in kinds) and str not in kinds

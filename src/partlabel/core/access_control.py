@@ -47,7 +47,7 @@ class Refusal(NamedTuple):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -65,12 +65,12 @@ def names_of(host: str) -> frozenset[str]:
 
 
 def from_elsewhere(headers: Mapping[str, str]) -> bool:
-    """Whether another site's page caused a request; a browser that does not tell is assumed to be a direct visit."""
+    """Return whether another site's page caused a request; without the header, a direct visit is assumed."""
     return headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")
 
 
 def _is_visit(headers: Mapping[str, str]) -> bool:
-    """Whether a browser navigates to the page as a top-level document."""
+    """Return whether a browser navigates to the page as a top-level document."""
     return (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
 
 
@@ -120,7 +120,7 @@ class Guard:
         return None
 
     def is_guess(self, cookies: Mapping[str, str], offered: str | None) -> bool:
-        """Whether a request came with a wrong token."""
+        """Return whether a request came with a wrong token."""
         tried = [token for token in (cookies.get(self.cookie), offered) if token is not None]
         return bool(tried) and not any(self.admits(token) for token in tried)
 
@@ -147,7 +147,7 @@ class Guard:
         return None
 
     def admits(self, token: str | None) -> bool:
-        """Whether a token is valid, or none is needed."""
+        """Return whether a token is valid, or none is needed."""
         if self.token is None:
             return True
         return token is not None and secrets.compare_digest(token.encode(), self.token.encode())
@@ -165,7 +165,7 @@ class Guard:
         return None
 
     def _knows(self, host: str) -> bool:
-        """Whether `Host` is a name of this machine; numeric addresses are safe, because rebinding needs a name."""
+        """Return whether `Host` is a name of this machine; numeric addresses are safe, as rebinding needs a name."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
             _ = urlsplit(f"//{host}").port

@@ -30,7 +30,7 @@ def rank_and_world_size() -> tuple[int, int]:
 
 
 def is_rank_zero() -> bool:
-    """Whether this process is the one that writes, according to the environment, before the process group exists."""
+    """Return whether this process writes, according to the environment, before the process group exists."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank() == 0
     for name in ("RANK", "SLURM_PROCID"):

@@ -76,7 +76,7 @@ def on_one_line(error: BaseException, most: int = 400) -> str:
 
 
 def is_broken_pipe(error: BaseException) -> bool:
-    """Whether the reader of the output has closed it, as in `partlabel methods | head -1`."""
+    """Return whether the reader of the output has closed it, as in `partlabel methods | head -1`."""
     if not isinstance(error, BrokenPipeError):
         return False
     try:
@@ -102,7 +102,7 @@ def naming(path: str | Path, doing: str = "cannot be read") -> Iterator[None]:
 
     Args:
         path: File.
-        doing: What failed, for messages that do not say it.
+        doing: Description of the failure, for messages that lack it.
     """
     try:
         yield
@@ -144,7 +144,7 @@ def _message(error: BaseException) -> str:
 
 
 def _from_elsewhere(error: BaseException) -> bool:
-    """Whether an error came from another process, with its traceback as text."""
+    """Return whether an error came from another process, with its traceback as text."""
     return "Traceback (most recent call last)" in _message(error)
 
 
@@ -176,6 +176,6 @@ def _library(error: BaseException) -> str | None:
 
 
 def _has_own_class(error: BaseException) -> bool:
-    """Whether an error's class was defined by a library."""
+    """Return whether an error's class was defined by a library."""
     module = type(error).__module__.partition(".")[0]
     return module == "sqlite3" or module not in ("builtins", "partlabel", *_STANDARD)

@@ -56,12 +56,12 @@ def sweep(folder: Path) -> None:
 
 def _is_running(process: int) -> bool:
     if os.name != "posix":
-        return True  # to ask would end it
+        return True  # a signal would end the process on Windows
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # a process of another user
         return True
     return True
 
@@ -105,8 +105,8 @@ def writing(path: Path) -> Iterator[None]:
         number = _of_the_disk(error, path)
         if number is None:
             raise
-        said = os.strerror(number)
-        failed = OSError(f"cannot write {path}: {said[:1].lower()}{said[1:]}")
+        text = os.strerror(number)
+        failed = OSError(f"cannot write {path}: {text[:1].lower()}{text[1:]}")
         raise failed from error
 
 
@@ -118,11 +118,11 @@ def _of_the_disk(error: Exception, path: Path) -> int | None:
             os.path.abspath(path.parent)
         )
         return None if elsewhere or error.errno not in _OF_THE_DISK else error.errno
-    said = str(error)
-    if found := _IN_RUST.search(said):
+    text = str(error)
+    if found := _IN_RUST.search(text):
         number = int(found[1] or found[2])
         return number if number in _OF_THE_DISK else None
-    return errno.ENOSPC if isinstance(error, RuntimeError) and _IN_TORCH.search(said) else None
+    return errno.ENOSPC if isinstance(error, RuntimeError) and _IN_TORCH.search(text) else None
 
 
 def read_json(path: Path) -> Any:
@@ -147,7 +147,7 @@ def read_tensors(path: Path, load: Callable[[Path], Mapping[str, Any]], remedy: 
     Args:
         path: Path of the file.
         load: `load_file` of safetensors, as arrays or as tensors.
-        remedy: What to do if the file is damaged, for the message.
+        remedy: Fix for a damaged file, for the message.
 
     Raises:
         ValueError: The file is incomplete, or not a safetensors file.

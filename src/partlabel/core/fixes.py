@@ -54,8 +54,8 @@ class ReaderArgument(Argument):
     format: str | None = None
 
     def __str__(self) -> str:
-        said = super().__str__()
-        return said if self.format is None else f"format={self.format!r}, {said}"
+        text = super().__str__()
+        return text if self.format is None else f"format={self.format!r}, {text}"
 
     def typed(self, format: str | None) -> str:
         """Write the argument as an option of `--format`; see `Argument.typed`."""

@@ -4,7 +4,7 @@ A *class* is a column of the label table; a *label* is one cell of it. In memory
 
 ========  ==  ==========================================================
 PRESENT    1  the class is in the image
-ABSENT     0  somebody looked for the class, and it is not in the image
+ABSENT     0  an annotator looked for the class, and it is not in the image
 UNKNOWN   -1  not annotated
 ========  ==  ==========================================================
 

@@ -23,13 +23,13 @@ _RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 
 
 def quiet() -> bool:
-    """Whether nothing is shown: `PARTLABEL_QUIET` is set, or another process of the same training prints."""
-    asked = os.environ.get(QUIET, "0") not in ("", "0")
-    return asked or any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)
+    """Return whether nothing is shown: `PARTLABEL_QUIET` is set, or another process of the same training prints."""
+    requested = os.environ.get(QUIET, "0") not in ("", "0")
+    return requested or any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)
 
 
 def on_terminal() -> bool:
-    """Whether bars are shown: standard error is a terminal, and progress is not silenced."""
+    """Return whether bars are shown: standard error is a terminal, and progress is not silenced."""
     return sys.stderr.isatty() and not quiet()
 
 
@@ -57,7 +57,7 @@ class Stage:
         self.done = 0
         self.note = ""
         self.began = time.monotonic()
-        self.said = 0
+        self.lines = 0
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._clock = threading.Thread(target=self._watch, daemon=True)
@@ -74,7 +74,7 @@ class Stage:
         self._ended.set()
         if self._clock.ident is not None:
             self._clock.join()
-        if self.said:
+        if self.lines:
             taken = time.monotonic() - self.began
             rate = f" ({self._rate(taken)})" if self.done and taken > 0 else ""
             say(f"{self.doing}: {self.done:,}{self.unit} in {shown_seconds(taken)}{rate}")
@@ -100,10 +100,10 @@ class Stage:
             return
         of = "" if self.total is None else f": {self.total:,}{self.unit}"
         say(f"{self.doing}{of}")
-        self.said += 1
+        self.lines += 1
         while not self._ended.wait(EVERY):
             say(self.line(time.monotonic() - self.began))
-            self.said += 1
+            self.lines += 1
 
 
 def shown_seconds(seconds: float) -> str:

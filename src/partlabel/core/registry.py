@@ -2,7 +2,7 @@
 
 A public module in a folder holds one class, and the module's name is its name: `methods/sst.py` holds `SST`,
 `nn/heads/class_attention.py` holds `ClassAttention` (the class whose name, in lower case, is the module's without
-underscores). A package of somebody's own adds to a registry by an entry point, so that `pip install` is enough:
+underscores). A user's package adds to a registry by an entry point, so that `pip install` is enough:
 
     [project.entry-points."partlabel.methods"]
     my_method = "my_package:MyMethod"
@@ -88,8 +88,8 @@ def choose(package: str, name: str, base: type, options: Mapping[str, Any], give
     A description may come from a foreign file: only subclasses of the kind are accepted.
 
     Args:
-        package: As of `find`.
-        name: As of `find`.
+        package: Package of the registry, as in `find`.
+        name: Name or dotted path of the class, as in `find`.
         base: The required base class.
         options: Options by name.
         given: Arguments of the constructor that are no options.

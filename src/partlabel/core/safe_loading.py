@@ -1,7 +1,7 @@
-"""Which code a dotted path may import: installed packages, and for what a user typed the working directory as well.
+"""Code that a dotted path may import: installed packages; if a user typed it, also the working directory.
 
-A model folder may come from anybody. Its description names a method and a head; loading it must not run code that came
-with it, beside it, or that lies in the working directory.
+A model folder may come from an untrusted source. Its description names a method and a head; loading it must not run
+code from the folder, from beside it, or from the working directory.
 """
 
 import os
@@ -20,12 +20,12 @@ from typing import Any
 def import_typed(description: Any, folders: Sequence[Path]) -> None:
     """Import the modules that dotted paths in a description name, from some folders besides installed packages.
 
-    The folders are looked in for these imports alone. What is not there either is left to whoever asks for it.
+    The folders are searched for these imports only. A module that is not found is ignored here.
 
     Args:
-        description: What was typed of a method or head, or what a model that is trusted says; anything in it may be a
-            name.
-        folders: Looked in last.
+        description: Names and options of a method or head, from the command line or from a trusted model; any text in
+            it may be a dotted path.
+        folders: Folders that are searched after installed packages.
     """
     before = list(sys.path)
     invalidate_caches()
@@ -40,18 +40,18 @@ def import_typed(description: Any, folders: Sequence[Path]) -> None:
 
 
 def refuse_uninstalled(file: Path, description: Any, folders: Sequence[Path] = ()) -> None:
-    """See that dotted paths in a description lead to installed packages; nothing is imported for that.
+    """Check that dotted paths in a description lead to installed packages; nothing is imported for that.
 
-    Whoever gives a model away fills its folder, and may fill others: the archive it came in, the working directory.
-    Modules that were imported already are as their user wants them.
+    The author of a model controls its folder, and possibly others: that of its archive, or the working directory.
+    Modules that are already imported are trusted.
 
     Args:
-        file: That the description is from.
-        description: What is said of a model's method and head; anything in it may be a name.
-        folders: Looked in last, to say what lies there; nothing in them is imported either.
+        file: File that contains the description, for the message.
+        description: Names and options of a model's method and head; any text in it may be a dotted path.
+        folders: Folders that are searched last, to name them in the message; nothing in them is imported.
 
     Raises:
-        ValueError: One leads elsewhere; the message names it, the file, and how to trust it.
+        ValueError: A path leads elsewhere; the message names it, the file, and how to trust it.
     """
     for name in _dotted(description):
         home = name.rpartition(".")[0]
@@ -70,7 +70,7 @@ def refuse_uninstalled(file: Path, description: Any, folders: Sequence[Path] = (
 
 
 def _dotted(description: Any) -> Iterator[str]:
-    """The dotted paths in a description, however deep."""
+    """Yield the dotted paths in a description, at any depth."""
     left = [description]
     while left:
         each = left.pop()
@@ -83,7 +83,7 @@ def _dotted(description: Any) -> Iterator[str]:
 
 
 def _places(module: str, folders: Sequence[Path] = ()) -> list[Path]:
-    """The files and folders that would be run or looked through to import a module; none if there is no such one."""
+    """Find the files and folders that an import of a module would use; none if there is no such module."""
     places: list[Path] = []
     path: Sequence[str] | None = None
     home = ""
@@ -103,21 +103,21 @@ def _places(module: str, folders: Sequence[Path] = ()) -> list[Path]:
 
 
 def _is_editable(module: str) -> bool:
-    """Whether a module is of a package that was installed for editing, by an import hook of setuptools."""
+    """Return whether a module is of a package that was installed for editing, by an import hook of setuptools."""
     top = module.partition(".")[0]
     hooks = [each for each in sys.meta_path if getattr(each, "__module__", "").startswith("__editable__")]
     return any(each.find_spec(top, None) is not None for each in hooks)
 
 
 def _is_installed(place: Path) -> bool:
-    """Whether a file or folder belongs to an installed package, as it is named or as what it links to."""
+    """Return whether a file or folder, or the target of its links, belongs to an installed package."""
     names = (Path(os.path.abspath(place)), place.resolve())
     return any(name.is_relative_to(home) for name in names for home in _installed())
 
 
 @cache
 def _installed() -> tuple[Path, ...]:
-    """Where packages are installed: Python's folders, and those that editable installs point to."""
+    """Find the folders of installed packages: Python's, and those that editable installs point to."""
     homes = [sysconfig.get_path(kind) for kind in ("purelib", "platlib")]
     homes += site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])
     pointed = [

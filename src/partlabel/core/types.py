@@ -57,24 +57,24 @@ class Progress:
     seed: int = 0
 
     def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """A source of chance for this step alone, the same whenever and wherever the step is taken."""
+        """Create a random generator for this step, which depends on seed and step only."""
         # 64 bits hold 24 of the seed's 31 above the step; the others go below those.
         seed = (self.seed << 40) % 2**64 + (self.seed >> 24 << 33)
         return torch.Generator(device).manual_seed(seed + self.step)
 
     def opens(self, every: int, start: int = 0) -> bool:
-        """Whether this is the first step of an epoch that is a multiple of `every` epochs after `start`."""
+        """Return whether this is the first step of an epoch that is a multiple of `every` epochs after `start`."""
         return self.batch == 0 and (self.epoch - start) % every == 0
 
     def ramp(self, epochs: float = 1.0) -> float:
-        """Rise linearly from 0 at the first step of the run to 1 after the given number of epochs."""
+        """Compute a factor that rises linearly from 0 at the first step to 1 after the given number of epochs."""
         if epochs <= 0:
             return 1.0
         return min((self.epoch + self.batch / self.batches) / epochs, 1.0)
 
 
 class Preprocessing(NamedTuple):
-    """What a backbone expects of its images, whose values lie in [0, 1] before it."""
+    """Normalisation of images, with values in [0, 1], that a backbone expects."""
 
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)

@@ -55,7 +55,7 @@ def words_of_name(name: str) -> list[str]:
 
 
 def without_spaces(text: str) -> bool:
-    """Whether a text has letters of a script without spaces between words (Chinese, Japanese, Thai, Lao)."""
+    """Return whether a text has letters of a script without spaces between words (Chinese, Japanese, Thai, Lao)."""
     return bool(_NO_SPACES.search(text))
 
 

@@ -114,8 +114,12 @@ def label_studio(table: LabelTable | FilledTable, prefix: str = LOCAL_FILES) -> 
 
 def _model(filled: FilledTable | None) -> str:
     """Return the model that filled a table; of several, the one that filled most labels."""
-    told = np.zeros(0, np.int16) if filled is None else filled.source[~np.isnan(filled.probability)]
-    return filled.sources[np.bincount(told).argmax()] if filled is not None and told.size else "partlabel"
+    from_model = np.zeros(0, np.int16) if filled is None else filled.source[~np.isnan(filled.probability)]
+    return (
+        filled.sources[np.bincount(from_model).argmax()]
+        if filled is not None and from_model.size
+        else "partlabel"
+    )
 
 
 def _score(

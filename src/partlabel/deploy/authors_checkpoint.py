@@ -69,8 +69,8 @@ def load_sst(
         state: A state dict, or the path of a `.pth` file that holds one, alone or under `state_dict`, with or without
             the `module.` prefix of DataParallel. Files are read without unpickling code.
         class_names: Class names; by default `class 0`, `class 1`, ...
-        backbone: From images to a feature map; by default the authors' ResNet-101 with 2 x 2 pooling, from the state's
-            `backbone.*`, or the identity where the state has none, so that the SST takes feature maps.
+        backbone: Network from images to a feature map; by default the authors' ResNet-101 with 2 x 2 pooling, from the
+            state's `backbone.*`, or the identity where the state has none, so that the SST takes feature maps.
 
     Raises:
         ValueError: A tensor is missing, or the file holds no state dict.

@@ -3,7 +3,7 @@
 ======================  ==========================================================================
 README.md               model card: data, method, metrics on validation, thresholds; the licence is left to fill in
 config.json             all that rebuilds the tagger, without paths of the machine it was trained on
-model.safetensors       weights; without what only training needs, unless it was asked for
+model.safetensors       weights; without the state that only training needs, unless it was requested
 completion.safetensors  weights by which known labels of an image inform its unknown ones, where that helps
 tuning.json             thresholds and calibration, if `tune` was run
 ======================  ==========================================================================
@@ -165,7 +165,7 @@ def card(tagger: Recognizer, run: Run | None = None) -> str:
 
 
 def _remembers(model: Method | None, lean: bool) -> bool:
-    """Whether the saved model contains features of training images; a method may wrap another."""
+    """Return whether the saved model contains features of training images; a method may wrap another."""
     if model is None:
         return False
     memories = model.memories()

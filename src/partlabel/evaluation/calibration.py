@@ -68,9 +68,9 @@ def _minimise(
     offset: Float[Tensor, " class"],
     with_slope: bool,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " class"]]:
-    """Newton's method on cross-entropy + (slope - 1)^2 + |offset|^2, over the slope and the offsets or these alone.
+    """Minimise cross-entropy + (slope - 1)^2 + |offset|^2 by Newton's method, over slope and offsets or offsets alone.
 
-    The offsets meet each other only in the slope, so the Hessian is an arrow, which elimination of the offsets inverts.
+    The offsets are coupled only by the slope, so the Hessian is an arrow, which elimination of the offsets inverts.
     """
 
     def by_class(values: Float[Tensor, " label"]) -> Float[Tensor, " class"]:

@@ -37,7 +37,7 @@ class Headline:
         absent: Number of known absent labels.
         known: AP among known labels, mean over classes with `FEWEST` or more known present labels and a known absent
             one; None if there is no such class.
-        all_known: The same mean over all classes with a known label of each kind; None if there is none.
+        all_known: AP among known labels, mean over all classes with a known label of each kind; None if there is none.
         others: AP of known present labels against all other images, unknown ones included, mean over classes with
             `FEWEST` or more known present labels; None if there is no such class.
         coverage: Share of the known present labels with a probability of at least one half; None if there is none.

@@ -156,7 +156,7 @@ def evaluate(
     Args:
         scores: Logits; for AP any monotonic function of them.
         labels: PRESENT, ABSENT or UNKNOWN.
-        classes: Names of the columns.
+        classes: Class names.
         threshold: Score from which a class is predicted present; 0.5 for probabilities.
 
     Raises:

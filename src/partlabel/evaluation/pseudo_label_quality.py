@@ -13,13 +13,13 @@ class Quality:
     """Number and quality of the pseudo-labels of one source in an epoch, on unknown cells.
 
     Attributes:
-        count: Number of pseudo-labels that say present.
-        checked: Those of them with ground truth.
-        right: Those of them that are true.
+        count: Number of present pseudo-labels.
+        checked: Number of present pseudo-labels with ground truth.
+        right: Number of correct present pseudo-labels.
         wanted: Number of unknown cells that are present according to the ground truth.
-        count_absent: Number of pseudo-labels that say absent; the next two are of these.
-        checked_absent: As `checked`.
-        right_absent: As `right`.
+        count_absent: Number of absent pseudo-labels.
+        checked_absent: Number of absent pseudo-labels with ground truth.
+        right_absent: Number of correct absent pseudo-labels.
     """
 
     count: int
@@ -79,15 +79,15 @@ class PseudoLabelQuality:
         """Count a batch.
 
         Args:
-            pseudo_labels: By source, values and weights [batch, class]; weight 0 is no pseudo-label.
+            pseudo_labels: Values and weights [batch, class] of each source; weight 0 is no pseudo-label.
             labels: The labels that the method was given, [batch, class].
             truth: The ground truth, [batch, class], UNKNOWN where there is none; None if there is none at all.
         """
         hidden = labels == UNKNOWN
         truth = labels if truth is None else truth
         for name, targets in pseudo_labels.items():
-            said = hidden & (targets.weight > 0)
-            present, absent = said & (targets.value >= 0.5), said & (targets.value < 0.5)
+            filled = hidden & (targets.weight > 0)
+            present, absent = filled & (targets.value >= 0.5), filled & (targets.value < 0.5)
             cells = (
                 present,
                 present & (truth != UNKNOWN),

@@ -63,7 +63,7 @@ class Evaluation:
         cp: Mean precision of the scored classes.
         cr: Mean recall of the scored classes.
         cf1: Harmonic mean of the two.
-        op_top3: As `op`, where only the 3 highest known cells of an image may be chosen; likewise the others.
+        op_top3: `op` with at most the 3 highest known cells of an image predicted present; likewise the others.
     """
 
     classes: tuple[ClassScore, ...]

@@ -26,7 +26,7 @@ class Goal:
 
     Attributes:
         aim: `f1` for the largest F1; `precision` for the largest recall at a precision; `recall` for the reverse.
-        at: The precision or recall aimed at.
+        at: Precision or recall to reach, in (0, 1].
     """
 
     aim: Aim = "f1"
@@ -35,7 +35,7 @@ class Goal:
     def value(
         self, precision: Float[np.ndarray, " cut"], recall: Float[np.ndarray, " cut"]
     ) -> Float[np.ndarray, " cut"]:
-        """Rate each threshold; where none reaches the aim, the nearest is best."""
+        """Score each threshold; where none reaches the goal, the nearest is best."""
         if self.aim == "f1":
             return 2 * precision * recall / np.maximum(precision + recall, 1e-12)
         reached, other = (precision, recall) if self.aim == "precision" else (recall, precision)

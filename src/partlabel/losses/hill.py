@@ -10,7 +10,7 @@ class Hill(FocalMargin):
     """`-t (1-p_m)^g log p_m + (1-t) (crest - p) p^2`, with `p_m = s(logit - margin)`.
 
     The cost of an absent label is p^2, weighted by the distance of p from the crest. Its slope vanishes at `2/3 crest`,
-    so that with the paper's 1.5 a label that is assumed absent and surely present has no gradient.
+    so that with the paper's 1.5 a label that is assumed absent and predicted present has no gradient.
 
     Args:
         margin: Margin in logits that a present label needs.

@@ -24,8 +24,8 @@ class Assuming(Method):
     over all labels where every unknown one has an assumed value.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         loss: Loss of known labels.
         assumed_loss: Loss of assumed labels; by default the same.
     """

@@ -23,8 +23,8 @@ class Step(NamedTuple):
 
     Attributes:
         terms: Named scalar losses, already weighted; their sum is minimised.
-        pseudo_labels: By name, the pseudo-labels that this step trained on, so that their number and, where ground
-            truth is available, their precision and recall can be logged.
+        pseudo_labels: Pseudo-labels that this step trained on, by name, so that their number and, where ground truth
+            is available, their precision and recall can be logged.
     """
 
     terms: dict[str, Float[Tensor, ""]]
@@ -65,8 +65,8 @@ class Method(nn.Module, ABC):
     docstring their help. All else that the package asks of a method is declared here with a default.
 
     Args:
-        backbone: From images to a feature map of `backbone.channels` channels.
-        head: From the feature map to a `ClassOutput`.
+        backbone: Network from images to a feature map of `backbone.channels` channels.
+        head: Network from the feature map to a `ClassOutput`.
     """
 
     default_head: ClassVar[str] = "ssgrl"
@@ -128,12 +128,12 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def has_full_batch_fit(cls) -> bool:
-        """Whether the full-batch solver can fit the method."""
+        """Return whether the full-batch solver can fit the method."""
         return cls.has_fixed_targets() or cls.fit_full_batch is not Method.fit_full_batch
 
     @classmethod
     def has_fixed_targets(cls) -> bool:
-        """Whether its full-batch fit is a fit to `fixed_targets` alone."""
+        """Return whether its full-batch fit is a fit to `fixed_targets` alone."""
         overridden = cls.fixed_targets is not Method.fixed_targets
         return overridden and cls.fit_full_batch is Method.fit_full_batch
 
@@ -142,7 +142,7 @@ class Method(nn.Module, ABC):
         return self(batch.inputs)
 
     def end_validation(self) -> Float[Tensor, "image class"] | None:
-        """Called after the last validation batch, before anything is saved.
+        """Finish validation: runs after the last validation batch, before the checkpoint is saved.
 
         A method may calibrate itself here. It then returns the logits of all validation images again, in the same
         order.
@@ -156,7 +156,7 @@ class Method(nn.Module, ABC):
 
         Args:
             lr: Learning rate of the configuration.
-            weight_decay: Its weight decay.
+            weight_decay: Weight decay of the configuration.
         """
         return None
 

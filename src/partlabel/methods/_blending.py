@@ -23,8 +23,8 @@ class Blending(ClassTransfer):
     """`L = BCE(known) + BCE(instance blend) + BCE(prototype blend) + contrast_weight L_con`.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute class features.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) with blending.
         contrast_weight: Weight of the contrastive loss.
         ramp_epochs: Epochs over which that weight rises from 0.
@@ -34,7 +34,7 @@ class Blending(ClassTransfer):
         self, backbone: nn.Module, head: Head, start_epoch: int, contrast_weight: float, ramp_epochs: float
     ) -> None:
         super().__init__(backbone, head, start_epoch, contrast_weight, ramp_epochs)
-        # Of a feature, how much is kept in a blend: the sigmoid, half at first.
+        # The sigmoid is the share of a feature that is kept in a blend, initially one half.
         self.alpha = nn.Parameter(torch.zeros(()))
         self.beta = nn.Parameter(torch.zeros(()))
 
@@ -72,7 +72,7 @@ class Blending(ClassTransfer):
         contrast = self.contrast_term(whole, progress)
         self.remember(out, whole.features, whole.labels)
         terms = {
-            # Every parameter takes part in every step, as training by several processes wants.
+            # Every parameter is used in every step, which distributed training requires.
             "bce": self.bce(out.logits, known) + 0 * (self.alpha + self.beta),
             "contrast": contrast,
         }
@@ -107,7 +107,7 @@ class Blending(ClassTransfer):
             features: Class features of the images of this process.
             other: Features that are blended in.
             where: Labels with blending.
-            strength: Its sigmoid is the share of the original features.
+            strength: Logit of the share of the original features.
             known: The known labels, which stay unchanged.
         """
         kept = strength.sigmoid()

@@ -36,8 +36,8 @@ class ClassTransfer(Method):
     """Method that compares features of classes.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute class features.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) with terms beyond those of known labels.
         contrast_weight: Weight of the contrastive loss.
         ramp_epochs: Epochs over which that weight rises from 0; 0 if it does not.
@@ -63,7 +63,7 @@ class ClassTransfer(Method):
         self.ramp_epochs = ramp_epochs
 
     def has_begun(self, progress: Progress) -> bool:
-        """Whether the step lies in `start_epoch` or later."""
+        """Return whether the step lies in `start_epoch` or later."""
         return progress.epoch >= self.start_epoch
 
     def whole_batch(self, out: ClassOutput, labels: Labels, progress: Progress) -> WholeBatch:

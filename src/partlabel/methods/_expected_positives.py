@@ -14,7 +14,7 @@ from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 
 MANY = 100
-"""Number of known labels from which on the lack of absent ones is no coincidence."""
+"""Number of known labels from which on a lack of absent ones is significant."""
 
 
 class ExpectedPositives(nn.Module):
@@ -52,8 +52,8 @@ class ExpectedPositives(nn.Module):
             return None
         if known.sum() >= MANY and present.equal(known):
             warnings.warn(
-                f"none of {int(known.sum())} known labels is absent, so that by them every image shows all "
-                f"{len(known)} classes: say how many it does with positives (--method.positives)",
+                f"none of {int(known.sum())} known labels is absent, so the estimate is that every image shows all "
+                f"{len(known)} classes: give the number of classes per image as positives (--method.positives)",
                 stacklevel=2,
             )
         overall = present.sum().double() / known.sum()

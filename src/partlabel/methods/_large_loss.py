@@ -19,8 +19,8 @@ class LargeLoss(Correcting):
     """Suspect the unknown labels with the largest cost as absent.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         share: Unit in which suspects are counted, as a share of all labels of a batch.
     """
 

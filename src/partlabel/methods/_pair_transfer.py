@@ -47,8 +47,8 @@ class PairTransfer(ClassTransfer):
     """Method with a pair head, its loss, and scores of unknown labels by the known ones of their image.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute class features.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) that trains on pseudo-labels.
         contrast_weight: Weight of the contrastive loss.
         ramp_epochs: Epochs over which this weight and that of the co-occurrence loss rise from 0.
@@ -67,7 +67,7 @@ class PairTransfer(ClassTransfer):
         super().__init__(backbone, head, start_epoch, contrast_weight, ramp_epochs)
         if options.rank and options.unknown_are_absent:
             raise ValueError(
-                "pair_rank looks at the pairs of known classes alone, and unknown_pairs_are_absent is about the "
+                "pair_rank computes only the pairs of known classes, and unknown_pairs_are_absent is about the "
                 "others: leave one of them out"
             )
         size = head.num_classes, head.feature_dim, options.dim
@@ -91,7 +91,7 @@ class PairTransfer(ClassTransfer):
 
         Args:
             out: Head outputs of the images of this process.
-            pair_logits: As `every_pair` returns them.
+            pair_logits: Logits of all pairs, from `every_pair`.
             labels: Labels of these images.
             whole: Features and labels of all processes.
             progress: Position in the run.
@@ -126,8 +126,8 @@ class PairTransfer(ClassTransfer):
 
         Args:
             features: One feature per image and class.
-            pair_logits: As `every_pair` returns them; with None only pairs with a class that is known to be present are
-                computed, which are the ones that give evidence.
+            pair_logits: Logits of all pairs, from `every_pair`; with None only pairs with a class that is known to be
+                present are computed, which are the ones that give evidence.
             labels: PRESENT, ABSENT or UNKNOWN.
         """
         if pair_logits is not None:

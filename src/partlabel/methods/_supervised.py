@@ -16,8 +16,8 @@ class Supervised(Method):
     """Method with one loss of the known labels, `bce`; binary cross-entropy unless a subclass sets another.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
     """
 
     default_head: ClassVar[str] = "average"

@@ -16,8 +16,8 @@ class ASL(Assuming):
     """Asymmetric loss (Ridnik et al., ICCV 2021, arXiv:2009.14119).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         gamma_present: Focusing exponent of present labels.
         gamma_absent: Focusing exponent of absent labels.
         margin: Probability below which an absent label costs nothing.

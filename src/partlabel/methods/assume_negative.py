@@ -14,8 +14,8 @@ class AssumeNegative(AssumingFixed):
     """Assume negative, AN (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
     """
 
     adds: ClassVar[str] = "unknown labels count as absent"

@@ -7,6 +7,6 @@ class BCE(Supervised):
     """Binary cross-entropy on the known labels (Wang et al., ICCV 2023, doi:10.1109/ICCV51070.2023.00155).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
     """

@@ -30,8 +30,8 @@ class CALDNR(ClassTransfer):
     others.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute class features.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) with discovery and rejection.
         threshold: Initial minimum of the mean similarity from which an unknown label counts as present.
         threshold_step: Decrease of the threshold per epoch from `start_epoch` on.
@@ -94,7 +94,7 @@ class CALDNR(ClassTransfer):
         self.usual.add(similarity[..., None], kinds & (self.memory.filled > 0)[:, None])
 
     def margin(self, progress: Progress) -> Float[Tensor, " class"]:
-        """`m_c = max(threshold, average similarity of present labels)`, from which a label counts as present."""
+        """Compute `m_c = max(threshold, average similarity of present labels)`, from which a label is present."""
         fall = self.threshold_step * (progress.epoch - self.start_epoch)
         least = pseudo_labels.lowered(self.threshold, fall, self.threshold_floor)
         return self.usual.mean[:, 0, 0].clamp(min=least)
@@ -102,6 +102,6 @@ class CALDNR(ClassTransfer):
     def rejection(
         self, similarity: Float[Tensor, "batch class"], margin: Float[Tensor, " class"]
     ) -> Float[Tensor, "batch class"]:
-        """`(s - l_c) / (m_c - l_c)` in [0, 1], `l_c` half way from the average of other labels to the margin."""
+        """Compute `(s - l_c) / (m_c - l_c)` in [0, 1], `l_c` half way from the other labels' average to `m_c`."""
         low = (self.usual.mean[:, 1, 0] + margin) / 2
         return ((similarity - low) / (margin - low).clamp(min=1e-6)).clamp(0, 1)

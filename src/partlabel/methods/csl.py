@@ -23,8 +23,8 @@ class CSL(Assuming):
     alone; here this model is trained that way until `start`, and the prior is its mean prediction in the epoch before.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         gamma_present: Focusing exponent of present labels.
         gamma_absent: Focusing exponent of absent labels.
         gamma_unknown: Focusing exponent of unknown labels.

@@ -1,4 +1,4 @@
-"""Curriculum labelling: in rounds, confident predictions of the previous round are learned as labels."""
+"""Curriculum labelling: training in rounds, with confident predictions of the previous round as labels."""
 
 from typing import ClassVar
 
@@ -24,13 +24,13 @@ class Curriculum(Assuming):
     after each round, and its best criterion is the uncertainty of a Bayesian network, not the score.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         rounds: Number of rounds of the run; the first learns from known labels alone.
         threshold: Logit above which an unknown label is taken as present, and below the negative of which as absent.
     """
 
-    adds: ClassVar[str] = "in rounds, unknown labels that the last was sure of"
+    adds: ClassVar[str] = "in rounds, confident predictions of the last round as labels"
     needs: ClassVar[str] = "labels; keeps a number per label"
 
     def __init__(self, backbone: nn.Module, head: Head, rounds: int = 3, threshold: float = 2.0) -> None:

@@ -29,8 +29,8 @@ class DSRB(Blending):
     `L = BCE(known) + BCE(instance blend) + BCE(prototype blend) + 0.05 L_con`
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute a feature and an attention map per class.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute a feature and an attention map per class.
         start_epoch: First epoch (from 0) with blending.
         blends: Number of unknown labels of each image that are blended with a prototype.
         memory_size: Approximate number of features that a prototype averages.
@@ -85,8 +85,8 @@ class DSRB(Blending):
         """
         if out.attention is None:
             raise ValueError(
-                f"DSRB asks where in an image a class is, and the head {type(self.head).__name__} has no attention; "
-                "take one that does, such as 'ssgrl' or 'residual'"
+                f"DSRB needs the position of a class in an image, and the head {type(self.head).__name__} has no "
+                "attention; take one that does, such as 'ssgrl' or 'residual'"
             )
         height, width = out.attention.shape[2:]
         place = out.attention.flatten(2).argmax(2)

@@ -16,8 +16,8 @@ class Durand(Supervised):
     offset 0 and gamma -1 partial BCE normalised per image.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         slope: Slope of g.
         offset: Offset of g.
         gamma: Exponent of g.

@@ -33,8 +33,8 @@ class EMAPL(Method):
     get their score as target.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         entropy_weight: Alpha of the paper: 0.2 on VOC, 0.1 on COCO and NUS-WIDE, 0.01 on CUB.
         absent_weight: Beta of the paper: 0.02 on VOC, 0.9 on COCO, 0.2 on NUS-WIDE, 0.4 on CUB.
         share: Share of the unknown labels that have a pseudo-label at the end.
@@ -42,7 +42,7 @@ class EMAPL(Method):
     """
 
     default_head: ClassVar[str] = "average"
-    adds: ClassVar[str] = "unknown labels kept undecided; the surest absent ones as soft pseudo-labels"
+    adds: ClassVar[str] = "unknown labels kept undecided; the lowest-scored ones as soft absent pseudo-labels"
     needs: ClassVar[str] = "labels; keeps two numbers per label"
 
     def __init__(
@@ -99,6 +99,6 @@ class EMAPL(Method):
 
 
 def entropy(logits: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
-    """`-p log p - (1 - p) log(1 - p)`."""
+    """Compute `-p log p - (1 - p) log(1 - p)`."""
     p = logits.sigmoid()
     return p * softplus(-logits) + (1 - p) * softplus(logits)

@@ -19,14 +19,14 @@ class EPR(Method):
     `L = sum BCE(known) / labels + ((mean over images of sum p) - k)^2 / C^2`
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         positives: k, the average number of present classes per image: 1.5 on VOC, 2.9 on COCO, 1.9 on NUS-WIDE, 31.4 on
             CUB. None estimates it from the known labels, which is correct only where labels are missing at random.
     """
 
     default_head: ClassVar[str] = "average"
-    adds: ClassVar[str] = "as many classes found per image as there are on average"
+    adds: ClassVar[str] = "a penalty on the number of predicted classes per image"
 
     def __init__(self, backbone: nn.Module, head: Head, positives: float | None = None) -> None:
         super().__init__(backbone, head)

@@ -16,8 +16,8 @@ class Hill(Assuming):
     """Hill loss (Zhang et al., 2021, arXiv:2112.07368).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         margin: Margin in logits that a present label needs.
         gamma: Focusing exponent of present labels.
         crest: Lambda of the paper: an absent label costs `(crest - p) p^2`.

@@ -27,8 +27,8 @@ class HST(PairTransfer):
     + 0.1 (L_threshold intra + L_threshold cross)`
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute class features.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) that trains on pseudo-labels.
         intra_threshold: Initial mean co-occurrence from which an unknown label counts as present.
         cross_threshold: Initial mean similarity to the prototypes from which it does.
@@ -76,7 +76,7 @@ class HST(PairTransfer):
         super().__init__(backbone, head, start_epoch, contrast_weight, ramp_epochs, pairs)
         self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
         self.prototypes = Prototypes(head.num_classes, prototypes, head.feature_dim)
-        # How far the thresholds moved from where they start, in units of `pace`: decay, if any, takes them back there.
+        # Offset of the thresholds from their initial values, in units of `pace`; weight decay moves it towards 0.
         self.moved = nn.Parameter(torch.zeros(2))
         self.start = intra_threshold, cross_threshold
         self.pace = pace
@@ -100,7 +100,7 @@ class HST(PairTransfer):
         pair_logits = self.every_pair(out)
         whole = self.whole_batch(out, batch.labels, progress)
         terms = self.known_terms(out, pair_logits, batch.labels, whole, progress)
-        # Every parameter takes part in every step, as training by several processes wants.
+        # Every parameter is used in every step, which distributed training requires.
         terms["bce"] = terms["bce"] + 0 * self.moved.sum()
         self.memory.add(whole.features, whole.labels)
         if not self.has_begun(progress):

@@ -15,12 +15,12 @@ class LabelSmoothing(AssumingFixed):
     """Assume negative with label smoothing, AN-LS (Cole et al., CVPR 2021, arXiv:2106.09708).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         smoothing: Distance of the targets from 1 and 0.
     """
 
-    adds: ClassVar[str] = "unknown labels count as absent, and no label as sure"
+    adds: ClassVar[str] = "unknown labels count as absent, with smoothed targets"
 
     def __init__(self, backbone: nn.Module, head: Head, smoothing: float = 0.1) -> None:
         super().__init__(backbone, head, PartialBCE())

@@ -19,8 +19,8 @@ class LLCp(LargeLoss):
     """Large-loss correction, permanent, LL-Cp (Kim et al., CVPR 2022, arXiv:2206.03740).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         share: Share of all labels of a batch that are corrected in each step after the first epoch.
     """
 

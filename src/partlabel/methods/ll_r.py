@@ -17,8 +17,8 @@ class LLR(LargeLoss):
     """Large-loss rejection, LL-R (Kim et al., CVPR 2022, arXiv:2206.03740).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         share: Increase per epoch of the share of all labels of a batch that are left out; 0 in the first epoch.
     """
 

@@ -32,10 +32,10 @@ class LogicMix(Method):
     """LogicMix before another method (Chong et al., 2024, arXiv:2405.15860).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         inner: Method that learns from the mixtures: a name or a dotted path.
-        inner_args: Its options, by name.
+        inner_args: Options of the inner method, by name.
         probability: Probability that an image is mixed.
         most: Maximum number of images in a mixture; at least 2.
 
@@ -57,9 +57,11 @@ class LogicMix(Method):
         probability: float = 0.5,
         most: int = 3,
     ) -> None:
-        nn.Module.__init__(self)  # backbone and head are the inner method's, so that nothing is there twice
+        nn.Module.__init__(
+            self
+        )  # backbone and head are those of the inner method, so that neither exists twice
         if most < 2:
-            raise ValueError(f"most is {most}; a mixture is of two images at least")
+            raise ValueError(f"most is {most}; a mixture has at least two images")
         options = inner_args or {}
         self.inner: Method = registry.choose(methods.__name__, inner, Method, options, ("backbone", "head"))(
             backbone, head, **options
@@ -68,8 +70,8 @@ class LogicMix(Method):
             if isinstance(part, OF_SINGLE_IMAGES) or (isinstance(part, Method) and part.of_single_images):
                 which = "" if part is self.inner else f" (its {type(part).__name__})"
                 raise ValueError(
-                    f"{type(self.inner).__name__} goes by what single images show{which}, and a mixture is none of "
-                    "them: LogicMix does not go with it"
+                    f"{type(self.inner).__name__} depends on the content of single images{which}, which mixtures "
+                    "change: LogicMix cannot be combined with it"
                 )
         self.start_epoch = self.inner.start_epoch
         self.probability = probability

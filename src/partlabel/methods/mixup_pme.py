@@ -25,8 +25,8 @@ class MixUpPME(Method):
     `L = BCE(kept x + (1 - kept) x', kept y + (1 - kept) y')` where y is known, `y' = 1/2` where it is not.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         least: Minimum share of the first image; shares are uniform from there to 1, per image.
     """
 
@@ -49,6 +49,6 @@ class MixUpPME(Method):
             len(labels), generator=generator, device=labels.device
         )
         share = torch.stack([kept, 1 - kept])
-        said, own = image_mixing.halves(labels, partner, share), distributed.local_rows(batch.labels)
+        targets, own = image_mixing.halves(labels, partner, share), distributed.local_rows(batch.labels)
         logits = self(image_mixing.mix(batch.inputs, partner, share))
-        return Step({"bce": self.loss(logits, Targets(said.value[own], said.weight[own]))})
+        return Step({"bce": self.loss(logits, Targets(targets.value[own], targets.weight[own]))})

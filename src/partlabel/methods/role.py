@@ -1,4 +1,4 @@
-"""ROLE: a table of estimated labels and the recogniser teach each other, both under EPR.
+"""ROLE: a table of estimated labels and the recogniser supervise each other, both under EPR.
 
 The authors make the table a parameter of Adam at ten times the rate; its moments mix the steps between two visits of a
 row, which are an epoch apart. Here the table moves by its own gradient whenever its image is in the batch (`estimate`).
@@ -28,8 +28,8 @@ class ROLE(Method):
     as its target. Known labels are constants of the table; the authors initialise them at 0.995 and fit them.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         positives: Average number of present classes per image: 1.5 on VOC, 2.9 on COCO, 1.9 on NUS-WIDE, 31.4 on CUB.
             None estimates it from the known labels, which is correct only where labels are missing at random.
         rate: Learning rate of the table: a logit moves by `rate (p - q)` whenever its image is in the batch.

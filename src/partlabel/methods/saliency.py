@@ -1,4 +1,4 @@
-"""SR: places with high scores have more weight in the logit, and one view of an image teaches another.
+"""SR: places with high scores have more weight in the logit, and one view of an image supervises another.
 
 Wang, Wan, Xiang and Zeng, "Saliency Regularization for Self-Training with Partial Annotations", ICCV 2023. The saliency
 is part of the logit, in training and inference (equation 5), and needs a head that scores places. The consistency of
@@ -32,8 +32,8 @@ class Saliency(Method):
     `a_c + share * mean of the highest scores of c at any place`, a_c the head's.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute class maps.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute class maps.
         share: Alpha of the paper; 0 leaves the saliency out.
         places: k of the paper: number of highest scores; all places, if there are fewer.
         threshold: Tau of the paper: minimum probability of presence or absence for an unknown label to get a
@@ -47,7 +47,7 @@ class Saliency(Method):
     """
 
     default_head: ClassVar[str] = "average"
-    adds: ClassVar[str] = "the strongest places of each class in its logit; one view teaches another"
+    adds: ClassVar[str] = "the strongest places of each class in its logit; consistency of two views"
     needs: ClassVar[str] = "labels, a head with class maps"
 
     def __init__(
@@ -64,12 +64,12 @@ class Saliency(Method):
         super().__init__(backbone, head)
         if not head.has_class_maps:
             raise ValueError(
-                f"Saliency looks for the places that speak for a class, and the head {type(head).__name__} gives no "
-                "class maps; take one that does, such as 'average', 'class_attention' or 'residual'"
+                f"Saliency needs scores of a class at each place, and the head {type(head).__name__} gives no class "
+                "maps; take one that does, such as 'average', 'class_attention' or 'residual'"
             )
         if places < 1 or not 0 <= erased <= 1:
             raise ValueError(
-                f"places is {places} and erased {erased}; the one has to be 1 or more, the other from 0 to 1"
+                f"places is {places} and erased {erased}; places has to be at least 1, and erased from 0 to 1"
             )
         self.loss = PartialBCE()
         self.share = share
@@ -117,7 +117,7 @@ class Saliency(Method):
 
 
 def mean_of_highest(maps: ClassMaps, places: int) -> Float[Tensor, "batch class"]:
-    """`s_c`: the mean of the highest scores of a class at any place (equation 3)."""
+    """Compute `s_c`, the mean of the highest scores of a class at any place (equation 3)."""
     scores = maps.flatten(2)
     return scores.topk(min(places, scores.shape[2]), -1).values.mean(-1)
 

@@ -27,8 +27,8 @@ class SARB(Blending):
     `L = BCE(known) + BCE(instance blend) + BCE(prototype blend) + 0.05 L_con`
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute class features.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) with blending.
         blends: Number of unknown labels of each image that are blended with a prototype.
         prototypes: Number of prototypes per class.

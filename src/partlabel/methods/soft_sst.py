@@ -9,7 +9,7 @@ frozen backbone, where SST's thresholds on mean cosines are exceeded always or n
   sharp kernel, so that the nearest images dominate; the mean cosine to all of them carries little information;
 - the weight of the evidence, in log-odds, is the one that best explains those out-of-fold labels, without a threshold
   (`transfer/calibrated_evidence.py`);
-- pseudo-labels are soft and of either sign: the log-odds of the copies' mean plus the evidence. A recogniser taught by
+- pseudo-labels are soft and of either sign: the log-odds of the copies' mean plus the evidence. A recogniser trained on
   its own current predictions has no gradient;
 - the evidence is added in prediction too: pseudo-labels teach at most what a full table would, and the memory adds to
   that.
@@ -52,8 +52,8 @@ class SoftSST(CalibratedEvidence, Method):
     and the weight of the evidence is then underestimated.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute an image feature.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute an image feature.
         start: Share of the run after which pseudo-labels are trained on; 1 never.
         folds: Number of copies of the head; each is trained without one of as many folds of the images.
         sharpness: Sharpness of the kernel that compares images.

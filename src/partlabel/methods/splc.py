@@ -17,15 +17,15 @@ class SPLC(Correcting):
     """Self-paced loss correction (Zhang et al., 2021, arXiv:2112.07368).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
         threshold: Probability above which an unknown label counts as present.
         start_epoch: First epoch (from 0) with corrections.
         margin: Margin in logits that a present label needs.
         gamma: Focusing exponent.
     """
 
-    adds: ClassVar[str] = "unknown labels count as absent, or as present where the recogniser is sure"
+    adds: ClassVar[str] = "unknown labels count as absent, or as present where predicted with confidence"
 
     def __init__(
         self,

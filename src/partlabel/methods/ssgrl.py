@@ -9,8 +9,8 @@ class SSGRL(Supervised):
     """Semantic-specific graph representation learning (Chen et al., ICCV 2019, arXiv:1908.07325).
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes.
     """
 
     default_head: ClassVar[str] = "ssgrl"

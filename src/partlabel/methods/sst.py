@@ -28,8 +28,8 @@ class SST(PairTransfer):
     `L = BCE(known) + BCE(known + intra) + BCE(known + cross) + 10 L_co + 0.05 L_con`
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute class features.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute class features.
         start_epoch: First epoch (from 0) that trains on pseudo-labels.
         intra_threshold: Initial mean co-occurrence from which an unknown label counts as present.
         cross_threshold: Initial mean similarity from which it does.
@@ -126,7 +126,7 @@ class SST(PairTransfer):
 
         Args:
             features: One feature per image and class.
-            pair_logits: As `every_pair` returns them.
+            pair_logits: Logits of all pairs, from `every_pair`.
             batch: Images and labels; the unknown ones are filled.
             progress: Position in the run, which the thresholds depend on.
         """

@@ -35,8 +35,8 @@ class Backbone(nn.Module):
     Args:
         stem: The frozen part; may be `nn.Identity`.
         last: The rest. Whatever in it needs no gradient stays in eval mode too.
-        channels: Of the feature map.
-        preprocessing: What it expects of images.
+        channels: Number of channels of the feature map.
+        preprocessing: Normalisation of the images that the backbone expects.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Backbone(nn.Module):
         return self.has_stem and not any(True for _ in self.last.parameters())
 
     def has_places(self, inputs: Float[Tensor, "batch *shape"]) -> bool:
-        """Whether inputs have height and width last: the stems of some models give tokens, or channels last."""
+        """Return whether inputs have height and width last: the stems of some models give tokens, or channels last."""
         layouts = [module.layout for module in self.last.modules() if isinstance(module, MapLayout)]
         return not isinstance(inputs, StemOutput) or all(layout == "NCHW" for layout in layouts)
 
@@ -84,7 +84,7 @@ class Backbone(nn.Module):
     def maps(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channel map_height map_width"]:
-        """What the pooling at the end of the stem is given."""
+        """Compute the input of the pooling at the end of the stem."""
         assert isinstance(self.stem, nn.Sequential)
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
@@ -93,7 +93,7 @@ class Backbone(nn.Module):
     def pooled(
         self, maps: Float[Tensor, "batch channel map_height map_width"]
     ) -> Float[Tensor, "batch *features"]:
-        """What the pooling at the end of the stem makes of `maps`."""
+        """Compute the output of the pooling at the end of the stem for `maps`."""
         with torch.no_grad():
             return torch.cat([self.stem[-1](few) for few in maps.split(CPU_BATCH)])  # type: ignore[index]
 
@@ -109,7 +109,7 @@ class Backbone(nn.Module):
 
 
 def _few_at_a_time(module: nn.Module, images: Tensor) -> Tensor:
-    """What a module that does not look from image to image gives; on a CPU a few images after the other."""
+    """Apply a module that treats images independently, on a CPU in small batches."""
     if torch.compiler.is_exporting():  # a graph takes batches of any size
         return module(images)
     if images.device.type != "cpu" or len(images) <= CPU_BATCH or not any(True for _ in module.parameters()):
@@ -118,19 +118,19 @@ def _few_at_a_time(module: nn.Module, images: Tensor) -> Tensor:
 
 
 def refuse_elsewhere(file: Path, name: str) -> None:
-    """See that a backbone is one that timm makes by itself: a name such as `hf-hub:owner/model` asks a network.
+    """Refuse a backbone that is no plain timm model: a name such as `hf-hub:owner/model` needs network access.
 
     Args:
-        file: That the name is from.
-        name: Of the backbone.
+        file: File that contains the name, for the message.
+        name: Name of the backbone.
 
     Raises:
-        ValueError: It is something else: an address, or a path.
+        ValueError: The name is an address or a path.
     """
     if not _PLAIN_NAME.fullmatch(name):
         raise ValueError(
-            f"{file}: the backbone {name!r} is no plain name of a timm model, and would be looked for on a network or "
-            "in another folder; if you trust the model, give --trust (trust=True)"
+            f"{file}: the backbone {name!r} is no plain name of a timm model, and would be loaded from a network or "
+            "from another folder; if you trust the model, give --trust (trust=True)"
         )
 
 
@@ -150,7 +150,7 @@ def create(
         name: Model name, as timm has it, or `source:name` for another source.
         pretrained: `auto` loads ImageNet weights from an installed package where there is one, else the source's
             download; True always the source's download; False random weights.
-        trainable: What is trained: the `last` stage, `none` or `all` of it.
+        trainable: Trained part: the `last` stage, `none` or `all`.
         image_size: Side of the images in pixels, for models that need it.
         pool: Side of the squares of the feature map that are averaged (2 in the code of SST's authors).
         covariance_rank: Number of components of `CovariancePooling`, which `fit_pooling` fits; 0 keeps the map.
@@ -260,7 +260,7 @@ def _drop_unused(model: nn.Module, images: Tensor) -> None:
 def _whole_modules(
     module: nn.Module, trained: set[str], prefix: str = ""
 ) -> Iterator[tuple[nn.Module, str, nn.Module]]:
-    """The largest modules all of whose parameters are trained, each after its parent and its name there."""
+    """Yield the largest modules with only trained parameters, each after its parent and its name there."""
     for child, inner in module.named_children():
         keys = {f"{prefix}{child}.{key}" for key, _ in inner.named_parameters()}
         if keys and keys <= trained:

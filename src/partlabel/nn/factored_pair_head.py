@@ -52,7 +52,7 @@ class FactoredPairHead(nn.Module):
         right: Float[Tensor, "batch class rank"],
         rows: Int64[Tensor, " row"],
     ) -> Float[Tensor, "batch row class"]:
-        """As `PairHead.rows`."""
+        """Compute logits of the pairs of some classes with every class, as `PairHead.rows`."""
         comes_first = rows[:, None] < torch.arange(self.num_classes, device=rows.device)
         as_first, as_second = left[:, rows] @ right.transpose(1, 2), right[:, rows] @ left.transpose(1, 2)
         return torch.where(comes_first, as_first, as_second) + self.bias

@@ -104,8 +104,9 @@ def solve(
     Args:
         design: The features.
         targets: Value and weight of every image in every column, `[image, column]`; a weight of 0 leaves it out.
-        penalty: Of each column, or of all.
-        start: Where the fit starts, such as the solution at a stronger penalty; all zero if None.
+        penalty: Penalty of each column, or of all columns.
+        start: Initial solution, such as that at a stronger penalty; None: weights 0, and the intercept of each
+            column's prevalence.
         tolerance: Decrease of the objective that a further step may promise at the end, per unit of weight.
         most: Maximum number of steps.
 

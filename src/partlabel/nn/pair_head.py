@@ -153,7 +153,7 @@ class Piece(NamedTuple):
     """Pairs of a block that share their first class.
 
     Attributes:
-        first: That class.
+        first: First class of the pairs.
         seconds: The other classes.
         part: The pairs' slice of the block.
         spaces: Work space, shared by all pieces, so that it stays in the cache.

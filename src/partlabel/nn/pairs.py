@@ -57,8 +57,8 @@ def pair_targets(labels: Labels, unknown_pairs_are_absent: bool = False) -> Targ
     first, second = pair_index(labels.shape[1], labels.device)
     i, j = labels[:, first], labels[:, second]
     together = (i == PRESENT) & (j == PRESENT)
-    said = together | (i == ABSENT) | (j == ABSENT) | unknown_pairs_are_absent
-    return Targets(together.float(), said.float())
+    known = together | (i == ABSENT) | (j == ABSENT) | unknown_pairs_are_absent
+    return Targets(together.float(), known.float())
 
 
 def known_classes(labels: Labels) -> Int64[Tensor, " row"]:
@@ -83,5 +83,5 @@ def row_targets(labels: Labels, rows: Int64[Tensor, " row"]) -> Targets:
     every = torch.arange(labels.shape[1], device=labels.device)
     counted = (every > rows[:, None]) | ~(labels != UNKNOWN).any(0)
     together = (i == PRESENT) & (j == PRESENT)
-    said = together | (i == ABSENT) | (j == ABSENT)
-    return Targets(together.float(), (said & counted).float())
+    known = together | (i == ABSENT) | (j == ABSENT)
+    return Targets(together.float(), (known & counted).float())

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 
 def signed_power(features: Float[Tensor, "*shape"], power: float) -> Float[Tensor, "*shape"]:
-    """`sign(x) |x|^power`.
+    """Compute `sign(x) |x|^power`.
 
     Its unbounded slope at 0 is replaced by 0, because most of a rectified feature map is zero.
     """

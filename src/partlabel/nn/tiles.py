@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 CACHED = 2**17
-"""Size of a tile per CPU thread, in numbers: half a megabyte in float32, a few of which fit a second-level cache."""
+"""Numbers in a tile per CPU thread: half a megabyte in float32; a few tiles fit in a second-level cache."""
 LAUNCHED = 2**24
 """Size of a tile on other devices, where every operation costs a launch."""
 KEPT = 2**26

@@ -1,9 +1,9 @@
-"""After training: each class's linear unit fitted again to its known labels, and kept where validation says so.
+"""Fine-tuning after training: each class's linear unit is fitted again to its known labels, if validation improves.
 
 Chong et al., "Category-wise Fine-Tuning: Resisting Incorrect Pseudo-Labels in Multi-Label Image Classification with
-Partial Labels", arXiv:2401.16991. What was trained on pseudo-labels goes back to what is known, class by class, on
-features that no longer change. The authors choose each class's best state on the test set; here it is validation.
-`docs/methods/cft.md` has the rest.
+Partial Labels", arXiv:2401.16991. A model that was trained on pseudo-labels is fitted again to the known labels, class
+by class, on fixed features. The authors choose each class's best state on the test set, this code on the validation
+set. More in `docs/methods/cft.md`.
 """
 
 import copy
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 Linear = nn.Linear | PerClassLinear
 ROUNDING = 1e-9
-"""APs that differ by less are the same."""
+"""Difference of APs up to which they count as equal."""
 
 
 class SeenBatch(NamedTuple):
-    """Images as the last layer sees them.
+    """Inputs of the last layer, with labels.
 
     Attributes:
-        features: One per image, or one per image and class.
-        labels: What is known.
+        features: Features per image, or per image and class.
+        labels: PRESENT, ABSENT or UNKNOWN.
     """
 
     features: Float[Tensor, "image *class feature"]
@@ -50,12 +50,12 @@ class SeenBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class FineTuned:
-    """What became of each class.
+    """Result of fine-tuning for each class.
 
     Attributes:
-        before: AP on validation; NaN without a known present label.
-        after: The same with the weights that were kept.
-        changed: Whether they are others than before.
+        before: AP on the validation set before; NaN without a known present label.
+        after: AP on the validation set with the weights that were kept.
+        changed: Whether the weights changed.
     """
 
     before: Float[np.ndarray, " class"]
@@ -78,22 +78,22 @@ def fine_tune(
 ) -> FineTuned:
     """Fit the last layer of a tagger again, class by class; the tagger is changed in place.
 
-    What was tuned for it before (`tuning.py`) no longer holds, and is dropped.
+    Thresholds and calibration of the tagger (`tuning.py`) are deleted, because they are no longer valid.
 
     Args:
-        tagger: Fitted, or loaded.
-        train: What it was trained on: the known labels are fitted.
-        val: Chooses for each class between what was and what was found on the way.
-        batch_size: Images at a time.
-        workers: Processes that read images.
-        epochs: As `refit`.
-        lr: As `refit`.
-        patience: As `refit`.
-        every: As `refit`.
-        fewest: As `refit`.
+        tagger: Fitted or loaded tagger.
+        train: Table that the tagger was trained on, whose known labels are fitted.
+        val: Validation set, which chooses each class's best weights.
+        batch_size: Images per batch.
+        workers: DataLoader worker processes; 0 loads in the main process.
+        epochs: Maximum number of steps, as in `refit`.
+        lr: Learning rate, as in `refit`.
+        patience: Steps without improvement, as in `refit`.
+        every: Steps between validations, as in `refit`.
+        fewest: Minimum number of known present labels of a class, as in `refit`.
 
     Raises:
-        ValueError: The tagger is not fitted, its classes are not the tables', or its logits do not come out of a
+        ValueError: The tagger is not fitted, its classes are not the tables', or its logits are not the output of a
             linear layer.
     """
     from partlabel.data.images.dataset import ImageDataset, eval_transform
@@ -117,26 +117,26 @@ def fine_tune_method(model: "Method", learn: "Loader", judge: "Loader", *how: An
     """Fit the last layer of a method again, class by class; the method is changed in place.
 
     Args:
-        model: Trained.
-        learn: The images that it was trained on, as they are: the known labels are fitted.
-        judge: Images that choose.
-        how: As `refit`.
-        named: As `refit`.
+        model: Trained method.
+        learn: Training images without augmentation, whose known labels are fitted.
+        judge: Images of the validation set, which chooses each class's best weights.
+        how: Positional options of `refit`.
+        named: Options of `refit`, by name.
 
     Raises:
-        ValueError: Its logits do not come out of a linear layer.
+        ValueError: Its logits are not the output of a linear layer.
     """
     layer = model.head.last_linear
     if layer is None:
         raise ValueError(
-            f"the logits of the head {type(model.head).__name__} do not come out of a linear layer; those of "
-            "'average', 'max', 'covariance' and 'ssgrl' do"
+            f"the logits of the head {type(model.head).__name__} are not the output of a linear layer; those of "
+            "'average', 'max', 'covariance' and 'ssgrl' are"
         )
     return refit(layer, _seen(model, layer, learn), _seen(model, layer, judge), *how, **named)
 
 
 def _seen(model: "Method", layer: Linear, batches: "Loader") -> SeenBatch:
-    """What the last layer is given of images."""
+    """Compute the inputs of the last layer for images."""
     kept: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, given: kept.append(given[0].float().cpu()))
     labels: list[Labels] = []
@@ -147,8 +147,8 @@ def _seen(model: "Method", layer: Linear, batches: "Loader") -> SeenBatch:
                 out = model.outputs(images)
                 if not labels and not torch.equal(out.logits, _last_of(kept, model, images)):
                     raise ValueError(
-                        f"{type(model).__name__} does not predict by its head alone, so what is best for the head need "
-                        "not be for it"
+                        f"{type(model).__name__} does not predict by its head alone, so the best weights of the head "
+                        "need not be the best for the method"
                     )
                 labels.append(batch.labels)
     finally:
@@ -159,7 +159,7 @@ def _seen(model: "Method", layer: Linear, batches: "Loader") -> SeenBatch:
 def _last_of(
     kept: list[Tensor], model: "Method", images: Float[Tensor, "batch *shape"]
 ) -> Float[Tensor, "batch class"]:
-    """What the method says of images, without a second trace of what its last layer saw."""
+    """Compute the logits of the method, without recording the inputs of its last layer again."""
     length = len(kept)
     logits = model(images)
     del kept[length:]
@@ -176,20 +176,20 @@ def refit(
     every: int = 10,
     fewest: int = 5,
 ) -> FineTuned:
-    """Fit a linear layer to known labels by an asymmetric loss, and keep of each class what is best on validation.
+    """Fit a linear layer to known labels by an asymmetric loss, and keep each class's best weights on validation.
 
-    Classes do not touch each other: each has its own weights and its own best state. A class without a known present
-    and a known absent label to learn from, or with too few to judge by, stays as it is.
+    Classes are independent: each has its own weights and its own best state. A class without a known present and a
+    known absent training label, or with too few validation labels, does not change.
 
     Args:
-        layer: With a row of weights for each class; changed in place.
-        learn: What is fitted.
-        judge: What chooses.
-        epochs: Steps over all images at once, at most.
-        lr: Of Adam.
-        patience: Steps without a better state of any class after which it ends.
-        every: Steps between looks at validation.
-        fewest: Known present labels of a class that it takes to judge.
+        layer: Layer with a row of weights for each class; changed in place.
+        learn: Features and labels to fit.
+        judge: Features and labels of the validation set.
+        epochs: Maximum number of steps; each step uses all images.
+        lr: Learning rate of Adam.
+        patience: Number of steps without improvement of any class after which fitting stops.
+        every: Number of steps between validations.
+        fewest: Minimum number of known present validation labels of a class.
     """
     fitted = copy.deepcopy(layer).cpu().requires_grad_()
     loss = Asymmetric(gamma_present=0.0, gamma_absent=4.0, margin=0.05)
@@ -225,7 +225,7 @@ def _counts(labels: Labels, fewest: int) -> Bool[np.ndarray, " class"]:
 
 
 def _scores(layer: Linear, judge: SeenBatch) -> Float[np.ndarray, " class"]:
-    """The AP of each class."""
+    """Compute the AP of each class."""
     with torch.no_grad():
         logits, labels = layer(judge.features).numpy(), judge.labels.numpy()
     return np.array([average_precision(logits[:, c], labels[:, c]) for c in range(labels.shape[1])])

@@ -1,14 +1,14 @@
 """Label completion: the known labels of an image inform its unknown ones.
 
 The intra-image half of SST (Chen et al., AAAI 2022, arXiv:2112.10941), applied when a table is filled: a known "dress"
-makes "trousers" unlikely. The evidence of a known label is its *surprise*, `y - p`, the error of the recogniser; so it
-adds only what the image did not already tell:
+makes "trousers" unlikely. The evidence of a known label is its *surprise*, `y - p`, the error of the recogniser, so
+that it adds only information that the image does not contain:
 
     logit_c += sum over known j != c of votes[c, j] (y_j - p_j)
 
 The weights `votes` are a ridge-penalised logistic regression on the known labels of the training images, each predicted
-from the others of its image. The penalty is chosen on validation images; where no weights beat the recogniser alone,
-there are none. Works on the logits of any method. Results on real photos: docs/log.md.
+from the others of its image. The penalty is chosen on validation images; where no weights are better than the
+recogniser alone, none are used. It works on the logits of any method. Results on real photos: docs/log.md.
 """
 
 import warnings
@@ -26,7 +26,9 @@ from partlabel.core.files import atomic_write, read_tensors
 from partlabel.core.labels import PRESENT, UNKNOWN
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-REMEDY = "copy it again from where the model came from; without the file nothing votes when tables are filled"
+REMEDY = (
+    "copy it again from the source of the model; without the file tables are filled without label completion"
+)
 MOST_CLASSES = 4_000
 """Maximum number of classes. One weight per pair of classes, about thirty times over while they are fitted, takes 2 GB.
 """
@@ -60,13 +62,13 @@ class Completion:
         """Read the file that `save` wrote.
 
         Raises:
-            ValueError: It is damaged, or something else.
+            ValueError: The file is damaged, or is not of this format.
         """
         from safetensors.numpy import load_file
 
         found = read_tensors(path, load_file, REMEDY)
         if "votes" not in found:
-            raise ValueError(f"{path} holds no votes; {REMEDY}")
+            raise ValueError(f"{path} holds no weights (votes); {REMEDY}")
         return cls(found["votes"])
 
 
@@ -83,9 +85,9 @@ def fit_completion(
 
     Args:
         logits: Logits of training images.
-        labels: Their labels.
+        labels: Labels of training images.
         val_logits: Logits of validation images.
-        val_labels: Their labels.
+        val_labels: Labels of validation images.
         penalties: Candidate penalties on the squared weights.
 
     Returns:
@@ -109,11 +111,11 @@ def fit_completion(
 
 
 def too_many(classes: int) -> bool:
-    """Whether there are more classes than completion supports; warns if so."""
+    """Return whether there are more classes than completion supports; warns if so."""
     if classes > MOST_CLASSES:
         warnings.warn(
-            f"no votes of known labels are learned (completion): {classes:,} classes are more than {MOST_CLASSES:,}, "
-            "and all pairs of them take too much memory",
+            f"no label completion is fitted (completion): {classes:,} classes are more than {MOST_CLASSES:,}, "
+            "and a weight for each pair of them takes too much memory",
             stacklevel=3,
         )
     return classes > MOST_CLASSES

@@ -1,4 +1,4 @@
-"""What tuning and fine-tuning need of a fitted tagger; `partlabel.Tagger` has it, and any other class may."""
+"""Interface of a fitted tagger that tuning and fine-tuning need; `partlabel.Tagger` implements it."""
 
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from partlabel.posthoc.tuning_result import Tuning
 
 
 class UnseenLogits(Protocol):
-    """Logits of the training images by models that did not train on them."""
+    """Logits of the training images by models that were not trained on them."""
 
     @property
     def table(self) -> LabelTable:
@@ -55,7 +55,7 @@ class Predictor(Protocol):
         ...
 
     def drop_tuning(self) -> None:
-        """Drop what was found with other weights: thresholds, calibration and out-of-fold logits."""
+        """Delete the results of other weights: thresholds, calibration and out-of-fold logits."""
         ...
 
     def scores(
@@ -67,5 +67,5 @@ class Predictor(Protocol):
     def logits_unseen(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0
     ) -> Float[np.ndarray, "image class"]:
-        """Compute logits; those of training images by models that did not train on them, where kept."""
+        """Compute logits, but out-of-fold logits for training images, where kept."""
         ...

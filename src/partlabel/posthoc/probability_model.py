@@ -1,4 +1,4 @@
-"""From logits to probabilities and labels: texts, label completion, calibration and thresholds of a tagger."""
+"""Conversion of logits to probabilities and labels: texts, label completion, calibration and thresholds of a tagger."""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -24,11 +24,12 @@ Ends = tuple[float | list[float] | None, float | list[float] | None]
 
 
 class ProbabilityModel(NamedTuple):
-    """What a tagger knows besides its network.
+    """The state of a tagger besides its network.
 
     Attributes:
         name: Name of the tagger.
-        completion: What known labels of an image say about its unknown ones; None where that does not help.
+        completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
+            not help.
         texts: What the texts beside the photos say; None where there were none in training, or they do not help.
         tuning: Thresholds and calibration; None before tuning.
     """
@@ -74,7 +75,7 @@ class ProbabilityModel(NamedTuple):
         return logits if self.completion is None else self.completion.logits(logits, labels)
 
     def probability(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
-        """Compute calibrated probabilities of images of which no label is known."""
+        """Compute calibrated probabilities of images without known labels."""
         return probability(logits if self.tuning is None else self.tuning.logits(logits))
 
     def probability_with_known(
@@ -89,7 +90,7 @@ class ProbabilityModel(NamedTuple):
         Args:
             logits: Logits of the network.
             labels: Labels of the images.
-            some_known: Whether any label of the whole table is known; otherwise images are taken for random ones.
+            some_known: Whether any label of the whole table is known; otherwise the images count as random ones.
             text: As in `informed`.
         """
         logits = self.informed(logits, labels, text)
@@ -101,16 +102,16 @@ class ProbabilityModel(NamedTuple):
     def check_filling(
         self, accept: float | Tuned | None, reject: float | Tuned | None, precision: float | None = None
     ) -> None:
-        """Check that thresholds are fit for filling; arguments as of `Tagger.fill`.
+        """Check that thresholds are suitable for filling; the arguments are those of `Tagger.fill`.
 
         Raises:
-            ValueError: The tagger was not tuned and is to fill by that, its thresholds are those of the largest F1, or
-                both `accept` and `precision` are given.
+            ValueError: Tuned thresholds are requested, and the tagger was not tuned or was tuned for F1; or both
+                `accept` and `precision` are given.
         """
         if precision is not None:
             if accept is not None:
                 raise ValueError(
-                    "accept (--accept) and precision (--precision) both say which labels become present; give one"
+                    "accept (--accept) and precision (--precision) both decide which labels become present; give one"
                 )
             if self.tuning is None or self.tuning.correction is None:
                 raise ValueError(
@@ -121,18 +122,18 @@ class ProbabilityModel(NamedTuple):
         for name, given in (("accept", accept), ("reject", reject)):
             if given == "tuned" and self.tuned().aim == "f1":
                 raise ValueError(
-                    f"--{name} tuned: the thresholds of {self.name} are those of the largest F1, at which many labels "
-                    "are wrong, and are not for filling; fill at a stated precision instead (--precision 0.95), or "
-                    "tune for one (partlabel tune RUN --aim precision --at 0.95)"
+                    f"--{name} tuned: the thresholds of {self.name} maximise F1, at which many labels are wrong, and "
+                    "are not suitable for filling; fill at a given precision instead (--precision 0.95), or tune for "
+                    "one (partlabel tune RUN --aim precision --at 0.95)"
                 )
 
     def thresholds(self, accept: float | Tuned | None, reject: float | Tuned | None, filling: bool) -> Ends:
-        """Return the probabilities from which on and up to which labels are made.
+        """Return the probabilities from which on labels become present, and up to which they become absent.
 
         Args:
-            accept: As of `Tagger.fill`.
-            reject: As of `Tagger.fill`.
-            filling: Whether probabilities are given known labels, which have thresholds of their own.
+            accept: Threshold for present labels, as in `Tagger.fill`.
+            reject: Threshold for absent labels, as in `Tagger.fill`.
+            filling: Whether the probabilities use known labels, for which there are separate thresholds.
         """
         if "tuned" not in (accept, reject):
             return accept, reject  # type: ignore[return-value]
@@ -154,15 +155,15 @@ class ProbabilityModel(NamedTuple):
         precision: float | None,
         precision_of: PrecisionOf,
     ) -> Ends:
-        """Return the thresholds to fill by: those given, tuned ones, or those that reach an expected precision.
+        """Return the thresholds to fill by: the given ones, tuned ones, or those that reach an expected precision.
 
         Args:
             found: Probabilities.
             unknown: Whether each label is unknown.
-            accept: As of `Tagger.fill`.
-            reject: As of `Tagger.fill`.
-            precision: As of `Tagger.fill`.
-            precision_of: As of `Tagger.fill`.
+            accept: Threshold for present labels, as in `Tagger.fill`.
+            reject: Threshold for absent labels, as in `Tagger.fill`.
+            precision: Expected precision of the new present labels, as in `Tagger.fill`.
+            precision_of: Labels that `precision` refers to, as in `Tagger.fill`.
         """
         if precision is None:
             return self.thresholds(accept, reject, filling=True)
@@ -171,7 +172,7 @@ class ProbabilityModel(NamedTuple):
         return from_.tolist(), below
 
     def expected_right(self, before: LabelTable, after: "FilledTable") -> expected.Expected:
-        """Compute how many filled labels are right by their probabilities; arguments as of `Tagger.expected_right`."""
+        """Compute the expected number of correct filled labels; the arguments are those of `Tagger.expected_right`."""
         row = {image: number for number, image in enumerate(before.images)}
         unknown = before.labels[[row[image] for image in after.table.images]] == UNKNOWN
         labels = after.table.labels

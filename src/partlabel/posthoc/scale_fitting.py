@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def fit_scale(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> Scale:
-    """The slope and offsets at which the known labels' cross-entropy is least.
+    """Fit the slope and offsets with the lowest cross-entropy of the known labels.
 
-    First a slope and an offset for all classes, as if they were one; then, about each class's mean, a slope for all and
-    an offset by class, which costs its square: a class of which little is known keeps the common one.
+    First a slope and an offset for all classes together; then, about each class's mean, a slope for all and an offset
+    by class with a square penalty: a class with few known labels keeps the common one.
     """
     z, y = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(np.array(labels))
     common = calibrate(z.reshape(-1, 1), z.new_zeros(1), y.reshape(-1, 1))
@@ -33,19 +33,19 @@ def fit_scale(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray,
 def cross_shares(
     shares: np.ndarray,
 ) -> Iterator[tuple[Bool[np.ndarray, " image"], Bool[np.ndarray, " image"]]]:
-    """For each share, the images to learn from and those to judge."""
+    """Yield for each fold the images to fit and those to evaluate."""
     for share in np.unique(shares):
         judged = shares == share
         yield ~judged, judged
 
 
 class HelpingScale(NamedTuple):
-    """A scale, if it helps images that took no part in finding it.
+    """A scale, if it improves images that it was not fitted to.
 
     Attributes:
-        scale: Fitted on all images; None if it does not help.
-        logits: Cross-fitted if it helps, else as they were.
-        by_share: The scale found without each share, in the order of `cross_shares`; empty if it does not help.
+        scale: Scale fitted to all images; None if it does not help.
+        logits: Cross-fitted logits if it helps, else unchanged ones.
+        by_share: Scale fitted without each fold, in the order of `cross_shares`; empty if it does not help.
     """
 
     scale: Scale | None
@@ -67,7 +67,7 @@ def helping_scale(
 
 
 def mean_log_loss(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> float:
-    """Mean cross-entropy of the known labels."""
+    """Compute the mean cross-entropy of the known labels."""
     known = labels != UNKNOWN
     z = logits[known].astype(np.float64)
     return float(np.logaddexp(0, np.where(labels[known] == PRESENT, -z, z)).mean())

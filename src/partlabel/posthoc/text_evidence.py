@@ -84,7 +84,7 @@ class TextEvidence:
         """Read the file that `save` wrote.
 
         Raises:
-            ValueError: It is damaged, or something else.
+            ValueError: The file is damaged, or is not of this format.
         """
         from safetensors import SafetensorError, safe_open
         from safetensors.torch import load_file

@@ -1,16 +1,16 @@
-"""After training: thresholds for every class, and probabilities that are as sure as they are right.
+"""Tuning after training: a threshold for every class, and calibrated probabilities.
 
-Both are found on known labels of images that were not trained on, and travel with the model in `tuning.json`. A class
-has few known labels, and what is best on few is chance; so neither is found class by class alone:
+Both are fitted to known labels of images that were not trained on, and saved with the model in `tuning.json`. A class
+has few known labels, and its best values on them are noisy; therefore neither is fitted to each class alone:
 
 - probabilities: a slope and an offset in log-odds for all classes together, then an offset by class under a penalty
-  (`calibration.py`); kept only if that lowers the cross-entropy of labels that took no part in finding it;
-- thresholds: each class's own is drawn to the one that is best for all (`thresholds.py`).
+  (`calibration.py`); kept only if that lowers the cross-entropy of labels that it was not fitted to;
+- thresholds: each class's own is shrunk to the best common one (`thresholds.py`).
 
-The figures given are cross-fitted: every image is judged by what was found without it (docs/tuning.md).
+The figures are cross-fitted: every image is evaluated by values that were fitted without it (docs/tuning.md).
 
-Known labels are often no fair sample. Where they are not, probabilities are corrected for it (`priors/correcting.py`,
-docs/probabilities.md), and thresholds are found on all labels, the unknown ones drawn from corrected probabilities.
+Known labels are often no fair sample. Then probabilities are corrected (`priors/correcting.py`, docs/probabilities.md),
+and thresholds are fitted to all labels, with unknown labels drawn from corrected probabilities.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from partlabel.data.tables.splits import VAL, aligned
 from partlabel.evaluation.thresholds import Aim
 from partlabel.posthoc.tuning_fit import fit_tuning
 from partlabel.posthoc.tuning_result import Tuning
-from partlabel.priors.correction import Asked
+from partlabel.priors.correction import CalibrationSet
 from partlabel.priors.prevalence import Prevalence
 
 if TYPE_CHECKING:
@@ -46,26 +46,26 @@ def tune(
     batch_size: int = 64,
     workers: int = 0,
 ) -> Tuning:
-    """Find thresholds and calibration of a tagger, and give them to it; `Tagger.save` writes them with the rest.
+    """Fit thresholds and calibration of a tagger, and set them; `Tagger.save` saves them with the tagger.
 
     Args:
-        tagger: Fitted, or loaded.
-        table: Images that were not trained on; of a table with a split its part `val`, and never another. None takes
-            the training images, judged by models that did not see them, where training kept those logits.
-        aim: What thresholds are to be best for.
-        at: The precision or recall aimed at.
-        calibration: Images drawn at random and labelled completely.
+        tagger: Fitted or loaded tagger; changed in place.
+        table: Label table of images that were not trained on; if it has a split, its part `val`. None uses the
+            training images with their out-of-fold logits, if training kept them.
+        aim: Objective of the thresholds: the largest `f1`, or the most of the other at a `precision` or a `recall`.
+        at: Precision or recall to reach, in (0, 1].
+        calibration: Calibration set: images drawn at random and labelled completely; None if there is none.
         prevalence: Share of all images that show each class, or the mean number of present classes per image; used
             where there is no calibration set.
-        shrink: Images known to show a class from which on its own threshold counts for half.
-        folds: For the figures: each share of the images is judged by what was found on the others.
-        seed: Of the shares.
-        batch_size: Images at a time.
-        workers: Processes that read images.
+        shrink: Number of images known to show a class at which its own threshold has half of the weight.
+        folds: Number of folds of the cross-fitted figures.
+        seed: Random seed of the folds.
+        batch_size: Images per batch.
+        workers: DataLoader worker processes; 0 loads in the main process.
 
     Raises:
         ValueError: The tagger is not fitted, the classes differ, the table has parts and none is `val`, there is
-            no table and no logits were kept, or too little of it is known.
+            no table and no logits were kept, or too few labels are known.
     """
     how = {"batch_size": batch_size, "workers": workers}
     kept = tagger.out_of_fold
@@ -76,12 +76,14 @@ def tune(
         table, logits = kept.table, kept.logits
     else:
         raise ValueError(
-            f"{tagger.name} kept no logits of its training images by models that did not see them: name a table of "
-            "images that were not trained on"
+            f"{tagger.name} has no out-of-fold logits of its training images: name a table of images that were not "
+            "trained on"
         )
     voted = _informed(tagger, table, logits)
-    asked = (
-        None if calibration is None else asked_of(tagger, aligned(calibration, tagger.classes), table, **how)
+    calibration_set = (
+        None
+        if calibration is None
+        else calibration_set_of(tagger, aligned(calibration, tagger.classes), table, **how)
     )
     tagger.tuning = fit_tuning(
         tagger.classes,
@@ -93,7 +95,7 @@ def tune(
         shrink,
         folds,
         seed,
-        asked=asked,
+        calibration_set=calibration_set,
         prevalence=prevalence,
     )
     return tagger.tuning
@@ -119,21 +121,21 @@ def _informed(
     return evidence.informed(logits, table.labels, tagger.text_of(table))
 
 
-def asked_of(
+def calibration_set_of(
     tagger: "Predictor",
     calibration: "LabelTable",
     table: "LabelTable",
     batch_size: int = 64,
     workers: int = 0,
-) -> Asked:
-    """A calibration set as a tagger sees it: images that it was trained on are judged by models that did not see them.
+) -> CalibrationSet:
+    """Compute the logits of a calibration set; out-of-fold logits for images that the tagger was trained on.
 
     Args:
-        tagger: Fitted, or loaded.
+        tagger: Fitted or loaded tagger.
         calibration: Complete labels, in the order of its classes.
-        table: What is known of these and other images besides; those that are not in it have nothing known.
-        batch_size: Images at a time.
-        workers: Processes that read images.
+        table: Known labels of these and other images; images that are not in it have no known labels.
+        batch_size: Images per batch.
+        workers: DataLoader worker processes; 0 loads in the main process.
     """
     logits = tagger.logits_unseen(calibration, batch_size, workers)
     row = {image: number for number, image in enumerate(table.images)}
@@ -142,14 +144,14 @@ def asked_of(
         if image in row:
             before[number] = table.labels[row[image]]
     voted = tagger.evidence.informed(logits, before, tagger.text_of(calibration))
-    return Asked(logits, voted, calibration.labels, before == UNKNOWN)
+    return CalibrationSet(logits, voted, calibration.labels, before == UNKNOWN)
 
 
 def validation_part(table: "LabelTable") -> "LabelTable":
-    """The images to tune on: all of a table without a split, else its part `val`.
+    """Select the images to tune on: all images of a table without a split, else its part `val`.
 
     Raises:
-        ValueError: It has parts, and none is `val`.
+        ValueError: The table has parts, and none is `val`.
     """
     if table.split is None:
         return table

@@ -13,7 +13,7 @@ from partlabel.posthoc.scale_fitting import helping_scale
 from partlabel.posthoc.tuning_gain import decided_crossed, gain_of
 from partlabel.posthoc.tuning_result import Tuning
 from partlabel.priors.correcting import ENOUGH, correct
-from partlabel.priors.correction import Asked, Correction
+from partlabel.priors.correction import CalibrationSet, Correction
 from partlabel.priors.prevalence import Prevalence
 from partlabel.priors.scale import Scale
 
@@ -31,31 +31,31 @@ def fit_tuning(
     shrink: float = 5.0,
     folds: int = 5,
     seed: int = 0,
-    asked: Asked | None = None,
+    calibration_set: CalibrationSet | None = None,
     prevalence: Prevalence | None = None,
 ) -> Tuning:
-    """Thresholds and calibration from logits and known labels.
+    """Fit thresholds and calibration to logits and known labels.
 
     Args:
-        classes: Names of the columns.
-        logits: Of the model.
-        labels: What is known.
-        voted: The logits after the vote of each image's other known labels.
-        aim: As `tune`.
-        at: As `tune`.
-        shrink: As `tune`.
-        folds: As `tune`.
-        seed: As `tune`.
-        asked: The calibration set.
-        prevalence: As `tune`.
+        classes: Class names.
+        logits: Logits of the model.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        voted: Logits after label completion by each image's other known labels; None without completion.
+        aim: Objective of the thresholds, as in `tune`.
+        at: Precision or recall to reach, in (0, 1].
+        shrink: Number of images known to show a class at which its own threshold has half of the weight.
+        folds: Number of folds of the cross-fitted figures.
+        seed: Random seed of the folds.
+        calibration_set: Calibration set; None if there is none.
+        prevalence: Given prevalence, as in `tune`.
 
     Raises:
-        ValueError: Too little is known, or an option makes no sense.
+        ValueError: Too few labels are known, or an option is invalid.
     """
     _check(labels, at, shrink, folds)
-    _check_known(labels, asked is not None or prevalence is not None)
+    _check_known(labels, calibration_set is not None or prevalence is not None)
     judged = voted if voted is not None else logits
-    correction = correct(logits, judged, labels, asked, prevalence)
+    correction = correct(logits, judged, labels, calibration_set, prevalence)
     if correction.source != "fair sample":
         goal = Goal(aim, at)
         return _fit_corrected(classes, logits, judged, labels, correction, goal, shrink, folds, seed)
@@ -78,7 +78,7 @@ def _fit_fair(
     folds: int,
     seed: int,
 ) -> Tuning:
-    """From known labels that are a fair sample."""
+    """Fit to known labels that are a fair sample."""
     shares = np.random.default_rng(seed).permutation(len(labels)) % folds
     scale, sure, by_share = helping_scale(logits, labels, shares)
     filling, cuts = None, None
@@ -120,7 +120,7 @@ def _fit_corrected(
     folds: int,
     seed: int,
 ) -> Tuning:
-    """From known labels that are no fair sample: unknown ones are drawn from the corrected probabilities."""
+    """Fit to known labels that are no fair sample; unknown ones are drawn from the corrected probabilities."""
     random = np.random.default_rng(seed)
     shares = random.permutation(len(labels)) % folds
     sure, sure_blank = correction.scale.logits(logits), correction.scale_filling.logits(judged)
@@ -153,24 +153,26 @@ def _fit_corrected(
 
 def _check(labels: np.ndarray, at: float, shrink: float, folds: int) -> None:
     if not 0 < at <= 1:
-        raise ValueError(f"at is {at}; the precision or recall aimed at lies in (0, 1]")
+        raise ValueError(f"at is {at}; the precision or recall to reach lies in (0, 1]")
     if shrink < 0:
         raise ValueError(f"shrink is {shrink}; it is a number of images, 0 or more")
     if folds < 2:
-        raise ValueError(f"folds is {folds}; it has to be at least 2, for each share is judged by the others")
+        raise ValueError(f"folds is {folds}; it has to be at least 2 for cross-validation")
     if len(labels) < folds:
-        raise ValueError(f"{len(labels)} images cannot be cut into {folds} shares; tuning needs more images")
+        raise ValueError(
+            f"{len(labels)} images cannot be divided into {folds} folds; tuning needs more images"
+        )
 
 
 def _check_known(labels: np.ndarray, given: bool) -> None:
-    """See that enough is known to tune by; of labels that are all present, that they are enough to estimate by."""
+    """Check that enough labels are known for tuning; if all are present, that they are enough for an estimate."""
     present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
     if present and (absent or given or present >= ENOUGH):
         return
     needs = f"tuning needs both, or {ENOUGH} present ones"
     if present:
         needs += (
-            ", or to be told how common classes are: a calibration set (--calibration FILE) or the mean number of "
+            ", or the prevalence of the classes: a calibration set (--calibration FILE) or the mean number of "
             "present classes per image (--prevalence NUMBER)"
         )
     raise ValueError(

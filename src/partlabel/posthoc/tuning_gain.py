@@ -27,9 +27,9 @@ def decided_crossed(
     goal: Goal,
     shrink: float,
 ) -> tuple[Bool[np.ndarray, "image class"], ...]:
-    """What is called present at the common thresholds and at each class's own, all of it cross-fitted.
+    """Decide labels at the common thresholds and at each class's own, all cross-fitted.
 
-    `by_share` is the scale found without each share, in the order of `cross_shares`; empty if logits stay as they are.
+    `by_share` is the scale fitted without each fold, in the order of `cross_shares`; empty if logits do not change.
     """
     common, own = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
     for number, (learn, judge) in enumerate(cross_shares(shares)):

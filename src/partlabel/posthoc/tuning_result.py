@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Of `tuning.json`."""
 READABLE = (1, 2)
-"""Formats that are read: 1 has no `correction`."""
+"""Formats that can be read; 1 has no `correction`."""
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What tuning changed, on labels that took no part in it.
+    """Effect of tuning on labels that it was not fitted to.
 
     Attributes:
-        log_loss: Mean cross-entropy of the known labels, as the model says it and as calibrated.
-        f1: Mean over the classes of their F1 at probability 0.5 as the model says it, at the common threshold, and at
-            each class's own.
-        of1: The same over all labels: the harmonic mean of overall precision and recall.
-        precision: The mean over the classes, at the same three.
-        recall: The same.
-        class_f1: F1 of each class at 0.5 and at its own threshold; NaN where it cannot be scored.
-        class_precision: At the same two.
-        class_recall: At the same two.
+        log_loss: Mean cross-entropy of the known labels, before and after calibration.
+        f1: Mean F1 over the classes at probability 0.5 without calibration, at the common threshold, and at each
+            class's own.
+        of1: F1 over all labels, at the same three: the harmonic mean of overall precision and recall.
+        precision: Mean precision over the classes, at the same three.
+        recall: Mean recall over the classes, at the same three.
+        class_f1: F1 of each class at 0.5 and at its own threshold; NaN where it is undefined.
+        class_precision: Precision of each class, at the same two.
+        class_recall: Recall of each class, at the same two.
     """
 
     log_loss: tuple[float, float]
@@ -57,23 +57,23 @@ class Tuning:
     """Thresholds and calibration of a tagger.
 
     Attributes:
-        classes: Their names.
-        aim: What thresholds are best for: the largest `f1`, or the most of the other at a `precision` or a `recall`.
-        at: The precision or recall aimed at.
+        classes: Class names.
+        aim: Objective of the thresholds: the largest `f1`, or the most of the other at a `precision` or a `recall`.
+        at: Precision or recall to reach, in (0, 1].
         shrink: Number k of positive images at which a class's own threshold has half of the weight.
-        images: It was found on.
-        present: Images known to show each class.
-        absent: Images known not to show it.
-        threshold: The common one, a probability.
-        thresholds: Of each class, probabilities.
-        scale: Of the model's logits; None where calibration did not help.
-        scale_filling: Of the logits that `fill` has after the vote of known labels; None where it did not help, or
-            nothing votes.
-        gain: What changed, cross-fitted.
-        thresholds_filling: Of each class, for the probabilities that `fill` has after the vote; None where nothing
-            votes.
-        correction: For how labels became known, which `scale` and `scale_filling` then are those of; None where
-            nothing was found out about that.
+        images: Number of images that tuning used.
+        present: Number of images known to show each class.
+        absent: Number of images known not to show each class.
+        threshold: Common threshold, a probability.
+        thresholds: Threshold of each class, a probability.
+        scale: Calibration of the model's logits; None where it did not help.
+        scale_filling: Calibration of the logits after label completion, for `fill`; None where it did not help, or
+            without completion.
+        gain: Effect of tuning, cross-fitted.
+        thresholds_filling: Threshold of each class for the probabilities of `fill` after label completion; None
+            without completion.
+        correction: Correction for how labels became known, whose scales are then `scale` and `scale_filling`; None
+            without a correction.
     """
 
     classes: tuple[str, ...]
@@ -93,19 +93,19 @@ class Tuning:
 
     @property
     def fair(self) -> bool:
-        """Whether known labels are taken for a fair sample."""
+        """Whether known labels are assumed to be a fair sample."""
         return self.correction is None or self.correction.source == "fair sample"
 
     def logits(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
-        """Calibrated logits, from those of the model."""
+        """Calibrate logits of the model."""
         return logits if self.scale is None else self.scale.logits(logits)
 
     def logits_filling(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
-        """Calibrated logits, from those after the vote of known labels."""
+        """Calibrate logits after label completion."""
         return logits if self.scale_filling is None else self.scale_filling.logits(logits)
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write the result as JSON, atomically."""
         values = asdict(self) | {
             name: _json(getattr(self, name)) for name in ("scale", "scale_filling", "correction")
         }
@@ -113,17 +113,17 @@ class Tuning:
 
     @classmethod
     def load(cls, path: Path) -> "Tuning":
-        """Read what `save` wrote.
+        """Read the file that `save` wrote.
 
         Raises:
-            ValueError: It is of a later version, or not what `save` writes, such as one threshold too few.
+            ValueError: The file is of a later version, or is not valid: it has, for instance, too few thresholds.
         """
         values = read_json(path)
         version = values.pop("format", None) if isinstance(values, dict) else None
         if version not in READABLE:
             raise ValueError(
-                f"{path} is of format {version}, and this version of partlabel reads {some(READABLE)}: install the one "
-                "that wrote it, or run partlabel tune again"
+                f"{path} is of format {version}, and this version of partlabel reads {some(READABLE)}: install the "
+                "version that wrote it, or run partlabel tune again"
             )
         values.pop("partlabel", None)
         try:
@@ -139,15 +139,15 @@ class Tuning:
             found._check_lengths()
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path} is not what partlabel tune writes: {error}; run partlabel tune again"
+                f"{path} is not a valid result of partlabel tune: {error}; run partlabel tune again"
             ) from error
         return found
 
     def _check_lengths(self) -> None:
-        """See that there is one of everything for each class.
+        """Check that each field has one value per class.
 
         Raises:
-            ValueError: There is not.
+            ValueError: A field has another number of values.
         """
         by_class = {
             "present": self.present,
@@ -167,7 +167,7 @@ class Tuning:
                 raise ValueError(f"{name} has {len(values)} entries for {len(self.classes)} classes")
 
     def __rich__(self) -> "Group":
-        """As tables for the terminal: `rich.print(tuning)`."""
+        """Format the result as tables for the terminal: `rich.print(tuning)`."""
         return tuning_table(self)
 
 
@@ -199,7 +199,7 @@ def tuning_table(tuning: Tuning) -> "Group":
 
 
 def percent(share: float) -> str:
-    """As people read it; `-` for NaN."""
+    """Format a share as a percentage; `-` for NaN."""
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
@@ -208,11 +208,11 @@ def _title(tuning: Tuning) -> str:
     if not tuning.fair:
         return (
             f"Thresholds for {aim}, from {tuning.images:,} images. Known labels are no fair sample: unknown ones "
-            "were drawn from corrected probabilities, and F1, precision and recall are what these lead to expect."
+            "were drawn from corrected probabilities, and F1, precision and recall are expected values."
         )
     return (
-        f"Thresholds for {aim}, from {tuning.images:,} images. F1, precision, recall and log loss are of images that "
-        "took no part in finding what they are judged by."
+        f"Thresholds for {aim}, from {tuning.images:,} images. F1, precision, recall and log loss are cross-fitted: "
+        "no image is evaluated by values that were fitted to it."
     )
 
 
@@ -225,7 +225,7 @@ def _calibration(tuning: Tuning) -> list[str]:
         lines = [f"log loss {before:.4f}, calibrated {after:.4f}; slope {tuning.scale.slope:.3f}"]
     if tuning.scale_filling is not None:
         lines.append(
-            f"after the vote of known labels, as fill has it: calibrated, slope {tuning.scale_filling.slope:.3f}"
+            f"after label completion, as in fill: calibrated, slope {tuning.scale_filling.slope:.3f}"
         )
     return lines
 

@@ -1,7 +1,7 @@
-"""Reading a calibration set: images drawn at random and labelled completely, about 40 of them.
+"""Reading a calibration set: about 40 images drawn at random and labelled completely.
 
-It is a table whose column `calibration` is 1 for those images, as `partlabel review --export` writes it; all images of
-a table without that column.
+It consists of the images of a table whose column `calibration` is 1, as `partlabel review --export` writes it; of all
+images if the table has no such column.
 """
 
 import warnings
@@ -15,18 +15,18 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import aligned
 
 FEW = 20
-"""Images below which a calibration set says little."""
+"""Number of images below which a calibration set is imprecise."""
 COMPLETE = 0.9
-"""Share of the labels of a calibration set that has to be known."""
+"""Minimum share of known labels of a calibration set."""
 
 
 def read(path: Path, images: Path | None, classes: Sequence[str]) -> LabelTable:
-    """Read the images of a calibration set, their columns in the order of a model's classes.
+    """Read the images of a calibration set, with columns in the order of a model's classes.
 
     Args:
-        path: A table in any format; of one with a column `calibration`, the images that are marked there.
-        images: The image folder.
-        classes: Of the model.
+        path: Table in any format; if it has a column `calibration`, the images that are marked there.
+        images: Image folder; None for the one that the table implies.
+        classes: Class names of the model.
 
     Raises:
         ValueError: No image is marked, a class of the model is missing, or `check` refuses it.
@@ -36,11 +36,11 @@ def read(path: Path, images: Path | None, classes: Sequence[str]) -> LabelTable:
 
 
 def marked(table: LabelTable, name: str) -> LabelTable:
-    """The images of a table that are marked as its calibration set; all of a table without marks.
+    """Select the images of a table that are marked as its calibration set; all images of a table without marks.
 
     Args:
-        table: The images.
-        name: Of the table, in messages.
+        table: Label table.
+        name: Name of the table, for messages.
 
     Raises:
         ValueError: There are marks, and no image has one.
@@ -56,14 +56,14 @@ def marked(table: LabelTable, name: str) -> LabelTable:
 
 
 def check(table: LabelTable, name: str) -> LabelTable:
-    """See that a calibration set can be used.
+    """Check that a calibration set can be used; return it.
 
     Args:
-        table: The images.
-        name: Of the set, in messages.
+        table: Label table of the calibration set.
+        name: Name of the calibration set, for messages.
 
     Raises:
-        ValueError: There is no image, too little of it is known, or no label is present.
+        ValueError: There is no image, too few labels are known, or no label is present.
 
     Warns:
         UserWarning: There are few images.
@@ -76,11 +76,11 @@ def check(table: LabelTable, name: str) -> LabelTable:
         )
     if len(table) < FEW:
         warnings.warn(
-            f"{name}: a calibration set of {len(table):,} images says little; about 40 are enough",
+            f"{name}: a calibration set of {len(table):,} images is imprecise; about 40 are enough",
             stacklevel=2,
         )
     if not (table.labels == PRESENT).any():
         raise ValueError(
-            f"{name}: not one label of its {len(table):,} images is present; see that 1 means present"
+            f"{name}: no label of its {len(table):,} images is present; check that 1 means present"
         )
     return table

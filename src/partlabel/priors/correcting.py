@@ -5,7 +5,7 @@ from jaxtyping import Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT
 from partlabel.priors import selection_model
-from partlabel.priors.correction import Asked, Correction, Source, overall_rates
+from partlabel.priors.correction import CalibrationSet, Correction, Source, overall_rates
 from partlabel.priors.correction_doubt import DOUBT_ABSENT, DOUBT_FAIR, NINETY, doubt, log_bound
 from partlabel.priors.estimators import bounded
 from partlabel.priors.from_calibration_set import correct_by_calibration_set
@@ -14,38 +14,38 @@ from partlabel.priors.scale import Scale
 from partlabel.priors.selection_model import SelectionModel
 
 SIGNIFICANT = 20.0
-"""Nats of log-likelihood by which rates that differ have to be better than equal ones, for a sample to be unfair."""
+"""Minimum gain in log-likelihood (nats) of different rates over equal ones, for a sample to count as unfair."""
 ENOUGH = 50
-"""Labels known to be present from which on it is estimated how labels became known."""
+"""Minimum number of known present labels for an estimate of how labels became known."""
 
 
 def correct(
     scores: Float[np.ndarray, "image class"],
     voted: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
-    asked: Asked | None = None,
+    calibration_set: CalibrationSet | None = None,
     prevalence: Float[np.ndarray, " class"] | float | None = None,
     known: tuple[SelectionModel, bool] | None = None,
 ) -> Correction:
-    """Find the correction by the best source there is: calibration set, given prevalence, estimate.
+    """Compute the correction from the best available source: calibration set, given prevalence, estimate.
 
     Args:
-        scores: Logits of images that the model did not learn from.
-        voted: The same after the vote of each image's other known labels; the same where nothing votes.
-        labels: What is known of them.
-        asked: The calibration set.
+        scores: Logits of images that the model was not trained on.
+        voted: Logits after label completion by each image's other known labels; `scores` without completion.
+        labels: PRESENT, ABSENT or UNKNOWN, of these images.
+        calibration_set: Calibration set; None if there is none.
         prevalence: Share of images that show each class, NaN where it is not known; or the mean number of present
-            classes per image.
-        known: What `estimated` gave for these scores, where it was asked before.
+            classes per image; None if it is not given.
+        known: Result of `estimated` for these scores, if it was computed before.
 
     Raises:
-        ValueError: No label is known to be present, or more are than the given prevalence allows.
+        ValueError: No label is known to be present, or more are known to be than the given prevalence allows.
     """
     model, fair = known or estimated(scores, labels, _too_few(labels) or None)
     same = voted is scores
     first = model if same else estimated(voted, labels, fair)[0]
-    if asked is not None:
-        return correct_by_calibration_set(scores, labels, model, first, asked)
+    if calibration_set is not None:
+        return correct_by_calibration_set(scores, labels, model, first, calibration_set)
     if prevalence is not None:
         return correct_by_prevalence(scores, voted, labels, model, first, prevalence)
     absent = bool((labels == ABSENT).any())
@@ -67,7 +67,7 @@ def correct(
 
 
 def _too_few(labels: Int8[np.ndarray, "image class"]) -> bool:
-    """Whether there are too few known present labels to tell a fair sample from another, and absent ones too."""
+    """Return whether there are too few known present labels to detect an unfair sample, while some absent are known."""
     return bool((labels == PRESENT).sum() < ENOUGH and (labels == ABSENT).any())
 
 
@@ -76,12 +76,12 @@ def estimated(
     labels: Int8[np.ndarray, "image class"],
     fair: bool | None = None,
 ) -> tuple[SelectionModel, bool]:
-    """The selection model, and whether known labels are a fair sample: rates that differ are not much more likely.
+    """Estimate the selection model, and whether known labels are a fair sample (different rates are not more likely).
 
     Args:
-        scores: Logits of images that the model did not learn from.
-        labels: What is known of them.
-        fair: Whether they are a fair sample, where that was found before.
+        scores: Logits of images that the model was not trained on.
+        labels: PRESENT, ABSENT or UNKNOWN, of these images.
+        fair: Whether they are a fair sample, if that was determined before; None to determine it.
     """
     if not (labels == ABSENT).any():
         return bounded(scores, labels), False
@@ -104,7 +104,7 @@ def _build(
     covariance: np.ndarray,
     deviation: np.ndarray,
 ) -> Correction:
-    """From the model of random images and that of unknown labels."""
+    """Build a correction from the recalibration of random images and that of unknown labels."""
     rates = overall_rates(model.prevalence, labels)
     filling = Scale(first.slope, first.offset + first.shift)
     return Correction(

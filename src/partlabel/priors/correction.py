@@ -1,9 +1,9 @@
 """Probabilities corrected for how labels became known; kept in `tuning.json`.
 
-Three sources, the best one there is: a calibration set (images drawn at random, labelled completely), a given
+The best available of three sources is used: a calibration set (images drawn at random, labelled completely), a given
 prevalence, or the estimate of the selection model. Each gives two affine maps of logits to log-odds: `scale` for a
-random image, as `predict` meets it, and `scale_filling` for an unknown label of the table, as `fill` meets it: from
-those the known labels are gone, which were not taken at random.
+random image, as in `predict`, and `scale_filling` for an unknown label of the table, as in `fill`: the unknown labels
+are what remains after the known ones, which were not chosen at random.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from partlabel.priors.scale import Scale
 Source = Literal["calibration set", "prevalence", "estimate", "fair sample"]
 
 
-class Asked(NamedTuple):
-    """A calibration set as the model sees it.
+class CalibrationSet(NamedTuple):
+    """A calibration set with the model's logits.
 
     Attributes:
         scores: Logits.
-        voted: Logits after the vote of those labels that the table knows; the same where nothing votes.
-        truth: The labels, complete but for cells that people skipped.
-        blank: Cells that are unknown in the table.
+        voted: Logits after label completion by the labels that are known in the table; `scores` without completion.
+        truth: Ground truth, complete except for cells that reviewers skipped.
+        blank: Whether each cell is unknown in the table.
     """
 
     scores: Float[np.ndarray, "image class"]
@@ -37,19 +37,19 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """How logits become log-odds that are right on average.
+    """Affine maps of logits to log-odds that are correct on average.
 
     Attributes:
-        source: Where that is known from.
-        images: Images of the calibration set, or else images that the estimate is made of.
+        source: Source of the correction.
+        images: Number of images in the calibration set, or that the estimate is based on.
         prevalence: Share of all images that show each class.
         unknown: Share of the unknown labels of each class that are present.
         rate_present: Share of the present labels that are known, over all classes.
         rate_absent: Share of the absent labels that are known, over all classes.
-        scale: Of logits, for a random image.
-        scale_filling: Of logits after the vote of known labels, for unknown labels.
-        centre: Log-odds that the uncertain slope turns about.
-        covariance: Of (slope, common shift): how uncertain the log-odds are.
+        scale: Map of logits, for a random image.
+        scale_filling: Map of logits after label completion, for unknown labels.
+        centre: Log-odds at which the uncertain slope has no effect.
+        covariance: Covariance of (slope, common shift), the uncertainty of the log-odds.
         deviation: Standard deviation of each class's own shift.
     """
 
@@ -67,12 +67,12 @@ class Correction:
 
     @property
     def tags(self) -> float:
-        """Present classes of a random image, on average."""
+        """Mean number of present classes of a random image."""
         return float(self.prevalence.sum())
 
     @property
     def sentence(self) -> str:
-        """Where the probabilities come from, for people."""
+        """Sentence for people about the source of the probabilities."""
         per_image = f"{self.tags:.3g} of {len(self.prevalence):,} classes present per image"
         number = f"{self.images:,} images"
         return {
@@ -84,12 +84,12 @@ class Correction:
                 f"{per_image}. A calibration set makes this certain: partlabel review RUN --calibrate 40."
             ),
             "fair sample": (
-                f"Probabilities assume that known labels are a fair sample, which nothing contradicts: {per_image}."
+                f"Probabilities assume that known labels are a fair sample (no contrary evidence): {per_image}."
             ),
         }[self.source]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """Convert the correction to JSON values."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         for name in ("scale", "scale_filling"):
             values[name] = values[name].to_json()
@@ -99,10 +99,10 @@ class Correction:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Correction":
-        """What `to_json` gave.
+        """Rebuild a correction from the values of `to_json`.
 
         Raises:
-            KeyError: Something is missing.
+            KeyError: A value is missing.
         """
         found = dict(values)
         for name in ("scale", "scale_filling"):

@@ -1,18 +1,18 @@
 r"""Three estimators of the share of unknown labels that are present, from positive and unlabelled data.
 
-All take scores of images that the model did not learn from, and the known labels. They differ in what they assume:
+All take scores of images that the model was not trained on, and the known labels. They differ in their assumptions:
 
-- `likelihood`: given the truth, whether a label is known does not depend on the image, and log-odds are linear in the
-  score (`selection_model.py`). Uses known absent labels. Of a table without any, it lies
-  between the two bounds there are (`bounded`).
+- `likelihood`: given the ground truth, whether a label is known does not depend on the image, and log-odds are linear
+  in the score (`selection_model.py`). Uses known absent labels. For a table without any, the estimate lies between two
+  bounds (`bounded`).
 - `elkan_noto`: Elkan & Noto, KDD 2008, equation 4 and section 2: with g(z) = P(known present | z), the share of
   present labels that are known is the mean of g over known present cells. Right only where classes do not overlap;
-  where they do, that share comes out too small and the prior too large.
+  where they do, that share is underestimated and the prior overestimated.
 - `best_bin`: best bin estimation, Garg et al., NeurIPS 2021 (arXiv:2111.00980), algorithm 1: among cells above some
   score nearly all are present, so the share of unknown cells above it, divided by the share of known present cells
   above it, is at least the prior among unknown cells; the score with the lowest upper confidence bound is taken.
 
-The last two look at each class alone and make no use of known absent labels.
+The last two treat each class alone and do not use known absent labels.
 """
 
 from collections.abc import Callable
@@ -30,23 +30,23 @@ Labels = Int8[np.ndarray, "image class"]
 
 
 def likelihood(scores: Scores, labels: Labels) -> Prior:
-    """Share of each class's unknown labels that are present, by maximum likelihood."""
+    """Estimate the share of each class's unknown labels that are present, by maximum likelihood."""
     return bounded(scores, labels).unknown
 
 
 def bounded(scores: Scores, labels: Labels) -> SelectionModel:
     """Fit the selection model; where no label is known to be absent, between its bounds.
 
-    Positive and unlabelled data bound the share of present labels that are known from both sides: it is at most 1,
-    and it is at least what the likelihood finds, since labels that the scores cannot tell apart look like present
-    labels that nobody set. (The larger prior is the only one that such data identify: Scott, Blanchard & Handy, COLT
-    2013.) The lower bound is as good as the scores separate: it is raised to the power of their Gini coefficient,
-    `2 AUC - 1`, of known present cells against unknown ones; 1 leaves it as it is, 0 makes it 1. This rule is ours,
-    and was found on the two collections of benchmarks/probabilities.py.
+    Positive and unlabelled data bound the share of present labels that are known from both sides. It is at most 1, and
+    at least the maximum likelihood estimate, because labels that the scores do not separate look like present labels
+    that are not annotated. (The larger prior is the only one that such data identify: Scott, Blanchard & Handy, COLT
+    2013.) The quality of the lower bound depends on how well the scores separate: it is raised to the power of their
+    Gini coefficient, `2 AUC - 1`, of known present cells against unknown ones; 1 does not change it, 0 gives 1. This
+    rule is ours, and was chosen on the two collections of benchmarks/probabilities.py.
 
     Args:
-        scores: Logits of images that the model did not learn from.
-        labels: What is known of them.
+        scores: Logits of images that the model was not trained on.
+        labels: PRESENT, ABSENT or UNKNOWN, of these images.
 
     Raises:
         ValueError: No label is known to be present.
@@ -58,18 +58,18 @@ def bounded(scores: Scores, labels: Labels) -> SelectionModel:
 
 
 def gini(scores: Scores, labels: Labels) -> float:
-    """How well scores separate known present cells from unknown ones, all classes together: `2 AUC - 1`, 0 at least."""
+    """Compute `2 AUC - 1`, at least 0, of known present cells against unknown ones, over all classes together."""
     from sklearn.metrics import roc_auc_score
 
-    asked = (labels == PRESENT) | (labels == UNKNOWN)
-    present = labels[asked] == PRESENT
+    cells = (labels == PRESENT) | (labels == UNKNOWN)
+    present = labels[cells] == PRESENT
     if present.all():
         return 1.0
-    return max(2 * float(roc_auc_score(present, scores[asked])) - 1, 0.0)
+    return max(2 * float(roc_auc_score(present, scores[cells])) - 1, 0.0)
 
 
 def elkan_noto(scores: Scores, labels: Labels) -> Prior:
-    """Share of each class's unknown labels that are present, by Elkan & Noto (2008); NaN where none is known present.
+    """Estimate the share of unknown labels that are present by Elkan & Noto (2008); NaN without known present labels.
 
     g is a logistic function of the score, fitted to known present cells against unknown ones.
     """
@@ -77,7 +77,7 @@ def elkan_noto(scores: Scores, labels: Labels) -> Prior:
 
 
 def best_bin(scores: Scores, labels: Labels) -> Prior:
-    """Share of each class's unknown labels that are present, by Garg et al. (2021); NaN where none is known present."""
+    """Estimate the share of unknown labels that are present by Garg et al. (2021); NaN without known present labels."""
     return _by_class(scores, labels, _best_bin)
 
 
@@ -91,7 +91,7 @@ def _by_class(scores: Scores, labels: Labels, estimate: Callable[[np.ndarray, np
 
 
 def _elkan_noto(present: Float[np.ndarray, " known"], unknown: Float[np.ndarray, " unknown"]) -> float:
-    """P / (P + U) / mean of g over P is the prior among both; less the known ones, that of the unknown."""
+    """Compute the prior among both, P / (P + U) / mean of g over P; less the known ones, that of the unknown."""
     from sklearn.linear_model import LogisticRegression
 
     z, known = np.concatenate([present, unknown])[:, None], np.repeat([1, 0], [len(present), len(unknown)])
@@ -105,7 +105,7 @@ def _best_bin(
     delta: float = 0.1,
     gamma: float = 0.01,
 ) -> float:
-    """The ratio of shares above the score whose upper bound is least (equation 2 of the paper, its delta and gamma)."""
+    """Compute the ratio of shares above the score with the lowest upper bound (equation 2 of the paper)."""
     cuts = np.unique(present)
     of_present, of_unknown = (
         1 - np.searchsorted(np.sort(each), cuts) / len(each) for each in (present, unknown)

@@ -1,10 +1,10 @@
-r"""How many filled labels are right, and which labels to fill in so that a given share of them is.
+r"""Expected number of correct filled labels, and the labels to fill in at a given precision.
 
 The log-odds of a correction are uncertain: slope and common shift with a covariance S, each class's shift with a
 standard deviation d_c. With x = log-odds minus centre, their variance is `v = S11 x^2 + 2 S12 x + S22 + d_c^2`, and the
 expected probability is `sigmoid(l / sqrt(1 + pi v / 8))` (MacKay, Neural Computation 1992, equation 10). Labels at a
-precision are the largest set whose mean expected probability is at least that. The interval of the number that is right
-is drawn: slope, shifts and then each label.
+precision are the largest set whose mean expected probability is at least the precision. The interval of the number of
+correct labels is simulated: slope and shifts are drawn, and then each label.
 """
 
 from typing import Literal, NamedTuple
@@ -22,13 +22,13 @@ LEVEL = 0.9
 
 
 class Expected(NamedTuple):
-    """How many of some labels are right.
+    """Expected number of correct labels.
 
     Attributes:
-        labels: How many there are.
-        right: Expected number of right ones.
-        low: Lower end of the 90 % interval.
-        high: Upper end.
+        labels: Number of labels.
+        right: Expected number of correct labels.
+        low: Lower end of the 90 % interval of the number of correct labels.
+        high: Upper end of the 90 % interval.
     """
 
     labels: int
@@ -38,7 +38,7 @@ class Expected(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """For people; empty where there are no labels."""
+        """Sentence for people; empty if there are no labels."""
         if not self.labels:
             return ""
         share = f"{self.right / self.labels:.1%}"
@@ -52,7 +52,7 @@ class Expected(NamedTuple):
 def moderated(
     probability: Float[np.ndarray, "image class"], correction: Correction | None
 ) -> Float[np.ndarray, "image class"]:
-    """Expected probabilities: drawn towards one half as far as their log-odds are uncertain."""
+    """Compute expected probabilities, which are closer to 0.5 the more uncertain their log-odds are."""
     if correction is None:
         return probability.astype(np.float64)
     odds = log_odds(probability)
@@ -68,14 +68,14 @@ def accepted(
     of: PrecisionOf = "overall",
     correction: Correction | None = None,
 ) -> Float[np.ndarray, " class"]:
-    """From which probability on each class's unknown labels are filled in as present, at a precision.
+    """Find the probability from which on each class's unknown labels are filled in as present, at a precision.
 
     Args:
-        probability: As `fill` gives it.
-        blank: Unknown labels.
-        precision: Expected share of the filled labels that is right, in (0, 1).
-        of: Whether that is of all filled labels, or of those of each class.
-        correction: How uncertain the probabilities are; None takes them as they are.
+        probability: Probabilities that `fill` computes.
+        blank: Whether each label is unknown.
+        precision: Expected share of correct labels among the filled ones, in (0, 1).
+        of: Labels that `precision` refers to: all filled labels, or those of each class.
+        correction: Correction with the uncertainty of the probabilities; None assumes them exact.
 
     Returns:
         A probability for each class; infinity where no label reaches the precision.
@@ -84,7 +84,7 @@ def accepted(
         ValueError: `precision` is not in (0, 1).
     """
     if not 0 < precision < 1:
-        raise ValueError(f"precision is {precision}; the share of labels to be right lies between 0 and 1")
+        raise ValueError(f"precision is {precision}; it is a share of correct labels, between 0 and 1")
     expected = moderated(probability, correction)
     from_ = np.full(probability.shape[1], np.inf)
     if of == "class":
@@ -103,14 +103,14 @@ def expected_right(
     correction: Correction | None = None,
     seed: int = 0,
 ) -> Expected:
-    """How many new labels are right.
+    """Compute the expected number of correct new labels, with its interval.
 
     Args:
-        probability: As `fill` gives it.
-        present: Labels that became present.
-        absent: Labels that became absent.
-        correction: How uncertain the probabilities are; None leaves the draw of each label alone.
-        seed: Of the draws.
+        probability: Probabilities that `fill` computed.
+        present: Whether each label became present.
+        absent: Whether each label became absent.
+        correction: Correction with the uncertainty of the probabilities; None assumes them exact.
+        seed: Random seed of the simulation.
     """
     chosen = present | absent
     columns = np.nonzero(chosen)[1]
@@ -132,7 +132,7 @@ def expected_right(
 
 
 def _cut(expected: Float[np.ndarray, " label"], precision: float) -> float:
-    """The least expected probability of the largest set whose mean is at least the precision; infinity if none is."""
+    """Find the lowest expected probability in the largest set with the precision; infinity if there is none."""
     ordered = np.sort(expected)[::-1]
     mean = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
     reaching = np.flatnonzero(mean >= precision)
@@ -140,6 +140,6 @@ def _cut(expected: Float[np.ndarray, " label"], precision: float) -> float:
 
 
 def _least(probability: np.ndarray, expected: np.ndarray, blank: np.ndarray, cut: float) -> float:
-    """The least probability that is in the set; infinity where none is."""
+    """Find the lowest probability in the set; infinity if the set is empty."""
     inside = probability[blank & (expected >= cut)]
     return float(inside.min()) if len(inside) else np.inf

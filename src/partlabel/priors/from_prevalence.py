@@ -21,10 +21,11 @@ def correct_by_prevalence(
     first: SelectionModel,
     prevalence: np.ndarray | float,
 ) -> Correction:
-    """By a given prevalence: every class is shifted until its mean probability is what was given.
+    """Correct by a given prevalence: shift every class until its mean probability is the given one.
 
-    A mean number of classes per image shifts all classes alike; a class without a share is shifted by the mean of the
-    others. Unknown labels are shifted until the known and the expected unknown present labels are as many as given.
+    A mean number of classes per image shifts all classes equally; a class without a share is shifted by the mean of the
+    others. Unknown labels are shifted until the known present and the expected unknown present labels together have the
+    given prevalence.
     """
     odds = model.slope * scores + model.offset
     if np.ndim(prevalence) == 0:
@@ -61,22 +62,22 @@ def _unknown_given(
     labels: Int8[np.ndarray, "image class"],
     prevalence: Float[np.ndarray, " class"] | float,
 ) -> Float[np.ndarray, " class"]:
-    """Compute the share of unknown labels that are present: what is given, less the labels known to be present.
+    """Compute the share of unknown labels that are present: the given prevalence, less the known present labels.
 
     Args:
-        log_odds: First guess for unknown labels. It divides a mean number of classes per image among the classes, and
-            stands where a class has no given share.
-        labels: What is known.
-        prevalence: As `correct`.
+        log_odds: Initial estimate for unknown labels. It divides a mean number of classes per image among the classes,
+            and is kept for a class without a given share.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        prevalence: Given prevalence, as in `correct`.
     """
     blank, known = labels == UNKNOWN, (labels == PRESENT).sum(0)
     number = np.maximum(blank.sum(0), 1)
     if np.ndim(prevalence) == 0:
-        told = known.sum() / max(len(labels), 1)
-        if prevalence < told:
+        known_mean = known.sum() / max(len(labels), 1)
+        if prevalence < known_mean:
             raise ValueError(
-                f"--prevalence {prevalence:g}: the table's known labels alone have {told:.3g} present classes per "
-                "image; give the mean number of all present classes per image, known and unknown"
+                f"--prevalence {prevalence:g}: the table's known labels alone have {known_mean:.3g} present classes "
+                "per image; give the mean number of all present classes per image, known and unknown"
             )
         share = (float(prevalence) * len(labels) - known.sum()) / max(blank.sum(), 1)
         log_odds = log_odds + _shift_or(log_odds[blank][:, None], share, 0.0)
@@ -93,7 +94,7 @@ def _unknown_given(
 
 
 def shift_to(log_odds: Float[np.ndarray, "image class"], share: float) -> float:
-    """What is added to log-odds so that the mean probability is `share`; by bisection, within 30 to either side."""
+    """Find, by bisection in [-30, 30], the shift of log-odds at which the mean probability is `share`."""
     low, high = -30.0, 30.0
     for _ in range(60):
         middle = (low + high) / 2

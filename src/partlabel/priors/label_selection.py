@@ -1,7 +1,7 @@
 """How labels became known, in one sentence: a fair sample, an editor's tags, whole images, one class per source, ...
 
-What is known of a table alone tells some kinds apart (`of_labels`). Whether present labels are known more often than
-absent ones shows in scores of images that the model did not see (`selection_model.py`), where there are any.
+The known labels alone distinguish some kinds (`of_labels`). Whether present labels are known more often than absent
+ones is estimated from scores of images that the model was not trained on (`selection_model.py`), if there are any.
 """
 
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ SelectionKind = Literal[
     "fair sample", "mixed",
 ]  # fmt: skip
 WHOLE = 0.95
-"""Share of the images that are known completely or not at all, from which on whole images were labelled."""
+"""Minimum share of images with all or no labels known, for the kind `whole images`."""
 MOSTLY = 0.5
-"""Share of present labels among the known ones, beyond which they are mostly positives."""
+"""Share of present labels among the known ones above which the kind is `mostly positives`."""
 PATTERNS = 0.1
-"""Different sets of known classes, per image with known labels, up to which images come from sources."""
+"""Maximum number of different sets of known classes, per image with known labels, for the kind `by source`."""
 IMPLAUSIBLE, FEW_CLASSES = 0.25, 10
-"""Share of all classes that an image would show, and number of classes, from which on a warning is given. In public
-collections of photos it is 2 to 15 % (MS-COCO 2.9 of 80, VG-200 7 to 10 of 200, Pascal VOC 1.5 of 20)."""
+"""Share of all classes implied to be present per image, and number of classes, from which on a warning is given. In
+public collections of photos the share is 2 to 15 % (MS-COCO 2.9 of 80, VG-200 7 to 10 of 200, Pascal VOC 1.5 of 20)."""
 UNFAIR = ("positives only", "single positive", "mostly positives", "mixed")
-"""Kinds of which it is said at what rates present and absent labels are known."""
+"""Kinds whose sentence gives the rates at which present and absent labels are known."""
 FROM_MODEL = 0.05
-"""Share of the known labels that come from a model or its review, from which on that is said."""
+"""Minimum share of known labels from a model or its review for the sentence to mention it."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class LabelSelection:
     """How labels became known.
 
     Attributes:
-        kind: In a word or two.
+        kind: Kind, in a word or two.
         known: Share of all labels that are known.
         positive: Share of the known labels that are present; NaN where none is known.
-        implied: Present classes per image, if the known labels were a fair sample; NaN where nothing is known absent.
-        told: Present classes per image that are known.
+        implied: Present classes per image, if the known labels were a fair sample; NaN if no absent label is known.
+        told: Known present labels per image.
         estimated: Present classes per image, as estimated from scores; None without scores.
         rate_present: Share of the present labels that are known, as estimated; None without scores.
         rate_absent: Share of the absent labels that are known, as estimated; None without scores.
-        by_model: Share of the known labels that a model, or the review of its blanks, chose.
-        sentence: All that for people.
-        warning: What is implausible about it; empty if nothing is.
+        by_model: Share of the known labels that come from a model, or from the review of its unknown labels.
+        sentence: Summary for people.
+        warning: Warning about implausible values; empty if there are none.
     """
 
     kind: SelectionKind
@@ -73,9 +73,9 @@ def describe(
     """Describe how labels became known.
 
     Args:
-        labels: Of all images that somebody could have labelled.
-        origins: Where known labels come from.
-        scores: Logits of these images by models that did not see them.
+        labels: PRESENT, ABSENT or UNKNOWN, of all images that could have been labelled.
+        origins: Sources of known labels; None if they are not recorded.
+        scores: Logits of these images by models that were not trained on them; None if there are none.
     """
     present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
     known, kind = present + absent, of_labels(labels)
@@ -101,7 +101,7 @@ def describe(
 
 
 def of_labels(labels: Int8[np.ndarray, "image class"]) -> SelectionKind:
-    """Tell the kind from the labels alone; `mixed` where a fair sample is not told from an editor's labels."""
+    """Determine the kind from the labels alone; `mixed` if they may be a fair sample or an editor's labels."""
     known, present = labels != UNKNOWN, labels == PRESENT
     if not known.any():
         return "nothing"
@@ -117,9 +117,9 @@ def of_labels(labels: Int8[np.ndarray, "image class"]) -> SelectionKind:
 
 
 def implied_tags(labels: Int8[np.ndarray, "image class"]) -> float:
-    """Present classes per image, if the known labels of each class were a fair sample of all its labels.
+    """Compute the present classes per image, if the known labels of each class were a fair sample of all its labels.
 
-    A class of which nothing is known has the share of all.
+    A class without known labels gets the share of all classes.
     """
     present, known = (labels == PRESENT).sum(0), (labels != UNKNOWN).sum(0)
     overall = present.sum() / max(known.sum(), 1)
@@ -127,7 +127,7 @@ def implied_tags(labels: Int8[np.ndarray, "image class"]) -> float:
 
 
 def _from_sources(known: Bool[np.ndarray, "image class"]) -> bool:
-    """Whether the same few sets of classes are known again and again, each with several classes."""
+    """Return whether known classes form a few repeated sets, each with several classes."""
     rows = known[known.any(1)]
     if len(rows) < 20:
         return False
@@ -138,7 +138,7 @@ def _from_sources(known: Bool[np.ndarray, "image class"]) -> bool:
 
 
 def _by_model(labels: np.ndarray, origins: Origins | None) -> float:
-    """Share of the known labels that a model said, or that people were asked about in review."""
+    """Compute the share of known labels that come from a model or from review."""
     known = labels != UNKNOWN
     if origins is None or not known.any():
         return 0.0
@@ -154,18 +154,18 @@ def _sentence(values: dict) -> str:
     tells = {
         "nothing": "No label is known.",
         "everything": "All labels are known.",
-        "positives only": f"{share}, and all of them are present: no label says what is absent.",
+        "positives only": f"{share}, and all of them are present: no absent label is known.",
         "single positive": f"{share}: at most one present label per image, and no absent one.",
-        "whole images": f"{share}: of nearly every image all labels or none.",
-        "by source": f"{share}: the same sets of classes again and again, as where collections were joined.",
+        "whole images": f"{share}: for nearly every image all labels or none.",
+        "by source": f"{share}: the same sets of classes repeat, as in collections that were joined.",
         "mostly positives": f"{share}, mostly positives ({positive:.0%} of them are present).",
         "fair sample": f"{share}, and they look like a fair sample ({positive:.0%} of them are present).",
         "mixed": f"{share}, of which {positive:.0%} are present.",
     }[values["kind"]]
     if values["rate_present"] is not None and values["kind"] in UNFAIR:
         tells = tells.removesuffix(".") + (
-            f"; an estimated {values['rate_present']:.0%} of what is present and {values['rate_absent']:.0%} of what "
-            f"is absent is known (about {values['estimated']:.2g} present classes per image)."
+            f"; an estimated {values['rate_present']:.0%} of all present labels and {values['rate_absent']:.0%} of all "
+            f"absent ones are known (about {values['estimated']:.2g} present classes per image)."
         )
     if values["by_model"] >= FROM_MODEL:
         tells += f" {values['by_model']:.0%} of the known labels were chosen by a model or its review."
@@ -180,9 +180,9 @@ def _warning(values: dict, classes: int) -> str:
     found = values["estimated"]
     instead = "" if found is None else f" (the scores suggest {found:.2g})"
     return (
-        f"{values['positive']:.0%} of the known labels are present: were they a fair sample, an image would show "
+        f"{values['positive']:.0%} of the known labels are present: if they were a fair sample, an image would show "
         f"{implied:.2g} of {classes} classes on average{instead}. If that is implausible, present labels are known "
-        "more often than absent ones, and probabilities come out too high: collect a calibration set (partlabel "
+        "more often than absent ones, and probabilities are too high: collect a calibration set (partlabel "
         "review RUN --calibrate 40), or give the mean number of present classes per image (--prevalence NUMBER) to "
         "tune and fill"
     )

@@ -17,9 +17,9 @@ def read(given: str | Path | float | int, classes: Sequence[str]) -> Prevalence:
     """Read a prevalence.
 
     Args:
-        given: A number: present classes per image, on average. Or a CSV file with the columns `class` and `share`, the
-            share of all images, in (0, 1), that show the class; classes may be left out.
-        classes: Of the model.
+        given: Mean number of present classes per image; or a CSV file with the columns `class` and `share`, the share
+            of all images, in (0, 1), that show the class; classes may be left out.
+        classes: Class names of the model.
 
     Returns:
         The number, or a share for each class, NaN for classes that are left out.

@@ -1,13 +1,13 @@
 r"""Recalibration of log-odds by few labels of randomly drawn cells: a slope, a common shift, a shrunk shift by class.
 
-With log-odds l_ic that are a first guess, and their mean m over all cells,
+With initial log-odds l_ic, and their mean m over all cells,
 
     log-odds = m + slope * (l_ic - m) + common + shift_c
     slope ~ N(1, SLOPE^2),  common ~ N(0, COMMON^2),  shift_c ~ N(0, CLASS^2)
 
 at the maximum of the posterior (Platt scaling with normal priors). The problem is convex, and Newton's method solves it
 in a few steps; the Hessian is an arrow (two dense rows, the rest diagonal), so that a step costs two passes over the
-cells however many classes there are. The inverse Hessian is the uncertainty (Laplace approximation).
+cells for any number of classes. The inverse Hessian is the uncertainty (Laplace approximation).
 """
 
 from typing import NamedTuple
@@ -16,18 +16,18 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 SLOPE, COMMON, CLASS = 0.1, 3.0, 0.4
-"""Standard deviations of the priors, in log-odds (the slope has no unit). The first guess has a slope from thousands of
-cells; a calibration set of 40 images moves it little, or else labels at a precision are fewer right than announced."""
+"""Standard deviations of the priors, in log-odds (the slope has no unit). The initial slope comes from thousands of
+cells; a calibration set of 40 images must change it little, or fill reaches less than the requested precision."""
 
 
 class Recalibration(NamedTuple):
-    """What turns first log-odds z into recalibrated ones, `centre + slope (z - centre) + shift`.
+    """Map of initial log-odds z to recalibrated ones, `centre + slope (z - centre) + shift`.
 
     Attributes:
-        centre: m, which the slope turns about.
-        slope: Above 0.
-        shift: Of each class, the common one included.
-        covariance: Of (slope, common shift).
+        centre: The mean m, at which the slope has no effect.
+        slope: Slope, above 0.
+        shift: Shift of each class, the common one included.
+        covariance: Covariance of (slope, common shift).
         deviation: Standard deviation of each class's own shift, given the other two.
     """
 
@@ -41,24 +41,24 @@ class Recalibration(NamedTuple):
 def fit(
     log_odds: Float[np.ndarray, "image class"],
     present: Bool[np.ndarray, "image class"],
-    asked: Bool[np.ndarray, "image class"],
+    drawn: Bool[np.ndarray, "image class"],
     steps: int = 50,
 ) -> Recalibration:
-    """Fit slope and shifts to the cells that are asked.
+    """Fit slope and shifts to cells with known ground truth.
 
     Args:
-        log_odds: First guess.
-        present: The truth.
-        asked: Cells whose truth is known, drawn regardless of it.
-        steps: Of Newton's method, at most.
+        log_odds: Initial log-odds.
+        present: Whether each cell is present.
+        drawn: Whether the ground truth of each cell is known; drawn independently of it.
+        steps: Maximum number of Newton steps.
 
     Raises:
-        ValueError: No cell is asked.
+        ValueError: No cell has a known ground truth.
     """
-    if not asked.any():
+    if not drawn.any():
         raise ValueError("recalibration needs at least one known label")
-    rows, columns = np.nonzero(asked)
-    centre = float(log_odds[asked].mean())
+    rows, columns = np.nonzero(drawn)
+    centre = float(log_odds[drawn].mean())
     x, y = log_odds[rows, columns].astype(np.float64) - centre, present[rows, columns].astype(np.float64)
     classes = log_odds.shape[1]
     dense, own = np.array([1.0, 0.0]), np.zeros(classes)
@@ -88,5 +88,5 @@ def fit(
         dense, own = dense - size * step, own - size * own_step
         if max(np.abs(step).max(), np.abs(own_step).max(initial=0)) < 1e-8:
             break
-    slope = max(float(dense[0]), 0.1)  # never turned round
+    slope = max(float(dense[0]), 0.1)  # never reverses the ranking
     return Recalibration(centre, slope, dense[1] + own, np.linalg.inv(schur), diagonal**-0.5)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 LIMIT = 30.0
-"""Log-odds beyond which a probability is not told from 0 or 1."""
+"""Maximum absolute log-odds; beyond, a probability counts as 0 or 1."""
 
 
 def sigmoid(log_odds: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
@@ -22,20 +22,20 @@ def log_odds(probability: Float[np.ndarray, "*any"], least: float = 1e-9) -> Flo
 
 
 class Scale(NamedTuple):
-    """How sure logits may be: `slope * logit_c + offset_c`. The slope is above 0, so that nothing ranks otherwise."""
+    """Calibration of logits: `slope * logit_c + offset_c`, with a slope above 0, which keeps the ranking."""
 
     slope: float
     offset: Float[np.ndarray, " class"]
 
     def logits(self, logits: Float[np.ndarray, "image class"]) -> Float32[np.ndarray, "image class"]:
-        """Logits that are as sure as they are right."""
+        """Compute calibrated logits."""
         return (self.slope * logits + self.offset).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """Convert the scale to JSON values."""
         return {"slope": float(self.slope), "offset": self.offset.tolist()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Scale":
-        """What `to_json` gave."""
+        """Rebuild a scale from the values of `to_json`."""
         return cls(float(value["slope"]), np.array(value["offset"], np.float64))

@@ -1,21 +1,21 @@
-r"""Maximum likelihood of how labels became known: one logistic model of the truth, one of what is told of it.
+r"""Maximum likelihood model of how labels became known: a logistic model of the ground truth, and known rates.
 
-For image i and class c with score z_ic, of a model that did not see the image,
+For image i and class c with score z_ic, of a model that was not trained on the image,
 
     P(present)           = sigmoid(slope * z_ic + offset_c)
     P(known | present)   = rate_present_c
     P(known | absent)    = rate_absent_c
 
 so that a cell is known to be present with probability `rate_present * p`, known to be absent with
-`rate_absent * (1 - p)`, and unknown with what is left. All three kinds of cells enter the likelihood. Assumptions:
-given the truth, whether a label is known does not depend on the image ("selected completely at random given the
-label", Elkan & Noto 2008, for each of the two labels), and the log-odds of the truth are linear in the score.
+`rate_absent * (1 - p)`, and unknown with the remaining probability. All three kinds of cells enter the likelihood.
+Assumptions: given the ground truth, whether a label is known does not depend on the image ("selected completely at
+random given the label", Elkan & Noto 2008, for each of the two labels), and its log-odds are linear in the score.
 
-With known absents this is label shift estimated by maximum likelihood (Saerens, Latinne & Decaestecker, Neural
+With known absent labels this is label shift estimated by maximum likelihood (Saerens, Latinne & Decaestecker, Neural
 Computation 2002): the odds ratio comes from known cells, the share of present cells from unknown ones. Without, it is
 logistic regression on positive and unlabelled data with an unknown share (Lancaster & Imbens, Journal of
-Econometrics 1996; Ward et al., Biometrics 2009), which the linearity alone identifies. That is weak for a single
-class, so classes share the slope, and their offsets and rates are drawn to common ones (normal priors, `PriorSpread`).
+Econometrics 1996; Ward et al., Biometrics 2009), identified by the linearity alone. That is weak for a single class,
+so classes share the slope, and their offsets and rates are shrunk to common ones (normal priors, `PriorSpread`).
 """
 
 from typing import NamedTuple
@@ -27,16 +27,16 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors.scale import LIMIT, sigmoid
 
 MOST_CELLS = 2_000_000
-"""Cells that the likelihood is computed from; of larger tables a random share of the images."""
+"""Maximum number of cells in the likelihood; of larger tables a random sample of the images is used."""
 
 
 class PriorSpread(NamedTuple):
     """Standard deviations, over classes, of the normal priors in log-odds.
 
     Attributes:
-        offset: Of the offsets about the common one.
-        absent: Of the log-odds of `rate_absent` about the common one.
-        ratio: Of the log odds ratio of `rate_present` to `rate_absent` about the common one.
+        offset: Deviation of the offsets from the common one.
+        absent: Deviation of the log-odds of `rate_absent` from the common one.
+        ratio: Deviation of the log odds ratio of `rate_present` to `rate_absent` from the common one.
     """
 
     offset: float = 0.7
@@ -51,13 +51,13 @@ class SelectionModel(NamedTuple):
     """How labels became known.
 
     Attributes:
-        slope: Of the scores, above 0.
-        offset: Of each class, in log-odds, for a random image.
+        slope: Slope of the scores, above 0.
+        offset: Offset of each class for a random image, in log-odds.
         rate_present: Share of the present labels of each class that are known.
         rate_absent: Share of the absent labels of each class that are known; 0 where the table has no absent label.
         prevalence: Share of all images that show each class.
         unknown: Share of the unknown labels of each class that are present.
-        log_likelihood: Of all cells, with the priors, in nats.
+        log_likelihood: Log-likelihood of all cells, with the priors, in nats.
     """
 
     slope: float
@@ -70,14 +70,14 @@ class SelectionModel(NamedTuple):
 
     @property
     def shift(self) -> Float[np.ndarray, " class"]:
-        """Log-odds that an unknown label has beyond those of a random image's: the known ones are gone from it."""
+        """Difference in log-odds between an unknown label and a label of a random image."""
         return shift(self.rate_present, self.rate_absent)
 
 
 def shift(
     rate_present: Float[np.ndarray, " class"], rate_absent: Float[np.ndarray, " class"]
 ) -> Float[np.ndarray, " class"]:
-    """`log((1 - rate_present) / (1 - rate_absent))`, by Bayes' rule."""
+    """Compute `log((1 - rate_present) / (1 - rate_absent))`, by Bayes' rule."""
     return np.log1p(-rate_present.clip(0, 0.999)) - np.log1p(-rate_absent.clip(0, 0.999))
 
 
@@ -91,14 +91,14 @@ def fit(
     """Fit the model by penalised maximum likelihood (L-BFGS).
 
     Args:
-        scores: Logits of images that the model did not learn from.
-        labels: What is known of them.
+        scores: Logits of images that the model was not trained on.
+        labels: PRESENT, ABSENT or UNKNOWN, of these images.
         fair: Whether present and absent labels of a class are known at the same rate.
-        rate_present: Share of the present labels of each class that are known, where it is given and not estimated.
-        seed: Of the choice of images, where there are more than `MOST_CELLS` cells.
+        rate_present: Share of the present labels of each class that are known; None to estimate it.
+        seed: Random seed of the sample of images, if there are more than `MOST_CELLS` cells.
 
     Raises:
-        ValueError: No label is known to be present, or `fair` is asked for and none is known to be absent.
+        ValueError: No label is known to be present, or `fair` is true and none is known to be absent.
     """
     from scipy.optimize import minimize
 
@@ -123,15 +123,15 @@ def fit(
 def rates_given(
     probability: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"], rounds: int = 200
 ) -> tuple[Float[np.ndarray, " class"], Float[np.ndarray, " class"]]:
-    """The rates at which present and absent labels are known, where the probabilities of random images are given.
+    """Estimate the rates at which present and absent labels are known, given the probabilities of random images.
 
-    The fixed point of `rate_present = P / (P + sum over unknown cells of P(present | unknown))`, and likewise for
-    absent labels, by expectation maximisation.
+    They are the fixed point of `rate_present = P / (P + sum over unknown cells of P(present | unknown))`, and likewise
+    for absent labels, by expectation maximisation.
 
     Args:
-        probability: That the class is present, for a random image with this score.
-        labels: What is known.
-        rounds: Of expectation maximisation, at most.
+        probability: Probability that the class is present, for a random image with this score.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        rounds: Maximum number of rounds of expectation maximisation.
 
     Returns:
         `rate_present` and `rate_absent` of each class.
@@ -152,7 +152,7 @@ def rates_given(
 
 
 class _Problem:
-    """Minus the log-likelihood with priors, and its gradient.
+    """Negative log-likelihood with priors, and its gradient.
 
     Parameters: log slope; common offset, log odds ratio and log-odds of `rate_absent`; then each class's deviation
     from these three, in units of their `PriorSpread`.
@@ -174,13 +174,13 @@ class _Problem:
         self.classes = labels.shape[1]
 
     def start(self) -> Float[np.ndarray, " parameter"]:
-        """A fair sample, or half of the present labels known."""
+        """Return the initial parameters: a fair sample, or half of the present labels known."""
         known = (self.present.sum() + self.absent.sum()) / self.z.size
         rate = float(np.log(known) - np.log1p(-known)) if self.has_absent and known < 1 else 0.0
         return np.concatenate([[0.0, 0.0, 0.0, rate], np.zeros(3 * self.classes)])
 
     def unpacked(self, at: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-        """Slope, offsets, `rate_present` and `rate_absent`."""
+        """Unpack slope, offsets, `rate_present` and `rate_absent`."""
         offset, ratio, absent = at[4:].reshape(3, self.classes)
         base = at[3] + self.spread.absent * absent if self.has_absent else np.zeros(self.classes)
         ratios = np.zeros(self.classes) if self.fair else at[2] + self.spread.ratio * ratio
@@ -192,7 +192,7 @@ class _Problem:
         )
 
     def __call__(self, at: np.ndarray) -> tuple[float, np.ndarray]:
-        """Value and gradient."""
+        """Compute value and gradient."""
         slope, offset, a, d = self.unpacked(at)
         eta = (slope * self.z + offset).clip(-LIMIT, LIMIT)
         p = sigmoid(eta)
@@ -220,7 +220,9 @@ class _Problem:
                 self.spread.absent * of_absent,
             ]
         )
-        weak = np.array([1.0, 0.05, 0.05, 0.05]) * at[:4]  # so that nothing runs away
+        weak = (
+            np.array([1.0, 0.05, 0.05, 0.05]) * at[:4]
+        )  # weak priors that keep the common parameters finite
         value += 0.5 * np.square(at[4:]).sum() + 0.5 * (weak * at[:4]).sum()
         gradient[4:] += at[4:]
         gradient[:4] += weak

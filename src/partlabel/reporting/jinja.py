@@ -6,7 +6,7 @@ import jinja2
 
 
 def templates(**options: Any) -> jinja2.Environment:
-    """Build the template environment, where undefined names are errors; options as of `jinja2.Environment`."""
+    """Build the template environment, where undefined names are errors; options are those of `jinja2.Environment`."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("partlabel.reporting"),
         undefined=jinja2.StrictUndefined,

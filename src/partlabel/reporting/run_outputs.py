@@ -27,7 +27,7 @@ from partlabel.training.training_run import TrainingResult
 BATCH = 64
 """Number of images that are scored together."""
 EXAMPLES = 6
-"""Number of images that the report looks into."""
+"""Number of images in the report's examples."""
 
 
 def write_results(

@@ -62,7 +62,7 @@ def line_plot(
     """Draw one line per series over the epochs, or over another count.
 
     Args:
-        series: By name, one value per epoch; None or NaN leaves a gap.
+        series: One value per epoch for each name; None or NaN leaves a gap.
         epochs: Epoch of each value.
         shares: Values are in [0, 1] and shown in percent.
         legend: Whether to draw a legend.

@@ -57,7 +57,7 @@ def build_app(
         lease: Time in seconds for which a question is reserved for one person.
         batch_size: Images per batch during inference.
         workers: DataLoader worker processes; 0 loads in the main process.
-        trust: As for `Tagger.load`.
+        trust: Whether to trust the model's code, as in `Tagger.load`.
 
     Raises:
         ValueError: The classes differ, the table has no such part, or the log of decisions is not valid.

@@ -123,7 +123,7 @@ class Tally:
         return UNKNOWN if last is None else CODES[last.what]
 
     def disagrees(self, cell: Cell) -> bool:
-        """Whether people gave different answers for this label."""
+        """Return whether people gave different answers for this label."""
         return len({answer.what for answer in self.standing(cell).values()} - {"skip"}) > 1
 
     def skipped(self, who: str) -> frozenset[Cell]:

@@ -134,23 +134,23 @@ def votes(
 def similar_images(
     features: Float16[np.ndarray, "image feature"], row: int, labels: Int8[np.ndarray, " image"]
 ) -> Neighbourhood:
-    """The images most similar to one, of those in which a class is known.
+    """Find the images most similar to one, among those in which a class is known.
 
     Args:
-        features: Of unit length; zeros where there is none.
-        row: The image.
-        labels: Of all images, of that class.
+        features: Features of unit length; zeros where there is none.
+        row: Row of the image.
+        labels: Labels of the class in all images.
     """
     known = np.flatnonzero(labels != UNKNOWN)
     known = known[known != row]
     if len(known) > COMPARED:
         known = np.sort(np.random.default_rng(0).permutation(known)[:COMPARED])
     nearest = known[np.argsort(-_cosine(features, row, known), kind="stable")]
-    said = labels[nearest]
-    counted = said[:NEIGHBOURS]
+    known_labels = labels[nearest]
+    counted = known_labels[:NEIGHBOURS]
     return Neighbourhood(
-        nearest[said == PRESENT][:MOST].tolist(),
-        nearest[said == ABSENT][:MOST].tolist(),
+        nearest[known_labels == PRESENT][:MOST].tolist(),
+        nearest[known_labels == ABSENT][:MOST].tolist(),
         int((counted == PRESENT).sum()),
         len(counted),
     )

@@ -136,7 +136,7 @@ class Pages:
             raise HTTPException(404, str(error)) from error
 
     def is_led_here(self, request: Request) -> bool:
-        """Whether another site opened this page in a browser without a session: no question is leased then."""
+        """Return whether another site opened this page in a browser without a session: no question is leased then."""
         return from_elsewhere(request.headers) and f"{self.cookie}-desk" not in request.cookies
 
     def welcome(self, request: Request, desk: str, to: str) -> Response:
@@ -170,7 +170,7 @@ class Pages:
 
 
 def by_htmx(request: Request) -> bool:
-    """Whether a script requests an update, rather than a browser a page."""
+    """Return whether a script requests an update, rather than a browser a page."""
     return request.headers.get("hx-request") == "true"
 
 

@@ -73,7 +73,7 @@ SAMPLE = Kind(
     "a sample of the labels",
     "labels are known here and there, present and absent ones alike",
     "soft_sst",
-    "similar images vote, which is worth most where little is known; counting unknown labels as absent loses",
+    "similar images vote, which helps most with few known labels; counting unknown labels as absent loses",
 )
 KINDS = (SAMPLE, IMAGES, EDITOR, PRESENCES, SINGLE, COMPLETE)
 """All lines, in the order of docs/which-method.md."""

@@ -1,8 +1,8 @@
 """Prediction and filling in shards, for collections too large for one table: shards in, shards out.
 
 A folder of images or a label table is divided once into shards of a fixed number of rows; parquet tables and tar files
-(webdataset) in a folder are shards as they are. Each shard is processed independently and written to a file of its own
-by atomic rename. So a file that exists is complete, and the same command after a kill does what is left. The folder
+(webdataset) in a folder are used as shards. Each shard is processed independently and written to a file of its own
+by atomic rename. So a file that exists is complete, and the same command after a kill does the rest. The folder
 `out`:
 
 ====================  ============================================================================================

@@ -17,15 +17,15 @@ class Job:
         out: Folder of the results.
         root: Image folder.
         shards: Folder of the shards.
-        accept: As `Tagger.fill`.
-        reject: As `Tagger.fill`.
-        precision: As `Tagger.fill`, within each shard.
-        precision_of: As `Tagger.fill`.
+        accept: Threshold for present labels, as in `Tagger.fill`.
+        reject: Threshold for absent labels, as in `Tagger.fill`.
+        precision: Expected precision of the new present labels within each shard, as in `Tagger.fill`.
+        precision_of: Labels that `precision` refers to, as in `Tagger.fill`.
         decide: Whether to predict as `Tagger.decide` does.
         batch_size: Images per batch.
-        workers: Processes that read images, for each process that predicts.
+        workers: DataLoader worker processes of each process that predicts; 0 loads in that process.
         skip_broken: Whether to leave out images that cannot be read.
-        trust: As `Tagger.load`.
+        trust: Whether to trust the model's code, as in `Tagger.load`.
     """
 
     verb: Verb

@@ -28,7 +28,7 @@ def request_of(job: Job) -> dict[str, Any]:
 
 
 def begun(folder: Path, asked: Mapping[str, Any]) -> bool:
-    """Whether the folder holds results of this request; half-written files of a killed process are deleted.
+    """Return whether the folder holds results of this request; half-written files of a killed process are deleted.
 
     Raises:
         ValueError: It holds results of another request, or other files.

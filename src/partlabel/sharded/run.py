@@ -59,7 +59,7 @@ def _check(job: Job) -> None:
 
 
 def _whole(path: Path) -> bool:
-    """Whether a result exists and is complete."""
+    """Return whether a result exists and is complete."""
     try:
         pq.read_metadata(path)
     except (OSError, pa.ArrowInvalid):

@@ -70,12 +70,12 @@ def of_path(
         path: A folder of parquet tables or tar files, a tar file, a folder of photos, a photo, or what
             `LabelTable.read` takes.
         images: Image folder that relative paths in tables refer to; default: the folder of the table.
-        absent: As `LabelTable.read`.
-        format: As `LabelTable.read`.
-        **options: As `LabelTable.read`.
+        absent: Meaning of classes that are not mentioned, as in `LabelTable.read`.
+        format: Format of a label table, as in `LabelTable.read`.
+        **options: Options of the format, as in `LabelTable.read`.
 
     Raises:
-        ValueError: As `LabelTable.read`, or a folder holds shards of two kinds.
+        ValueError: An error of `LabelTable.read`, or a folder holds shards of two kinds.
         FileNotFoundError: The path does not exist.
         ImportError: webdataset, which reads tar files, is not installed.
     """

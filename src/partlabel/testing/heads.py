@@ -19,7 +19,7 @@ def build_head(kind: type[Head], **options: Any) -> Head:
 
     Args:
         kind: The head's class.
-        **options: Of its constructor.
+        **options: Options of its constructor.
     """
     torch.manual_seed(0)
     names = tuple(f"class {n}" for n in range(CLASSES))
@@ -38,7 +38,7 @@ def example_maps(images: int = 3, size: int = 4) -> Float[Tensor, "image channel
 
 
 def check_outputs_have_the_shapes_that_the_head_declares(kind: type[Head]) -> None:
-    """Logits are finite, and features and attention are there if and only if the head declares them."""
+    """Check that logits are finite, and that features and attention exist if and only if the head declares them."""
     head = build_head(kind)
     out = head(example_maps())
     assert out.logits.shape == (3, CLASSES) and out.logits.isfinite().all()
@@ -53,13 +53,13 @@ def check_outputs_have_the_shapes_that_the_head_declares(kind: type[Head]) -> No
 
 
 def check_an_image_has_the_same_logits_alone(kind: type[Head]) -> None:
-    """In eval mode the logits of an image do not depend on the other images."""
+    """Check that in eval mode the logits of an image do not depend on the other images."""
     head, maps = build_head(kind), example_maps()
     torch.testing.assert_close(head(maps[1:2]).logits, head(maps).logits[1:2], rtol=1e-4, atol=1e-5)
 
 
 def check_it_trains_on_any_batch_and_any_map(kind: type[Head]) -> None:
-    """One image or several, maps of several sizes: every parameter has a finite gradient."""
+    """Check that every parameter has a finite gradient, for one image or several, and maps of several sizes."""
     for images in (1, 4):
         head = build_head(kind).train()
         for size in (2, 3):
@@ -70,14 +70,14 @@ def check_it_trains_on_any_batch_and_any_map(kind: type[Head]) -> None:
 
 
 def check_gradients_are_finite_where_a_rectified_map_is_zero(kind: type[Head]) -> None:
-    """The gradient that reaches the backbone is finite at zeros of the map."""
+    """Check that the gradient that reaches the backbone is finite at zeros of the map."""
     head, maps = build_head(kind).train(), example_maps().relu().requires_grad_()
     head(maps).logits.square().sum().backward()
     assert (maps == 0).any() and maps.grad is not None and maps.grad.isfinite().all()
 
 
 def check_class_maps_are_mirrored_with_the_image(kind: type[Head]) -> None:
-    """Class maps are [image, class, height, width] and mirrored with the map; a head without them refuses."""
+    """Check that class maps are [image, class, height, width] and mirrored with the map, or refused."""
     head, maps = build_head(kind), example_maps(size=3)
     if not head.has_class_maps:
         import pytest

@@ -20,7 +20,7 @@ def example_labels() -> Int8[Tensor, "4 5"]:
 
 
 def check_value_and_gradient_are_finite(kind: type[Loss]) -> None:
-    """Usual and saturated logits give a finite scalar with a finite gradient, whatever is known."""
+    """Check that usual and saturated logits give a finite scalar with a finite gradient, for any known labels."""
     for scale in (1.0, 1e4):
         for fill in (None, PRESENT, ABSENT, UNKNOWN):
             labels = example_labels() if fill is None else torch.full((4, 5), fill, dtype=torch.int8)
@@ -32,7 +32,7 @@ def check_value_and_gradient_are_finite(kind: type[Loss]) -> None:
 
 
 def check_unknown_labels_change_neither_value_nor_gradient(kind: type[Loss]) -> None:
-    """Logits of unknown labels are without effect, those of known labels are not."""
+    """Check that logits of unknown labels have no effect, and that those of known labels do."""
     labels, loss, logits = example_labels(), kind(), example_logits()
     other = torch.where(labels == UNKNOWN, 7.0, logits.detach())
     ours = loss(logits, Targets.known(labels))
@@ -44,7 +44,7 @@ def check_unknown_labels_change_neither_value_nor_gradient(kind: type[Loss]) -> 
 
 
 def check_the_order_of_classes_is_without_effect(kind: type[Loss]) -> None:
-    """Permuted classes give the same value."""
+    """Check that permuted classes give the same value."""
     order = torch.tensor([4, 2, 0, 1, 3])
     logits, labels, loss = example_logits(), example_labels(), kind()
     permuted = loss(logits[:, order], Targets.known(labels[:, order]))
@@ -52,19 +52,19 @@ def check_the_order_of_classes_is_without_effect(kind: type[Loss]) -> None:
 
 
 def check_nothing_known_costs_nothing(kind: type[Loss]) -> None:
-    """A batch without known labels costs zero."""
+    """Check that a batch without known labels costs zero."""
     assert kind()(example_logits(), Targets.known(torch.full((4, 5), UNKNOWN, dtype=torch.int8))) == 0
 
 
 def check_right_costs_less_than_wrong(kind: type[Loss]) -> None:
-    """Logits of the right sign cost less than those of the wrong sign."""
+    """Check that logits of the right sign cost less than those of the wrong sign."""
     labels, loss = example_labels(), kind()
     right = (labels.float() * 2 - 1) * 3
     assert loss(right, Targets.known(labels)) < loss(-right, Targets.known(labels))
 
 
 def check_half_precision_logits_lose_digits_alone(kind: type[Loss]) -> None:
-    """The loss of bfloat16 logits is float32, and near that of float32 logits."""
+    """Check that the loss of bfloat16 logits is float32, and near that of float32 logits."""
     labels, logits, loss = example_labels(), example_logits(), kind()
     half = loss(logits.bfloat16(), Targets.known(labels))
     assert half.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""What every method keeps, whoever writes it."""
+"""Contract tests of methods, also for methods of other packages."""
 
 import copy
 import inspect
@@ -55,7 +55,7 @@ def build_method(kind: type[Method], order: Int64[Tensor, " class"] | None = Non
 
     Args:
         kind: The method's class.
-        order: Order of the classes; as they are by default.
+        order: Order of the classes; None for the usual one.
     """
     torch.manual_seed(0)
     order = torch.arange(CLASSES) if order is None else order
@@ -100,7 +100,7 @@ def _total(method: Method, batch: Batch, progress: Progress) -> Tensor:
 
 
 def check_terms_and_gradients_are_finite_scalars(kind: type[Method]) -> None:
-    """Every term is a finite scalar with finite gradients, early and late, for every kind of batch."""
+    """Check that every term is a finite scalar with finite gradients, early and late, for every kind of batch."""
     for progress in (EARLY, LATE):
         for name, batch in example_batches().items():
             method = build_method(kind)
@@ -114,14 +114,14 @@ def check_terms_and_gradients_are_finite_scalars(kind: type[Method]) -> None:
 
 
 def check_known_labels_move_parameters(kind: type[Method]) -> None:
-    """Where labels are known, at least one parameter has a gradient that is not zero."""
+    """Check that at least one parameter has a nonzero gradient if labels are known."""
     method = build_method(kind)
     _total(method, example_batch(), EARLY).backward()
     assert any(p.grad is not None and (p.grad != 0).any() for p in method.parameters())
 
 
 def check_mixed_precision_keeps_terms_and_gradients_finite(kind: type[Method]) -> None:
-    """The same under autocast in bfloat16 and float16."""
+    """Check that terms and gradients are finite under autocast in bfloat16 and float16."""
     for dtype in (torch.bfloat16, torch.float16):
         method = build_method(kind)
         for progress in (EARLY, LATE):
@@ -133,7 +133,7 @@ def check_mixed_precision_keeps_terms_and_gradients_finite(kind: type[Method]) -
 
 
 def check_unknown_labels_move_no_supervised_term(kind: type[Method]) -> None:
-    """With nothing known, the term `bce` is zero and has no gradient."""
+    """Check that without known labels the term `bce` is zero and has no gradient."""
     method = build_method(kind)
     supervised = method.step(example_batch(fill=UNKNOWN), EARLY).terms["bce"]
     supervised.backward()
@@ -142,14 +142,14 @@ def check_unknown_labels_move_no_supervised_term(kind: type[Method]) -> None:
 
 
 def check_pseudo_labels_are_of_unknown_labels(kind: type[Method]) -> None:
-    """Pseudo-labels have weight zero wherever a label is known."""
+    """Check that pseudo-labels have weight zero where a label is known."""
     batch = example_batch()
     for name, pseudo in build_method(kind).step(batch, LATE).pseudo_labels.items():
         assert (pseudo.weight[batch.labels != UNKNOWN] == 0).all(), name
 
 
 def check_a_reloaded_method_continues(kind: type[Method]) -> None:
-    """Whatever a method remembers is in its state: a copy gives the same next loss."""
+    """Check that all memory of a method is in its state: a copy gives the same next loss."""
     method = build_method(kind)
     optimizer = torch.optim.SGD(method.parameters(), 0.01)
     for _ in range(3):
@@ -163,7 +163,7 @@ def check_a_reloaded_method_continues(kind: type[Method]) -> None:
 
 
 def check_prediction_needs_what_the_method_names(kind: type[Method]) -> None:
-    """All state that `predicts_with` does not name may be anything."""
+    """Check that prediction does not depend on state that `predicts_with` does not name."""
     method = build_method(kind)
     method.step(example_batch(), LATE)
     other = build_method(kind)
@@ -183,7 +183,7 @@ def check_prediction_needs_what_the_method_names(kind: type[Method]) -> None:
 
 
 def check_one_logit_per_class(kind: type[Method]) -> None:
-    """Logits are [image, class], and those of an image do not depend on the other images."""
+    """Check that logits are [image, class], and that those of an image do not depend on the other images."""
     method = build_method(kind).eval()
     images = example_batch(3).inputs
     together = method(images)
@@ -192,7 +192,7 @@ def check_one_logit_per_class(kind: type[Method]) -> None:
 
 
 def check_documentation(kind: type[Method]) -> None:
-    """The docstring names paper, year and every option; the class says what it adds."""
+    """Check that the docstring names paper, year and every option, and that the class has `adds` and `needs`."""
     text = kind.__doc__ or ""
     assert re.search(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d+/\S+", text), "no arXiv id or DOI"
     assert re.search(r"\b(19|20)\d\d\b", text), "no year"
@@ -202,7 +202,7 @@ def check_documentation(kind: type[Method]) -> None:
 
 
 def check_the_device_is_left_to_the_caller(kind: type[Method]) -> None:
-    """Nothing moves itself to a device."""
+    """Check that the method moves nothing to a device."""
     module = inspect.getmodule(kind)
     assert module is not None and ".cuda(" not in inspect.getsource(module)
 

@@ -143,8 +143,8 @@ class ImageMemory(Memory):
 
         Args:
             features: One feature per image.
-            labels: Their labels; an image without known labels gives no evidence and takes its slot all the same.
-            rows: Their rows in the training table.
+            labels: Labels of the images; an image without known labels gives no evidence, but takes its slot.
+            rows: Rows of the images in the training table.
         """
         slot = rows % self.size
         self._grow(int(slot.max()) + 1)

@@ -16,14 +16,14 @@ def blend(
     where: Bool[Tensor, "batch class"],
     kept: Float[Tensor, ""],
 ) -> Float[Tensor, "batch class feature"]:
-    """`kept f + (1 - kept) other` at `where`, `f` elsewhere."""
+    """Compute `kept f + (1 - kept) other` at `where`, `f` elsewhere."""
     return torch.where(where[..., None], kept * features + (1 - kept) * other, features)
 
 
 def targets(where: Bool[Tensor, "batch class"], kept: Float[Tensor, ""]) -> Targets:
     """Build targets of blended labels: present to the share that was blended in; `kept` gets no gradient from it."""
-    said = where.float()
-    return Targets(said * (1 - kept.detach()), said)
+    weight = where.float()
+    return Targets(weight * (1 - kept.detach()), weight)
 
 
 def drawn(

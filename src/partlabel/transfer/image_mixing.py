@@ -30,12 +30,12 @@ def mix(
     partner: Int64[Tensor, "mixed all"],
     share: Float[Tensor, "mixed all"],
 ) -> Float[Tensor, "batch *shape"]:
-    """`sum_k share_k x_k`.
+    """Compute `sum_k share_k x_k`.
 
     Args:
         images: Images of this process, or their stem outputs; the mixtures are of the same type.
-        partner: By row of the whole batch, the rows that are mixed.
-        share: Share of each.
+        partner: Rows that are mixed, for each row of the whole batch.
+        share: Share of each of these rows.
     """
     plain = images.as_subclass(Tensor)  # what collectives return need not keep the type
     own = distributed.local_rows(plain)
@@ -52,7 +52,7 @@ def either(labels: Labels, partner: Int64[Tensor, "mixed all"], share: Float[Ten
 
     Args:
         labels: Labels of the whole batch.
-        partner: By row, the rows that are mixed.
+        partner: Rows that are mixed, for each row.
         share: Share of each; a row with a share of 0 has no influence.
     """
     taken, of = (share > 0)[..., None], labels[partner]
@@ -64,7 +64,7 @@ def either(labels: Labels, partner: Int64[Tensor, "mixed all"], share: Float[Ten
 def halves(labels: Labels, partner: Int64[Tensor, "mixed all"], share: Float[Tensor, "mixed all"]) -> Targets:
     """Combine labels of mixed images (MixUp-PME): the mean of the labels, where an unknown one counts as 1/2.
 
-    Weight 0 where the row's own label is unknown. Arguments as of `either`.
+    Weight 0 where the row's own label is unknown. The arguments are those of `either`.
     """
     known = Targets.known(labels)
     value = torch.where(labels == UNKNOWN, 0.5, known.value)

@@ -64,7 +64,7 @@ def cooccurrence_score_by_rows(
 
     Args:
         probability: Co-occurrence probabilities of those pairs; entries of a class with itself are ignored.
-        rows: Those classes; all classes known to be present in the batch must be among them.
+        rows: The first classes of the pairs; all classes known to be present in the batch must be among them.
         labels: PRESENT, ABSENT or UNKNOWN.
     """
     present = (labels == PRESENT).to(probability)
@@ -120,7 +120,7 @@ def threshold_at(
     """Find the lowest score from which on known labels are present with a given precision.
 
     Args:
-        score: Scores of labels that took no part in computing them.
+        score: Scores of labels that were not used to compute them.
         labels: Known labels, of all classes together, because most classes have too few.
         precision: Share of present labels from the threshold on.
         fewest: Minimum number of labels above the threshold.

@@ -187,7 +187,7 @@ def test_a_request_that_does_not_arrive_is_given_up(model):
 
 
 def unfinished(client):
-    """What is answered to a request of which only the beginning arrives."""
+    """Send the beginning of a request; return the answer."""
     line = HTTPConnection(client.base_url.host, client.base_url.port, timeout=20)
     line.putrequest("POST", "/predict")
     line.putheader("Content-Type", "multipart/form-data; boundary=x")

@@ -1,1 +1,1 @@
-"""Verbs of the command line; `main.py` lists them. Each is a thin door, and imports what is heavy when it runs."""
+"""Commands; `main.py` lists them. Each calls the package, and imports heavy modules when it runs."""

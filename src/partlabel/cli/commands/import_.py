@@ -72,19 +72,21 @@ def import_(
         print(f"written to {writers.write(given, out, to, with_texts)}")
 
 
-def _understood(table: "LabelTable", told: "Understood | None") -> str:
+def _understood(table: "LabelTable", understood: "Understood | None") -> str:
     """Describe how the columns were interpreted, the first classes, the counts, and what was left out."""
     text = []
-    if told is not None:
-        columns = [f"images in column {told.image!r}"]
-        columns += [f"class names in column {some_of([*map(repr, told.labels)])}"] if told.labels else []
-        columns += [f"parts in column {told.split!r}"] if told.split is not None else []
-        columns += [f"texts in column {some_of([*map(repr, told.texts)])}"] if told.texts else []
+    if understood is not None:
+        columns = [f"images in column {understood.image!r}"]
+        columns += (
+            [f"class names in column {some_of([*map(repr, understood.labels)])}"] if understood.labels else []
+        )
+        columns += [f"parts in column {understood.split!r}"] if understood.split is not None else []
+        columns += [f"texts in column {some_of([*map(repr, understood.texts)])}"] if understood.texts else []
         text.append(f"{', '.join(columns)[:1].upper()}{', '.join(columns)[1:]}")
     text.append(f"Classes: {some_of(table.classes) or 'none'}")
     text.append(f"Labels: {table.present:,} present, {table.absent:,} absent, {table.unknown:,} unknown")
-    if told is not None:
+    if understood is not None:
         text.append(
-            f"Left out: {'column ' + some_of([*map(repr, told.left_out)]) if told.left_out else 'nothing'}"
+            f"Left out: {'column ' + some_of([*map(repr, understood.left_out)]) if understood.left_out else 'nothing'}"
         )
     return f"{'. '.join(text)}."

@@ -33,8 +33,8 @@ def predict(
         images: Folder that the relative paths of a table refer to; default: the folder of the table.
         out: Table to write: .csv, .parquet or .jsonl; default: predictions.csv. With --engine a folder of parquet
             files; default: predictions.
-        decide: Also write for every class whether it is present (1 or 0) according to its tuned threshold, in the
-            format of a filled table, next to the probability.
+        decide: Also write each class as present or absent (1 or 0) by its tuned threshold, in the format of a filled
+            table, next to the probability.
         skip_broken: Leave out photos that cannot be read.
         inference: Loading of the model and of images.
         format: Format of a table; its labels are ignored.

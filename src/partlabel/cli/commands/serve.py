@@ -48,7 +48,7 @@ def serve(
         decoders: Processes that decode images; one request uses at most all but one of them.
         label_studio_files: Folder with the images of Label Studio's tasks; enables the machine learning backend at
             http://HOST:PORT/label-studio.
-        known_as: Further host names of the server, as of a proxy or a container, separated by commas. Requests under
+        known_as: Further host names of the server (a proxy or a container), separated by commas. Requests under
             other names are refused.
         log: Write one log line per request.
     """

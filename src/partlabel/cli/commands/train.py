@@ -37,7 +37,7 @@ def train(
         data: Label table.
         table: Label table: a file or folder in any format of `--format`. If it has a split, its part `train` is trained
             on.
-        known: For benchmarks: hide labels before training, so that this share of them (0 to 1) stays known.
+        known: Share of the labels (0 to 1) that stays known, for benchmarks; the others are hidden before training.
         hide_seed: Random seed of the hiding; 0 in the literature.
         out: Run folder.
         resume: Resume the run in `out` from its last checkpoint.

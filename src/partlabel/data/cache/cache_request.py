@@ -20,7 +20,7 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.backbone import Backbone
 
 MADE = 3
-"""Version of the computation of features; a change, such as of the way images are decoded, invalidates older views."""
+"""Version of the computation of features; a change, for instance in decoding, invalidates older views."""
 SHARD_IMAGES, SHARD_BYTES, SHARDS = 1024, 1 << 28, 64
 
 
@@ -34,7 +34,7 @@ class CacheRequest:
         transforms: Transform of each view.
         size: Side of the images in pixels.
         home: Folder of the cache.
-        workers: Processes that read images.
+        workers: DataLoader worker processes; 0 loads in the main process.
         limit: Maximum size of the folder in bytes; None for no limit.
         shape: Shape of an image's features.
         per_shard: Images per shard; None: chosen by size.

@@ -138,7 +138,7 @@ def _delete(views: Sequence[Path], room: int) -> None:
 
 
 def _deletable(folder: Path) -> bool:
-    """Whether no process uses a view; if that is not certain, it is not deletable."""
+    """Return whether no process uses a view; if that is not certain, it is not deletable."""
     if fcntl is None:
         return False
     with open(folder / IN_USE) as file:

@@ -58,7 +58,7 @@ def write(
         looks: Images.
         wants: Views and their missing shards.
         held: Feature maps that are computed already.
-        workers: Processes that read images.
+        workers: DataLoader worker processes; 0 loads in the main process.
         doing: Description for the progress bar.
 
     Returns:
@@ -151,7 +151,7 @@ class _Writer:
         self._open = ExitStack()
 
     def wants(self, row: int) -> bool:
-        """Whether a row of the table belongs to a missing shard."""
+        """Return whether a row of the table belongs to a missing shard."""
         return row in self._rows
 
     def append(self, features: Float16[np.ndarray, "row *shape"]) -> None:

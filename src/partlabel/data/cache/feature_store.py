@@ -109,7 +109,7 @@ def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "", ke
 
     Args:
         home: Folder of caches.
-        maker: What produced the features.
+        maker: Identification of the computation of the features.
         wanted: Hashes of the images.
         exact: Folder name of the view of exactly these images; if it lacks shards, it has to be completed, and no other
             view is searched.

@@ -45,7 +45,7 @@ def fit_pooling_on_photos(
         looks: Images.
         rows: Rows to fit on.
         views: Number of views to keep per image.
-        workers: Processes that read images.
+        workers: DataLoader worker processes; 0 loads in the main process.
         home: Folder of the temporary file.
     """
     held = Held()

@@ -129,7 +129,7 @@ class Sharded:
         self._shards = [np.asarray(shard) for shard in mapped]  # indexing a plain array is faster
 
     def is_nan(self, row: int) -> bool:
-        """Whether a row is NaN, which marks an image that cannot be read."""
+        """Return whether a row is NaN, which marks an image that cannot be read."""
         shard, within = divmod(row, self.layout.per_shard)
         return bool(np.isnan(self._shards[shard][within].flat[0]))
 

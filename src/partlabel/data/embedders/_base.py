@@ -38,7 +38,7 @@ class Embedder(ABC):
         """Embed each text; vectors of any length."""
 
     def knows(self, words: Sequence[str]) -> list[bool]:
-        """Whether each word is in the vocabulary; every word is where there is none."""
+        """Return whether each word is in the vocabulary; every word is where there is none."""
         return [True] * len(words)
 
 
@@ -62,7 +62,7 @@ def package_folder(module: str) -> Path:
 
 
 def single_pieces(tokenizer_file: Path, words: Sequence[str]) -> list[bool]:
-    """Whether each word is one piece of a tokenizer, and not its unknown one.
+    """Return whether each word is one piece of a tokenizer, and not its unknown one.
 
     Args:
         tokenizer_file: File of the library `tokenizers`.

@@ -50,7 +50,7 @@ class SentenceTransformerFolder(Embedder):
         return np.asarray(encoded, dtype=np.float32)
 
     def knows(self, words: Sequence[str]) -> list[bool]:
-        """Whether each word is one piece of the tokenizer; true for all if it has no file of the usual name."""
+        """Return whether each word is one piece of the tokenizer; true for all if it has no file of the usual name."""
         file = self.folder / "tokenizer.json"
         return single_pieces(file, words) if file.is_file() else super().knows(words)
 

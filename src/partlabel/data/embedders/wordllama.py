@@ -21,7 +21,7 @@ class WordLlama(Embedder):
         return np.asarray(self._model.embed(list(texts)), dtype=np.float32)
 
     def knows(self, words: Sequence[str]) -> list[bool]:
-        """Whether each word is one piece of the tokenizer."""
+        """Return whether each word is one piece of the tokenizer."""
         return single_pieces(self.folder / "tokenizers/l2_supercat_tokenizer_config.json", words)
 
     @cached_property

@@ -40,7 +40,7 @@ class Words(Embedder):
         return found
 
     def knows(self, words: Sequence[str]) -> list[bool]:
-        """Whether each word is in a script with spaces between words; others make one word of a sentence."""
+        """Return whether each word is in a script with spaces between words; others make one word of a sentence."""
         return [not without_spaces(word) for word in words]
 
 

@@ -42,10 +42,10 @@ PLAIN: Literal["plain"] = "plain"
 
 
 class BatchRows(NamedTuple):
-    """What a sampler asks a dataset for.
+    """Request of a sampler to a dataset.
 
     Attributes:
-        view: How to look at the images: as in an epoch of training (from 0), or `plain`, without augmentation.
+        view: View of the images: that of an epoch of training (from 0), or `plain`, without augmentation.
         rows: Rows of the table.
     """
 

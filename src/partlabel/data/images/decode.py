@@ -51,15 +51,15 @@ def photo_suffixes() -> tuple[str, ...]:
 
 
 def decode(path: Path, at_least: int | None = None) -> Image.Image:
-    """An image in RGB, the way up it was taken.
+    """Decode an image to RGB and apply its EXIF orientation.
 
     Args:
-        path: The file. Of several frames the first counts.
-        at_least: No side needs more pixels than this: large images then come at a half, a third, ... of their size.
-            JPEGs are not even read any larger than an eighth, a quarter or a half.
+        path: Path of the file. Of several frames the first is used.
+        at_least: Number of pixels that a side needs: larger images are reduced to a half, a third, ... of their size,
+            but not below it. JPEGs are decoded at an eighth, a quarter or a half. None keeps the size.
 
     Raises:
-        OSError: It is missing, truncated, too large or no image; the message names it.
+        OSError: The file is missing, truncated, too large or no image; the message names it.
     """
     try:
         with warnings.catch_warnings():
@@ -71,7 +71,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
 
 
 def in_rgb(image: Image.Image, at_least: int | None) -> Image.Image:
-    """What `decode` says, of an image just opened; copied only once it is small."""
+    """Convert an opened image as `decode` does; it is copied only after it was reduced."""
     if at_least is not None:
         image.draft("RGB", (at_least, at_least))
     deep_colours = depth.has_deep_colours(image)
@@ -88,11 +88,11 @@ def in_rgb(image: Image.Image, at_least: int | None) -> Image.Image:
 
 
 def reason(error: Exception, empty: bool = False) -> str:
-    """Why an image could not be read, in a few words.
+    """Describe in a few words why an image could not be read.
 
     Args:
-        error: What Pillow, or the file system, raised.
-        empty: Whether there is nothing in the file.
+        error: Error of Pillow or of the file system.
+        empty: Whether the file is empty.
     """
     if isinstance(error, Unsafe | depth.Unscaled):
         return str(error)

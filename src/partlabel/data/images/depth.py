@@ -41,7 +41,7 @@ def in_eight_bits(image: Image.Image, deep_colours: bool = False) -> Image.Image
 
 
 def has_deep_colours(image: Image.Image) -> bool:
-    """Whether the file of an image that is not loaded yet has 16 bits per channel in several channels.
+    """Return whether the file of an image that is not loaded yet has 16 bits per channel in several channels.
 
     Args:
         image: Image as opened.

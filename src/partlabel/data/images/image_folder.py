@@ -10,7 +10,7 @@ from typing import NamedTuple
 from partlabel.data.images.listing import LeftOut, is_photo, walk
 from partlabel.data.images.written_paths import comparable, composed, parts_of, tails, without_suffix
 
-_MOST_WALKED = 100_000  # images, in a folder that nobody named
+_MOST_WALKED = 100_000  # images, in a folder that is not named explicitly
 
 
 class Match(NamedTuple):
@@ -41,7 +41,7 @@ class ImageFolder:
         self._index: _Index | None = None
 
     def has(self, path: str) -> bool:
-        """Whether a path is a file of the folder, spelled exactly so."""
+        """Return whether a path is a file of the folder, spelled exactly so."""
         folder, _, name = path.rpartition("/")
         if folder.startswith(("/", "..")) or path.startswith("/"):
             return False

@@ -53,18 +53,18 @@ class LeftOut:
         Warns:
             UserWarning: Something was left out.
         """
-        said = []
+        notes = []
         if self.files:
             kind = "1 file of another kind" if self.files == 1 else f"{self.files:,} files of other kinds"
             more = f" and {self.files - MOST:,} more" if self.files > MOST else ""
-            said.append(f"{kind} left out: {', '.join(self.named)}{more}{_of_heic(self.named)}")
+            notes.append(f"{kind} left out: {', '.join(self.named)}{more}{_of_heic(self.named)}")
         if self.links:
-            said.append(f"{_number(self.links, 'linked folder')} not entered again: {some(self.links)}")
+            notes.append(f"{_number(self.links, 'linked folder')} not entered again: {some(self.links)}")
         if self.unreadable:
             number = _number(self.unreadable, "image")
-            said.append(f"{number} left out, whose name is not UTF-8: {some(self.unreadable)}")
-        if said:
-            warnings.warn(f"{folder}: {'; '.join(said)}", stacklevel=4)
+            notes.append(f"{number} left out, whose name is not UTF-8: {some(self.unreadable)}")
+        if notes:
+            warnings.warn(f"{folder}: {'; '.join(notes)}", stacklevel=4)
 
 
 def walk(folder: Path, left_out: LeftOut | None = None, beside: Collection[str] = ()) -> Iterator[str]:
@@ -99,7 +99,7 @@ def images_in(
 
     Args:
         folder: Folder to list.
-        beside: As in `walk`.
+        beside: Suffixes of files that the caller reads itself, as in `walk`.
         skip_broken: Leave out images whose names are not UTF-8 instead of refusing them.
         fix: Argument that sets `skip_broken`, for the message; None if the caller has none.
 
@@ -121,7 +121,7 @@ def images_in(
 
 
 def is_photo(name: str) -> bool:
-    """Whether a name has the suffix of an image that can be decoded."""
+    """Return whether a name has the suffix of an image that can be decoded."""
     return name.lower().endswith(photo_suffixes())
 
 

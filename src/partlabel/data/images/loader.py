@@ -106,7 +106,7 @@ def loader(
     """Build a loader for a dataset of whole batches.
 
     Args:
-        dataset: Its length is the number of images.
+        dataset: Dataset of whole batches, whose length is the number of images.
         batch_size: Images per batch.
         shuffle: Whether this is for training.
         seed: Random seed of the order.

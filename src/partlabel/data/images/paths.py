@@ -41,7 +41,7 @@ def resolve(source: Path, images: Sequence[str], root: Path | None, suffix: str 
         source: Annotation file, for messages.
         images: Paths as written.
         root: Image folder; None if images are not available.
-        suffix: For formats that name images by an id: suffix to append if the folder has no such image.
+        suffix: Suffix to append to an id if the folder has no such image, for formats that name images by an id.
 
     Returns:
         Paths relative to the folder; a path that was not found is returned as written.

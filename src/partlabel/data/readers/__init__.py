@@ -76,8 +76,8 @@ def understood(name: str, path: Path, images: Path | None, options: Mapping[str,
         images: Image folder.
         options: Options of the reader.
     """
-    told = getattr(_module(name), "understood", None)
-    return None if told is None else told(path, images, **options)
+    understand = getattr(_module(name), "understood", None)
+    return None if understand is None else understand(path, images, **options)
 
 
 def recognise(path: Path, options: Mapping[str, Any] | None = None) -> str:
@@ -106,15 +106,15 @@ def recognise(path: Path, options: Mapping[str, Any] | None = None) -> str:
         if found == ["folder"] and path.is_dir():
             _folders.tell(path)
         return found[0]
-    said = f"may be {' or '.join(found)}" if found else "has no known format"
+    guess = f"may be {' or '.join(found)}" if found else "has no known format"
     sheet = ". Save a spreadsheet as CSV in UTF-8" if path.suffix.lower() in _SHEETS else ""
     raise InputError(
-        f"{path} {said}; choose one with ", Argument("format"), f": {', '.join(found or names())}{sheet}"
+        f"{path} {guess}; choose one with ", Argument("format"), f": {', '.join(found or names())}{sheet}"
     )
 
 
 def _looks_like(name: str, path: Path, options: Mapping[str, Any]) -> bool:
-    """Whether a reader recognises a path, given those of the options that it needs to inspect the file."""
+    """Return whether a reader recognises a path, given those of the options that it needs to inspect the file."""
     recognises = _module(name).recognises
     needs = [option for option in inspect.signature(recognises).parameters if option in options]
     return recognises(path, **{option: options[option] for option in needs})

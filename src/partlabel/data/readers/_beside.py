@@ -133,7 +133,7 @@ def tell_unused(path: Path, root: Path, files: Collection[str], used: Collection
 
 
 def _is_aside(file: str, others: Collection[str]) -> bool:
-    """Whether a file has no labels, such as Roboflow's `README.dataset.txt`."""
+    """Return whether a file has no labels, such as Roboflow's `README.dataset.txt`."""
     name = file.rpartition("/")[2].lower()
     return name in others or name.startswith(("readme", "license"))
 

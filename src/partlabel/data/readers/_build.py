@@ -47,7 +47,7 @@ def build_table(
         origins: Origins of the labels, one row per entry of `images`.
         unsure: Cells that stay UNKNOWN whatever `absent` is; bool, one row per entry of `images`, and one column or one
             per class. In merged rows, a cell is unsure if it is unsure in all of them.
-        suffix: For formats that name images by an id: suffix to append if the image folder has no such image.
+        suffix: Suffix to append to an id if the image folder has no such image, for formats with image ids.
         calibration: Whether each entry of `images` is in the calibration set; a merged image is, if any of its rows is.
         texts: Texts of each entry of `images`; a merged image has those of all its rows.
 
@@ -142,8 +142,8 @@ def _merged(
         if codes is not None and origins is not None:
             knows = labels[of_image].argmax(axis=0)
             codes[position] = origins.codes[of_image][knows, np.arange(labels.shape[1])]
-    told = None if codes is None or origins is None else Origins(codes, origins.names)
-    return merged, None if split is None else [split[row] for row in first], told
+    merged_origins = None if codes is None or origins is None else Origins(codes, origins.names)
+    return merged, None if split is None else [split[row] for row in first], merged_origins
 
 
 def _refuse_disagreement(

@@ -34,7 +34,7 @@ Names = tuple[str, ...] | None
 
 
 def is_null(text: str) -> bool:
-    """Whether a text is a word for a missing value, such as NaN."""
+    """Return whether a text is a word for a missing value, such as NaN."""
     return text.strip().lower() in NULLS
 
 
@@ -98,9 +98,9 @@ class Reading(NamedTuple):
             ValueError: Cells are ambiguous or are not lists of class names; the message gives the fix.
         """
         known = set(self.classes or ())
-        told: dict[str, Names] = {cell: () for cell in cells if _is_nothing(cell, known)}
-        told |= {cell: None for cell in cells if is_null(cell) and cell.strip() not in known}
-        rest = [cell for cell in cells if cell not in told]
+        parsed: dict[str, Names] = {cell: () for cell in cells if _is_nothing(cell, known)}
+        parsed |= {cell: None for cell in cells if is_null(cell) and cell.strip() not in known}
+        rest = [cell for cell in cells if cell not in parsed]
         found = self._listed(rest)
         if found is None:
             found = self._split(rest)
@@ -110,7 +110,7 @@ class Reading(NamedTuple):
         if self.classes is None:
             first = {name: self.place(cell) for cell, names in reversed(found.items()) for name in names}
             refuse_implausible(self.path, first)
-        return told | found
+        return parsed | found
 
     def _listed(self, cells: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
         """Return the names of cells that are lists in brackets; None if no cell is one."""
@@ -210,7 +210,7 @@ class Reading(NamedTuple):
 
 
 def looks_multi_hot(lists: Sequence[Sequence[object]]) -> bool:
-    """Whether lists of numbers are multi-hot vectors, one value per class, rather than lists of class ids.
+    """Return whether lists of numbers are multi-hot vectors, one value per class, rather than lists of class ids.
 
     All lists then have the same length above one and contain only 0, 1 and null (unknown). Lists of ids rarely do.
     """
@@ -223,7 +223,7 @@ def looks_multi_hot(lists: Sequence[Sequence[object]]) -> bool:
 
 
 def _is_nothing(cell: str, known: Collection[str]) -> bool:
-    """Whether a cell means that none of the classes is present."""
+    """Return whether a cell means that none of the classes is present."""
     return not cell.strip() or (cell.strip().lower() in NOTHING and cell.strip() not in known)
 
 

@@ -45,17 +45,17 @@ def header(path: Path, separator: str | None = None) -> list[str]:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a path is a file with the suffix of a table."""
+    """Return whether a path is a file with the suffix of a table."""
     return path.is_file() and path.suffix.lower() in TABLES
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file has the suffix of a parquet file."""
+    """Return whether a file has the suffix of a parquet file."""
     return path.suffix.lower() == ".parquet"
 
 
 def is_open_images(path: Path) -> bool:
-    """Whether a file has the columns of Open Images' image-level labels."""
+    """Return whether a file has the columns of Open Images' image-level labels."""
     if not is_table(path) or is_parquet(path):
         return False
     return {"ImageID", "LabelName", "Confidence"} <= set(header(path))

@@ -16,7 +16,7 @@ from partlabel.data.tables.label_table import Absent, LabelTable
 Entry = tuple[str, Any]
 """Position of an object in the file, and the object."""
 _SPLIT, _SOURCE, _PRESENT = "split", "source", "present"
-_HEAD = 50  # objects that are looked at to find the image
+_HEAD = 50  # objects that are inspected to find the image
 
 
 class _Keys(NamedTuple):
@@ -126,7 +126,7 @@ def _objects(entries: Iterable[Entry]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _has_numbers(entries: Sequence[Entry], key: str) -> bool:
-    """Whether the values of a key are class ids rather than 0 and 1."""
+    """Return whether the values of a key are class ids rather than 0 and 1."""
     values = [entry.get(key) for _, entry in entries if isinstance(entry, dict)]
     return all(value is None or isinstance(value, int) for value in values) and any(
         value not in (0, 1, None) for value in values
@@ -165,24 +165,24 @@ def _refuse_no_classes(path: Path, entries: Sequence[Entry], keys: _Keys, classe
 
 
 def _is_no_code(value: Any) -> bool:
-    """Whether a value is none of 1, 0, true, false and null."""
+    """Return whether a value is none of 1, 0, true, false and null."""
     return isinstance(value, list | dict | str) or value not in (0, 1, None)
 
 
 def _are_files(entries: Sequence[Entry], key: str, images: Path) -> bool:
-    """Whether the values of a key in the first objects are files of the image folder."""
+    """Return whether the values of a key in the first objects are files of the image folder."""
     values = [entry.get(key) for _, entry in entries[:_HEAD] if isinstance(entry, dict)]
     return all(isinstance(value, str) and _image_column.is_image(images, value) for value in values)
 
 
 def _is_labels(entries: Sequence[Entry], key: str) -> bool:
-    """Whether the values of a key are more than the label of one class."""
+    """Return whether the values of a key are more than the label of one class."""
     values = (entry.get(key) for _, entry in entries if isinstance(entry, dict))
     return any(isinstance(value, list | dict | str) for value in values)
 
 
 def _says_absent(entry: Any, keys: _Keys) -> bool:
-    """Whether an object can mark classes as absent."""
+    """Return whether an object can mark classes as absent."""
     return keys.present is None or keys.absent in entry or isinstance(entry.get(keys.present), dict)
 
 
@@ -201,8 +201,8 @@ def _found(path: Path, where: str, entry: Any, keys: _Keys, names: Mapping[str, 
     else:
         labels = entry.get(keys.present)
     if isinstance(labels, dict):
-        told = _told(path, where, labels)
-        yes, no, blank = ([name for name in told if told[name] is each] for each in (True, False, None))
+        parsed = _parsed(path, where, labels)
+        yes, no, blank = ([name for name in parsed if parsed[name] is each] for each in (True, False, None))
         sources = _sources(path, where, labels)
         return _names.Found(image, yes, no, unsure=blank, where=where, origin=sources or "", texts=texts)
     looked = labels is not None
@@ -261,14 +261,14 @@ def _sources(path: Path, where: str, labels: Mapping[str, Any]) -> dict[str, str
     return {name: source for name, source in found.items() if source}
 
 
-def _told(path: Path, where: str, labels: Mapping[str, Any]) -> dict[str, bool | None]:
+def _parsed(path: Path, where: str, labels: Mapping[str, Any]) -> dict[str, bool | None]:
     """Return the label of each class in an object: True (present), False (absent) or None (unknown)."""
-    told: dict[str, bool | None] = {}
+    parsed: dict[str, bool | None] = {}
     for name, value in labels.items():
         label = value.get("label") if isinstance(value, dict) else value
         if label not in (0, 1, None):
             raise ValueError(
                 f"{path}: {where}: class {name!r} is {label!r}; write 1 (present), 0 (absent) or null (unknown)"
             )
-        told[name] = None if label is None else bool(label)
-    return told
+        parsed[name] = None if label is None else bool(label)
+    return parsed

@@ -15,8 +15,8 @@ from partlabel.data.tables.part_names import PARTS, part_name
 Pieces = tuple[str | Argument, ...]
 _BOX = re.compile(rb"\s*\d+(\s+[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){4,}\s*")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
-_OF_FOLDER, _IN_ALL = 2_000, 20_000  # files that are looked at, to tell what a folder is
-_START = 1 << 14  # bytes of a file that are looked at
+_OF_FOLDER, _IN_ALL = 2_000, 20_000  # files that are inspected, to tell what a folder is
+_START = 1 << 14  # bytes of a file that are inspected
 
 
 def kinds(path: Path) -> list[str]:
@@ -47,7 +47,7 @@ def kinds(path: Path) -> list[str]:
 
 
 def has_names(file: Path) -> bool:
-    """Whether a YAML file has the key `names`, as YOLO's has.
+    """Return whether a YAML file has the key `names`, as YOLO's has.
 
     Args:
         file: YAML file.
@@ -56,7 +56,7 @@ def has_names(file: Path) -> bool:
 
 
 def has_objects(file: Path) -> bool:
-    """Whether an XML file has the format of Pascal VOC.
+    """Return whether an XML file has the format of Pascal VOC.
 
     Args:
         file: XML file.
@@ -65,7 +65,7 @@ def has_objects(file: Path) -> bool:
 
 
 def has_shapes(file: Path) -> bool:
-    """Whether a JSON file has the format of labelme.
+    """Return whether a JSON file has the format of labelme.
 
     Args:
         file: JSON file.
@@ -75,7 +75,7 @@ def has_shapes(file: Path) -> bool:
 
 
 def is_box(line: str) -> bool:
-    """Whether a line is a class number followed by at least four coordinates, as YOLO writes them.
+    """Return whether a line is a class number followed by at least four coordinates, as YOLO writes them.
 
     Args:
         line: Line of a text file.
@@ -93,9 +93,9 @@ def tell(path: Path) -> None:
         UserWarning: The folder has files that look like labels, or subfolders that may be classes.
     """
     names = _sample(path)
-    said = [*_label_files(path, names), *_beside_images(path, names), *_class_folders(names)]
-    if said:
-        pieces = [piece for each in said for piece in ("; ", *each)]
+    hints = [*_label_files(path, names), *_beside_images(path, names), *_class_folders(names)]
+    if hints:
+        pieces = [piece for each in hints for piece in ("; ", *each)]
         warnings.warn(
             InputWarning(f"{path}: read as images without labels, although ", *pieces[1:]), stacklevel=3
         )
@@ -104,11 +104,11 @@ def tell(path: Path) -> None:
 def _label_files(path: Path, names: list[str]) -> list[Pieces]:
     """Describe the annotation files in the folder."""
     found = [(name, _format_of(path, name)) for name in names]
-    said: list[Pieces] = []
+    hints: list[Pieces] = []
     for name, format in [(name, format) for name, format in found if format is not None][:3]:
         with_format = (" and ", Argument("format", format)) if format else ()
-        said.append((f"{name} may have labels: give it instead of the folder, {path / name}", *with_format))
-    return said
+        hints.append((f"{name} may have labels: give it instead of the folder, {path / name}", *with_format))
+    return hints
 
 
 def _format_of(path: Path, name: str) -> str | None:
@@ -144,10 +144,10 @@ def _class_folders(names: list[str]) -> list[Pieces]:
         folders = [each[1:] for each in folders]
     if not all(folders) or len(first := sorted({each[0] for each in folders})) < 2:
         return []
-    said = (
+    hint = (
         f"its images lie in {len(first)} folders ({some(first, 3)}): if each is a class, they are read with "
     )
-    return [(said, Argument("format", "class_folders"))]
+    return [(hint, Argument("format", "class_folders"))]
 
 
 def _sample(path: Path) -> list[str]:
@@ -174,7 +174,7 @@ def _first(path: Path, names: list[str], suffix: str) -> list[Path]:
 
 
 def _has_image(path: Path, name: str) -> bool:
-    """Whether there is an image with the name of a file, except for the suffix."""
+    """Return whether there is an image with the name of a file, except for the suffix."""
     stem = Path(name).with_suffix("").as_posix()
     return is_photo(stem) or any((path / f"{stem}{end}").is_file() for end in _usual())
 
@@ -188,7 +188,7 @@ def _usual() -> tuple[str, ...]:
 
 
 def _has_boxes(file: Path) -> bool:
-    """Whether the lines of a text file are class numbers with at least four coordinates."""
+    """Return whether the lines of a text file are class numbers with at least four coordinates."""
     lines = [line for line in _start(file).splitlines() if line.strip()]
     complete = lines if len(_start(file)) < _START else lines[:-1]
     return bool(complete) and all(_BOX.fullmatch(line) for line in complete)

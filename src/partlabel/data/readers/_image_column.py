@@ -65,7 +65,7 @@ def image_column(
 
 
 def is_image(images: Path, cell: str) -> bool:
-    """Whether a cell names a file of the image folder, possibly by a path of another machine or without its suffix."""
+    """Return whether a cell names a file of the image folder; other folders and a missing suffix are allowed."""
     if not cell or "\0" in cell:
         return False
     found = images / in_folder(images, cell)
@@ -73,7 +73,7 @@ def is_image(images: Path, cell: str) -> bool:
 
 
 def _are_files(path: Path, at: int, names: Sequence[str], separator: str | None, images: Path) -> bool:
-    """Whether at least one of the first cells of a column is a file of the image folder."""
+    """Return whether at least one of the first cells of a column is a file of the image folder."""
     return any(is_image(images, cell) for cell in _columns.head(path, [at], names, separator)[0])
 
 
@@ -110,12 +110,12 @@ def _by_suffix(path: Path, names: Sequence[str], separator: str | None) -> int:
         return found[0]
     mark = _separator_in(names[0])
     long = "long_csv" if label_columns([name.strip() for name in names[0].split(mark)]) else None
-    said = ["; if the separator is another, give it with ", ReaderArgument("separator", mark, format=long)]
+    hint = ["; if the separator is another, give it with ", ReaderArgument("separator", mark, format=long)]
     raise InputError(
         f"{path}: no column has the image paths; name it image, path, file or filename, or give its name with ",
         ReaderArgument("image_column", placeholder="NAME"),
         f". There are: {some(map(repr, names))}",
-        *(said if len(names) == 1 else []),
+        *(hint if len(names) == 1 else []),
     )
 
 

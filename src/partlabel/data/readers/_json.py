@@ -80,7 +80,7 @@ def other_format(content: Any) -> list[object]:
     first = content[0] if isinstance(content, list) and content else content
     keys = list(first) if isinstance(first, dict) else []
     what = f"a list of {len(content)}, the first" if isinstance(content, list) else "an object, which"
-    said: list[object] = [
+    message: list[object] = [
         f"; it is {what} has {some(map(repr, keys))}" if keys else f"; it is {_shown(content)}"
     ]
     if isinstance(content, list) and keys:
@@ -92,8 +92,8 @@ def other_format(content: Any) -> list[object]:
     elif keys and _PHOTO.search(keys[0]):
         name = "records"
     else:
-        return [*said, f". Supported JSON: {'; '.join(f'{each}: {has}' for each, has in _HINTS.items())}"]
-    return [*said, "; read it with ", Argument("format", name)]
+        return [*message, f". Supported JSON: {'; '.join(f'{each}: {has}' for each, has in _HINTS.items())}"]
+    return [*message, "; read it with ", Argument("format", name)]
 
 
 def keyed(path: Path, where: str, entry: Any, key: str, kind: type | tuple[type, ...]) -> Any:

@@ -137,8 +137,8 @@ def plausible(source: Path, found: Sequence[Found]) -> list[Found]:
 
 def _origins(found: Sequence[Found], columns: Sequence[str], labels: np.ndarray) -> Origins | None:
     """Return the origins of the labels; None if the file does not give any."""
-    told = [{each.origin} if isinstance(each.origin, str) else {*each.origin.values()} for each in found]
-    names = sorted(set().union(*told) - {""})
+    per_image = [{each.origin} if isinstance(each.origin, str) else {*each.origin.values()} for each in found]
+    names = sorted(set().union(*per_image) - {""})
     if not names:
         return None
     names += [] if NOT_MENTIONED in names else [NOT_MENTIONED]
@@ -149,9 +149,11 @@ def _origins(found: Sequence[Found], columns: Sequence[str], labels: np.ndarray)
         if isinstance(each.origin, str):
             codes[row] = code[each.origin]
             continue
-        said = [position[name] for name in (*each.present, *each.absent)]
+        known_columns = [position[name] for name in (*each.present, *each.absent)]
         codes[row] = code[NOT_MENTIONED]
-        codes[row, said] = [code[each.origin.get(name, "")] for name in (*each.present, *each.absent)]
+        codes[row, known_columns] = [
+            code[each.origin.get(name, "")] for name in (*each.present, *each.absent)
+        ]
     return Origins.of_numbers(np.where(labels == UNKNOWN, np.uint8(0), codes), ("", *names))
 
 

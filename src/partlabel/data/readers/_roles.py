@@ -214,5 +214,5 @@ def row_numbers(
 
 
 def _is_unnamed(name: str) -> bool:
-    """Whether a column has no name; pandas gives it one."""
+    """Return whether a column has no name; pandas gives it one."""
     return not name or name.startswith("Unnamed")

@@ -69,15 +69,15 @@ def text_columns(path: Path, names: Sequence[str], among: Sequence[int], separat
     asked = [at for at in among if _roles.plain(names[at]) in NAMES and names[at] not in nested]
     found, open_ = [], asked
     for block in _columns.blocks(path, asked, names, separator) if asked else ():
-        told = {at: are_texts(_columns.strings(block[asked.index(at)])) for at in open_}
-        found += [at for at, is_text in told.items() if is_text]
-        open_ = [at for at, is_text in told.items() if is_text is None]
+        decided = {at: are_texts(_columns.strings(block[asked.index(at)])) for at in open_}
+        found += [at for at, is_text in decided.items() if is_text]
+        open_ = [at for at, is_text in decided.items() if is_text is None]
         if not open_:
             break
     return [at for at in asked if at in found]
 
 
 def are_texts(cells: Sequence[str]) -> bool | None:
-    """Whether most cells with content are texts; None if no cell has content."""
-    told = [says_something(cell) for cell in cells if cell.strip() and not is_null(cell)]
-    return sum(told) * 2 > len(told) if told else None
+    """Return whether most cells with content are texts; None if no cell has content."""
+    informative = [says_something(cell) for cell in cells if cell.strip() and not is_null(cell)]
+    return sum(informative) * 2 > len(informative) if informative else None

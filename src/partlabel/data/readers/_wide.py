@@ -79,8 +79,8 @@ class WideLayout(NamedTuple):
         texts = text_columns(path, names, [at for at in range(len(names)) if at not in known], separator)
         known |= {*texts}
         classes = [at for at in range(len(names)) if at not in known]
-        said = [place.get(f"{names[position]}{SOURCE}") for position in classes]
-        sources = {position: column for position, column in enumerate(said) if column is not None}
+        positions = [place.get(f"{names[position]}{SOURCE}") for position in classes]
+        sources = {position: column for position, column in enumerate(positions) if column is not None}
         marks = None if marks in left_out else marks
         return cls(
             path,
@@ -160,10 +160,15 @@ class WideLayout(NamedTuple):
                 raise wrong_cells(self._checked())
             marks = self._marks(listed, columns.pop(), rows) if marked else []
             rows += len(listed)
-            said = self._codes_of(columns[last:], len(listed)) if self.sources else None
+            source_codes = self._codes_of(columns[last:], len(listed)) if self.sources else None
             in_parts = [self.split.part(cell) for cell in parts[0]] if self.split else []
             yield Block(
-                listed, in_parts, np.ascontiguousarray(labels.T), said, marks, [*zip(*texts, strict=True)]
+                listed,
+                in_parts,
+                np.ascontiguousarray(labels.T),
+                source_codes,
+                marks,
+                [*zip(*texts, strict=True)],
             )
 
     def _marks(self, images: Sequence[str], column: Any, before: int) -> list[bool]:
@@ -227,6 +232,6 @@ class Block(NamedTuple):
 
 
 def _is_companion(name: str, names: Container[str]) -> bool:
-    """Whether a column accompanies a class in a filled table."""
+    """Return whether a column accompanies a class in a filled table."""
     stem, colon, _ = name.rpartition(":")
     return name.endswith(COMPANIONS) and bool(colon) and stem in names

@@ -21,7 +21,7 @@ _LOOKED = 4096  # bytes
 
 
 def recognises(path: Path) -> bool:
-    """Whether a text file starts with a number, a line of names and a line with one number per name."""
+    """Return whether a text file starts with a number, a line of names and a line with one number per name."""
     if not path.is_file() or path.suffix.lower() != ".txt":
         return False
     with path.open("rb") as file:

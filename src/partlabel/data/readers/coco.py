@@ -31,7 +31,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is JSON of no other format."""
+    """Return whether a file is JSON of no other format."""
     return _json.kind(path) == "coco"
 
 
@@ -90,7 +90,7 @@ def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def numbers(path: Path, name: str, entries: list[dict[str, Any]]) -> dict[Any, int]:
-    """The position of every id.
+    """Map every id to its position.
 
     Raises:
         ValueError: An id comes twice.

@@ -21,7 +21,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is XML whose first element is `annotations`."""
+    """Return whether a file is XML whose first element is `annotations`."""
     return path.is_file() and path.suffix.lower() == ".xml" and _xml.first_tag(path) == "annotations"
 
 

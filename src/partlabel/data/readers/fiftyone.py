@@ -27,7 +27,7 @@ _LISTS = {"Classifications": "classifications", "Detections": "detections", "Pol
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is JSON with `samples`."""
+    """Return whether a file is JSON with `samples`."""
     return _json.kind(path) == "fiftyone"
 
 
@@ -111,7 +111,7 @@ def _field(file: Path, fields: list[str], wanted: str | None, other: str | None)
 
 
 def _has_confidences(samples: list[dict[str, Any]], fields: list[str | None]) -> bool:
-    """Whether some labels were made by a model."""
+    """Return whether some labels were made by a model."""
     values = (sample.get(name) for sample in samples for name in fields if name is not None)
     lists = (
         value.get(_LISTS.get(value["_cls"], "")) or [value]

@@ -24,7 +24,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a path is a text file other than CelebA's, or a folder without label files of another reader."""
+    """Return whether a path is a text file other than CelebA's, or a folder without label files of another reader."""
     if path.is_file():
         return path.suffix.lower() == ".txt" and not celeba.recognises(path)
     return not _folders.kinds(path)

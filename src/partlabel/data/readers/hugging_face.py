@@ -35,7 +35,7 @@ _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is parquet with embedded images, or with lists of labels."""
+    """Return whether a file is parquet with embedded images, or with lists of labels."""
     return _kinds.kind(path) == "hugging_face"
 
 
@@ -141,11 +141,13 @@ def _rows(
                 present, gone, blank = _of_codes(layout.names or [], columns[at])
                 yield _names.Found(image, present, gone, True, blank, where, texts=texts)
             else:
-                said = entry[layout.labels]
-                present, gone, blank = _labels(file, where, layout, said)
+                value = entry[layout.labels]
+                present, gone, blank = _labels(file, where, layout, value)
                 if layout.absent:
                     gone = [*gone, *(_labels(file, where, layout, entry[layout.absent])[0])]
-                looked = layout.texts.get(said, ()) is not None if isinstance(said, str) else said is not None
+                looked = (
+                    layout.texts.get(value, ()) is not None if isinstance(value, str) else value is not None
+                )
                 yield _names.Found(image, present, gone, looked, blank, where, texts=texts)
             row += 1
 
@@ -158,15 +160,15 @@ def _codes_of(file: Path, row: int, layout: Layout, batch: pa.RecordBatch) -> np
     if wrong:
         at = int(np.flatnonzero(found[:, names.index(wrong[0])] == WRONG)[0])
         cell = batch.column(wrong[0])[at].as_py()
-        told: list[object] = []
+        hint: list[object] = []
         if cell == -1:
-            told = ["; if -1 is a label, give ", ReaderArgument("minus_one", "unknown"), " or "]
-            told.append(ReaderArgument("minus_one", "absent"))
+            hint = ["; if -1 is a label, give ", ReaderArgument("minus_one", "unknown"), " or "]
+            hint.append(ReaderArgument("minus_one", "absent"))
         raise InputError(
             f"{file}: column {' and '.join(map(repr, wrong))} has cells that are not labels: row {row + at + 1} of "
             f"{wrong[0]!r} is {cell!r}, not 1, 0 or null. If it is not a class, leave it out with ",
             ReaderArgument("leave_out", [*layout.left_out, *wrong]),
-            *told,
+            *hint,
         )
     return found
 

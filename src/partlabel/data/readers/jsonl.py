@@ -22,7 +22,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file ends in `.jsonl` or `.ndjson`, or is a `.json` with one object per line."""
+    """Return whether a file ends in `.jsonl` or `.ndjson`, or is a `.json` with one object per line."""
     if path.is_file() and path.suffix.lower() in (".jsonl", ".ndjson"):
         return True
     return _json.kind(path) == "jsonl"

@@ -67,9 +67,9 @@ def read(
     if not path.is_dir():
         raise ValueError(f"{path}: not a folder; give the one with the images")
     listed = images_in(path, (".xmp",))
-    told = [keywords_of(path / image) for image in track(listed, "Reading keywords", unit="photos")]
+    keywords = [keywords_of(path / image) for image in track(listed, "Reading keywords", unit="photos")]
     found = []
-    for image, names in zip(listed, _hierarchy.classes_of(path, told, hierarchy), strict=True):
+    for image, names in zip(listed, _hierarchy.classes_of(path, keywords, hierarchy), strict=True):
         chosen = names if classes is None else [name for name in names if name in classes]
         found.append(_names.Found(image, chosen, looked=bool(names)))
     if not any(each.looked for each in found):

@@ -31,7 +31,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is JSON with a list of tasks."""
+    """Return whether a file is JSON with a list of tasks."""
     return _json.kind(path) == "label_studio"
 
 
@@ -61,7 +61,7 @@ def read(
         absent_control: Name of the `<Choices>` with absent classes.
         disagree: Treatment of a class that some annotators of a task selected and others did not, if `absent` is
             `negative`: `unknown`, or `refuse` the file. An annotation marked as ground truth replaces the others.
-        predictions: For tasks without any annotation, use the choices selected in their last prediction.
+        predictions: Whether tasks without any annotation use the choices selected in their last prediction.
         hierarchy: Levels of a taxonomy, or of nested choices, that are classes: the `leaf`, the leaf and its `parents`,
             or the whole `path`.
 
@@ -96,10 +96,10 @@ def read(
         present = [set(each.get(control, ())) for each in annotations]
         denied = [set(each.get(absent_control or "", ())) for each in annotations]
         rule = "unknown" if guess else absent  # a model that does not tick did not look
-        told = together(path, where, image, present, denied, rule, disagree)
+        merged = together(path, where, image, present, denied, rule, disagree)
         origin = ("label_studio:prediction" if guess else "label_studio:submitted") if is_mixed else ""
         texts = [*texts_of(data, [image_key]), *_written(task)]
-        found.append(told._replace(looked=told.looked and not guess, origin=origin, texts=texts))
+        found.append(merged._replace(looked=merged.looked and not guess, origin=origin, texts=texts))
     return _names.table(path, found, classes, absent, images)
 
 
@@ -202,16 +202,16 @@ def _check_absent_control(path: Path, ticked: list[Any], name: str, control: str
     there = _there(ticked)
     if name in there:
         return
-    said = f"{path}: no choices were selected in a control {name!r}"
+    problem = f"{path}: no choices were selected in a control {name!r}"
     meant = did_you_mean(name, {*there} - {control})
     listed = some(map(repr, there)) or "none"
     if meant:
         raise InputError(
-            f"{said}{meant}; there are: {listed}. If it is right, name the control of present classes with ",
+            f"{problem}{meant}; there are: {listed}. If it is right, name the control of present classes with ",
             ReaderArgument("control", placeholder="NAME"),
         )
     warnings.warn(
-        f"{said} so far, so it makes nothing absent; the controls with selected choices are: {listed}",
+        f"{problem} so far, so it makes nothing absent; the controls with selected choices are: {listed}",
         stacklevel=5,
     )
 

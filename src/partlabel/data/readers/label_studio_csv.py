@@ -26,7 +26,7 @@ _OWN = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_ti
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is a table with the columns that Label Studio adds."""
+    """Return whether a file is a table with the columns that Label Studio adds."""
     return _kinds.kind(path) == "label_studio_csv"
 
 
@@ -52,7 +52,7 @@ def read(
         image_column: Column of image paths, if its name is unusual.
         control: Column of present classes, if there are several.
         absent_control: Column of absent classes.
-        disagree: As in `label_studio`.
+        disagree: Treatment of a class that only some annotators of a task selected, as in `label_studio`.
         hierarchy: Levels of a taxonomy that are classes: the `leaf`, the leaf and its `parents`, or the whole `path`.
 
     Raises:
@@ -68,7 +68,7 @@ def read(
     texts = text_columns(path, names, others, None)
     at = [image, *columns, *texts, *([names.index("annotation_id")] if "annotation_id" in names else [])]
     cells = [_columns.strings(column) for column in _columns.columns(path, at, names)]
-    said = cells[1 + len(columns) : 1 + len(columns) + len(texts)]
+    text_cells = cells[1 + len(columns) : 1 + len(columns) + len(texts)]
     chosen = [
         _hierarchy.classes_of(path, [_chosen(path, row, cell) for row, cell in enumerate(column)], hierarchy)
         for column in cells[1 : 1 + len(columns)]
@@ -77,13 +77,13 @@ def read(
     addresses = [image_of(cell, images) for cell in cells[0]]
     found = []
     for address, rows in _by_image(addresses):
-        of_image = [column[row] for row in rows for column in said]
+        of_image = [column[row] for row in rows for column in text_cells]
         rows = [row for row in rows if done[row]]
         present, denied = ([set(column[row]) for row in rows] for column in (chosen * 2)[:2])
         denied = denied if absent_control is not None else [set() for _ in rows]
         where = f"row {rows[0] + 1}" if rows else ""
-        told = together(path, where, address, present, denied, absent, disagree)
-        found.append(told._replace(texts=of_image))
+        merged = together(path, where, address, present, denied, absent, disagree)
+        found.append(merged._replace(texts=of_image))
     return _names.table(path, found, classes, absent, images)
 
 
@@ -97,9 +97,9 @@ def _control(path: Path, names: list[str], image: int, wanted: str | None, other
     coded = [at for at, cells in zip(able, heads, strict=True) if any(_is_coded(cell) for cell in cells)]
     there = coded or usual
     if len(there) != 1:
-        said = f"may be {' or '.join(repr(names[at]) for at in there)}" if there else "is not known"
+        guess = f"may be {' or '.join(repr(names[at]) for at in there)}" if there else "is not known"
         raise InputError(
-            f"{path}: which column has the choices {said}; there are: {some(map(repr, names), 12)}. Name it with ",
+            f"{path}: which column has the choices {guess}; there are: {some(map(repr, names), 12)}. Name it with ",
             ReaderArgument("control", placeholder="COLUMN"),
         )
     return there[0]

@@ -20,7 +20,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a folder has JSON files of labelme, or a file is one."""
+    """Return whether a folder has JSON files of labelme, or a file is one."""
     if path.is_file():
         return path.suffix.lower() == ".json" and _folders.has_shapes(path)
     return "labelme" in _folders.kinds(path)

@@ -29,7 +29,7 @@ ABSENCE = {
 
 
 def recognises(path: Path, separator: str | None = None) -> bool:
-    """Whether a file is a CSV, TSV or parquet file with a column of class names, such as `labels`."""
+    """Return whether a file is a CSV, TSV or parquet file with a column of class names, such as `labels`."""
     return _kinds.kind(path, separator) == "long_csv"
 
 
@@ -82,7 +82,7 @@ def read(
             path, absent, "the file lists only what is present, and has no column of absent classes"
         )
     given = _columns.columns(path, [*layout.wanted, *layout.texts], layout.names, separator)
-    given, told = given[: len(layout.wanted)], given[len(layout.wanted) :]
+    given, text_columns = given[: len(layout.wanted)], given[len(layout.wanted) :]
     found = [_columns.strings(column) for column in given]
     texts = found[1 : 1 + len(layout.labels) + len(layout.absent)]
     split = layout.split
@@ -104,7 +104,9 @@ def read(
         root=images or path.parent,
         unsure=_nobody_looked(rows, given[1 : 1 + len(layout.labels)], texts, names),
         suffix=suffix,
-        texts=_texts_of(rows, [_columns.strings(column) for column in told]) if told else None,
+        texts=_texts_of(rows, [_columns.strings(column) for column in text_columns])
+        if text_columns
+        else None,
     )
 
 
@@ -112,9 +114,9 @@ def understood(path: Path, images: Path | None = None, **options: Any) -> Unders
     """Return how the columns were interpreted.
 
     Args:
-        path: As in `read`.
-        images: As in `read`.
-        **options: As in `read`.
+        path: Path of the table, as in `read`.
+        images: Image folder, as in `read`.
+        **options: Options of `read`.
     """
     keys = ("image_column", "labels_column", "absent_column", "split_column", "separator")
     layout = _Layout.of(path, images, *(options.get(key) for key in keys))
@@ -196,7 +198,7 @@ def _names_of(
 
     label = layout.names[layout.labels[0]]
     names = Reading(path, label, place, classes, delimiter).names_of(distinct)
-    null = {cell for cell, told in names.items() if told is None}
+    null = {cell for cell, of_cell in names.items() if of_cell is None}
     if null:
         number = sum(cell in null for column in texts for cell in column)
         warnings.warn(
@@ -233,8 +235,8 @@ def _rows(path: Path, images: list[str], split: list[str] | None) -> pl.DataFram
 
 def _pairs(rows: pl.DataFrame, cells: list[str], names: Mapping[str, Names]) -> pl.DataFrame:
     """Return one line per name in a cell: the row in the table, the image and the name."""
-    told = [(cell, name) for cell, of_cell in names.items() for name in of_cell or ()]
-    listed = pl.DataFrame(told, schema={"cell": pl.String, "name": pl.String}, orient="row")
+    pairs = [(cell, name) for cell, of_cell in names.items() for name in of_cell or ()]
+    listed = pl.DataFrame(pairs, schema={"cell": pl.String, "name": pl.String}, orient="row")
     lines = rows.select("row", "image").with_columns(pl.Series("cell", cells, dtype=pl.String))
     return lines.join(listed, on="cell", maintain_order="left")
 
@@ -268,8 +270,8 @@ def _nobody_looked(
     rows: pl.DataFrame, given: Sequence[Any], texts: Sequence[Sequence[str]], names: Mapping[str, Names]
 ) -> np.ndarray:
     """Return the table rows whose labels are missing values in all lines; in CSV, an empty cell is an empty list."""
-    nobody = np.ones((rows["row"].n_unique(), 1), bool)
+    blank = np.ones((rows["row"].n_unique(), 1), bool)
     for column, cells in zip(given, texts, strict=False):
-        said = np.fromiter((names[cell] is not None for cell in cells), bool, len(cells))
-        nobody[rows["row"].to_numpy()[column.is_valid().to_numpy() & said]] = False
-    return nobody
+        named = np.fromiter((names[cell] is not None for cell in cells), bool, len(cells))
+        blank[rows["row"].to_numpy()[column.is_valid().to_numpy() & named]] = False
+    return blank

@@ -22,7 +22,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is JSON that mentions `neg_category_ids`."""
+    """Return whether a file is JSON that mentions `neg_category_ids`."""
     return _json.kind(path) == "lvis"
 
 

@@ -34,7 +34,7 @@ _PARTS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is CSV with the columns ImageID, LabelName and Confidence."""
+    """Return whether a file is CSV with the columns ImageID, LabelName and Confidence."""
     return _columns.is_open_images(path)
 
 
@@ -82,9 +82,9 @@ def read(
         rows.unique("image", keep="first", maintain_order=True).select("image", "part").with_row_index("row")
     )
     labels = np.full((len(listed), len(columns)), UNKNOWN, np.int8)
-    told, row, column = _cells(rows, listed, column_of)
-    human = told["human"].to_numpy()
-    unsure = _mark(path, labels, row, column, told["confidence"].to_numpy(), human)
+    joined, row, column = _cells(rows, listed, column_of)
+    human = joined["human"].to_numpy()
+    unsure = _mark(path, labels, row, column, joined["confidence"].to_numpy(), human)
     unsure[_cells(weak, listed, column_of)[1:]] = True
     origins = None if machine_from is None else _origins(labels.shape, row, column, human)
     split = listed["part"].to_list() if path.is_dir() else None
@@ -123,9 +123,11 @@ def _cells(
     rows: pl.DataFrame, listed: pl.DataFrame, column_of: dict[str, int]
 ) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
     """Return the rows of the listed images and classes, with the table row and column of each."""
-    told = rows.filter(pl.col("label").is_in(list(column_of))).join(listed.select("image", "row"), on="image")
-    column = told["label"].replace_strict(column_of, return_dtype=pl.Int64)
-    return told, told["row"].cast(pl.Int64).to_numpy(), column.to_numpy()
+    joined = rows.filter(pl.col("label").is_in(list(column_of))).join(
+        listed.select("image", "row"), on="image"
+    )
+    column = joined["label"].replace_strict(column_of, return_dtype=pl.Int64)
+    return joined, joined["row"].cast(pl.Int64).to_numpy(), column.to_numpy()
 
 
 def _origins(shape: tuple[int, ...], row: np.ndarray, column: np.ndarray, human: np.ndarray) -> Origins:

@@ -20,7 +20,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is a JSON list of objects that are not Label Studio tasks, or maps image paths to lists."""
+    """Return whether a file is a JSON list of objects that are not Label Studio tasks, or maps image paths to lists."""
     return _json.kind(path) == "records"
 
 
@@ -52,8 +52,8 @@ def read(
     """
     content = _json.load(path)
     if isinstance(content, dict):
-        said = [{"image": image, "labels": labels} for image, labels in content.items()]
-        entries = [(f"key {each['image']!r}", each) for each in said]
+        objects = [{"image": image, "labels": labels} for image, labels in content.items()]
+        entries = [(f"key {each['image']!r}", each) for each in objects]
     elif isinstance(content, list):
         entries = [(f"entry {number}", each) for number, each in enumerate(content, start=1)]
     else:

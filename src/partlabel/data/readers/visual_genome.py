@@ -27,7 +27,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a folder has one of the name lists."""
+    """Return whether a folder has one of the name lists."""
     return any((path / name).is_file() for name in _LISTS.values())
 
 

@@ -33,7 +33,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a folder has `ImageSets/Main`."""
+    """Return whether a folder has `ImageSets/Main`."""
     return (path / "ImageSets" / "Main").is_dir()
 
 

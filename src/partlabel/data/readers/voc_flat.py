@@ -19,7 +19,7 @@ ABSENCE = {
 
 
 def recognises(path: Path) -> bool:
-    """Whether a folder has VOC XML files and no lists, or a file is one of them."""
+    """Return whether a folder has VOC XML files and no lists, or a file is one of them."""
     if path.is_file():
         return path.suffix.lower() == ".xml" and _folders.has_objects(path)
     return "voc_flat" in _folders.kinds(path)

@@ -25,7 +25,7 @@ ABSENCE = {
 
 
 def recognises(path: Path, separator: str | None = None) -> bool:
-    """Whether a file is a CSV, TSV or parquet file without a column of class names."""
+    """Return whether a file is a CSV, TSV or parquet file without a column of class names."""
     return _kinds.kind(path, separator) == "wide_csv"
 
 
@@ -73,7 +73,7 @@ def read(
     codes = [block.codes for block in found if block.codes is not None]
     marks = [mark for block in found for mark in block.marks] if layout.calibration is not None else None
     texts = [of_image for block in found for of_image in block.texts] if layout.texts else None
-    del found  # half of what is held
+    del found  # half of the memory in use
     return build_table(
         path,
         listed,
@@ -93,9 +93,9 @@ def understood(path: Path, images: Path | None = None, **options: Any) -> Unders
     """Return how the columns were interpreted.
 
     Args:
-        path: As in `read`.
-        images: As in `read`.
-        **options: As in `read`.
+        path: Path of the table, as in `read`.
+        images: Image folder, as in `read`.
+        **options: Options of `read`.
     """
     options.pop("suffix", None)
     layout = WideLayout.of(path, images, **options)
@@ -124,19 +124,19 @@ def tables(
     """Yield the table in blocks of rows, for files larger than memory.
 
     Args:
-        path: As in `read`.
-        rows: Rows per table; the last has fewer.
-        images: As in `read`.
-        absent: As in `read`.
-        image_column: As in `read`.
-        separator: As in `read`.
-        leave_out: As in `read`.
-        split_column: As in `read`.
-        minus_one: As in `read`.
-        suffix: As in `read`.
+        path: Path of the table, as in `read`.
+        rows: Number of rows per block; the last has fewer.
+        images: Image folder, as in `read`.
+        absent: Meaning of classes that are not mentioned, as in `read`.
+        image_column: Column of image paths, as in `read`.
+        separator: Separator of columns, as in `read`.
+        leave_out: Columns that are no classes, as in `read`.
+        split_column: Column of the split, as in `read`.
+        minus_one: Meaning of -1, as in `read`.
+        suffix: Suffix to append to image ids, as in `read`.
 
     Raises:
-        ValueError: As in `read`; repeated images are only found within each table.
+        ValueError: An error of `read`; repeated images are only found within each block.
     """
     layout = WideLayout.of(path, images, image_column, separator, leave_out, split_column, minus_one)
     layout.warn()

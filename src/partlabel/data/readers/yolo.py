@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def recognises(path: Path) -> bool:
-    """Whether a path is a `data.yaml` with names, or a folder with one or with text files of boxes."""
+    """Return whether a path is a `data.yaml` with names, or a folder with one or with text files of boxes."""
     if path.is_file():
         return path.suffix.lower() in YAML and _folders.has_names(path)
     return "yolo" in _folders.kinds(path)
@@ -151,10 +151,10 @@ def _numbered(file: Path, names: Any) -> dict[int, str]:
 def _names_beside(path: Path) -> dict[int, str]:
     """Return the names in the folder's file of class names; empty if there is no such file."""
     files = [file for file in _beside.files_in(path) if file.rpartition("/")[2].lower() in NAME_FILES]
-    said = {file: listed_in(path / file) for file in files}
-    if len({tuple(names) for names in said.values()}) > 1:
-        raise ValueError(f"{path}: {some(said)} give different class names; keep one")
-    return dict(enumerate(next(iter(said.values()), [])))
+    listed = {file: listed_in(path / file) for file in files}
+    if len({tuple(names) for names in listed.values()}) > 1:
+        raise ValueError(f"{path}: {some(listed)} give different class names; keep one")
+    return dict(enumerate(next(iter(listed.values()), [])))
 
 
 def _found(pair: _beside.LabelledImage, names: dict[int, str]) -> _names.Found:

@@ -48,11 +48,11 @@ class FilledTable:
             object.__setattr__(self, name, read_only(matrix))
 
     def __repr__(self) -> str:
-        said = ", ".join(
-            f"{int((self.source == number).sum())} by {name or 'nobody'}"
+        counts = ", ".join(
+            f"{int((self.source == number).sum())} by {name or 'no recorded source'}"
             for number, name in enumerate(self.sources)
         )
-        return f"FilledTable({self.table!r}, labels {said})"
+        return f"FilledTable({self.table!r}, labels {counts})"
 
     @classmethod
     def of(cls, table: LabelTable) -> "FilledTable":
@@ -62,8 +62,8 @@ class FilledTable:
         if table.origins is not None:
             sources += tuple(name for name in table.origins.names if name not in sources)
             number = np.array([sources.index(name) for name in table.origins.names], np.int16)
-            told = number[table.origins.codes]
-            source = np.where(told > 0, told, source)
+            recorded = number[table.origins.codes]
+            source = np.where(recorded > 0, recorded, source)
         return cls(table, np.full(table.labels.shape, np.nan, np.float32), source, sources)
 
     def __getitem__(self, rows: Rows) -> "FilledTable":
@@ -104,7 +104,7 @@ class FilledTable:
 
     @staticmethod
     def is_in(path: str | Path, separator: str | None = None) -> bool:
-        """Whether a file has the probability columns that `save` writes."""
+        """Return whether a file has the probability columns that `save` writes."""
         from partlabel.data.readers import _columns
 
         path = Path(path)
@@ -120,7 +120,7 @@ class FilledTable:
         Args:
             path: `.csv`, `.tsv` or `.parquet`.
             images: Image folder.
-            **options: As in `LabelTable.read`.
+            **options: Options of `LabelTable.read`.
 
         Raises:
             ValueError: A probability is not a number in [0, 1], or an image has two rows.
@@ -131,21 +131,21 @@ class FilledTable:
         table = LabelTable.read(path, images, format="wide_csv", **options)
         separator = options.get("separator")
         names = _columns.header(path, separator)
-        told = [at for at, name in enumerate(names) if at and name.endswith((":p", SOURCE))]
-        found = _columns.columns(path, [0, *told], names, separator)
+        extra = [at for at, name in enumerate(names) if at and name.endswith((":p", SOURCE))]
+        found = _columns.columns(path, [0, *extra], names, separator)
         if len(found[0]) != len(table):
             raise ValueError(
                 f"{path}: {len(found[0])} rows for {len(table)} images; a filled table has one row each"
             )
         blank = cls.of(table)
         probability, source, sources = blank.probability.copy(), blank.source.copy(), list(blank.sources)
-        place = {names[at]: found_at for found_at, at in enumerate(told, start=1)}
+        place = {names[at]: found_at for found_at, at in enumerate(extra, start=1)}
         for position, name in enumerate(table.classes):
             if f"{name}:p" in place:
                 probability[:, position] = _probabilities(path, name, found[place[f"{name}:p"]])
             if f"{name}{SOURCE}" in place:
-                said = _columns.strings(found[place[f"{name}{SOURCE}"]])
-                source[:, position] = _numbered(said, sources, source[:, position])
+                written = _columns.strings(found[place[f"{name}{SOURCE}"]])
+                source[:, position] = _numbered(written, sources, source[:, position])
         if NOT_MENTIONED in blank.sources:  # absent by the rule, whatever was said of the blank
             by_rule = blank.source == blank.sources.index(NOT_MENTIONED)
             probability[by_rule], source[by_rule] = np.nan, blank.source[by_rule]
@@ -160,11 +160,11 @@ class FilledTable:
         )
         sources = io.sources(self.table.classes, self.source, self.sources)
         columns = list(head)
-        for position, (labels, said) in enumerate(zip(classes, sources, strict=True)):
+        for position, (labels, from_) in enumerate(zip(classes, sources, strict=True)):
             p = pl.Series(
                 f"{labels.name}:p", np.ascontiguousarray(self.probability[:, position]), nan_to_null=True
             )
-            columns += [labels, p, said]
+            columns += [labels, p, from_]
         return pl.DataFrame(columns)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
@@ -236,12 +236,12 @@ def _thresholds(
     wrong = ~((low >= 0) & (low < high) & ((high <= 1) | np.isinf(high)))
     if wrong.any():
         first = int(wrong.argmax())
-        said = [
+        listed = [
             None if given is None else float(each[first]) for given, each in ((accept, high), (reject, low))
         ]
         of = f" for class {classes[first]!r}" if np.ndim(highest) or np.ndim(lowest) else ""
         raise ValueError(
-            f"accept={said[0]} and reject={said[1]}{of}: thresholds are 0 <= reject < accept <= 1"
+            f"accept={listed[0]} and reject={listed[1]}{of}: thresholds are 0 <= reject < accept <= 1"
         )
     return (high if accept is not None else high + 1), (low if reject is not None else low - 1)
 
@@ -269,11 +269,11 @@ def _probabilities(path: Path, name: str, column: Any) -> Float32[np.ndarray, "i
     return numbers.fill_null(np.nan).to_numpy()
 
 
-def _numbered(said: list[str], sources: list[str], default: np.ndarray) -> np.ndarray:
+def _numbered(written: list[str], sources: list[str], default: np.ndarray) -> np.ndarray:
     """Convert names to indices into `sources`, appending new ones; known labels without a name are human."""
-    sources += sorted(set(said) - set(sources))
+    sources += sorted(set(written) - set(sources))
     number = {name: position for position, name in enumerate(sources)}
-    numbers = np.fromiter((number[name] for name in said), np.int16, len(said))
+    numbers = np.fromiter((number[name] for name in written), np.int16, len(written))
     return np.where(numbers == 0, default, numbers)
 
 

@@ -20,7 +20,7 @@ _BLOCK = 1 << 22  # draws at a time: the stream is the same, 32 MB instead of 8 
 
 
 def uniform(labels: Labels, known: float, seed: int = 0) -> Labels:
-    """Keep each label with the same probability, whatever its value; the masks of one seed are nested in `known`.
+    """Keep each label with the same probability, independent of its value; masks of one seed are nested in `known`.
 
     The procedure of Chen et al. (SST, AAAI 2022) and later papers, bit for bit: `np.random.seed(seed)`, one uniform
     draw per label in row-major order, kept if it is below `known`. Rows and columns must be in their order too.

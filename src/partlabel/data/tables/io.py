@@ -32,8 +32,8 @@ def frame(table: "LabelTable") -> pl.DataFrame:
     labels = [_column(name, column) for name, column in zip(table.classes, columns, strict=True)]
     if table.origins is None:
         return pl.DataFrame(head + labels)
-    said = sources(table.classes, table.origins.codes, table.origins.names)
-    return pl.DataFrame(head + [each for pair in zip(labels, said, strict=True) for each in pair])
+    source_columns = sources(table.classes, table.origins.codes, table.origins.names)
+    return pl.DataFrame(head + [each for pair in zip(labels, source_columns, strict=True) for each in pair])
 
 
 def sources(classes: Sequence[str], numbers: np.ndarray, names: Sequence[str]) -> Iterator[pl.Series]:

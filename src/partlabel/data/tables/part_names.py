@@ -89,5 +89,5 @@ def warn_of_other_parts(split: Sequence[str]) -> None:
         warnings.warn(
             f"part {shown} is not used: its images are used neither for training (train) nor for validation (val) "
             "nor for testing (test); rename it to use it",
-            stacklevel=1,  # the same text is then shown once, whoever asks
+            stacklevel=1,  # the same text is then shown once, for all callers
         )

@@ -72,5 +72,5 @@ class Origins:
 
 
 def is_persons(name: str) -> bool:
-    """Whether labels of a source were set by people; labels without a recorded source count as such."""
+    """Return whether labels of a source were set by people; labels without a recorded source count as such."""
     return name in ("", HUMAN) or name.startswith("review:") or name.endswith((":human", ":submitted"))

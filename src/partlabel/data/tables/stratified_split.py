@@ -30,9 +30,9 @@ def divide(
     """
     shares = {name: share for name, share in shares.items() if share}
     if not shares or any(share < 0 for share in shares.values()) or sum(shares.values()) >= 1:
-        said = ", ".join(f"{name} {share:g}" for name, share in shares.items()) or "none"
+        listed = ", ".join(f"{name} {share:g}" for name, share in shares.items()) or "none"
         raise ValueError(
-            f"the shares of the parts are above 0 and leave some for {TRAIN!r}; they are: {said}"
+            f"the shares of the parts are above 0 and leave some for {TRAIN!r}; they are: {listed}"
         )
     number, labels = _units(table, groups)
     if len(labels) <= len(shares):

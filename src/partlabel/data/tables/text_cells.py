@@ -1,7 +1,7 @@
 """Texts that accompany photos: cleaning, and the cell of a table that holds the texts of a photo, one per line.
 
-A text is one line. Blank texts are dropped, and so are texts that only repeat another one of the photo, and those that
-say nothing about it: numbers, web addresses, and words for a missing value or a label.
+A text is one line. Blank texts are dropped, and so are texts that only repeat another one of the photo, and those
+without information about it: numbers, web addresses, and words for a missing value or a label.
 """
 
 import re
@@ -29,7 +29,7 @@ _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)\S+", re.IGNORECASE)
 
 
 def says_something(text: str) -> bool:
-    """Whether a text has words (or pictographs), and is not just a web address, a label or a missing value."""
+    """Return whether a text has words (or pictographs), and is not just a web address, a label or a missing value."""
     if not any(mark.isalpha() for mark in text):
         return any(unicodedata.category(mark) == "So" for mark in text)
     return text.strip().lower() not in SAYING_NOTHING and not _ADDRESS.fullmatch(text.strip())
@@ -56,7 +56,7 @@ def clean(source: object, rows: Sequence[Iterable[str]]) -> Texts:
     """Clean the texts of many photos.
 
     Args:
-        source: What they come from, for messages.
+        source: Source of the texts, for messages.
         rows: Texts of each photo.
 
     Warns:

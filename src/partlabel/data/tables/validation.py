@@ -60,7 +60,7 @@ def check_images(images: Sequence[str]) -> None:
 
 
 def is_text(name: str) -> bool:
-    """Whether a name can be encoded: JSON, and file names that are not UTF-8, can contain half of a character."""
+    """Return whether a name can be encoded: JSON, and file names that are not UTF-8, can contain lone surrogates."""
     return name.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
@@ -172,9 +172,9 @@ def _fault_of(name: str) -> str:
 
 
 def _wrong_type(labels: np.ndarray) -> str:
-    said = f"labels are {labels.dtype}; a label table holds int8: {CODES}"
+    problem = f"labels are {labels.dtype}; a label table holds int8: {CODES}"
     if labels.dtype.kind == "f":
-        return f"{said}. For NaN as unknown: np.where(np.isnan(x), {UNKNOWN}, x).astype(np.int8)"
+        return f"{problem}. For NaN as unknown: np.where(np.isnan(x), {UNKNOWN}, x).astype(np.int8)"
     if labels.dtype == bool:
-        return f"{said}. If False means absent: x.astype(np.int8)"
-    return f"{said}. If these are the codes: x.astype(np.int8); if -1 means absent and 0 unknown, swap them first"
+        return f"{problem}. If False means absent: x.astype(np.int8)"
+    return f"{problem}. If these are the codes: x.astype(np.int8); if -1 means absent and 0 unknown, swap them first"

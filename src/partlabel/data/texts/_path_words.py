@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 _APART = re.compile(r"[\s_\-.,;+()\[\]{}~#@&=!'\"]+")
 _HUMP = re.compile(r"(?<=[^\W\d_])(?<![A-ZÀ-Þ])(?=[A-ZÀ-Þ])")  # goldenRetriever
-_COUNTED = re.compile(r"(?!(?:train|val|test)\d)([^\W\d_]+)\d*")  # `COCO_train2014_7` says nothing of trains
+_COUNTED = re.compile(r"(?!(?:train|val|test)\d)([^\W\d_]+)\d*")  # `COCO_train2014_7` shows no train
 _OF_CAMERAS = frozenset(
     (
         *(
@@ -43,7 +43,7 @@ _OF_CAMERAS = frozenset(
     )
 )
 """Words in lower case that cameras, phones and tools write into names of files and folders."""
-_ENOUGH = 10  # names from which on a word in all of them says nothing
+_ENOUGH = 10  # names from which on a word in all of them is ignored
 
 
 def words_of(name: str) -> list[str]:

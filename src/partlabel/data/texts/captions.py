@@ -24,7 +24,7 @@ _SEPARATORS = (";", "\t", "|")
 
 
 def recognises(source: str) -> bool:
-    """Whether the source is a file with such a suffix, perhaps followed by `:` and a column."""
+    """Return whether the source is a file with such a suffix, perhaps followed by `:` and a column."""
     path, _ = parted(source)
     return path.is_file() and path.suffix.lower() in (*_TABLES, *_LINES)
 

@@ -13,7 +13,7 @@ _NAMES = ("file_name", "filename", "path", "coco_url")
 
 
 def recognises(source: str) -> bool:
-    """Whether the source is a JSON file, perhaps followed by `:` and a key."""
+    """Return whether the source is a JSON file, perhaps followed by `:` and a key."""
     path, _ = parted(source)
     return path.is_file() and path.suffix.lower() == ".json"
 

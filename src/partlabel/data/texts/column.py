@@ -14,7 +14,7 @@ _WITH_LEAVE_OUT = ("wide_csv", "jsonl", "records")  # readers that may take the 
 
 
 def recognises(source: str) -> bool:
-    """Whether the source starts with `column:`."""
+    """Return whether the source starts with `column:`."""
     return source.startswith(PREFIX)
 
 
@@ -25,7 +25,7 @@ def without_text_columns(
 
     Args:
         path: Label file.
-        name: Its format; `auto` detects it.
+        name: Format of the table; `auto` detects it.
         options: Options of its reader.
         sources: Sources of texts; only `column:NAME` matters.
 

@@ -30,7 +30,7 @@ _OF_CAMERAS = (
 
 
 def recognises(source: str) -> bool:
-    """Whether the source is `exif`."""
+    """Return whether the source is `exif`."""
     return source == "exif"
 
 
@@ -62,8 +62,10 @@ def _inside(image: ImageFile.ImageFile) -> list[str]:
     with suppress(Exception):
         found += metadata.iptc_values(image, *_IPTC)
     with suppress(Exception):
-        said = image.getexif().get(ExifTags.Base.ImageDescription, "")
-        found.append(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said))
+        description = image.getexif().get(ExifTags.Base.ImageDescription, "")
+        found.append(
+            description.decode("utf-8", "replace") if isinstance(description, bytes) else str(description)
+        )
         found += [part for tag in _WINDOWS for part in metadata.windows_text(image, tag).split(";")]
     return found
 

@@ -8,7 +8,7 @@ from partlabel.data.texts._path_words import without_shared, words_of
 
 
 def recognises(source: str) -> bool:
-    """Whether the source is `filename`."""
+    """Return whether the source is `filename`."""
     return source == "filename"
 
 

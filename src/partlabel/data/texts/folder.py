@@ -7,7 +7,7 @@ from partlabel.data.texts._path_words import without_shared, words_of
 
 
 def recognises(source: str) -> bool:
-    """Whether the source is `folder`."""
+    """Return whether the source is `folder`."""
     return source == "folder"
 
 

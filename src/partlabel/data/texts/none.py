@@ -5,7 +5,7 @@ from partlabel.data.texts._matching import TableFile
 
 
 def recognises(source: str) -> bool:
-    """Whether the source is `none`."""
+    """Return whether the source is `none`."""
     return source == "none"
 
 

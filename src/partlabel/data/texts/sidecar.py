@@ -8,7 +8,7 @@ from partlabel.data.texts._matching import TableFile, paths_of
 
 
 def recognises(source: str) -> bool:
-    """Whether the source is `sidecar`."""
+    """Return whether the source is `sidecar`."""
     return source == "sidecar"
 
 

@@ -109,7 +109,7 @@ def create(
         label_studio_files: Folder with the images of Label Studio's tasks; None for no Label Studio routes.
         lines: Whether to write one log line per request.
         host: Address that the server is bound to; requests under its names are accepted.
-        known_as: Further host names, as of a proxy or a container, separated by commas.
+        known_as: Further host names, such as those of a proxy or a container, separated by commas.
     """
 
     @asynccontextmanager
@@ -257,8 +257,8 @@ def _all_read(names: Sequence[str], found: Sequence[np.ndarray | Refused]) -> li
     """
     bad = [(at, each) for at, each in enumerate(found) if isinstance(each, Refused)]
     if bad:
-        told = "; ".join(f"file {at + 1} ({names[at]!r}): {each.reason}" for at, each in bad)
-        raise Refused(bad[0][1].status, told)
+        reasons = "; ".join(f"file {at + 1} ({names[at]!r}): {each.reason}" for at, each in bad)
+        raise Refused(bad[0][1].status, reasons)
     return [each for each in found if not isinstance(each, Refused)]
 
 
@@ -275,8 +275,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     """Turn FastAPI's validation errors into one sentence."""
-    told = "; ".join(
+    reasons = "; ".join(
         f"{' '.join(str(part) for part in each['loc'])}: {each['msg']}"
         for each in cast(RequestValidationError, error).errors()
     )
-    return JSONResponse({"detail": told.encode("utf-8", "replace").decode()}, 422)
+    return JSONResponse({"detail": reasons.encode("utf-8", "replace").decode()}, 422)

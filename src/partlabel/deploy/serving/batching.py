@@ -27,7 +27,7 @@ class Batcher:
     """Answers one image at a time and runs the model on batches.
 
     Args:
-        run: From a batch of images to probabilities [image, class].
+        run: Function from a batch of images to probabilities [image, class].
         most: Maximum number of images in a batch.
         wait: Seconds that the first image of a batch waits for others.
         room: Maximum number of accepted images without an answer.

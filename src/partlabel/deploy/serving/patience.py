@@ -22,7 +22,7 @@ def protocol(seconds: float, connections: int) -> type[asyncio.Protocol]:
     Args:
         seconds: Maximum time from accepting a connection, or the first byte of a later request, to the end of its
             headers.
-        connections: Maximum number of open connections; further ones are asked to retry.
+        connections: Maximum number of open connections; further ones have to retry.
     """
 
     class Patient(_Protocol):

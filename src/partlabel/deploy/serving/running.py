@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 LAST_SECONDS = 5
-"""Time in seconds for requests in progress to finish after the server is told to stop."""
+"""Time in seconds for requests in progress to finish after the server receives a signal to stop."""
 
 
 def config(app: "FastAPI", limits: Limits, **options: Any) -> "uvicorn.Config":

@@ -59,7 +59,7 @@ class Limits:
         header_seconds: Maximum time for its headers to arrive, from accepting the connection.
         decoding_seconds: Maximum time to decode one image.
         connections: Maximum number of open connections.
-        waiting: Maximum number of images accepted and not yet answered; further requests are asked to retry.
+        waiting: Maximum number of images accepted and not yet answered; further requests have to retry.
     """
 
     files: int = 16

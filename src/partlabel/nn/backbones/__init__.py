@@ -44,7 +44,7 @@ def get(name: str) -> type[BackboneSource]:
 
 
 def trunk(name: str, pretrained: bool | Literal["auto"], image_size: int) -> Trunk:
-    """Build the model that `source:model` names; arguments and errors as of `BackboneSource.trunk`."""
+    """Build the model that `source:model` names; arguments and errors are those of `BackboneSource.trunk`."""
     source, colon, model = name.partition(":")
     if not colon or source not in names():
         source, model = "timm", name
@@ -55,7 +55,7 @@ def load_weights(model: nn.Module, path: str | Path, name: str) -> None:
     """Load local weights into a model; a classifier's tensors that the model does not have are left out.
 
     Args:
-        model: Changed in place.
+        model: Model; changed in place.
         path: A safetensors file, or a `.pth` file of tensors, alone or under `state_dict` or `model`. Nothing else in
             it is unpickled.
         name: Model name, for messages.
@@ -92,7 +92,7 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     else:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever pickle and zip raise at damaged files
+        except Exception as error:  # pickle and zip raise many kinds at damaged files
             reason = str(error).strip().splitlines()[0]
             raise ValueError(
                 f"{path} holds no weights that can be read without running code: {reason}"

@@ -19,13 +19,13 @@ class Trunk:
 
     Attributes:
         model: A module with `forward_features(images)`: a map `NCHW` or `NHWC`, or tokens `NLC`.
-        preprocessing: What it expects of its images.
-        last_stage: From the model to the names of the parameters of its last stage and of what follows it; an empty
-            set where that is not known.
+        preprocessing: Normalisation of the images that the model expects.
+        last_stage: Function that returns the names of the parameters of the model's last stage and of all later
+            modules; an empty set where that is not known.
         width: Number of channels of the features.
-        layout: `NHWC` where a map of four axes has its channels last; None to tell by `width`.
+        layout: `NHWC` where a map of four axes has its channels last; None to determine it from `width`.
         prefix_tokens: Tokens before those of the places, the class token first.
-        text_encoder: From sentences to embeddings in the space of the image features, for image-text models.
+        text_encoder: Function from sentences to embeddings in the space of the image features, for image-text models.
     """
 
     model: nn.Module

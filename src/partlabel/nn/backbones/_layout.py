@@ -1,4 +1,4 @@
-"""From the features of a model, in whatever layout they come, to a feature map."""
+"""Conversion of a model's features, in any layout, to a feature map."""
 
 from typing import Any, Literal
 
@@ -45,8 +45,8 @@ def layout_of(name: str, trunk: Trunk, features: Any, class_token: bool = False)
     Args:
         name: Model name, for messages.
         trunk: The model.
-        features: What it gives for a batch of images.
-        class_token: As of `MapLayout`.
+        features: Output of the model for a batch of images.
+        class_token: Whether the class token is appended, as in `MapLayout`.
 
     Raises:
         ValueError: They are no map, and no tokens of a square one.

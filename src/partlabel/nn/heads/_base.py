@@ -70,7 +70,7 @@ class Head(nn.Module, ABC):
 
     @classmethod
     def needs_only_mean(cls) -> bool:
-        """Whether the head gives the same logits for the mean of a feature map, so that cached means suffice."""
+        """Return whether the head gives the same logits for the mean of a feature map, so that cached means suffice."""
         return False
 
     @property

@@ -34,7 +34,7 @@ class Average(Head):
 
     @classmethod
     def needs_only_mean(cls) -> bool:
-        """Whether the head averages: not if it reduces the map otherwise, or needs covariances."""
+        """Return whether the head averages: not if it reduces the map otherwise, or needs covariances."""
         return cls.reduced is Average.reduced and not cls.covariance_rank
 
     @property
@@ -47,7 +47,7 @@ class Average(Head):
         pooled = self.pooled(feature_map)
         if self.training and len(pooled) > 1:
             image = self.standardise(pooled)
-        else:  # one image has no spread to standardise by: use what is known so far
+        else:  # one image has no variance to standardise by: use the running statistics
             norm = self.standardise
             assert norm.running_mean is not None and norm.running_var is not None
             image = (pooled - norm.running_mean) * torch.rsqrt(norm.running_var + norm.eps)
@@ -58,7 +58,7 @@ class Average(Head):
         return self.reduced(feature_map)
 
     def reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
-        """What `pooled` needs of a feature map: as a map of one place, the head gives the same logits for it."""
+        """Reduce a feature map to the part that `pooled` needs: a map of one place, with the same logits."""
         return feature_map.float().mean((2, 3))
 
     @torch.no_grad()

@@ -16,5 +16,5 @@ class Max(Average):
     class_maps = Head.class_maps
 
     def reduced(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
-        """The maximum over the places."""
+        """Compute the maximum over the places."""
         return feature_map.float().amax((2, 3))

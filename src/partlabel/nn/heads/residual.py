@@ -23,7 +23,7 @@ class Powered(NamedTuple):
 
     Attributes:
         map: The map after the power.
-        pooled: Its mean over the places.
+        pooled: Mean of the map over the places.
     """
 
     map: FeatureMap

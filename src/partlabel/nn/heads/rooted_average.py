@@ -21,5 +21,5 @@ class RootedAverage(Average):
     class_maps = Head.class_maps
 
     def pooled(self, feature_map: FeatureMap) -> Float[Tensor, "batch channel"]:
-        """The signed square root of the mean over the places."""
+        """Compute the signed square root of the mean over the places."""
         return root(super().pooled(feature_map))

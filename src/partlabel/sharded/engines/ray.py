@@ -91,7 +91,7 @@ class Ray(Engine):
             yield
             return
         alone = self.address is None and "RAY_ADDRESS" not in os.environ
-        # What is done with one's photos is told to nobody.
+        # No usage statistics are sent.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ours: dict[str, Any] = {
             "num_cpus": self._cores(),
