@@ -48,7 +48,7 @@ def words_in(text: str) -> list[str]:
 def words_of_name(name: str) -> list[str]:
     """Return the words of a class name: `diningTable`, `dining_table` and `Dining-Table` are dining, table.
 
-    A name of digits alone has none: it is a number in texts, which says nothing about a class.
+    A name of digits alone has none: it is a number in texts, which is not evidence of a class.
     """
     words = words_in(_HUMP.sub(" ", name))
     return [] if all(word.isdecimal() for word in words) else words

@@ -19,7 +19,7 @@ class Embedder(ABC):
     Attributes:
         name: Name as it is typed: of the package, or the path of a folder.
         prompt: Text that stands for a class, with `{}` for its name; None if texts and names are not compared.
-        cached: Whether vectors are worth keeping on disk.
+        cached: Whether vectors are stored on disk, because they take long to compute.
     """
 
     prompt: ClassVar[str | None] = "{}"
