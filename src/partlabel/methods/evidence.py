@@ -45,8 +45,8 @@ class Evidence(Method):
     any it is partial BCE.
 
     Args:
-        backbone: From images to a feature map.
-        head: From the feature map to classes; it must compute an image feature.
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes; it must compute an image feature.
         unknown_weight: Weight of unknown labels as absent, in [0, 1], while the teacher is fitted: 0 where known labels
             are a sample, more where mostly present labels are known.
         sharpness: Sharpness of the kernel that compares images.

@@ -30,7 +30,7 @@ class ProbabilityModel(NamedTuple):
         name: Name of the tagger.
         completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
             not help.
-        texts: What the texts beside the photos say; None where there were none in training, or they do not help.
+        texts: Evidence of the texts beside the photos; None if training had none, or they do not help.
         tuning: Thresholds and calibration; None before tuning.
     """
 
@@ -91,7 +91,7 @@ class ProbabilityModel(NamedTuple):
             logits: Logits of the network.
             labels: Labels of the images.
             some_known: Whether any label of the whole table is known; otherwise the images count as random ones.
-            text: As in `informed`.
+            text: Features of the texts, as in `informed`.
         """
         logits = self.informed(logits, labels, text)
         if self.tuning is not None:

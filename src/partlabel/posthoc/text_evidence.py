@@ -125,7 +125,7 @@ def fit_text_evidence(
 
     Args:
         logits: Logits of training images by models that were not trained on them.
-        labels: Their labels.
+        labels: Labels of the images.
         text: Features of their texts.
         embedder: Name of the embedder of the texts.
         fold: Fold of each image, from 0.

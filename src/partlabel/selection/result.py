@@ -99,7 +99,7 @@ def save_out_of_fold(
     Args:
         path: File to write.
         logits: Out-of-fold logits of the recogniser.
-        with_texts: The same with the evidence of the texts beside the photos; None without it.
+        with_texts: Out-of-fold logits plus the evidence of the texts beside the photos; None without texts.
     """
     from safetensors.numpy import save_file
 

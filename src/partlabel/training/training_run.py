@@ -44,7 +44,7 @@ class TrainingResult(NamedTuple):
         val_logits: Logits of the validation images by the best epoch; None without validation.
         completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
             not help.
-        texts: What the texts beside the photos say about unknown labels; None without texts, or where they do not help.
+        texts: Evidence of the texts beside the photos; None without texts, or if they do not help.
         selection: Result of a search of settings; None without a search.
     """
 

@@ -60,7 +60,7 @@ class Combination(NamedTuple):
 def combine(
     scores: Float[Tensor, "source image class"], targets: Targets, kept: Sequence[int] = (0,)
 ) -> Combination:
-    """Find the sources that are worth using, and their weights.
+    """Select the sources that help, and compute their weights.
 
     Forward selection: of the sources that are not used yet, the one that lowers the cost most is added, if it lowers
     the cost per image by more than `CLEAR` standard errors.

@@ -1,7 +1,7 @@
 """Evidence sources: one file is one source of log-odds for unknown labels, from what is known at the moment of use.
 
 A source that has learned something without information gets no weight (`transfer/combination.py`), so that sources may
-be tried freely. `transfer/teacher.py` fits them together. A package of somebody's own adds one by an entry point of the
+be tried freely. `transfer/teacher.py` fits them together. A user's package adds one by an entry point of the
 group `partlabel.sources`.
 """
 

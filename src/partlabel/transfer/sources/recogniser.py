@@ -9,7 +9,7 @@ from partlabel.transfer.sources._base import EvidenceSource, Observed
 
 
 class Recogniser(EvidenceSource):
-    """The logits themselves; they are computed by whoever uses the sources."""
+    """The logits themselves, which the caller computes."""
 
     needs: ClassVar[tuple[str, ...]] = ("logits",)
 
