@@ -359,3 +359,9 @@ def test_long_columns_can_be_named(tmp_path):
     }
     table = read(tmp_path, "x,tags,not\na,dog cat,bird\n", **options)
     assert (table.classes, table.labels.tolist()) == (("bird", "cat", "dog"), [[0, 1, 1]])
+
+
+@pytest.mark.parametrize("name", ["gone.parquet", "gone.csv"])
+def test_a_table_that_is_gone_is_an_error_of_the_disk_and_no_damaged_table(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=re.escape(name)):
+        wide_csv.read(tmp_path / name)

@@ -180,6 +180,7 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
     """Call `read`, and name the file in its errors.
 
     Raises:
+        OSError: The file cannot be opened or read.
         ValueError: The file is not UTF-8, or not a table.
     """
     try:
@@ -193,7 +194,7 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
             f"{path}: {error}; correct the file: every row has one cell per column, in UTF-8"
         ) from None
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the content
             raise
         raise ValueError(f"{path}: {first_line(error)}; the file is damaged, or not a table") from None
 
