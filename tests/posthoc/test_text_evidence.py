@@ -38,8 +38,9 @@ def test_without_a_known_label_nothing_is_learned():
     assert learned(known=0.0)[2] is None
 
 
-def test_what_is_saved_gives_the_same_logits_again(tmp_path):
-    observed, _, (evidence, _) = learned(without_text=0.3)
+@pytest.mark.parametrize("without_text", [0.0, 0.3])
+def test_what_is_saved_gives_the_same_logits_again(tmp_path, without_text):
+    observed, _, (evidence, _) = learned(without_text=without_text)
     evidence.save(tmp_path / "texts.safetensors")
     again = TextEvidence.load(tmp_path / "texts.safetensors")
     assert (again.embedder, again.text_dim, again.classes) == ("words", evidence.text_dim, CLASSES)

@@ -77,7 +77,7 @@ class TextEvidence:
             "sources": json.dumps(list(self.teacher.parts)),
         }
         with atomic_write(path) as aside:
-            save_file({name: value.contiguous() for name, value in state.items()}, aside, about)
+            save_file({name: value.clone().contiguous() for name, value in state.items()}, aside, about)
 
     @classmethod
     def load(cls, path: Path) -> "TextEvidence":

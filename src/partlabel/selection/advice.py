@@ -17,6 +17,8 @@ MOSTLY_PRESENT = 0.25
 """Minimum share of present labels among the known labels for which they are taken for an editor's tags."""
 MANY_TAGS = 4.0
 """Minimum number of present labels per image that this share must imply: three classes easily reach the share."""
+TEXTS = "texts beside the photos inform unknown labels in training; the resulting model needs the image alone"
+"""Why `evidence` is recommended where there are texts."""
 UNKNOWN_WEIGHTS = {"weak_negatives": 0.2, "label_smoothing": 1.0, "assume_negative": 1.0}
 """Weight of unknown labels as absent for teachers of `evidence`, by the recommended method; 0 for all others."""
 WHOLE = 0.95
@@ -102,18 +104,20 @@ def kind_of(labels: Int8[np.ndarray, "image class"]) -> Kind:
     return EDITOR if share >= MOSTLY_PRESENT and share * labels.shape[1] >= MANY_TAGS else SAMPLE
 
 
-def advice(labels: Int8[np.ndarray, "image class"]) -> str:
+def advice(labels: Int8[np.ndarray, "image class"], with_texts: bool = False) -> str:
     """Recommend a method for the labels of a table, with the reason, in one or two sentences.
 
     Args:
         labels: PRESENT, ABSENT or UNKNOWN, of the training images.
+        with_texts: Whether texts accompany the images.
 
     Raises:
         ValueError: No label is known.
     """
     kind = kind_of(labels)
     share = (labels != UNKNOWN).mean()
-    text = f"Labels: {kind.name} ({share:.1%} known). The recommended method is {kind.method}: {kind.why}."
+    method, why = (EVIDENCE, TEXTS) if with_texts else (kind.method, kind.why)
+    text = f"Labels: {kind.name} ({share:.1%} known). The recommended method is {method}: {why}."
     rare = int(((labels == PRESENT).sum(0) < FEW).sum())
     if rare:
         are = "class has" if rare == 1 else "classes have"

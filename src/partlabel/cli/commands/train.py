@@ -141,7 +141,7 @@ def _say_advice(table: "LabelTable") -> None:
     from partlabel.selection.advice import advice
 
     if table.known:
-        print(advice(table.labels))
+        print(advice(table.labels, table.texts is not None))
 
 
 def _part(table: "LabelTable", name: str) -> str | None:
