@@ -51,6 +51,7 @@ FOLDS = 3
 class Row:
     """One arm: `map` and `unknown` in percent, `weights` of the sources of texts, `weight_decay` as chosen."""
 
+    images: int
     known: float
     seed: int
     arm: str
@@ -64,9 +65,9 @@ class Row:
     versions: str
 
     @property
-    def key(self) -> tuple[float, int, str, str]:
+    def key(self) -> tuple[int, float, int, str, str]:
         """What makes it one of its kind."""
-        return self.known, self.seed, self.arm, self.head
+        return self.images, self.known, self.seed, self.arm, self.head
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +76,17 @@ class Cell:
 
     given: Images
     text: TextFeatures
+    images: int
     known: float
     seed: int
 
     @property
     def rows(self) -> np.ndarray:
-        """Rows of the training photos."""
-        return np.flatnonzero(np.array(self.given.table.split) == "train")
+        """Rows of the training photos; of fewer than all, a sample by the seed."""
+        rows = np.flatnonzero(np.array(self.given.table.split) == "train")
+        if self.images < len(rows):
+            rows = np.sort(np.random.RandomState(self.seed).permutation(rows)[: self.images])
+        return rows
 
     def training_set(self, text: TextFeatures | None) -> TrainingSet:
         """The training photos with hidden labels."""
@@ -144,20 +149,21 @@ def arms(known: float) -> list[tuple[str, str, str]]:
     return found
 
 
-def compute(cell: Cell, done: set[tuple[float, int, str, str]]) -> Iterator[Row]:
+def compute(cell: Cell, done: set[tuple[int, float, int, str, str]]) -> Iterator[Row]:
     """The rows of a cell that are not there yet."""
     texts = cell.text.rows(torch.from_numpy(cell.rows))
     order = torch.from_numpy(np.random.RandomState(cell.seed).permutation(len(cell.rows)))
     given = {"text": texts, "no labels": texts, "shuffled": texts.rows(order)}
     for name, method, head in arms(cell.known):
         shown = f"{name} ({method})" if name == "all labels" else name
-        if (cell.known, cell.seed, shown, head) in done:
+        if (cell.images, cell.known, cell.seed, shown, head) in done:
             continue
         began = time.monotonic()
         data = cell.training_set(given.get(name))
         found = search_unlabelled(data, head) if cell.known == 0 else search(data, (Rule(method),), (head,))
         unknown, weights = cell.unknown(data, found)
         yield Row(
+            cell.images,
             cell.known,
             cell.seed,
             shown,
@@ -184,12 +190,14 @@ def read(path: Path) -> list[Row]:
 
 def table(rows: list[Row]) -> str:
     """Mean over seeds and largest distance from it, as Markdown."""
-    lines = ["| known | arm | head | test mAP | mAP on unknown labels | seeds |", "|---" * 6 + "|"]
-    for known, arm, head in dict.fromkeys((row.known, row.arm, row.head) for row in rows):
-        same = [row for row in rows if (row.known, row.arm, row.head) == (known, arm, head)]
+    lines = ["| photos | known | arm | head | test mAP | mAP on unknown labels | seeds |", "|---" * 7 + "|"]
+    for images, known, arm, head in dict.fromkeys((row.images, row.known, row.arm, row.head) for row in rows):
+        same = [
+            row for row in rows if (row.images, row.known, row.arm, row.head) == (images, known, arm, head)
+        ]
         values = [[row.map for row in same], [row.unknown for row in same]]
         shown = [f"{np.mean(each):.1f} ± {np.ptp(each) / 2:.1f}" for each in values]
-        lines.append(f"| {known:.0%} | {arm} | {head} | {' | '.join(shown)} | {len(same)} |")
+        lines.append(f"| {images:,} | {known:.0%} | {arm} | {head} | {' | '.join(shown)} | {len(same)} |")
     return "\n".join(lines).replace("nan ± nan", "")
 
 
@@ -197,6 +205,7 @@ def main() -> None:
     """Compute the rows that are not there yet, or print their table."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--known", nargs="+", type=float, default=[0.1, 0.0, 1.0, 0.3, 0.5])
+    asked.add_argument("--images", type=int, default=12_000, help="training photos")
     asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
     asked.add_argument("--embedder", default="auto")
     asked.add_argument("--cache", help="folder of the feature cache")
@@ -212,7 +221,7 @@ def main() -> None:
     rows = read(args.out)
     for known in args.known:
         for seed in args.seeds if 0 < known < 1 else args.seeds[:1]:
-            for row in compute(Cell(given, text, known, seed), {row.key for row in rows}):
+            for row in compute(Cell(given, text, args.images, known, seed), {row.key for row in rows}):
                 rows.append(row)
                 print(row, flush=True)
                 with args.out.open("w", newline="", encoding="utf-8") as file:
