@@ -42,6 +42,8 @@ class Tagger(HubRecognizer):
         image_size: Side in pixels that images are resized to.
         pool: Side of the squares of the feature map that are averaged (2 in the code of SST's authors).
         words: Source of class vectors: `learned`, a GloVe text or npz file, or the name of an embedder.
+        weights: Local weights of the backbone, a safetensors or `.pth` file with the tensors of that timm model, in
+            place of `pretrained`; nothing in it is run.
 
     Attributes:
         settings: Settings, by the names of the arguments; after a search, with the method and head that were found.

@@ -173,7 +173,8 @@ def create(
     after: list[nn.Module] = [layout, *([nn.AvgPool2d(pool)] if pool > 1 else [])]
     channels = layout(features).shape[1]
     if covariance_rank:
-        after.append(CovariancePooling(channels, covariance_rank))
+        token_channels = trunk.width if layout.class_token else 0
+        after.append(CovariancePooling(channels, covariance_rank, token_channels))
         channels = after[-1].out_channels
     stem, last = _parts(name, trunk, images, features, trainable)
     if trainable == "none":  # then all of it can be computed beforehand

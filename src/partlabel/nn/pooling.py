@@ -17,27 +17,33 @@ FeatureMap = Float[Tensor, "batch channel height width"]
 
 
 class CovariancePooling(nn.Module):
-    """`[mean_p x_p ; upper triangle of mean_p q_p q_p^T]`, `q_p = basis^T (root(x_p) - mean)`.
+    """`[mean_p x_p ; upper triangle of mean_p q_p q_p^T]`, `q_p = basis^T (root(x'_p) - mean)`.
+
+    x' are the channels of x that differ between places: all but those of a class token.
 
     `mean` and `basis` (whitened principal components) come from `fit`; before that the second part is zero.
 
     Args:
         channels: Number of channels of the feature map.
         rank: Number of components.
+        token_channels: Number of the last channels that hold a class token; 0 if there is none.
 
     Attributes:
+        mean_channels: Length of the first part of the output, the mean: `channels`.
         out_channels: Length of the output: `channels + rank (rank + 1) / 2`.
     """
 
     mean: Float[Tensor, " channel"]
     basis: Float[Tensor, "channel rank"]
 
-    def __init__(self, channels: int, rank: int = 48) -> None:
+    def __init__(self, channels: int, rank: int = 48, token_channels: int = 0) -> None:
         super().__init__()
-        self.rank = min(rank, channels)
+        self.mean_channels = channels
+        places = channels - token_channels
+        self.rank = min(rank, places)
         self.out_channels = channels + self.rank * (self.rank + 1) // 2
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("basis", torch.zeros(channels, self.rank))
+        self.register_buffer("mean", torch.zeros(places))
+        self.register_buffer("basis", torch.zeros(places, self.rank))
 
     @property
     def fitted(self) -> bool:
@@ -47,7 +53,7 @@ class CovariancePooling(nn.Module):
     def forward(self, feature_map: FeatureMap) -> Float[Tensor, "batch pooled 1 1"]:
         """Pool to a map of one place."""
         places = feature_map.flatten(2).transpose(1, 2)
-        components = (root(places) - self.mean) @ self.basis
+        components = (root(places[..., : len(self.mean)]) - self.mean) @ self.basis
         together = components.transpose(1, 2) @ components / places.shape[1]
         row, column = torch.triu_indices(self.rank, self.rank, device=together.device)
         return torch.cat([places.mean(1), together[:, row, column]], 1)[..., None, None]
@@ -59,7 +65,7 @@ class CovariancePooling(nn.Module):
         total = torch.zeros(channels, dtype=torch.float64)
         products = torch.zeros(channels, channels, dtype=torch.float64)
         for maps in feature_maps:
-            places = root(maps.float()).flatten(2).transpose(1, 2).flatten(0, 1).cpu()
+            places = root(maps[:, :channels].float()).flatten(2).transpose(1, 2).flatten(0, 1).cpu()
             count += len(places)
             total += places.sum(0)
             products += places.T @ places  # in single precision within a batch

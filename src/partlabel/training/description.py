@@ -52,7 +52,8 @@ def read_description(file: Path, tagger: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _check_settings(file: Path, settings: Mapping[str, Any], tagger: Callable[..., Any]) -> None:
-    known = [name for name in inspect.signature(tagger).parameters if name not in ("classes", "pretrained")]
+    here = ("classes", "pretrained", "weights")  # the weights are in the file beside
+    known = [name for name in inspect.signature(tagger).parameters if name not in here]
     for key, value in settings.items():
         if key not in known:
             raise ValueError(f"{file}: 'tagger' has the unknown key {key!r}{did_you_mean(key, known)}")

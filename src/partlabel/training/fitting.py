@@ -151,8 +151,12 @@ class Fitting:
             other = type(tagger).load(self.initial_run)
             tagger.check_same(other, self.initial_run, ("backbone", "image_size", "pool"))
             state = settings_search.plain_state(other.settings, other.fitted_model())
-        backbone = settings_search.search_backbone(
-            tagger.settings, tagger.pretrained, state, self.parts, self.config
+        backbone = settings_search.start_backbone(
+            tagger.initial_backbone(self.config.seed),
+            state,
+            tagger.settings["image_size"],
+            self.parts,
+            self.config,
         )
         tagger.view = (tagger.settings["image_size"], backbone.preprocessing)
         return backbone

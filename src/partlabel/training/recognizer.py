@@ -55,6 +55,7 @@ class Recognizer(Specification):
         image_size: int = 224,
         pool: int = 1,
         words: str | Path | None = None,
+        weights: str | Path | None = None,
     ) -> None:
         settings = {
             "method": method,
@@ -67,7 +68,7 @@ class Recognizer(Specification):
             "pool": pool,
             "words": None if words is None else str(words),
         }
-        super().__init__(classes, pretrained, settings)
+        super().__init__(classes, pretrained, settings, weights)
         self.recipe: str | None = None
         self.selection: Selection | None = None
         self.model: Method | None = None
@@ -139,6 +140,7 @@ class Recognizer(Specification):
             "classes": list(self.classes),
             "tagger": self.settings,
             "pretrained": self.pretrained,
+            "weights": None if self.weights is None else Path(self.weights).name,
             "word_dim": self.word_dim,
             "preprocessing": {"resize": [size, size], "interpolation": "bicubic", **preprocessing._asdict()},
         }

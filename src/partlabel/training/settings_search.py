@@ -23,7 +23,6 @@ from partlabel.data.images.loader import ahead, loader
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Parts
 from partlabel.methods import Method
-from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
@@ -124,32 +123,25 @@ def covariance_rank(settings: Mapping[str, Any]) -> int:
     return kind.covariance_rank
 
 
-def search_backbone(
-    settings: Mapping[str, Any],
-    pretrained: bool | str,
-    start: Mapping[str, Tensor] | None,
-    parts: Parts,
-    config: TrainingConfig,
+def start_backbone(
+    body: Backbone, start: Mapping[str, Tensor] | None, image_size: int, parts: Parts, config: TrainingConfig
 ) -> Backbone:
-    """Build the frozen backbone whose features are compared, with its pooling fitted.
+    """Prepare the frozen backbone whose features are compared: its initial state, and its pooling fitted.
 
     Args:
-        settings: Settings of the tagger.
-        pretrained: Source of the weights, as in `Tagger`.
+        body: Backbone with its pretrained weights; changed in place.
         start: Initial state of the backbone; None for its pretrained weights.
+        image_size: Side of the images in pixels.
         parts: The images that a pooling is fitted on.
         config: Training configuration.
     """
-    rank = covariance_rank(settings)
-    size = settings["image_size"]
-    body = backbones.create(settings["backbone"], pretrained, "none", size, settings["pool"], rank)  # type: ignore[arg-type]
     fitted = False
     if start is not None:
         body.load_state_dict(start, strict=False)
         fitted = any(name.endswith(".basis") for name in start)
     if not fitted:
         cached = caching.if_used(body, config)
-        fit_pooling_on(body, (size, body.preprocessing), in_use(parts), cached)
+        fit_pooling_on(body, (image_size, body.preprocessing), in_use(parts), cached)
     return body.eval()
 
 
@@ -225,7 +217,7 @@ def _units(table: LabelTable, groups: Sequence[str] | None) -> int:
 def _plain_channels(backbone: Backbone) -> int:
     """Count the channels of the feature map before any covariance pooling."""
     pooling = pooling_of(backbone)
-    return backbone.channels if pooling is None else len(pooling.mean)
+    return backbone.channels if pooling is None else pooling.mean_channels
 
 
 def take_over(model: Method, selected: Method, backbone: Backbone) -> None:

@@ -28,10 +28,12 @@ class Specification:
         classes: Class names, in the order of every output.
         pretrained: Source of the backbone's weights, as in `partlabel.Tagger`.
         settings: The other arguments of `partlabel.Tagger`, by name; `head` may be None.
+        weights: File with the backbone's weights, in place of `pretrained`; None for none.
 
     Attributes:
         classes: Class names.
         pretrained: Source of the backbone's weights.
+        weights: File with them; None for none.
         settings: The settings, with the head's name; after a search, with the method and the head that were found.
         asked: The settings before a search changed them.
         view: Image side in pixels, and the normalisation that the backbone expects.
@@ -43,10 +45,15 @@ class Specification:
     """
 
     def __init__(
-        self, classes: Sequence[str], pretrained: bool | Literal["auto"], settings: Mapping[str, Any]
+        self,
+        classes: Sequence[str],
+        pretrained: bool | Literal["auto"],
+        settings: Mapping[str, Any],
+        weights: str | Path | None = None,
     ) -> None:
         self.classes = tuple(classes)
         self.pretrained = pretrained
+        self.weights = weights
         self._method: type[Method] | None = None
         self._head: type[heads.Head] | None = None
         head = self._choose(*(settings[name] for name in CHOSEN))
@@ -94,18 +101,19 @@ class Specification:
         """Build the backbone that a training with that random seed begins with."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return self._backbone(self.covariance_rank)
+            # Before a search has found a head: the searched heads are linear, and these want the class token.
+            return self._backbone(self.covariance_rank, self._head is None or self._head.wants_class_token)
 
     def build(self, classes: Classes) -> Method:
         """Build the method with head and backbone, before training; sets `view` and `word_dim`."""
         assert self._method is not None and self._head is not None
-        body = self._backbone(self._head.covariance_rank)
+        body = self._backbone(self._head.covariance_rank, self._head.wants_class_token)
         self.view = (self.settings["image_size"], body.preprocessing)
         self.word_dim = None if classes.vectors is None else classes.vectors.shape[1]
         head = self._head(body.channels, classes, **self.settings["head_args"])
         return self._method(body, head, **self.settings["method_args"])
 
-    def _backbone(self, covariance_rank: int) -> Backbone:
+    def _backbone(self, covariance_rank: int, class_token: bool) -> Backbone:
         known = self.settings
         return backbones.create(
             known["backbone"],
@@ -114,6 +122,8 @@ class Specification:
             known["image_size"],
             known["pool"],
             covariance_rank,
+            self.weights,
+            class_token,
         )
 
     def check_same(self, other: "Specification", folder: str | Path, names: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ class CacheRequest:
         if pooling is None:
             return [{} for _ in self.transforms]
         makers = self._makers(self.backbone.stem[:-1])  # type: ignore[index]
-        return [{"maker_of_maps": maker, "means": len(pooling.mean)} for maker in makers]
+        return [{"maker_of_maps": maker, "means": pooling.mean_channels} for maker in makers]
 
     def _makers(self, stem: nn.Module) -> list[str]:
         weights = pooling_store.weights_digest(stem).hex()

@@ -26,6 +26,10 @@ class MapLayout(nn.Module):
         self.prefix = prefix
         self.class_token = class_token and prefix > 0
 
+    def extra_repr(self) -> str:
+        """Name the class token, which features in the cache depend on."""
+        return "class_token" if self.class_token else ""
+
     def forward(self, features: Tensor) -> Tensor:
         """Lay features out as [batch, channel, height, width]."""
         if self.layout == "NHWC":

@@ -53,6 +53,8 @@ class Head(nn.Module, ABC):
         has_class_maps: Whether the head computes a score per class and place.
         is_linear: Whether the head is a linear layer on one pooled feature of the image, as `average.Average` and its
             subclasses are, so that the full-batch solver can fit it.
+        wants_class_token: Whether the class token of a transformer is appended to the channels of every place, for
+            heads that reduce the map to a vector; the others are given the patch tokens alone.
         covariance_rank: Number of components of the `CovariancePooling` that it needs between backbone and head; 0 for
             none.
     """
@@ -61,6 +63,7 @@ class Head(nn.Module, ABC):
     image_dim: int = 0
     has_class_maps: ClassVar[bool] = False
     is_linear: ClassVar[bool] = False
+    wants_class_token: ClassVar[bool] = False
     covariance_rank: ClassVar[int] = 0
 
     def __init__(self, channels: int, classes: Classes) -> None:

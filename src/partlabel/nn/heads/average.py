@@ -23,6 +23,7 @@ class Average(Head):
 
     has_class_maps: ClassVar[bool] = True
     is_linear: ClassVar[bool] = True
+    wants_class_token: ClassVar[bool] = True
 
     def __init__(self, channels: int, classes: Classes) -> None:
         super().__init__(channels, classes)
