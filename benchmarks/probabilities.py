@@ -28,6 +28,7 @@ import numpy as np
 import polars as pl
 import torch
 from made_with import commit, versions
+from scipy.special import expit
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel import LabelTable
@@ -236,14 +237,14 @@ def judge(
     blank: np.ndarray,
 ) -> Iterator[dict]:
     """Evaluate probabilities of unknown labels and of test images."""
-    p = sigmoid(scores if correction is None else correction.scale_filling.logits(scores))
+    p = expit(scores if correction is None else correction.scale_filling.logits(scores))
     yield {
         "what": arm,
         "on": "unknown labels",
         **figures(p[blank], truth[blank] == PRESENT),
         **reached(p, blank, truth, correction),
     }
-    p = sigmoid(judged if correction is None else correction.scale.logits(judged))
+    p = expit(judged if correction is None else correction.scale.logits(judged))
     known = test != UNKNOWN
     yield {"what": arm, "on": "test images", **figures(p[known], test[known] == PRESENT)}
 
@@ -300,10 +301,6 @@ def priors(inputs: tuple, scheme: str, seed: int) -> Iterator[dict]:
             "ratio": float(ratio),
             "median factor of a class": float(np.exp(np.median(by_class))),
         }
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logits.astype(np.float64)))
 
 
 if __name__ == "__main__":

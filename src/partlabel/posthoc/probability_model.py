@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int8
+from scipy.special import expit
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.types import TextFeatures
@@ -184,4 +184,4 @@ class ProbabilityModel(NamedTuple):
 
 def probability(logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
     """Compute the sigmoid."""
-    return torch.from_numpy(logits).sigmoid().numpy()
+    return expit(logits)

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from partlabel.priors.scale import sigmoid
+
 SLOPE, COMMON, CLASS = 0.1, 3.0, 0.4
 """Standard deviations of the priors, in log-odds (the slope has no unit). The initial slope comes from thousands of
 cells; a calibration set of 40 images must change it little, or fill reaches less than the requested precision."""
@@ -73,7 +75,7 @@ def fit(
         return float(np.logaddexp(0, np.where(y > 0, -eta, eta)).sum() + penalty / 2)
 
     for _ in range(steps):
-        p = 1 / (1 + np.exp(-(centre + dense[0] * x + dense[1] + own[columns]).clip(-30, 30)))
+        p = sigmoid(centre + dense[0] * x + dense[1] + own[columns])
         g, w = p - y, p * (1 - p)
         of_dense = np.array([g @ x, g.sum()]) + prior * (dense - centre_of)
         of_own = summed(g) + own / CLASS**2

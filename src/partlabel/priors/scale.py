@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
+from scipy.special import expit, logit
 
 LIMIT = 30.0
 """Maximum absolute log-odds; beyond, a probability counts as 0 or 1."""
@@ -12,13 +13,12 @@ LIMIT = 30.0
 
 def sigmoid(log_odds: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """Convert log-odds to probabilities that are never exactly 0 or 1, so that their logarithms are finite."""
-    return 1 / (1 + np.exp(-np.clip(log_odds, -LIMIT, LIMIT)))
+    return expit(np.clip(log_odds, -LIMIT, LIMIT))
 
 
 def log_odds(probability: Float[np.ndarray, "*any"], least: float = 1e-9) -> Float[np.ndarray, "*any"]:
     """Convert probabilities, clipped to `least` from 0 and 1, to log-odds."""
-    p = probability.astype(np.float64).clip(least, 1 - least)
-    return np.log(p) - np.log1p(-p)
+    return logit(probability.astype(np.float64).clip(least, 1 - least))
 
 
 class Scale(NamedTuple):

@@ -22,9 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int8
+from scipy import special
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.priors.scale import LIMIT, sigmoid
+from partlabel.priors.scale import LIMIT, log_odds, sigmoid
 
 MOST_CELLS = 2_000_000
 """Maximum number of cells in the likelihood; of larger tables a random sample of the images is used."""
@@ -137,7 +138,7 @@ def rates_given(
         `rate_present` and `rate_absent` of each class.
     """
     present, absent, blank = (labels == PRESENT).sum(0), (labels == ABSENT).sum(0), labels == UNKNOWN
-    logit = np.log(probability.clip(1e-9, 1 - 1e-9)) - np.log1p(-probability.clip(1e-9, 1 - 1e-9))
+    logit = log_odds(probability)
     known = (present + absent) / max(len(labels), 1)
     rate_present, rate_absent = np.where(present > 0, known, 0.0), np.where(absent > 0, known, 0.0)
     for _ in range(rounds):
@@ -176,7 +177,7 @@ class _Problem:
     def start(self) -> Float[np.ndarray, " parameter"]:
         """Return the initial parameters: a fair sample, or half of the present labels known."""
         known = (self.present.sum() + self.absent.sum()) / self.z.size
-        rate = float(np.log(known) - np.log1p(-known)) if self.has_absent and known < 1 else 0.0
+        rate = float(special.logit(known)) if self.has_absent and known < 1 else 0.0
         return np.concatenate([[0.0, 0.0, 0.0, rate], np.zeros(3 * self.classes)])
 
     def unpacked(self, at: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:

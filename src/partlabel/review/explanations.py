@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float16, Float64, Int8, Int64
+from scipy.special import expit
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables import statistics
@@ -121,7 +122,7 @@ def votes(
         column: The class in question.
         names: Class names.
     """
-    surprise = np.where(labels == UNKNOWN, 0.0, (labels == PRESENT) - 1 / (1 + np.exp(-logits.astype(float))))
+    surprise = np.where(labels == UNKNOWN, 0.0, (labels == PRESENT) - expit(logits.astype(float)))
     odds = weights[column] * surprise
     strongest = np.argsort(-np.abs(odds), kind="stable")[:MOST].tolist()
     return [

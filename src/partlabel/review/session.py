@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
+from scipy.special import expit
 
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.data.tables.label_table import LabelTable
@@ -194,7 +195,7 @@ class Session:
             pairs = [
                 (self.table.classes[other], float(together[column, other])) for other in present[:MOST_PAIRS]
             ]
-        alone = float(1 / (1 + np.exp(-float(logits[column]))))
+        alone = float(expit(logits[column]))
         near = explanations.similar_images(
             self.looked.features, row, np.ascontiguousarray(self.labels[:, column])
         )
@@ -234,8 +235,7 @@ class Session:
         logits = self.looked.logits[rows]
         if self.completion is not None:
             logits = self.completion.logits(logits, self.labels[rows])
-        with np.errstate(over="ignore"):
-            return 1 / (1 + np.exp(-logits))
+        return expit(logits)
 
     def _update(self, rows: np.ndarray) -> None:
         """Update probabilities, and the order of questions, of images with new known labels."""
