@@ -27,7 +27,7 @@ import torch
 from made_with import commit, versions
 
 from partlabel import LabelTable, methods
-from partlabel.data.cache.eviction import CachedView
+from partlabel.data.cache import interface
 from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.images.loader import loader
 from partlabel.data.tables import statistics
@@ -90,8 +90,8 @@ class Features(NamedTuple):
     """What a backbone and its pooling make of the photos, computed once."""
 
     backbone: backbones.Backbone
-    train: list[CachedView]
-    test: list[CachedView]
+    train: list[interface.Features]
+    test: list[interface.Features]
 
 
 class Data(NamedTuple):

@@ -79,7 +79,8 @@ def test_a_search_on_a_transformer_uses_the_class_token(weights, table, tmp_path
     tagger = Tagger(table.classes, head="average", weights=weights, **VIT)
     tagger.fit(table, out=tmp_path / "a", cache_dir=str(tmp_path / "cache"))
     assert tagger.model.head.channels == 2 * WIDTH
-    loaded = Tagger.load(tmp_path / "a").scores(table)  # from images; the cache has features in half precision
+    # A loaded tagger reads the images; the cache has features in half precision.
+    loaded = Tagger.load(tmp_path / "a").scores(table)
     np.testing.assert_allclose(loaded, tagger.scores(table), rtol=1e-2, atol=1e-2)
 
 

@@ -21,7 +21,7 @@ from partlabel.bench.grid import Arm, Grid, GridCell
 from partlabel.core.labels import UNKNOWN
 from partlabel.data.cache import feature_cache, file_hashes
 from partlabel.data.cache.feature_dataset import FeatureDataset
-from partlabel.data.cache.feature_store import Stored
+from partlabel.data.cache.interface import Features
 from partlabel.data.images.loader import loader
 from partlabel.data.tables import statistics
 from partlabel.data.tables.label_table import LabelTable
@@ -38,7 +38,7 @@ from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 from partlabel.training.inference import logits
 from partlabel.training.lightning_module import TrainingModule
 from partlabel.training.run_folder import Run
-from partlabel.training.trainer import fit
+from partlabel.training.trainer import fit, weights
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class PartFeatures(NamedTuple):
     """Features of both parts, and the backbone behind them."""
 
     backbone: Backbone
-    train: list[Stored]
-    test: list[Stored]
+    train: list[Features]
+    test: list[Features]
 
 
 class Hidden(NamedTuple):
@@ -208,9 +208,7 @@ def train_cell(
     with tempfile.TemporaryDirectory() as folder:
         ran = Run(folder)
         fit(learner, loader(learn, config.batch_size, True, config.seed), loader(judge, 512), ran)
-        state = torch.load(ran.last, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "method."
-    model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        model.load_state_dict(weights(ran.last))
     model.eval()
     if cell.arm.fine_tuned is not None:
         plain = FeatureDataset(given.train, part, rows)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from partlabel.core.messages import in_bytes
 from partlabel.core.types import Preprocessing
 from partlabel.data.cache import feature_cache
-from partlabel.data.cache.feature_store import Stored
+from partlabel.data.cache.interface import Features
 from partlabel.data.images.broken import Broken, find_broken
 from partlabel.data.images.dataset import eval_transform, train_transform
 from partlabel.data.tables.label_table import LabelTable
@@ -55,7 +55,7 @@ def where_of(config: TrainingConfig) -> Where:
 
 def look(
     backbone: Backbone, size: int, table: LabelTable, config: TrainingConfig, views: int | None = None
-) -> tuple[list[Stored], list[Broken]]:
+) -> tuple[list[Features], list[Broken]]:
     """Compute or load the features that training needs; also return the images that cannot be read.
 
     Args:
@@ -109,7 +109,7 @@ def finder(
     return find
 
 
-def there(model: Method, view: tuple[int, Preprocessing], table: LabelTable, where: Where) -> Stored | None:
+def there(model: Method, view: tuple[int, Preprocessing], table: LabelTable, where: Where) -> Features | None:
     """Return the cached features of a table's plain images; None if there are none. Reads no image.
 
     Args:

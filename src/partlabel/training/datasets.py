@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 from partlabel.core.types import Batch, Preprocessing
 from partlabel.data.cache.feature_dataset import FeatureDataset
-from partlabel.data.cache.feature_store import Stored
+from partlabel.data.cache.interface import Features
 from partlabel.data.images.dataset import ImageDataset, eval_transform, train_transform
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.part_names import TRAIN, VAL
@@ -53,7 +53,7 @@ def plain_images(
 
 def _views(
     backbone: Backbone, size: int, table: LabelTable, config: TrainingConfig, views: int | None = None
-) -> list[Stored]:
+) -> list[Features]:
     """Load or compute the features of a table whose images can all be read.
 
     Raises:

@@ -10,7 +10,7 @@ from partlabel.core.progress_bar import track
 from partlabel.core.types import Batch
 from partlabel.data.cache import feature_cache
 from partlabel.data.cache.feature_dataset import FeatureDataset
-from partlabel.data.cache.feature_store import Stored
+from partlabel.data.cache.interface import Features
 from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import loader
 from partlabel.data.tables.label_table import LabelTable
@@ -53,7 +53,7 @@ def frozen_backbone(
 
 def plain_view(
     backbone: Backbone, table: LabelTable, size: int = 224, cache_dir: str | Path | None = None
-) -> list[Stored]:
+) -> list[Features]:
     """Load the features of the plain images of a table; compute those that are not cached."""
     return feature_cache.compute(
         backbone, table, eval_transform(size, backbone.preprocessing), size=size, where=cache_dir

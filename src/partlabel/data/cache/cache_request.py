@@ -13,6 +13,8 @@ from torch import nn
 from torchvision.transforms import v2
 
 from partlabel.data.cache import pooling_store
+from partlabel.data.cache.feature_store import ShardStore
+from partlabel.data.cache.interface import FeatureStore
 from partlabel.data.cache.pass_images import Looks
 from partlabel.data.cache.shard_file import Layout
 from partlabel.data.images.dataset import ImageDataset
@@ -51,6 +53,11 @@ class CacheRequest:
     shape: tuple[int, ...]
     per_shard: int | None
     hashes: Sequence[str | None]
+
+    @property
+    def store(self) -> FeatureStore:
+        """The store that has the features."""
+        return ShardStore(self.home)
 
     @cached_property
     def images(self) -> dict[str, int]:

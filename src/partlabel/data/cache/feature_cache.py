@@ -8,7 +8,6 @@ views, and `feature_pass.py` decodes those that are in none, once for all views.
 """
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,14 +18,14 @@ from torchvision.transforms import v2
 
 from partlabel.core.messages import shown_bytes
 from partlabel.core.progress_bar import say
-from partlabel.data.cache import feature_pass, feature_store, file_hashes, pooling_store, shard_file
+from partlabel.data.cache import feature_pass, file_hashes, pooling_store
 from partlabel.data.cache.cache_request import CacheRequest
-from partlabel.data.cache.eviction import CachedView, computing, locked, reserve
+from partlabel.data.cache.eviction import locked
 from partlabel.data.cache.feature_pass import Want
-from partlabel.data.cache.feature_store import Known, Stored
+from partlabel.data.cache.feature_store import ShardStore
+from partlabel.data.cache.interface import Features, FoundImages, ViewRequest
 from partlabel.data.cache.pass_images import Looks
 from partlabel.data.cache.pooling_fit import FITTED_ON, Held, fit_pooling_on_photos
-from partlabel.data.cache.shard_file import Layout
 from partlabel.data.images import decode
 from partlabel.data.images.broken import Broken, broken
 from partlabel.data.tables.label_table import LabelTable
@@ -51,7 +50,7 @@ def compute(
     workers: int = 0,
     limit: int | None = None,
     per_shard: int | None = None,
-) -> list[Stored]:
+) -> list[Features]:
     """Find the features of a table's images in the cache, and compute those that are missing or damaged.
 
     Args:
@@ -92,7 +91,7 @@ def lookup(
     workers: int = 0,
     limit: int | None = None,
     per_shard: int | None = None,
-) -> tuple[list[Stored], list[Broken]]:
+) -> tuple[list[Features], list[Broken]]:
     """Compute features as `compute`; also return the images that cannot be read, in the order of the table."""
     if not backbone.has_stem:
         raise ValueError(
@@ -110,7 +109,7 @@ def lookup(
     shape = tuple(backbone.stem_outputs(torch.zeros(1, 3, size, size, device=device)).shape[1:])
     asked = CacheRequest(backbone, table, transforms, size, home, workers, limit, shape, per_shard, hashes)
     held = _fit_pooling(asked)
-    found = [feature_store.look_up(home, maker, asked.images, _exact(asked, maker)) for maker in asked.makers]
+    found = [asked.store.look_up(maker, asked.images, _exact(asked, maker)) for maker in asked.makers]
     faults |= _fill(asked, found, held)
     listed = [broken(table, row, error) for row, error in sorted(faults.items())]
     if listed and backbone.pooling is not None:
@@ -118,7 +117,7 @@ def lookup(
             each for row, each in enumerate(hashes) if row not in faults and each is not None
         )
         pooling_store.save(asked.pooling_file(list(kept)), backbone.pooling)
-    return [feature_store.stored_features(each, hashes) for each in found], listed
+    return [each.features(hashes) for each in found], listed
 
 
 def stored(
@@ -128,7 +127,7 @@ def stored(
     size: int,
     where: str | Path | None = None,
     means: bool = False,
-) -> Stored | None:
+) -> Features | None:
     """Find the cached features of a table's plain images, without reading images or computing; None if there are none.
 
     An image is found if its file's hash was stored by an earlier run on the same folder.
@@ -143,23 +142,24 @@ def stored(
             are not.
     """
     home = folder(where)
-    if not backbone.has_stem or not any(home.glob(f"*/{feature_store.IMAGES}")):
+    store = ShardStore(home)
+    if not backbone.has_stem or store.is_empty:
         return None
     hashes = file_hashes.remembered(table, home / file_hashes.MEMORY)
     asked = CacheRequest(backbone, table, [plain], size, home, 0, None, (), None, hashes)
     if not asked.images:
         return None
-    known, channels = feature_store.look_up(home, asked.makers[0], asked.images), None
-    if means and len(known.places) < len(asked.images):
-        pooled = feature_store.look_up(home, asked.makers[0], asked.images, key="maker_of_maps")
-        if len(pooled.places) > len(known.places):
+    known, channels = store.look_up(asked.makers[0], asked.images), None
+    if means and len(known.hashes) < len(asked.images):
+        pooled = store.look_up(asked.makers[0], asked.images, key="maker_of_maps")
+        if len(pooled.hashes) > len(known.hashes):
             known, channels = pooled, backbone.channels
-    return feature_store.stored_features(known, hashes, channels) if known.places else None
+    return known.features(hashes, channels) if known.hashes else None
 
 
-def _exact(asked: CacheRequest, maker: str) -> str:
-    """Return the folder name of the view of exactly these images."""
-    return feature_store.name_of(maker, list(asked.images), asked.layout(len(asked.images)))
+def _exact(asked: CacheRequest, maker: str) -> ViewRequest:
+    """Return the view of exactly these images."""
+    return ViewRequest(maker, list(asked.images), asked.layout(len(asked.images)))
 
 
 def _fit_pooling(asked: CacheRequest) -> Held:
@@ -184,7 +184,7 @@ def _fit_pooling(asked: CacheRequest) -> Held:
         return held
 
 
-def _fill(asked: CacheRequest, found: Sequence[Known], held: Held) -> dict[int, OSError]:
+def _fill(asked: CacheRequest, found: Sequence[FoundImages], held: Held) -> dict[int, OSError]:
     """Compute missing features and add them to `found`; return, by row, why images cannot be read."""
     faults = {hash_: error for row, error in held.faults.items() if (hash_ := asked.hashes[row]) is not None}
     looks = asked.looks()
@@ -203,44 +203,38 @@ def _fill(asked: CacheRequest, found: Sequence[Known], held: Held) -> dict[int, 
     return {row: faults[each] for row, each in enumerate(asked.hashes) if each in faults}
 
 
-def _missing(asked: CacheRequest, known: Known, faults: Mapping[str, OSError]) -> list[str]:
+def _missing(asked: CacheRequest, known: FoundImages, faults: Mapping[str, OSError]) -> list[str]:
     """List the images that a view still lacks: all of them if their own view lacks shards."""
     if known.lacking:
         return list(asked.images)
-    made = known.places.keys() | (known.broken & faults.keys())
+    made = known.hashes | (known.broken & faults.keys())
     return [each for each in asked.images if each not in made]
 
 
 def _compute(
-    asked: CacheRequest, looks: Looks, found: Sequence[Known], held: Held, faults: Mapping[str, OSError]
+    asked: CacheRequest, looks: Looks, found: Sequence[FoundImages], held: Held, faults: Mapping[str, OSError]
 ) -> dict[str, OSError]:
     """Compute the missing views in one pass; return, by hash, why images cannot be read."""
     missing = {number: _missing(asked, known, faults) for number, known in enumerate(found)}
     images = {number: each for number, each in missing.items() if each}
-    layouts = {number: asked.layout(len(each)) for number, each in images.items()}
-    names = {
-        number: feature_store.name_of(asked.makers[number], images[number], layout)
-        for number, layout in layouts.items()
-    }
-    views = reserve(asked.home, {names[number]: layout for number, layout in layouts.items()}, asked.limit)
-    for number, view in zip(images, views, strict=True):
-        feature_store.write_layout(
-            view.path, asked.makers[number], images[number], layouts[number], **asked.bodies[number]
-        )
+    requests = [
+        ViewRequest(asked.makers[number], each, asked.layout(len(each)), asked.bodies[number])
+        for number, each in images.items()
+    ]
+    views = asked.store.reserve(requests, asked.limit)
     with ExitStack() as stack:
         wants = []
         for number, view in zip(images, views, strict=True):
-            stack.enter_context(computing(view))
-            readable = [each not in faults for each in images[number]]
-            shards = _wanted(view, layouts[number], readable)
+            stack.enter_context(view.computing())
+            shards = view.missing([each not in faults for each in images[number]])
             rows = np.array([asked.images[each] for each in images[number]])
-            wants.append(Want(number, view, layouts[number], rows, shards))
+            wants.append(Want(number, view, view.layout, rows, shards))
         if held.maps is None:  # else it was printed before the pooling was fitted
             size = sum(want.layout.shard_bytes(shard) for want in wants for shard in want.shards)
             _announce(asked, size, max(sum(map(len, want.wanted())) for want in wants))
         new = feature_pass.write(asked.backbone, looks, wants, held, asked.workers, "Caching features")
     for want in wants:
-        feature_store.add(found[want.number], want.view, images[want.number])
+        found[want.number].add(want.view)
     return {each: error for row, error in new.items() if (each := asked.hashes[row]) is not None}
 
 
@@ -250,21 +244,3 @@ def _announce(asked: CacheRequest, size: int, images: int) -> None:
         views = len(asked.transforms)
         in_views = f" in {views} views" if views > 1 else ""
         say(f"Caching features of {images:,} photos{in_views}: {shown_bytes(size)} in {asked.home}")
-
-
-def _wanted(view: CachedView, layout: Layout, readable: Sequence[bool]) -> list[int]:
-    """List the shards that are missing or damaged, or lack a readable image; warn of damaged ones."""
-    wanted = []
-    for number in range(layout.shards):
-        if found := shard_file.fault(view.path, layout, number):
-            wanted.append(number)
-            if found != "missing":
-                warnings.warn(
-                    f"{shard_file.shard_path(view.path, number)} is damaged ({found}) and is computed again",
-                    stacklevel=3,
-                )
-    if not wanted and any(readable):
-        shards = shard_file.Sharded(view.path)
-        rows = [row for row, good in enumerate(readable) if good and shards.is_nan(row)]
-        return sorted({row // layout.per_shard for row in rows})
-    return wanted

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch.utils.data import Dataset
 
 from partlabel.core.types import Batch, StemOutput
-from partlabel.data.cache.feature_store import Stored
+from partlabel.data.cache.interface import Features
 from partlabel.data.images.dataset import PLAIN, BatchRows, View
 from partlabel.data.tables.label_table import LabelTable
 
@@ -24,7 +24,7 @@ class FeatureDataset(Dataset[Batch]):
     """
 
     def __init__(
-        self, views: Sequence[Stored], table: LabelTable, rows: Int[np.ndarray, " image"], seed: int = 0
+        self, views: Sequence[Features], table: LabelTable, rows: Int[np.ndarray, " image"], seed: int = 0
     ) -> None:
         self.views = list(views)
         self.labels = torch.from_numpy(np.array(table.labels))

@@ -15,8 +15,7 @@ from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
 from partlabel.core.progress_bar import progress
-from partlabel.data.cache import shard_file
-from partlabel.data.cache.eviction import CachedView
+from partlabel.data.cache.interface import FeatureView
 from partlabel.data.cache.pass_images import Looks, Seen
 from partlabel.data.cache.pooling_fit import Held
 from partlabel.data.cache.shard_file import Layout
@@ -30,14 +29,14 @@ class Want(NamedTuple):
 
     Attributes:
         number: Number of the view: 0 without augmentation, others augmented.
-        view: Folder of the view.
+        view: The view.
         layout: Layout of its shards.
         rows: Rows of the table in the view, ascending.
         shards: Numbers of the missing shards, ascending.
     """
 
     number: int
-    view: CachedView
+    view: FeatureView
     layout: Layout
     rows: Int[np.ndarray, " image"]
     shards: list[int]
@@ -159,9 +158,7 @@ class _Writer:
         if not self._left:
             number = next(self._shards)
             self._left = len(self.want.layout.of(number))
-            shape = (self._left, *self.want.layout.shape)
-            path = shard_file.shard_path(self.want.view.path, number)
-            self._put = self._open.enter_context(shard_file.written(path, shape))
+            self._put = self._open.enter_context(self.want.view.write(number))
         self._put(features)
         self._left -= len(features)
         if not self._left:

@@ -8,19 +8,20 @@ view. An image that could not be read has a row of NaN, and is tried again each 
 
 import json
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float16, Int
 
 from partlabel.core.files import atomic_write
-from partlabel.data.cache import shard_file
+from partlabel.data.cache import eviction, shard_file
 from partlabel.data.cache.eviction import CachedView
+from partlabel.data.cache.interface import FeatureView, ViewRequest
 from partlabel.data.cache.shard_file import DESCRIPTION, Layout, Sharded
+from partlabel.data.cache.shard_view import ShardView
 
 IMAGES = "images.bin"
 DIGEST = 16
@@ -90,18 +91,69 @@ class Known:
     held: dict[Path, CachedView] = field(default_factory=dict)
     lacking: bool = False
 
+    @property
+    def hashes(self) -> Set[str]:
+        """Hashes of the images that have features."""
+        return self.places.keys()
 
-def name_of(maker: str, hashes: Sequence[str], layout: Layout) -> str:
-    """Return the folder name of the view of these images."""
-    return blake2b(f"{maker} {layout} {' '.join(hashes)}".encode(), digest_size=DIGEST).hexdigest()
+    def add(self, view: FeatureView) -> None:
+        """Add the images of a view that was completed since."""
+        assert isinstance(view, ShardView)
+        add(self, view.held, view.images)
+
+    def features(self, hashes: Sequence[str | None], channels: int | None = None) -> Stored:
+        """Return the features of images by their hashes, or their first channels; images in no view have none."""
+        folders = list(dict.fromkeys(self.places[each][0] for each in hashes if each in self.places))
+        number = {folder: at for at, folder in enumerate(folders)}
+        which, row = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
+        for at, each in enumerate(hashes):
+            if each is not None and each in self.places:
+                folder, row[at] = self.places[each]
+                which[at] = number[folder]
+        return Stored([self.held[folder] for folder in folders], which, row, channels)
 
 
-def write_layout(folder: Path, maker: str, hashes: Sequence[str], layout: Layout, **more: Any) -> None:
-    """Write what produced a view and its images, for `look_up`, and further properties."""
+class ShardStore:
+    """The store of `FeatureStore` in a folder: each view is a folder of shards.
+
+    Args:
+        home: Folder of the views.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no view."""
+        return not any(self.home.glob(f"*/{IMAGES}"))
+
+    def look_up(
+        self, maker: str, wanted: Collection[str], exact: ViewRequest | None = None, key: str = "maker"
+    ) -> Known:
+        """Find images in the views of a maker. Checksums of the shards in question are verified."""
+        return look_up(self.home, maker, wanted, "" if exact is None else _name(exact), key)
+
+    def reserve(self, views: Sequence[ViewRequest], limit: int | None = None) -> list[ShardView]:
+        """Create views where they do not exist; the least recently used ones are deleted for a limit."""
+        held = eviction.reserve(self.home, {_name(view): view.layout for view in views}, limit)
+        for view, folder in zip(views, held, strict=True):
+            write_layout(folder.path, view)
+        return [ShardView(folder, view.images, view.layout) for view, folder in zip(views, held, strict=True)]
+
+
+def _name(view: ViewRequest) -> str:
+    """Return the folder name of a view."""
+    about = f"{view.maker} {view.layout} {' '.join(view.images)}"
+    return blake2b(about.encode(), digest_size=DIGEST).hexdigest()
+
+
+def write_layout(folder: Path, view: ViewRequest) -> None:
+    """Write what produced a view and its images, for `look_up`, and its properties."""
     if not (folder / IMAGES).exists():
         with atomic_write(folder / IMAGES) as aside:
-            aside.write_bytes(bytes.fromhex("".join(hashes)))
-    layout.describe(folder, maker=maker, **more)
+            aside.write_bytes(bytes.fromhex("".join(view.images)))
+    view.layout.describe(folder, maker=view.maker, **view.properties)
 
 
 def look_up(home: Path, maker: str, wanted: Collection[str], exact: str = "", key: str = "maker") -> Known:
@@ -169,18 +221,6 @@ def _warn_of(folder: Path, faults: Mapping[int, str | None]) -> None:
         if found:
             path = shard_file.shard_path(folder, number)
             warnings.warn(f"{path} is damaged ({found}); its folder is not used", stacklevel=3)
-
-
-def stored_features(known: Known, hashes: Sequence[str | None], channels: int | None = None) -> Stored:
-    """Return the features of images by their hashes, or their first channels; images in no view have none."""
-    folders = list(dict.fromkeys(known.places[each][0] for each in hashes if each in known.places))
-    number = {folder: at for at, folder in enumerate(folders)}
-    which, row = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
-    for at, each in enumerate(hashes):
-        if each is not None and each in known.places:
-            folder, row[at] = known.places[each]
-            which[at] = number[folder]
-    return Stored([known.held[folder] for folder in folders], which, row, channels)
 
 
 def _views_of(home: Path, maker: str, key: str) -> list[Path]:
