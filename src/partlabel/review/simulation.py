@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.progress_bar import track
-from partlabel.core.types import Batch, Progress
-from partlabel.data.images.loader import Batches
 from partlabel.data.tables import statistics
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation import metrics
@@ -31,7 +29,7 @@ from partlabel.review import ordering
 from partlabel.review.ordering import Order
 from partlabel.training.config import TrainingConfig
 from partlabel.training.frozen_backbone import frozen_backbone, plain_view
-from partlabel.training.optimizer import optimizer, schedule
+from partlabel.training.in_memory import train_in_memory
 
 SimulationFeatures = Float[Tensor, "image channel 1 1"]
 SIZE = 224
@@ -149,20 +147,7 @@ def fitted(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         made = heads.get(head)(images.shape[1], Classes(tuple(classes), prevalence=prevalence))
-    method = BCE(nn.Identity(), made).train()
-    batches = Batches(len(labels), config.batch_size, shuffle=True, seed=config.seed)
-    learner = optimizer(method, config)
-    pace = schedule(learner, config, config.epochs * len(batches))
-    known = torch.from_numpy(np.array(labels))
-    for epoch in range(config.epochs):
-        batches.set_epoch(epoch)
-        for asked in batches:
-            index = torch.tensor(asked.rows)
-            terms = method.step(Batch(images[index], known[index], index), Progress()).terms
-            learner.zero_grad()
-            torch.stack(list(terms.values())).sum().backward()
-            learner.step()
-            pace.step()
+    train_in_memory(BCE(nn.Identity(), made), images, labels, config)
     return made.eval()
 
 
