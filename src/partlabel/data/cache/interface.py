@@ -1,7 +1,7 @@
 """What the package asks of a store of features: `FeatureStore` keeps them, `Features` are read by training and review.
 
 `feature_store.py` has the store in a folder of files. Another store, such as a database, is a class with these methods;
-nobody outside a store opens its files.
+no other module opens its files.
 """
 
 from collections.abc import Callable, Collection, Sequence, Set
