@@ -2,8 +2,8 @@ r"""What captions of several qualities are worth: drawn scenes, 10 % of the labe
 
     python benchmarks/captioned_scenes.py --out benchmarks/results/captioned-scenes.csv
 
-A caption names each present class with probability 1/2 ("a picture with a cat and a tree"). `half missing`: every second
-scene has none. `half wrong`: every second scene has that of another scene. `shuffled`: all have. Scored as in
+A caption names each present class with probability 1/2 ("a picture with a cat and a tree"). `half missing`: every
+second scene has none. `half wrong`: every second scene has that of another scene. `shuffled`: all have. Scored as in
 `evidence.py`: mAP of the image-only recogniser on test scenes, and mAP on unknown training labels.
 """
 
