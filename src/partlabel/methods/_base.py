@@ -75,6 +75,8 @@ class Method(nn.Module, ABC):
     """What the method adds to its head, in a few words."""
     needs: ClassVar[str] = "labels"
     """What the method needs besides images."""
+    needs_full_batch: ClassVar[bool] = False
+    """Whether only the full-batch solver fits all of the method, so that training by steps is refused."""
     of_single_images: ClassVar[bool] = False
     """Whether the method learns from how often classes are present in single images, which mixed images would break."""
     start_epoch: int = 0

@@ -56,6 +56,7 @@ class Evidence(Method):
     adds: ClassVar[str] = (
         "soft labels from texts beside the photos and similar images, weighed on re-hidden labels"
     )
+    needs_full_batch: ClassVar[bool] = True
     needs: ClassVar[str] = "labels, a head with an image feature; texts, if available"
 
     weight: Float[Tensor, "2"]

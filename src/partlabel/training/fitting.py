@@ -90,6 +90,8 @@ class Fitting:
         tagger.restore_settings()
         settings_search.check(tagger.settings, config)
         full_batch = settings_search.fits_full_batch(tagger.settings, config)
+        if not full_batch:
+            settings_search.check_steps(tagger.settings)
         table = aligned(table, tagger.classes)
         val = None if val is None else aligned(val, tagger.classes, "the validation table")
         truth = None if truth is None else aligned(truth, tagger.classes, "the truth")

@@ -87,6 +87,19 @@ def fits_full_batch(settings: Mapping[str, Any], config: TrainingConfig) -> bool
     )
 
 
+def check_steps(settings: Mapping[str, Any]) -> None:
+    """Check that a method can be trained by steps.
+
+    Raises:
+        ValueError: Only the full-batch solver fits it; the message says what to do.
+    """
+    if methods.get(settings["method"]).needs_full_batch:
+        raise ValueError(
+            f"--method {settings['method']} is fitted by the full-batch solver, on a frozen backbone with a linear head: "
+            "leave out --weight-decay, --trainable and --devices, and take --head covariance, rooted_average or average"
+        )
+
+
 def warn_of_unused(settings: Mapping[str, Any], config: TrainingConfig) -> None:
     """Warn of options that were given and that the full-batch solver does not use."""
     default = TrainingConfig()

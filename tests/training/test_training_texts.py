@@ -1,0 +1,93 @@
+"""Training and filling with the texts beside the photos, from end to end on small drawings."""
+
+import numpy as np
+import pytest
+
+from drawings import COLOURS, draw_photos
+from partlabel import LabelTable, Tagger
+from partlabel.core.labels import UNKNOWN
+from partlabel.evaluation.metrics import average_precision
+from partlabel.posthoc.text_evidence import TextEvidence
+from partlabel.posthoc.tuning import tune
+from partlabel.training.run_folder import Run
+
+SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32, "method": "evidence"}
+PHOTOS = 90
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """Drawings with complete labels and a text of each, which names the colours in it."""
+    folder = tmp_path_factory.mktemp("captioned")
+    labels = draw_photos(folder / "photos", PHOTOS).astype(np.int8)
+    images = tuple(f"{row:02}.png" for row in range(PHOTOS))
+    texts = [
+        [" and ".join(name for name, there in zip(COLOURS, row, strict=True) if there)] for row in labels
+    ]
+    return LabelTable(images, tuple(COLOURS), labels, root=folder / "photos").with_texts(texts)
+
+
+@pytest.fixture(scope="module")
+def table(truth):
+    return truth.hide("uniform", known=0.3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def fitted(table, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "a"
+    return Tagger(table.classes, **SMALL).fit(table, out=out, embedder="words"), out
+
+
+def unknown_ap(probability, table, truth):
+    hidden = np.where(table.labels == UNKNOWN, truth.labels, UNKNOWN).astype(np.int8)
+    return np.mean([average_precision(probability[:, c], hidden[:, c]) for c in range(len(table.classes))])
+
+
+def test_texts_rank_unknown_labels_that_a_random_backbone_cannot(fitted, table, truth):
+    tagger, _ = fitted
+    with_texts = unknown_ap(tagger.fill(table).probability, table, truth)
+    without = unknown_ap(tagger.fill(table.with_texts(None)).probability, table, truth)
+    assert with_texts > 0.9 > without
+
+
+def test_the_run_keeps_what_the_texts_taught_and_no_text(fitted):
+    _, out = fitted
+    run = Run(out)
+    assert TextEvidence.load(run.texts).embedder == "words"
+    words = b"red and green"
+    assert not any(words in path.read_bytes() for path in (run.texts, run.weights, run.config))
+
+
+def test_a_loaded_tagger_fills_the_same(fitted, table):
+    tagger, out = fitted
+    np.testing.assert_allclose(
+        Tagger.load(out).fill(table).probability, tagger.fill(table).probability, atol=1e-3
+    )
+
+
+def test_prediction_does_not_use_texts(fitted, table):
+    tagger, _ = fitted
+    assert tagger.predict(table).equals(tagger.predict(table.with_texts(None)))
+
+
+def test_out_of_fold_logits_with_texts_are_kept_for_tuning(fitted, table):
+    tagger, _ = fitted
+    assert tagger.out_of_fold.with_texts.shape == table.labels.shape
+    assert not np.array_equal(tagger.out_of_fold.with_texts, tagger.out_of_fold.logits)
+    tune(tagger)
+    assert 0 <= tagger.fill(table).probability.min() <= tagger.fill(table).probability.max() <= 1
+
+
+def test_without_texts_there_is_no_evidence_of_texts(table, tmp_path):
+    tagger = Tagger(table.classes, **SMALL).fit(table.with_texts(None), out=tmp_path / "a")
+    assert tagger.texts is None and not Run(tmp_path / "a").texts.exists()
+    assert tagger.text_of(table) is None
+
+
+def test_evidence_by_steps_is_refused_with_a_way_out(table, tmp_path):
+    tagger = Tagger(table.classes, **SMALL)
+    with pytest.raises(
+        ValueError, match="evidence is fitted by the full-batch solver.*leave out --weight-decay"
+    ):
+        tagger.fit(table, out=tmp_path / "a", weight_decay=0.1)
+    assert not (tmp_path / "a").exists()
