@@ -95,8 +95,8 @@ def check_steps(settings: Mapping[str, Any]) -> None:
     """
     if methods.get(settings["method"]).needs_full_batch:
         raise ValueError(
-            f"--method {settings['method']} is fitted by the full-batch solver, on a frozen backbone with a linear head: "
-            "leave out --weight-decay, --trainable and --devices, and take --head covariance, rooted_average or average"
+            f"--method {settings['method']} is fitted by the full-batch solver, on a frozen backbone with a linear "
+            "head: leave out --weight-decay, --trainable and --devices, and take --head covariance or rooted_average"
         )
 
 
