@@ -149,14 +149,16 @@ def arms(known: float) -> list[tuple[str, str, str]]:
     return found
 
 
-def compute(cell: Cell, done: set[tuple[int, float, int, str, str]]) -> Iterator[Row]:
+def compute(
+    cell: Cell, done: set[tuple[int, float, int, str, str]], wanted: list[str] | None = None
+) -> Iterator[Row]:
     """The rows of a cell that are not there yet."""
     texts = cell.text.rows(torch.from_numpy(cell.rows))
     order = torch.from_numpy(np.random.RandomState(cell.seed).permutation(len(cell.rows)))
     given = {"text": texts, "no labels": texts, "shuffled": texts.rows(order)}
     for name, method, head in arms(cell.known):
         shown = f"{name} ({method})" if name == "all labels" else name
-        if (cell.images, cell.known, cell.seed, shown, head) in done:
+        if (cell.images, cell.known, cell.seed, shown, head) in done or name not in (wanted or [name]):
             continue
         began = time.monotonic()
         data = cell.training_set(given.get(name))
@@ -207,6 +209,7 @@ def main() -> None:
     asked.add_argument("--known", nargs="+", type=float, default=[0.1, 0.0, 1.0, 0.3, 0.5])
     asked.add_argument("--images", type=int, default=12_000, help="training photos")
     asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
+    asked.add_argument("--arms", nargs="+", help="only these")
     asked.add_argument("--embedder", default="auto")
     asked.add_argument("--cache", help="folder of the feature cache")
     asked.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.csv"))
@@ -221,7 +224,9 @@ def main() -> None:
     rows = read(args.out)
     for known in args.known:
         for seed in args.seeds if 0 < known < 1 else args.seeds[:1]:
-            for row in compute(Cell(given, text, args.images, known, seed), {row.key for row in rows}):
+            for row in compute(
+                Cell(given, text, args.images, known, seed), {row.key for row in rows}, args.arms
+            ):
                 rows.append(row)
                 print(row, flush=True)
                 with args.out.open("w", newline="", encoding="utf-8") as file:
