@@ -1,5 +1,7 @@
 """The method `evidence`: soft labels of a teacher with texts train a recogniser that needs the image alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -139,6 +141,22 @@ def test_without_labels_texts_alone_train_a_recogniser():
     assert mean_ap(found.model(data.maps[..., None, None]), truth) > 0.5
     costs = list(found.winner.tried.values())
     assert found.winner.cost == min(costs)
+
+
+def test_without_labels_photos_without_text_teach_nothing():
+    data, _ = training_set(known=0.0)
+    text = data.text._replace(available=torch.arange(len(data.labels)) % 2 == 0)
+    data = replace(data, text=text)
+    method = build(data, Rule("evidence"), "average", {})
+    soft = method.taught(data.problem("average", data.design("average", {}), 1.0))
+    assert torch.equal(soft.weight > 0, text.available[:, None].expand_as(soft.weight))
+
+
+def test_without_labels_texts_have_to_do_with_the_classes():
+    data, _ = training_set(known=0.0)
+    silent = data.text._replace(mentions=torch.zeros(1), similarity=torch.full((1,), 0.2))
+    with pytest.raises(ValueError, match="mentions or resembles the name of a class"):
+        search_unlabelled(replace(data, text=silent), "average")
 
 
 def test_without_labels_and_texts_the_message_says_what_to_give():

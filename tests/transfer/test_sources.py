@@ -129,6 +129,16 @@ def test_without_labels_the_teacher_has_the_names_alone():
     assert mean_ap(odds, truth, given.labels) > 0.6
 
 
+def test_without_labels_mentions_are_added_to_the_recogniser():
+    given, _ = collection(known=0.0, without_text=0.5)
+    teacher = Teacher.of(given, ["recogniser", "class_names"])
+    odds = teacher.fit(given)
+    names = ClassNames(CLASSES, DIM).fit(given)
+    told = given.text.available
+    torch.testing.assert_close(odds[~told], given.logits[~told])
+    torch.testing.assert_close(odds[told], given.logits[told] + (names - names[told].mean(0))[told])
+
+
 def test_without_labels_and_texts_there_is_nothing_to_teach():
     given, _ = collection(known=0.0)
     given = Observed(given.labels, given.targets, given.fold, given.logits, None, None)

@@ -103,6 +103,11 @@ def statistics_of_texts(table: LabelTable) -> TextStatistics:
     )
 
 
+def photos_with_mentions(table: LabelTable) -> int:
+    """Count the photos with a text that mentions a class."""
+    return sum(any(mentioned(table.classes, texts)) for texts in table.texts or ())
+
+
 def _unmentioned(classes: Sequence[str], texts: Sequence[str]) -> list[str]:
     """Return the classes that no text mentions."""
     found = set(chain.from_iterable(mentioned(classes, texts)))

@@ -98,7 +98,7 @@ class Evidence(Method):
         labels, known = problem.labels, Targets.known(problem.labels)
         soft = self.taught(problem)
         rows = torch.arange(len(labels))
-        self.soft.write(rows, torch.where(labels == UNKNOWN, soft.value, NO_LABEL))
+        self.soft.write(rows, torch.where(soft.weight > 0, soft.value, NO_LABEL))
         targets = known.fill(soft)
         strength = max(float(known.weight.mean()), 1 / known.weight.numel())
         problem.fit(self.head, targets, strength)
@@ -127,7 +127,10 @@ class Evidence(Method):
         return (*super().predicts_with(), "memory", *Combination._fields)
 
     def taught(self, problem: FullBatch) -> Targets:
-        """Compute the soft labels of all unknown labels by a teacher that has not seen the labels of the image."""
+        """Compute the soft labels of all unknown labels by a teacher that has not seen the labels of the image.
+
+        Where no label is known, images without text have no soft labels.
+        """
         base = self._base(problem.labels)
         self.eval()
         given = Observed(
@@ -140,7 +143,10 @@ class Evidence(Method):
         )
         fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}", {})
         odds = Teacher.of(given).fit(given, fitted)
-        return Targets(odds.sigmoid(), (problem.labels == UNKNOWN).float())
+        unknown = (problem.labels == UNKNOWN).float()
+        if given.text is not None and not base.weight.any():
+            unknown *= given.text.available[:, None]
+        return Targets(odds.sigmoid(), unknown)
 
     def _base(self, labels: Labels) -> Targets:
         """Return what the teacher is fitted to: known labels, and unknown ones as weak negatives."""

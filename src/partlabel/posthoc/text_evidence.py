@@ -24,6 +24,8 @@ from partlabel.transfer.teacher import Teacher
 
 SOURCES = ("recogniser", "text", "class_names", "similar_texts")
 """Evidence sources of the texts, and the recogniser."""
+WITHOUT_LABELS = ("recogniser", "class_names")
+"""Those that are used where no label is known."""
 REMEDY = "copy it again from where the model came from; without the file texts do not inform unknown labels"
 
 
@@ -123,6 +125,8 @@ def fit_text_evidence(
 ) -> tuple[TextEvidence, Float[np.ndarray, "image class"]] | None:
     """Fit the sources to known labels; None if no text says anything about them.
 
+    Where no label is known, mentions of class names are added to the logits (`Teacher`).
+
     Args:
         logits: Logits of training images by models that were not trained on them.
         labels: Labels of the images.
@@ -135,9 +139,7 @@ def fit_text_evidence(
         The evidence, and the out-of-fold log-odds of the training images.
     """
     given = _given(logits, labels, text, fold, unknown_weight)
-    if not given.targets.weight.any():
-        return None
-    teacher = Teacher.of(given, SOURCES)
+    teacher = Teacher.of(given, SOURCES if given.targets.weight.any() else WITHOUT_LABELS)
     odds = teacher.fit(given)
     if not any(weight for name, weight in teacher.weights.items() if name != "recogniser"):
         return None

@@ -169,6 +169,11 @@ def _check_known(labels: np.ndarray, given: bool) -> None:
     present, absent = int((labels == PRESENT).sum()), int((labels == ABSENT).sum())
     if present and (absent or given or present >= ENOUGH):
         return
+    if not present + absent:
+        raise ValueError(
+            "no label is known, so there is nothing to tune: label some images (partlabel review RUN, then with "
+            "--export reviewed.csv), and train again on that table"
+        )
     needs = f"tuning needs both, or {ENOUGH} present ones"
     if present:
         needs += (

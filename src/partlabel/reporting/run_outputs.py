@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
+from partlabel.core.labels import UNKNOWN
 from partlabel.core.messages import some
 from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.images.broken import find_broken
@@ -45,6 +46,9 @@ def write_results(
         predictions = (outcome.val_logits, parts.val.labels)
     elif outcome.selection is not None:
         predictions = (outcome.selection.logits, parts.train.labels)
+    if predictions is not None and not (predictions[1] != UNKNOWN).any():
+        predictions = None  # nothing can be measured
+        examples = examples_of(tagger, parts.train[:EXAMPLES])
     if predictions is not None:
         evaluation = metrics.evaluate(*predictions, tagger.classes)
         evaluation.save(run.validation)

@@ -20,6 +20,11 @@ def candidates_table(found: Mapping[str, Any]) -> "Table":
         f"Settings compared {by}on {found['known']:,} known labels of {found['images']:,} "
         f"{'training' if by else 'validation'} images ({found['seconds']:.0f} s)"
     )
+    if not found["known"]:
+        title = (
+            f"Weight decay chosen by {found['folds']}-fold cross-validation against soft labels from the texts "
+            f"({found['seconds']:.0f} s)"
+        )
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("method")
     table.add_column("head")

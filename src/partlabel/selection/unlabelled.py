@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from partlabel.core.targets import Targets
+from partlabel.core.types import TextFeatures
 from partlabel.methods.evidence import Evidence
 from partlabel.selection.candidates import EVIDENCE, Candidate, Rule, TrainingSet, build
 from partlabel.selection.cross_validation import FINAL_TOLERANCE
@@ -21,6 +23,31 @@ DECAYS = tuple(10 ** (1 - step / 2) for step in range(11))
 """Candidate weight decays times the number of classes, from strong to weak."""
 RISING = 2
 """Weight decays in a row that have to be worse before the search ends."""
+RESEMBLES = 0.35
+"""Cosine of a text and a class name from which on the text has to do with the class, where no text mentions any."""
+FIX = (
+    "label some images, present and absent classes, or give texts in which "
+    "class names occur (--texts captions.csv, --texts filename; docs/texts.md)"
+)
+"""What to do where nothing is known."""
+
+
+def check_informative(text: TextFeatures | None) -> None:
+    """Check that texts have to do with the classes.
+
+    Args:
+        text: Features of the texts; None without texts.
+
+    Raises:
+        ValueError: There are no texts, or none mentions or resembles the name of a class.
+    """
+    if text is None or not text.available.any():
+        raise ValueError(f"no label is known, and no photo has a text: {FIX}")
+    if not text.mentions.any() and float(text.similarity.max()) < RESEMBLES:
+        raise ValueError(
+            f"no label is known, and none of {int(text.available.sum())} photos with text has one that mentions or "
+            f"resembles the name of a class: rename the classes to words of the texts, {FIX}"
+        )
 
 
 def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any] | None = None) -> Selection:
@@ -32,13 +59,9 @@ def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any]
         head_args: Options of the head, by name; None for the defaults.
 
     Raises:
-        ValueError: There are no texts.
+        ValueError: There are no texts, or none has to do with a class.
     """
-    if data.text is None:
-        raise ValueError(
-            "no label is known, and no photo has a text: label some images, present and absent classes (partlabel "
-            "review), or give texts that accompany the photos (--texts captions.csv, --texts filename; docs/texts.md)"
-        )
+    check_informative(data.text)
     began = time.monotonic()
     options, rule = head_args or {}, Rule(EVIDENCE)
     problem = data.problem(head, data.design(head, options), 1.0)
@@ -49,7 +72,7 @@ def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any]
     for decay in DECAYS:
         decay /= max(data.labels.shape[1], 1)
         logits = data.problem(head, problem.design, decay).cross_fit(soft)
-        tried[decay] = float(binary_cross_entropy_with_logits(logits, soft.value)), logits
+        tried[decay] = _cost(logits, soft), logits
         best = min(tried, key=lambda each: tried[each][0])
         if list(tried).index(best) < len(tried) - RISING:
             break
@@ -68,3 +91,9 @@ def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any]
         seconds=seconds,
         model=method.eval(),
     )
+
+
+def _cost(logits: Float[Tensor, "image class"], soft: Targets) -> float:
+    """Compute the mean cross-entropy against soft labels."""
+    total = binary_cross_entropy_with_logits(logits, soft.value, soft.weight, reduction="sum")
+    return float(total / soft.weight.sum())

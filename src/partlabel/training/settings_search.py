@@ -27,7 +27,15 @@ from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
 from partlabel.selection.advice import evidence_rule
-from partlabel.selection.candidates import FIXED, HEADS, SELF_TRAINING, Rule, TrainingSet, linear_head
+from partlabel.selection.candidates import (
+    EVIDENCE,
+    FIXED,
+    HEADS,
+    SELF_TRAINING,
+    Rule,
+    TrainingSet,
+    linear_head,
+)
 from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
@@ -71,6 +79,26 @@ def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
         raise ValueError(
             "--method auto searches in one process on the CPU: leave out --devices and --num-nodes, or name a method, "
             "as in --method soft_sst --devices 2"
+        )
+
+
+def check_labels(settings: Mapping[str, Any], train: LabelTable, full_batch: bool) -> None:
+    """Check that a method can learn from the training images, of which perhaps only texts are known.
+
+    Raises:
+        ValueError: No label is known, and the method learns from labels alone, or is trained by steps.
+    """
+    if train.known:
+        return
+    if settings["method"] not in (AUTO, EVIDENCE):
+        raise ValueError(
+            f"no label of the {len(train)} training images is known, and the method {settings['method']} learns from "
+            "labels alone: leave out --method, so that the texts of the photos are learned from, or label some images"
+        )
+    if not full_batch:
+        raise ValueError(
+            f"no label of the {len(train)} training images is known, and training by steps needs labels: leave out "
+            "--weight-decay, --trainable and --devices, so that the texts of the photos are learned from"
         )
 
 

@@ -81,7 +81,7 @@ class Teacher(nn.Module):
         kept = [0] if "recogniser" in self.parts else []
         targets = given.targets
         if not targets.weight.any():
-            self.plain = self.whole = self._without_labels(scores, given)
+            self.whole, self.plain = self._without_labels(scores, given)
             return self._log_odds(scores, given)
         self.plain = combine(scores * everywhere[:, None, None], targets, kept)
         self.whole = self.plain
@@ -89,17 +89,29 @@ class Teacher(nn.Module):
             self.whole = combine(scores[:, rows], given.rows(rows).targets, kept)
         return self._log_odds(scores, given)
 
-    def _without_labels(self, scores: Float[Tensor, "source image class"], given: Observed) -> Combination:
-        """Return a combination where no label is known: the score of the class names, and how often texts name them."""
+    def _without_labels(
+        self, scores: Float[Tensor, "source image class"], given: Observed
+    ) -> tuple[Combination, Combination]:
+        """Return the combinations with and without texts where no label is known.
+
+        The score of the class names, less its mean, is added to the logit of the recogniser; without a recogniser to
+        the log-odds of how often texts name the class.
+        """
         if "class_names" not in self.parts or given.text is None:
             raise ValueError("no label is known, and there are no texts")
-        number = list(self.parts).index("class_names")
-        weight = torch.zeros(len(scores))
-        weight[number] = 1.0
         rows = given.text.available
         centre = scores[:, rows].mean(1)
-        named = (given.text.mentions[rows].sum(0) + 0.5) / (rows.sum() + 1)
-        return Combination(weight, centre, torch.ones(len(scores)), named.logit())
+        names = list(self.parts)
+        plain = torch.zeros(len(scores))
+        if "recogniser" in names:
+            plain[names.index("recogniser")] = 1.0
+            offset = centre[names.index("recogniser")]
+        else:
+            offset = ((given.text.mentions[rows].sum(0) + 0.5) / (rows.sum() + 1)).logit()
+        whole = plain.clone()
+        whole[names.index("class_names")] = 1.0
+        ones = torch.ones(len(scores))
+        return Combination(whole, centre, ones, offset), Combination(plain, centre, ones, offset)
 
     def forward(self, given: Observed) -> Float[Tensor, "image class"]:
         """Compute the log-odds of other images."""

@@ -58,6 +58,17 @@ def say_texts(table: "LabelTable") -> None:
         print(f"{sum(map(bool, table.texts)):,} of {len(table):,} photos have text ({number:,} texts)")
 
 
+def say_without_labels(table: "LabelTable") -> None:
+    """Print what a table without known labels is learned from."""
+    from partlabel.audit.text_statistics import photos_with_mentions
+
+    photos = sum(map(bool, table.texts or ()))
+    print(
+        f"No labels: nothing can be measured. {photos:,} of {len(table):,} training photos have text, and "
+        f"{photos_with_mentions(table):,} of these mention a class by name"
+    )
+
+
 def say_how_known(
     labels: "np.ndarray", origins: "Origins | None" = None, scores: "np.ndarray | None" = None
 ) -> None:

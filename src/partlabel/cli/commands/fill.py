@@ -140,6 +140,11 @@ def _assumption(tagger: "Tagger") -> str:
     correction = None if tagger.tuning is None else tagger.tuning.correction
     if correction is not None:
         return correction.sentence
+    if tagger.tuning is None and tagger.out_of_fold is not None and not tagger.out_of_fold.table.known:
+        return (
+            "Probabilities come from what texts mention, without any label, and are not calibrated: partlabel review "
+            "RUN collects labels, and training again on them improves and calibrates the probabilities."
+        )
     calibrated = "" if tagger.tuning is not None else " and are not calibrated"
     return (
         f"Probabilities assume that known labels are a fair sample{calibrated}: partlabel tune RUN corrects them, best "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from partlabel.cli.commands._reading import Missing, TableOptions, TextOptions
-from partlabel.cli.commands._saying import print_headline, say_how_known, say_texts
+from partlabel.cli.commands._saying import print_headline, say_how_known, say_texts, say_without_labels
 from partlabel.core.progress_bar import say
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ def _say_trained(run: "Run") -> None:
     from partlabel.training.out_of_fold import OutOfFold
 
     kept = OutOfFold.of(run)
-    if kept is not None:
+    if kept is not None and not kept.table.known:
+        say_without_labels(kept.table)
+    elif kept is not None:
         say_how_known(kept.table.labels, kept.table.origins, kept.logits)
     else:
         table = LabelTable.read(run.labels).part("train")
@@ -137,7 +139,7 @@ def _say_trained(run: "Run") -> None:
 
 
 def _say_advice(table: "LabelTable") -> None:
-    """Print which method suits the known labels; training itself refuses a table without any."""
+    """Print which method suits the known labels, if there are any."""
     from partlabel.selection.advice import advice
 
     if table.known:

@@ -53,7 +53,8 @@ def training_parts(
         find: Function that finds the images that cannot be read.
 
     Raises:
-        ValueError: The table has parts but no `train`, no label of it is known, or images cannot be read.
+        ValueError: The table has parts but no `train`, none of its images has a known label or a text, or images
+            cannot be read.
 
     Warns:
         UserWarning: A part is not train, val or test.
@@ -76,8 +77,12 @@ def training_parts(
     elif share > 0 and VAL not in table.parts:
         table = _set_apart(table, share, seed)
     train = table.part(TRAIN)
-    if not train.known:
-        raise ValueError(f"no label of the {len(train)} training images is known")
+    if not train.known and not any(train.texts or ()):
+        raise InputError(
+            f"no label of the {len(train)} training images is known, and none has a text: label some images, present "
+            "and absent classes, or give texts in which class names occur (docs/texts.md), with ",
+            Argument("texts", "captions.csv"),
+        )
     if val is None and share > 0 and VAL in table.parts:
         val = table.part(VAL)
     return Parts(table, train, val, skipped)
