@@ -46,7 +46,7 @@ def test_after_validation_similar_features_count_with_about_the_precision_asked_
     val, _ = images(200)
     model.validate(val)
     assert model.end_validation() is None
-    assert 0 < model.calibrated[1] < 1
+    assert 0 < model.thresholds["cross"].value < 1
     pseudo = model.train().step(learned, Progress(epoch=1)).pseudo_labels["cross"]
     accepted = pseudo.weight > 0
     assert accepted.sum() > 10
@@ -64,7 +64,7 @@ def test_after_validation_votes_within_an_image_are_judged_as_those_of_unknown_l
     monkeypatch.setattr(model.pairs, "rows", lambda *parts: together[:, parts[-1]].logit())
     model.eval().validate(val)
     model.end_validation()
-    assert model.calibrated[0].item() == pytest.approx(0.9, abs=1e-4)
+    assert model.thresholds["intra"].value.item() == pytest.approx(0.9, abs=1e-4)
     lone = (val.labels == PRESENT).sum(1) == 1
     assert (lone & (val.labels == ABSENT).any(1)).any()
 
@@ -73,9 +73,8 @@ def test_without_a_precision_the_schedule_of_the_paper_stands():
     model = method()
     model.validate(images(10)[0])
     assert model.end_validation() is None
-    falling = [model.thresholds(Progress(epoch=epoch)) for epoch in (0, 4, 30)]
-    assert [tuple(round(t, 3) for t in pair) for pair in falling] == [
-        (0.95, 0.95),
-        (0.85, 0.85),
-        (0.75, 0.75),
+    falling = [
+        [round(model.thresholds[name].at(Progress(epoch=epoch)), 3) for name in ("intra", "cross")]
+        for epoch in (0, 4, 30)
     ]
+    assert falling == [[0.95, 0.95], [0.85, 0.85], [0.75, 0.75]]

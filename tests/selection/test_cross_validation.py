@@ -124,7 +124,7 @@ def test_a_full_batch_fit_is_where_the_loss_of_the_steps_has_no_gradient(method)
     assert linear.weight.abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("method", ["soft_sst", "curriculum"])
+@pytest.mark.parametrize("method", ["soft_sst", "curriculum", "cap"])
 def test_methods_that_learn_from_predictions_fit_full_batch_and_predict(method):
     given = data()
     assert get(method).has_full_batch_fit() and not get(method).has_fixed_targets()

@@ -8,18 +8,17 @@ and how they are handled: `docs/methods/sst.md`.
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from partlabel.core.collected_rows import CollectedRows
-from partlabel.core.labels import UNKNOWN
-from partlabel.core.targets import Targets
+from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Batch, Progress
 from partlabel.methods._base import Step
 from partlabel.methods._pair_transfer import PairOptions, PairTransfer
 from partlabel.nn.heads import Head
 from partlabel.transfer import pseudo_labels
 from partlabel.transfer.feature_bank import FeatureMemory
+from partlabel.transfer.thresholds import Falling, ThresholdRule, chosen
 
 
 class SST(PairTransfer):
@@ -51,11 +50,11 @@ class SST(PairTransfer):
         precision: Precision on known validation labels that sets the thresholds after each epoch, in place of the
             schedule above; a published cosine of 0.95 is exceeded always or never, depending on the scale of the
             features.
+        proportion: Share of the present labels that the class proportions among known labels make expected, in (0, 1]:
+            as many unknown labels of each class, the highest, become present, in place of the schedule (CAP).
     """
 
     adds: ClassVar[str] = "pseudo-labels from co-occurrence within and similarity across images"
-
-    calibrated: Float[Tensor, " 2"]
 
     def __init__(
         self,
@@ -80,23 +79,28 @@ class SST(PairTransfer):
         count_empty_slots: bool = False,
         known_in_each_term: bool = True,
         precision: float | None = None,
+        proportion: float | None = None,
     ) -> None:
         pairs = PairOptions(
             pair_weight, pair_dim, pair_hidden_dim, pair_block, unknown_pairs_are_absent, pair_rank
         )
         super().__init__(backbone, head, start_epoch, contrast_weight, ramp_epochs, pairs)
         self.memory = FeatureMemory(head.num_classes, memory_size, head.feature_dim)
-        self.intra_threshold = intra_threshold
-        self.cross_threshold = cross_threshold
-        self.threshold_step = threshold_step
-        self.threshold_floor = threshold_floor
-        self.intra = intra
-        self.cross = cross
+        starts = ({"intra": intra_threshold} if intra else {}) | ({"cross": cross_threshold} if cross else {})
+        self.thresholds = nn.ModuleDict(
+            {
+                name: chosen(
+                    Falling(begin, threshold_step, threshold_floor, start_epoch),
+                    head.num_classes,
+                    precision,
+                    proportion,
+                )
+                for name, begin in starts.items()
+            }
+        )
         self.count_empty_slots = count_empty_slots
         self.known_in_each_term = known_in_each_term
-        self.precision = precision
-        self.register_buffer("calibrated", torch.full((2,), float("inf")))
-        self._scores = CollectedRows()
+        self.validates = precision is not None
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce`, `cooccurrence`, `contrast`, and from `start_epoch` on `bce_intra` and `bce_cross`."""
@@ -130,48 +134,54 @@ class SST(PairTransfer):
             batch: Images and labels; the unknown ones are filled.
             progress: Position in the run, which the thresholds depend on.
         """
-        if not self.has_begun(progress):
+        if progress.epoch + 1 < self.start_epoch:
             return {}
-        intra_threshold, cross_threshold = self.thresholds(progress)
         found = {}
-        if self.intra:
-            score = self.intra_score(features, pair_logits, batch.labels)
-            found["intra"] = pseudo_labels.accept(score, batch.labels, intra_threshold)
-        if self.cross:
-            found["cross"] = pseudo_labels.from_similarity(
-                features, self.memory, batch.labels, cross_threshold, self.count_empty_slots
-            )
+        for name, (score, said) in self.scores(features, pair_logits, batch.labels).items():
+            rule = self.rule(name)
+            if self.has_begun(progress):
+                found[name] = pseudo_labels.accept(score, batch.labels, rule.at(progress))
+            rule.see(score, said, batch, progress)
         return found
 
-    def thresholds(self, progress: Progress) -> tuple[pseudo_labels.Threshold, pseudo_labels.Threshold]:
-        """Return the thresholds of intra-image and cross-image scores: the calibrated ones, or the schedule's."""
-        if self.precision is not None:
-            return self.calibrated[0], self.calibrated[1]
-        fall = self.threshold_step * (progress.epoch - self.start_epoch)
-        return (
-            pseudo_labels.lowered(self.intra_threshold, fall, self.threshold_floor),
-            pseudo_labels.lowered(self.cross_threshold, fall, self.threshold_floor),
-        )
+    def rule(self, name: str) -> ThresholdRule:
+        """Return the rule that sets the threshold of the scores `intra` or `cross`."""
+        rule = self.thresholds[name]
+        assert isinstance(rule, ThresholdRule)
+        return rule
+
+    @torch.no_grad()
+    def scores(
+        self,
+        features: Float[Tensor, "batch class feature"],
+        pair_logits: Float[Tensor, "batch pair"] | None,
+        labels: Labels,
+    ) -> dict[str, tuple[Float[Tensor, "batch class"], Bool[Tensor, "batch class"]]]:
+        """Compute the scores `intra` and `cross`, and which labels each says something about.
+
+        Co-occurrence says something beside another class that is known to be present, similarity about classes with
+        stored features.
+        """
+        found = {}
+        if "intra" in self.thresholds:
+            score = self.intra_score(features, pair_logits, labels)
+            found["intra"] = score, pseudo_labels.other_present(labels) > 0
+        if "cross" in self.thresholds:
+            similarity = self.memory.similarity(features, self.count_empty_slots)
+            found["cross"] = similarity, (self.memory.filled > 0).expand_as(labels)
+        return found
 
     def validate(self, batch: Batch) -> Float[Tensor, "batch class"]:
-        """Compute logits; where thresholds are calibrated, the scores of known labels are collected.
-
-        Intra-image scores are collected only for labels beside another one that is known to be present: all others have
-        none.
-        """
+        """Compute logits; where thresholds are calibrated, the scores of known labels are collected."""
         out = self.outputs(batch.inputs)
-        if self.precision is not None:
+        if self.validates:
             assert out.features is not None
-            intra = self.intra_score(out.features, self.every_pair(out), batch.labels)
-            intra = pseudo_labels.as_if_unknown(intra, batch.labels)
-            spoken_of = batch.labels.where(pseudo_labels.other_present(batch.labels) > 0, UNKNOWN)
-            cross = self.memory.similarity(out.features, self.count_empty_slots)
-            self._scores.add(intra, spoken_of, cross, batch.labels)
+            for name, (score, said) in self.scores(out.features, self.every_pair(out), batch.labels).items():
+                judged = pseudo_labels.as_if_unknown(score, batch.labels) if name == "intra" else score
+                self.rule(name).see_validation(judged, said, batch.labels)
         return out.logits
 
     def end_validation(self) -> None:
         """Find the thresholds that reach the requested precision."""
-        if self.precision is not None:
-            intra, spoken_of, cross, labels = self._scores.take()
-            for number, (votes, said) in enumerate(((intra, spoken_of), (cross, labels))):
-                self.calibrated[number] = pseudo_labels.threshold_at(votes.float(), said, self.precision)
+        for name in self.thresholds:
+            self.rule(name).end_validation()

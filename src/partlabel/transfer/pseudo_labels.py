@@ -9,6 +9,8 @@ from_similarity       the class feature resembles those of images known to show 
 accept                any score: similarity to prototypes (HST) or to a memory (CALDNR)        HST, CALDNR
 from_evidence         the image resembles those known to show the class more than those that   SoftSST (cross-image)
                       lack it
+by_proportion         any score that is among the highest of its class, as many as the class's   CAP, SST (by choice)
+                      proportion says
 ====================  =======================================================================  =====================
 
 Each returns Targets for UNKNOWN labels only: their weight is 0 wherever the label is known. The scores behind them are
@@ -22,6 +24,7 @@ from torch import Tensor
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels, Targets
 from partlabel.nn.pairs import pair_index
+from partlabel.transfer.class_proportions import Cutoffs, cutoffs
 from partlabel.transfer.feature_bank import FeatureMemory
 
 Threshold = float | Float[Tensor, ""] | Float[Tensor, " class"]
@@ -135,6 +138,37 @@ def threshold_at(
     last_of_equals = torch.cat([score[1:] < score[:-1], score.new_ones(1, dtype=torch.bool)])[: len(score)]
     good = (share >= precision) & (count >= fewest) & last_of_equals
     return score[good].min() if good.any() else score.new_tensor(float("inf"))
+
+
+@torch.no_grad()
+def by_proportion(
+    scores: Float[Tensor, "image class"],
+    labels: Labels,
+    proportion: Float[Tensor, " class"],
+    share_present: float = 1.0,
+    share_absent: float = 1.0,
+) -> Targets:
+    """Set the most confident unknown labels of each class present and the least confident ones absent (CAP).
+
+    Their numbers follow from the proportion of the class, not from a threshold. Scores are of the whole training set;
+    where they come batch by batch, `thresholds.ByProportion` decides by those of the last epoch.
+
+    Args:
+        scores: Scores of all labels; higher is more confident of a present label.
+        labels: PRESENT, ABSENT or UNKNOWN.
+        proportion: Proportion of images that show each class, such as `class_proportions.known_proportion`.
+        share_present: Share of the expected present labels that are decided, in [0, 1].
+        share_absent: Share of the expected absent labels that are decided, in [0, 1].
+    """
+    unknown = labels == UNKNOWN
+    return decide(scores, labels, cutoffs(scores, unknown, proportion, share_present, share_absent))
+
+
+@torch.no_grad()
+def decide(score: Float[Tensor, "batch class"], labels: Labels, at: Cutoffs) -> Targets:
+    """Set unknown labels present from one score of their class on, absent up to another."""
+    present, absent = score >= at.present, score <= at.absent
+    return Targets(present.float(), ((present | absent) & (labels == UNKNOWN)).float())
 
 
 def accept(score: Float[Tensor, "batch class"], labels: Labels, threshold: Threshold) -> Targets:
