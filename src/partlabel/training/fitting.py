@@ -100,7 +100,7 @@ class Fitting:
         tagger.cache = caching.where_of(config)
         find = _finder(tagger, config, initial_run, 1 if full_batch else None)
         parts = training_parts(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken, find)
-        settings_search.check_labels(tagger.settings, parts.train, full_batch)
+        settings_search.check_learnable(tagger.settings, parts.train, full_batch)
         if full_batch and val is None:
             parts = with_val(parts)
         tagger.completion = tagger.texts = tagger.tuning = tagger.out_of_fold = tagger.selection = None

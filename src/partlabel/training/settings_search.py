@@ -82,7 +82,7 @@ def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
         )
 
 
-def check_labels(settings: Mapping[str, Any], train: LabelTable, full_batch: bool) -> None:
+def check_learnable(settings: Mapping[str, Any], train: LabelTable, full_batch: bool) -> None:
     """Check that a method can learn from the training images, of which perhaps only texts are known.
 
     Raises:
