@@ -27,6 +27,7 @@ from partlabel.cli.commands import (
     serve,
     simulate_review,
     split,
+    start,
     train,
     tune,
 )
@@ -166,7 +167,7 @@ def _quietly(quiet: bool) -> Iterator[None]:
             os.environ[QUIET] = before
 
 
-WITH_MODEL = frozenset({"train", "evaluate", "predict", "fill", "tune", "review", "export"})
+WITH_MODEL = frozenset({"train", "evaluate", "predict", "fill", "tune", "review", "export", "start"})
 """Commands that train a model or run one."""
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Prepare labels": {
@@ -175,7 +176,7 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "split": split.split,
         "hide": hide.hide,
     },
-    "Train": {"train": train.train, "tune": tune.tune, "methods": methods.methods},
+    "Train": {"start": start.start, "train": train.train, "tune": tune.tune, "methods": methods.methods},
     "Evaluate and compare": {
         "evaluate": evaluate.evaluate,
         "bench": bench.bench,

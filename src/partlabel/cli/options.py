@@ -64,6 +64,15 @@ def _of_train(parser: Parser, command: Callable) -> None:
     parser.add(TrainingConfig, title="training")
 
 
+def _of_start(parser: Parser, command: Callable) -> None:
+    """Add the options of the command, and those of the backbone."""
+    from partlabel.tagger import Tagger
+
+    _from_signature(parser, command)
+    own = ("classes", "method", "method_args", "head", "head_args", "trainable", "pool", "words")
+    parser.add(Tagger, skip=own, title="model")
+
+
 def _add_formats(parser: Parser) -> None:
     """Add `--format` and the options of the reader that it names; without a name, those options that are given."""
     from partlabel.data import readers
@@ -127,6 +136,7 @@ def _of_demo(parser: Parser, command: Callable) -> None:
 
 OF_COMMANDS: dict[str, Callable[[Parser, Callable], None]] = {
     "train": _of_train,
+    "start": _of_start,
     "hide": _of_hide,
     "demo": _of_demo,
 }

@@ -26,8 +26,8 @@ RISING = 2
 RESEMBLES = 0.35
 """Cosine of a text and a class name from which on the text has to do with the class, where no text mentions any."""
 FIX = (
-    "label some images, present and absent classes, or give texts in which "
-    "class names occur (--texts captions.csv, --texts filename; docs/texts.md)"
+    "label some images, present and absent classes (partlabel start without --texts proposes which), or give texts in "
+    "which class names occur (--texts captions.csv, --texts filename; docs/texts.md)"
 )
 """What to do where nothing is known."""
 
