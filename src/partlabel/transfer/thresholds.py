@@ -94,7 +94,8 @@ class AtPrecision(ThresholdRule):
 
     def end_validation(self) -> None:
         """Find the threshold."""
-        self.value.copy_(threshold_at(*self._scores.take(), self.precision))
+        score, labels = self._scores.take()
+        self.value.copy_(threshold_at(score, labels, self.precision))
 
 
 class ByProportion(ThresholdRule):
