@@ -35,7 +35,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> LabelTable:
     random = np.random.default_rng(0)
     truth = (random.random((40, len(CLASSES))) < 0.2).astype(np.int8)
     labels = np.where(random.random(truth.shape) < 0.5, UNKNOWN, truth).astype(np.int8)
-    return LabelTable((long, *(f"{n:02}.png" for n in range(1, 40))), CLASSES, labels, root=folder)
+    said = (f"<b>red</b> and green {'w' * 300}", *(f"text {n} of a wall" for n in range(9)))
+    images = (long, *(f"{n:02}.png" for n in range(1, 40)))
+    return LabelTable(images, CLASSES, labels, root=folder, texts=(said,) * 40)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,7 @@ def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
     from partlabel.core.access_control import Guard
     from partlabel.review import app, sheet_pages
     from partlabel.review.decisions import DecisionLog
+    from partlabel.review.photo_texts import PhotoTexts
     from partlabel.review.predictions_cache import Looked
     from partlabel.review.session import Session
     from partlabel.review.sheets import Sheets
@@ -98,7 +101,8 @@ def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
     features = random.normal(size=(40, 8))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     looked = Looked(random.normal(size=(40, 30)).astype(np.float32), features.astype(np.float16))
-    session = Session(table, looked, DecisionLog(out / "a.sqlite"))
+    beside = PhotoTexts(table.texts, table.classes, looked.logits)
+    session = Session(table, looked, DecisionLog(out / "a.sqlite"), beside=beside)
     sheets = Sheets(table, DecisionLog(out / "b.sqlite"), 20)
     pages = {
         "review": app.create(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from partlabel.data.mentions import forms, mentioned
+from partlabel.data.mentions import forms, mentioned, spans_of
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,19 @@ def test_a_word_without_an_ending_has_no_other_form():
     assert forms("glass") == {"glass"}
     assert forms("string") == {"string"}
     assert forms("sitting") == {"sitting", "sitt", "sitte", "sit"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("dog", "Two DOGS, one dogma", ["DOGS"]),
+        ("traffic light", "lights of a red traffic sign", ["lights", "traffic"]),
+        ("traffic light", "a red light", []),
+        ("diningtable", "a dining table", ["dining", "table"]),
+        ("hot dog", "#hotdogs", ["hotdogs"]),
+        ("\u72ac", "\u5c0f\u72ac\u548c\u72ac", ["\u72ac", "\u72ac"]),
+        ("i", "\u0130stanbul", ["\u0130stanbul"]),
+    ],
+)
+def test_the_words_that_mention_a_class_are_found_where_they_are(name, text, expected):
+    assert [text[start:end] for start, end in spans_of(name, text)] == expected

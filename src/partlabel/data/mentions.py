@@ -40,6 +40,34 @@ def mentioned(classes: Sequence[str], texts: Iterable[str]) -> list[list[int]]:
     return [names.within(text) for text in texts]
 
 
+def spans_of(name: str, text: str) -> list[tuple[int, int]]:
+    """Find where a text mentions a class: the words by which it does, as pairs of begin and end; none if it does not.
+
+    Args:
+        name: Class name.
+        text: Text in composed letters (NFC).
+    """
+    names = _Names([name])
+    if not names.within(text):
+        return []
+    words = word_spans(text)
+    found = {span for span in words if names.has(text[slice(*span)])}
+    for first, second in pairwise(words):
+        if names.has(text[slice(*first)] + text[slice(*second)]):
+            found |= {first, second}
+    if without_spaces(name):
+        found |= {
+            (each.start(), each.end())
+            for each in re.finditer(re.escape(unicodedata.normalize("NFC", name)), text)
+        }
+    return sorted(found)
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Find the words of a text as pairs of begin and end."""
+    return [found.span() for found in _WORD.finditer(text)]
+
+
 def words_in(text: str) -> list[str]:
     """Return the words of a text in one spelling: composed letters, without upper case."""
     return _WORD.findall(unicodedata.normalize("NFC", text).casefold())
@@ -122,6 +150,14 @@ class _Names:
             composed = unicodedata.normalize("NFC", text)
             found |= {number for number, name in self.inside.items() if name in composed}
         return sorted(found)
+
+    def has(self, word: str) -> bool:
+        """Whether a word is a form of a word of a name, or of a whole name in one word."""
+        return any(
+            self._names_of(each)
+            or (len(each) >= LONG_ENOUGH and any(self.joined.get(form) for form in forms(each)))
+            for each in words_in(word)
+        )
 
     def _names_of(self, word: str) -> frozenset[str]:
         """Return the words of class names of which a word is a form, or the other way round."""

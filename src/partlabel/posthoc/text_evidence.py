@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int8
+from torch import Tensor
 
 from partlabel.core.files import atomic_write, read_tensors
 from partlabel.core.labels import UNKNOWN
@@ -20,6 +21,7 @@ from partlabel.core.targets import Targets
 from partlabel.core.types import TextFeatures
 from partlabel.transfer.combination import Combination
 from partlabel.transfer.sources import Observed
+from partlabel.transfer.sources.text import Text
 from partlabel.transfer.teacher import Teacher
 
 SOURCES = ("recogniser", "text", "class_names", "similar_texts")
@@ -63,6 +65,24 @@ class TextEvidence:
         """Compute what each source adds to the log-odds of each label, relative to its mean over images."""
         found = self.teacher.shares(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), text))
         return {name: share.numpy() for name, share in zip(self.teacher.parts, found, strict=True)}
+
+    def no_text(self, images: int) -> TextFeatures:
+        """Return the features of images without text."""
+        blank = torch.zeros(images, self.classes)
+        return TextFeatures(torch.zeros(images, self.text_dim), blank, blank, torch.zeros(images).bool())
+
+    def text_slope(self, column: int) -> Float[Tensor, " dim"] | None:
+        """Return the change of the log-odds of a class per change of the mean embedding by the source `text`.
+
+        None if that source has no weight.
+        """
+        names, whole = list(self.teacher.parts), self.teacher.whole
+        assert whole is not None
+        if "text" not in names or not whole.weight[names.index("text")]:
+            return None
+        number, part = names.index("text"), self.teacher.parts["text"]
+        assert isinstance(part, Text)
+        return part.linear.weight[column] * whole.weight[number] / whole.spread[number]
 
     def save(self, path: Path) -> None:
         """Write it as safetensors."""

@@ -68,6 +68,7 @@ def build_app(
     from partlabel.reporting.examples import Example
     from partlabel.reporting.run_outputs import examples_of
     from partlabel.review import app, predictions_cache
+    from partlabel.review.photo_texts import PhotoTexts
     from partlabel.review.questions import Wish
     from partlabel.review.session import Session
     from partlabel.tagger import Tagger
@@ -86,6 +87,7 @@ def build_app(
         tagger.completion,
         part,
         gaze if explains else None,
+        PhotoTexts(table.texts, table.classes, predictions.logits, tagger.texts, tagger.text_of(table)),
     )
     page = app.create(
         session,

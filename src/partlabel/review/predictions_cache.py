@@ -29,7 +29,7 @@ class Looked(NamedTuple):
     """Predictions and embeddings of all images.
 
     Attributes:
-        logits: Logits before the evidence of known labels is added; NaN where an image cannot be read.
+        logits: Logits before the evidence of texts and of known labels is added; NaN where an image cannot be read.
         features: Unit-length embeddings that measure the similarity of images; zeros where an image cannot be read.
     """
 
@@ -47,7 +47,7 @@ def load_predictions(
     Args:
         tagger: Tagger of the run.
         run: Run folder, which holds the cache.
-        table: Label table; its labels are not used.
+        table: Label table; its labels and texts are not used.
         batch_size: Images per batch.
         workers: DataLoader worker processes; 0 loads in the main process.
     """
@@ -64,7 +64,7 @@ def load_predictions(
 
 
 def _name(run: Run, table: LabelTable) -> str:
-    """Return a cache key that depends on images and weights, not on labels."""
+    """Return a cache key that depends on images and weights, not on labels and texts."""
     files = [path.stat() for path in (run.weights, run.config)]
     about = [
         table.images,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from partlabel.review.explanations import Company, Neighbourhood, Vote
 from partlabel.review.ordering import Order
+from partlabel.review.photo_texts import TextReason
 
 if TYPE_CHECKING:
     pass
@@ -58,8 +59,9 @@ class Why(NamedTuple):
         seldom: Classes in the image with which it occurs less often than usual.
         pairs: Classes in the image, and the probability that this one occurs with them, by the method's own pair head.
         votes: Evidence of known labels.
-        alone: Predicted probability without that evidence.
+        alone: Predicted probability without that evidence, by the image and its texts.
         alike: Similar images whose label is known.
+        beside: What the texts of the photo say; None without texts.
     """
 
     often: list[Company]
@@ -68,6 +70,7 @@ class Why(NamedTuple):
     votes: list[Vote]
     alone: float
     alike: Neighbourhood
+    beside: TextReason | None = None
 
 
 class ReviewProgress(NamedTuple):

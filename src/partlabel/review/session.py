@@ -22,6 +22,7 @@ from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Event, Tally
 from partlabel.review.explanations import Habits, Vote
 from partlabel.review.ordering import Key, Order
+from partlabel.review.photo_texts import PhotoTexts
 from partlabel.review.predictions_cache import Looked
 from partlabel.review.questions import Question, ReviewProgress, Why, Wish
 
@@ -42,6 +43,7 @@ class Session:
         completion: Model of the evidence of known labels; None if there is none.
         part: Part of the split to review; all images if None.
         gaze: Function that computes attention and pair probabilities of an image, if the method has them.
+        beside: Texts of the photos and their evidence; None without texts.
 
     Raises:
         ValueError: The table has no such part.
@@ -55,9 +57,11 @@ class Session:
         completion: Completion | None = None,
         part: str | None = None,
         gaze: Callable[[int], "Example"] | None = None,
+        beside: PhotoTexts | None = None,
     ) -> None:
         self.table, self.looked, self.decisions, self.completion = table, looked, decisions, completion
-        self.gaze = gaze
+        self.gaze, self.beside = gaze, beside
+        self.logits = looked.logits if beside is None else beside.logits
         self._rows = {image: number for number, image in enumerate(table.images)}
         self._columns = {name: number for number, name in enumerate(table.classes)}
         selected = np.ones(len(table), bool)
@@ -180,7 +184,7 @@ class Session:
 
     def why(self, row: int, column: int) -> Why:
         """Collect reasons for and against a label."""
-        labels, logits = self.labels[row], self.looked.logits[row]
+        labels, logits = self.labels[row], self.logits[row]
         often, seldom = self.habits.company(labels, column)
         evidence: list[Vote] = []
         if self.completion is not None:
@@ -199,7 +203,8 @@ class Session:
         near = explanations.similar_images(
             self.looked.features, row, np.ascontiguousarray(self.labels[:, column])
         )
-        return Why(often, seldom, pairs, evidence, alone, near)
+        said = None if self.beside is None else self.beside.reason(row, column)
+        return Why(often, seldom, pairs, evidence, alone, near, said)
 
     def progress(self, who: str, wish: Wish) -> ReviewProgress:
         """Compute the progress."""
@@ -231,8 +236,8 @@ class Session:
         return np.nan_to_num(self.probability, nan=0.0)
 
     def _predict(self, rows: np.ndarray) -> ordering.Probability:
-        """Compute probabilities of some images, with the evidence of their known labels."""
-        logits = self.looked.logits[rows]
+        """Compute probabilities of some images, with the evidence of their texts and known labels."""
+        logits = self.logits[rows]
         if self.completion is not None:
             logits = self.completion.logits(logits, self.labels[rows])
         return expit(logits)

@@ -39,10 +39,7 @@ def later_texts(
     if evidence is None:
         return None
     if table.texts is None:
-        blank = torch.zeros(len(table), len(table.classes))
-        return TextFeatures(
-            torch.zeros(len(table), evidence.text_dim), blank, blank, blank.new_zeros(len(table)).bool()
-        )
+        return evidence.no_text(len(table))
     return text_features(table.texts, table.classes, evidence.embedder, cache_dir)
 
 

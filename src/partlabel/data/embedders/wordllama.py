@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from partlabel.data.embedders._base import Embedder, Embeddings, package_folder,
 
 class WordLlama(Embedder):
     """The mean of the token vectors of wordllama."""
+
+    quick: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__("wordllama")

@@ -21,6 +21,7 @@ class Words(Embedder):
 
     prompt: ClassVar[str | None] = None
     cached: ClassVar[bool] = False
+    quick: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__("words")

@@ -81,10 +81,15 @@ def _batches(texts: Sequence[str], embedder: Embedder) -> Iterator[tuple[int, Ve
     """Embed texts in batches; yields the number of finished texts, and the vectors of a batch."""
     starts = range(0, len(texts), TEXTS)
     for start in track(starts, "Embedding texts", len(texts), "texts", TEXTS):
-        found = embedder.embed([_writable(text) for text in texts[start : start + TEXTS]])
-        length = np.linalg.norm(found, axis=1, keepdims=True)
-        unit = np.divide(found, length, out=np.zeros_like(found), where=length > 0)
-        yield start + len(found), unit.astype(np.float16)
+        found = unit_vectors(texts[start : start + TEXTS], embedder)
+        yield start + len(found), found
+
+
+def unit_vectors(texts: Sequence[str], embedder: Embedder) -> Vectors:
+    """Embed texts, without the disk; unit norm, or zeros where the embedder gives zeros."""
+    found = embedder.embed([_writable(text) for text in texts])
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.divide(found, length, out=np.zeros_like(found), where=length > 0).astype(np.float16)
 
 
 def _writable(text: str) -> str:
