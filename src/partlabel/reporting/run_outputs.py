@@ -19,6 +19,7 @@ from partlabel.evaluation import metrics
 from partlabel.evaluation.headline import HeadlineKind
 from partlabel.reporting import run_report, run_sections
 from partlabel.reporting.examples import Example
+from partlabel.reporting.text_weights import text_weights
 from partlabel.training import caching
 from partlabel.training.inference import scored_readable
 from partlabel.training.recognizer import Recognizer
@@ -68,6 +69,7 @@ def write_results(
         graph=graph,
         examples=examples,
         kind=kind,
+        texts=text_weights(run, parts.train.texts is not None),
         **run_sections.shown(run),
     )
 

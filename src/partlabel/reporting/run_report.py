@@ -19,6 +19,7 @@ from partlabel.reporting.epochs import Epoch, training_plots
 from partlabel.reporting.examples import Example, examples_shown
 from partlabel.reporting.label_tables import class_counts, extent_shown, filled_cells, label_graph_shown
 from partlabel.reporting.page import write_page
+from partlabel.reporting.text_weights import TextWeights
 
 MOST_CURVES = 24  # precision-recall curves before it shows the best and the worst half
 MOST_CANDIDATES = 12  # settings that a search compared
@@ -43,6 +44,7 @@ def build(
     headlines: Sequence[Headline] = (),
     test: Evaluation | None = None,
     selection: Mapping[str, Any] | None = None,
+    texts: TextWeights | None = None,
 ) -> Path:
     """Write the report of a run.
 
@@ -64,6 +66,7 @@ def build(
         headlines: Headline of each evaluation, shown first.
         test: Evaluation on the part `test`; shown before `evaluation`.
         selection: Result of a search of settings, in the format of `selection.json`.
+        texts: What the texts beside the training photos contributed; None where they have none.
 
     Returns:
         The file.
@@ -80,6 +83,7 @@ def build(
         "kind_of_baseline": kind,
         "fewest": FEWEST,
         "selection": _selection(selection),
+        "texts": texts,
         "evaluation": evaluation,
         "baseline": baseline,
         "baseline_ap": {c.name: c.ap for c in baseline[1].scored} if baseline else {},

@@ -120,21 +120,24 @@ def _say_trained(run: "Run") -> None:
     from partlabel.core.files import read_json
     from partlabel.data.tables.label_table import LabelTable
     from partlabel.evaluation import headline
+    from partlabel.reporting.text_weights import text_weights
     from partlabel.selection.table import candidates_table
     from partlabel.training.out_of_fold import OutOfFold
 
-    kept = OutOfFold.of(run)
+    kept, train = OutOfFold.of(run), LabelTable.read(run.labels).part("train")
     if kept is not None and not kept.table.known:
         say_without_labels(kept.table)
     elif kept is not None:
         say_how_known(kept.table.labels, kept.table.origins, kept.logits)
     else:
-        table = LabelTable.read(run.labels).part("train")
-        say_how_known(table.labels, table.origins)
+        say_how_known(train.labels, train.origins)
     if run.selection.exists():
         show(candidates_table(read_json(run.selection)))
     for each in headline.load(run.headlines):
         print_headline(each)
+    texts = text_weights(run, train.texts is not None)
+    if texts is not None:
+        print(f"{texts.sentence} The trained model needs the image alone.")
     print(f"model in {run.folder}, report in {run.report}")
 
 

@@ -1,0 +1,43 @@
+"""What the report and `train` say of the texts beside the photos."""
+
+from pathlib import Path
+
+from informed import collection
+from partlabel.posthoc.text_evidence import fit_text_evidence
+from partlabel.reporting import run_report
+from partlabel.reporting.text_weights import TextWeights, text_weights
+from partlabel.training.run_folder import Run
+
+WEIGHTS = {"recogniser": 0.62, "text": 0.44, "class_names": 0.49, "similar_texts": 0.0}
+
+
+def test_weights_are_listed_in_words(tmp_path: Path) -> None:
+    texts = TextWeights(WEIGHTS, True)
+    assert texts.sentence.endswith("(weights: image 0.62, text 0.44, class names 0.49, similar texts 0.00).")
+    page = run_report.build(tmp_path / "report.html", title="a@b", texts=texts).read_text()
+    assert "<td>class names</td><td>class names in the texts</td><td>0.49</td>" in page
+    assert "<td>similar texts</td><td>labels of photos with similar texts</td><td>none</td>" in page
+    assert "The trained model needs the image alone." in page
+    assert "Texts beside" not in run_report.build(tmp_path / "plain.html", title="a@b").read_text()
+
+
+def test_texts_that_do_not_help_and_texts_that_were_not_used_are_told_apart() -> None:
+    assert (
+        "no weight: they say nothing about unknown labels that the image does not"
+        in TextWeights({}, True).sentence
+    )
+    assert "not used" in TextWeights({}, False).sentence
+
+
+def test_weights_are_read_from_the_run_folder(tmp_path: Path) -> None:
+    given, _ = collection()
+    found = fit_text_evidence(
+        given.logits.numpy(), given.labels.numpy(), given.text, "words", given.fold.numpy()
+    )
+    run = Run(tmp_path)
+    assert text_weights(run, False) is None
+    assert text_weights(run, True) == TextWeights({}, False)
+    found[0].save(run.texts)
+    run.selection.write_text("{}")
+    read = text_weights(run, True)
+    assert read.searched and read.weights == found[0].teacher.weights and read.weights["text"] > 0
