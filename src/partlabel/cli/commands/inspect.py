@@ -138,7 +138,20 @@ def _of_texts(table: "LabelTable") -> list[str]:
     ]
     if found.unmentioned:
         lines.append(f"classes that no text mentions: {some_of(found.unmentioned)}")
-    return [*lines, *_of_embedder(table)]
+    return [*lines, *_of_embedder(table), _of_value(table)]
+
+
+def _of_value(table: "LabelTable") -> str:
+    """Describe how well the texts alone rank the known labels."""
+    import warnings
+
+    from partlabel.audit import text_value
+    from partlabel.data.text_features import text_features
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the language is described by `_of_embedder`
+        features = text_features(table.texts or (), table.classes)
+    return text_value.describe_text_value(text_value.text_value(table, features))
 
 
 def _of_embedder(table: "LabelTable") -> list[str]:
