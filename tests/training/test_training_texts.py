@@ -5,10 +5,11 @@ import pytest
 
 from drawings import COLOURS, draw_photos
 from partlabel import LabelTable, Tagger
-from partlabel.core.labels import UNKNOWN
+from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.evaluation.metrics import average_precision
 from partlabel.posthoc.text_evidence import TextEvidence
 from partlabel.posthoc.tuning import tune
+from partlabel.review import explain_fill
 from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32, "method": "evidence"}
@@ -92,3 +93,35 @@ def test_evidence_by_steps_is_refused_with_a_way_out(table, tmp_path):
     ):
         tagger.fit(table, out=tmp_path / "a", weight_decay=0.1)
     assert not (tmp_path / "a").exists()
+
+
+def test_the_report_has_the_weights_of_the_evidence(fitted):
+    page = Run(fitted[1]).report.read_text()
+    assert "Texts beside the photos" in page and "Texts inform unknown labels" in page
+
+
+def test_each_new_present_label_is_explained(fitted, table):
+    tagger, out = fitted
+    after = tagger.fill(table, accept=0.5)
+    reasons = explain_fill.explain(tagger, Run(out), table, after)
+    new = np.argwhere((table.labels == UNKNOWN) & (after.table.labels == PRESENT)).tolist()
+    assert reasons["image"].to_list() == [table.images[row] for row, _ in new]
+    assert reasons["class"].to_list() == [table.classes[column] for _, column in new]
+    assert (
+        reasons["reason"].str.contains('text: "').any() and reasons["reason"].str.contains("by itself").all()
+    )
+    nothing = explain_fill.explain(tagger, Run(out), table, tagger.fill(table))
+    assert nothing.is_empty() and nothing.columns == reasons.columns
+
+
+def test_a_review_uses_texts_and_none_turns_it_off(fitted, table):
+    pytest.importorskip("fastapi")
+    from partlabel.review.build import build_app
+
+    tagger, out = fitted
+    for given in (table, table.with_texts(None)):
+        _, session = build_app(Run(out), given, port=0)
+        expected = tagger.texts.logits(session.looked.logits, tagger.text_of(given))
+        np.testing.assert_allclose(session.logits, expected, atol=1e-4)
+        assert (session.why(2, 0).beside is not None) is (given.texts is not None)  # photo 2 has a text
+        session.decisions.close()

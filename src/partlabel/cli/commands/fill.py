@@ -11,6 +11,8 @@ from partlabel.cli.commands._saying import say_texts
 from partlabel.cli.parser import UsageError
 
 if TYPE_CHECKING:
+    from partlabel.data.tables.filled import FilledTable
+    from partlabel.data.tables.label_table import LabelTable
     from partlabel.tagger import Tagger
 
 
@@ -24,6 +26,7 @@ def fill(
     calibrating: CalibrationOptions,
     out: Path | None = None,
     to: Literal["label_studio", "fiftyone"] | None = None,
+    explain: Path | None = None,
     skip_broken: bool = False,
     inference: InferenceOptions,
     beside: TextOptions,
@@ -50,6 +53,8 @@ def fill(
         out: Table to write: .csv, .parquet or .jsonl; default: filled.csv. With --engine a folder of parquet files;
             default: filled.
         to: Write a .json file for this program instead: tasks with predictions, or samples with confidences.
+        explain: CSV file to write with a row per new present label: image, class, probability and the reasons for it in
+            one sentence. The photos are read a second time.
         skip_broken: Leave out images that cannot be read.
         inference: Loading of the model and of images.
         beside: Texts of the photos.
@@ -69,6 +74,8 @@ def fill(
         "accept": accept, "reject": reject, "precision": precision, "precision_of": precision_of
     }  # fmt: skip
     if engine["name"] != ONE_FILE:
+        if explain is not None:
+            raise UsageError("--explain: shards are not explained; leave out --engine")
         _refuse_with_engine(calibrating, beside)
         _fill_shards(data, engine, out, trust=inference.trust, **sure, **how)
         return
@@ -86,9 +93,28 @@ def fill(
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent
     print(f"{out}: {left.unknown:,} unknown labels, of which {present:,} became present and {gone:,} absent")
+    if explain is not None:
+        _write_reasons(tagger, data, left, filled, explain, inference)
     if right := tagger.expected_right(left, filled).sentence:
         print(f"of the new labels, {right}")
     print(_assumption(tagger))
+
+
+def _write_reasons(
+    tagger: "Tagger",
+    data: RunOptions,
+    before: "LabelTable",
+    filled: "FilledTable",
+    out: Path,
+    inference: InferenceOptions,
+) -> None:
+    """Write the reasons for the new present labels."""
+    from partlabel.review import explain_fill
+    from partlabel.training.run_folder import Run
+
+    reasons = explain_fill.explain(tagger, Run(data.run), before, filled, **inference.loading)
+    explain_fill.save(reasons, out)
+    print(f"reasons for {len(reasons):,} new present labels in {out}")
 
 
 def _refuse_with_engine(calibrating: CalibrationOptions, beside: TextOptions) -> None:
