@@ -69,7 +69,7 @@ def write_results(
         graph=graph,
         examples=examples,
         kind=kind,
-        texts=text_weights(run, parts.train.texts is not None),
+        texts=text_weights(run, parts.train.texts is not None and parts.train.known > 0),
         **run_sections.shown(run),
     )
 

@@ -33,7 +33,10 @@ class TextWeights(NamedTuple):
         if not self.searched:
             return "Texts were not used: only --method auto, or a method that is fitted full batch, learns from them."
         if not any(weight for name, weight in self.weights.items() if name != "recogniser"):
-            return "Texts have no weight: they say nothing about unknown labels that the image does not."
+            return (
+                "Texts have no weight: they say nothing about unknown labels that the trained model does not see in "
+                "the image."
+            )
         listed = ", ".join(f"{SHORT.get(name, name)} {weight:.2f}" for name, weight in self.weights.items())
         return f"Texts inform unknown labels when a table is filled or reviewed (weights: {listed})."
 
@@ -50,7 +53,7 @@ def text_weights(run: Run, with_texts: bool) -> TextWeights | None:
 
     Args:
         run: Run folder, after training.
-        with_texts: Whether the training photos have texts.
+        with_texts: Whether the training photos have texts, and known labels to weigh them by.
     """
     if not with_texts:
         return None

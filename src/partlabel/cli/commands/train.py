@@ -135,7 +135,7 @@ def _say_trained(run: "Run") -> None:
         show(candidates_table(read_json(run.selection)))
     for each in headline.load(run.headlines):
         print_headline(each)
-    texts = text_weights(run, train.texts is not None)
+    texts = text_weights(run, train.texts is not None and train.known > 0)
     if texts is not None:
         print(f"{texts.sentence} The trained model needs the image alone.")
     print(f"model in {run.folder}, report in {run.report}")
