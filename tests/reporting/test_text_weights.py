@@ -22,7 +22,7 @@ def test_weights_are_listed_in_words(tmp_path: Path) -> None:
 
 
 def test_texts_that_do_not_help_and_texts_that_were_not_used_are_told_apart() -> None:
-    assert "no weight: they say nothing about unknown labels" in TextWeights({}, True).sentence
+    assert "no weight: they tell no more about unknown labels" in TextWeights({}, True).sentence
     assert "not used" in TextWeights({}, False).sentence
 
 

@@ -152,7 +152,7 @@ class _Names:
         return sorted(found)
 
     def has(self, word: str) -> bool:
-        """Whether a word is a form of a word of a name, or of a whole name in one word."""
+        """Return whether a word is a form of a word of a name, or of a whole name in one word."""
         return any(
             self._names_of(each)
             or (len(each) >= LONG_ENOUGH and any(self.joined.get(form) for form in forms(each)))

@@ -12,7 +12,7 @@ MEANING = {
     "class_names": "class names in the texts",
     "similar_texts": "labels of photos with similar texts",
 }
-"""What each source of `posthoc/text_evidence.py` looks at."""
+"""What each source of `posthoc/text_evidence.py` uses."""
 SHORT = {"recogniser": "image", "class_names": "class names", "similar_texts": "similar texts"}
 
 
@@ -34,7 +34,7 @@ class TextWeights(NamedTuple):
             return "Texts were not used: only --method auto, or a method that is fitted full batch, learns from them."
         if not any(weight for name, weight in self.weights.items() if name != "recogniser"):
             return (
-                "Texts have no weight: they say nothing about unknown labels that the trained model does not see in "
+                "Texts have no weight: they tell no more about unknown labels than what the trained model sees in "
                 "the image."
             )
         listed = ", ".join(f"{SHORT.get(name, name)} {weight:.2f}" for name, weight in self.weights.items())

@@ -1,4 +1,4 @@
-"""The start of a project without any label: classes, a table of photos, and which photos are worth labelling first.
+"""The start of a project without any label: classes, a table of photos, and which photos to label first.
 
 A proposal takes photos that are as different from each other as possible: farthest-first traversal (Gonzalez,
 "Clustering to minimize the maximum intercluster distance", Theoretical Computer Science 38, 1985), which is within a

@@ -38,7 +38,7 @@ def start(
             most classes first (`present`).
         propose: Without texts: number of photos to propose, as different as possible.
         skip_broken: Leave out photos that cannot be read.
-        embedder: Embedder of texts, as of `train`.
+        embedder: Embedder of texts, as in `train`.
         workers: Processes that read photos; 0 reads them in the main process.
         beside: Texts of the photos.
         **options: Arguments of `Tagger`.
