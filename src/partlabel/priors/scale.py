@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
-from scipy.special import expit, logit
 
 LIMIT = 30.0
 """Maximum absolute log-odds; beyond, a probability counts as 0 or 1."""
@@ -13,11 +12,15 @@ LIMIT = 30.0
 
 def sigmoid(log_odds: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """Convert log-odds to probabilities that are never exactly 0 or 1, so that their logarithms are finite."""
+    from scipy.special import expit  # `inspect` imports this module and needs no SciPy
+
     return expit(np.clip(log_odds, -LIMIT, LIMIT))
 
 
 def log_odds(probability: Float[np.ndarray, "*any"], least: float = 1e-9) -> Float[np.ndarray, "*any"]:
     """Convert probabilities, clipped to `least` from 0 and 1, to log-odds."""
+    from scipy.special import logit
+
     return logit(probability.astype(np.float64).clip(least, 1 - least))
 
 

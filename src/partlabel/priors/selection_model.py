@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int8
-from scipy import special
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors.scale import LIMIT, log_odds, sigmoid
@@ -177,7 +176,9 @@ class _Problem:
     def start(self) -> Float[np.ndarray, " parameter"]:
         """Return the initial parameters: a fair sample, or half of the present labels known."""
         known = (self.present.sum() + self.absent.sum()) / self.z.size
-        rate = float(special.logit(known)) if self.has_absent and known < 1 else 0.0
+        from scipy.special import logit
+
+        rate = float(logit(known)) if self.has_absent and known < 1 else 0.0
         return np.concatenate([[0.0, 0.0, 0.0, rate], np.zeros(3 * self.classes)])
 
     def unpacked(self, at: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
