@@ -98,8 +98,8 @@ class LiteralSST(nn.Module):
             "bce": _bce(logits, present, known),
             "cooccurrence": 10 * cooccurrence.mean(),
             "contrast": 0.05 * sst.contrast(features, labels, torch.Generator().manual_seed(0)),
-            "bce_intra": _bce(logits, *_with(intra, present, labels, sst.intra_threshold)),
-            "bce_cross": _bce(logits, *_with(cross, present, labels, sst.cross_threshold)),
+            "bce_intra": _bce(logits, *_with(intra, present, labels, sst.thresholds["intra"].start)),
+            "bce_cross": _bce(logits, *_with(cross, present, labels, sst.thresholds["cross"].start)),
         }
 
 

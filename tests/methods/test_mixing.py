@@ -76,7 +76,7 @@ def test_without_mixing_the_other_method_is_as_it_was():
     assert torch.equal(wrapped(given.inputs), plain(given.inputs))
 
 
-OF_SINGLE_IMAGES = ("csl", "curriculum", "em_apl", "epr", "ll_cp", "role", "soft_sst")
+OF_SINGLE_IMAGES = ("cap", "csl", "curriculum", "em_apl", "epr", "evidence", "ll_cp", "role", "soft_sst")
 
 
 @pytest.mark.parametrize("name", OF_SINGLE_IMAGES)

@@ -34,8 +34,12 @@ def test_texts_of_other_photos_are_no_evidence():
     assert learned(shuffled=True)[2] is None
 
 
-def test_without_a_known_label_nothing_is_learned():
-    assert learned(known=0.0)[2] is None
+def test_without_a_known_label_class_names_are_added_to_the_image():
+    observed, truth, (evidence, odds) = learned(known=0.0)
+    assert list(evidence.teacher.parts) == ["recogniser", "class_names"]
+    named = observed.text.mentions.bool()
+    gain = torch.from_numpy(odds) - observed.logits
+    assert gain[named].min() > gain[~named].mean()
 
 
 @pytest.mark.parametrize("without_text", [0.0, 0.3])
