@@ -35,7 +35,7 @@ def test_texts_of_other_photos_are_no_evidence():
 
 
 def test_without_a_known_label_class_names_are_added_to_the_image():
-    observed, truth, (evidence, odds) = learned(known=0.0)
+    observed, _, (evidence, odds) = learned(known=0.0)
     assert list(evidence.teacher.parts) == ["recogniser", "class_names"]
     named = observed.text.mentions.bool()
     gain = torch.from_numpy(odds) - observed.logits
