@@ -1,6 +1,7 @@
 """Evidence sources and the teacher that combines them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,9 +29,7 @@ def mean_ap(scores, truth, labels):
 def test_the_contract_of_sources_holds(name):
     """Scores have a row per image and a column per class; out-of-fold scores and those of other images are finite."""
     given, _ = collection(without_text=0.2)
-    given = Observed(
-        given.labels, given.targets, given.fold, given.logits, torch.randn(len(given.labels), 5), given.text
-    )
+    given = replace(given, image=torch.randn(len(given.labels), 5), zero_shot=given.logits)
     source = sources.get(name).create(DIMS)
     assert given.has(source.needs)
     own, other = source.fit(given), source(given)
@@ -163,3 +162,56 @@ def test_soft_votes_are_the_stated_log_likelihood_ratio():
             show = sum(float(kept[k, c]) * near[k] for k in near) / float(kept[:, c].sum())
             lack = sum((1 - float(kept[k, c])) * near[k] for k in near) / float((1 - kept[:, c]).sum())
             assert float(votes[i, c]) == pytest.approx(math.log(show / lack), abs=2e-3)
+
+
+def named(given, truth, noise=1.0, seed=5):
+    """What is given, with logits of the class names, which are offset by class; noise alone if `truth` is None."""
+    random = torch.randn(given.labels.shape, generator=torch.Generator().manual_seed(seed))
+    seen = 0.0 if truth is None else 2 * truth
+    return replace(given, zero_shot=seen + noise * random + torch.arange(CLASSES) * 7.0)
+
+
+def test_similarity_to_names_is_standardised_by_class():
+    given, truth = collection()
+    given = named(given, truth)
+    score = sources.get("zero_shot")(CLASSES).fit(given)
+    expected = (given.zero_shot - given.zero_shot.mean(0)) / given.zero_shot.std(0, unbiased=False)
+    torch.testing.assert_close(score, expected)
+
+
+def test_names_inform_the_teacher_and_noise_does_not():
+    given, truth = collection()
+    given = replace(given, text=None)
+    odds = Teacher.of(given).fit(given)
+    informed = Teacher.of(named(given, truth))
+    better = informed.fit(named(given, truth))
+    assert list(informed.parts) == ["recogniser", "zero_shot"] and informed.weights["zero_shot"] > 0
+    assert mean_ap(better, truth, given.labels) > mean_ap(odds, truth, given.labels) + 0.05
+    misled = Teacher.of(named(given, None))
+    torch.testing.assert_close(misled.fit(named(given, None)), odds)
+    assert misled.weights["zero_shot"] == 0
+
+
+def test_without_labels_and_texts_names_teach_alone():
+    given, truth = collection(known=0.0)
+    given = named(replace(given, logits=None, text=None), truth)
+    teacher = Teacher.of(given)
+    odds = teacher.fit(given)
+    assert teacher.weights == {"zero_shot": 1.0}
+    assert mean_ap(odds, truth, given.labels) > 0.7
+    share = given.zero_shot.softmax(1).mean(0).clamp(1e-3, 1 - 1e-3)
+    torch.testing.assert_close(odds.mean(0), share.logit(), atol=1e-4, rtol=1e-4)
+
+
+def test_without_labels_mentions_and_similarity_are_added():
+    given, truth = collection(known=0.0, without_text=0.3)
+    given = named(replace(given, logits=None), truth)
+    teacher = Teacher.of(given)
+    odds = teacher.fit(given)
+    assert {name for name, weight in teacher.weights.items() if weight} == {"class_names", "zero_shot"}
+    texts = replace(given, zero_shot=None)
+    assert mean_ap(odds, truth, given.labels) > mean_ap(Teacher.of(texts).fit(texts), truth, given.labels)
+    silent = ~given.text.available
+    torch.testing.assert_close(
+        odds[silent].argsort(0), sources.get("zero_shot")(CLASSES).fit(given)[silent].argsort(0)
+    )

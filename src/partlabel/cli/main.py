@@ -14,6 +14,7 @@ from typing import Any
 
 from partlabel import __version__
 from partlabel.cli.commands import (
+    align,
     bench,
     demo,
     evaluate,
@@ -167,7 +168,7 @@ def _quietly(quiet: bool) -> Iterator[None]:
             os.environ[QUIET] = before
 
 
-WITH_MODEL = frozenset({"train", "evaluate", "predict", "fill", "tune", "review", "export", "start"})
+WITH_MODEL = frozenset({"train", "align", "evaluate", "predict", "fill", "tune", "review", "export", "start"})
 """Commands that train a model or run one."""
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Prepare labels": {
@@ -176,7 +177,13 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "split": split.split,
         "hide": hide.hide,
     },
-    "Train": {"start": start.start, "train": train.train, "tune": tune.tune, "methods": methods.methods},
+    "Train": {
+        "start": start.start,
+        "train": train.train,
+        "align": align.align,
+        "tune": tune.tune,
+        "methods": methods.methods,
+    },
     "Evaluate and compare": {
         "evaluate": evaluate.evaluate,
         "bench": bench.bench,

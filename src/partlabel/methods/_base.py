@@ -40,6 +40,7 @@ class FullBatch(Protocol):
         labels: PRESENT, ABSENT or UNKNOWN.
         fold: Fold of each image, from 0, in `cross_fit`.
         text: Features of the texts that accompany the images; None without texts.
+        zero_shot: Logits of the classes by their names; None without encoders that were aligned.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
     """
 
@@ -47,6 +48,7 @@ class FullBatch(Protocol):
     labels: Labels
     fold: Int64[Tensor, " image"]
     text: TextFeatures | None
+    zero_shot: Float[Tensor, "image class"] | None
     memo: dict[str, Any]
 
     def fit(self, head: Head, targets: Targets, strength: float = 1.0) -> None:

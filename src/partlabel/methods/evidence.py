@@ -140,6 +140,7 @@ class Evidence(Method):
             logits=problem.cross_fit(base) if base.weight.any() else None,
             image=self.head(problem.maps).image,
             text=problem.text,
+            zero_shot=problem.zero_shot,
         )
         fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}", {})
         odds = Teacher.of(given).fit(given, fitted)

@@ -65,6 +65,7 @@ class TrainingSet:
         classes: Description of the classes.
         fold: Fold of each image in cross-validation, from 0.
         text: Features of the texts that accompany the images; None without texts.
+        zero_shot: Logits of the classes by their names; None without encoders that were aligned.
         designs: Design of each head and its options, computed once.
     """
 
@@ -74,6 +75,7 @@ class TrainingSet:
     classes: Classes
     fold: Int64[Tensor, " image"]
     text: TextFeatures | None = None
+    zero_shot: Float[Tensor, "image class"] | None = None
     designs: dict[str, Design] = field(default_factory=dict)
 
     @property
@@ -99,7 +101,8 @@ class TrainingSet:
     def problem(self, head: str, design: Design, decay: float, tolerance: float = 1e-6) -> Problem:
         """Build the problem of all images."""
         maps = self.maps_of(linear_head(head))
-        return Problem(maps, self.labels, design, decay, self.fold, tolerance=tolerance, text=self.text)
+        beside = {"text": self.text, "zero_shot": self.zero_shot}
+        return Problem(maps, self.labels, design, decay, self.fold, tolerance=tolerance, **beside)
 
 
 def linear_head(name: str) -> type[Average]:

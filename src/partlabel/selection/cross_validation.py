@@ -108,6 +108,7 @@ class Problem:
             the part.
         tolerance: Tolerance of the solver, as in `linear_path.solve`.
         text: Features of the texts that accompany the images; None without texts.
+        zero_shot: Logits of the classes by their names; None without encoders that were aligned.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
     """
 
@@ -119,6 +120,7 @@ class Problem:
     scale: float = 1.0
     tolerance: float = 1e-6
     text: TextFeatures | None = None
+    zero_shot: Float[Tensor, "image class"] | None = None
     memo: dict[str, Any] = field(default_factory=dict)
 
     def fit(self, head: Head, targets: Targets, strength: float = 1.0) -> None:
@@ -157,6 +159,7 @@ class Problem:
             self.scale * len(rows) / int(rows.sum()),
             self.tolerance,
             None if self.text is None else self.text.rows(rows),
+            None if self.zero_shot is None else self.zero_shot[rows],
             memo,
         )
 

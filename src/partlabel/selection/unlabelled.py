@@ -1,6 +1,7 @@
-"""The search where no label is known: texts beside the photos name the classes, and nothing can be cross-validated.
+"""The search where no label is known: texts or a tower know the names of the classes, and nothing is cross-validated.
 
-The only rule is `evidence`, whose teacher then has the class names alone. Of the weight decays, the one is chosen whose
+The only rule is `evidence`, whose teacher then has the class names alone: their mentions in the texts beside the
+photos, and the similarity of photos and names by an aligned tower. Of the weight decays, the one is chosen whose
 out-of-fold predictions have the lowest cross-entropy against the soft labels.
 """
 
@@ -27,7 +28,8 @@ RESEMBLES = 0.35
 """Cosine of a text and a class name from which on the text has to do with the class, where no text mentions any."""
 FIX = (
     "label some images, present and absent classes (partlabel start without --texts proposes which), or give texts in "
-    "which class names occur (--texts captions.csv, --texts filename; docs/texts.md)"
+    "which class names occur (--texts captions.csv, --texts filename; docs/texts.md), or a tower "
+    "(--tower; docs/towers.md)"
 )
 """What to do where nothing is known."""
 
@@ -59,9 +61,10 @@ def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any]
         head_args: Options of the head, by name; None for the defaults.
 
     Raises:
-        ValueError: There are no texts, or none has to do with a class.
+        ValueError: There are no scores of the class names, and no texts or none that has to do with a class.
     """
-    check_informative(data.text)
+    if data.zero_shot is None:
+        check_informative(data.text)
     began = time.monotonic()
     options, rule = head_args or {}, Rule(EVIDENCE)
     problem = data.problem(head, data.design(head, options), 1.0)

@@ -47,6 +47,8 @@ class TrainingConfig:
             unknown ones in `fill`.
         embedder: Embedder of the texts beside the photos (docs/texts.md); `auto` takes the best one installed, `none`
             does not use texts.
+        tower: Folder of an aligned tower, which compares photos with the names of the classes (docs/towers.md); by
+            default none is used.
         cache: `features` computes the frozen part of the backbone once per image and view, and trains on that; `none`
             decodes the images in every epoch. By default `features` where the whole backbone is frozen.
         cache_views: Number of views of each image in the cache: the first is plain, the others are augmented.
@@ -78,6 +80,7 @@ class TrainingConfig:
     augment: Literal["light", "paper", "none"] = "light"
     completion: bool = True
     embedder: str = "auto"
+    tower: str | None = None
     cache: Cache | None = None
     cache_views: int = 4
     cache_dir: str | None = None

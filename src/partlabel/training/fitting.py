@@ -27,6 +27,7 @@ from partlabel.training.frozen_backbone import fit_pooling_on
 from partlabel.training.recognizer import Recognizer
 from partlabel.training.run_folder import Run, digest
 from partlabel.training.texts import training_texts
+from partlabel.training.towers import zero_shot
 from partlabel.training.training_run import TrainingResult, TrainingRun, complete_search
 
 
@@ -92,6 +93,7 @@ class Fitting:
         full_batch = settings_search.fits_full_batch(tagger.settings, config)
         if not full_batch:
             settings_search.check_steps(tagger.settings)
+        zero_shot.check(tagger.settings, config, full_batch)
         table = aligned(table, tagger.classes)
         val = None if val is None else aligned(val, tagger.classes, "the validation table")
         truth = None if truth is None else aligned(truth, tagger.classes, "the truth")
@@ -99,7 +101,8 @@ class Fitting:
         group_of = None if groups is None else dict(zip(table.images, groups, strict=True))
         tagger.cache = caching.where_of(config)
         find = _finder(tagger, config, initial_run, 1 if full_batch else None)
-        parts = training_parts(table, val, 0.0 if full_batch else config.val, config.seed, skip_broken, find)
+        share = 0.0 if full_batch else config.val
+        parts = training_parts(table, val, share, config.seed, skip_broken, find, config.tower is None)
         settings_search.check_learnable(tagger.settings, parts.train, full_batch)
         if full_batch and val is None:
             parts = with_val(parts)

@@ -11,6 +11,7 @@ from partlabel.core.types import Batch
 from partlabel.data.cache import feature_cache
 from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.cache.interface import Features
+from partlabel.data.cache.pooling_store import weights_digest
 from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import loader
 from partlabel.data.tables.label_table import LabelTable
@@ -58,6 +59,12 @@ def plain_view(
     return feature_cache.compute(
         backbone, table, eval_transform(size, backbone.preprocessing), size=size, where=cache_dir
     )
+
+
+def trunk_digest(backbone: Backbone) -> str:
+    """Hash the weights of a frozen backbone, without those of its pooling."""
+    assert isinstance(backbone.stem, nn.Sequential)
+    return weights_digest(backbone.stem[0]).hex()
 
 
 def fit_pooling_on(

@@ -16,6 +16,7 @@ from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
+from partlabel.nn.backbones import full_name
 from partlabel.nn.classes import Classes
 from partlabel.posthoc import label_completion, text_evidence
 from partlabel.posthoc.label_completion import Completion
@@ -62,7 +63,7 @@ class Recognizer(Specification):
             "method_args": dict(method_args or {}),
             "head": head,
             "head_args": dict(head_args or {}),
-            "backbone": backbone,
+            "backbone": full_name(backbone),
             "trainable": trainable,
             "image_size": image_size,
             "pool": pool,

@@ -44,6 +44,7 @@ from partlabel.training import caching
 from partlabel.training.config import AUTO, WEIGHT_DECAY, TrainingConfig
 from partlabel.training.datasets import in_use, plain_images
 from partlabel.training.frozen_backbone import fit_pooling_on, pooling_of
+from partlabel.training.towers.zero_shot import name_scores
 
 UNUSED = (
     *(
@@ -147,11 +148,11 @@ def heads_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return HEADS if settings["head"] is None else (settings["head"],)
 
 
-def rules_of(settings: Mapping[str, Any], labels: Labels, with_texts: bool) -> tuple[Rule, ...]:
-    """Return the rules to compare: the given method, or all; those that learn from texts only where there are texts."""
+def rules_of(settings: Mapping[str, Any], labels: Labels, with_words: bool) -> tuple[Rule, ...]:
+    """Return the rules to compare: the given method, or all; `evidence` only where there are texts or a tower."""
     if settings["method"] != AUTO:
         return (Rule(settings["method"], settings["method_args"]),)
-    return (*FIXED, *SELF_TRAINING, *([evidence_rule(labels)] if with_texts else []))
+    return (*FIXED, *SELF_TRAINING, *([evidence_rule(labels)] if with_words else []))
 
 
 def covariance_rank(settings: Mapping[str, Any]) -> int:
@@ -243,10 +244,11 @@ def select(
     fold = folds(labels, min(fold_count(len(table)), _units(table, groups)), config.seed, groups)
     maps = pooled_maps(backbone, table, settings, config, classes)
     plain = _plain_channels(backbone)
-    data = TrainingSet(maps, plain, labels, classes, fold, text)
+    named = name_scores(maps[:, :plain], table.classes, backbone, settings["backbone"], config)
+    data = TrainingSet(maps, plain, labels, classes, fold, text, named)
     if not (labels != UNKNOWN).any():
         return search_unlabelled(data, heads_of(settings)[0], settings["head_args"])
-    rules = rules_of(settings, labels, text is not None)
+    rules = rules_of(settings, labels, text is not None or named is not None)
     return search(data, rules, heads_of(settings), settings["head_args"])
 
 

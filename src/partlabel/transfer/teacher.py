@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from partlabel.transfer import sources
 from partlabel.transfer.combination import Combination, combine
 from partlabel.transfer.sources import EvidenceSource, Observed
 
-DEFAULT = ("recogniser", "similar_images", "text", "class_names", "similar_texts")
+DEFAULT = ("recogniser", "similar_images", "text", "class_names", "similar_texts", "zero_shot")
 """Sources that are tried; those without their inputs are left out."""
 
 
@@ -81,7 +81,7 @@ class Teacher(nn.Module):
         kept = [0] if "recogniser" in self.parts else []
         targets = given.targets
         if not targets.weight.any():
-            self.whole, self.plain = self._without_labels(scores, given)
+            self.whole, self.plain = self._without_labels(scores, given, available)
             return self._log_odds(scores, given)
         self.plain = combine(scores * everywhere[:, None, None], targets, kept)
         self.whole = self.plain
@@ -90,28 +90,29 @@ class Teacher(nn.Module):
         return self._log_odds(scores, given)
 
     def _without_labels(
-        self, scores: Float[Tensor, "source image class"], given: Observed
+        self,
+        scores: Float[Tensor, "source image class"],
+        given: Observed,
+        available: Bool[Tensor, "source image"],
     ) -> tuple[Combination, Combination]:
-        """Return the combinations with and without texts where no label is known.
+        """Return the combinations with and without the inputs of all sources where no label is known.
 
-        The score of the class names, less its mean, is added to the logit of the recogniser; without a recogniser to
-        the log-odds of how often texts name the class.
+        The scores of the sources that need no label, less their means, are added to the logit of the recogniser;
+        without a recogniser to the prior of the first of them.
         """
-        if "class_names" not in self.parts or given.text is None:
+        priors = [part.prior(given) for part in self._parts()]
+        usable = torch.tensor([prior is not None for prior in priors])
+        if not usable.any():
             raise ValueError("no label is known, and there are no texts")
-        rows = given.text.available
-        centre = scores[:, rows].mean(1)
-        names = list(self.parts)
-        plain = torch.zeros(len(scores))
-        if "recogniser" in names:
-            plain[names.index("recogniser")] = 1.0
-            offset = centre[names.index("recogniser")]
-        else:
-            offset = ((given.text.mentions[rows].sum(0) + 0.5) / (rows.sum() + 1)).logit()
-        whole = plain.clone()
-        whole[names.index("class_names")] = 1.0
-        ones = torch.ones(len(scores))
-        return Combination(whole, centre, ones, offset), Combination(plain, centre, ones, offset)
+        seen = [rows if rows.any() else torch.ones_like(rows) for rows in available]
+        centre = torch.stack([score[rows].mean(0) for score, rows in zip(scores, seen, strict=True)])
+        offset = next(prior for prior in priors if prior is not None)
+        if "recogniser" in self.parts:
+            number = list(self.parts).index("recogniser")
+            usable[number], offset = True, scores[number, available.all(0)].mean(0)
+            centre[number] = offset
+        whole = Combination(usable.float(), centre, torch.ones(len(scores)), offset)
+        return whole, whole._replace(weight=(usable & available.all(1)).float())
 
     def forward(self, given: Observed) -> Float[Tensor, "image class"]:
         """Compute the log-odds of other images."""

@@ -40,6 +40,7 @@ def training_parts(
     seed: int,
     skip_broken: bool = False,
     find: Find = find_broken,
+    needs_labels: bool = True,
 ) -> Parts:
     """Divide a table into training and validation set, and check that all images can be read.
 
@@ -51,6 +52,7 @@ def training_parts(
         seed: Random seed of this selection.
         skip_broken: Leave out images that cannot be read.
         find: Function that finds the images that cannot be read.
+        needs_labels: Whether a label, or a text of a photo, has to be known.
 
     Raises:
         ValueError: The table has parts but no `train`, none of its images has a known label or a text, or images
@@ -77,7 +79,7 @@ def training_parts(
     elif share > 0 and VAL not in table.parts:
         table = _set_apart(table, share, seed)
     train = table.part(TRAIN)
-    if not train.known and not any(train.texts or ()):
+    if needs_labels and not train.known and not any(train.texts or ()):
         raise InputError(
             f"no label of the {len(train)} training images is known, and none has a text: label some images, present "
             "and absent classes, or give texts in which class names occur (docs/texts.md), with ",

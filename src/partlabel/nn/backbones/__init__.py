@@ -1,6 +1,6 @@
 """Backbone sources: one file is one library of models; dropping a file in here makes `--backbone <its name>:` exist.
 
-A backbone is named `source:model`; without a source it is a model of timm.
+A backbone is named `source:model`; without a source it is a model of timm, or a short name of one (`_aliases.py`).
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,18 @@ from torch import Tensor, nn
 
 from partlabel.core import registry
 from partlabel.core.messages import some
+from partlabel.nn.backbones._aliases import ALIASES, full_name
 from partlabel.nn.backbones._base import BackboneSource, Trunk
 from partlabel.nn.backbones._layout import MapLayout, layout_of
 from partlabel.nn.backbones.timm import LITE0
 
 __all__ = [
+    "ALIASES",
     "LITE0",
     "BackboneSource",
     "MapLayout",
     "Trunk",
+    "full_name",
     "get",
     "layout_of",
     "load_weights",
@@ -45,6 +48,7 @@ def get(name: str) -> type[BackboneSource]:
 
 def trunk(name: str, pretrained: bool | Literal["auto"], image_size: int) -> Trunk:
     """Build the model that `source:model` names; arguments and errors are those of `BackboneSource.trunk`."""
+    name = full_name(name)
     source, colon, model = name.partition(":")
     if not colon or source not in names():
         source, model = "timm", name

@@ -28,6 +28,8 @@ class Observed:
         logits: Logits of a recogniser that has not seen the labels of the image; None without a recogniser.
         image: A feature of each image; None without one.
         text: Features of the texts that accompany the images; None where there are no texts.
+        zero_shot: Logits of the classes by their names, from an image encoder and a text encoder that were aligned;
+            None without such encoders.
     """
 
     labels: Labels
@@ -36,6 +38,7 @@ class Observed:
     logits: Float[Tensor, "image class"] | None = None
     image: Float[Tensor, "image feature"] | None = None
     text: TextFeatures | None = None
+    zero_shot: Float[Tensor, "image class"] | None = None
 
     def has(self, needs: tuple[str, ...]) -> bool:
         """Return whether all inputs of those names are there."""
@@ -51,6 +54,7 @@ class Observed:
             logits=None if self.logits is None else self.logits[chosen],
             image=None if self.image is None else self.image[chosen],
             text=None if self.text is None else self.text.rows(chosen),
+            zero_shot=None if self.zero_shot is None else self.zero_shot[chosen],
         )
 
 
@@ -76,6 +80,10 @@ class EvidenceSource(nn.Module, ABC):
     @abstractmethod
     def forward(self, given: Observed) -> Float[Tensor, "image class"]:
         """Compute the scores of other images; larger means more likely present."""
+
+    def prior(self, given: Observed) -> Float[Tensor, " class"] | None:
+        """Estimate the log-odds of each class without any label; None for a source that learns from labels."""
+        return None
 
     def available(self, given: Observed) -> Bool[Tensor, " image"]:
         """Return which images have the inputs of the source."""

@@ -61,6 +61,12 @@ class ClassNames(EvidenceSource):
         assert text is not None
         return self._score(torch.where(self.named, self.linear(text.vectors), text.similarity), text)
 
+    def prior(self, given: Observed) -> Float[Tensor, " class"]:
+        """Compute the log-odds of a mention of each class."""
+        text = given.text
+        assert text is not None
+        return ((text.mentions[text.available].sum(0) + 0.5) / (text.available.sum() + 1)).logit()
+
     def _score(
         self, logits: Float[Tensor, "image class"], text: TextFeatures
     ) -> Float[Tensor, "image class"]:
