@@ -46,3 +46,12 @@ def test_the_listing_names_every_method_and_head(capsys, monkeypatch):
     for name in heads.names():
         assert re.search(rf"^│ {name} ", shown, re.MULTILINE)
     assert "arXiv:2112.10941" in shown
+
+
+def test_backbones_with_short_names_are_listed(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "240")
+    assert main(["methods", "--backbones"]) == 0
+    said = capsys.readouterr().out
+    line = next(each for each in said.splitlines() if "lite0" in each)
+    assert "tf_efficientnet_lite0" in line and "3.4 M" in line and "224" in line and "apache-2.0" in line
+    assert "dinov3-license" in said and "apple-amlr" in said

@@ -1,8 +1,16 @@
-"""Command `methods`: list the methods and heads."""
+"""Command `methods`: list the methods and heads, or the backbones."""
 
 
-def methods() -> None:
-    """List the methods: paper, addition to the head, requirements."""
+def methods(backbones: bool = False, measure: bool = False) -> None:
+    """List the methods: paper, addition to the head, requirements.
+
+    Args:
+        backbones: List the backbones that have a short name instead: size, image size, licence of the weights.
+        measure: With --backbones: measure the time per photo on this machine, with random weights.
+    """
+    if backbones:
+        _list_backbones(measure)
+        return
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -24,3 +32,36 @@ def methods() -> None:
     Console().print(
         listing, headings, "Options of each: partlabel train --method NAME --head NAME --help", sep="\n"
     )
+
+
+def _list_backbones(measure: bool) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from partlabel.nn.backbones import ALIASES, backbone_facts
+
+    listing = Table(
+        "--backbone",
+        Column("in timm", overflow="fold"),
+        "parameters",
+        "pixels",
+        "ms per photo",
+        Column("licence of the weights", overflow="fold"),
+        "features",
+        "text encoder exists",
+        "measured here",
+    )
+    for alias in ALIASES:
+        found = backbone_facts(alias, measure)
+        listing.add_row(
+            alias,
+            found.model,
+            f"{found.parameters / 1e6:.1f} M",
+            str(found.side),
+            "-" if found.milliseconds is None else f"{found.milliseconds:.0f}",
+            found.licence or "not stated",
+            found.output,
+            "yes" if found.text_tower else "no",
+            "yes" if found.measured else "no",
+        )
+    Console().print(listing)

@@ -14,15 +14,18 @@ from partlabel.core import registry
 from partlabel.core.messages import some
 from partlabel.nn.backbones._aliases import ALIASES, full_name
 from partlabel.nn.backbones._base import BackboneSource, Trunk
+from partlabel.nn.backbones._described import BackboneFacts, backbone_facts
 from partlabel.nn.backbones._layout import MapLayout, layout_of
 from partlabel.nn.backbones.timm import LITE0
 
 __all__ = [
     "ALIASES",
     "LITE0",
+    "BackboneFacts",
     "BackboneSource",
     "MapLayout",
     "Trunk",
+    "backbone_facts",
     "full_name",
     "get",
     "layout_of",
