@@ -119,7 +119,7 @@ def test_train_says_how_many_photos_have_text(truth, capsys, tmp_path):
             r"none of \d+ photos with text has one that mentions or resembles the name of a class",
         ),
         ("squares of {}", {"method": "bce"}, r"the method bce learns from labels alone: leave out --method"),
-        ("squares of {}", {"method": "evidence", "weight_decay": 0.1}, "training by steps needs labels"),
+        ("squares of {}", {"method": "evidence", "weight_decay": 0.1}, "is fitted by the full-batch solver"),
     ],
 )
 def test_where_nothing_informs_the_error_names_the_fix(truth, tmp_path, sentence, options, message):

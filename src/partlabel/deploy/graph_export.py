@@ -7,7 +7,6 @@ interpolation and thresholds (docs/export.md).
 """
 
 import json
-import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from partlabel import __version__
 from partlabel.core.files import atomic_write, writing
+from partlabel.core.quiet_logs import quiet_logs
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -194,14 +194,6 @@ def _check(graph: Graph, tagger: "Recognizer", run: ModelCall) -> None:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Silence the exporters' reports."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
+    with quiet_logs("torch.onnx", "onnxscript", "onnx_ir", "torch.export"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

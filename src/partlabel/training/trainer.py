@@ -6,7 +6,6 @@ resumed ends with the same weights, buffers and averages as an uninterrupted one
 """
 
 import inspect
-import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from partlabel.core.progress_bar import on_terminal
+from partlabel.core.quiet_logs import quiet_logs
 from partlabel.core.types import Batch
 from partlabel.training.callbacks import CheckpointWriter, Moments, ProgressLines, WeightEMA
 from partlabel.training.config import TrainingConfig
@@ -120,9 +120,7 @@ def _plugins(config: TrainingConfig) -> list[Any]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence Lightning's start messages and hints."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with quiet_logs("lightning.pytorch", "lightning.fabric"), warnings.catch_warnings():
         for hint in (
             "does not have many workers",
             "Found .* in eval mode at the start",
@@ -137,10 +135,4 @@ def _quiet() -> Iterator[None]:
             "It is recommended to use `self.log",  # logged values are the same in all processes
         ):
             warnings.filterwarnings("ignore", f".*{hint}")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield

@@ -9,8 +9,8 @@ from_similarity       the class feature resembles those of images known to show 
 accept                any score: similarity to prototypes (HST) or to a memory (CALDNR)        HST, CALDNR
 from_evidence         the image resembles those known to show the class more than those that   SoftSST (cross-image)
                       lack it
-by_proportion         any score that is among the highest of its class, as many as the class's   CAP, SST (by choice)
-                      proportion says
+by_proportion         any score among the highest of its class, as many as its proportion      CAP, SST (by choice)
+                      says
 ====================  =======================================================================  =====================
 
 Each returns Targets for UNKNOWN labels only: their weight is 0 wherever the label is known. The scores behind them are

@@ -12,6 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from partlabel.core.errors import first_line
+from partlabel.core.quiet_logs import quiet_logs
 from partlabel.sharded.engines._base import Engine
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Ray(Engine):
 
         if not shards:
             return
-        with self._cluster(), _quiet("ray.data"):
+        with self._cluster(), quiet_logs("ray.data"):
             ray.data.DataContext.get_current().enable_progress_bars = False
             actor: Any = _Actor  # a class that Ray makes one of in each worker
             work = ray.data.from_items(
@@ -116,18 +117,6 @@ class Ray(Engine):
     def _cores(self) -> int | None:
         """Return the number of cores that the workers need; all, if the number of workers is not given."""
         return None if self.workers is None else max(1, ceil(self.workers * self.cpus))
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Silence a library's log below warnings."""
-    log = logging.getLogger(name)
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
 
 
 class _Actor:
