@@ -101,8 +101,16 @@ class TrainingSet:
     def problem(self, head: str, design: Design, decay: float, tolerance: float = 1e-6) -> Problem:
         """Build the problem of all images."""
         maps = self.maps_of(linear_head(head))
-        beside = {"text": self.text, "zero_shot": self.zero_shot}
-        return Problem(maps, self.labels, design, decay, self.fold, tolerance=tolerance, **beside)
+        return Problem(
+            maps,
+            self.labels,
+            design,
+            decay,
+            self.fold,
+            tolerance=tolerance,
+            text=self.text,
+            zero_shot=self.zero_shot,
+        )
 
 
 def linear_head(name: str) -> type[Average]:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -51,7 +52,7 @@ def backbone_facts(alias: str, measure: bool = False) -> BackboneFacts:
     named = ALIASES[alias]
     with torch.device("cpu" if measure else "meta"):
         model = timm.create_model(named.model, pretrained=False, num_classes=0)
-    config = model.pretrained_cfg
+    config: Any = model.pretrained_cfg
     prefix = getattr(model, "num_prefix_tokens", None)
     output = "map" if prefix is None else "tokens, class token" if prefix else "tokens"
     side = int(config["input_size"][-1])
