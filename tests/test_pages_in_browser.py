@@ -251,8 +251,8 @@ def test_all_tags_of_a_photo_are_answered_by_keys_and_by_touch(opened, served, s
     assert bar["y"] + bar["height"] <= size["height"]
     save.click()
     page.wait_for_function("n => document.querySelector('.counts b').textContent === String(n)", arg=done + 1)
-    assert page.locator("input:checked").count() == 0
+    page.wait_for_function("() => document.querySelectorAll('input:checked').length === 0")
     page.keyboard.press("u")
     page.wait_for_function("n => document.querySelector('.counts b').textContent === String(n)", arg=done)
-    assert page.locator("input:checked").count() == 30
+    page.wait_for_function("() => document.querySelectorAll('input:checked').length === 30")
     assert page.complaints == []

@@ -82,11 +82,12 @@ class Server:
         self.said = ""
 
     def wait(self):
-        """Until it has opened its page."""
+        """Wait until it has printed its address, and answers there."""
         for line in self.process.stdout:
             self.said += line
             if found := re.search(r"open (http://\S+)", line):
                 self.address = found[1].rstrip("/")
+                httpx.get(self.address, timeout=60)
                 return
         raise AssertionError(f"no page was opened:\n{self.said}")
 
