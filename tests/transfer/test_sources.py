@@ -148,7 +148,7 @@ def test_without_labels_and_texts_there_is_nothing_to_teach():
 def test_soft_votes_are_the_stated_log_likelihood_ratio():
     random = torch.Generator().manual_seed(0)
     stored, share = torch.randn(6, 3, generator=random), torch.rand(6, 2, generator=random)
-    memory = SoftMemory(2, 3)
+    memory = SoftMemory(2, 10, 3)
     memory.store(stored, share)
     votes = memory.votes(stored, 4.0, torch.arange(6))
     unit, kept = memory.features.float(), memory.probability.double()
@@ -215,3 +215,19 @@ def test_without_labels_mentions_and_similarity_are_added():
     torch.testing.assert_close(
         odds[silent].argsort(0), sources.get("zero_shot")(CLASSES).fit(given)[silent].argsort(0)
     )
+
+
+def test_a_full_memory_keeps_an_evenly_spaced_sample_and_its_own_rows_apart():
+    random = torch.Generator().manual_seed(0)
+    stored, share = torch.randn(9, 3, generator=random), torch.rand(9, 2, generator=random)
+    memory, small = SoftMemory(2, 3, 3), SoftMemory(2, 3, 3)
+    memory.store(stored, share)
+    assert memory.row.tolist() == [0, 4, 8]
+    found = memory.read(torch.tensor([4, 5, 8]))
+    assert found.weight[:, 0].tolist() == [1, 0, 1]
+    torch.testing.assert_close(found.value[0], share[4], atol=1e-3, rtol=0)
+    votes = memory.votes(stored, 4.0, torch.arange(9))
+    torch.testing.assert_close(votes[5:6], memory.votes(stored[5:6], 4.0))
+    assert not torch.allclose(votes[4:5], memory.votes(stored[4:5], 4.0))
+    small.load_state_dict(memory.state_dict())
+    torch.testing.assert_close(small.votes(stored, 4.0), memory.votes(stored, 4.0))

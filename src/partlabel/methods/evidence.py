@@ -29,13 +29,9 @@ from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import FullBatch, Method, Step
 from partlabel.nn.heads import Head
 from partlabel.transfer.combination import Combination, combine
-from partlabel.transfer.label_store import ImageTable
 from partlabel.transfer.soft_memory import SoftMemory
 from partlabel.transfer.sources import Observed
 from partlabel.transfer.teacher import Teacher
-
-NO_LABEL = -1.0
-"""Stored probability of labels without a soft label."""
 
 
 class Evidence(Method):
@@ -50,6 +46,7 @@ class Evidence(Method):
         unknown_weight: Weight of unknown labels as absent, in [0, 1], while the teacher is fitted: 0 where known labels
             are a sample, more where mostly present labels are known.
         sharpness: Sharpness of the kernel that compares images.
+        memory_size: Maximum number of stored images.
     """
 
     default_head: ClassVar[str] = "covariance"
@@ -65,7 +62,12 @@ class Evidence(Method):
     offset: Float[Tensor, " class"]
 
     def __init__(
-        self, backbone: nn.Module, head: Head, unknown_weight: float = 0.0, sharpness: float = 50.0
+        self,
+        backbone: nn.Module,
+        head: Head,
+        unknown_weight: float = 0.0,
+        sharpness: float = 50.0,
+        memory_size: int = 16384,
     ) -> None:
         super().__init__(backbone, head)
         if not head.image_dim:
@@ -78,8 +80,7 @@ class Evidence(Method):
         self.unknown_weight = unknown_weight
         self.sharpness = sharpness
         self.bce = PartialBCE()
-        self.memory = SoftMemory(head.num_classes, head.image_dim)
-        self.soft = ImageTable(head.num_classes, NO_LABEL)
+        self.memory = SoftMemory(head.num_classes, memory_size, head.image_dim)
         self.register_buffer("weight", torch.tensor([1.0, 0.0]))
         self.register_buffer("centre", torch.zeros(2, head.num_classes))
         self.register_buffer("spread", torch.ones(2))
@@ -87,8 +88,8 @@ class Evidence(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce`, over known labels and stored soft labels."""
-        soft = self.soft.read(batch.index)
-        pseudo = Targets(soft.clamp(min=0), ((soft >= 0) & (batch.labels == UNKNOWN)).float())
+        soft = self.memory.read(batch.index)
+        pseudo = Targets(soft.value, soft.weight * (batch.labels == UNKNOWN))
         targets = Targets.known(batch.labels).fill(pseudo)
         return Step({"bce": self.bce(self.outputs(batch.inputs).logits, targets)}, {"evidence": pseudo})
 
@@ -97,15 +98,13 @@ class Evidence(Method):
         """Fit the teacher out of fold, then the head to known and soft labels, then the weights of head and votes."""
         labels, known = problem.labels, Targets.known(problem.labels)
         soft = self.taught(problem)
-        rows = torch.arange(len(labels))
-        self.soft.write(rows, torch.where(soft.weight > 0, soft.value, NO_LABEL))
         targets = known.fill(soft)
         strength = max(float(known.weight.mean()), 1 / known.weight.numel())
         problem.fit(self.head, targets, strength)
         image = self.head(problem.maps).image
         assert image is not None
         self.memory.store(image, targets.value)
-        votes = self.memory.votes(image, self.sharpness, rows)
+        votes = self.memory.votes(image, self.sharpness, torch.arange(len(labels)))
         self._set(combine(torch.stack([problem.cross_fit(targets, strength), votes]), targets))
 
     def _set(self, found: Combination) -> None:
@@ -117,13 +116,13 @@ class Evidence(Method):
         out = self.outputs(images)
         assert out.image is not None
         votes = torch.zeros_like(out.logits)
-        if len(self.memory.features):
+        if len(self.memory.row):
             votes = self.memory.votes(out.image, self.sharpness).to(out.logits)
         found = Combination(self.weight, self.centre, self.spread, self.offset)
         return found.log_odds(torch.stack([out.logits, votes]))
 
     def predicts_with(self) -> tuple[str, ...]:
-        """Name backbone, head, memory and weights; the soft labels by row are for training only."""
+        """Name backbone, head, memory and weights."""
         return (*super().predicts_with(), "memory", *Combination._fields)
 
     def taught(self, problem: FullBatch) -> Targets:

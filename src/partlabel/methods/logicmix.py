@@ -20,8 +20,9 @@ from partlabel.nn.heads import ClassOutput, Head
 from partlabel.transfer import image_mixing
 from partlabel.transfer.feature_bank import ImageMemory
 from partlabel.transfer.label_store import ImageTable
+from partlabel.transfer.soft_memory import SoftMemory
 
-OF_SINGLE_IMAGES = (ImageTable, ImageMemory, ExpectedPositives)
+OF_SINGLE_IMAGES = (ImageTable, ImageMemory, SoftMemory, ExpectedPositives)
 """Parts of methods with state of single images, which mixtures would break.
 
 The state is of table rows, of the number of classes per image, or of the share of images that show a class.

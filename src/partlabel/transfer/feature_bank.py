@@ -6,7 +6,7 @@ All of it, counters included, is in buffers, so that a resumed run continues wit
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int8, Int64
+from jaxtyping import Bool, Float, Int8, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -41,6 +41,35 @@ def mean_cosine(
         # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
         mean = torch.bmm(inverse[:, None], bank).squeeze(1) / by.clamp(min=1)[:, None]
         return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
+
+
+def kernel(
+    features: Float[Tensor, "batch feature"],
+    stored: Float[Tensor, "slot feature"],
+    sharpness: float,
+    itself: Bool[Tensor, "batch slot"] | None = None,
+) -> Float[Tensor, "batch slot"]:
+    """Compute `exp(s cos(x, k))` for every stored unit vector k, up to a factor of each x.
+
+    Args:
+        features: One feature per image.
+        stored: Unit vectors.
+        sharpness: s; the larger, the more the nearest neighbours dominate.
+        itself: Whether a slot holds the image itself, which then has the weight 0; None for new images.
+    """
+    cosine = normalize(features.float(), dim=-1) @ stored.T
+    if itself is not None:
+        cosine = cosine.masked_fill(itself, -1.0)
+    # An image that is remembered itself is its own nearest by far: the others must not vanish beside it.
+    near = (sharpness * (cosine - cosine.amax(1, keepdim=True)) + RAISED).exp()
+    return near if itself is None else near.masked_fill(itself, 0.0)
+
+
+def log_density(
+    near: Float[Tensor, "batch slot"], share: Float[Tensor, "slot class"], total: Shaped[Tensor, "*by class"]
+) -> Float[Tensor, "batch class"]:
+    """Compute the logarithm of the kernel density of the stored images, each counted by its share in a class."""
+    return (near @ share / total).clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
 class Memory(nn.Module):
@@ -176,21 +205,14 @@ class ImageMemory(Memory):
         if len(self.row) == 0:
             return features.new_zeros(features.shape[0], self.labels.shape[1], dtype=torch.float32)
         with torch.autocast(features.device.type, enabled=False):
-            cosine = normalize(features.float(), dim=-1) @ self.features.T
-            if without is not None:
-                cosine = cosine.masked_fill(without[:, None] == self.row, -1.0)
-            # An image that is remembered itself is its own nearest by far: the others must not vanish beside it.
-            odds = sharpness * (cosine - cosine.amax(1, keepdim=True)) + RAISED
-            near = odds.exp()
-            if without is not None:
-                near = near.masked_fill(without[:, None] == self.row, 0.0)
-            log_density, seen = [], []
+            itself = None if without is None else without[:, None] == self.row
+            near = kernel(features, self.features, sharpness, itself)
+            densities, seen = [], []
             for kind in (PRESENT, ABSENT):
                 count = (self.labels == kind).sum(0) - self._own(without, kind)
-                density = near @ (self.labels == kind).float() / count.clamp(min=1)
-                log_density.append(density.clamp(min=torch.finfo(torch.float32).tiny).log())
+                densities.append(log_density(near, (self.labels == kind).float(), count.clamp(min=1)))
                 seen.append(count > 0)
-            return (log_density[0] - log_density[1]) * (seen[0] & seen[1])
+            return (densities[0] - densities[1]) * (seen[0] & seen[1])
 
     def _own(
         self, rows: Int64[Tensor, " batch"] | None, kind: int

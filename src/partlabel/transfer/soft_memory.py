@@ -8,30 +8,37 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
-RAISED = 75.0
-"""Log-weight of the nearest image, which leaves single precision room for all others (see `feature_bank`)."""
+from partlabel.core.targets import Targets
+from partlabel.transfer.feature_bank import Memory, kernel, log_density
+
 AT_ONCE = 1024
 """Images compared with the memory at a time."""
 
 
-class SoftMemory(nn.Module):
-    """Features of images as unit vectors, in half precision, with soft labels.
+class SoftMemory(Memory):
+    """Features of images as unit vectors with soft labels; of more images than fit, an evenly spaced sample.
+
+    Features are rounded to half precision and kept in single precision, as in `ImageMemory`.
 
     Args:
         num_classes: Number of classes.
+        size: Maximum number of images.
         dim: Length of a feature.
     """
 
-    features: Float[Tensor, "stored feature"]
-    probability: Float[Tensor, "stored class"]
+    features: Float[Tensor, "slot feature"]
+    probability: Float[Tensor, "slot class"]
+    row: Int64[Tensor, " slot"]
 
-    def __init__(self, num_classes: int, dim: int) -> None:
+    def __init__(self, num_classes: int, size: int, dim: int) -> None:
         super().__init__()
-        self.register_buffer("features", torch.zeros(0, dim, dtype=torch.float16))
-        self.register_buffer("probability", torch.zeros(0, num_classes, dtype=torch.float16))
+        self.size = size
+        self.register_buffer("features", torch.zeros(0, dim))
+        self.register_buffer("probability", torch.zeros(0, num_classes))
+        self.register_buffer("row", torch.zeros(0, dtype=torch.int64))
 
     def store(
         self, features: Float[Tensor, "image feature"], probability: Float[Tensor, "image class"]
@@ -39,11 +46,22 @@ class SoftMemory(nn.Module):
         """Replace what is stored.
 
         Args:
-            features: One feature per image.
+            features: One feature per image, in the order of the training table.
             probability: Probability that each class is present.
         """
-        self.features = normalize(features.detach().float(), dim=1).half()
-        self.probability = probability.detach().half()
+        count = min(len(features), self.size)
+        self.row = torch.linspace(0, len(features) - 1, count).round().long()
+        self.features = normalize(features[self.row].detach().float(), dim=1).half().float()
+        self.probability = probability[self.row].detach().half().float()
+
+    def read(self, rows: Int64[Tensor, " image"]) -> Targets:
+        """Return the soft labels of images, by their rows in the training table; of weight 0 for those not stored."""
+        if not len(self.row):
+            blank = self.probability.new_zeros(len(rows), self.probability.shape[1])
+            return Targets(blank, blank)
+        slot = torch.searchsorted(self.row, rows).clamp(max=len(self.row) - 1)
+        value = self.probability[slot]
+        return Targets(value, (self.row[slot] == rows).to(value)[:, None].expand_as(value))
 
     def votes(
         self,
@@ -59,7 +77,7 @@ class SoftMemory(nn.Module):
         Args:
             features: One feature per image.
             sharpness: s; the larger, the more the nearest images dominate.
-            own: Stored row of each image, which does not vote for itself; None for new images.
+            own: Row of each image in the training table, which does not vote for itself; None for new images.
         """
         owns = [None] * -(-len(features) // AT_ONCE) if own is None else own.split(AT_ONCE)
         parts = zip(features.split(AT_ONCE), owns, strict=True)
@@ -68,27 +86,27 @@ class SoftMemory(nn.Module):
     def _votes(
         self, features: Float[Tensor, "image feature"], sharpness: float, own: Int64[Tensor, " image"] | None
     ) -> Float[Tensor, "image class"]:
-        probability = self.probability.float()
         with torch.autocast(features.device.type, enabled=False):
-            cosine = normalize(features.float(), dim=1) @ self.features.float().T
-            if own is not None:
-                cosine = cosine.scatter(1, own[:, None], -1.0)
-            near = (sharpness * (cosine - cosine.amax(1, keepdim=True)) + RAISED).exp()
-            if own is not None:
-                near = near.scatter(1, own[:, None], 0.0)
-            log = [self._log_density(near, share) for share in (probability, 1 - probability)]
-        return log[0] - log[1]
+            itself = None if own is None else own[:, None] == self.row
+            near = kernel(features, self.features, sharpness, itself)
+            present, absent = self.probability, 1 - self.probability
+            return self._log_density(near, present) - self._log_density(near, absent)
 
     @staticmethod
     def _log_density(
-        near: Float[Tensor, "image stored"], share: Float[Tensor, "stored class"]
+        near: Float[Tensor, "image slot"], share: Float[Tensor, "slot class"]
     ) -> Float[Tensor, "image class"]:
-        density = near @ share / share.sum(0).clamp(min=1e-6)
-        return density.clamp(min=torch.finfo(torch.float32).tiny).log()
+        return log_density(near, share, share.sum(0).clamp(min=1e-6))
+
+    def _save_to_state_dict(self, destination: dict[str, Tensor], prefix: str, keep_vars: bool) -> None:
+        """Save features and probabilities in half precision."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name in ("features", "probability"):
+            destination[f"{prefix}{name}"] = destination[f"{prefix}{name}"].half()
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """Allocate the number of images of the loaded state."""
-        for name in ("features", "probability"):
+        for name in ("features", "probability", "row"):
             saved = state_dict.get(f"{prefix}{name}")
             if saved is not None:
                 setattr(self, name, getattr(self, name).new_zeros(saved.shape))
