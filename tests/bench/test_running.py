@@ -415,3 +415,11 @@ def test_an_arm_is_fine_tuned_after_training_where_its_logits_come_out_of_a_line
     ]
     plain, after = (results.filter(pl.col("arm") == name) for name in ("plain", "after"))
     assert plain["history"].item() == after["history"].item() and plain["map"].item() != after["map"].item()
+
+
+def test_a_method_that_steps_do_not_fit_is_refused_by_the_name_of_its_arm(table, photos, tmp_path):
+    faults, found = go(
+        {**GRID, "arms": {"texts": {"method": "evidence", "head": "average"}}}, table, photos, tmp_path
+    )
+    assert faults and all("arm 'texts': a benchmark trains by steps" in str(fault) for fault in faults)
+    assert len(found) == 0

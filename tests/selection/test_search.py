@@ -159,7 +159,7 @@ def test_the_table_names_candidates_and_marks_what_tells_them_apart():
 def test_out_of_fold_logits_are_saved_and_loaded(tmp_path):
     logits = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     save_out_of_fold(tmp_path / "a.safetensors", logits)
-    assert np.array_equal(load_out_of_fold(tmp_path / "a.safetensors"), logits)
+    assert np.array_equal(load_out_of_fold(tmp_path / "a.safetensors")[0], logits)
     (tmp_path / "a.safetensors").write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"a.safetensors is damaged.*train again, or delete it"):
         load_out_of_fold(tmp_path / "a.safetensors")

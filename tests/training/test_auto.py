@@ -48,7 +48,7 @@ def test_a_run_leaves_what_it_promises(fitted, table):
     }
     kept = Run(out).table()
     assert kept.parts == ("train", "test"), "no image is set apart"
-    assert load_out_of_fold(Run(out).out_of_fold).shape == (24, 4)
+    assert load_out_of_fold(Run(out).out_of_fold)[0].shape == (24, 4)
 
 
 def test_the_settings_name_what_was_found(fitted):
@@ -94,7 +94,7 @@ def batches(tagger, table):
 
 def test_the_evaluation_is_of_out_of_fold_scores(fitted, table):
     tagger, out = fitted
-    scores = load_out_of_fold(Run(out).out_of_fold)
+    scores = load_out_of_fold(Run(out).out_of_fold)[0]
     expected = evaluate(scores, table.part("train").labels, table.classes)
     assert json.loads((out / "validation.json").read_text())["map"] == pytest.approx(expected.map)
     assert np.array_equal(tagger.selection.logits, scores)
@@ -130,7 +130,7 @@ def test_a_part_for_validation_is_not_trained_on(table, tmp_path):
     split = ["val" if row < 6 else part for row, part in enumerate(table.split)]
     tagger = Tagger(table.classes, "bce", **SMALL).fit(table.with_split(split), out=tmp_path / "run")
     run = Run(tmp_path / "run")
-    assert len(load_out_of_fold(run.out_of_fold)) == 18
+    assert len(load_out_of_fold(run.out_of_fold)[0]) == 18
     assert json.loads(run.validation.read_text())["images"] == 6
     assert json.loads(run.selection.read_text())["evaluated_on"] == "validation set"
     assert tagger.selection.images == 18

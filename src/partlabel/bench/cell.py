@@ -231,8 +231,13 @@ def cost(scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "ima
 def _build(given: PartFeatures, arm: Arm, part: LabelTable, config: TrainingConfig) -> Method:
     classes = describe_classes(part, arm.words)
     torch.manual_seed(config.seed)
-    head = _head(arm)(given.backbone.channels, classes, **arm.head_args)
-    return methods.get(arm.method)(given.backbone, head, **arm.method_args)
+    head, kind = _head(arm)(given.backbone.channels, classes, **arm.head_args), methods.get(arm.method)
+    if kind.needs_full_batch:
+        raise ValueError(
+            f"arm {arm.name!r}: a benchmark trains by steps, and only the full-batch solver fits {arm.method}; take "
+            "another method (benchmarks/evidence.py compares this one)"
+        )
+    return kind(given.backbone, head, **arm.method_args)
 
 
 def _head(arm: Arm) -> type[heads.Head]:

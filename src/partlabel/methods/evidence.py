@@ -29,6 +29,7 @@ from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import FullBatch, Method, Step
 from partlabel.nn.heads import Head
 from partlabel.transfer.combination import Combination, combine
+from partlabel.transfer.feature_bank import in_parts
 from partlabel.transfer.soft_memory import SoftMemory
 from partlabel.transfer.sources import Observed
 from partlabel.transfer.teacher import Teacher
@@ -54,6 +55,7 @@ class Evidence(Method):
         "soft labels from texts beside the photos and similar images, weighed on re-hidden labels"
     )
     needs_full_batch: ClassVar[bool] = True
+    learns_without_labels: ClassVar[bool] = True
     needs: ClassVar[str] = "labels, a head with an image feature; texts, if available"
 
     weight: Float[Tensor, "2"]
@@ -104,7 +106,7 @@ class Evidence(Method):
         image = self.head(problem.maps).image
         assert image is not None
         self.memory.store(image, targets.value)
-        votes = self.memory.votes(image, self.sharpness, torch.arange(len(labels)))
+        votes = in_parts(self.memory.votes, image, self.sharpness, torch.arange(len(labels)))
         self._set(combine(torch.stack([problem.cross_fit(targets, strength), votes]), targets))
 
     def _set(self, found: Combination) -> None:
@@ -149,7 +151,9 @@ class Evidence(Method):
         return Targets(odds.sigmoid(), unknown)
 
     def _base(self, labels: Labels) -> Targets:
-        """Return what the teacher is fitted to: known labels, and unknown ones as weak negatives."""
+        """Return what the teacher is fitted to: known labels, if any, and unknown ones as weak negatives."""
         known = Targets.known(labels)
+        if not known.weight.any():
+            return known
         assumed = torch.full_like(known.weight, self.unknown_weight)
         return known.fill(Targets(torch.zeros_like(known.value), assumed))

@@ -33,10 +33,7 @@ from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import FullBatch, Method, Step
 from partlabel.nn.heads import ClassOutput, Head
 from partlabel.transfer.calibrated_evidence import CalibratedEvidence, OutOfFoldScores
-from partlabel.transfer.feature_bank import ImageMemory
-
-MAPS_AT_ONCE = 1024
-"""Images compared with the memory at a time in a full-batch fit."""
+from partlabel.transfer.feature_bank import ImageMemory, in_parts
 
 
 class SoftSST(CalibratedEvidence, Method):
@@ -134,8 +131,7 @@ class SoftSST(CalibratedEvidence, Method):
         out, index = self.head(problem.maps), torch.arange(len(labels))
         assert out.image is not None
         self.memory.add(out.image, labels, index)
-        parts = zip(out.image.split(MAPS_AT_ONCE), index.split(MAPS_AT_ONCE), strict=True)
-        evidence = torch.cat([self.memory.evidence(image, self.sharpness, at) for image, at in parts])
+        evidence = in_parts(self.memory.evidence, out.image, self.sharpness, index)
         self.weigh(held_out, evidence, labels)
         share = known.weight.mean().clamp(min=1e-6)
         taught = known.fill(self.soft_labels(held_out, evidence, labels))

@@ -1,7 +1,7 @@
 """Fit the slope and offsets that calibrate logits, and test by cross-fitting whether they help."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,9 +10,6 @@ from jaxtyping import Bool, Float, Int8
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.evaluation.calibration import calibrate
 from partlabel.priors.scale import Scale
-
-if TYPE_CHECKING:
-    pass
 
 
 def fit_scale(logits: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "image class"]) -> Scale:

@@ -1,7 +1,6 @@
 """Thresholds and calibration from logits and known labels: from a fair sample, or from corrected probabilities."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int8
@@ -16,9 +15,6 @@ from partlabel.priors.correcting import ENOUGH, correct
 from partlabel.priors.correction import CalibrationSet, Correction
 from partlabel.priors.prevalence import Prevalence
 from partlabel.priors.scale import Scale
-
-if TYPE_CHECKING:
-    pass
 
 
 def fit_tuning(

@@ -1,7 +1,6 @@
 """What tuning gains: decisions and probabilities before and after, cross-fitted."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int8
@@ -12,9 +11,6 @@ from partlabel.evaluation.thresholds import Goal, thresholds
 from partlabel.posthoc.scale_fitting import cross_shares, mean_log_loss
 from partlabel.posthoc.tuning_result import Gain
 from partlabel.priors.scale import Scale
-
-if TYPE_CHECKING:
-    pass
 
 NAN = float("nan")
 

@@ -1,13 +1,10 @@
 """What a review asks: the filter of a person, a question, its reasons, and the progress."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from partlabel.review.explanations import Company, Neighbourhood, Vote
 from partlabel.review.ordering import Order
 from partlabel.review.photo_texts import TextReason
-
-if TYPE_CHECKING:
-    pass
 
 
 class Wish(NamedTuple):

@@ -19,8 +19,6 @@ MANY_TAGS = 4.0
 """Minimum number of present labels per image that this share must imply: three classes easily reach the share."""
 TEXTS = "texts beside the photos inform unknown labels in training; the resulting model needs the image alone"
 """Why `evidence` is recommended where there are texts."""
-UNKNOWN_WEIGHTS = {"weak_negatives": 0.2, "label_smoothing": 1.0, "assume_negative": 1.0}
-"""Weight of unknown labels as absent for teachers of `evidence`, by the recommended method; 0 for all others."""
 WHOLE = 0.95
 """Minimum share of fully labelled images among those with a known label, for labels of the kind `whole images`."""
 FEW = 5
@@ -36,12 +34,14 @@ class Kind:
         looks: Description of a table of that kind.
         method: The method that was best, or close to it, on every collection.
         why: Reason: the disadvantage of the other methods.
+        unknown_weight: Weight of unknown labels as absent, in [0, 1], for the teacher of the method `evidence`.
     """
 
     name: str
     looks: str
     method: str
     why: str
+    unknown_weight: float = 0.0
 
 
 COMPLETE = Kind(
@@ -52,18 +52,21 @@ SINGLE = Kind(
     "at most one present label per image is known, and no absent one",
     "assume_negative",
     "unknown labels have to count as absent; label_smoothing is as good, and methods that ignore them cannot learn",
+    1.0,
 )
 PRESENCES = Kind(
     "presences only",
     "present labels are known, and no absent one",
     "label_smoothing",
     "unknown labels have to count as absent with a small weight; methods that ignore unknown labels cannot learn",
+    1.0,
 )
 EDITOR = Kind(
     "mostly presences",
     "present labels are known far more often than absent ones, as where an editor set tags",
     "weak_negatives",
     "unknown labels are mostly absent: ignoring them loses up to 5 mAP, and pseudo-labels lose too",
+    0.2,
 )
 IMAGES = Kind(
     "whole images",
@@ -131,7 +134,7 @@ def unknown_weight(labels: Labels) -> float:
     """Return the weight of unknown labels as absent that suits a table's labels, for the teachers of `evidence`."""
     if not bool((labels != UNKNOWN).any()):
         return 0.0
-    return UNKNOWN_WEIGHTS.get(kind_of(labels.numpy()).method, 0.0)
+    return kind_of(labels.numpy()).unknown_weight
 
 
 def evidence_rule(labels: Labels) -> Rule:

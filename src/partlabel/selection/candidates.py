@@ -31,6 +31,11 @@ class Rule:
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether its targets do not depend on predictions."""
+        return methods.get(self.method).has_fixed_targets()
+
     def __str__(self) -> str:
         """Format the rule for people, as in `weak_negatives (weight 0.2)`."""
         listed = ", ".join(f"{name} {value}" for name, value in self.options.items())

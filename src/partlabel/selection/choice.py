@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 from partlabel.selection.advice import kind_of
-from partlabel.selection.candidates import EVIDENCE, SELF_TRAINING, Candidate, Rule
+from partlabel.selection.candidates import EVIDENCE, Candidate
 from partlabel.selection.criteria import unexplained_by_class
 
 ALIKE = 2.0
@@ -17,8 +17,8 @@ def preferred(found: Sequence[Candidate], labels: Labels, head: str) -> Candidat
 
     With one to five known present labels per class, cross-validation hardly measures the benefit of similar images.
     Therefore the decision table (`advice.py`) decides between candidates within `ALIKE` standard errors of the best (of
-    the mean difference over classes), for `SELF_TRAINING` methods and `EVIDENCE` only. Otherwise, within one standard
-    error, the best candidate on the first head is chosen.
+    the mean difference over classes), for methods that learn from predictions or texts only. Otherwise, within one
+    standard error, the best candidate on the first head is chosen.
 
     Args:
         found: Candidates, best first.
@@ -36,17 +36,12 @@ def preferred(found: Sequence[Candidate], labels: Labels, head: str) -> Candidat
         return bool(worse.mean() <= errors * worse.std() / len(worse) ** 0.5)
 
     for each in found:
-        if _learns(each.rule) and suits(each, labels) and alike(each, ALIKE):
+        if not each.rule.is_fixed and suits(each, labels) and alike(each, ALIKE):
             return each
-    fixed = [each for each in found if each.head == head and not _learns(each.rule)]
-    if not _learns(best.rule) and best.head != head and fixed and alike(fixed[0], 1.0):
+    fixed = [each for each in found if each.head == head and each.rule.is_fixed]
+    if best.rule.is_fixed and best.head != head and fixed and alike(fixed[0], 1.0):
         return fixed[0]
     return best
-
-
-def _learns(rule: Rule) -> bool:
-    """Return whether a rule of `auto` learns from predictions or from texts."""
-    return rule in SELF_TRAINING or rule.method == EVIDENCE
 
 
 def suits(candidate: Candidate, labels: Labels) -> bool:

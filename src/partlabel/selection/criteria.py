@@ -111,3 +111,8 @@ def _null(labels: Labels) -> Float[Tensor, " class"]:
         torch.xlogy(present, present / known.clamp(min=1)) + torch.xlogy(absent, absent / known.clamp(min=1))
     )
     return cost.clamp(min=LEAST)
+
+
+def exceeds_error(gains: Float[Tensor, " class"]) -> bool:
+    """Return whether the mean of some gains exceeds its standard error; False for fewer than two."""
+    return bool(len(gains) > 1 and gains.mean() > gains.std() / len(gains) ** 0.5)

@@ -1,6 +1,5 @@
 """Result of the search: the candidates and the winner, as a table and as JSON; its out-of-fold logits in a file."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,28 +107,17 @@ def save_out_of_fold(
         save_file({name: np.ascontiguousarray(each, np.float32) for name, each in found.items()}, aside)
 
 
-def load_out_of_fold(path: Path) -> Float[np.ndarray, "image class"]:
-    """Read the logits that `save_out_of_fold` wrote.
+def load_out_of_fold(
+    path: Path,
+) -> tuple[Float[np.ndarray, "image class"], Float[np.ndarray, "image class"] | None]:
+    """Read the logits that `save_out_of_fold` wrote, and those with the evidence of texts; None where there are none.
 
     Raises:
         ValueError: The file is damaged, or holds no logits.
     """
-    found = _read_out_of_fold(path)
-    if "logits" not in found:
-        raise ValueError(f"{path} holds no logits; {WITHOUT}")
-    return found["logits"]
-
-
-def load_with_texts(path: Path) -> Float[np.ndarray, "image class"] | None:
-    """Read the logits with the evidence of texts that `save_out_of_fold` wrote; None where there are none.
-
-    Raises:
-        ValueError: The file is damaged.
-    """
-    return _read_out_of_fold(path).get("with_texts")
-
-
-def _read_out_of_fold(path: Path) -> Mapping[str, np.ndarray]:
     from safetensors.numpy import load_file
 
-    return read_tensors(path, load_file, WITHOUT)
+    found = read_tensors(path, load_file, WITHOUT)
+    if "logits" not in found:
+        raise ValueError(f"{path} holds no logits; {WITHOUT}")
+    return found["logits"], found.get("with_texts")

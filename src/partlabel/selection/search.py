@@ -20,7 +20,6 @@ from partlabel.methods import Method
 from partlabel.nn.cross_fitting import aligned_folds, fold_weights, out_of_fold
 from partlabel.nn.linear_path import Design, solve
 from partlabel.selection.candidates import (
-    EVIDENCE,
     FIXED,
     HEADS,
     SELF_TRAINING,
@@ -30,7 +29,7 @@ from partlabel.selection.candidates import (
     build,
 )
 from partlabel.selection.choice import preferred, suits
-from partlabel.selection.criteria import Criterion, unexplained, unexplained_by_class
+from partlabel.selection.criteria import Criterion, exceeds_error, unexplained, unexplained_by_class
 from partlabel.selection.cross_validation import ALIGNED_BY, FINAL_TOLERANCE, INNER_FOLDS, folds, predict
 from partlabel.selection.result import Selection
 
@@ -102,7 +101,7 @@ def _plan(
     lab: "_Lab", rules: Sequence[Rule], heads: Sequence[str], found: list[Candidate]
 ) -> Iterator[tuple[Rule, str]]:
     """Yield the rule and head to try next, given the candidates found so far."""
-    fixed = lab.distinct([rule for rule in rules if lab.is_fixed(rule)], heads[0])
+    fixed = lab.distinct([rule for rule in rules if rule.is_fixed], heads[0])
     yield from ((rule, heads[0]) for rule in fixed)
     ahead = [each.rule for each in sorted(found, key=lambda each: each.cost)[:BEST_RULES]]
     yield from ((rule, head) for head in heads[1:] for rule in ahead)
@@ -111,7 +110,7 @@ def _plan(
     both = ((labels == PRESENT).any(0) & (labels == ABSENT).any(0)).any()
     for rule in rules:
         # Predictions of a model that saw only present, or only absent, labels give no useful targets.
-        if not lab.is_fixed(rule) and (both or not fixed or rule.method == EVIDENCE):
+        if not rule.is_fixed and (both or not fixed or methods.get(rule.method).learns_without_labels):
             own = methods.get(rule.method).default_head
             yield from ((rule, head) for head in ([own if own in heads else best] if best else heads))
 
@@ -130,10 +129,6 @@ class _Lab:
         """Return the features of a head."""
         return self.data.design(head, self.head_args)
 
-    def is_fixed(self, rule: Rule) -> bool:
-        """Return whether the targets of a rule do not depend on predictions."""
-        return methods.get(rule.method).has_fixed_targets()
-
     def distinct(self, rules: Sequence[Rule], head: str) -> list[Rule]:
         """Drop rules whose targets are those of an earlier rule, as where no label is unknown."""
         found: list[tuple[Rule, Targets]] = []
@@ -147,7 +142,7 @@ class _Lab:
     def candidate(self, rule: Rule, head: str, found: Sequence[Candidate]) -> Candidate:
         """Score a rule on a head at its best weight decay."""
         began = time.monotonic()
-        fixed = self.is_fixed(rule)
+        fixed = rule.is_fixed
         tried = self._sweep(rule, head) if fixed else self._climb(rule, head, self._start(head, found))
         decay = self.settled(tried)
         costs = {each: cost for each, (cost, _) in sorted(tried.items())}
@@ -211,7 +206,7 @@ class _Lab:
             return best
         safe = min(strong, key=lambda each: tried[each][0])
         gain = self._by_class(tried[safe][1]) - self._by_class(tried[best][1])
-        return best if len(gain) > 1 and gain.mean() > gain.std() / len(gain) ** 0.5 else safe
+        return best if exceeds_error(gain) else safe
 
     def _climb(self, rule: Rule, head: str, near: float) -> dict[float, tuple[float, Tensor]]:
         """Compute the same for a rule that learns from predictions: step away from a weight decay while the cost falls.
@@ -259,12 +254,11 @@ class _Lab:
         Such candidates have more freedom, and with few labels their costs are noisy: the mean gain over the classes
         has to exceed its standard error.
         """
-        fixed = [each for each in found if self.is_fixed(each.rule)]
+        fixed = [each for each in found if each.rule.is_fixed]
         if not fixed or found[0] is fixed[0]:
             return found[0]
         gains = self._by_class(fixed[0].logits) - self._by_class(found[0].logits)
-        clear = len(gains) > 1 and gains.mean() > gains.std() / len(gains) ** 0.5
-        return found[0] if clear else fixed[0]
+        return found[0] if exceeds_error(gains) else fixed[0]
 
     def _by_class(self, logits: Float[Tensor, "image class"]) -> Float[Tensor, " used"]:
         """Compute the cost of each class that has a known present label."""

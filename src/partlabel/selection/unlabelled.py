@@ -7,6 +7,7 @@ out-of-fold predictions have the lowest cross-entropy against the soft labels.
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from jaxtyping import Float
@@ -24,6 +25,8 @@ DECAYS = tuple(10 ** (1 - step / 2) for step in range(11))
 """Candidate weight decays times the number of classes, from strong to weak."""
 RISING = 2
 """Weight decays in a row that have to be worse before the search ends."""
+NAMES_ALONE = Rule(EVIDENCE)
+"""The rule without options."""
 RESEMBLES = 0.35
 """Cosine of a text and a class name from which on the text has to do with the class, where no text mentions any."""
 FIX = (
@@ -52,13 +55,16 @@ def check_informative(text: TextFeatures | None) -> None:
         )
 
 
-def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any] | None = None) -> Selection:
+def search_unlabelled(
+    data: TrainingSet, head: str, head_args: Mapping[str, Any] | None = None, rule: Rule = NAMES_ALONE
+) -> Selection:
     """Find the weight decay of `evidence` and fit it, where no label is known.
 
     Args:
         data: Features, texts and folds; the labels are all unknown.
         head: Name of a linear head.
         head_args: Options of the head, by name; None for the defaults.
+        rule: Method `evidence`, with its options.
 
     Raises:
         ValueError: There are no scores of the class names, and no texts or none that has to do with a class.
@@ -66,7 +72,7 @@ def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any]
     if data.zero_shot is None:
         check_informative(data.text)
     began = time.monotonic()
-    options, rule = head_args or {}, Rule(EVIDENCE)
+    options = head_args or {}
     problem = data.problem(head, data.design(head, options), 1.0)
     method = build(data, rule, head, options)
     assert isinstance(method, Evidence)
@@ -74,14 +80,14 @@ def search_unlabelled(data: TrainingSet, head: str, head_args: Mapping[str, Any]
     tried: dict[float, tuple[float, Float[Tensor, "image class"]]] = {}
     for decay in DECAYS:
         decay /= max(data.labels.shape[1], 1)
-        logits = data.problem(head, problem.design, decay).cross_fit(soft)
+        logits = replace(problem, decay=decay).cross_fit(soft)
         tried[decay] = _cost(logits, soft), logits
         best = min(tried, key=lambda each: tried[each][0])
         if list(tried).index(best) < len(tried) - RISING:
             break
-    final = data.problem(head, problem.design, best, FINAL_TOLERANCE)
-    final.decay *= data.labels.numel()  # the strength of `fit_full_batch`, for a share of known labels of 0
-    method.fit_full_batch(final)
+    # The strength of `fit_full_batch` for a share of known labels of 0; the memo keeps the sources that are fitted.
+    whole = best * data.labels.numel()
+    method.fit_full_batch(replace(problem, decay=whole, tolerance=FINAL_TOLERANCE))
     seconds = time.monotonic() - began
     costs = {decay: cost for decay, (cost, _) in sorted(tried.items())}
     winner = Candidate(rule, head, best, costs[best], seconds, costs, tried[best][1])

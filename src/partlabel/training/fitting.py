@@ -103,7 +103,7 @@ class Fitting:
         find = _finder(tagger, config, initial_run, 1 if full_batch else None)
         share = 0.0 if full_batch else config.val
         parts = training_parts(table, val, share, config.seed, skip_broken, find, config.tower is None)
-        settings_search.check_learnable(tagger.settings, parts.train, full_batch)
+        settings_search.check_learnable(tagger.settings, parts.train)
         if full_batch and val is None:
             parts = with_val(parts)
         tagger.completion = tagger.texts = tagger.tuning = tagger.out_of_fold = tagger.selection = None

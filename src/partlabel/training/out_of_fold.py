@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import TRAIN
-from partlabel.selection.result import load_out_of_fold, load_with_texts
+from partlabel.selection.result import load_out_of_fold
 from partlabel.training.run_folder import Run
 
 
@@ -39,12 +39,12 @@ class OutOfFold(NamedTuple):
         path = run.out_of_fold
         if not path.exists() or not run.labels.exists():
             return None
-        logits, table = load_out_of_fold(path), run.table().part(TRAIN)
+        (logits, with_texts), table = load_out_of_fold(path), run.table().part(TRAIN)
         if logits.shape != table.labels.shape:
             raise ValueError(
                 f"{path} holds logits of shape {logits.shape} for {table.labels.shape} training labels; train again"
             )
-        return cls(table, logits, load_with_texts(path))
+        return cls(table, logits, with_texts)
 
     def rows(self, table: LabelTable) -> Int64[np.ndarray, " image"]:
         """Find the row of each image of a table; -1 for images that are not here or are of another image folder."""

@@ -28,7 +28,6 @@ from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
 from partlabel.selection.advice import evidence_rule
 from partlabel.selection.candidates import (
-    EVIDENCE,
     FIXED,
     HEADS,
     SELF_TRAINING,
@@ -83,23 +82,18 @@ def check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
         )
 
 
-def check_learnable(settings: Mapping[str, Any], train: LabelTable, full_batch: bool) -> None:
+def check_learnable(settings: Mapping[str, Any], train: LabelTable) -> None:
     """Check that a method can learn from the training images, of which perhaps only texts are known.
 
     Raises:
-        ValueError: No label is known, and the method learns from labels alone, or is trained by steps.
+        ValueError: No label is known, and the method learns from labels alone.
     """
     if train.known:
         return
-    if settings["method"] not in (AUTO, EVIDENCE):
+    if settings["method"] != AUTO and not methods.get(settings["method"]).learns_without_labels:
         raise ValueError(
             f"no label of the {len(train)} training images is known, and the method {settings['method']} learns from "
             "labels alone: leave out --method, so that the texts of the photos are learned from, or label some images"
-        )
-    if not full_batch:
-        raise ValueError(
-            f"no label of the {len(train)} training images is known, and training by steps needs labels: leave out "
-            "--weight-decay, --trainable and --devices, so that the texts of the photos are learned from"
         )
 
 
@@ -247,7 +241,8 @@ def select(
     named = name_scores(maps[:, :plain], table.classes, backbone, settings["backbone"], config)
     data = TrainingSet(maps, plain, labels, classes, fold, text, named)
     if not (labels != UNKNOWN).any():
-        return search_unlabelled(data, heads_of(settings)[0], settings["head_args"])
+        rule = rules_of(settings, labels, True)[-1]
+        return search_unlabelled(data, heads_of(settings)[0], settings["head_args"], rule)
     rules = rules_of(settings, labels, text is not None or named is not None)
     return search(data, rules, heads_of(settings), settings["head_args"])
 

@@ -20,6 +20,7 @@ from partlabel.core.labels import PRESENT
 from partlabel.core.targets import Labels, Targets
 from partlabel.evaluation.calibration import calibrate
 from partlabel.evaluation.metrics import average_precision
+from partlabel.nn.cross_fitting import aligned_folds
 from partlabel.transfer import pseudo_labels
 
 WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -151,16 +152,11 @@ class OutOfFoldScores:
             self._sums.append(copies.sum(1))
 
     def take(self) -> tuple[Float[Tensor, "image class"], Float[Tensor, "image class"], Labels]:
-        """Return logits, evidence and labels of the images of all processes, and forget them.
-
-        The mean logit of a copy depends on the number of its images that show the class, which is high where its fold
-        has few, and the reverse: pooled over copies, the scores would look worse than they are, and any evidence that
-        dilutes this bias better. So the means of the copies are made equal first.
-        """
+        """Return logits with aligned means (`aligned_folds`), evidence and labels of all images, and forget them."""
         own, evidence, labels, fold = self._rows.take()
         level = distributed.all_reduce_sum(torch.stack(self._sums).sum(0)) / len(fold)
         self._sums.clear()
-        return own + (level.mean(0) - level)[fold], evidence, labels
+        return aligned_folds(own, level, fold), evidence, labels
 
 
 def ranks_better(

@@ -3,6 +3,7 @@
 All of it, counters included, is in buffers, so that a resumed run continues with the same memory.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +20,28 @@ RAISED = 75.0
 Single precision then has room for the farthest neighbour, at e^-100 of it for a sharpness of 50, and for the sum over
 any number of neighbours that fits memory.
 """
+
+
+AT_ONCE = 1024
+"""Images compared with a memory at a time where a whole table is compared."""
+
+
+def in_parts(
+    compare: Callable[[Tensor, float, Tensor], Float[Tensor, "part class"]],
+    features: Float[Tensor, "image feature"],
+    sharpness: float,
+    rows: Int64[Tensor, " image"],
+) -> Float[Tensor, "image class"]:
+    """Compare many images with a memory, `AT_ONCE` at a time, by `ImageMemory.evidence` or `SoftMemory.votes`.
+
+    Args:
+        compare: Method of the memory.
+        features: One feature per image.
+        sharpness: Sharpness of the kernel.
+        rows: Row of each image in the training table; -1 for an image that is not stored.
+    """
+    parts = zip(features.split(AT_ONCE), rows.split(AT_ONCE), strict=True)
+    return torch.cat([compare(part, sharpness, own) for part, own in parts])
 
 
 def mean_cosine(

@@ -14,9 +14,6 @@ from torch.nn.functional import normalize
 from partlabel.core.targets import Targets
 from partlabel.transfer.feature_bank import Memory, kernel, log_density
 
-AT_ONCE = 1024
-"""Images compared with the memory at a time."""
-
 
 class SoftMemory(Memory):
     """Features of images as unit vectors with soft labels; of more images than fit, an evenly spaced sample.
@@ -79,13 +76,6 @@ class SoftMemory(Memory):
             sharpness: s; the larger, the more the nearest images dominate.
             own: Row of each image in the training table, which does not vote for itself; None for new images.
         """
-        owns = [None] * -(-len(features) // AT_ONCE) if own is None else own.split(AT_ONCE)
-        parts = zip(features.split(AT_ONCE), owns, strict=True)
-        return torch.cat([self._votes(part, sharpness, rows) for part, rows in parts])
-
-    def _votes(
-        self, features: Float[Tensor, "image feature"], sharpness: float, own: Int64[Tensor, " image"] | None
-    ) -> Float[Tensor, "image class"]:
         with torch.autocast(features.device.type, enabled=False):
             itself = None if own is None else own[:, None] == self.row
             near = kernel(features, self.features, sharpness, itself)

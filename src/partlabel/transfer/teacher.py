@@ -78,7 +78,7 @@ class Teacher(nn.Module):
         available = torch.stack([part.available(given) for part in self._parts()])
         everywhere = available.all(1)
         rows = available.all(0)
-        kept = [0] if "recogniser" in self.parts else []
+        kept = [number for number, name in enumerate(self.parts) if name == "recogniser"]
         targets = given.targets
         if not targets.weight.any():
             self.whole, self.plain = self._without_labels(scores, given, available)

@@ -118,13 +118,14 @@ def _say_trained(run: "Run") -> None:
     from rich import print as show
 
     from partlabel.core.files import read_json
-    from partlabel.data.tables.label_table import LabelTable
+    from partlabel.data.tables.splits import TRAIN
     from partlabel.evaluation import headline
     from partlabel.reporting.text_weights import text_weights
     from partlabel.selection.table import candidates_table
     from partlabel.training.out_of_fold import OutOfFold
 
-    kept, train = OutOfFold.of(run), LabelTable.read(run.labels).part("train")
+    kept = OutOfFold.of(run)
+    train = run.table().part(TRAIN) if kept is None else kept.table
     if kept is not None and not kept.table.known:
         say_without_labels(kept.table)
     elif kept is not None:

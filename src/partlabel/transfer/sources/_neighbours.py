@@ -5,12 +5,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.core.targets import Labels
-from partlabel.transfer.feature_bank import ImageMemory
+from partlabel.transfer.feature_bank import ImageMemory, in_parts
 
 MOST = 16_384
 """Maximum number of stored images."""
-AT_ONCE = 1024
-"""Images compared with the stored ones at a time."""
 
 
 class Neighbours(nn.Module):
@@ -31,9 +29,9 @@ class Neighbours(nn.Module):
         """Store images; return the evidence of each from all others."""
         rows = torch.arange(len(features))
         self.memory.add(features, labels, rows)
-        parts = zip(features.split(AT_ONCE), rows.split(AT_ONCE), strict=True)
-        return torch.cat([self.memory.evidence(part, self.sharpness, own) for part, own in parts])
+        return in_parts(self.memory.evidence, features, self.sharpness, rows)
 
     def forward(self, features: Float[Tensor, "image dim"]) -> Float[Tensor, "image class"]:
         """Compute the evidence of other images."""
-        return torch.cat([self.memory.evidence(part, self.sharpness) for part in features.split(AT_ONCE)])
+        others = torch.full((len(features),), -1)
+        return in_parts(self.memory.evidence, features, self.sharpness, others)
