@@ -393,6 +393,18 @@ def onnxruntime():
 
 
 @pytest.mark.slow
+def test_the_votes_of_a_soft_memory_are_in_the_graph(table, tmp_path, onnxruntime):
+    """Also of batches of other sizes than the one that was traced."""
+    tagger = Tagger(table.classes, "evidence", {"sharpness": 5.0}, "average", **SMALL)
+    tagger.fit(table, out=tmp_path / "run")
+    tagger.model.weight.copy_(torch.tensor([1.0, 0.5]))
+    session = onnxruntime.InferenceSession(graph_export.to_onnx(tagger, tmp_path / "model.onnx"))
+    for n in (1, 5):
+        found = session.run(["logits"], {"image": images(n).numpy()})[0]
+        np.testing.assert_allclose(found, said(tagger, images(n))[0], rtol=0, atol=1e-3)
+
+
+@pytest.mark.slow
 @every_kind
 def test_onnxruntime_says_what_the_model_says(runs, table, kind, tmp_path, onnxruntime):
     tagger = tuned(Tagger.load(runs(kind)), table)

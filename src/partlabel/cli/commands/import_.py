@@ -1,10 +1,9 @@
 """Command `import`: read labels of any format, and write them in another."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from partlabel.cli.commands._reading import TextOptions
+from partlabel.cli.commands._reading import TableOptions, TextOptions
 from partlabel.cli.commands._saying import classes_table, extent, say_texts, show, some_of
 from partlabel.core.labels import Absent
 
@@ -42,19 +41,18 @@ def import_(
     from partlabel.audit import inspection
     from partlabel.data import readers, writers
     from partlabel.data.tables.filled import FilledTable
-    from partlabel.data.tables.label_table import LabelTable
     from partlabel.data.tables.part_names import warn_of_other_parts
-    from partlabel.data.texts import attach, column
+    from partlabel.data.texts import column
 
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}")
     options = dict(format)
     name = options.pop("name")
     name = readers.recognise(source, options) if name == "auto" else name
-    name, options = column.without_text_columns(source, name, options, beside.texts or ())
-    table = attach(
-        LabelTable.read(source, images, name, absent, missing, **options), beside.texts or (), source, options
-    )
+    written = {"name": name, **options}
+    given = TableOptions(source, images, absent, written).read_filled(missing, beside.texts)
+    table = given.table if isinstance(given, FilledTable) else given
+    _, options = column.without_text_columns(source, name, options, beside.texts or ())
     print(f"{source}, read as {name}: {extent(table)}")
     warn_of_other_parts(table.split or ())
     print(_understood(table, readers.understood(name, source, images, options)))
@@ -63,12 +61,6 @@ def import_(
     print(f"Rule: {readers.absence(name, absent)}{minus_one}.")
     show(classes_table(inspection.count_classes(table)))
     if out is not None:
-        filled = name == "wide_csv" and FilledTable.is_in(source, options.get("separator"))
-        how = {"absent": absent, "missing": missing, **options}
-        given: LabelTable | FilledTable = table
-        if filled:
-            with_sources = FilledTable.load(source, images, **how)
-            given = replace(with_sources, table=with_sources.table.with_texts(table.texts))
         print(f"written to {writers.write(given, out, to, with_texts)}")
 
 
