@@ -87,7 +87,7 @@ def test_both_kinds_of_pseudo_labels_agree(reference, sst, batch, threshold):
     together = torch.tensor(reference["out.pair_logits"]).sigmoid()
     score = pseudo_labels.cooccurrence_score(together, batch.labels)
     intra = pseudo_labels.accept(score, batch.labels, threshold)
-    cross = pseudo_labels.from_similarity(features, memory, batch.labels, threshold, count_empty_slots=True)
+    cross = pseudo_labels.accept(memory.similarity(features, True), batch.labels, threshold)
     for name, ours in [("intra", intra), ("cross", cross)]:
         theirs = from_authors(reference[f"out.{'inter' if name == 'cross' else name}_pseudo@{threshold}"])
         together = Targets.known(batch.labels).fill(ours)

@@ -56,7 +56,7 @@ def test_similar_features_are_called_present_and_others_left_unknown():
     memory.add(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 2, dtype=torch.int8))
     features = torch.tensor([[[2.0, 0.1], [1.0, 0.0]], [[5.0, 0.0], [0.0, 3.0]]])
     labels = torch.tensor([[-1, -1], [0, -1]], dtype=torch.int8)
-    found = pseudo_labels.from_similarity(features, memory, labels, 0.9)
+    found = pseudo_labels.accept(memory.similarity(features), labels, 0.9)
     assert found.weight.tolist() == [[1, 0], [0, 1]]
 
 

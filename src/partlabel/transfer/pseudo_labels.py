@@ -5,8 +5,8 @@ function              evidence that a label is present                          
 ====================  =======================================================================  =====================
 cooccurrence_score    the classes known to be present in the image often occur together with   SST, HST (intra-image)
                       the class
-from_similarity       the class feature resembles those of images known to show the class      SST (cross-image)
-accept                any score: similarity to prototypes (HST) or to a memory (CALDNR)        HST, CALDNR
+accept                any score: similarity to features of images known to show the class      SST (cross-image)
+                      (`FeatureMemory`), to prototypes (HST) or to a memory (CALDNR)           HST, CALDNR
 from_evidence         the image resembles those known to show the class more than those that   SoftSST (cross-image)
                       lack it
 by_proportion         any score among the highest of its class, as many as its proportion      CAP, SST (by choice)
@@ -25,7 +25,6 @@ from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels, Targets
 from partlabel.nn.pairs import pair_index
 from partlabel.transfer.class_proportions import Cutoffs, cutoffs
-from partlabel.transfer.feature_bank import FeatureMemory
 
 Threshold = float | Float[Tensor, ""] | Float[Tensor, " class"]
 
@@ -74,18 +73,6 @@ def cooccurrence_score_by_rows(
     itself = rows[:, None] == torch.arange(labels.shape[1], device=rows.device)
     votes = torch.einsum("brc,br->bc", probability.masked_fill(itself, 0.0), present[:, rows])
     return votes / present.sum(1, keepdim=True).clamp(min=1)
-
-
-@torch.no_grad()
-def from_similarity(
-    features: Float[Tensor, "batch class feature"],
-    memory: FeatureMemory,
-    labels: Labels,
-    threshold: Threshold,
-    count_empty_slots: bool = False,
-) -> Targets:
-    """Set an unknown label present where its feature resembles stored ones of the class (SST, cross-image)."""
-    return accept(memory.similarity(features, count_empty_slots), labels, threshold)
 
 
 @torch.no_grad()
