@@ -30,7 +30,7 @@ from partlabel.evaluation.metrics import evaluate
 from partlabel.nn.cross_fitting import fold_weights, out_of_fold
 from partlabel.nn.linear_path import Design, solve
 
-DECAYS = tuple(float(10**power) for power in np.arange(2, -2.1, -0.5))
+DECAYS = tuple(float(10**power) for power in np.arange(4, -2.1, -0.5))
 """Weight decays per label, in units of 1 / 1,000, strong to weak."""
 FOLDS = 5
 TIMED = 500
