@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from partlabel.audit.text_statistics import statistics_of_texts
+from partlabel.audit.text_statistics import photos_with_mentions, statistics_of_texts
 from partlabel.data.mentions import forms
 from partlabel.data.tables.label_table import LabelTable
 
@@ -69,3 +69,10 @@ def test_the_amount_of_text() -> None:
     found = statistics_of_texts(table)
     assert (found.photos, found.per_photo, round(found.words, 3)) == (2, 1.5, 2.667)
     assert found.frequent == ["cat", "red", "dog"]
+
+
+def test_a_photo_counts_once_if_any_of_its_texts_mentions_a_class() -> None:
+    texts = (("a red car", "the cat"), (), ("a bird",), ("two cats", "a cat and a dog"))
+    table = LabelTable(tuple("abcd"), ("cat", "dog"), np.zeros((4, 2), np.int8), texts=texts)
+    assert photos_with_mentions(table) == 2
+    assert photos_with_mentions(table.with_texts(None)) == 0

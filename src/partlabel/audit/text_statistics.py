@@ -105,7 +105,10 @@ def statistics_of_texts(table: LabelTable) -> TextStatistics:
 
 def photos_with_mentions(table: LabelTable) -> int:
     """Count the photos with a text that mentions a class."""
-    return sum(any(mentioned(table.classes, texts)) for texts in table.texts or ())
+    texts = table.texts or ()
+    owners = [photo for photo, of_photo in enumerate(texts) for _ in of_photo]
+    found = mentioned(table.classes, chain.from_iterable(texts))
+    return len({photo for photo, classes in zip(owners, found, strict=True) if classes})
 
 
 def _unmentioned(classes: Sequence[str], texts: Sequence[str]) -> list[str]:
