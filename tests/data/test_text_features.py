@@ -105,6 +105,30 @@ def test_a_damaged_file_is_computed_again(letters, tmp_path):
     assert torch.equal(of_letters([["d"]], tmp_path).vectors, first.vectors)
 
 
+def test_only_the_vectors_that_are_asked_for_are_read(letters, tmp_path):
+    vector_store.embedded(["d", "c", "dc"], letters, tmp_path)
+    (folder,) = (tmp_path / vector_store.FOLDER).iterdir()
+    wanted, unknown = vector_store._hash("dc"), vector_store._hash("x")
+    found = vector_store._stored(folder, {wanted, unknown})
+    assert list(found) == [wanted]
+    np.testing.assert_allclose(found[wanted], [0.5**0.5] * 2, atol=1e-3)
+    assert found[wanted].base is None  # a row of its own, which does not keep the whole file in memory
+
+
+def test_vectors_of_another_process_are_taken_while_waiting_for_it(letters, tmp_path, monkeypatch):
+    vector_store.embedded(["d"], letters, tmp_path)
+    letters.given.clear()
+    read, calls = vector_store._stored, []
+
+    def late(folder, wanted):  # the other process has not written when the first look is taken
+        calls.append(wanted)
+        return {} if len(calls) == 1 else read(folder, wanted)
+
+    monkeypatch.setattr(vector_store, "_stored", late)
+    assert vector_store.embedded(["c", "d", "c"], letters, tmp_path).tolist() == [[0, 1], [1, 0], [0, 1]]
+    assert letters.given == ["c"]
+
+
 def test_what_was_embedded_before_an_interruption_is_kept(letters, tmp_path, monkeypatch):
     monkeypatch.setattr(vector_store, "TEXTS", 2)
     embed = letters.embed

@@ -5,15 +5,15 @@ before it holds, and hashes of these texts. Texts themselves are not stored; but
 and a guess of the text can confirm the guess.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float16
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from partlabel.core.files import atomic_write, sweep
 from partlabel.core.progress_bar import track
@@ -26,6 +26,7 @@ TEXTS = 64
 FILE_TEXTS = 4096
 """Texts after which a file is written, so that a killed process loses no more."""
 HASH_BYTES = 16
+_DAMAGED = (OSError, SafetensorError, KeyError, ValueError, IndexError)
 Vectors = Float16[np.ndarray, "text dim"]
 
 
@@ -44,37 +45,36 @@ def embedded(texts: Sequence[str], embedder: Embedder, home: Path) -> Vectors:
         return np.concatenate([part for _, part in _batches(texts, embedder)])
     folder = home / FOLDER / _hash(f"{embedder.name} {embedder.version}").hex()
     hashes = [_hash(text) for text in texts]
-    known = _stored(folder)
-    if any(each not in known for each in hashes):
+    known = _stored(folder, set(hashes))
+    if lacking := set(hashes) - known.keys():
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / LOCK, f"Waiting for the process that embeds texts in {folder}"):
-            known = _stored(folder)
+            known |= _stored(folder, lacking)  # by the process that was waited for
             new = {each: text for each, text in zip(hashes, texts, strict=True) if each not in known}
-            _embed(new, embedder, folder)
-            known = _stored(folder)
+            known |= _embed(new, embedder, folder)
     return np.stack([known[each] for each in hashes])
 
 
-def _embed(texts: Mapping[bytes, str], embedder: Embedder, folder: Path) -> None:
+def _embed(texts: Mapping[bytes, str], embedder: Embedder, folder: Path) -> dict[bytes, np.ndarray]:
     """Embed texts, given by their hashes, and write files; what is done when it is interrupted is written, too."""
     sweep(folder)
-    hashes, done = list(texts), list[Vectors]()
-    written = count = 0
+    hashes, found = list(texts), dict[bytes, np.ndarray]()
+    written = 0
 
     def write() -> None:
         nonlocal written
-        if count > written:
-            _write(folder, hashes[written:count], np.concatenate(done))
-            written = count
-            done.clear()
+        if new := hashes[written : len(found)]:
+            _write(folder, new, np.stack([found[each] for each in new]))
+            written = len(found)
 
     try:
         for count, part in _batches(list(texts.values()), embedder):
-            done.append(part)
+            found |= zip(hashes[len(found) : count], part, strict=True)
             if count - written >= FILE_TEXTS:
                 write()
     finally:
         write()
+    return found
 
 
 def _batches(texts: Sequence[str], embedder: Embedder) -> Iterator[tuple[int, Vectors]]:
@@ -101,15 +101,18 @@ def _hash(text: str) -> bytes:
     return blake2b(text.encode(errors="surrogatepass"), digest_size=HASH_BYTES).digest()
 
 
-def _stored(folder: Path) -> dict[bytes, np.ndarray]:
-    """Read all vectors of a folder by the hashes of their texts; damaged files are left out."""
+def _stored(folder: Path, wanted: Container[bytes]) -> dict[bytes, np.ndarray]:
+    """Read the vectors of some texts by their hashes, from all files of a folder; damaged files are left out."""
     found: dict[bytes, np.ndarray] = {}
     for file in folder.glob("*.safetensors"):
         if file.name.startswith("."):
             continue
-        with suppress(OSError, SafetensorError, KeyError, ValueError):
-            stored = load_file(file)
-            found |= zip(map(bytes, stored["hashes"]), stored["vectors"], strict=True)
+        with suppress(*_DAMAGED), safe_open(file, "np") as stored:
+            hashes = list(map(bytes, stored.get_tensor("hashes")))
+            rows = {each: row for row, each in enumerate(hashes) if each in wanted}
+            if rows:
+                vectors = stored.get_tensor("vectors")
+                found |= {each: vectors[row].copy() for each, row in rows.items()}
     return found
 
 
