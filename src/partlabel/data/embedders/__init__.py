@@ -8,10 +8,22 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from partlabel.core.messages import did_you_mean
+from partlabel.core.progress_bar import say
 from partlabel.data.embedders import sentence_transformers, wordllama, words
 from partlabel.data.embedders._base import Embedder, require
 
-__all__ = ["AUTO", "EMBEDDERS", "NONE", "PREFERRED", "Embedder", "automatic", "find", "require"]
+__all__ = [
+    "AUTO",
+    "EMBEDDERS",
+    "NONE",
+    "PREFERRED",
+    "Embedder",
+    "announced",
+    "automatic",
+    "find",
+    "require",
+    "resolved",
+]
 
 AUTO, NONE = "auto", "none"
 EMBEDDERS: dict[str, Callable[[], Embedder]] = {
@@ -46,6 +58,23 @@ def find(name: str) -> Embedder:
         f"there is no embedder of texts {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}, and the "
         "folder of a sentence transformer on this machine"
     )
+
+
+def announced(name: str) -> Embedder:
+    """Return an embedder as `find`, where `auto` is the best one that is installed; prints which it is, and why.
+
+    Raises:
+        ValueError: As `find`.
+        ImportError: As `find`.
+    """
+    chosen, why = automatic() if name == AUTO else (find(name), "")
+    say(f"Texts are embedded by {chosen.name}{f' ({why})' if why else ''}")
+    return chosen
+
+
+def resolved(name: str) -> str:
+    """Return the name of the embedder that a name stands for: `auto` is the best one that is installed."""
+    return automatic()[0].name if name == AUTO else name
 
 
 def automatic() -> tuple[Embedder, str]:

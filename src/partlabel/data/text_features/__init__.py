@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from partlabel.core.progress_bar import say
 from partlabel.core.types import TextFeatures
 from partlabel.data import embedders
 from partlabel.data.embedders import Embedder
@@ -57,7 +56,7 @@ def text_features(
     if embedder == embedders.NONE:
         empty = torch.zeros(len(texts), 0)
         return TextFeatures(empty, torch.zeros_like(mentions), mentions, available)
-    chosen = _chosen(embedder)
+    chosen = embedders.announced(embedder)
     vectors, similarity = _embedded(list(distinct), classes, chosen, _home(cache_dir))
     return TextFeatures(
         _mean(vectors, photo, text, len(texts)),
@@ -65,17 +64,6 @@ def text_features(
         mentions,
         available,
     )
-
-
-def _chosen(embedder: str) -> Embedder:
-    """Return the embedder, and print which it is and why."""
-    if embedder == embedders.AUTO:
-        chosen, why = embedders.automatic()
-        say(f"Texts are embedded by {chosen.name} ({why})")
-        return chosen
-    chosen = embedders.find(embedder)
-    say(f"Texts are embedded by {chosen.name}")
-    return chosen
 
 
 def _home(cache_dir: str | Path | None) -> Path:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from partlabel.core.progress_bar import say
 from partlabel.data import embedders
 from partlabel.data.cache import feature_cache
 from partlabel.data.embedders import Embedder
@@ -39,10 +38,7 @@ def align_photos(
         OSError: A photo cannot be read.
     """
     encoders, config = encoders or EncoderConfig(), config or AlignmentConfig()
-    embedder = (
-        embedders.automatic()[0] if encoders.embedder == embedders.AUTO else embedders.find(encoders.embedder)
-    )
-    say(f"Texts are embedded by {embedder.name}")
+    embedder = embedders.announced(encoders.embedder)
     backbone = _backbone(encoders, config.seed)
     pairs = _pairs(table, backbone, embedder, encoders)
     found = fit_projections(pairs, config)
