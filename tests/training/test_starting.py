@@ -89,7 +89,15 @@ def test_photos_are_sorted_by_doubt_or_by_present_classes():
 def test_class_names_are_a_list_or_a_file(tmp_path):
     (tmp_path / "names.txt").write_text("dog\n\n cat \n")
     assert class_names(str(tmp_path / "names.txt")) == ("dog", "cat")
+    (tmp_path / "names.txt").write_text("dog\r\ncafé\r\n", encoding="utf-16")
+    assert class_names(str(tmp_path / "names.txt")) == ("dog", "café")
     assert class_names("dog, traffic light,") == ("dog", "traffic light")
+
+
+def test_a_file_of_class_names_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "names.txt").write_text("café\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"names\.txt: not UTF-8 at byte 3; save the file as UTF-8"):
+        class_names(str(tmp_path / "names.txt"))
 
 
 @pytest.mark.parametrize(

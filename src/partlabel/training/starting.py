@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.messages import some
+from partlabel.core.text_files import listed_in
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.of_images import table_of
 from partlabel.data.tables.splits import without_broken
@@ -35,12 +36,12 @@ def class_names(given: str) -> tuple[str, ...]:
     """Read class names: a list separated by commas, or a file with one name per line.
 
     Raises:
-        ValueError: There is no name, one is repeated, or one cannot be a class.
+        ValueError: There is no name, one is repeated or cannot be a class, or the file is neither UTF-8 nor UTF-16.
         FileNotFoundError: The text looks like a path, and there is no such file.
     """
     path = Path(given)
     if "," not in given and path.is_file():
-        listed, where = path.read_text(encoding="utf-8-sig").splitlines(), str(path)
+        listed, where = listed_in(path), str(path)
     elif "," not in given and (path.suffix in (".txt", ".csv") or "/" in given):
         raise FileNotFoundError(f"there is no file of class names {given}")
     else:
