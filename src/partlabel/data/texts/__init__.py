@@ -1,6 +1,7 @@
 """Sources of texts that accompany photos: each file is one source, and `attach` gives its texts to a label table.
 
-Every public module of this folder has two functions:
+Every public module of this folder has two functions, except that one with `DROPS = True`, which drops the texts before
+it, needs no `read`:
 
 - `recognises(source) -> bool`: whether what the user wrote (`captions.csv`, `column:notes`, `exif`) is this source;
 - `read(source, table, file) -> list[list[str]]`: the texts of each image of the table.
@@ -53,7 +54,7 @@ def attach(
     file = TableFile(None if label_file is None else Path(label_file), dict(options or {}))
     for source in sources:
         module = find(source)
-        if module.__name__ == f"{__name__}.none":
+        if getattr(module, "DROPS", False):
             table = table.with_texts(None)
             continue
         found = clean(source, module.read(source, table, file))
@@ -79,7 +80,7 @@ def find(source: str) -> ModuleType:
             return module
     if "/" in source or Path(source).suffix:
         raise FileNotFoundError(f"there is no file of texts {source}")
-    known = [*(name for name in names() if name not in ("captions", "coco", "column")), "column:NAME"]
+    known = [*(name for name in names() if _module(name).recognises(name)), "column:NAME"]
     raise ValueError(
         f"there is no source of texts {source!r}{did_you_mean(source, known)}; there are: {', '.join(known)}, and "
         "files such as captions.csv"
