@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from partlabel.data.tables.label_table import LabelTable
-from partlabel.data.texts import attach
+from partlabel.data.texts import attach, column
 
 IMAGES = ("in/a.jpg", "in/b.jpg", "out/b.jpg", "out/c.jpg")
 
@@ -123,11 +123,27 @@ def test_a_key_of_the_label_file_is_text_on_request(tmp_path: Path) -> None:
     assert attach(LabelTable.read(file), ["column:notes"], file).texts == (("on a mat",),)
 
 
+@pytest.mark.parametrize("name", ["wide_csv", "jsonl", "records", "hugging_face"])
+def test_a_column_of_texts_is_no_class_in_formats_that_can_leave_columns_out(name: str) -> None:
+    given = {"leave_out": ["fold"]}
+    found = column.without_text_columns(Path("t"), name, given, ["column:notes", "exif"])
+    assert found == (name, {"leave_out": ["fold", "notes"]})
+    assert column.without_text_columns(Path("t"), name, given, ["exif"]) == (name, given)
+
+
+def test_formats_that_can_leave_no_column_out_get_no_such_option() -> None:
+    assert column.without_text_columns(Path("t"), "coco", {}, ["column:notes"]) == ("coco", {})
+
+
 def test_an_unknown_source_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(
         ValueError, match=r"no source of texts 'nnoe' .did you mean 'none'..; there are: .*captions.csv"
     ):
         attach(table(), ["nnoe"])
+    with pytest.raises(
+        ValueError, match="there are: exif, filename, folder, none, sidecar, column:NAME, and files such as"
+    ):
+        attach(table(), ["anything"])
     with pytest.raises(FileNotFoundError, match=r"no file of texts captoins.csv"):
         attach(table(), ["captoins.csv"])
 

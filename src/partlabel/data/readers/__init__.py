@@ -29,7 +29,7 @@ from partlabel.core.messages import did_you_mean, some
 from partlabel.data.readers._roles import Understood
 from partlabel.data.tables.label_table import Absent, LabelTable
 
-__all__ = ["absence", "all_options", "get", "names", "read", "recognise", "understood"]
+__all__ = ["absence", "all_options", "get", "names", "options_of", "read", "recognise", "understood"]
 
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
@@ -62,9 +62,18 @@ def all_options() -> dict[str, inspect.Parameter]:
     """Return the options of all readers by name; an option has the same meaning in all of them."""
     found: dict[str, inspect.Parameter] = {}
     for name in names():
-        for option in _options_of(get(name)):
+        for option in options_of(name):
             found.setdefault(option.name, option)
     return found
+
+
+def options_of(name: str) -> list[inspect.Parameter]:
+    """Return the options of the reader of a format.
+
+    Args:
+        name: Name of the format.
+    """
+    return list(inspect.signature(get(name)).parameters.values())[3:]
 
 
 def understood(name: str, path: Path, images: Path | None, options: Mapping[str, Any]) -> Understood | None:
@@ -97,7 +106,7 @@ def recognise(path: Path, options: Mapping[str, Any] | None = None) -> str:
 
     refuse_pipe(path)
     options = options or {}
-    able = [name for name in names() if options.keys() <= {each.name for each in _options_of(get(name))}]
+    able = [name for name in names() if options.keys() <= {each.name for each in options_of(name)}]
     with naming(path):
         found = [name for name in able if _looks_like(name, path, options)]
         others = [name for name in names() if name not in able]
@@ -120,10 +129,6 @@ def _looks_like(name: str, path: Path, options: Mapping[str, Any]) -> bool:
     return recognises(path, **{option: options[option] for option in needs})
 
 
-def _options_of(reader: Callable[..., LabelTable]) -> list[inspect.Parameter]:
-    return list(inspect.signature(reader).parameters.values())[3:]
-
-
 def read(
     path: Path, images: Path | None, format: str, absent: Absent | None, options: Mapping[str, Any]
 ) -> LabelTable:
@@ -136,7 +141,7 @@ def read(
         raise FileNotFoundError(f"there is no {path}")
     name = recognise(path, options) if format == "auto" else format
     reader = get(name)
-    _check_options(name, reader, options)
+    _check_options(name, options)
     refuse_pipe(path)
     try:
         with naming(path, f"cannot be read as {name}"):
@@ -174,8 +179,8 @@ def _module(name: str) -> ModuleType:
     return import_module(f"{__name__}.{name}")
 
 
-def _check_options(name: str, reader: Callable[..., LabelTable], options: Mapping[str, Any]) -> None:
-    takes = [option.name for option in _options_of(reader)]
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+    takes = [option.name for option in options_of(name)]
     for option in options:
         if option not in takes:
             raise ValueError(

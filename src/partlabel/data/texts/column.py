@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from partlabel.data.readers import _json, recognise
+from partlabel.data.readers import _json, options_of, recognise
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.texts._matching import TableFile, by_image
 from partlabel.data.texts.captions import pairs_in, pairs_of
 
 PREFIX = "column:"
-_WITH_LEAVE_OUT = ("wide_csv", "jsonl", "records")  # readers that may take the column for a class
 
 
 def recognises(source: str) -> bool:
@@ -36,7 +35,7 @@ def without_text_columns(
     asked = [source.removeprefix(PREFIX) for source in sources if recognises(source)]
     if asked:
         name = recognise(path, options) if name == "auto" else name
-        if name in _WITH_LEAVE_OUT:
+        if any(option.name == "leave_out" for option in options_of(name)):
             given["leave_out"] = [*given.get("leave_out", ()), *asked]
     return name, given
 
