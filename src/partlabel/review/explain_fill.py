@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float
+from scipy.special import expit
 
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import PRESENT, UNKNOWN
@@ -54,29 +56,38 @@ def explain(
     if tagger.out_of_fold is not None:
         unseen, kept = tagger.out_of_fold.logits_of(before)
         logits[kept] = unseen[kept]
-    shares: Mapping[str, np.ndarray] = {}
-    features, informed = tagger.text_of(before), logits
-    if tagger.texts is not None and features is not None:
-        informed, shares = tagger.texts.logits(logits, features), tagger.texts.shares(logits, features)
+    filled = np.unique([row for row, _ in places])
+    informed, shares = _with_texts(tagger, before[filled], logits[filled])
     rows = []
     for row, column in places:
+        at = int(np.searchsorted(filled, row))
         votes: list[explanations.Vote] = []
         if tagger.completion is not None:
-            votes = explanations.votes(tagger.completion.votes, informed[row], labels[row], column, classes)
+            votes = explanations.votes(tagger.completion.votes, informed[at], labels[row], column, classes)
         similar = (0, 0)
         if len(places) <= MOST_COMPARED:
             near = explanations.similar_images(looked.features, row, np.ascontiguousarray(labels[:, column]))
             similar = near.showing, near.of
         evidence = LabelEvidence(
-            float(1 / (1 + np.exp(-float(logits[row, column])))),
-            {name: float(share[row, column]) for name, share in shares.items()},
+            float(expit(float(logits[row, column]))),
+            {name: float(share[at, column]) for name, share in shares.items()},
             _cited(before, row, classes[column]),
-            [(vote.name, vote.present, vote.odds) for vote in votes],
+            votes,
             similar,
         )
         found = float(after.probability[row, column])
         rows.append((before.images[row], classes[column], round(found, 4), reason_of_label(evidence)))
     return _frame(rows)
+
+
+def _with_texts(
+    tagger: "Tagger", table: LabelTable, logits: Float[np.ndarray, "image class"]
+) -> tuple[Float[np.ndarray, "image class"], Mapping[str, Float[np.ndarray, "image class"]]]:
+    """Return the logits with the evidence of texts, and the share of each source; no shares without evidence."""
+    features = tagger.text_of(table)
+    if tagger.texts is None or features is None:
+        return logits, {}
+    return tagger.texts.logits(logits, features), tagger.texts.shares(logits, features)
 
 
 def save(reasons: pl.DataFrame, path: Path) -> None:

@@ -20,7 +20,7 @@ NOTABLE = 1.25
 FEWEST = 5
 """Minimum number of images behind such a ratio; also the number of pseudo-counts in its smoothing."""
 MOVES = 0.1
-"""Minimum change of log-odds to be shown."""
+"""Minimum change of log-odds, by a known label, a text or a word of it, to be shown."""
 MOST = 3
 """Maximum number of reasons of a kind, and of similar images of a kind."""
 NEIGHBOURS = 20

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-LEAST = 0.1
-"""Minimum contribution to the log-odds to be named."""
+from partlabel.review.explanations import MOVES, Vote
+
 LONGEST = 80
 """Characters of a text from which on it is cut."""
 MOST = 3
@@ -18,14 +18,14 @@ class LabelEvidence(NamedTuple):
         image: Probability by the image alone.
         shares: Log-odds that each source adds, relative to its mean; empty without evidence of texts.
         text: Text of the photo to cite; empty without one.
-        votes: Class, whether it is present, and the log-odds that it adds, for known labels of the image.
+        votes: Changes of the log-odds by known labels of the image.
         similar: Number of the most similar photos that show the class, and number of those counted; (0, 0) if unknown.
     """
 
     image: float
     shares: Mapping[str, float]
     text: str
-    votes: Sequence[tuple[str, bool, float]]
+    votes: Sequence[Vote]
     similar: tuple[int, int] = (0, 0)
 
 
@@ -37,17 +37,17 @@ def reason_of_label(evidence: LabelEvidence) -> str:
     """
     texts = sum(share for name, share in evidence.shares.items() if name != "recogniser")
     parts = [(evidence.shares.get("recogniser", float("inf")), f"image: {evidence.image:.0%} by itself")]
-    if evidence.text and texts >= LEAST:
+    if evidence.text and texts >= MOVES:
         cut = evidence.text if len(evidence.text) <= LONGEST else f"{evidence.text[:LONGEST].rstrip()} …"
         parts.append((texts, f'text: "{cut}"'))
     for present, word in ((True, "co-occurs with"), (False, "goes with the absence of")):
         told = sorted(
-            (vote for vote in evidence.votes if vote[1] is present and vote[2] >= LEAST),
-            key=lambda vote: -vote[2],
+            (vote for vote in evidence.votes if vote.present is present and vote.odds >= MOVES),
+            key=lambda vote: -vote.odds,
         )
         if told:
-            names = ", ".join(name for name, _, _ in told[:MOST])
-            parts.append((sum(odds for _, _, odds in told), f"{word} {names}"))
+            names = ", ".join(vote.name for vote in told[:MOST])
+            parts.append((sum(vote.odds for vote in told), f"{word} {names}"))
     sentences = [text for _, text in sorted(parts, key=lambda part: -part[0])]
     showing, counted = evidence.similar
     if showing:

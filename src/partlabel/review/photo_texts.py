@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.special import expit
 
 from partlabel.core.types import TextFeatures
 from partlabel.data import embedders
@@ -19,6 +20,7 @@ from partlabel.data.embedders import Embedder
 from partlabel.data.mentions import spans_of
 from partlabel.data.text_features.leave_one_out import word_effects
 from partlabel.posthoc.text_evidence import TextEvidence
+from partlabel.review.explanations import MOVES
 
 MOST_TEXTS = 8
 """Maximum number of texts shown; those that mention the class come first."""
@@ -26,8 +28,6 @@ LONGEST = 400
 """Characters of a text from which on it is cut."""
 MOST_WORDS = 3
 """Maximum number of words of a text that are marked because the log-odds change without them."""
-MOVES = 0.1
-"""Minimum change of log-odds by a word to be marked."""
 Span = tuple[int, int]
 
 
@@ -106,7 +106,7 @@ class PhotoTexts:
         ]
         without = with_texts = None
         if self.evidence is not None:
-            without, with_texts = self._without(row, column), _sigmoid(self.logits[row, column])
+            without, with_texts = self._without(row, column), float(expit(float(self.logits[row, column])))
         return TextReason(shown, len(written) - len(order), without, with_texts)
 
     @cached_property
@@ -117,7 +117,7 @@ class PhotoTexts:
         """Compute the probability of a photo as if it had no text."""
         assert self.evidence is not None
         found = self.evidence.logits(self.alone[[row]], self.evidence.no_text(1))
-        return _sigmoid(found[0, column])
+        return float(expit(float(found[0, column])))
 
     def _moving(self, text: str, column: int, texts: int) -> dict[Span, float]:
         """Compute by how much each word of one of several texts raises the log-odds of a class."""
@@ -161,8 +161,3 @@ def _with_evidence(
     if readable.any():
         found[readable] = evidence.logits(logits[readable], features.rows(torch.from_numpy(readable)))
     return found
-
-
-def _sigmoid(logit: np.floating) -> float:
-    with np.errstate(over="ignore"):
-        return float(1 / (1 + np.exp(-logit.astype(np.float64))))
