@@ -58,7 +58,7 @@ def _copied(path: Path, folder: Path) -> Path:
 
 
 def _require_events(path: Path) -> None:
-    """Raise an error of SQLite if a file has no events; `Decisions` would create the table."""
+    """Raise an error of SQLite if a file has no events; `DecisionLog` would create the table."""
     with closing(sqlite3.connect(path)) as base:
         base.execute("SELECT id FROM events LIMIT 1")
 
