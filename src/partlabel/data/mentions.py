@@ -82,6 +82,11 @@ def words_of_name(name: str) -> list[str]:
     return [] if all(word.isdecimal() for word in words) else words
 
 
+def plain_name(name: str) -> str:
+    """Return a class name as words in a sentence: `diningTable` is `dining table`; a name without words stays."""
+    return " ".join(words_of_name(name)) or name
+
+
 def without_spaces(text: str) -> bool:
     """Return whether a text has letters of a script without spaces between words (Chinese, Japanese, Thai, Lao)."""
     return bool(_NO_SPACES.search(text))

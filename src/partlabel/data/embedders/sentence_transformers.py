@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
+from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -73,7 +74,7 @@ class MiniLM(SentenceTransformerFolder):
     @property
     def version(self) -> str:  # cheaper than a hash of the files
         """Version of the package."""
-        return Embedder.version.fget(self)  # type: ignore[attr-defined]
+        return metadata.version(self.name)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from jaxtyping import Float32
 from partlabel.core.types import TextFeatures
 from partlabel.data import embedders
 from partlabel.data.embedders import Embedder
-from partlabel.data.mentions import mentioned, words_of_name
+from partlabel.data.mentions import mentioned, plain_name
 from partlabel.data.text_features import vector_store
 from partlabel.data.text_features.language import coverage, warning
 
@@ -89,16 +89,12 @@ def _embedded(
     """Compute the vectors of texts, and their cosines with the names of classes."""
     if texts and (doubt := warning(coverage(texts, embedder), embedder)):
         warnings.warn(doubt, stacklevel=3)
-    names = [] if embedder.prompt is None else [embedder.prompt.format(_plain(name)) for name in classes]
+    names = [] if embedder.prompt is None else [embedder.prompt.format(plain_name(name)) for name in classes]
     both = [*texts, *names] or [""]
     vectors = torch.from_numpy(vector_store.embedded(both, embedder, home).astype(np.float32))
     of_texts, of_names = vectors[: len(texts)], vectors[len(texts) : len(texts) + len(names)]
     cosines = of_texts @ of_names.T if names else torch.zeros(len(texts), len(classes))
     return of_texts, cosines
-
-
-def _plain(name: str) -> str:
-    return " ".join(words_of_name(name)) or name
 
 
 def _mentions(texts: Sequence[str], classes: Sequence[str]) -> torch.Tensor:

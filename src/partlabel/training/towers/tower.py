@@ -21,7 +21,7 @@ from partlabel.core.files import atomic_write, read_json, read_tensors, write_js
 from partlabel.data import embedders
 from partlabel.data.cache import feature_cache
 from partlabel.data.embedders import Embedder
-from partlabel.data.mentions import words_of_name
+from partlabel.data.mentions import plain_name
 from partlabel.data.text_features import vector_store
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.projections import Projections
@@ -114,7 +114,7 @@ class AlignedTower:
 
     def classes(self, names: Sequence[str]) -> Float[Tensor, "class dim"]:
         """Compute unit vectors of classes, each the mean over `TEMPLATES`."""
-        plain = [" ".join(words_of_name(name)) or name for name in names]
+        plain = [plain_name(name) for name in names]
         vectors = self.text([template.format(name) for name in plain for template in TEMPLATES])
         return normalize(vectors.unflatten(0, (len(plain), len(TEMPLATES))).mean(1), dim=1)
 
