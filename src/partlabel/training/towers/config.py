@@ -37,7 +37,7 @@ class AlignmentConfig:
     Attributes:
         dim: Number of dimensions of the common space.
         epochs: Maximum number of passes over the pairs; the best one on validation is kept.
-        batch_size: AlignmentPairs per step, which are compared with each other.
+        batch_size: Photos per step, whose images and texts are compared with each other.
         lr: Maximum learning rate; it falls to 0 by a cosine.
         weight_decay: Weight decay of the projections, decoupled (AdamW).
         dropout: Share of the inputs that is dropped in each step.
