@@ -10,61 +10,10 @@ from partlabel.data.tables.label_table import LabelTable
 
 MOST_FREQUENT = 20
 _FUNCTION_WORDS = frozenset(
-    (
-        *(
-            "a",
-            "an",
-            "and",
-            "are",
-            "as",
-            "at",
-            "be",
-            "by",
-            "for",
-            "from",
-            "has",
-            "have",
-            "in",
-            "into",
-            "is",
-            "it",
-        ),
-        *(
-            "its",
-            "near",
-            "next",
-            "of",
-            "off",
-            "on",
-            "out",
-            "over",
-            "some",
-            "that",
-            "the",
-            "their",
-            "there",
-            "this",
-        ),
-        *("to", "up", "very", "with", "while", "his", "her", "he", "she", "they"),
-        *("der", "die", "das", "ein", "eine", "und", "mit", "im", "auf", "von"),
-        *(
-            "le",
-            "la",
-            "les",
-            "un",
-            "une",
-            "des",
-            "et",
-            "de",
-            "du",
-            "el",
-            "los",
-            "las",
-            "una",
-            "y",
-            "en",
-            "con",
-        ),
+    words_in(
+        "a an and are as at be by for from has have in into is it its near next of off on out over some "
+        "that the their there this to up very with while his her he she they der die das ein eine und "
+        "mit im auf von le la les un une des et de du el los las una y en con"
     )
 )
 """Words without information about a photo, left out of the most frequent ones."""

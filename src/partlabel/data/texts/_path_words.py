@@ -8,38 +8,10 @@ _APART = re.compile(r"[\s_\-.,;+()\[\]{}~#@&=!'\"]+")
 _HUMP = re.compile(r"(?<=[^\W\d_])(?<![A-ZÀ-Þ])(?=[A-ZÀ-Þ])")  # goldenRetriever
 _COUNTED = re.compile(r"(?!(?:train|val|test)\d)([^\W\d_]+)\d*")  # `COCO_train2014_7` shows no train
 _OF_CAMERAS = frozenset(
-    (
-        *(
-            "img",
-            "dsc",
-            "dscn",
-            "dscf",
-            "dcim",
-            "pxl",
-            "dji",
-            "mvi",
-            "mov",
-            "vid",
-            "gopr",
-            "gopro",
-            "imag",
-            "pict",
-        ),
-        *("sam", "cimg", "image", "images", "photo", "photos", "foto", "pic", "picture", "pictures", "scan"),
-        *(
-            "screenshot",
-            "frame",
-            "untitled",
-            "copy",
-            "kopie",
-            "copie",
-            "edited",
-            "wa",
-            "whatsapp",
-            "jpg",
-            "jpeg",
-        ),
-        *("png", "webp", "tif", "tiff", "heic", "thumb", "thumbnail"),
+    _APART.split(
+        "img dsc dscn dscf dcim pxl dji mvi mov vid gopr gopro imag pict sam cimg image images photo "
+        "photos foto pic picture pictures scan screenshot frame untitled copy kopie copie edited wa "
+        "whatsapp jpg jpeg png webp tif tiff heic thumb thumbnail"
     )
 )
 """Words in lower case that cameras, phones and tools write into names of files and folders."""
