@@ -3,9 +3,9 @@
 A text mentions a class if it has all words of the class's name, in any order and at any distance, each as written or
 inflected as in English (`forms`). Two neighbouring words also count as one, so that `dining table` mentions
 `diningtable`, and a name in one word, as in a hashtag, counts as its words. A name in a script without spaces between
-words is mentioned where it occurs anywhere in the text. Synonyms are not known. On the
-captions of coco18, words of a name at any distance find 511 photos of the four classes named by two words, 98.5 % of
-those that they mention; neighbouring words find 504, 99.4 %.
+words is mentioned where it occurs anywhere in the text. Synonyms are not known. In an exploration whose rows were not
+kept, words at any distance found more photos of classes named by two words than neighbouring words alone did, at nearly
+the same precision.
 """
 
 import re

