@@ -1,7 +1,6 @@
 """Texts from other files and columns, given to the photos of a label table."""
 
 import json
-import os
 import warnings
 from pathlib import Path
 
@@ -160,9 +159,10 @@ def test_a_file_without_texts_is_refused(tmp_path: Path) -> None:
         attach(table(), [str(tmp_path / "c.csv")])
 
 
-@pytest.mark.skipif("PARTLABEL_DATA" not in os.environ, reason="PARTLABEL_DATA names the folder of coco18")
-def test_captions_of_real_photos() -> None:
-    folder = Path(os.environ["PARTLABEL_DATA"]) / "coco18"
+def test_captions_of_real_photos(real_data: Path) -> None:
+    folder = real_data / "coco18"
+    if not (folder / "captions.csv").is_file():
+        pytest.skip(f"there is no {folder / 'captions.csv'}")
     found = attach(LabelTable.read(folder / "labels.csv"), [str(folder / "captions.csv")])
     assert found.texts is not None
     assert found.texts[0] == ("A train coming to a stop on the tracks out side.",)

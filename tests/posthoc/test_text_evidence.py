@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from informed import CLASSES, collection
-from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.labels import UNKNOWN
 from partlabel.core.types import TextFeatures
 from partlabel.posthoc.probability_model import ProbabilityModel
 from partlabel.posthoc.text_evidence import TextEvidence, fit_text_evidence
@@ -99,8 +99,8 @@ def test_photos_without_text_do_not_depend_on_the_texts_of_others():
     )
 
 
-def test_out_of_fold_log_odds_do_not_repeat_the_labels():
-    """Of labels that are chance, the sources know nothing, though each was fitted to them."""
+def test_texts_get_no_weight_for_labels_that_are_chance():
+    """Each source was fitted to these labels; out of fold it does not repeat them."""
     observed, _, _ = learned()
     labels = torch.randint(0, 2, observed.labels.shape, generator=torch.Generator().manual_seed(4)).to(
         torch.int8
@@ -108,6 +108,4 @@ def test_out_of_fold_log_odds_do_not_repeat_the_labels():
     found = fit_text_evidence(
         observed.logits.numpy(), labels.numpy(), observed.text, "words", observed.fold.numpy()
     )
-    if found is not None:
-        right = ((found[1] > np.median(found[1], 0)) == (labels.numpy() == PRESENT)).mean()
-        assert right < 0.55
+    assert found is None
