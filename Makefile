@@ -3,6 +3,7 @@
 #   make demo               draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
 #   make test               the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
 #   make test-ray           the tests of the engine Ray, with Ray on this machine
+#   make test-texts         the tests of text encoders and of HEIC photos, with the packages that they need
 #   make test-pages         the tests of the pages, with a Chromium that playwright downloads
 #   make test-integrations  the round trip through a Label Studio server, which gets an environment of its own
 #   make check              formatting, lint, types, layers
@@ -14,7 +15,7 @@
 
 SHELL := bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-ray test-pages test-integrations check docs bench format clean
+.PHONY: help demo test test-ray test-texts test-pages test-integrations check docs bench format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -36,9 +37,12 @@ test: $(VENV)/installed-dev
 test-ray: $(VENV)/installed-ray
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/sharded
 
+test-texts: $(VENV)/installed-texts
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/data/test_text_features.py tests/data/test_words.py tests/data/test_heic.py
+
 test-pages: $(VENV)/installed-dev
 	$(BIN)/playwright install chromium
-	$(BIN)/pytest tests/test_pages_in_browser.py
+	$(BIN)/pytest tests/test_pages_in_browser.py tests/review/test_review_verb.py
 
 # Label Studio needs other versions of packages than the tests: it runs as a process of its own.
 test-integrations: $(VENV)/installed-dev $(LABEL_STUDIO_VENV)/installed
@@ -78,6 +82,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 $(VENV)/installed-ray: $(VENV)/installed-dev
 	$(BIN)/pip install --editable '.[ray]'
+	touch $@
+
+$(VENV)/installed-texts: $(VENV)/installed-dev
+	$(BIN)/pip install --editable '.[texts,heic]'
 	touch $@
 
 $(LABEL_STUDIO_VENV)/installed:
