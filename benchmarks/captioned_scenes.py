@@ -1,4 +1,4 @@
-r"""What captions of several qualities are worth: drawn scenes, 10 % of the labels known.
+r"""Measure the benefit of captions of several qualities: drawn scenes, 10 % of the labels known.
 
     python benchmarks/captioned_scenes.py --out benchmarks/results/captioned-scenes.csv
 
@@ -8,15 +8,13 @@ second scene has none. `half wrong`: every second scene has that of another scen
 """
 
 import argparse
-import csv
-from dataclasses import astuple, fields
 from pathlib import Path
 
 import numpy as np
-import torch
-from evidence import Cell, Row, read, table
+from evidence import EMBEDDER, Cell, Row, resolved, table
 from jaxtyping import Int8
-from out_of_the_box import collection, stamp
+from out_of_the_box import collection
+from rows import read, stamp, write
 
 from partlabel.core.labels import PRESENT
 from partlabel.data.text_features import text_features
@@ -24,7 +22,6 @@ from partlabel.selection.candidates import Rule
 from partlabel.selection.search import search
 
 ARMS = ("bce", "soft_sst", "no captions", "right", "half missing", "half wrong", "shuffled")
-METHODS = {"bce": "bce", "soft_sst": "soft_sst"}
 
 
 def captions(
@@ -54,36 +51,36 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--images", type=int, default=1_200)
     asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
+    asked.add_argument(
+        "--embedder", default=EMBEDDER, help="of the captions; `auto`: the best that is installed"
+    )
     asked.add_argument("--cache", help="folder of the feature cache and of the scenes")
     asked.add_argument("--out", type=Path, default=Path("benchmarks/results/captioned-scenes.csv"))
     args = asked.parse_args()
-    given, rows = collection("scenes", args.cache), read(args.out)
+    given, rows, embedder = collection("scenes", args.cache), read(args.out, Row), resolved(args.embedder)
     for seed in args.seeds:
-        cell = Cell(given, text_features([], given.table.classes, "none"), args.images, 0.1, seed)
+        none = text_features([], given.table.classes, "none")
+        cell = Cell(given, none, embedder, args.images, 0.1, seed)
         written = captions(given.table.labels[cell.rows], given.table.classes, seed)
         for arm in ARMS:
-            if (args.images, 0.1, seed, arm, "covariance") in {row.key for row in rows}:
+            with_text = arm not in ("bce", "soft_sst", "no captions")
+            key = args.images, 0.1, seed, arm, "covariance", embedder if with_text else ""
+            if key in {row.key for row in rows}:
                 continue
-            with_text = arm not in ("no captions", *METHODS)
             texts = of_quality(written, arm, seed)
-            text = text_features(texts, given.table.classes, cache_dir=args.cache) if with_text else None
+            text = text_features(texts, given.table.classes, embedder, args.cache) if with_text else None
             data = cell.training_set(text)
-            found = search(data, (Rule(METHODS.get(arm, "evidence")),), ("covariance",))
+            rule = Rule(arm if arm in ("bce", "soft_sst") else "evidence")
+            found = search(data, (rule,), ("covariance",))
             unknown, weights = cell.unknown(data, found)
-            scores = round(cell.test(found.model), 3), round(unknown, 3), weights
+            scores = round(given.test_map(found.model), 3), round(unknown, 3), weights
             decay = float(f"{found.winner.weight_decay:.4g}")
-            row = Row(
-                args.images, 0.1, seed, arm, "covariance", *scores, decay, round(found.seconds, 1), *stamp()
-            )
+            row = Row(*key, *scores, decay, round(found.seconds, 1), *stamp())
             rows.append(row)
             print(row, flush=True)
-            with args.out.open("w", newline="", encoding="utf-8") as file:
-                lines = csv.writer(file)
-                lines.writerow([each.name for each in fields(Row)])
-                lines.writerows(astuple(each) for each in rows)
+            write(args.out, rows)
     print(table(rows))
 
 
 if __name__ == "__main__":
-    with torch.random.fork_rng():
-        main()
+    main()

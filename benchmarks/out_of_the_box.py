@@ -19,24 +19,24 @@ computed again; with `--again`, those of `auto` and what it compares are, where 
 """
 
 import argparse
-import csv
-import json
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from made_with import commit, versions
+from jaxtyping import Float, Int8
+from made_with import commit
+from rows import read, stamp, training_rows, write
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel import LabelTable
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
+from partlabel.core.types import TextFeatures
 from partlabel.demo import scenes
 from partlabel.evaluation import metrics
 from partlabel.methods import Method
@@ -80,6 +80,18 @@ class Images(NamedTuple):
     table: LabelTable
     features: Float[torch.Tensor, "image feature"]
 
+    def test(self) -> tuple[Float[torch.Tensor, "image feature"], Int8[np.ndarray, "image class"]]:
+        """Return features and labels of the test images."""
+        rows = np.flatnonzero(np.array(self.table.split) == "test")
+        return self.features[torch.from_numpy(rows)], self.table.labels[rows]
+
+    def test_map(self, model: Method) -> float:
+        """Compute the mean AP of a fitted method on the test images in percent."""
+        maps, labels = self.test()
+        maps = maps if model.head.covariance_rank else maps[:, :CHANNELS]
+        logits = predict(model, maps[..., None, None])
+        return 100 * metrics.evaluate(logits.numpy(), labels, self.table.classes).map
+
 
 @dataclass(frozen=True)
 class Row:
@@ -121,37 +133,39 @@ def collection(name: str, folder: str | None) -> Images:
     return Images(table, torch.as_tensor(np.asarray(found)).float().reshape(len(table), -1))
 
 
+def training_set(
+    table: LabelTable,
+    maps: Float[torch.Tensor, "image feature"],
+    count: int,
+    seed: int,
+    text: TextFeatures | None = None,
+) -> TrainingSet:
+    """Divide training images into folds."""
+    labels = torch.from_numpy(table.labels.copy())
+    return TrainingSet(maps, CHANNELS, labels, describe_classes(table), folds(labels, count, seed), text)
+
+
 class Cell:
     """What the arms of a cell share: hidden labels and features of the training images."""
 
     def __init__(self, given: Images, images: int, protocol: Protocol, seed: int) -> None:
-        split = np.array(given.table.split)
-        rows = np.flatnonzero(split == "train")
-        if images < len(rows):
-            rows = np.sort(np.random.RandomState(seed).permutation(rows)[:images])
+        rows = training_rows(given.table, images, seed)
         scheme, options = protocol
         self.table = given.table[rows].with_split(None).hide(scheme, seed=seed, **options)
         self.maps = given.features[torch.from_numpy(rows)]
-        self.test_rows = np.flatnonzero(split == "test")
-        self.test = given.features[torch.from_numpy(self.test_rows)]
-        self.truth = given.table.labels[self.test_rows]
-        self.seed = seed
+        self.test, self.truth = given.test()
+        self.given, self.seed = given, seed
         self._sets: dict[int, TrainingSet] = {}
 
     def training_set(self, count: int) -> TrainingSet:
         """Divide the training images into folds, which all arms share."""
         if count not in self._sets:
-            labels = torch.from_numpy(self.table.labels.copy())
-            self._sets[count] = TrainingSet(
-                self.maps, CHANNELS, labels, describe_classes(self.table), folds(labels, count, self.seed)
-            )
+            self._sets[count] = training_set(self.table, self.maps, count, self.seed)
         return self._sets[count]
 
     def map(self, model: Method) -> float:
         """Mean AP of a fitted method on the test images in percent."""
-        maps = self.test if model.head.covariance_rank else self.test[:, :CHANNELS]
-        logits = predict(model, maps[..., None, None])
-        return 100 * metrics.evaluate(logits.numpy(), self.truth, self.table.classes).map
+        return self.given.test_map(model)
 
 
 class Arm(NamedTuple):
@@ -202,32 +216,6 @@ def run(given: Images, key: tuple[str, int, str, int], groups: list[str], done: 
     for name, chosen, model, seconds in fitted(cell, groups, done):
         settings = str(chosen.rule), chosen.head, float(f"{chosen.weight_decay:.4g}"), round(chosen.cost, 5)
         yield Row(*key, name, round(cell.map(model), 3), *settings, *shares, round(seconds, 1), *stamp())
-
-
-def read(path: Path) -> list[Row]:
-    """Finished rows; none where there is no file yet."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Row(**{each.name: each.type(row[each.name]) for each in fields(Row)})  # type: ignore[operator]
-            for row in csv.DictReader(file)
-        ]
-
-
-def write(path: Path, rows: list[Row]) -> None:
-    """Write all rows, aside first, so that a killed run leaves the last complete file."""
-    aside = path.with_suffix(".part")
-    with aside.open("w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file)
-        lines.writerow([each.name for each in fields(Row)])
-        lines.writerows(astuple(row) for row in rows)
-    aside.replace(path)
-
-
-def stamp() -> tuple[str, str]:
-    """Return the commit and the versions of the libraries that compute."""
-    return commit(), json.dumps(versions("torch", "numpy"))
 
 
 def cross_entropy(logits: Float[torch.Tensor, "image class"], labels: Labels) -> float:
@@ -309,7 +297,7 @@ def main() -> None:
     asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
     args = asked.parse_args()
     if args.table:
-        print(table(read(args.table)))
+        print(table(read(args.table, Row)))
         return
     for name in args.collections:
         given = collection(name, args.cache)
@@ -320,7 +308,7 @@ def main() -> None:
 
 
 def _cell(args: argparse.Namespace, given: Images, key: tuple[str, int, str, int]) -> None:
-    rows = read(args.out)
+    rows = read(args.out, Row)
     done = {row.arm for row in rows if row.key[:4] == key}
     if args.again and any(row.arm == "auto" and row.commit != commit() for row in rows if row.key[:4] == key):
         done &= set(REGRESSIONS)
