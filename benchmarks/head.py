@@ -7,8 +7,8 @@
 One step is forward, memory update, pseudo-labels, all five losses and backward, from a feature map of the backbone
 (which gets a gradient too) on. `literal.py` shares our parameters; before anything is timed, loss and every gradient of
 the two are compared. They are timed in turns, in one process, and so is the one large matrix product whose rate sets
-the floor: on a machine that others use too, the ratios are worth more than the seconds. With one thread the seconds are
-those of the processor, which leave out waiting for others (column `clock`). Memory is measured in a process
+the floor: on a machine that others use too, the ratios are more reliable than the seconds. With one thread the
+seconds are those of the processor, which leave out waiting for others (column `clock`). Memory is measured in a process
 of its own for each: what the resident set grows by over one step at its highest, gradients of parameters included,
 parameters themselves not.
 
@@ -84,7 +84,7 @@ def build(classes: int, batch: int, rank: int = 0, doubled: bool = False) -> Cas
     known = Classes(
         tuple(map(str, range(classes))), torch.randn(classes, WORD), graph / graph.sum(1, keepdim=True)
     )
-    # The factorised pairs exist because labels are few: they are taught as they would be.
+    # The factorised pairs exist because labels are few: they are trained as they would be.
     options = {"pair_rank": rank} if rank else {"unknown_pairs_are_absent": True}
     head = SSGRL(CHANNELS, known, DIM, NARROW, DIM, STEPS)
     sst = SST(FeatureMaps(), head, count_empty_slots=True, threshold_floor=-1.0, memory_size=SLOTS, **options)
@@ -217,7 +217,7 @@ def our_bytes(classes: int, batch: int, rank: int = 0) -> float:
 
 
 def free_bytes() -> float:
-    """Memory that is free, or unbounded where nobody says."""
+    """Memory that is free, or unbounded where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

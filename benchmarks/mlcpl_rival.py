@@ -4,7 +4,7 @@
     partlabel bench $PARTLABEL_DATA/coco18/labels.csv --images $PARTLABEL_DATA/coco18 \
       --grid benchmarks/grids/mlcpl.yaml --processes 2 --out runs/bench-mlcpl
 
-Each class below is one of its losses as its signature has it; nothing of it is written anew. Its curriculum labelling
+Each class below is one of its losses as its signature has it; nothing of it is written again. Its curriculum labelling
 cannot be compared on a machine without a GPU, for it moves batches to `cuda` by name.
 """
 

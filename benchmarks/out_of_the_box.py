@@ -291,7 +291,7 @@ def main() -> None:
     asked.add_argument("--protocols", nargs="+", default=list(PROTOCOLS), choices=list(PROTOCOLS))
     asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
     asked.add_argument("--arms", nargs="+", default=list(GROUPS), choices=GROUPS)
-    asked.add_argument("--again", action="store_true", help="search anew where rows are of another commit")
+    asked.add_argument("--again", action="store_true", help="search again where rows are of another commit")
     asked.add_argument("--cache", help="folder of the feature cache")
     asked.add_argument("--out", type=Path, default=Path("benchmarks/results/out-of-the-box.csv"))
     asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")

@@ -3,7 +3,7 @@
     python benchmarks/review.py --out benchmarks/results/review.csv --png docs/img/review-orders.png
 
 From a tenth of the labels, `--rounds` times `--batch` questions in each order, a linear head on the frozen backbone's
-pooled features trained anew after each. The weight decay is the one that `benchmarks/transfer.py` chose for this head
+pooled features trained again after each. The weight decay is the one that `benchmarks/transfer.py` chose for this head
 at a tenth of the labels, for all rounds and orders.
 """
 

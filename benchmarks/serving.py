@@ -1,9 +1,9 @@
 """How many pictures a second `partlabel serve` answers to clients at once, how late, and in how much memory.
 
 All on loopback. Each client is a thread that sends a photo, waits for the answer, and sends the next; a client that is
-told to come back does so after the second that it is told. The clients run on the same cores as the server. Memory is
-the server's, every second; its growth is that of the last fifth of a load over the second fifth. The model's file is
-one that `partlabel export` wrote: what it says does not matter here.
+asked to come back does so after the second that the answer names. The clients run on the same cores as the server.
+Memory is the server's, every second; its growth is that of the last fifth of a load over the second fifth. The model's
+file is one that `partlabel export` wrote: what it says does not matter here.
 
 python benchmarks/serving.py model.onnx $PARTLABEL_DATA/coco18/images --out benchmarks/results/serving.csv
 """

@@ -119,7 +119,7 @@ def _features(head: str, train: LabelTable, test: LabelTable, cache: str | None)
 
 
 class Cell(NamedTuple):
-    """What one run came to."""
+    """The result of one run."""
 
     val_cost: float
     scores: dict[str, float]

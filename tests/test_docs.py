@@ -6,6 +6,7 @@ as given, a table and photos, a run, files of another program, is prepared here.
 
 import importlib
 import json
+import re
 import shutil
 import sys
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from PIL import Image
 from given import A, P, U, build, take
 from pages import ROOT, Block, Session, blocks
 from partlabel import Tagger
-from partlabel.cli.main import main
+from partlabel.cli.main import VERBS, main
 from partlabel.core import distributed
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.training.config import TrainingConfig
@@ -102,6 +103,14 @@ def test_every_block_says_what_it_is(page):
     for block in blocks(page):
         if not block.language.startswith("{"):  # of the site
             assert block.language in LANGUAGES, f"{page}, line {block.line}: of what language?"
+
+
+def test_the_readme_counts_the_methods_and_lists_every_command():
+    page = (ROOT / "README.md").read_text()
+    methods = list((ROOT / "src/partlabel/methods").glob("[!_]*.py"))
+    assert f"[{len(methods) - 1} more methods]" in page, "all but SST"
+    rows = page.partition("| you want to | command |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"`([a-z-]+)`", rows)) == sorted(VERBS)
 
 
 def test_the_list_of_blocks_that_are_not_run_names_blocks_that_are_there():

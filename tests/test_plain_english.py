@@ -1,7 +1,7 @@
-"""Words that do not come back: the table `Phrases to avoid` of docs/glossary.md, in texts of src, README and docs.
+"""Words that do not come back: the table `Phrases to avoid` of docs/glossary.md, in src, benchmarks, README and docs.
 
-Checked are docstrings, comments and strings of the package, and the pages outside code. Docstrings of public functions
-begin with an imperative verb, which at least excludes question words.
+Checked are docstrings, comments and strings of the package and of benchmarks, and the pages outside code. Docstrings of
+public functions begin with an imperative verb, which at least excludes question words.
 """
 
 import ast
@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 GLOSSARY = ROOT / "docs" / "glossary.md"
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
+PROGRAMS = sorted((ROOT / "benchmarks").glob("*.py"))
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -77,10 +78,10 @@ def questions(source: str) -> list[str]:
     ]
 
 
-def test_texts_of_the_package_use_none_of_the_phrases_to_avoid():
+def test_texts_of_the_package_and_of_benchmarks_use_none_of_the_phrases_to_avoid():
     wrong = [
         each
-        for path in SOURCES
+        for path in (*SOURCES, *PROGRAMS)
         for line, text in texts(path.read_text())
         for each in found(text, f"{path.relative_to(ROOT)}:{line}")
     ]

@@ -1,4 +1,4 @@
-"""What texts alone are worth, on texts that tell and on texts that do not."""
+"""The benefit of texts alone, on texts that tell and on texts that do not."""
 
 import numpy as np
 import pytest
