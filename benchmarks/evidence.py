@@ -60,8 +60,9 @@ Key = tuple[int, float, int, str, str, str]
 class Row:
     """One arm: `map` and `unknown` in percent, `weights` of the sources of texts, `weight_decay` as chosen.
 
-    `filled` is a number of labels, `right` a share, NaN where none is filled or known. `embedder` is that of the texts,
-    empty where the arm has none.
+    `cost` is the criterion of the cross-validation on known labels, lower is better; without labels it is that against
+    soft labels. `filled` is a number of labels, `right` a share, NaN where none is filled or known. `embedder` is that
+    of the texts, empty where the arm has none.
     """
 
     images: int
@@ -76,6 +77,7 @@ class Row:
     right: float
     weights: str
     weight_decay: float
+    cost: float
     seconds: float
     commit: str
     versions: str
@@ -177,6 +179,7 @@ def compute(cell: Cell, done: set[Key], wanted: list[str] | None = None) -> Iter
             round(cell.given.test_map(found.model), 3),
             *cell.on_unknown(data, found),
             float(f"{found.winner.weight_decay:.4g}"),
+            round(found.winner.cost, 5),
             round(time.monotonic() - began, 1),
             *stamp(),
         )
