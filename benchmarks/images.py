@@ -44,7 +44,9 @@ from partlabel.data.images.loader import loader
 from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
+from partlabel.nn.backbones import trunk
 from partlabel.nn.classes import Classes
+from partlabel.nn.frozen_runtime import CPU_BATCH
 from partlabel.training.config import TrainingConfig
 from partlabel.training.lightning_module import TrainingModule
 from partlabel.training.run_folder import Run
@@ -181,7 +183,7 @@ def train(
 
 def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
     """`predict`, from files to probabilities, against the bare timm model on the same images decoded beforehand."""
-    body = backbones._model(backbones.LITE0, "auto", SIZE).eval()
+    body = trunk(backbones.LITE0, "auto", SIZE).model.eval()
     expects = tagger.view[1]
     table = LabelTable(
         tuple(path.name for path in photos), (), np.zeros((len(photos), 0), np.int8), root=photos[0].parent
@@ -194,7 +196,7 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
             for some in images.split(batch):
                 body.to(memory_format=layout).forward_features(some.contiguous(memory_format=layout))
 
-    few, last = backbones.CPU_BATCH, torch.channels_last
+    few, last = CPU_BATCH, torch.channels_last
     speed = in_turn(
         {
             f"bare timm, batches of {BATCH}": lambda: bare(BATCH, torch.contiguous_format),

@@ -19,6 +19,7 @@ from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import ahead, loader
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.heads import ClassOutput
+from partlabel.training.datasets import method_backbone
 from partlabel.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def _look(tagger: "Tagger", table: LabelTable, batch_size: int, workers: int) ->
     size = tagger.view[0]
     images = ImageDataset(table, eval_transform(*tagger.view), size=size, leave_out=True)
     batches = loader(images, batch_size, workers=workers)
+    method_backbone(model).prepare(size, len(table))
     logits = np.full((len(table), len(tagger.classes)), np.nan, np.float32)
     features: Float16[np.ndarray, "image feature"] | None = None
     maps, heads = _Last(model.backbone), _Last(model.head)

@@ -154,6 +154,7 @@ def _scored(
         found.append(values)
     if not cached.all():
         at = np.flatnonzero(~cached)
+        method_backbone(model).prepare(view[0], len(at))
         images = ImageDataset(table[at], eval_transform(*view), size=view[0], leave_out=leave_out)
         index, values = scored(model, loader(images, batch_size, workers=workers))
         rows.append(at[index])

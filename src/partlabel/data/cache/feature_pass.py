@@ -73,6 +73,7 @@ def write(
         for rows in asked
     ]
     faults = dict(held.faults)
+    backbone.prepare(looks.photos.size, sum(map(len, numbers.values())))
     with ExitStack() as stack, progress(doing, len(numbers), "photos") as advance:
         writers = [(want.number, stack.enter_context(_Writer(want))) for want in wants]
         for read, seen in looks.batches(to_read, workers):

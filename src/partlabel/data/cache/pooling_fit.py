@@ -50,6 +50,7 @@ def fit_pooling_on_photos(
     """
     held = Held()
     assert backbone.pooling is not None
+    backbone.prepare(looks.photos.size, len(rows) * views)
     asked = [
         {int(row): range(views) for row in rows[at : at + FITTED_AT_ONCE]}
         for at in range(0, len(rows), FITTED_AT_ONCE)
