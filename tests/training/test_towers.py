@@ -179,7 +179,7 @@ def test_align_writes_a_tower_that_train_uses(captioned, collection, tmp_path, c
     candidates = json.loads((tmp_path / "run/selection.json").read_text())["candidates"]
     assert "evidence" in str(candidates)
     assert main([*run, "--out", str(tmp_path / "b"), "--method", "bce", "--weight-decay", "0.1"]) == 2
-    assert "a tower informs --method auto and --method evidence" in capsys.readouterr().err
+    assert "a tower informs --method auto, evidence and text_prior" in capsys.readouterr().err
     small = [each if each != "32" else "48" for each in run]
     assert main([*small, "--out", str(tmp_path / "c")]) == 2
     assert "give --image-size 32" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Types that cross layers: a training batch, progress of a run, preprocessing of images, features of texts."""
+"""Types that cross layers: a batch, progress of a run, preprocessing of images, features of texts, class names."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -99,3 +99,15 @@ class TextFeatures(NamedTuple):
     def rows(self, chosen: Tensor) -> "TextFeatures":
         """Select images by a mask or by row numbers."""
         return TextFeatures(*(values[chosen] for values in self))
+
+
+class NameScale(NamedTuple):
+    """Log-odds of the classes by their names: `slope * zero_shot + offset`.
+
+    Attributes:
+        slope: Factor of the scores of each class.
+        offset: Shift of each class.
+    """
+
+    slope: Float[Tensor, " class"]
+    offset: Float[Tensor, " class"]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from partlabel.core.targets import Labels, Targets
-from partlabel.core.types import Batch, Progress, TextFeatures
+from partlabel.core.types import Batch, NameScale, Progress, TextFeatures
 from partlabel.nn.heads import ClassOutput, Head
 from partlabel.transfer.feature_bank import Memory
 
@@ -51,8 +51,14 @@ class FullBatch(Protocol):
     zero_shot: Float[Tensor, "image class"] | None
     memo: dict[str, Any]
 
-    def fit(self, head: Head, targets: Targets, strength: float = 1.0) -> None:
-        """Fit a head to targets; `strength` multiplies the weight decay per unit of weight."""
+    def fit(
+        self, head: Head, targets: Targets, strength: float = 1.0, names: NameScale | None = None
+    ) -> None:
+        """Fit a head to targets; `strength` multiplies the weight decay per unit of weight.
+
+        The weight decay pulls the weights towards 0; with `names` towards those whose logits are the scaled
+        `zero_shot`.
+        """
         ...
 
     def cross_fit(self, targets: Targets, strength: float = 1.0) -> Float[Tensor, "image class"]:

@@ -6,10 +6,10 @@ features, so that one matrix product serves them all. The objective of a column 
     J(a, b) = sum_i w_i BCE(x_i . a + b, v_i) + penalty / 2 |a|^2
 
 with the features x standardised and the intercept b not penalised (as scikit-learn's `LogisticRegression` with
-`C = 1 / penalty`). L-BFGS (Liu and Nocedal, "On the limited memory BFGS method for large scale optimization",
-Mathematical Programming 45, 1989) minimises it in the coordinates of the principal components, where the Hessian is
-nearly diagonal and its diagonal a good initial estimate; a step costs two matrix products, because the line search
-moves along known logits.
+`C = 1 / penalty`); with a prior a0, it is `penalty / 2 |a - a0|^2`. L-BFGS (Liu and Nocedal, "On the limited memory
+BFGS method for large scale optimization", Mathematical Programming 45, 1989) minimises it in the coordinates of the
+principal components, where the Hessian is nearly diagonal and its diagonal a good initial estimate; a step costs two
+matrix products, because the line search moves along known logits.
 """
 
 from collections.abc import Sequence
@@ -76,6 +76,23 @@ class Design:
         """Compute the weights on the standardised features, and the intercepts."""
         return (self.rotation @ fitted[:-1]).T, fitted[-1]
 
+    def nearest(self, scores: Float[Tensor, "image column"]) -> Float[Tensor, "coordinate column"]:
+        """Fit scores of all images by ridge regression; the penalty has the lowest error on images left out.
+
+        Principal components do not covary, so that every penalty has an exact solution (not after `of_rows`).
+        """
+        moments, best, least = self.rotated.T @ scores, torch.empty(0), float("inf")
+        for penalty in torch.logspace(-6, 0, 7) * len(self):
+            ridge = torch.full_like(self.squares, float(penalty))
+            ridge[-1] = 0.0
+            inverse = (self.squares + ridge).clamp(min=1e-12).reciprocal()
+            fitted = inverse[:, None] * moments
+            influence = (self.rotated.square() @ inverse).clamp(max=1 - 1e-3)
+            error = float(((scores - self.logits(fitted)) / (1 - influence)[:, None]).square().mean())
+            if error < least:
+                best, least = fitted, error
+        return best
+
 
 def _principal(standard: Float[Tensor, "image feature"]) -> Float[Tensor, "feature component"]:
     """Compute the principal components by the smaller Gram matrix, without those that are rounding errors."""
@@ -98,6 +115,7 @@ def solve(
     start: Float[Tensor, "coordinate column"] | None = None,
     tolerance: float = 1e-6,
     most: int = 60,
+    prior: Float[Tensor, "coordinate column"] | None = None,
 ) -> Float[Tensor, "coordinate column"]:
     """Fit all columns at one penalty.
 
@@ -109,6 +127,8 @@ def solve(
             column's prevalence.
         tolerance: Decrease of the objective that a further step may promise at the end, per unit of weight.
         most: Maximum number of steps.
+        prior: Solution that the weights are pulled towards, in place of 0; it is the initial solution, and the result
+            for a column whose labels are all of one kind or all unknown. Its intercept has no penalty.
 
     Returns:
         The solution.
@@ -126,6 +146,7 @@ def solve(
                 None if start is None else start[:, block],
                 tolerance,
                 most,
+                None if prior is None else prior[:, block],
             )
             for block in blocks
         ],
@@ -141,23 +162,22 @@ def _solve(
     start: Float[Tensor, "coordinate column"] | None,
     tolerance: float,
     most: int,
+    prior: Float[Tensor, "coordinate column"] | None,
 ) -> Float[Tensor, "coordinate column"]:
     value, weight = targets
-    total, share = weight.sum(0), _share(targets)
+    total = weight.sum(0)
     one_sided = _one_sided(targets)
     weight = weight * ~one_sided
-    if start is None:
-        fitted = torch.zeros(design.rotated.shape[1], len(penalty))
-        fitted[-1] = share.logit()
-    else:
-        fitted = start.clone()
-    fitted[:, one_sided] = 0.0
-    fitted[-1, one_sided] = share.logit()[one_sided]
+    if prior is None:
+        prior = torch.zeros(design.rotated.shape[1], len(penalty))
+        prior[-1] = _share(targets).logit()
+    fitted = (prior if start is None else start).clone()
+    fitted[:, one_sided] = prior[:, one_sided]
     ridge = penalty.expand(len(fitted), -1).clone()
     ridge[-1] = 0.0
     logits = design.logits(fitted)
     sure = logits.sigmoid()
-    gradient = design.rotated.T @ (weight * (sure - value)) + ridge * fitted
+    gradient = design.rotated.T @ (weight * (sure - value)) + ridge * (fitted - prior)
     curvature = (weight * sure * (1 - sure)).mean(0)
     first = (design.squares[:, None] * curvature + ridge).clamp(min=1e-6).reciprocal()
     history: list[tuple[Tensor, Tensor]] = []
@@ -167,12 +187,12 @@ def _solve(
         if bool((-slope <= tolerance * total.clamp(min=1e-6)).all()):
             break
         along = design.logits(direction)
-        length = _line_search(logits, along, value, weight, fitted, direction, ridge, slope)
+        length = _line_search(logits, along, value, weight, fitted - prior, direction, ridge, slope)
         step = length * direction
         fitted += step
         logits += length * along
         before = gradient
-        gradient = design.rotated.T @ (weight * (logits.sigmoid() - value)) + ridge * fitted
+        gradient = design.rotated.T @ (weight * (logits.sigmoid() - value)) + ridge * (fitted - prior)
         history = [*history, (step, gradient - before)][-REMEMBERED:]
     return fitted
 
@@ -186,8 +206,8 @@ def _share(targets: Targets) -> Float[Tensor, " column"]:
 def _one_sided(targets: Targets) -> Bool[Tensor, " column"]:
     """Find columns whose labels are all present, all absent or all unknown.
 
-    Their objective has no minimum, because the intercept is unbounded. They get the intercept of `_share`, and weights
-    of 0.
+    Their objective has no minimum, because the intercept is unbounded. They get the prior; where there is none, weights
+    of 0 and the intercept of `_share`.
     """
     value, weight = targets
     return ((weight * value).sum(0) == 0) | ((weight * (1 - value)).sum(0) == 0)
@@ -217,16 +237,17 @@ def _line_search(
     along: Float[Tensor, "image column"],
     value: Float[Tensor, "image column"],
     weight: Float[Tensor, "image column"],
-    fitted: Float[Tensor, "coordinate column"],
+    departure: Float[Tensor, "coordinate column"],
     direction: Float[Tensor, "coordinate column"],
     ridge: Float[Tensor, "coordinate column"],
     slope: Float[Tensor, " column"],
 ) -> Float[Tensor, " column"]:
     """Compute the step length of each column: two Newton steps on the objective along the direction, from 1.
 
-    A column whose slope is not negative has converged within single precision; its step length is 0.
+    `departure` is the solution minus the prior. A column whose slope is not negative has converged within single
+    precision; its step length is 0.
     """
-    linear, quadratic = (ridge * fitted * direction).sum(0), (ridge * direction.square()).sum(0)
+    linear, quadratic = (ridge * departure * direction).sum(0), (ridge * direction.square()).sum(0)
     length = torch.ones_like(slope)
     for _ in range(2):
         sure = (logits + length * along).sigmoid_()

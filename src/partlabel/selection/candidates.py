@@ -53,7 +53,9 @@ FIXED = (
 SELF_TRAINING = (Rule("soft_sst"), Rule("curriculum"))
 """Rules that learn from predictions: tried on the best head, near the best weight decay."""
 EVIDENCE = "evidence"
-"""Method that learns from the texts beside the photos: tried where there are texts."""
+"""Method that learns from the texts beside the photos: tried where there are texts, or a tower."""
+TEXT_PRIOR = "text_prior"
+"""Method whose weights start from the class names: tried where there is a tower."""
 HEADS = ("covariance", "rooted_average", "average")
 """Linear heads; all rules are compared on the first, which is also chosen in ties."""
 
@@ -72,6 +74,7 @@ class TrainingSet:
         text: Features of the texts that accompany the images; None without texts.
         zero_shot: Logits of the classes by their names; None without encoders that were aligned.
         designs: Design of each head and its options, computed once.
+        named: For each design the solution whose logits are closest to `zero_shot`, computed once.
     """
 
     maps: Float[Tensor, "image channel"]
@@ -82,6 +85,7 @@ class TrainingSet:
     text: TextFeatures | None = None
     zero_shot: Float[Tensor, "image class"] | None = None
     designs: dict[str, Design] = field(default_factory=dict)
+    named: dict[int, Float[Tensor, "coordinate class"]] = field(default_factory=dict)
 
     @property
     def folds(self) -> int:
@@ -106,6 +110,8 @@ class TrainingSet:
     def problem(self, head: str, design: Design, decay: float, tolerance: float = 1e-6) -> Problem:
         """Build the problem of all images."""
         maps = self.maps_of(linear_head(head))
+        if self.zero_shot is not None and id(design) not in self.named:
+            self.named[id(design)] = design.nearest(self.zero_shot)
         return Problem(
             maps,
             self.labels,
@@ -115,6 +121,7 @@ class TrainingSet:
             tolerance=tolerance,
             text=self.text,
             zero_shot=self.zero_shot,
+            named=self.named.get(id(design)),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 from partlabel.selection.advice import kind_of
-from partlabel.selection.candidates import EVIDENCE, Candidate
+from partlabel.selection.candidates import EVIDENCE, TEXT_PRIOR, Candidate
 from partlabel.selection.criteria import unexplained_by_class
 
 ALIKE = 2.0
@@ -45,6 +45,6 @@ def preferred(found: Sequence[Candidate], labels: Labels, head: str) -> Candidat
 
 
 def suits(candidate: Candidate, labels: Labels) -> bool:
-    """Return whether the decision table recommends a candidate's method for this kind of labels, with texts if any."""
+    """Return whether a candidate's method is recommended for this kind of labels, or uses texts or a tower."""
     suited = kind_of(labels.numpy()).method if bool((labels != UNKNOWN).any()) else None
-    return candidate.rule.method in (suited, EVIDENCE)
+    return candidate.rule.method in (suited, EVIDENCE, TEXT_PRIOR)

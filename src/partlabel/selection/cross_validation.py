@@ -11,7 +11,7 @@ from torch import Tensor
 
 from partlabel.core.labels import ABSENT, PRESENT
 from partlabel.core.targets import Labels, Targets
-from partlabel.core.types import TextFeatures
+from partlabel.core.types import NameScale, TextFeatures
 from partlabel.methods import Method
 from partlabel.nn.cross_fitting import fold_weights, out_of_fold, target_count
 from partlabel.nn.heads import Head
@@ -109,6 +109,7 @@ class Problem:
         tolerance: Tolerance of the solver, as in `linear_path.solve`.
         text: Features of the texts that accompany the images; None without texts.
         zero_shot: Logits of the classes by their names; None without encoders that were aligned.
+        named: Solution whose logits are closest to `zero_shot`; None without it.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
     """
 
@@ -121,13 +122,21 @@ class Problem:
     tolerance: float = 1e-6
     text: TextFeatures | None = None
     zero_shot: Float[Tensor, "image class"] | None = None
+    named: Float[Tensor, "coordinate class"] | None = None
     memo: dict[str, Any] = field(default_factory=dict)
 
-    def fit(self, head: Head, targets: Targets, strength: float = 1.0) -> None:
-        """Fit a linear head to targets."""
+    def fit(
+        self, head: Head, targets: Targets, strength: float = 1.0, names: NameScale | None = None
+    ) -> None:
+        """Fit a linear head to targets, with the weights pulled towards 0 or towards those of the class names."""
         assert isinstance(head, Average)
+        prior = None
+        if names is not None:
+            assert self.named is not None
+            prior = names.slope * self.named
+            prior[-1] += names.offset
         penalty = self._penalty(targets, strength)
-        fitted = solve(self.design, targets, penalty, tolerance=self.tolerance)
+        fitted = solve(self.design, targets, penalty, tolerance=self.tolerance, prior=prior)
         head.set_linear(self.design.mean, self.design.variance, *self.design.weights(fitted))
 
     def cross_fit(self, targets: Targets, strength: float = 1.0) -> Float[Tensor, "image class"]:
@@ -160,6 +169,7 @@ class Problem:
             self.tolerance,
             None if self.text is None else self.text.rows(rows),
             None if self.zero_shot is None else self.zero_shot[rows],
+            self.named,
             memo,
         )
 

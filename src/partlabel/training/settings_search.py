@@ -28,9 +28,11 @@ from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
 from partlabel.selection.advice import evidence_rule
 from partlabel.selection.candidates import (
+    EVIDENCE,
     FIXED,
     HEADS,
     SELF_TRAINING,
+    TEXT_PRIOR,
     Rule,
     TrainingSet,
     linear_head,
@@ -142,11 +144,18 @@ def heads_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return HEADS if settings["head"] is None else (settings["head"],)
 
 
-def rules_of(settings: Mapping[str, Any], labels: Labels, with_words: bool) -> tuple[Rule, ...]:
-    """Return the rules to compare: the given method, or all; `evidence` only where there are texts or a tower."""
+def rules_of(
+    settings: Mapping[str, Any], labels: Labels, with_texts: bool, with_tower: bool
+) -> tuple[Rule, ...]:
+    """Return the rules to compare: the given method, or all; those with words only where there are texts or a tower."""
     if settings["method"] != AUTO:
         return (Rule(settings["method"], settings["method_args"]),)
-    return (*FIXED, *SELF_TRAINING, *([evidence_rule(labels)] if with_words else []))
+    found = [*FIXED, *SELF_TRAINING]
+    if with_texts or with_tower:
+        found.append(evidence_rule(labels))
+    if with_tower:
+        found.append(Rule(TEXT_PRIOR))
+    return tuple(found)
 
 
 def covariance_rank(settings: Mapping[str, Any]) -> int:
@@ -241,9 +250,9 @@ def select(
     named = name_scores(maps[:, :plain], table.classes, backbone, settings["backbone"], config)
     data = TrainingSet(maps, plain, labels, classes, fold, text, named)
     if not (labels != UNKNOWN).any():
-        rule = rules_of(settings, labels, True)[-1]
+        (rule,) = (each for each in rules_of(settings, labels, True, False) if each.method == EVIDENCE)
         return search_unlabelled(data, heads_of(settings)[0], settings["head_args"], rule)
-    rules = rules_of(settings, labels, text is not None or named is not None)
+    rules = rules_of(settings, labels, text is not None, named is not None)
     return search(data, rules, heads_of(settings), settings["head_args"])
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from partlabel.core.targets import Targets
+from partlabel.core.types import NameScale
 
 CLEAR = 2.0
 """Standard errors by which a source has to lower the cross-entropy per image to be used."""
@@ -85,6 +86,27 @@ def combine(
         used.append(source)
         best = tried[source]
     return best
+
+
+def name_scale(zero_shot: Float[Tensor, "image class"], targets: Targets) -> NameScale:
+    """Fit one weight for the standardised scores of all classes, and an offset for each class, to the known labels.
+
+    A class without labels has the offset of `shares_by_name`.
+    """
+    spread = zero_shot.std(0, unbiased=False).clamp(min=1e-6)
+    scores = ((zero_shot - zero_shot.mean(0)) / spread)[None]
+    start = Combination(
+        scores.new_zeros(1), scores.new_zeros(1, len(spread)), scores.new_ones(1), _prior(targets)
+    )
+    found = weigh(start, scores, targets, [0])
+    slope = found.weight[0] / spread
+    level = torch.where(targets.weight.any(0), found.offset, shares_by_name(zero_shot))
+    return NameScale(slope, level - slope * zero_shot.mean(0))
+
+
+def shares_by_name(zero_shot: Float[Tensor, "image class"]) -> Float[Tensor, " class"]:
+    """Estimate the log-odds of each class, as if the softmax over the classes were its share of the images."""
+    return zero_shot.softmax(1).mean(0).clamp(1e-3, 1 - 1e-3).logit()
 
 
 def misfit(found: Combination, scores: Float[Tensor, "source image class"], targets: Targets) -> float:

@@ -28,7 +28,7 @@ def check(settings: Mapping[str, Any], config: TrainingConfig, full_batch: bool)
         return
     if not full_batch:
         raise ValueError(
-            "a tower informs --method auto and --method evidence, and this run trains "
+            "a tower informs --method auto, evidence and text_prior, and this run trains "
             f"{settings['method']} by steps: leave --tower out, or leave out --method and --weight-decay"
         )
     tower = AlignedTower.load(config.tower)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from partlabel.transfer.combination import shares_by_name
 from partlabel.transfer.sources._base import EvidenceSource, Observed
 
 
@@ -44,4 +45,4 @@ class ZeroShot(EvidenceSource):
     def prior(self, given: Observed) -> Float[Tensor, " class"]:
         """Compute the log-odds of each class, as if the softmax over the classes were its share of the images."""
         assert given.zero_shot is not None
-        return given.zero_shot.softmax(1).mean(0).clamp(1e-3, 1 - 1e-3).logit()
+        return shares_by_name(given.zero_shot)
