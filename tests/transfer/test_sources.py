@@ -16,7 +16,7 @@ from partlabel.transfer.sources._text_classifier import TextClassifier
 from partlabel.transfer.sources.class_names import ClassNames
 from partlabel.transfer.teacher import Teacher
 
-DIMS = {"classes": CLASSES, "text_dim": DIM, "image_dim": 5}
+DIMS = {"classes": CLASSES, "text_dim": DIM, "image_dim": 5, "second_dim": 5}
 
 
 def mean_ap(scores, truth, labels):
@@ -29,7 +29,8 @@ def mean_ap(scores, truth, labels):
 def test_the_contract_of_sources_holds(name):
     """Scores have a row per image and a column per class; out-of-fold scores and those of other images are finite."""
     given, _ = collection(without_text=0.2)
-    given = replace(given, image=torch.randn(len(given.labels), 5), zero_shot=given.logits)
+    seen = torch.randn(len(given.labels), 5)
+    given = replace(given, image=seen, second=seen, zero_shot=given.logits)
     source = sources.get(name).create(DIMS)
     assert given.has(source.needs)
     own, other = source.fit(given), source(given)
@@ -41,15 +42,17 @@ def test_the_contract_of_sources_holds(name):
     torch.testing.assert_close(again(given), other, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["text", "similar_texts", "similar_images"])
+@pytest.mark.parametrize(
+    "name", ["text", "similar_texts", "similar_images", "second_backbone", "second_similar_images"]
+)
 def test_no_label_is_evidence_for_itself(name):
     """The out-of-fold score of a label does not tell whether that label is present."""
     given, _ = collection(known=1.0)
     given = Observed(given.labels, given.targets, given.fold, given.logits, given.text.vectors, given.text)
-    dims = {"classes": CLASSES, "text_dim": DIM, "image_dim": DIM}
+    dims = {"classes": CLASSES, "text_dim": DIM, "image_dim": DIM, "second_dim": DIM}
     random = torch.randint(0, 2, given.labels.shape, generator=torch.Generator().manual_seed(3))
     labels = random.to(torch.int8)
-    given = Observed(labels, given.targets.known(labels), given.fold, given.logits, given.image, given.text)
+    given = replace(given, labels=labels, targets=given.targets.known(labels), second=given.image)
     scores = sources.get(name).create(dims).fit(given)
     correlation = torch.corrcoef(torch.stack([scores.flatten(), random.flatten().float()]))[0, 1]
     assert correlation < 0.1

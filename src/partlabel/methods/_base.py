@@ -41,6 +41,7 @@ class FullBatch(Protocol):
         fold: Fold of each image, from 0, in `cross_fit`.
         text: Features of the texts that accompany the images; None without texts.
         zero_shot: Logits of the classes by their names; None without encoders that were aligned.
+        second: A feature of each image by a second backbone; None without one.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
     """
 
@@ -49,6 +50,7 @@ class FullBatch(Protocol):
     fold: Int64[Tensor, " image"]
     text: TextFeatures | None
     zero_shot: Float[Tensor, "image class"] | None
+    second: Float[Tensor, "image second_feature"] | None
     memo: dict[str, Any]
 
     def fit(

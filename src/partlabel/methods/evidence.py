@@ -13,7 +13,8 @@ weights of head and votes are fitted to the same targets, by heads and votes tha
 
 As in learning with privileged information (Vapnik and Vashist, "A new learning paradigm: learning using privileged
 information", Neural Networks 22, 2009) and generalised distillation (Lopez-Paz et al., ICLR 2016, arXiv:1511.03643),
-the texts are needed in training only. Without texts the teacher has similar images, and that is what it teaches.
+the texts are needed in training only, and so is a second backbone. Without either the teacher has similar images, and
+that is what it teaches.
 """
 
 from typing import ClassVar
@@ -142,6 +143,7 @@ class Evidence(Method):
             image=self.head(problem.maps).image,
             text=problem.text,
             zero_shot=problem.zero_shot,
+            second=problem.second,
         )
         fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}", {})
         odds = Teacher.of(given).fit(given, fitted)

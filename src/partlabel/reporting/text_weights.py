@@ -11,6 +11,8 @@ MEANING = {
     "text": "words of the texts, learned from known labels",
     "class_names": "class names in the texts",
     "similar_texts": "labels of photos with similar texts",
+    "second_backbone": "what the second backbone sees",
+    "second_similar_images": "labels of photos that look similar to the second backbone",
 }
 """What each source of `posthoc/text_evidence.py` uses."""
 SHORT = {"recogniser": "image", "class_names": "class names", "similar_texts": "similar texts"}

@@ -73,6 +73,7 @@ class TrainingSet:
         fold: Fold of each image in cross-validation, from 0.
         text: Features of the texts that accompany the images; None without texts.
         zero_shot: Logits of the classes by their names; None without encoders that were aligned.
+        second: Feature of each image by a second backbone; None without one.
         designs: Design of each head and its options, computed once.
         named: For each design the solution whose logits are closest to `zero_shot`, computed once.
     """
@@ -84,6 +85,7 @@ class TrainingSet:
     fold: Int64[Tensor, " image"]
     text: TextFeatures | None = None
     zero_shot: Float[Tensor, "image class"] | None = None
+    second: Float[Tensor, "image second_feature"] | None = None
     designs: dict[str, Design] = field(default_factory=dict)
     named: dict[int, Float[Tensor, "coordinate class"]] = field(default_factory=dict)
 
@@ -122,6 +124,7 @@ class TrainingSet:
             text=self.text,
             zero_shot=self.zero_shot,
             named=self.named.get(id(design)),
+            second=self.second,
         )
 
 

@@ -110,6 +110,7 @@ class Problem:
         text: Features of the texts that accompany the images; None without texts.
         zero_shot: Logits of the classes by their names; None without encoders that were aligned.
         named: Solution whose logits are closest to `zero_shot`; None without it.
+        second: Feature of each image by a second backbone; None without one.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
     """
 
@@ -123,6 +124,7 @@ class Problem:
     text: TextFeatures | None = None
     zero_shot: Float[Tensor, "image class"] | None = None
     named: Float[Tensor, "coordinate class"] | None = None
+    second: Float[Tensor, "image second_feature"] | None = None
     memo: dict[str, Any] = field(default_factory=dict)
 
     def fit(
@@ -170,6 +172,7 @@ class Problem:
             None if self.text is None else self.text.rows(rows),
             None if self.zero_shot is None else self.zero_shot[rows],
             self.named,
+            None if self.second is None else self.second[rows],
             memo,
         )
 

@@ -49,6 +49,8 @@ class TrainingConfig:
             does not use texts.
         tower: Folder of an aligned tower, which compares photos with the names of the classes (docs/towers.md); by
             default none is used.
+        teacher_backbone: Second backbone, of other features, which informs the unknown labels of the training images
+            (docs/evidence.md); the trained tagger does not need it. By default none is used.
         cache: `features` computes the frozen part of the backbone once per image and view, and trains on that; `none`
             decodes the images in every epoch. By default `features` where the whole backbone is frozen.
         cache_views: Number of views of each image in the cache: the first is plain, the others are augmented.
@@ -81,6 +83,7 @@ class TrainingConfig:
     completion: bool = True
     embedder: str = "auto"
     tower: str | None = None
+    teacher_backbone: str | None = None
     cache: Cache | None = None
     cache_views: int = 4
     cache_dir: str | None = None

@@ -19,7 +19,7 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Find, Parts, aligned, training_parts, with_val
 from partlabel.methods import Method
 from partlabel.nn.backbone import Backbone
-from partlabel.training import caching, hardware, settings_search, weight_decay_search
+from partlabel.training import caching, hardware, second_backbone, settings_search, weight_decay_search
 from partlabel.training.class_description import describe_classes
 from partlabel.training.config import TrainingConfig
 from partlabel.training.datasets import in_use, method_backbone
@@ -94,6 +94,7 @@ class Fitting:
         if not full_batch:
             settings_search.check_steps(tagger.settings)
         zero_shot.check(tagger.settings, config, full_batch)
+        second_backbone.check(tagger.settings, config, full_batch)
         table = aligned(table, tagger.classes)
         val = None if val is None else aligned(val, tagger.classes, "the validation table")
         truth = None if truth is None else aligned(truth, tagger.classes, "the truth")

@@ -45,6 +45,7 @@ from partlabel.training import caching
 from partlabel.training.config import AUTO, WEIGHT_DECAY, TrainingConfig
 from partlabel.training.datasets import in_use, plain_images
 from partlabel.training.frozen_backbone import fit_pooling_on, pooling_of
+from partlabel.training.second_backbone import second_features
 from partlabel.training.towers.zero_shot import name_scores
 
 UNUSED = (
@@ -145,13 +146,13 @@ def heads_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def rules_of(
-    settings: Mapping[str, Any], labels: Labels, with_texts: bool, with_tower: bool
+    settings: Mapping[str, Any], labels: Labels, informed: bool, with_tower: bool
 ) -> tuple[Rule, ...]:
-    """Return the rules to compare: the given method, or all; those with words only where there are texts or a tower."""
+    """Return the rules to compare: the given method, or all; those that more than images informs only then."""
     if settings["method"] != AUTO:
         return (Rule(settings["method"], settings["method_args"]),)
     found = [*FIXED, *SELF_TRAINING]
-    if with_texts or with_tower:
+    if informed or with_tower:
         found.append(evidence_rule(labels))
     if with_tower:
         found.append(Rule(TEXT_PRIOR))
@@ -248,11 +249,13 @@ def select(
     maps = pooled_maps(backbone, table, settings, config, classes)
     plain = _plain_channels(backbone)
     named = name_scores(maps[:, :plain], table.classes, backbone, settings["backbone"], config)
-    data = TrainingSet(maps, plain, labels, classes, fold, text, named)
+    second = second_features(table, settings, config)
+    data = TrainingSet(maps, plain, labels, classes, fold, text, named, second)
     if not (labels != UNKNOWN).any():
         (rule,) = (each for each in rules_of(settings, labels, True, False) if each.method == EVIDENCE)
         return search_unlabelled(data, heads_of(settings)[0], settings["head_args"], rule)
-    rules = rules_of(settings, labels, text is not None, named is not None)
+    informed = text is not None or second is not None
+    rules = rules_of(settings, labels, informed, named is not None)
     return search(data, rules, heads_of(settings), settings["head_args"])
 
 

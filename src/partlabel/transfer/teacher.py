@@ -15,7 +15,10 @@ from partlabel.transfer import sources
 from partlabel.transfer.combination import Combination, combine
 from partlabel.transfer.sources import EvidenceSource, Observed
 
-DEFAULT = ("recogniser", "similar_images", "text", "class_names", "similar_texts", "zero_shot")
+DEFAULT = (
+    *("recogniser", "similar_images", "second_backbone", "second_similar_images"),
+    *("text", "class_names", "similar_texts", "zero_shot"),
+)
 """Sources that are tried; those without their inputs are left out."""
 
 
@@ -50,12 +53,13 @@ class Teacher(nn.Module):
             "classes": given.labels.shape[1],
             "text_dim": 0 if given.text is None else given.text.vectors.shape[1],
             "image_dim": 0 if given.image is None else given.image.shape[1],
+            "second_dim": 0 if given.second is None else given.second.shape[1],
         }
         return cls.create([name for name in names if given.has(sources.get(name).needs)], dims)
 
     @classmethod
     def create(cls, names: Sequence[str], dims: Mapping[str, int]) -> "Teacher":
-        """Create the sources of some names, for features of these sizes (`classes`, `text_dim`, `image_dim`)."""
+        """Create the sources of some names, for features of these sizes (`classes`, `text_dim`, ...)."""
         return cls({name: sources.get(name).create(dims) for name in names})
 
     @property

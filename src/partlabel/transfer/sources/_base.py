@@ -30,6 +30,7 @@ class Observed:
         text: Features of the texts that accompany the images; None where there are no texts.
         zero_shot: Logits of the classes by their names, from an image encoder and a text encoder that were aligned;
             None without such encoders.
+        second: A feature of each image by a second backbone; None without one.
     """
 
     labels: Labels
@@ -39,6 +40,7 @@ class Observed:
     image: Float[Tensor, "image feature"] | None = None
     text: TextFeatures | None = None
     zero_shot: Float[Tensor, "image class"] | None = None
+    second: Float[Tensor, "image second_feature"] | None = None
 
     def has(self, needs: tuple[str, ...]) -> bool:
         """Return whether all inputs of those names are there."""
@@ -55,6 +57,7 @@ class Observed:
             image=None if self.image is None else self.image[chosen],
             text=None if self.text is None else self.text.rows(chosen),
             zero_shot=None if self.zero_shot is None else self.zero_shot[chosen],
+            second=None if self.second is None else self.second[chosen],
         )
 
 
@@ -69,7 +72,7 @@ class EvidenceSource(nn.Module, ABC):
 
     @classmethod
     def create(cls, dims: Mapping[str, int]) -> "EvidenceSource":
-        """Create the source with those of the sizes (`classes`, `text_dim`, `image_dim`) that it takes."""
+        """Create the source with those of the sizes (`classes`, `text_dim`, ...) that it takes."""
         taken = inspect.signature(cls).parameters
         return cls(**{name: size for name, size in dims.items() if name in taken})
 
