@@ -56,7 +56,7 @@ def settings(description: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         description: Contents of `config.json`.
     """
-    from partlabel.training.settings_search import UNUSED
+    from partlabel.training.search_checks import UNUSED
 
     tagger, training = description.get("tagger", {}), description.get("training", {})
     chosen = description.get("selection", {})

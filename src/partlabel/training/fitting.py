@@ -19,7 +19,14 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Find, Parts, aligned, training_parts, with_val
 from partlabel.methods import Method
 from partlabel.nn.backbone import Backbone
-from partlabel.training import caching, hardware, second_backbone, settings_search, weight_decay_search
+from partlabel.training import (
+    caching,
+    hardware,
+    search_checks,
+    second_backbone,
+    settings_search,
+    weight_decay_search,
+)
 from partlabel.training.class_description import describe_classes
 from partlabel.training.config import TrainingConfig
 from partlabel.training.datasets import in_use, method_backbone
@@ -89,10 +96,10 @@ class Fitting:
         config.check_started(os.environ)
         hardware.check(config)
         tagger.restore_settings()
-        settings_search.check(tagger.settings, config)
-        full_batch = settings_search.fits_full_batch(tagger.settings, config)
+        search_checks.check(tagger.settings, config)
+        full_batch = search_checks.fits_full_batch(tagger.settings, config)
         if not full_batch:
-            settings_search.check_steps(tagger.settings)
+            search_checks.check_steps(tagger.settings)
         zero_shot.check(tagger.settings, config, full_batch)
         second_backbone.check(tagger.settings, config, full_batch)
         table = aligned(table, tagger.classes)
@@ -104,7 +111,7 @@ class Fitting:
         find = _finder(tagger, config, initial_run, 1 if full_batch else None)
         share = 0.0 if full_batch else config.val
         parts = training_parts(table, val, share, config.seed, skip_broken, find, config.tower is None)
-        settings_search.check_learnable(tagger.settings, parts.train)
+        search_checks.check_learnable(tagger.settings, parts.train)
         if full_batch and val is None:
             parts = with_val(parts)
         tagger.completion = tagger.texts = tagger.tuning = tagger.out_of_fold = tagger.selection = None
@@ -131,7 +138,7 @@ class Fitting:
     def _by_search(self) -> Fitted:
         """Search the settings, and adopt the winner."""
         tagger, config = self.tagger, self.config
-        settings_search.warn_of_unused(tagger.settings, config)
+        search_checks.warn_of_unused(tagger.settings, config)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             backbone = self._search_backbone()

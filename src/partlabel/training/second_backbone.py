@@ -39,7 +39,7 @@ def check(settings: Mapping[str, Any], config: TrainingConfig, full_batch: bool)
         )
     if full_name(config.teacher_backbone) == full_name(settings["backbone"]):
         raise ValueError(
-            f"--teacher-backbone {config.teacher_backbone} is the backbone of the tagger, which knows nothing else: "
+            f"--teacher-backbone {config.teacher_backbone} is the backbone of the tagger, which informs it already: "
             "name another one (partlabel methods --backbones), or leave it out"
         )
 
