@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.tables.provenance import Origins, is_persons
+from partlabel.data.tables.provenance import Origins, is_persons, is_rules
 from partlabel.priors import correcting
 from partlabel.priors.correction import overall_rates
 
@@ -143,7 +143,10 @@ def _by_model(labels: np.ndarray, origins: Origins | None) -> float:
     if origins is None or not known.any():
         return 0.0
     chosen = np.array(
-        [bool(name) and (not is_persons(name) or name.startswith("review:")) for name in origins.names]
+        [
+            bool(name) and not is_rules(name) and (not is_persons(name) or name.startswith("review:"))
+            for name in origins.names
+        ]
     )
     return float(chosen[origins.codes[known]].mean())
 

@@ -1,8 +1,8 @@
 """The source of each known label of a table, where it was recorded: one code per cell, and the names of the codes.
 
-Names are free: `human`, `<model>@<run>` (written by `fill`), `open_images:machine`, `label_studio:prediction`. On disk
-they are the columns `<class>:source` of a wide table, as in a filled table. A table without recorded sources has no
-`Origins`.
+Names are free: `human`, `<model>@<run>` (written by `fill`), `rule:implies` (`closure.py`), `open_images:machine`,
+`label_studio:prediction`. On disk they are the columns `<class>:source` of a wide table, as in a filled table. A table
+without recorded sources has no `Origins`.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from jaxtyping import Bool
 NOT_MENTIONED = "not mentioned"
 """Source of a label that is absent only by the rule `absent="negative"`."""
 HUMAN = "human"
+RULE = "rule:"
+"""Beginning of the sources of labels that follow from rules between classes (`closure.py`)."""
 MOST = 255
 
 
@@ -74,3 +76,8 @@ class Origins:
 def is_persons(name: str) -> bool:
     """Return whether labels of a source were set by people; labels without a recorded source count as such."""
     return name in ("", HUMAN) or name.startswith("review:") or name.endswith((":human", ":submitted"))
+
+
+def is_rules(name: str) -> bool:
+    """Return whether labels of a source follow from rules between classes."""
+    return name.startswith(RULE)
