@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from partlabel.core.labels import UNKNOWN
+from partlabel.core.rules import Rules
+from partlabel.data.tables.closure import close, with_added
 from partlabel.data.tables.label_table import LabelTable, made_read_only
 from partlabel.deploy.hub_recognizer import HubRecognizer
 from partlabel.posthoc.probability_model import ProbabilityModel, Tuned
@@ -72,6 +74,7 @@ class Tagger(HubRecognizer):
         start_from: str | Path | None = None,
         skip_broken: bool = False,
         groups: Sequence[str] | None = None,
+        rules: Rules | None = None,
         config: TrainingConfig | None = None,
         **options: Any,
     ) -> "Tagger":
@@ -92,6 +95,8 @@ class Tagger(HubRecognizer):
             skip_broken: Whether to leave out images that cannot be read, and list them in `skipped.csv`.
             groups: Group of each image; images of one group stay together in cross-validation. None: every image is
                 its own group.
+            rules: Rules between classes (docs/rules.md): training uses what follows from known labels, and predictions
+                obey them. The tagger's classes include those that the rules add.
             config: Training configuration; None for the defaults.
             **options: Fields of `TrainingConfig` that replace those of `config`.
 
@@ -109,6 +114,11 @@ class Tagger(HubRecognizer):
         if isinstance(val, int | float):
             options["val"], val = float(val), None
         config, run = (config or TrainingConfig()).with_options(**options), Run(out)
+        self.set_rules(rules)
+        if rules:
+            table = close(table, rules).table
+            val = None if val is None else close(val, rules).table
+            truth = None if truth is None else close(truth, rules).table
         fitting = Fitting.prepare(
             self, table, val, truth, run, resume, start_from, skip_broken, groups, config
         )
@@ -121,7 +131,18 @@ class Tagger(HubRecognizer):
     @property
     def evidence(self) -> ProbabilityModel:
         """Label completion, calibration and thresholds, which convert logits to probabilities and labels."""
-        return ProbabilityModel(self.name, self.completion, self.tuning, self.texts)
+        return ProbabilityModel(self.name, self.completion, self.tuning, self.texts, self.coherence)
+
+    def closed(self, table: "LabelTable | FilledTable") -> "FilledTable":
+        """Return a table in the order of the tagger's classes, with the labels that follow from rules, if it has any.
+
+        Raises:
+            ValueError: The table's classes are not the tagger's.
+        """
+        from partlabel.data.tables import filled, filled_rules
+
+        before = table if isinstance(table, filled.FilledTable) else filled.FilledTable.of(table)
+        return (filled_rules.close_filled(before, self.rules) if self.rules else before).aligned(self.classes)
 
     def logits_unseen(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0
@@ -150,8 +171,9 @@ class Tagger(HubRecognizer):
         from partlabel.data.tables.splits import aligned
         from partlabel.evaluation.metrics import evaluate
 
-        table = aligned(table, self.classes)
-        return evaluate(self.scores(table, batch_size, workers, cache, cache_dir), table.labels, self.classes)
+        table = aligned(with_added(table, self.rules), self.classes)
+        logits = self.evidence.coherent_logits(self.scores(table, batch_size, workers, cache, cache_dir))
+        return evaluate(logits, table.labels, self.classes)
 
     def predict(
         self, source: "ImageSource", batch_size: int = 64, workers: int = 0, skip_broken: bool = False
@@ -210,6 +232,8 @@ class Tagger(HubRecognizer):
     ) -> "FilledTable":
         """Compute a probability for every unknown label of a table; known labels do not change.
 
+        With rules between classes, labels that follow from known ones come first, and new labels obey the rules.
+
         Texts beside the photos (`table.texts`) and known labels of an image are evidence for its unknown ones where
         that was found to help (`text_evidence.py`, `label_completion.py`), so that probabilities may differ from those
         of `predict`.
@@ -230,13 +254,12 @@ class Tagger(HubRecognizer):
             ValueError: Thresholds are not 0 <= reject < accept <= 1 for a class; tuned thresholds are requested, and
                 the tagger was not tuned or was tuned for F1; or an error of `predict`.
         """
-        from partlabel.data.tables import filled
+        from partlabel.data.tables import filled, filled_rules
         from partlabel.training.filling import with_readable
 
         evidence = self.evidence
         evidence.check_filling(accept, reject, precision)
-        before = table if isinstance(table, filled.FilledTable) else filled.FilledTable.of(table)
-        before, logits = with_readable(self, before.aligned(self.classes), batch_size, workers, skip_broken)
+        before, logits = with_readable(self, self.closed(table), batch_size, workers, skip_broken)
         labels = before.table.labels
         blank, found = (labels == UNKNOWN).any(axis=1), np.zeros(labels.shape, np.float32)
         if blank.any():
@@ -244,7 +267,8 @@ class Tagger(HubRecognizer):
                 logits, labels[blank], bool((labels != UNKNOWN).any()), self.text_of(before.table[blank])
             )
         ends = evidence.ends(found, labels == UNKNOWN, accept, reject, precision, precision_of)
-        return filled.fill(before, found, *ends, self.name)
+        after = filled.fill(before, found, *ends, self.name)
+        return filled_rules.settle_labels(after, before, self.rules) if self.rules else after
 
     def expected_right(self, before: LabelTable, after: "FilledTable") -> "Expected":
         """Compute the expected number of correct labels among those that `fill` made, from their probabilities.
@@ -255,7 +279,7 @@ class Tagger(HubRecognizer):
         """
         from partlabel.data.tables.splits import aligned
 
-        return self.evidence.expected_right(aligned(before, self.classes), after)
+        return self.evidence.expected_right(aligned(with_added(before, self.rules), self.classes), after)
 
     def judge(
         self, table: LabelTable, batch_size: int = 64, workers: int = 0, skip_broken: bool = False
@@ -270,5 +294,6 @@ class Tagger(HubRecognizer):
         from partlabel.data.tables.splits import aligned
         from partlabel.training.filling import readable
 
-        table, logits = readable(self, aligned(table, self.classes), batch_size, workers, skip_broken)
+        table = aligned(with_added(table, self.rules), self.classes)
+        table, logits = readable(self, table, batch_size, workers, skip_broken)
         return table, self.evidence.probability_with_known(logits, table.labels, text=self.text_of(table))

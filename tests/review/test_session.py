@@ -5,12 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from partlabel.core.column_rules import ColumnRules
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.rules import ClassRule, Rules
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.evaluation.violations import count_violations
 from partlabel.posthoc.label_completion import Completion
 from partlabel.reporting.examples import Example
 from partlabel.review.decisions import Cell, DecisionLog
 from partlabel.review.predictions_cache import Looked
 from partlabel.review.questions import ANYTHING, Wish
+from partlabel.review.rules_of_review import RulesOfReview
 from partlabel.review.session import Session
 
 
@@ -175,3 +180,28 @@ def test_a_part_of_the_split_alone_is_asked_about(table, looked, tmp_path):
     assert not session.blank[:8].any()
     assert session.blank.sum() == (table.labels[8:] == UNKNOWN).sum()
     session.decisions.close()
+
+
+def test_one_answer_settles_all_that_follows_from_it_and_undoing_opens_it_again(table, looked, tmp_path):
+    first, second, third, fourth = table.classes
+    rules = Rules(
+        (
+            ClassRule("implies", (first, second)),
+            ClassRule("implies", (second, third)),
+            ClassRule("excludes", (first, fourth)),
+        )
+    )
+    blank = LabelTable(
+        table.images, table.classes, np.full(table.labels.shape, UNKNOWN, np.int8), root=table.root
+    )
+    log = DecisionLog(tmp_path / "decisions.sqlite")
+    session = Session(blank, looked, log, rules=RulesOfReview.of(ColumnRules(rules, table.classes)))
+    assert count_violations(session.probability, ColumnRules(rules, table.classes)).total == 0
+    left = session.progress("Ada", ANYTHING).left
+    question = session.next("desk", "Ada", Wish("uncertain", first))
+    session.answer("desk", "Ada", question.ask, question.row, question.column, "present")
+    assert session.labels[question.row].tolist() == [PRESENT, PRESENT, PRESENT, ABSENT]
+    assert session.progress("Ada", ANYTHING).left == left - 4
+    session.undo("desk", "Ada")
+    assert session.progress("Ada", ANYTHING).left == left
+    log.close()

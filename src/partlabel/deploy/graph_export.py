@@ -2,8 +2,8 @@
 
 Both have the same input and outputs. Input: `image`, float32 [batch, 3, S, S], RGB between 0 and 1, already resized to
 S x S; normalisation is inside. Outputs: `logits` and `probability`, float32 [batch, class]; the probability is
-calibrated if the tagger was tuned. Metadata, under the key `partlabel`: a JSON text with classes, image size,
-interpolation and thresholds (docs/export.md).
+calibrated if the tagger was tuned, and obeys the rules between classes if it has any. Metadata, under the key
+`partlabel`: a JSON text with classes, image size, interpolation and thresholds (docs/export.md).
 """
 
 import json
@@ -63,6 +63,7 @@ class Graph(nn.Module):
         self.register_buffer("std", torch.tensor(tagger.view[1].std)[:, None, None])
         self.register_buffer("slope", torch.tensor(1.0 if scale is None else scale.slope))
         self.register_buffer("offset", offset.float())
+        self.coherence = tagger.coherence
 
     def forward(
         self, image: Float[Tensor, "batch 3 height width"]
@@ -70,7 +71,10 @@ class Graph(nn.Module):
         """Compute logits and probabilities."""
         assert self.model is not None
         logits = self.model((image - self.mean) / self.std)
-        return logits, (self.slope * logits + self.offset).sigmoid()
+        if self.coherence is None:
+            return logits, (self.slope * logits + self.offset).sigmoid()
+        logits = self.coherence.logits(logits)
+        return logits, self.coherence((self.slope * logits + self.offset).sigmoid())
 
 
 def metadata(tagger: "Recognizer") -> str:

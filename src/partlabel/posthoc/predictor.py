@@ -5,9 +5,11 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
+from partlabel.core.rules import Rules
 from partlabel.core.types import Preprocessing, TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
+from partlabel.nn.coherence import Coherence
 from partlabel.posthoc.probability_model import ProbabilityModel
 from partlabel.posthoc.tuning_result import Tuning
 
@@ -39,6 +41,8 @@ class Predictor(Protocol):
     view: tuple[int, Preprocessing]
     model: Method | None
     tuning: Tuning | None
+    rules: Rules | None
+    coherence: Coherence | None
 
     @property
     def evidence(self) -> ProbabilityModel:

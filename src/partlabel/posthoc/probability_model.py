@@ -1,14 +1,21 @@
-"""Conversion of logits to probabilities and labels: texts, label completion, calibration and thresholds of a tagger."""
+"""Conversion of logits to probabilities and labels: texts, label completion, rules, calibration and thresholds.
+
+With rules between classes (`nn/coherence.py`), logits are made coherent before calibration, so that calibration is
+fitted to what is predicted: the most probable of several classes is too probable on average, and an offset corrects it.
+Calibration has an offset for each class, which may break rules, therefore probabilities are made coherent again after.
+"""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int8
 from scipy.special import expit
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.nn.coherence import Coherence
 from partlabel.posthoc.label_completion import Completion
 from partlabel.posthoc.text_evidence import TextEvidence
 from partlabel.posthoc.tuning_result import Tuning
@@ -32,12 +39,20 @@ class ProbabilityModel(NamedTuple):
             not help.
         texts: Evidence of the texts beside the photos; None if training had none, or they do not help.
         tuning: Thresholds and calibration; None before tuning.
+        coherence: Rules between classes; None without rules.
     """
 
     name: str
     completion: Completion | None
     tuning: Tuning | None
     texts: TextEvidence | None = None
+    coherence: Coherence | None = None
+
+    def coherent_logits(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+        """Compute logits that obey the rules; the same without rules."""
+        if self.coherence is None:
+            return logits
+        return self.coherence.logits(_tensor(logits)).numpy()
 
     def tuned(self) -> Tuning:
         """Return thresholds and calibration.
@@ -76,7 +91,9 @@ class ProbabilityModel(NamedTuple):
 
     def probability(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
         """Compute calibrated probabilities of images without known labels."""
-        return probability(logits if self.tuning is None else self.tuning.logits(logits))
+        logits = self.coherent_logits(logits)
+        found = probability(logits if self.tuning is None else self.tuning.logits(logits))
+        return found if self.coherence is None else self.coherence(_tensor(found)).numpy()
 
     def probability_with_known(
         self,
@@ -93,11 +110,14 @@ class ProbabilityModel(NamedTuple):
             some_known: Whether any label of the whole table is known; otherwise the images count as random ones.
             text: Features of the texts, as in `informed`.
         """
-        logits = self.informed(logits, labels, text)
+        logits = self.coherent_logits(self.informed(logits, labels, text))
         if self.tuning is not None:
             filling = self.calibrates_unknown and (some_known or self.tuning.fair)
             logits = self.tuning.logits_filling(logits) if filling else self.tuning.logits(logits)
-        return probability(logits)
+        found = probability(logits)
+        if self.coherence is None:
+            return found
+        return self.coherence.with_known(_tensor(found), torch.from_numpy(labels.copy())).numpy()
 
     def check_filling(
         self, accept: float | Tuned | None, reject: float | Tuned | None, precision: float | None = None
@@ -185,3 +205,7 @@ class ProbabilityModel(NamedTuple):
 def probability(logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
     """Compute the sigmoid."""
     return expit(logits)
+
+
+def _tensor(values: Float[np.ndarray, "image class"]) -> Float[torch.Tensor, "image class"]:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))

@@ -13,6 +13,7 @@ Known labels are often no fair sample. Then probabilities are corrected (`priors
 and thresholds are fitted to all labels, with unknown labels drawn from corrected probabilities.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +21,10 @@ from jaxtyping import Float
 
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.messages import some
+from partlabel.data.tables.closure import with_added, without_rule_labels
 from partlabel.data.tables.splits import VAL, aligned
 from partlabel.evaluation.thresholds import Aim
+from partlabel.nn.coherence import Coherence
 from partlabel.posthoc.tuning_fit import fit_tuning
 from partlabel.posthoc.tuning_result import Tuning
 from partlabel.priors.correction import CalibrationSet
@@ -70,7 +73,7 @@ def tune(
     how = {"batch_size": batch_size, "workers": workers}
     kept = tagger.out_of_fold
     if table is not None:
-        table = validation_part(aligned(table, tagger.classes))
+        table = validation_part(aligned(with_added(table, tagger.rules), tagger.classes))
         logits = tagger.scores(table, **how)
     elif kept is not None:
         table, logits = kept.table, kept.logits
@@ -80,15 +83,19 @@ def tune(
             "trained on"
         )
     voted = _informed(tagger, table, logits)
+    logits = tagger.evidence.coherent_logits(logits)
+    known = without_rule_labels(table).labels  # those that follow from rules are no fair sample
     calibration_set = (
         None
         if calibration is None
-        else calibration_set_of(tagger, aligned(calibration, tagger.classes), table, **how)
+        else calibration_set_of(
+            tagger, aligned(with_added(calibration, tagger.rules), tagger.classes), table, **how
+        )
     )
-    tagger.tuning = fit_tuning(
+    found = fit_tuning(
         tagger.classes,
         logits,
-        table.labels,
+        known,
         voted,
         aim,
         at,
@@ -98,7 +105,18 @@ def tune(
         calibration_set=calibration_set,
         prevalence=prevalence,
     )
+    tagger.tuning = found if tagger.coherence is None else _with_coherent_thresholds(found, tagger.coherence)
     return tagger.tuning
+
+
+def _with_coherent_thresholds(found: Tuning, coherence: Coherence) -> Tuning:
+    """Raise each threshold to those of the classes that the class implies, so that decisions obey implications."""
+    filling = found.thresholds_filling
+    return replace(
+        found,
+        thresholds=coherence.thresholds(found.thresholds),
+        thresholds_filling=None if filling is None else coherence.thresholds(filling),
+    )
 
 
 def _informed(
@@ -117,8 +135,8 @@ def _informed(
         and kept.table is table
         and kept.with_texts is not None
     ):
-        return evidence.informed(kept.with_texts, table.labels)
-    return evidence.informed(logits, table.labels, tagger.text_of(table))
+        return evidence.coherent_logits(evidence.informed(kept.with_texts, table.labels))
+    return evidence.coherent_logits(evidence.informed(logits, table.labels, tagger.text_of(table)))
 
 
 def calibration_set_of(
@@ -143,8 +161,9 @@ def calibration_set_of(
     for number, image in enumerate(calibration.images):
         if image in row:
             before[number] = table.labels[row[image]]
-    voted = tagger.evidence.informed(logits, before, tagger.text_of(calibration))
-    return CalibrationSet(logits, voted, calibration.labels, before == UNKNOWN)
+    evidence = tagger.evidence
+    voted = evidence.coherent_logits(evidence.informed(logits, before, tagger.text_of(calibration)))
+    return CalibrationSet(evidence.coherent_logits(logits), voted, calibration.labels, before == UNKNOWN)
 
 
 def validation_part(table: "LabelTable") -> "LabelTable":

@@ -12,11 +12,13 @@ from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.images.broken import find_broken
 from partlabel.data.images.dataset import ImageDataset, eval_transform
 from partlabel.data.images.loader import loader
+from partlabel.data.tables.closure import without_rule_labels
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.part_names import TEST
 from partlabel.data.tables.splits import Find, Parts
 from partlabel.evaluation import metrics
 from partlabel.evaluation.headline import HeadlineKind
+from partlabel.posthoc.probability_model import ProbabilityModel
 from partlabel.reporting import run_report, run_sections
 from partlabel.reporting.examples import Example
 from partlabel.reporting.text_weights import text_weights
@@ -44,9 +46,9 @@ def write_results(
     evaluation, predictions, examples = None, None, []
     kind: HeadlineKind = "cross-validation" if parts.val is None else "validation"
     if parts.val is not None and outcome.val_logits is not None:
-        predictions = (outcome.val_logits, parts.val.labels)
+        predictions = judged(tagger, outcome.val_logits, parts.val)
     elif outcome.selection is not None:
-        predictions = (outcome.selection.logits, parts.train.labels)
+        predictions = judged(tagger, outcome.selection.logits, parts.train)
     if predictions is not None and not (predictions[1] != UNKNOWN).any():
         predictions = None  # nothing can be measured
         examples = examples_of(tagger, parts.train[:EXAMPLES])
@@ -72,6 +74,14 @@ def write_results(
         texts=text_weights(run, parts.train.texts is not None and parts.train.known > 0),
         **run_sections.shown(run),
     )
+
+
+def judged(
+    tagger: Recognizer, logits: Float[np.ndarray, "image class"], table: LabelTable
+) -> tuple[Float[np.ndarray, "image class"], Int8[np.ndarray, "image class"]]:
+    """Return what is evaluated: logits that obey the rules, and known labels that do not follow from rules."""
+    evidence = ProbabilityModel(tagger.name, None, None, coherence=tagger.coherence)
+    return evidence.coherent_logits(logits), without_rule_labels(table).labels
 
 
 def score_test(
@@ -104,7 +114,7 @@ def score_test(
             stacklevel=2,
         )
     kept = table[rows] if len(rows) else None
-    return None if kept is None or not kept.known else (logits, kept.labels)
+    return None if kept is None or not kept.known else judged(tagger, logits, kept)
 
 
 def examples_of(tagger: Recognizer, table: LabelTable) -> list[Example]:

@@ -64,17 +64,20 @@ def build_app(
     """
     import numpy as np
 
+    from partlabel.core.column_rules import column_rules
+    from partlabel.data.tables.closure import with_added
     from partlabel.data.tables.splits import aligned
     from partlabel.reporting.examples import Example
     from partlabel.reporting.run_outputs import examples_of
     from partlabel.review import app, predictions_cache
     from partlabel.review.photo_texts import PhotoTexts
     from partlabel.review.questions import Wish
+    from partlabel.review.rules_of_review import RulesOfReview
     from partlabel.review.session import Session
     from partlabel.tagger import Tagger
 
     tagger = Tagger.load(run.folder, trust)
-    table = aligned(table, tagger.classes)
+    table = aligned(with_added(table, tagger.rules), tagger.classes)
     predictions = predictions_cache.load_predictions(tagger, run, table, batch_size, workers)
     gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])
     readable = np.flatnonzero(np.isfinite(predictions.logits).all(axis=1))
@@ -88,6 +91,7 @@ def build_app(
         part,
         gaze if explains else None,
         PhotoTexts(table.texts, table.classes, predictions.logits, tagger.texts, tagger.text_of(table)),
+        RulesOfReview.of(column_rules(tagger.rules, table.classes)),
     )
     page = app.create(
         session,

@@ -2,7 +2,8 @@
 
 The log of decisions is the only source of truth; a session follows it, including what other processes write there.
 Every decision adds a known label to its image; with a completion model (`posthoc/label_completion.py`), that is
-evidence for the image's other labels and changes their probabilities.
+evidence for the image's other labels and changes their probabilities. What follows from an answer by rules between
+classes is settled with it, and asked no more; undoing the answer opens it again.
 """
 
 import threading
@@ -25,6 +26,7 @@ from partlabel.review.ordering import Key, Order
 from partlabel.review.photo_texts import PhotoTexts
 from partlabel.review.predictions_cache import Looked
 from partlabel.review.questions import Question, ReviewProgress, Why, Wish
+from partlabel.review.rules_of_review import RulesOfReview
 
 if TYPE_CHECKING:
     from partlabel.reporting.examples import Example
@@ -44,6 +46,7 @@ class Session:
         part: Part of the split to review; all images if None.
         gaze: Function that computes attention and pair probabilities of an image, if the method has them.
         beside: Texts of the photos and their evidence; None without texts.
+        rules: Rules between classes, and the layer of probabilities that obey them; None without rules.
 
     Raises:
         ValueError: The table has no such part.
@@ -58,9 +61,10 @@ class Session:
         part: str | None = None,
         gaze: Callable[[int], "Example"] | None = None,
         beside: PhotoTexts | None = None,
+        rules: RulesOfReview | None = None,
     ) -> None:
         self.table, self.looked, self.decisions, self.completion = table, looked, decisions, completion
-        self.gaze, self.beside = gaze, beside
+        self.gaze, self.beside, self.rules = gaze, beside, rules
         self.logits = looked.logits if beside is None else beside.logits
         self._rows = {image: number for number, image in enumerate(table.images)}
         self._columns = {name: number for number, name in enumerate(table.classes)}
@@ -73,7 +77,8 @@ class Session:
         self.blank: Bool[np.ndarray, "image class"] = (table.labels == UNKNOWN) & (selected & readable)[
             :, None
         ]
-        self.labels = table.labels.copy()
+        self.answered = table.labels.copy()
+        self.labels = table.labels.copy() if rules is None else rules.conclude(table.labels)
         self.tally = Tally()
         self.probability = self._predict(np.arange(len(table)))
         self.habits = Habits(table.labels, table.classes)
@@ -91,10 +96,13 @@ class Session:
                 self.tally.add(event)
                 place = self._place(event.cell)
                 if place is not None and self.table.labels[place] == UNKNOWN:
-                    self.labels[place] = self.tally.label(event.cell)
+                    self.answered[place] = self.tally.label(event.cell)
                     changed.add(place[0])
             if changed:
-                self._update(np.array(sorted(changed)))
+                rows = np.array(sorted(changed))
+                known = self.answered[rows]
+                self.labels[rows] = known if self.rules is None else self.rules.conclude(known)
+                self._update(rows)
 
     def next(self, desk: str, who: str, wish: Wish, skip_current: bool = False) -> Question | None:
         """Return the current question of a desk: the one it has, if it matches the filter, or the first one that does.
@@ -240,11 +248,12 @@ class Session:
         logits = self.logits[rows]
         if self.completion is not None:
             logits = self.completion.logits(logits, self.labels[rows])
-        return expit(logits)
+        found = expit(logits)
+        return found if self.rules is None else self.rules.probability(found, self.labels[rows])
 
     def _update(self, rows: np.ndarray) -> None:
         """Update probabilities, and the order of questions, of images with new known labels."""
-        if self.completion is None:
+        if self.completion is None and self.rules is None:
             return
         self.probability[rows] = self._predict(rows)
         for order in ordering.OF_ITSELF:

@@ -13,6 +13,7 @@ from partlabel.core.labels import UNKNOWN
 from partlabel.data.images.dataset import NoneReadable
 from partlabel.data.readers import wide_csv
 from partlabel.data.tables import io
+from partlabel.data.tables.closure import with_added
 from partlabel.data.tables.filled import FilledTable
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import aligned
@@ -98,5 +99,5 @@ def _nothing(job: Job, tagger: "Tagger", table: LabelTable) -> pl.DataFrame:
             table.images[:1], tagger.classes, np.full((1, len(tagger.classes)), UNKNOWN, np.int8)
         )
     else:
-        blank = aligned(table[:1], tagger.classes)
+        blank = aligned(with_added(table[:1], tagger.rules), tagger.classes)
     return filled.fill(blank, np.zeros(blank.labels.shape, np.float32), model=tagger.name).frame().clear()

@@ -43,6 +43,7 @@ def read_description(file: Path, tagger: Callable[..., Any]) -> dict[str, Any]:
             )
         _expect(file, key, content[key], kind)
     _expect(file, "word_dim", content.get("word_dim"), (int, type(None)))
+    _expect(file, "rules", content.get("rules"), (dict, type(None)))
     for at, name in enumerate(content["classes"]):
         _expect(file, f"classes[{at}]", name, str)
     if not content["classes"] or len(set(content["classes"])) < len(content["classes"]):

@@ -12,6 +12,7 @@ from partlabel import __version__
 from partlabel.core import errors, safe_loading
 from partlabel.core.files import read_tensors
 from partlabel.core.messages import some
+from partlabel.core.rules import Rules
 from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
@@ -134,8 +135,7 @@ class Recognizer(Specification):
     def description(self) -> dict[str, Any]:
         """Describe the tagger as `config.json` does: everything that rebuilds it, except the weights."""
         size, preprocessing = self.view
-        state = {"state": PREDICTION} if self.lean else {}
-        return state | {
+        return ({"state": PREDICTION} if self.lean else {}) | {
             "partlabel": __version__,
             "name": self.name,
             "classes": list(self.classes),
@@ -143,6 +143,7 @@ class Recognizer(Specification):
             "pretrained": self.pretrained,
             "weights": None if self.weights is None else Path(self.weights).name,
             "word_dim": self.word_dim,
+            "rules": self.rules and self.rules.to_json(),
             "preprocessing": {"resize": [size, size], "interpolation": "bicubic", **preprocessing._asdict()},
         }
 
@@ -250,13 +251,13 @@ class Recognizer(Specification):
             RuntimeError: They do not fit.
         """
         tagger = cls(description["classes"], **description["tagger"], pretrained=False)
+        tagger.set_rules(Rules.from_json(description.get("rules") or {}))
         word_dim = description["word_dim"]
         vectors = None if word_dim is None else torch.zeros(len(tagger.classes), word_dim)
         model = tagger.build(Classes(tagger.classes, vectors))
         tagger.lean = description.get("state") == PREDICTION
-        left_out = {}
-        if tagger.lean:  # state that is not saved keeps its initial values
-            left_out = {name: value for name, value in model.state_dict().items() if not needs(model, name)}
+        initial = model.state_dict() if tagger.lean else {}  # of state that is not saved
+        left_out = {name: value for name, value in initial.items() if not needs(model, name)}
         model.load_state_dict({**left_out, **state})
         if lacking := [name for name in model.state_dict() if needs(model, name) and name not in state]:
             raise RuntimeError(f"it lacks {some(lacking)}")

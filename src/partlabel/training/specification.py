@@ -8,12 +8,15 @@ import torch
 
 from partlabel import methods
 from partlabel.core import registry
+from partlabel.core.column_rules import column_rules
+from partlabel.core.rules import Rules
 from partlabel.core.types import Preprocessing
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.classes import Classes
+from partlabel.nn.coherence import Coherence
 from partlabel.selection.candidates import linear_head
 from partlabel.training import settings_search
 from partlabel.training.config import AUTO
@@ -38,6 +41,8 @@ class Specification:
         asked: The settings before a search changed them.
         view: Image side in pixels, and the normalisation that the backbone expects.
         word_dim: Dimension of the class vectors that the network was built with; None without vectors.
+        rules: Rules between the classes; None without rules.
+        coherence: Layer of probabilities that obey them; None without rules.
 
     Raises:
         ValueError: There is no such method or head, or `auto` cannot search on the head.
@@ -61,6 +66,18 @@ class Specification:
         self.asked = dict(self.settings)
         self.view = (self.settings["image_size"], Preprocessing())
         self.word_dim: int | None = None
+        self.rules: Rules | None = None
+        self.coherence: Coherence | None = None
+
+    def set_rules(self, rules: Rules | None) -> None:
+        """Set the rules between the classes, which predictions obey from now on.
+
+        Raises:
+            ValueError: A class of the rules does not exist, or no image can obey all rules.
+        """
+        compiled = column_rules(rules, self.classes)
+        self.rules = None if compiled is None else compiled.rules
+        self.coherence = None if compiled is None else Coherence(compiled)
 
     def _choose(
         self, method: str, method_args: Mapping[str, Any], head: str | None, head_args: Mapping[str, Any]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from partlabel.core.labels import Absent
 
 if TYPE_CHECKING:
+    from partlabel.core.rules import Rules
     from partlabel.data.tables.filled import FilledTable
     from partlabel.data.tables.label_table import LabelTable
 
@@ -29,6 +30,25 @@ class TextOptions:
     """
 
     texts: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class RuleOptions:
+    """Rules between the classes of a table.
+
+    Args:
+        rules: File of rules between classes (docs/rules.md): YAML, indented text, Open Images' hierarchy, parents of
+            synsets, a configuration of Label Studio, or a folder of photos with hierarchical keywords; default:
+            rules.yaml beside the table, if there is one; none: no rules.
+    """
+
+    rules: str | None = None
+
+    def of(self, table: Path) -> "Rules | None":
+        """Read the rules for a table; None without rules."""
+        from partlabel.data import rules
+
+        return rules.beside(table, self.rules)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from partlabel.audit.inspection import Class
+    from partlabel.data.tables.closure import Closure
     from partlabel.data.tables.label_table import LabelTable
     from partlabel.data.tables.provenance import Origins
     from partlabel.evaluation.headline import Headline
@@ -49,6 +50,12 @@ def show(table: "Table") -> None:
     from rich.console import Console
 
     Console(markup=False, highlight=False).print(table)
+
+
+def say_closure(closure: "Closure | None") -> None:
+    """Print what follows from rules, and the labels that contradict them; nothing without rules."""
+    if closure is not None:
+        print("\n".join([closure.sentence, *closure.lines(MOST_NAMES)]))
 
 
 def say_texts(table: "LabelTable") -> None:

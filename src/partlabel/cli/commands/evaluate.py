@@ -20,18 +20,27 @@ def evaluate(
     """
     from rich import print as show
 
+    from partlabel.core.column_rules import column_rules
+    from partlabel.data.tables.closure import with_added, without_rule_labels
     from partlabel.data.tables.splits import TRAIN, VAL, aligned
     from partlabel.evaluation import metrics
     from partlabel.evaluation.headline import HeadlineKind, headline
+    from partlabel.evaluation.violations import count_violations
+    from partlabel.posthoc.probability_model import probability
 
     tagger = inference.load(data.run)
-    whole = data.chosen.read()
+    whole = with_added(without_rule_labels(data.chosen.read()), tagger.rules)
     part = aligned(whole.part(split) if whole.split else whole, tagger.classes)
-    logits = tagger.scores(part, **inference.loading)
+    alone = tagger.scores(part, **inference.loading)
+    logits = tagger.evidence.coherent_logits(alone)
     evaluation = metrics.evaluate(logits, part.labels, tagger.classes)
     evaluation.save(data.run / "evaluation.json")
     show(evaluation)
     if not whole.split or split != TRAIN:  # no headline for training images
         kind: HeadlineKind = "validation" if whole.split and split == VAL else "test"
         print_headline(headline(kind, logits, part.labels, tagger.classes))
+    rules = column_rules(tagger.rules, tagger.classes)
+    if rules is not None:
+        print(f"predictions: {count_violations(tagger.evidence.probability(alone), rules).sentence}")
+        print(f"the network alone: {count_violations(probability(alone), rules).sentence}")
     print(f"written to {data.run / 'evaluation.json'}")

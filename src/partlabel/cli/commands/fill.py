@@ -7,7 +7,7 @@ from partlabel.cli.commands._calibrating import CalibrationOptions
 from partlabel.cli.commands._engines import ONE_FILE, engine_of, results_folder, say_done
 from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._reading import Missing, RunOptions, TextOptions
-from partlabel.cli.commands._saying import say_texts
+from partlabel.cli.commands._saying import say_closure, say_texts
 from partlabel.cli.parser import UsageError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def fill(
     import numpy as np
 
     from partlabel.data import writers
+    from partlabel.data.tables.closure import close
     from partlabel.data.tables.filled import FilledTable
 
     if to is not None and (engine["name"] != ONE_FILE or (out is not None and out.suffix != ".json")):
@@ -86,9 +87,13 @@ def fill(
     own = data.table is None
     read = data.own.read if own else data.chosen.read_filled
     before = read(missing, beside.texts)
+    closed = tagger.closed(before)
     filled = tagger.fill(before, **sure, **how)
     writers.write(filled, out, to)
-    given = before.table if isinstance(before, FilledTable) else before
+    known = before.table if isinstance(before, FilledTable) else before
+    if tagger.rules is not None:
+        say_closure(close(known, tagger.rules))
+    given = closed.table
     say_texts(given)
     left = given if len(given) == len(filled.table) else given[np.isin(given.images, filled.table.images)]
     present, gone = filled.table.present - left.present, filled.table.absent - left.absent

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partlabel.cli.commands._reading import TableOptions, TextOptions
+from partlabel.cli.commands._reading import RuleOptions, TableOptions, TextOptions
 from partlabel.cli.commands._saying import (
     MOST_CLASSES,
     MOST_NAMES,
     classes_table,
     extent,
+    say_closure,
     say_how_known,
     show,
     some_of,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from partlabel.data.tables.label_table import LabelTable
     from partlabel.reporting.thumbnails import Picture
 
+AUTO_RULES, PROPOSED = "auto", Path("rules-proposed.yaml")
 MOST_GROUPS, MOST_PHOTOS, MOST_PAIRS = 40, 6, 60
 
 
@@ -37,6 +39,7 @@ def inspect(
     trust: bool = False,
     *,
     beside: TextOptions,
+    between: RuleOptions,
 ) -> None:
     """Look for problems in a table and in its images.
 
@@ -50,6 +53,9 @@ def inspect(
         suspects: With --run, number of labels to list per class, those first that the model contradicts most.
         trust: With --run: also import its method and head from the working directory and from its own folder.
         beside: Texts of the photos.
+        between: Rules between classes.
+        rules: File of rules between classes, whose contradictions are counted (docs/rules.md); default: rules.yaml
+            beside the table; none: no rules; auto: propose rules from the known labels, in rules-proposed.yaml.
     """
     from partlabel.audit import inspection
     from partlabel.data.tables.part_names import warn_of_other_parts
@@ -67,6 +73,7 @@ def inspect(
     show(classes_table(found.classes))
     print("\n".join([*_faults(found), *_of_texts(given)]))
     say_how_known(given.labels, given.origins)
+    _of_rules(given, between, data.table)
     doubted = None if run is None else _doubted(run, given, suspects, trust)
     if doubted is not None:
         print(_of_suspects(doubted))
@@ -74,6 +81,34 @@ def inspect(
     if out is not None:
         _page(out, data.table.name, given, found, doubted)
         print(f"page in {out}")
+
+
+def _of_rules(given: "LabelTable", between: RuleOptions, table: Path) -> None:
+    """Propose rules, or describe what follows from the given ones and what contradicts them."""
+    from partlabel.audit import rule_proposals
+    from partlabel.core.files import atomic_write
+    from partlabel.data.tables.closure import close, count_conflicts
+
+    if between.rules != AUTO_RULES:
+        rules = between.of(table)
+        if rules:
+            closure = close(given, rules)
+            say_closure(closure)
+            for name, count in count_conflicts(closure.conflicts)[:MOST_CLASSES]:
+                print(f"  {count:,} times against: {name}")
+        return
+    if PROPOSED.exists():
+        raise UsageError(
+            f"--rules auto writes {PROPOSED}, which exists: rename it to rules.yaml, or remove it"
+        )
+    found = rule_proposals.propose(given)
+    with atomic_write(PROPOSED) as aside:
+        aside.write_text(rule_proposals.as_yaml(found, table.name), encoding="utf-8")
+    print(
+        "\n".join(
+            [f"{len(found):,} rules proposed, in {PROPOSED}:", *(f"  {each.sentence}" for each in found)]
+        )
+    )
 
 
 def _parts(parts: Sequence["Part"]) -> "Table":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._listening import listen
 from partlabel.cli.commands._reading import RunOptions, TableOptions, TextOptions
-from partlabel.cli.commands._saying import say_texts
+from partlabel.cli.commands._saying import say_closure, say_texts
 from partlabel.cli.parser import UsageError
 
 if TYPE_CHECKING:
@@ -150,6 +150,9 @@ def _export(
         FileNotFoundError: There are no decisions.
         ValueError: No decision is about this table, or the table has no such part.
     """
+    from partlabel.core.files import read_json
+    from partlabel.core.rules import Rules
+    from partlabel.data.tables.closure import close, with_added
     from partlabel.review import merging, sheets
     from partlabel.review.decisions_copy import opened_read_only
     from partlabel.training.run_folder import Run
@@ -159,14 +162,17 @@ def _export(
         raise FileNotFoundError(f"there are no decisions to export: {file} does not exist")
     with opened_read_only(file) as decisions:
         tally, complete = decisions.tally(), sheets.complete(decisions)
-    merged = merging.merge(table, tally, disputed, part, complete)
+    rules = Rules.from_json(read_json(Run(run).config).get("rules") or {})
+    merged = merging.merge(with_added(table, rules), tally, disputed, part, complete)
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(
             f"{file}: none of {merged.elsewhere:,} decisions is about an image and a class of this table (one is about "
             f"{next(iter(tally.answers)).image!r}); give the table, --images and --format of the review"
         )
-    merged.table.save(out)
+    closure = close(merged.table, rules) if rules else None
+    (merged.table if closure is None else closure.table).save(out)
     print(f"{out}: {merged.present:,} unknown labels became present and {merged.absent:,} absent")
+    say_closure(closure)
     if merged.calibration:
         print(
             f"{merged.calibration:,} images are marked in the column calibration: drawn at random and labelled "

@@ -5,8 +5,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from partlabel.cli.commands._reading import Missing, TableOptions, TextOptions
-from partlabel.cli.commands._saying import print_headline, say_how_known, say_texts, say_without_labels
+from partlabel.cli.commands._reading import Missing, RuleOptions, TableOptions, TextOptions
+from partlabel.cli.commands._saying import (
+    print_headline,
+    say_closure,
+    say_how_known,
+    say_texts,
+    say_without_labels,
+)
 from partlabel.core.progress_bar import say
 
 if TYPE_CHECKING:
@@ -26,6 +32,7 @@ def train(
     group: str | None = None,
     *,
     beside: TextOptions,
+    between: RuleOptions,
     method: dict[str, Any],
     head: dict[str, Any],
     recipe: str | None = None,
@@ -47,24 +54,24 @@ def train(
         group: Column of a CSV or parquet table with the group of each image (a patient, a scene, a day);
             cross-validation keeps the images of a group in one fold.
         beside: Texts of the photos.
+        between: Rules between classes.
         method: Training method.
         head: Classification head, from the feature map to the classes.
         recipe: Value of --config, recorded in the run folder.
         **options: Fields of `TrainingConfig`, and arguments of `Tagger`.
     """
     from partlabel.core import distributed, safe_loading
+    from partlabel.data.tables.closure import close
     from partlabel.tagger import Tagger
     from partlabel.training.config import TrainingConfig
     from partlabel.training.run_folder import Run
 
     say(f"Reading {data.table}")
-    missing: Missing = "keep" if skip_broken else "refuse"
-    groups = None
-    if group is None:
-        whole = data.read(missing, beside.texts)
-    else:
-        whole, groups = data.read_grouped(group, missing, beside.texts)
+    whole, groups = _read(data, group, "keep" if skip_broken else "refuse", beside)
     given = whole if known is None else whole.hide(part=_part(whole, "train"), known=known, seed=hide_seed)
+    rules = between.of(data.table)
+    closure = close(given, rules) if rules else None
+    given = given if closure is None else closure.table
     config = TrainingConfig(**{field.name: options.pop(field.name) for field in fields(TrainingConfig)})
     safe_loading.import_typed([method, head], [Path.cwd()])
     if start_from is not None and trust:
@@ -73,7 +80,8 @@ def train(
     tagger.recipe = recipe
     if distributed.is_rank_zero():
         say_texts(given)
-        _say_advice(given.part("train") if "train" in given.parts else given)
+        say_closure(closure)
+        _say_advice(given)
     try:
         tagger.fit(
             given,
@@ -83,6 +91,7 @@ def train(
             start_from=start_from,
             skip_broken=skip_broken,
             groups=groups,
+            rules=rules,
             config=config,
         )
     except (KeyboardInterrupt, SystemExit) as stop:  # interrupted before or after the training loop
@@ -93,6 +102,15 @@ def train(
         raise KeyboardInterrupt(_how_to_resume(Run(out))) from None
     if distributed.is_rank_zero():
         _say_trained(Run(out))
+
+
+def _read(
+    data: TableOptions, group: str | None, missing: Missing, beside: TextOptions
+) -> "tuple[LabelTable, list[str] | None]":
+    """Read the table, and the group of each image where a column is named."""
+    if group is None:
+        return data.read(missing, beside.texts), None
+    return data.read_grouped(group, missing, beside.texts)
 
 
 def _chosen(method: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
@@ -143,9 +161,10 @@ def _say_trained(run: "Run") -> None:
 
 
 def _say_advice(table: "LabelTable") -> None:
-    """Print which method suits the known labels, if there are any."""
+    """Print which method suits the known labels of the training images, if there are any."""
     from partlabel.selection.advice import advice
 
+    table = table.part("train") if "train" in table.parts else table
     if table.known:
         print(advice(table.labels, table.texts is not None))
 
