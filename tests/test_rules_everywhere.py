@@ -36,7 +36,8 @@ def made(tmp_path_factory):
     truth = draw_photos(folder / "photos", IMAGES)
     labels = np.where(np.random.RandomState(2).rand(*truth.shape) < 0.4, UNKNOWN, truth).astype(np.int8)
     table = LabelTable(tuple(f"{n:02}.png" for n in range(IMAGES)), CLASSES, labels, root=folder / "photos")
-    tagger = Tagger((*CLASSES, "any"), method="bce", pretrained=False, image_size=64)
+    how = {"backbone": "test_resnet", "pretrained": False, "image_size": 64}
+    tagger = Tagger((*CLASSES, "any"), method="bce", **how)
     how = {"epochs": 1, "weight_decay": 0.1, "cache": "none", "val": 0.2}
     tagger.fit(table, out=folder / "run", rules=RULES, **how)
     return tagger, folder / "run", table
@@ -88,6 +89,7 @@ def test_a_filled_table_is_filled_again_with_the_same_labels(made, tmp_path):
     assert (tagger.closed(again).table.labels == once.table.labels).all()
 
 
+@pytest.mark.slow
 def test_the_graph_and_the_server_give_the_same_numbers(made, tmp_path):
     pytest.importorskip("onnxruntime")
     from partlabel.deploy.graph_export import to_onnx
@@ -105,6 +107,7 @@ def test_the_graph_and_the_server_give_the_same_numbers(made, tmp_path):
     assert violations(served) == 0
 
 
+@pytest.mark.slow
 def test_the_commands_read_rules_beside_the_table_and_say_what_follows(made, tmp_path, capsys):
     _, _, table = made
     table.save(tmp_path / "labels.csv")
