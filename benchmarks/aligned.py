@@ -29,14 +29,11 @@ from out_of_the_box import CHANNELS, Images, collection, training_set
 from rows import read, stamp, training_rows, write
 
 from partlabel.core.labels import UNKNOWN
-from partlabel.data.mentions import mentioned
 from partlabel.data.tables.label_table import LabelTable
-from partlabel.data.texts import attach
 from partlabel.evaluation import metrics
 from partlabel.selection.candidates import Rule, TrainingSet
 from partlabel.selection.cross_validation import predict
 from partlabel.selection.search import search
-from partlabel.training.towers.sentences import FEWEST, classify
 from partlabel.training.towers.tower import AlignedTower
 
 FOLDS = 3
@@ -77,16 +74,11 @@ class Row:
         return self.collection, self.images, self.known, self.seed, self.arm, self.head
 
 
-def named(given: Images, tower: AlignedTower, captions: LabelTable) -> Scores:
+def named(given: Images, tower: AlignedTower) -> Scores:
     """Score the classes on all photos by their names, and by a classifier of sentences."""
     means, classes = given.features[:, :CHANNELS], given.table.classes
-    texts = [text for of_photo in captions.texts or () for text in of_photo if text]
-    mentions = torch.zeros(len(texts), len(classes))
-    for row, columns in enumerate(mentioned(classes, texts)):
-        mentions[row, columns] = 1
-    by_name = tower.scale * tower.similarity(means, classes)
-    by_sentence = classify(tower.image(means), tower.text(texts), mentions, tower.scale)
-    return {"names": by_name, "sentences": torch.where(mentions.sum(0) >= FEWEST, by_sentence, by_name)}
+    towers = {"names": replace(tower, sentences=None), "sentences": tower}
+    return {name: tower.scale * each.similarity(means, classes) for name, each in towers.items()}
 
 
 def new_classes(seed: int, count: int) -> np.ndarray:
@@ -225,9 +217,7 @@ def main() -> None:
         print(table(read(args.table, Row)))
         return
     given, rows = collection(args.collection, args.cache), read(args.out, Row)
-    captioned = (given if args.collection == "coco18" else collection("coco18", args.cache)).table
-    captions = attach(captioned, [str(Path(captioned.root or ".") / "captions.csv")]).part("train")
-    scores = named(given, AlignedTower.load(args.tower, args.cache), captions)
+    scores = named(given, AlignedTower.load(args.tower, args.cache))
     for known in args.known:
         for seed in args.seeds:
             cell = Cell(given, scores, args.images, known, seed)

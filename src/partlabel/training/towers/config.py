@@ -42,6 +42,8 @@ class AlignmentConfig:
         weight_decay: Weight decay of the projections, decoupled (AdamW).
         dropout: Share of the inputs that is dropped in each step.
         val: Share of the photos that is set apart to choose the epoch by recall.
+        sentences: Maximum number of texts that the tower keeps; images are classified by those that mention a class.
+            0 keeps none, and images are compared with names alone.
         seed: Random seed.
     """
 
@@ -52,12 +54,15 @@ class AlignmentConfig:
     weight_decay: float = 3.0
     dropout: float = 0.5
     val: float = 0.1
+    sentences: int = 20_000
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("dim", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if self.sentences < 0:
+            raise ValueError(f"sentences is {self.sentences}; it is a number of texts, from 0 on")
         if not 0 < self.val < 1:
             raise ValueError(f"val is {self.val}; it is a share of the photos, above 0 and below 1")
         if not 0 <= self.dropout < 1:

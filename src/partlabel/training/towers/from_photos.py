@@ -17,6 +17,7 @@ from partlabel.nn.heads.covariance import Covariance
 from partlabel.training.frozen_backbone import plain_view, pooling_of, trunk_digest
 from partlabel.training.towers.config import AlignmentConfig, EncoderConfig
 from partlabel.training.towers.fitting import AlignmentPairs, check_count, fit_projections
+from partlabel.training.towers.sentences import Sentences
 from partlabel.training.towers.tower import AlignedTower, Encoders
 
 AT_ONCE = 4096
@@ -58,7 +59,11 @@ def align_photos(
         embedder.name,
         embedder.version,
     )
-    return AlignedTower(found.projections, Encoders(*names), about, encoders.cache_dir)
+    with torch.no_grad():
+        vectors = found.projections.text(pairs.texts)
+    written = [text for of_photo in table.texts or () for text in of_photo]
+    sentences = Sentences.some_of(written, vectors, config.sentences)
+    return AlignedTower(found.projections, Encoders(*names), about, encoders.cache_dir, sentences)
 
 
 def _pairs(

@@ -1,7 +1,8 @@
-"""An aligned tower: unit vectors of images and of sentences in one space, saved as a folder of two files.
+"""An aligned tower: unit vectors of images and of sentences in one space, saved as a folder.
 
 `config.json` names the backbone and the embedder, with a hash and a version; `projections.safetensors` holds the two
-linear maps. Both encoders stay where they are: nothing is downloaded, and nothing is unpickled.
+linear maps, and `sentences.safetensors` texts that it was aligned on. Both encoders stay where they are: nothing is
+downloaded, and nothing is unpickled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +27,9 @@ from partlabel.data.text_features import vector_store
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.projections import Projections
 from partlabel.training.frozen_backbone import trunk_digest
+from partlabel.training.towers.sentences import Sentences
 
-CONFIG, TENSORS = "config.json", "projections.safetensors"
+CONFIG, TENSORS, SENTENCES = "config.json", "projections.safetensors", "sentences.safetensors"
 REMEDY = "copy the folder again from where it came from, or make it again (partlabel align)"
 TEMPLATES = (
     "a photo of a {}",
@@ -66,6 +68,7 @@ class AlignedTower:
         projections: The maps into the common space.
         encoders: The encoders whose outputs are mapped.
         fitted: How it was fitted, for people: number of pairs, recall, settings.
+        sentences: Texts that it was aligned on, which classify images by the classes that they mention; None without.
         cache_dir: Folder of caches, where vectors of sentences are stored; None for the default.
     """
 
@@ -73,6 +76,7 @@ class AlignedTower:
     encoders: Encoders
     fitted: Mapping[str, Any] = field(default_factory=dict)
     cache_dir: str | None = None
+    sentences: Sentences | None = None
 
     @property
     def scale(self) -> float:
@@ -121,8 +125,12 @@ class AlignedTower:
     def similarity(
         self, features: Float[Tensor, "image channel"], names: Sequence[str]
     ) -> Float[Tensor, "image class"]:
-        """Compute the cosine of every image with every class name."""
-        return self.image(features) @ self.classes(names).T
+        """Compute the cosine of every image with every class name, or in its unit the score by sentences about it."""
+        images = self.image(features)
+        cosines = images @ self.classes(names).T
+        return (
+            cosines if self.sentences is None else self.sentences.scores(images, cosines, names, self.scale)
+        )
 
     def check_backbone(self, backbone: Backbone, name: str) -> None:
         """Check that features are those that the tower was aligned on.
@@ -155,6 +163,8 @@ class AlignedTower:
         state = {name: value.detach().clone().contiguous() for name, value in maps.state_dict().items()}
         with atomic_write(folder / TENSORS) as aside:
             save_file(state, aside)
+        if self.sentences is not None:
+            self.sentences.save(folder / SENTENCES)
         about = {"partlabel": __version__, "sizes": sizes, "encoders": asdict(self.encoders)}
         write_json(folder / CONFIG, about | {"fitted": dict(self.fitted)})
         return folder
@@ -190,7 +200,9 @@ class AlignedTower:
             raise ValueError(f"{tensors} does not fit {config}; {REMEDY}") from error
         if not all(bool(value.isfinite().all()) for value in state.values()):
             raise ValueError(f"{tensors} holds numbers that are not finite; {REMEDY}")
-        return cls(projections.eval(), encoders, about.get("fitted", {}), cache_dir)
+        texts = Path(folder) / SENTENCES
+        sentences = Sentences.load(texts, sizes["common"], REMEDY) if texts.is_file() else None
+        return cls(projections.eval(), encoders, about.get("fitted", {}), cache_dir, sentences)
 
 
 def _encoders(stated: Any) -> Encoders:
