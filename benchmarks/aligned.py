@@ -154,11 +154,11 @@ def arms(known: float) -> list[tuple[str, str]]:
     return both + [(arm, head) for head, found in ARMS.items() for arm in found]
 
 
-def compute(name: str, cell: Cell, done: set[Key]) -> Iterator[Row]:
+def compute(name: str, cell: Cell, done: set[Key], wanted: list[str] | None) -> Iterator[Row]:
     """The rows of a cell that are not there yet."""
     for arm, head in arms(cell.known):
         key = name, cell.images, cell.known, cell.seed, arm, head
-        if key in done:
+        if key in done or arm not in (wanted or [arm]):
             continue
         began = time.monotonic()
         found, unknown, decay = cell.run(arm, head)
@@ -166,7 +166,7 @@ def compute(name: str, cell: Cell, done: set[Key]) -> Iterator[Row]:
         yield Row(*key, round(found, 3), round(unknown, 3), float(f"{decay:.4g}"), seconds, *stamp())
 
 
-def unlabelled(name: str, cell: Cell, done: set[Key]) -> Iterator[Row]:
+def unlabelled(name: str, cell: Cell, done: set[Key], wanted: list[str] | None) -> Iterator[Row]:
     """The scores of the tower alone, on all classes and on the new ones of the seed."""
     test = np.flatnonzero(np.array(cell.given.table.split) == "test")
     rows = training_rows(cell.given.table, cell.images, cell.seed)
@@ -174,7 +174,7 @@ def unlabelled(name: str, cell: Cell, done: set[Key]) -> Iterator[Row]:
     for arm, chosen in (("", np.arange(count)), ("new: ", new_classes(cell.seed, count))):
         for kind in cell.scores:
             key = name, cell.images, 0.0, cell.seed, arm + kind, ""
-            if key not in done:
+            if key not in done and key[4] in (wanted or [key[4]]):
                 found = [
                     cell.score(scores_of(cell.scores, kind, of), labels[of], chosen) for of in (test, rows)
                 ]
@@ -208,6 +208,7 @@ def main() -> None:
     asked.add_argument("--known", nargs="+", type=float, default=[0.0, 0.1, 10, 100, 0.5, 0.9])
     asked.add_argument("--images", type=int, default=3_000, help="training photos")
     asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
+    asked.add_argument("--arms", nargs="+", help="only these")
     asked.add_argument("--tower", help="folder of the tower")
     asked.add_argument("--cache", help="folder of the feature cache")
     asked.add_argument("--out", type=Path, default=Path("benchmarks/results/aligned.csv"))
@@ -222,7 +223,7 @@ def main() -> None:
         for seed in args.seeds:
             cell = Cell(given, scores, args.images, known, seed)
             run = unlabelled if known == 0 else compute
-            for row in run(args.collection, cell, {row.key for row in rows}):
+            for row in run(args.collection, cell, {row.key for row in rows}, args.arms):
                 rows.append(row)
                 print(row, flush=True)
                 write(args.out, rows)
