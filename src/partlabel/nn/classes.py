@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from partlabel.core.column_rules import ColumnRules
+
 
 @dataclass(frozen=True, eq=False)
 class Classes:
@@ -16,12 +18,14 @@ class Classes:
         vectors: One vector per class, from `data/class_vectors.py`; None where the method learns them.
         graph: P(column class present | row class present) among the known labels.
         prevalence: P(class present) among the known labels.
+        rules: Rules between the classes; None without rules.
     """
 
     names: tuple[str, ...]
     vectors: Float[Tensor, "class word"] | None = None
     graph: Float[Tensor, "class class"] | None = None
     prevalence: Float[Tensor, " class"] | None = None
+    rules: ColumnRules | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -17,13 +17,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from partlabel.core.column_rules import ColumnRules
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 
+NEVER = -1e4
+"""Logit of a class that does not take part."""
 SURE, TINY = 1e-6, 1e-12
 """Distance of a probability from 0 and 1 where it becomes a logit; what keeps a sum above 0."""
 Probabilities = Float[Tensor, "batch class"]
@@ -47,6 +49,8 @@ class Coherence(nn.Module):
     lists_of: Numbers
     one_of: Int64[Tensor, " class"]
     size: Float[Tensor, " class"]
+    rivals: Numbers
+    rival: Bool[Tensor, "class most"]
     constraint: Float[Tensor, "constraint class"]
     bound: Float[Tensor, " constraint"]
     slack: Float[Tensor, " constraint"]
@@ -59,27 +63,36 @@ class Coherence(nn.Module):
         whole = rules.groups("one_of")
         lists = [*whole, *rules.groups("excludes")]
         self.has_lists, self.has_one_of = bool(lists), bool(whole)
-        self.register_buffer("below", _padded([np.flatnonzero(each) for each in implied.T]))
-        self.register_buffer("above", _padded([np.flatnonzero(each) for each in implied]))
+        self._keep("below", _padded([np.flatnonzero(each) for each in implied.T]))
+        self._keep("above", _padded([np.flatnonzero(each) for each in implied]))
         most = max(map(len, lists), default=1)
         at = torch.zeros(len(lists), most, dtype=torch.int64)
         there = torch.zeros(len(lists), most)
         for number, names in enumerate(lists):
             at[number, : len(names)], there[number, : len(names)] = torch.tensor(names), 1.0
-        self.register_buffer("lists", at)
-        self.register_buffer("listed", there)
+        self._keep("lists", at)
+        self._keep("listed", there)
         nowhere = len(lists)  # a list without members, whose factor is 1
         of = [[number for number, names in enumerate(lists) if c in names] or [nowhere] for c in range(count)]
-        self.register_buffer("lists_of", _padded(of))
+        self._keep("lists_of", _padded(of))
         one_of = [
             next((number for number, names in enumerate(whole) if c in names), nowhere) for c in range(count)
         ]
-        self.register_buffer("one_of", torch.tensor(one_of))
+        self._keep("one_of", torch.tensor(one_of))
+        others = [[o for o in whole[n] if o != c] if n != nowhere else [c] for c, n in enumerate(one_of)]
+        self._keep("rivals", _padded(others))
+        self._keep(
+            "rival", _padded([range(len(each)) for each in others]) == torch.arange(self.rivals.shape[1])
+        )
         sizes = [0.0 if number == nowhere else float(len(lists[number])) for number in one_of]
-        self.register_buffer("size", torch.tensor(sizes))
+        self._keep("size", torch.tensor(sizes))
         rest = _Inequalities.of(implied, whole, rules.groups("excludes"), rules.rules.source)
         for name in ("constraint", "bound", "slack", "joined", "inside"):
-            self.register_buffer(name, getattr(rest, name))
+            self._keep(name, getattr(rest, name))
+
+    def _keep(self, name: str, values: Tensor) -> None:
+        """Register a buffer that is not saved, since it follows from the rules."""
+        self.register_buffer(name, values, persistent=False)
 
     def forward(self, probability: Probabilities) -> Probabilities:
         """Compute coherent probabilities."""
@@ -99,6 +112,22 @@ class Coherence(nn.Module):
     def raised(self, values: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
         """Compute the maximum over each class and the classes that imply it, of probabilities or of logits."""
         return values[:, self.below].amax(2)
+
+    def learned(self, logits: Float[Tensor, "batch class"], labels: Labels) -> Float[Tensor, "batch class"]:
+        """Compute the logits whose binary cross-entropy is the coherent loss (`methods/coherent.py`).
+
+        The logit of a present class is the largest of itself and the present classes that imply it; of another class,
+        the largest of itself and all classes that imply it.
+        """
+        present = self.raised(torch.where(labels == PRESENT, logits, NEVER))
+        return torch.where(labels == PRESENT, present, self.raised(logits))
+
+    def within_lists(self, logits: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
+        """Compute logits whose sigmoid is the softmax within each list of `one_of`; those of other classes stay."""
+        if not self.has_one_of:
+            return logits
+        rivals = torch.where(self.rival, logits[:, self.rivals], NEVER).logsumexp(2)
+        return torch.where(self.size > 0, logits - rivals, logits)
 
     def logits(self, logits: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
         """Compute the logits of coherent probabilities; logits of probabilities that stay as they are do not change."""
@@ -210,7 +239,7 @@ def _inside(
     return np.where(needed, found.x[:count], 0.0)
 
 
-def _padded(rows: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> Int64[Tensor, "row most"]:
+def _padded(rows: Sequence[Sequence[int] | np.ndarray]) -> Int64[Tensor, "row most"]:
     """Return lists of numbers as a matrix; shorter ones repeat their first number."""
     most = max(map(len, rows), default=1)
     return torch.tensor(

@@ -1,6 +1,7 @@
 """Specification of a tagger: classes, method, head and backbone, and the network built from them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,6 +125,7 @@ class Specification:
     def build(self, classes: Classes) -> Method:
         """Build the method with head and backbone, before training; sets `view` and `word_dim`."""
         assert self._method is not None and self._head is not None
+        classes = replace(classes, rules=column_rules(self.rules, self.classes))
         body = self._backbone(self._head.covariance_rank, self._head.wants_class_token)
         self.view = (self.settings["image_size"], body.preprocessing)
         self.word_dim = None if classes.vectors is None else classes.vectors.shape[1]
