@@ -156,7 +156,7 @@ def simulate(
     goal: int,
     seed: int,
 ) -> tuple[int, int]:
-    """Ask in an order until so many labels are settled; return the numbers of answers and of settled labels.
+    """Ask in an order until that number of labels is settled; return the numbers of answers and of settled labels.
 
     What the known labels imply counts as settled without an answer.
     """

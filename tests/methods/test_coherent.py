@@ -67,7 +67,9 @@ def test_it_is_the_formula(labels):
 
 def test_a_present_parent_does_not_raise_a_child_that_is_absent_or_unknown():
     _, gradient = step(coherent(), [3.0, 1.0, -2.0, -3.0, 0.0, 0.0], [A, A, P, P, U, U])
-    assert gradient[2] < 0 < gradient[0], "the cat is raised, and the puppy, the most probable dog, is lowered"
+    assert gradient[2] < 0 < gradient[0], (
+        "the cat is raised, and the puppy, the most probable dog, is lowered"
+    )
     _, gradient = step(coherent(), [3.0, 1.0, -2.0, -3.0, 0.0, 0.0], [U, U, U, P, U, U])
     assert gradient[3] < 0 and (gradient[:3] == 0).all()
 
