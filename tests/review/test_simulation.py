@@ -10,8 +10,10 @@ import torch
 
 from drawings import draw_photos
 from partlabel.cli.main import main
+from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.review import simulation
+from partlabel.review.simulated_models import Beside
 from partlabel.review.simulation import Given, Point
 from partlabel.training.config import TrainingConfig
 
@@ -53,6 +55,49 @@ def test_the_surest_order_finds_more_that_is_present_than_chance(given):
         for order in ("random", "surest")
     }
     assert found["surest"] > found["random"]
+
+
+@pytest.fixture(scope="module")
+def weak():
+    """Three classes that texts tell better than features do, of 300 images; and the texts' features."""
+    random = torch.Generator().manual_seed(0)
+    labels = torch.rand(300, 3, generator=random) < 0.3
+    known = labels.float()
+    maps = known @ torch.randn(3, 8, generator=random) + 2.5 * torch.randn(300, 8, generator=random)
+    vectors = known @ torch.randn(3, 6, generator=random) + 0.2 * torch.randn(300, 6, generator=random)
+    mentions = (labels & (torch.rand(300, 3, generator=random) < 0.5)).float()
+    truth, maps = labels.numpy().astype(np.int8), maps[..., None, None]
+    text = TextFeatures(vectors, 0.5 * mentions, mentions, torch.ones(300).bool()).rows(torch.arange(200))
+    return Given(("a", "b", "c"), maps[:200], truth[:200], maps[200:], truth[200:]), text
+
+
+def with_texts(given, text):
+    return given._replace(beside=Beside.of(text, given.train, given.classes, "average"))
+
+
+def test_texts_teach_the_model_and_find_what_is_present(weak):
+    without, _ = weak
+    ends = {}
+    for name, given in (("without", without), ("with", with_texts(*weak))):
+        start, end = simulation.simulate_orders(given, "surest", 0, 0.2, 40, 1, "average", CONFIG)
+        ends[name] = start.map, end.present
+    assert ends["with"][0] > ends["without"][0] + 0.03
+    assert ends["with"][1] > ends["without"][1]
+
+
+def test_known_labels_are_not_asked_with_texts_either(weak):
+    given = with_texts(*weak)
+    counts = [
+        point.known * given.truth.size
+        for point in simulation.simulate_orders(given, "class", 0, 0.3, 20, 2, "average", CONFIG)
+    ]
+    assert np.diff(counts) == pytest.approx([20, 20])
+
+
+def test_a_table_in_which_no_training_image_has_a_text_is_simulated_without(weak):
+    given, text = weak
+    blank = text._replace(available=torch.zeros(200).bool())
+    assert with_texts(given, blank).beside is None
 
 
 def points(order, *maps):
@@ -121,5 +166,11 @@ def test_simulate_review_measures_and_draws(tmp_path, capsys):
     assert pl.read_csv(tmp_path / "r.csv").columns == list(Point._fields)
     assert len(pl.read_csv(tmp_path / "r.csv")) == 4 * 2
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "captions.csv").write_text(
+        "image,caption\n" + "".join(f"{n:02}.png,a red square\n" for n in np.flatnonzero(labels[:24, 0]))
+    )
+    told = ["--texts", tmp_path / "captions.csv"]
+    assert main([*map(str, typed), *few, *map(str, told), *map(str, written)]) == 0
+    assert f"{labels[:24, 0].sum()} of 32 photos have text" in capsys.readouterr().out
     assert main([*map(str, typed[:2])]) == 2
     assert "missing: --images" in capsys.readouterr().err

@@ -1,8 +1,9 @@
 """Simulated review: measure how many decisions each order of questions needs to reach a mAP.
 
 On a table whose labels are all known, most are hidden. In every round, a head on frozen features is trained on the
-known labels and scored on the test part; the order then selects the next unknown labels, and the ground truth answers.
-Unlike a person, the simulation makes no mistakes, and all answers cost the same.
+known labels, and on the texts beside the photos if there are some, and scored on the test part
+(`simulated_models.py`); the order then selects the next unknown labels, and the ground truth answers. Unlike a person,
+the simulation makes no mistakes, and all answers cost the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,26 +13,21 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float, Int8
-from torch import Tensor, nn
+from jaxtyping import Int8
 
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.progress_bar import track
-from partlabel.data.tables import statistics
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.text_features import text_features
 from partlabel.evaluation import metrics
-from partlabel.methods.bce import BCE
 from partlabel.nn import heads
-from partlabel.nn.classes import Classes
-from partlabel.nn.heads import Head
 from partlabel.review import ordering
 from partlabel.review.ordering import Order
+from partlabel.review.simulated_models import Beside, SimulationFeatures, judged
 from partlabel.training.config import TrainingConfig
 from partlabel.training.frozen_backbone import frozen_backbone, plain_view
-from partlabel.training.in_memory import train_in_memory
 
-SimulationFeatures = Float[Tensor, "image channel 1 1"]
 SIZE = 224
 ORDERS: tuple[Order, ...] = ("random", "uncertain", "surest", "class")
 
@@ -59,17 +55,18 @@ class Point(NamedTuple):
 
 
 class Given(NamedTuple):
-    """Input that all orders share: features and ground truth of both parts."""
+    """Input that all orders share: features and ground truth of both parts, and the texts of the training images."""
 
     classes: tuple[str, ...]
     train: SimulationFeatures
     truth: Int8[np.ndarray, "image class"]
     test: SimulationFeatures
     test_labels: Int8[np.ndarray, "test class"]
+    beside: Beside | None = None
 
 
 def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path | None = None) -> Given:
-    """Compute the features of both parts of a table.
+    """Compute the features of both parts of a table, and of the texts of the part `train`.
 
     Args:
         table: Label table with an image folder and the parts `train` and `test`; no label of `train` may be unknown.
@@ -91,7 +88,11 @@ def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path |
     for part in (train, test):
         (view,) = plain_view(backbone, part, SIZE, cache_dir)
         both.append(torch.from_numpy(view.take(np.arange(len(part)))).float())
-    return Given(table.classes, both[0], train.labels, both[1], test.labels)
+    beside = None
+    if train.texts is not None:
+        text = text_features(train.texts, table.classes, cache_dir=cache_dir)
+        beside = Beside.of(text, both[0], table.classes, head)
+    return Given(table.classes, both[0], train.labels, both[1], test.labels, beside)
 
 
 def simulate_orders(
@@ -120,35 +121,17 @@ def simulate_orders(
     labels = everything.hide("uniform", known=known, seed=seed).labels.copy()
     decisions = present = 0
     for number in range(rounds + 1):
-        model = fitted(given.train, labels, given.classes, head, config.with_options(seed=seed))
-        with torch.inference_mode():
-            probability = model(given.train).logits.sigmoid().numpy()
-            scores = model(given.test).logits.numpy()
-        test = metrics.evaluate(scores, given.test_labels, given.classes)
+        own = config.with_options(seed=seed)
+        found = judged(given.train, labels, given.beside, given.test, given.classes, head, own)
+        test = metrics.evaluate(found.test, given.test_labels, given.classes)
         share = float((labels != UNKNOWN).mean())
         yield Point(seed, order, number, decisions, share, present, test.map)
         blank = labels == UNKNOWN
-        key = ordering.key(order, probability, blank, seed=1000 * seed + number)
+        key = ordering.key(order, found.probability, blank, seed=1000 * seed + number)
         places = ordering.in_order(key, blank)[:batch]
         labels.ravel()[places] = given.truth.ravel()[places]
         decisions += len(places)
         present += int((given.truth.ravel()[places] == PRESENT).sum())
-
-
-def fitted(
-    images: SimulationFeatures,
-    labels: Int8[np.ndarray, "image class"],
-    classes: Sequence[str],
-    head: str,
-    config: TrainingConfig,
-) -> Head:
-    """Train a new head on features, by BCE on the known labels."""
-    prevalence = torch.from_numpy(statistics.prevalence(labels))
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        made = heads.get(head)(images.shape[1], Classes(tuple(classes), prevalence=prevalence))
-    train_in_memory(BCE(nn.Identity(), made), images, labels, config)
-    return made.eval()
 
 
 def simulate(

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from partlabel.cli.commands._reading import TableOptions
+from partlabel.cli.commands._reading import TableOptions, TextOptions
+from partlabel.cli.commands._saying import say_texts
 from partlabel.cli.parser import UsageError
 
 
@@ -19,6 +20,8 @@ def simulate_review(
     cache_dir: Path | None = None,
     out: Path = Path("review.csv"),
     curve: Path | None = None,
+    *,
+    beside: TextOptions,
 ) -> None:
     """Measure how many decisions each order of questions needs, on a table without unknown training labels.
 
@@ -35,6 +38,7 @@ def simulate_review(
         cache_dir: Folder of the feature cache.
         out: Measurements to write, .csv.
         curve: Plot of the measurements to write, .png or .svg.
+        beside: Texts of the photos.
     """
     if data.images is None:
         raise UsageError(
@@ -44,7 +48,9 @@ def simulate_review(
     from partlabel.training.config import TrainingConfig
 
     config = TrainingConfig(epochs=epochs, batch_size=128, weight_decay=weight_decay)
-    given = simulation.prepare(data.read(), head, cache_dir)
+    table = data.read(texts=beside.texts)
+    say_texts(table)
+    given = simulation.prepare(table, head, cache_dir)
     points = simulation.simulate(given, simulation.ORDERS, seeds, known, batch, rounds, head, config)
     simulation.save_points(points, out)
     if curve is not None:
