@@ -1,6 +1,6 @@
 # What a person does here, each with its own set-up on a fresh machine: a virtual environment in .venv, once.
 #
-#   make demo               draws scenes, hides 80 % of their labels, trains SST, fills the blanks in: runs/demo/report.html
+#   make demo               draws scenes, hides 80 % of their labels, trains SST, fills the blanks in with captions: runs/demo/report.html
 #   make test               the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
 #   make test-ray           the tests of the engine Ray, with Ray on this machine
 #   make test-texts         the tests of text encoders and of HEIC photos, with the packages that they need

@@ -10,40 +10,16 @@ second scene has none. `half wrong`: every second scene has that of another scen
 import argparse
 from pathlib import Path
 
-import numpy as np
 from evidence import EMBEDDER, Cell, Row, resolved, table
-from jaxtyping import Int8
 from out_of_the_box import collection
 from rows import read, stamp, write
 
-from partlabel.core.labels import PRESENT
 from partlabel.data.text_features import text_features
+from partlabel.demo.scenes.captions import QUALITIES, captions, of_quality
 from partlabel.selection.candidates import Rule
 from partlabel.selection.search import search
 
-ARMS = ("bce", "soft_sst", "no captions", "right", "half missing", "half wrong", "shuffled")
-
-
-def captions(
-    labels: Int8[np.ndarray, "image class"], classes: tuple[str, ...], seed: int
-) -> list[tuple[str, ...]]:
-    """Write a caption for every scene; scenes without a named class get `a picture`."""
-    random = np.random.RandomState(seed)
-    found = []
-    for row in labels:
-        named = [f"a {classes[c]}" for c in np.flatnonzero(row == PRESENT) if random.rand() < 0.5]
-        found.append(("a picture with " + " and ".join(named) if named else "a picture",))
-    return found
-
-
-def of_quality(found: list[tuple[str, ...]], arm: str, seed: int) -> list[tuple[str, ...]]:
-    """Take away or exchange captions."""
-    other = np.random.RandomState(seed + 1).permutation(len(found))
-    if arm == "half missing":
-        return [caption if row % 2 else () for row, caption in enumerate(found)]
-    if arm == "half wrong":
-        return [caption if row % 2 else found[other[row]] for row, caption in enumerate(found)]
-    return [found[row] for row in other] if arm == "shuffled" else found
+WITHOUT = ("bce", "soft_sst", "no captions")
 
 
 def main() -> None:
@@ -62,13 +38,14 @@ def main() -> None:
         none = text_features([], given.table.classes, "none")
         cell = Cell(given, none, embedder, args.images, 0.1, seed)
         written = captions(given.table.labels[cell.rows], given.table.classes, seed)
-        for arm in ARMS:
-            with_text = arm not in ("bce", "soft_sst", "no captions")
-            key = args.images, 0.1, seed, arm, "covariance", embedder if with_text else ""
+        for arm in (*WITHOUT, *QUALITIES):
+            key = args.images, 0.1, seed, arm, "covariance", embedder if arm in QUALITIES else ""
             if key in {row.key for row in rows}:
                 continue
-            texts = of_quality(written, arm, seed)
-            text = text_features(texts, given.table.classes, embedder, args.cache) if with_text else None
+            text = None
+            if arm in QUALITIES:
+                texts = of_quality(written, arm, seed)
+                text = text_features(texts, given.table.classes, embedder, args.cache)
             data = cell.training_set(text)
             rule = Rule(arm if arm in ("bce", "soft_sst") else "evidence")
             found = search(data, (rule,), ("covariance",))

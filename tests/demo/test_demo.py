@@ -1,12 +1,19 @@
 """The demo from end to end, on a few scenes."""
 
 import math
+from contextlib import closing
+from dataclasses import replace
 
+import numpy as np
+import polars as pl
 import pytest
 
 from partlabel import LabelTable, Tagger
+from partlabel.cli.commands._reading import RunOptions
 from partlabel.data.tables.filled import FilledTable
-from partlabel.demo import run
+from partlabel.demo import captioned, run
+from partlabel.review.build import build_app
+from partlabel.training.run_folder import Run
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +53,52 @@ def test_it_fills_blanks_and_leaves_known_labels_alone(ran):
     assert (filled.table.labels[known] == table.labels[known]).all()
     assert ((filled.table.labels != -1) & ~known).sum() == said["filled"]
     assert math.isnan(said["right"]) or 0 <= said["right"] <= 1
+
+
+@pytest.mark.slow
+def test_half_of_the_scenes_have_a_caption_which_the_table_and_the_file_hold(ran):
+    out, _ = ran
+    table = LabelTable.read(out / "labels.csv")
+    assert [bool(texts) for texts in table.texts] == [row % 2 == 1 for row in range(60)]
+    assert (out / "scenes/captions.csv").read_text().count("a picture") == 30
+
+
+@pytest.mark.slow
+def test_captions_are_reasons_for_filled_labels_in_the_file_and_in_the_report(ran):
+    out, said = ran
+    reasons = pl.read_csv(out / "reasons.csv")
+    assert reasons.columns == ["image", "class", "probability", "reason"]
+    assert said["unknown"]["captions"] >= said["unknown"]["image"]
+    assert "Texts beside the photos" in said["report"].read_text()
+    assert Run(out / "captions").report.exists()
+
+
+@pytest.mark.slow
+def test_the_review_of_its_run_shows_a_caption(ran):
+    out, _ = ran
+    run = Run(out / "captions")
+    _, session = build_app(run, RunOptions(run.folder).chosen.read("keep"), port=8765)
+    with closing(session.decisions):
+        assert session.beside.reason(1, 0).texts[0][0].text.startswith("a picture")
+
+
+def test_the_example_is_a_right_label_whose_reason_begins_with_a_caption():
+    labels = np.array([[1, 1, 0]], np.int8)
+    truth = LabelTable(("a.jpg",), ("cat", "dog", "fish"), labels)
+    reasons = pl.DataFrame(
+        [
+            ("a.jpg", "fish", 0.99, 'text: "a fish"; image: 40% by itself'),
+            ("a.jpg", "cat", 0.97, 'image: 90% by itself; text: "a cat"'),
+            ("a.jpg", "dog", 0.95, 'text: "a dog"; image: 40% by itself'),
+        ],
+        schema=["image", "class", "probability", "reason"],
+        orient="row",
+    )
+    blank = replace(truth, labels=np.full((1, 3), -1, np.int8))
+    assert captioned.example_of(reasons, blank, truth) == (
+        'a.jpg: dog, probability 0.95; text: "a dog"; image: 40% by itself'
+    )
+    assert captioned.example_of(reasons[:2], blank, truth) == ""
 
 
 @pytest.mark.slow

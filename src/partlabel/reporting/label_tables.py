@@ -1,6 +1,6 @@
 """What a report shows of a label table: its counts, its filled labels and its label graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ def filled_cells(
     truth: np.ndarray | None,
     most: int,
     key: Callable[[np.ndarray], np.ndarray],
+    reasons: Mapping[tuple[str, str], str],
 ) -> list[dict[str, Any]]:
     """Select filled labels with the smallest keys, one per image and few per class, as thumbnails."""
     if table is None or probability is None:
@@ -63,6 +64,7 @@ def filled_cells(
                 "photo": thumbnails.thumbnail(table.path(row) if table.root is not None else None),
                 "class": table.classes[column],
                 "probability": float(probability[row, column]),
+                "reason": reasons.get((table.images[row], table.classes[column]), ""),
                 "truth": {PRESENT: "present", ABSENT: "absent"}.get(true),
             }
         )

@@ -36,6 +36,7 @@ def build(
     history: Sequence[Epoch] = (),
     table: LabelTable | None = None,
     filled: Float[np.ndarray, "image class"] | None = None,
+    reasons: Mapping[tuple[str, str], str] | None = None,
     truth: Int8[np.ndarray, "image class"] | None = None,
     graph: Float[np.ndarray, "class class"] | None = None,
     examples: Sequence[Example] = (),
@@ -58,6 +59,7 @@ def build(
         history: Logs of the epochs, in order.
         table: Label table that the model was trained on, or that was filled.
         filled: Probability of every label of `table`; those that are unknown in `table` are shown.
+        reasons: Reason for filled labels, by image and class, as of `fill --explain`.
         truth: Ground truth of `table`'s images where available, to mark filled labels as right or wrong.
         graph: Label graph, P(column present | row present).
         examples: Images to show with attention maps and co-occurrence.
@@ -91,8 +93,8 @@ def build(
         "training": training_plots(history),
         "counts": class_counts(table) if table is not None and table.labels.size else [],
         "extent": extent_shown(table) if table is not None else None,
-        "surest": filled_cells(table, filled, truth, thumbnails, lambda p: -p),
-        "doubtful": filled_cells(table, filled, truth, thumbnails, lambda p: np.abs(p - 0.5)),
+        "surest": filled_cells(table, filled, truth, thumbnails, lambda p: -p, reasons or {}),
+        "doubtful": filled_cells(table, filled, truth, thumbnails, lambda p: np.abs(p - 0.5), reasons or {}),
         "graph": label_graph_shown(graph, names, table) if graph is not None else None,
         "examples": examples_shown(examples, names),
     }
