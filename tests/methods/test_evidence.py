@@ -15,6 +15,7 @@ from partlabel.nn.classes import Classes
 from partlabel.selection.candidates import Rule, TrainingSet, build
 from partlabel.selection.search import search
 from partlabel.selection.unlabelled import search_unlabelled
+from partlabel.transfer.table_kernel import TableKernel
 
 NAMES = Classes(tuple("abcd"))
 DECAY = 0.05
@@ -139,6 +140,15 @@ def test_auto_takes_evidence_where_texts_tell_at_a_lower_cost_than_without_texts
     )
     assert telling.rule.method == "evidence"
     assert telling.cost < silent.cost
+
+
+def test_the_shared_kernel_of_a_search_changes_no_prediction(monkeypatch):
+    found = []
+    for shared in (True, False):
+        monkeypatch.setattr(TableKernel, "suits", staticmethod(lambda images, sharpness, kept=shared: kept))
+        found.append(search(training_set(known=0.2)[0], (Rule("evidence"),), ("average",)))
+    torch.testing.assert_close(found[0].logits, found[1].logits, atol=1e-3, rtol=1e-3)
+    assert found[0].winner.tried == pytest.approx(found[1].winner.tried, abs=1e-5)
 
 
 def test_without_labels_texts_alone_train_a_recogniser():

@@ -9,13 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import Batch, NameScale, Progress, TextFeatures
 from partlabel.nn.heads import ClassOutput, Head
-from partlabel.transfer.feature_bank import Memory
+from partlabel.transfer.feature_bank import AT_ONCE, Memory
 
 
 class Step(NamedTuple):
@@ -43,6 +44,9 @@ class FullBatch(Protocol):
         zero_shot: Logits of the classes by their names; None without encoders that were aligned.
         second: A feature of each image by a second backbone; None without one.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
+        table_maps: `maps` of all images of the table that these images are a part of.
+        rows: Row of each image in that table.
+        shared: Results that depend on neither labels nor weight decay, kept for all parts of the table.
     """
 
     maps: Float[Tensor, "image channel 1 1"]
@@ -52,6 +56,9 @@ class FullBatch(Protocol):
     zero_shot: Float[Tensor, "image class"] | None
     second: Float[Tensor, "image second_feature"] | None
     memo: dict[str, Any]
+    table_maps: Float[Tensor, "row channel 1 1"]
+    rows: Int64[Tensor, " image"]
+    shared: dict[str, Any]
 
     def fit(
         self, head: Head, targets: Targets, strength: float = 1.0, names: NameScale | None = None
@@ -139,6 +146,18 @@ class Method(nn.Module, ABC):
         if targets is None:
             raise NotImplementedError(f"{type(self).__name__} has no full-batch fit")
         problem.fit(self.head, targets)
+
+    @torch.no_grad()
+    def predict_rows(self, problem: FullBatch, rows: Int64[Tensor, " asked"]) -> Float[Tensor, "asked class"]:
+        """Compute the logits of images of a table, as `forward` does, after a fit to a part of it.
+
+        A method that compares images overrides this to compare them once for all parts.
+
+        Args:
+            problem: The part that was fitted.
+            rows: Rows in the table.
+        """
+        return torch.cat([self(problem.table_maps[some]).float() for some in rows.split(AT_ONCE)])
 
     @classmethod
     def has_full_batch_fit(cls) -> bool:

@@ -20,7 +20,7 @@ that is what it teaches.
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from partlabel.core.labels import UNKNOWN
@@ -30,9 +30,10 @@ from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import FullBatch, Method, Step
 from partlabel.nn.heads import Head
 from partlabel.transfer.combination import Combination, combine
-from partlabel.transfer.feature_bank import in_parts
+from partlabel.transfer.feature_bank import AT_ONCE, in_parts
 from partlabel.transfer.soft_memory import SoftMemory
 from partlabel.transfer.sources import Observed
+from partlabel.transfer.table_kernel import TableKernel
 from partlabel.transfer.teacher import Teacher
 
 
@@ -107,8 +108,39 @@ class Evidence(Method):
         image = self.head(problem.maps).image
         assert image is not None
         self.memory.store(image, targets.value)
-        votes = in_parts(self.memory.votes, image, self.sharpness, torch.arange(len(labels)))
+        kernel = self._kernel(problem)
+        if kernel is None:
+            votes = in_parts(self.memory.votes, image, self.sharpness, torch.arange(len(labels)))
+        else:
+            votes = kernel.votes(problem.rows, self.memory.probability, problem.rows)
         self._set(combine(torch.stack([problem.cross_fit(targets, strength), votes]), targets))
+
+    @torch.no_grad()
+    def predict_rows(self, problem: FullBatch, rows: Int64[Tensor, " asked"]) -> Float[Tensor, "asked class"]:
+        """Compute the logits of images of the table, which are compared once for all parts of it."""
+        kernel = self._kernel(problem)
+        if kernel is None:
+            return super().predict_rows(problem, rows)
+        votes = kernel.votes(problem.rows, self.memory.probability, rows, as_new=True)
+        logits = torch.cat([self.head(problem.table_maps[some]).logits for some in rows.split(AT_ONCE)])
+        return self._weighed(logits, votes)
+
+    def _kernel(self, problem: FullBatch) -> TableKernel | None:
+        """Return the kernel of all images of the table by the features of the fitted head; None if there are many.
+
+        All parts of a table are standardised by the moments of the table, so that their features are the same.
+        """
+        count = len(problem.table_maps)
+        if count > self.memory.size or not TableKernel.suits(count, self.sharpness):
+            return None
+        key = f"kernel of sharpness {self.sharpness:g}"
+        if key not in problem.shared:
+            image = self.head(problem.table_maps).image
+            assert image is not None
+            problem.shared[key] = TableKernel.of(image, self.sharpness)
+        found = problem.shared[key]
+        assert isinstance(found, TableKernel)
+        return found
 
     def _set(self, found: Combination) -> None:
         for name, value in found._asdict().items():
@@ -121,8 +153,13 @@ class Evidence(Method):
         votes = torch.zeros_like(out.logits)
         if len(self.memory.row):
             votes = self.memory.votes(out.image, self.sharpness).to(out.logits)
+        return self._weighed(out.logits, votes)
+
+    def _weighed(
+        self, logits: Float[Tensor, "batch class"], votes: Float[Tensor, "batch class"]
+    ) -> Float[Tensor, "batch class"]:
         found = Combination(self.weight, self.centre, self.spread, self.offset)
-        return found.log_odds(torch.stack([out.logits, votes]))
+        return found.log_odds(torch.stack([logits, votes]))
 
     def predicts_with(self) -> tuple[str, ...]:
         """Name backbone, head, memory and weights."""

@@ -109,8 +109,15 @@ class TrainingSet:
                 self.designs[key] = Design.of(kind(maps.shape[1], self.classes, **options).pooled(maps))
         return self.designs[key]
 
-    def problem(self, head: str, design: Design, decay: float, tolerance: float = 1e-6) -> Problem:
-        """Build the problem of all images."""
+    def problem(
+        self,
+        head: str,
+        design: Design,
+        decay: float,
+        tolerance: float = 1e-6,
+        shared: dict[str, Any] | None = None,
+    ) -> Problem:
+        """Build the problem of all images; `shared` holds what was computed from these images before."""
         maps = self.maps_of(linear_head(head))
         if self.zero_shot is not None and id(design) not in self.named:
             self.named[id(design)] = design.nearest(self.zero_shot)
@@ -125,6 +132,7 @@ class TrainingSet:
             zero_shot=self.zero_shot,
             named=self.named.get(id(design)),
             second=self.second,
+            shared={} if shared is None else shared,
         )
 
 

@@ -112,6 +112,9 @@ class Problem:
         named: Solution whose logits are closest to `zero_shot`; None without it.
         second: Feature of each image by a second backbone; None without one.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
+        shared: Results that depend on neither labels nor weight decay, kept for all parts of the table.
+        table: The problem that this is a part of; None for a whole table.
+        in_table: Rows of the images in it; None for a whole table.
     """
 
     maps: Float[Tensor, "image channel 1 1"]
@@ -126,6 +129,19 @@ class Problem:
     named: Float[Tensor, "coordinate class"] | None = None
     second: Float[Tensor, "image second_feature"] | None = None
     memo: dict[str, Any] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
+    table: "Problem | None" = None
+    in_table: Int64[Tensor, " image"] | None = None
+
+    @property
+    def table_maps(self) -> Float[Tensor, "row channel 1 1"]:
+        """Return the input of the head for each image of the whole table."""
+        return self.maps if self.table is None else self.table.maps
+
+    @property
+    def rows(self) -> Int64[Tensor, " image"]:
+        """Return the row of each image in the whole table."""
+        return torch.arange(len(self.maps)) if self.in_table is None else self.in_table
 
     def fit(
         self, head: Head, targets: Targets, strength: float = 1.0, names: NameScale | None = None
@@ -174,6 +190,9 @@ class Problem:
             self.named,
             None if self.second is None else self.second[rows],
             memo,
+            self.shared,
+            self,
+            rows.nonzero().squeeze(1),
         )
 
 

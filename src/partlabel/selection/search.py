@@ -30,7 +30,7 @@ from partlabel.selection.candidates import (
 )
 from partlabel.selection.choice import preferred, suits
 from partlabel.selection.criteria import Criterion, exceeds_error, unexplained, unexplained_by_class
-from partlabel.selection.cross_validation import ALIGNED_BY, FINAL_TOLERANCE, INNER_FOLDS, folds, predict
+from partlabel.selection.cross_validation import ALIGNED_BY, FINAL_TOLERANCE, INNER_FOLDS, folds
 from partlabel.selection.result import Selection
 
 STEP = 10**0.5
@@ -124,6 +124,7 @@ class _Lab:
         self.criterion = criterion
         self.starts: dict[str, float] = {}
         self.memos: dict[tuple[str, int], dict[str, Any]] = {}
+        self.shared: dict[str, dict[str, Any]] = {}
 
     def design(self, head: str) -> Design:
         """Return the features of a head."""
@@ -233,7 +234,7 @@ class _Lab:
     ) -> tuple[float, Float[Tensor, "image class"]]:
         """Fit a method without each fold, and predict that fold; the cost, and the out-of-fold logits."""
         data = self.data
-        whole = data.problem(head, self.design(head), decay)
+        whole = data.problem(head, self.design(head), decay, shared=self._shared(head))
         logits = torch.empty(data.labels.shape)
         level = torch.empty(data.folds, data.labels.shape[1])
         some = torch.linspace(0, len(logits) - 1, min(len(logits), ALIGNED_BY)).round().long()
@@ -241,12 +242,19 @@ class _Lab:
             outside = data.fold != number
             inner = folds(data.labels[outside], INNER_FOLDS, number)
             method = build(data, rule, head, self.head_args)
-            memo = self.memos.setdefault((head, number), {})
-            method.fit_full_batch(whole.part(outside, inner, memo))
-            logits[~outside] = predict(method, whole.maps[~outside])
-            level[number] = predict(method, whole.maps[some]).mean(0)
+            part = whole.part(outside, inner, self.memos.setdefault((head, number), {}))
+            method.fit_full_batch(part)
+            method.eval()
+            logits[~outside] = method.predict_rows(part, (~outside).nonzero().squeeze(1))
+            level[number] = method.predict_rows(part, some).mean(0)
         logits = aligned_folds(logits, level, data.fold)
         return self.criterion(logits, data.labels), logits
+
+    def _shared(self, head: str) -> dict[str, Any]:
+        """Return what is kept of the images for a head, and drop that of other heads, which may be large."""
+        if head not in self.shared:
+            self.shared = {head: {}}
+        return self.shared[head]
 
     def chosen(self, found: Sequence[Candidate]) -> Candidate:
         """Choose the best candidate; one that learns from predictions only if it is clearly better than the others.
@@ -268,6 +276,9 @@ class _Lab:
     def refit(self, best: Candidate) -> Method:
         """Fit the best candidate to all images."""
         method = build(self.data, best.rule, best.head, self.head_args)
-        problem = self.data.problem(best.head, self.design(best.head), best.weight_decay, FINAL_TOLERANCE)
+        shared = self._shared(best.head)
+        problem = self.data.problem(
+            best.head, self.design(best.head), best.weight_decay, FINAL_TOLERANCE, shared
+        )
         method.fit_full_batch(problem)
         return method.eval()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -52,10 +52,11 @@ class Combination(NamedTuple):
         return self.standardised(scores) * self.weight[:, None, None]
 
     def standardised(
-        self, scores: Float[Tensor, "source image class"]
-    ) -> Float[Tensor, "source image class"]:
-        """Centre the scores by source and class, and divide by the spread of the source."""
-        return (scores - self.centre[:, None]) / self.spread[:, None, None]
+        self, scores: Float[Tensor, "used image class"], used: Sequence[int] | None = None
+    ) -> Float[Tensor, "used image class"]:
+        """Centre the scores of all sources, or of some, by source and class, and divide by the spread of the source."""
+        rows = list(range(len(self.spread))) if used is None else list(used)
+        return (scores - self.centre[rows][:, None]) / self.spread[rows][:, None, None]
 
 
 def combine(
@@ -149,9 +150,10 @@ def weigh(
         used: Numbers of the sources.
     """
     used = list(used)
+    cells = _Cells.of(targets)
     while True:
-        standard = start.standardised(scores)[used].double()
-        weight, offset = _newton(standard, start.offset.double(), targets)
+        standard = cells.of_scores(start.standardised(scores[used], used))
+        weight, offset = _newton(standard, start.offset.double(), cells)
         if not used or float(weight.min()) >= 0:
             break
         used.pop(int(weight.argmin()))
@@ -160,38 +162,60 @@ def weigh(
     return start._replace(weight=whole, offset=offset.float())
 
 
+class _Cells(NamedTuple):
+    """The labels with a target, of all images and classes in one row: most labels have none where few are known."""
+
+    where: Int64[Tensor, " cell"]
+    column: Int64[Tensor, " cell"]
+    value: Float[Tensor, " cell"]
+    weight: Float[Tensor, " cell"]
+
+    @classmethod
+    def of(cls, targets: Targets) -> "_Cells":
+        where = targets.weight.flatten().nonzero().squeeze(1)
+        value, weight = (each.flatten()[where].double() for each in targets)
+        return cls(where, where % targets.weight.shape[1], value, weight)
+
+    def of_scores(self, scores: Float[Tensor, "used image class"]) -> Float[Tensor, "used cell"]:
+        return scores.flatten(1)[:, self.where].double()
+
+    def by_class(self, values: Float[Tensor, "*used cell"], classes: int) -> Float[Tensor, "*used class"]:
+        return values.new_zeros(*values.shape[:-1], classes).index_add_(-1, self.column, values)
+
+
 def _newton(
-    scores: Float[Tensor, "used image class"], prior: Float[Tensor, " class"], targets: Targets
+    scores: Float[Tensor, "used cell"], prior: Float[Tensor, " class"], cells: _Cells
 ) -> tuple[Float[Tensor, " used"], Float[Tensor, " class"]]:
     """Minimise the penalised cross-entropy over weights and offsets.
 
     Offsets of different classes meet only through the weights: the Hessian is an arrow, and the offsets are eliminated
     (a Schur complement).
     """
-    value, count = targets.value.double(), targets.weight.double()
-    weight, offset = scores.new_zeros(len(scores)), prior.clone()
+    weight, offset, classes = scores.new_zeros(len(scores)), prior.clone(), len(prior)
     ridge = torch.eye(len(scores), dtype=scores.dtype)
 
-    def cost(weight: Float[Tensor, " used"], offset: Float[Tensor, " class"]) -> Float[Tensor, ""]:
-        odds = torch.einsum("sic,s->ic", scores, weight) + offset
-        misfit = binary_cross_entropy_with_logits(odds, value, count, reduction="sum")
-        return misfit + (weight.square().sum() + (offset - prior).square().sum()) / 2
+    def judge(
+        weight: Float[Tensor, " used"], offset: Float[Tensor, " class"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " cell"]]:
+        odds = weight @ scores + offset[cells.column]
+        misfit = binary_cross_entropy_with_logits(odds, cells.value, cells.weight, reduction="sum")
+        return misfit + (weight.square().sum() + (offset - prior).square().sum()) / 2, odds
 
-    now = cost(weight, offset)
+    now, odds = judge(weight, offset)
     for _ in range(STEPS):
-        sure = (torch.einsum("sic,s->ic", scores, weight) + offset).sigmoid()
-        slope, bend = count * (sure - value), count * sure * (1 - sure)
-        d_weight = torch.einsum("sic,ic->s", scores, slope) + weight
-        d_offset = slope.sum(0) + offset - prior
+        sure = odds.sigmoid()
+        slope, bend = cells.weight * (sure - cells.value), cells.weight * sure * (1 - sure)
+        d_weight = scores @ slope + weight
+        d_offset = cells.by_class(slope, classes) + offset - prior
         bent = scores * bend
-        both = torch.einsum("sic,tic->st", bent, scores) + ridge
-        across, own = bent.sum(1), bend.sum(0) + 1
+        both = bent @ scores.T + ridge
+        across, own = cells.by_class(bent, classes), cells.by_class(bend, classes) + 1
         w_step = torch.linalg.solve(both - (across / own) @ across.T, d_weight - (across / own) @ d_offset)
         o_step = (d_offset - w_step @ across) / own
-        length, new = 1.0, cost(weight - w_step, offset - o_step)
+        length, (new, odds) = 1.0, judge(weight - w_step, offset - o_step)
         while new > now and length > 1e-6:
             length /= 2
-            new = cost(weight - length * w_step, offset - length * o_step)
+            new, odds = judge(weight - length * w_step, offset - length * o_step)
         if now - new <= PRECISION * now.abs():
             break
         weight, offset, now = weight - length * w_step, offset - length * o_step, new
