@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.demo import captioned
 from partlabel.demo.captioned import EXPLAINED
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import Console
     from rich.table import Table
 
     from partlabel.data.tables.filled import FilledTable
     from partlabel.data.tables.label_table import LabelTable
+    from partlabel.demo.captioned import UnknownScores
     from partlabel.evaluation.metrics import Evaluation
     from partlabel.tagger import Tagger
 
@@ -69,7 +72,6 @@ def run(
     """
     from rich.console import Console
 
-    from partlabel.demo import captioned
     from partlabel.demo import scenes as drawing
 
     began, out, console = time.monotonic(), Path(out), Console(highlight=False, markup=False)
@@ -92,6 +94,37 @@ def run(
         evaluations[method].save(out / method / "evaluation.json")
     console.print(_comparison(evaluations, len(test)))
 
+    reader, unknown = _read_captions(table, train, whole, out, image_size, seed, console)
+    filled, filled_right = _fill(reader, train, whole, out, console)
+    reasons = captioned.explained(reader, out / CAPTIONS, train, filled)
+    reasons.write_csv(out / "reasons.csv")
+    console.print(f"Reasons for new present labels: {out / 'reasons.csv'}")
+    if example := captioned.example_of(reasons, train, whole):
+        console.print(f"for example {example}")
+    page = _report(out, taggers["sst"], evaluations, train, filled, truth, reasons)
+    shutil.rmtree(out / "cache", ignore_errors=True)
+    seconds = time.monotonic() - began
+    console.print(f"Filled table: {out / 'filled.csv'}; report: {page} ({seconds:.0f} s)")
+    console.print(f"partlabel review {out / CAPTIONS} asks about the others, and shows their captions")
+    return {
+        "mAP": {method: 100 * evaluation.map for method, evaluation in evaluations.items()},
+        "unknown": {name: 100 * value for name, value in unknown._asdict().items()},
+        **filled_right,
+        "report": page,
+        "seconds": seconds,
+    }
+
+
+def _read_captions(
+    table: "LabelTable",
+    train: "LabelTable",
+    whole: "LabelTable",
+    out: Path,
+    image_size: int,
+    seed: int,
+    console: "Console",
+) -> "tuple[Tagger, UnknownScores]":
+    """Train a recogniser that learns from captions, and score it on the unknown labels."""
     console.print("Learning from captions: a linear head on the frozen backbone (method evidence)")
     reader = captioned.learn(table, out / CAPTIONS, image_size, out / "cache", seed)
     unknown = captioned.unknown_scores(reader, train, whole)
@@ -99,6 +132,13 @@ def run(
         f"mAP on the unknown training labels: {100 * unknown.image:.1f} by the image alone, "
         f"{100 * unknown.captions:.1f} with the captions of half of the scenes"
     )
+    return reader, unknown
+
+
+def _fill(
+    reader: "Tagger", train: "LabelTable", whole: "LabelTable", out: Path, console: "Console"
+) -> "tuple[FilledTable, dict[str, float]]":
+    """Fill the unknown labels; return the table, the number of new labels and the share of them that is right."""
     filled = reader.fill(train, ACCEPT, REJECT)
     filled.save(out / "filled.csv")
     sure = (train.labels == UNKNOWN) & (filled.table.labels != UNKNOWN)
@@ -109,25 +149,7 @@ def run(
         f"{int(sure.sum()):,} of {train.unknown:,} unknown labels are filled (present at probability {ACCEPT} or more, "
         f"absent at {REJECT} or less){correct}; the probability of every unknown label is saved"
     )
-    reasons = captioned.explained(reader, out / CAPTIONS, train, filled)
-    reasons.write_csv(out / "reasons.csv")
-    example = captioned.example_of(reasons, train, whole)
-    console.print(
-        f"Reasons for new present labels: {out / 'reasons.csv'}{'; for example ' if example else ''}{example}"
-    )
-    page = _report(out, taggers["sst"], evaluations, train, filled, truth, reasons)
-    shutil.rmtree(out / "cache", ignore_errors=True)
-    seconds = time.monotonic() - began
-    console.print(f"Filled table: {out / 'filled.csv'}; report: {page} ({seconds:.0f} s)")
-    console.print(f"partlabel review {out / CAPTIONS} asks about the others, and shows their captions")
-    return {
-        "mAP": {method: 100 * evaluation.map for method, evaluation in evaluations.items()},
-        "unknown": {name: 100 * value for name, value in unknown._asdict().items()},
-        "filled": int(sure.sum()),
-        "right": right,
-        "report": page,
-        "seconds": seconds,
-    }
+    return filled, {"filled": int(sure.sum()), "right": right}
 
 
 def _clear(out: Path) -> None:

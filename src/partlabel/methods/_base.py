@@ -44,8 +44,6 @@ class FullBatch(Protocol):
         zero_shot: Logits of the classes by their names; None without encoders that were aligned.
         second: A feature of each image by a second backbone; None without one.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
-        table_maps: `maps` of all images of the table that these images are a part of.
-        rows: Row of each image in that table.
         shared: Results that depend on neither labels nor weight decay, kept for all parts of the table.
     """
 
@@ -56,9 +54,17 @@ class FullBatch(Protocol):
     zero_shot: Float[Tensor, "image class"] | None
     second: Float[Tensor, "image second_feature"] | None
     memo: dict[str, Any]
-    table_maps: Float[Tensor, "row channel 1 1"]
-    rows: Int64[Tensor, " image"]
     shared: dict[str, Any]
+
+    @property
+    def table_maps(self) -> Float[Tensor, "row channel 1 1"]:
+        """Return `maps` of all images of the table that these images are a part of."""
+        ...
+
+    @property
+    def rows(self) -> Int64[Tensor, " image"]:
+        """Return the row of each image in that table."""
+        ...
 
     def fit(
         self, head: Head, targets: Targets, strength: float = 1.0, names: NameScale | None = None

@@ -59,7 +59,7 @@ def build(
         history: Logs of the epochs, in order.
         table: Label table that the model was trained on, or that was filled.
         filled: Probability of every label of `table`; those that are unknown in `table` are shown.
-        reasons: Reason for filled labels, by image and class, as of `fill --explain`.
+        reasons: Reason for filled labels, by image and class, as in the file of `fill --explain`.
         truth: Ground truth of `table`'s images where available, to mark filled labels as right or wrong.
         graph: Label graph, P(column present | row present).
         examples: Images to show with attention maps and co-occurrence.

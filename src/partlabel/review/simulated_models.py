@@ -57,7 +57,7 @@ class Beside(NamedTuple):
             return cls(text, Design.of(made.pooled(images)))
 
 
-class Judged(NamedTuple):
+class RoundPredictions(NamedTuple):
     """Predictions of a model.
 
     Attributes:
@@ -70,7 +70,7 @@ class Judged(NamedTuple):
 
 
 @torch.no_grad()
-def judged(
+def round_predictions(
     images: SimulationFeatures,
     labels: Int8[np.ndarray, "image class"],
     beside: Beside | None,
@@ -78,7 +78,7 @@ def judged(
     classes: Sequence[str],
     head: str,
     config: TrainingConfig,
-) -> Judged:
+) -> RoundPredictions:
     """Train a new model on the known labels, and predict.
 
     Args:
@@ -92,7 +92,7 @@ def judged(
     """
     if beside is None:
         model = fitted(images, labels, classes, head, config)
-        return Judged(model(images).logits.sigmoid().numpy(), model(test).logits.numpy())
+        return RoundPredictions(model(images).logits.sigmoid().numpy(), model(test).logits.numpy())
     made = new_head(images, labels, classes, head, config.seed)
     known = torch.from_numpy(np.array(labels))
     fold = folds(known, FOLDS, config.seed)
@@ -100,7 +100,7 @@ def judged(
     method = Evidence(nn.Identity(), made, unknown_weight(known))
     probability = torch.where(known == UNKNOWN, method.taught(problem).value, known.float())
     method.fit_full_batch(problem)
-    return Judged(probability.numpy(), predict(method, test).numpy())
+    return RoundPredictions(probability.numpy(), predict(method, test).numpy())
 
 
 def fitted(

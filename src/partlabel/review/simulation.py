@@ -24,7 +24,7 @@ from partlabel.evaluation import metrics
 from partlabel.nn import heads
 from partlabel.review import ordering
 from partlabel.review.ordering import Order
-from partlabel.review.simulated_models import Beside, SimulationFeatures, judged
+from partlabel.review.simulated_models import Beside, SimulationFeatures, round_predictions
 from partlabel.training.config import TrainingConfig
 from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 
@@ -122,7 +122,7 @@ def simulate_orders(
     decisions = present = 0
     for number in range(rounds + 1):
         own = config.with_options(seed=seed)
-        found = judged(given.train, labels, given.beside, given.test, given.classes, head, own)
+        found = round_predictions(given.train, labels, given.beside, given.test, given.classes, head, own)
         test = metrics.evaluate(found.test, given.test_labels, given.classes)
         share = float((labels != UNKNOWN).mean())
         yield Point(seed, order, number, decisions, share, present, test.map)

@@ -45,7 +45,7 @@ class TableKernel:
 
     @staticmethod
     def suits(images: int, sharpness: float) -> bool:
-        """Return whether a kernel of so many images fits memory, and single precision its values."""
+        """Return whether a kernel of that number of images fits memory, and single precision its values."""
         return images <= MOST and sharpness <= SHARPEST
 
     def votes(

@@ -33,7 +33,11 @@ def captions(
     random = np.random.RandomState(seed)
     found: list[tuple[str, ...]] = []
     for row in labels:
-        things = [_with_article(classes[c]) for c in np.flatnonzero(row == PRESENT).tolist() if random.rand() < named]
+        things = [
+            _with_article(classes[c])
+            for c in np.flatnonzero(row == PRESENT).tolist()
+            if random.rand() < named
+        ]
         found.append(("a picture with " + " and ".join(things) if things else "a picture",))
     return found
 
