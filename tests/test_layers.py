@@ -41,6 +41,7 @@ TWICE = {
     "Vectors": "an array",
     "Hill": "the method of a paper, and its loss",
     "SSGRL": "the method of a paper, and its head",
+    "Class": "what an audit says of a class; in the registry of orders of questions, the order `class`",
     "Layout": "what a shard file holds; in a private module of readers, the columns of a table of the hub",
     "parse": "what was typed of a grid; in a private module of readers, an XML file",
     "plain": "a value as JSON holds it; a path in one spelling; in a private module of readers, a column's name",

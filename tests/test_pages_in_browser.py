@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ CLASSES = (
     "red", "green", "a class whose name is long enough for two lines", "Averyveryverylongwordwithoutanyspacesinit",
     *(f"class {n}" for n in range(26)),
 )  # fmt: skip
+
+
+EXAMPLE = examples.Example(Path(), attention=np.random.default_rng(2).random((30, 4, 4)).astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,7 @@ def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
     pytest.importorskip("fastapi")
     uvicorn = pytest.importorskip("uvicorn")
     from partlabel.core.access_control import Guard
-    from partlabel.review import app, sheet_pages
+    from partlabel.review import app, grid_pages, sheet_pages, tag_pages
     from partlabel.review.decisions import DecisionLog
     from partlabel.review.photo_texts import PhotoTexts
     from partlabel.review.predictions_cache import Looked
@@ -104,7 +108,13 @@ def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
     beside = PhotoTexts(table.texts, table.classes, looked.logits)
     session = Session(table, looked, DecisionLog(out / "a.sqlite"), beside=beside)
     sheets = Sheets(table, DecisionLog(out / "b.sqlite"), 20)
+    seen = Session(table, looked, DecisionLog(out / "c.sqlite"), gaze=lambda row: EXAMPLE)
+    whole = Session(table, looked, DecisionLog(out / "d.sqlite"))
     pages = {
+        "tags": tag_pages.create(whole, Guard("127.0.0.1", None, "t"), title="a@run", port=4),
+        "grid": grid_pages.create(
+            seen, Guard("127.0.0.1", None, "t"), size=12, title="a@run", sees=True, port=3
+        ),
         "review": app.create(
             session, Guard("127.0.0.1", None, "t"), title="a-method@a-run-with-a-long-name", port=1
         ),
@@ -127,6 +137,8 @@ def served(table: LabelTable, tmp_path_factory: pytest.TempPathFactory):
         thread.join(10)
     session.decisions.close()
     sheets.decisions.close()
+    seen.decisions.close()
+    whole.decisions.close()
 
 
 @pytest.fixture
@@ -166,7 +178,7 @@ def test_no_written_page_scrolls_sideways(opened, written, name, size):
 
 @pytest.mark.slow
 @SIZES
-@pytest.mark.parametrize("name", ["review", "sheet", "who"])
+@pytest.mark.parametrize("name", ["review", "sheet", "grid", "tags", "who"])
 def test_no_served_page_scrolls_sideways(opened, served, name, size):
     page = opened(served[name], size)
     assert overflow(page) <= 0
@@ -255,4 +267,134 @@ def test_all_tags_of_a_photo_are_answered_by_keys_and_by_touch(opened, served, s
     page.keyboard.press("u")
     page.wait_for_function("n => document.querySelector('.counts b').textContent === String(n)", arg=done)
     page.wait_for_function("() => document.querySelectorAll('input:checked').length === 30")
+    assert page.complaints == []
+
+
+def given(page):
+    """Return the answers that a page of photos shows."""
+    return [each.get_attribute("value") for each in page.locator("[data-tile] input:checked").all()]
+
+
+def decided(page, count):
+    page.wait_for_function("n => document.querySelector('.counts b').textContent === String(n)", arg=count)
+
+
+@pytest.mark.slow
+def test_a_page_of_photos_is_answered_by_keys(opened, served):
+    page = opened(served["grid"], DESK)
+    done, before = int(page.locator(".counts b").inner_text()), given(page)
+    assert len(before) == 12 and set(before) <= {"present", "absent"}
+    other = {"present": "absent", "absent": "present"}
+    page.keyboard.press("x")
+    assert given(page) == [other[before[0]], *before[1:]]
+    page.keyboard.press("s")  # answers and marks the next photo
+    page.keyboard.press("n")
+    page.keyboard.press("y")
+    assert given(page)[:3] == ["skip", "absent", "present"]
+    page.keyboard.press("ArrowLeft")
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowRight")
+    assert given(page)[2:7] == ["present"] * 5
+    page.keyboard.press(" ")
+    assert page.locator("#full").is_visible() and page.locator("#full-name").inner_text()
+    page.keyboard.press("n")  # answers the photo that is shown, and shows the next one
+    page.keyboard.press(" ")
+    assert not page.locator("#full").is_visible() and given(page)[6] == "absent"
+    page.keyboard.press("a")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.tile .attention')].some(e => e.naturalWidth)"
+    )
+    sent = given(page)
+    page.keyboard.press("Enter")
+    decided(page, done + 11)  # the photo that was skipped stays undecided
+    page.keyboard.press("u")
+    decided(page, done)
+    page.wait_for_function(
+        "sent => [...document.querySelectorAll('[data-tile] input:checked')].map(e => e.value).join() === sent",
+        arg=",".join(sent),
+    )
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_a_page_of_photos_is_answered_by_mouse(opened, served):
+    page = opened(served["grid"], DESK)
+    before, photos = given(page), page.locator(".tile .picture")
+    photos.nth(3).hover()
+    page.wait_for_function(
+        "() => document.querySelectorAll('.tile')[3].querySelector('.attention').naturalWidth"
+    )
+    assert page.locator(".tile .attention:visible").count() == 1
+    photos.nth(3).click()
+    flipped = given(page)[3]
+    assert flipped != before[3]
+    photos.nth(8).click(modifiers=["Shift"])
+    assert given(page)[3:9] == [flipped] * 6 and given(page)[9:] == before[9:]
+    photos.nth(0).locator(".whole").click()
+    assert page.locator("#full").is_visible() and given(page)[0] == before[0]
+    page.get_by_role("button", name="Close").click()
+    box = page.locator(".confirm-page").bounding_box()
+    assert box["y"] + box["height"] <= DESK["height"]
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_a_page_of_photos_is_answered_by_thumb(opened, served):
+    page = opened(served["grid"], PHONE)
+    done, before = int(page.locator(".counts b").inner_text()), given(page)
+    page.locator(".tile .picture").nth(0).tap()
+    page.locator(".tile .cannot").nth(1).tap()
+    assert given(page)[0] != before[0] and given(page)[1] == "skip"
+    for name in (".tile .cannot", ".tile .whole", ".confirm-page"):
+        box = page.locator(name).first.bounding_box()
+        assert box["height"] >= 44
+    bar = page.locator(".confirm-page").bounding_box()
+    assert bar["y"] > PHONE["height"] * 2 / 3 and bar["y"] + bar["height"] <= PHONE["height"]
+    last = page.locator(".tile").last
+    last.scroll_into_view_if_needed()
+    page.locator(".confirm-page").tap()
+    decided(page, done + 11)
+    page.locator(".undo button").tap()
+    decided(page, done)
+    assert page.complaints == []
+
+
+def chips(page):
+    """Return the names of the chips that can be removed."""
+    return [name.removesuffix(" ×") for name in page.locator("button.chip").all_inner_texts()]
+
+
+@pytest.mark.slow
+@SIZES
+def test_tags_of_a_photo_are_chosen_by_a_search(opened, served, size):
+    page = opened(served["tags"], size)
+    page.wait_for_selector(".search:visible")
+    done, before = int(page.locator(".counts b").inner_text()), chips(page)
+    absent = page.locator("[data-tag]:not(:has(input:checked)) legend").last.inner_text().rsplit(" ", 2)[0]
+    if size is PHONE:
+        page.locator(".search").fill(absent)
+        page.locator("[data-tag]:visible .yes").first.tap()
+        page.locator(".search").fill("")
+        assert page.locator(".search").bounding_box()["height"] >= 44
+        assert page.locator("button.chip").first.bounding_box()["height"] >= 44
+    else:
+        page.keyboard.press("/")
+        page.keyboard.type(absent)
+        page.keyboard.press("Enter")
+    assert sorted(chips(page)) == sorted([*before, absent])
+    page.locator("button.chip", has_text=absent).click()
+    assert chips(page) == before
+    page.locator(".rest").click()
+    page.get_by_role("button", name="Set absent").click()
+    answered = page.locator("[data-tag] input:checked").count()
+    assert answered == page.locator("[data-tag]").count() and chips(page) == before
+    bar = page.locator(".save-bar").bounding_box()
+    assert bar["y"] + bar["height"] <= size["height"]
+    page.locator(".save").click()
+    decided(page, done + answered)
+    page.keyboard.press("u")
+    decided(page, done)
+    page.wait_for_function(
+        "n => document.querySelectorAll('[data-tag] input:checked').length === n", arg=answered
+    )
     assert page.complaints == []

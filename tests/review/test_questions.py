@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from partlabel.review import ordering
-from partlabel.review.ordering import ORDERS
+from partlabel.review import ordering, orders
+from partlabel.review.orders import Knowledge
 
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 4))
 
@@ -17,6 +17,12 @@ def tables(draw):
     shape = draw(SHAPES)
     probability = draw(arrays(np.float32, shape, elements=st.floats(0, 1, width=16)))
     return probability, draw(arrays(bool, shape))
+
+
+def key_of(order, probability, blank, seed=0):
+    """Return the keys of an order where no label is known, and no features."""
+    given = Knowledge(probability, blank, np.full(blank.shape, -1, np.int8), None, seed)
+    return ordering.masked(orders.made(order).key(given), blank)
 
 
 def by_loop(order, probability, blank, turn):
@@ -45,7 +51,7 @@ def test_an_order_is_what_sorting_by_hand_gives(order, made):
     key = (
         np.where(blank, ordering.in_turns(probability, blank, turn=2), np.inf)
         if order == "class"
-        else ordering.key(order, probability.astype(float), blank)
+        else key_of(order, probability.astype(float), blank)
     )
     places = ordering.in_order(key, blank)
     assert [tuple(np.unravel_index(place, blank.shape)) for place in places] == by_loop(
@@ -53,12 +59,12 @@ def test_an_order_is_what_sorting_by_hand_gives(order, made):
     )
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", orders.names())
 @given(tables())
 @settings(max_examples=30, deadline=None)
 def test_asking_for_the_first_again_and_again_goes_through_the_whole_order(order, made):
     probability, blank = made
-    key = ordering.key(order, probability, blank, seed=3)
+    key = key_of(order, probability, blank, seed=3)
     left, asked = blank.copy(), []
     while (cell := ordering.first(key, left)) is not None:
         asked.append(cell[0] * blank.shape[1] + cell[1])
@@ -67,21 +73,19 @@ def test_asking_for_the_first_again_and_again_goes_through_the_whole_order(order
     assert not left.any()
 
 
-@pytest.mark.parametrize("order", ordering.OF_ITSELF)
+@pytest.mark.parametrize("order", [name for name in orders.names() if orders.get(name).of_itself])
 @given(tables())
 @settings(max_examples=30, deadline=None)
 def test_a_row_alone_has_the_keys_that_it_has_in_the_table(order, made):
     probability, blank = made
-    whole = ordering.key(order, probability, blank)
+    whole = key_of(order, probability, blank)
     for row in range(len(blank)):
-        assert np.array_equal(
-            ordering.key(order, probability[row : row + 1], blank[row : row + 1])[0], whole[row]
-        )
+        assert np.array_equal(key_of(order, probability[row : row + 1], blank[row : row + 1])[0], whole[row])
 
 
 def test_what_is_not_blank_is_never_asked_about():
     probability = np.array([[0.5, 0.9]], np.float32)
-    key = ordering.key("uncertain", probability, np.array([[False, True]]))
+    key = key_of("uncertain", probability, np.array([[False, True]]))
     assert ordering.first(key, np.array([[True, True]])) == (0, 1)
     assert ordering.first(key, np.array([[True, False]])) is None
 
@@ -96,8 +100,7 @@ def test_classes_take_turns():
 def test_the_random_order_hangs_on_its_seed():
     probability, blank = np.full((5, 4), 0.5, np.float32), np.ones((5, 4), bool)
     one, same, other = (
-        ordering.in_order(ordering.key("random", probability, blank, seed), blank).tolist()
-        for seed in (1, 1, 2)
+        ordering.in_order(key_of("random", probability, blank, seed), blank).tolist() for seed in (1, 1, 2)
     )
     assert one == same != other
 

@@ -335,7 +335,8 @@ def test_a_person_at_a_browser_decides_by_keys(run, chromium, serve):
     page.keyboard.type("y")  # into the field, which takes no letters
     assert len(events()) == 4
     page.get_by_label("from, percent").fill("0")
-    page.get_by_text("Class by class").click()
+    page.locator(".wishes [name=order]").focus()  # as a click does, which leaves the field
+    page.locator(".wishes [name=order]").select_option("class")
     page.wait_for_function("() => location.search.includes('order=class')")
     press("y")
     assert len(events()) == 5
@@ -354,3 +355,14 @@ def test_a_person_at_a_browser_decides_by_keys(run, chromium, serve):
     assert len(events()) == 5
     page.close()
     other.close()
+
+
+def test_options_of_pages_are_checked_before_anything_is_read(run, capsys):
+    for typed, says in (
+        (["--page", "4"], "--page 4: give the number of photos on a page, from 12 to 48"),
+        (["--page", "12", "--calibrate", "5"], "give one of them"),
+        (["--page", "12", "--tags"], "give one of them"),
+        (["--order", "surst"], "--order: there is no order 'surst' (did you mean 'surest'?)"),
+    ):
+        assert main(["review", str(run), *typed]) == 2
+        assert says in capsys.readouterr().err

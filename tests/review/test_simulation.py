@@ -12,7 +12,7 @@ from drawings import draw_photos
 from partlabel.cli.main import main
 from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
-from partlabel.review import simulation
+from partlabel.review import effort, orders, simulation, simulation_summary
 from partlabel.review.simulated_models import Beside
 from partlabel.review.simulation import Given, Point
 from partlabel.training.config import TrainingConfig
@@ -30,9 +30,9 @@ def given():
     return Given(("half", "rare"), maps[:60], labels[:60], maps[60:], labels[60:])
 
 
-@pytest.mark.parametrize("order", simulation.ORDERS)
+@pytest.mark.parametrize("order", orders.names())
 def test_each_round_reveals_a_batch_of_true_labels(given, order):
-    points = list(simulation.simulate_orders(given, order, 0, 0.3, 20, 3, "average", CONFIG))
+    points = list(simulation.simulate_orders(given, order, 0, 0.3, [20] * 3, "average", CONFIG))
     assert [(point.round, point.decisions) for point in points] == [(0, 0), (1, 20), (2, 40), (3, 60)]
     known = [point.known * given.truth.size for point in points]
     assert np.diff(known) == pytest.approx([20, 20, 20])
@@ -41,8 +41,8 @@ def test_each_round_reveals_a_batch_of_true_labels(given, order):
 
 def test_all_orders_end_alike_where_all_is_revealed(given):
     ends = [
-        list(simulation.simulate_orders(given, order, 0, 0.5, 120, 1, "average", CONFIG))[-1]
-        for order in simulation.ORDERS
+        list(simulation.simulate_orders(given, order, 0, 0.5, [120], "average", CONFIG))[-1]
+        for order in orders.names()
     ]
     assert {point.known for point in ends} == {1.0}
     assert len({point.map for point in ends}) == 1
@@ -51,7 +51,7 @@ def test_all_orders_end_alike_where_all_is_revealed(given):
 
 def test_the_surest_order_finds_more_that_is_present_than_chance(given):
     found = {
-        order: list(simulation.simulate_orders(given, order, 0, 0.4, 15, 1, "average", CONFIG))[-1].present
+        order: list(simulation.simulate_orders(given, order, 0, 0.4, [15], "average", CONFIG))[-1].present
         for order in ("random", "surest")
     }
     assert found["surest"] > found["random"]
@@ -79,7 +79,7 @@ def test_texts_teach_the_model_and_find_what_is_present(weak):
     without, _ = weak
     ends = {}
     for name, given in (("without", without), ("with", with_texts(*weak))):
-        start, end = simulation.simulate_orders(given, "surest", 0, 0.2, 40, 1, "average", CONFIG)
+        start, end = simulation.simulate_orders(given, "surest", 0, 0.2, [40], "average", CONFIG)
         ends[name] = start.map, end.present
     assert ends["with"][0] > ends["without"][0] + 0.03
     assert ends["with"][1] > ends["without"][1]
@@ -89,7 +89,7 @@ def test_known_labels_are_not_asked_with_texts_either(weak):
     given = with_texts(*weak)
     counts = [
         point.known * given.truth.size
-        for point in simulation.simulate_orders(given, "class", 0, 0.3, 20, 2, "average", CONFIG)
+        for point in simulation.simulate_orders(given, "class", 0, 0.3, [20] * 2, "average", CONFIG)
     ]
     assert np.diff(counts) == pytest.approx([20, 20])
 
@@ -115,13 +115,13 @@ def test_decisions_needed_are_read_off_the_mean_curve():
         *points("quick", 0.5, 0.8, 0.8),
         *points("slow", 0.5, 0.5, 0.55),
     ]
-    assert simulation.curves(measured)["random"] == ([0, 100, 200], pytest.approx([0.5, 0.6, 0.7]))
-    needed = simulation.needed(measured, 150)
+    assert simulation_summary.curves(measured)["random"] == ([0, 100, 200], pytest.approx([0.5, 0.6, 0.7]))
+    needed = simulation_summary.needed(measured, 150)
     assert needed["random"] == pytest.approx(150)
     assert needed["quick"] == pytest.approx(50)
     assert needed["slow"] is None
     with pytest.raises(ValueError, match="no points of the order 'random' to compare the others with"):
-        simulation.needed(points("quick", 0.5), 0)
+        simulation_summary.needed(points("quick", 0.5), 0)
 
 
 def test_unknown_labels_cannot_be_revealed():
@@ -160,9 +160,12 @@ def test_simulate_review_measures_and_draws(tmp_path, capsys):
         "--head",
         "average",
     ]
+    few += ["--orders", "class", "--orders", "uncertain", "--orders", "surest"]
     written = ["--out", tmp_path / "r.csv", "--curve", tmp_path / "r.png"]
     assert main([*map(str, typed), *few, *map(str, written)]) == 0
-    assert "after 8 decisions in random order" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "after 8 decisions in random order" in said
+    assert "mAP with all 96 labels" in said and "90%:" in said and "8 keys, 0.0 h one at a time" in said
     assert pl.read_csv(tmp_path / "r.csv").columns == list(Point._fields)
     assert len(pl.read_csv(tmp_path / "r.csv")) == 4 * 2
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
@@ -174,3 +177,36 @@ def test_simulate_review_measures_and_draws(tmp_path, capsys):
     assert f"{labels[:24, 0].sum()} of 32 photos have text" in capsys.readouterr().out
     assert main([*map(str, typed[:2])]) == 2
     assert "missing: --images" in capsys.readouterr().err
+    assert main([*map(str, typed), *few, "--orders", "fastest"]) != 0
+    assert "there is no order 'fastest'" in capsys.readouterr().err
+
+
+def test_from_nothing_known_the_first_round_is_random_and_all_orders_share_it(given):
+    seconds = []
+    for order in ("class", "uncertain", "random"):
+        points = list(simulation.simulate_orders(given, order, 0, 0.0, [20, 10], "average", CONFIG))
+        assert points[0].known == 0 and [point.decisions for point in points] == [0, 20, 30]
+        assert points[1].corrected == points[1].present  # all were expected to be absent
+        seconds.append((points[1].present, points[1].map))
+    assert len(set(seconds)) == 1
+
+
+def test_a_simulation_stops_at_its_goal(given):
+    points = list(simulation.simulate_orders(given, "class", 0, 0.3, [10] * 4, "average", CONFIG, until=0.0))
+    assert len(points) == 1
+
+
+def test_cells_are_read_off_the_curve_of_each_seed():
+    measured = points("class", 0.5, 0.7, 0.9)
+    found = simulation_summary.cells_to_reach(measured, {0: 0.9, 1: 0.9}, (0.5, 1.0))
+    assert found == {"class": [[0.0, 0.0], [None, pytest.approx(195)]]}
+    assert simulation_summary.mean_or_none([1.0, 2.0]) == 1.5
+    assert simulation_summary.mean_or_none([1.0, None]) is None
+
+
+def test_effort_is_the_sum_of_its_keys_looks_and_clicks():
+    assert effort.one_at_a_time(100.0) == (100, pytest.approx(100 * 1.55))
+    assert effort.by_pages(100.0, 5.0, 10.0) == (15, pytest.approx(100 * 1.35 + 5 * 1.55 + 10 * 1.3))
+    point = Point(0, "class", 1, 48, 0.1, 5, 0.5, 4, 2)
+    ((reached, single, pages),) = simulation_summary.efforts([point])["class"]
+    assert (reached, single.keys, pages.keys) == (0.5, 48, 6)

@@ -8,7 +8,7 @@ underscores). A user's package adds to a registry by an entry point, so that `pi
     my_method = "my_package:MyMethod"
 
 The group is `partlabel.` and the name of the folder: `methods`, `heads`, `losses`, `readers`, `texts`, `engines`,
-`backbones`.
+`backbones`, `orders`.
 """
 
 import inspect

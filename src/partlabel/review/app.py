@@ -9,26 +9,20 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI, Form, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from partlabel.core.access_control import Guard
 from partlabel.reporting import thumbnails
+from partlabel.review import orders
 from partlabel.review.events import Answer
-from partlabel.review.ordering import ORDERS, Order
 from partlabel.review.pages import LARGE, Pages, Photos, by_htmx, jpeg_response
-from partlabel.review.questions import ANYTHING, Question, Wish
+from partlabel.review.questions import ANYTHING, Wish
 from partlabel.review.session import Session
 
 if TYPE_CHECKING:
     from partlabel.reporting.examples import Example
 
 WORDS = {"present": "yes", "absent": "no", "skip": "skipped"}
-ORDER_WORDS = {
-    "uncertain": "Least certain",
-    "surest": "Highest score",
-    "class": "Class by class",
-    "random": "Random",
-}
 
 
 class Gaze:
@@ -55,10 +49,21 @@ class Gaze:
             return self._kept[row]
 
 
+def known_order(name: str) -> str:
+    """Check that an order is one of the registry, since a request may not name a class by a dotted path.
+
+    Raises:
+        ValueError: There is no such order.
+    """
+    if name not in orders.names():
+        raise ValueError(f"there is no order {name!r}; there are: {', '.join(orders.names())}")
+    return name
+
+
 class QuestionRequest(BaseModel):
     """Filter of questions in a request, in its address or its form; missing fields have the review's defaults."""
 
-    order: Order | None = None
+    order: Annotated[str, AfterValidator(known_order)] | None = None
     cls: str | None = Field(None, alias="class")
     low: float | None = Field(None, ge=0, le=100)
     high: float | None = Field(None, ge=0, le=100)
@@ -144,48 +149,52 @@ class Answers(Pages):
         self.blind = blind
         self.sees = sees
 
+    def next(self, desk: str, who: str, wish: Wish, skip_current: bool = False) -> Any:
+        """Return what a desk is asked; None if nothing is left."""
+        return self.session.next(desk, who, wish, skip_current)
+
     def page(self, request: Request, asked: InAddress) -> Response:
         """Return the full page, with a question."""
-        desk, who, wish = self.desk(request), self.who(request), self._wish(asked)
+        desk, who, wish = self.desk(request), self.who(request), self.wish(asked)
         if who is None:
             return self.with_desk(request, self.html("review_who.html", title=self.title, who=""), desk)
         if self.is_led_here(request):
-            return self.welcome(request, desk, f"/?{_query(wish)}")
-        return self._shown(request, desk, who, wish, self.session.next(desk, who, wish))
+            return self.welcome(request, desk, f"/?{query_of(wish)}")
+        return self.shown(request, desk, who, wish, self.next(desk, who, wish))
 
     def answer(self, request: Request, given: Annotated[Answered, Form()]) -> Response:
         """Record an answer, and return the next question."""
-        desk, who, wish = self.desk(request), self.known(request), self._wish(given)
+        desk, who, wish = self.desk(request), self.known(request), self.wish(given)
         try:
             self.session.answer(desk, who, given.ask, given.row, given.column, given.what, hidden=self.blind)
         except KeyError as error:
             raise HTTPException(404, str(error.args[0])) from error
         if not by_htmx(request):
-            return self._back(request, desk, wish)
-        return self._shown(request, desk, who, wish, self.session.next(desk, who, wish))
+            return self.back(request, desk, wish)
+        return self.shown(request, desk, who, wish, self.next(desk, who, wish))
 
     def undo(self, request: Request, asked: InForm) -> Response:
         """Undo the last answer of this browser, and ask that question again."""
-        desk, who, wish = self.desk(request), self.known(request), self._wish(asked)
+        desk, who, wish = self.desk(request), self.known(request), self.wish(asked)
         before = self.session.last(desk)
         question = self.session.undo(desk, who)
         if not by_htmx(request):
-            return self._back(request, desk, wish)
+            return self.back(request, desk, wish)
         word = "Undone." if before is not None else "There is nothing to undo."
-        question = question or self.session.next(desk, who, wish)
-        return self._shown(request, desk, who, wish, question, word)
+        question = question or self.next(desk, who, wish)
+        return self.shown(request, desk, who, wish, question, word)
 
     def ask_again(self, request: Request, asked: InAddress) -> Response:
         """Return another question, for example after the filter has changed."""
-        desk, who, wish = self.desk(request), self.known(request), self._wish(asked)
+        desk, who, wish = self.desk(request), self.known(request), self.wish(asked)
         if self.is_led_here(request):
-            return self.welcome(request, desk, f"/?{_query(wish)}")
-        return self._shown(request, desk, who, wish, self.session.next(desk, who, wish, skip_current=True))
+            return self.welcome(request, desk, f"/?{query_of(wish)}")
+        return self.shown(request, desk, who, wish, self.next(desk, who, wish, skip_current=True))
 
     def progress(self, request: Request, asked: InAddress) -> Response:
         """Return the progress of the whole review."""
         who = self.who(request) or ""
-        progress = self.session.progress(who, self._wish(asked))
+        progress = self.session.progress(who, self.wish(asked))
         return self.html("review_progress.html", progress=progress, who=who, alone=False)
 
     def attention(self, row: int, column: int) -> Response:
@@ -200,29 +209,39 @@ class Answers(Pages):
             raise nothing
         return jpeg_response(thumbnails.jpeg(thumbnails.lit(image, maps[column])))
 
-    def _shown(
-        self, request: Request, desk: str, who: str, wish: Wish, question: Question | None, word: str = ""
+    def shown(
+        self, request: Request, desk: str, who: str, wish: Wish, question: Any, word: str = ""
     ) -> Response:
         """Render the question: as part of the full page, or alone if htmx requested it."""
         session, last = self.session, self.session.last(desk)
-        parts: dict[str, Any] = {
-            "title": self.title, "who": who, "wish": wish, "question": question, "word": word, "blind": self.blind,
-            "sees": self.sees, "progress": session.progress(who, wish), "images": session.table.images,
+        parts = {
+            "question": question, "word": word, "images": session.table.images,
             "why": None if question is None else session.why(question.row, question.column),
             "last": last, "last_word": None if last is None else WORDS[last.what],
-            "classes": session.table.classes, "orders": {order: ORDER_WORDS[order] for order in ORDERS},
         }  # fmt: skip
-        alone = by_htmx(request)
-        response = self.html("review_question.html" if alone else "review.html", alone=alone, **parts)
+        return self.rendered(request, desk, who, wish, ("review.html", "review_question.html"), parts)
+
+    def rendered(
+        self, request: Request, desk: str, who: str, wish: Wish, pages: tuple[str, str], parts: dict[str, Any]
+    ) -> Response:
+        """Render a full page, or the part of it that htmx requested, with the filter and the progress."""
+        session, alone = self.session, by_htmx(request)
+        common: dict[str, Any] = {
+            "title": self.title, "who": who, "wish": wish, "blind": self.blind, "sees": self.sees, "alone": alone,
+            "progress": session.progress(who, wish), "classes": session.table.classes,
+            "orders": {name: orders.get(name).title for name in orders.names()},
+        }  # fmt: skip
+        response = self.html(pages[1] if alone else pages[0], **common, **parts)
         if alone:
-            response.headers["HX-Replace-Url"] = f"/?{_query(wish)}"
+            response.headers["HX-Replace-Url"] = f"/?{query_of(wish)}"
         return self.with_desk(request, response, desk)
 
-    def _back(self, request: Request, desk: str, wish: Wish) -> Response:
+    def back(self, request: Request, desk: str, wish: Wish) -> Response:
         """Redirect to the full page, for browsers without scripts."""
-        return self.with_desk(request, RedirectResponse(f"/?{_query(wish)}", 303), desk)
+        return self.with_desk(request, RedirectResponse(f"/?{query_of(wish)}", 303), desk)
 
-    def _wish(self, asked: QuestionRequest) -> Wish:
+    def wish(self, asked: QuestionRequest) -> Wish:
+        """Return the filter of a request, with the defaults of the review."""
         usual = self.usual
         cls = usual.cls if asked.cls is None else asked.cls
         return Wish(
@@ -234,7 +253,7 @@ class Answers(Pages):
         )
 
 
-def _query(wish: Wish) -> str:
+def query_of(wish: Wish) -> str:
     """Encode a filter as a query string, so that reloading the page keeps it."""
     fields = {
         "order": wish.order,

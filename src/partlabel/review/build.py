@@ -2,6 +2,8 @@
 
 import secrets
 import socket
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -9,8 +11,8 @@ from urllib.parse import quote
 from partlabel.core.access_control import Guard, is_loopback
 from partlabel.core.files import read_json
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.review import orders
 from partlabel.review.decisions import LEASE, DecisionLog
-from partlabel.review.ordering import Order
 from partlabel.review.sheets import Sheets
 from partlabel.training.run_folder import Run
 
@@ -32,11 +34,13 @@ def build_app(
     host: str = "127.0.0.1",
     token: str | None = None,
     known_as: str | None = None,
-    order: Order = "class",
+    order: str = orders.DEFAULT,
     part: str | None = None,
     blind: bool = False,
     follow_links: bool = False,
     lease: float = LEASE,
+    photos: int | None = None,
+    tags: bool = False,
     batch_size: int = 64,
     workers: int = 0,
     trust: bool = False,
@@ -50,11 +54,13 @@ def build_app(
         host: Address to bind to.
         token: Token that visitors need; None for open access.
         known_as: Additional host names of the page, such as that of a reverse proxy, separated by commas.
-        order: Default order of questions.
+        order: Name of the default order of questions.
         part: Part of the split to review; all images if None.
         blind: Hide the model's predictions.
         follow_links: Show images that symbolic links in the image folder point to outside it.
         lease: Time in seconds for which a question is reserved for one person.
+        photos: Number of photos on a page; one question at a time if None.
+        tags: Show one photo at a time, with all its unknown labels.
         batch_size: Images per batch during inference.
         workers: DataLoader worker processes; 0 loads in the main process.
         trust: Whether to trust the model's code, as in `Tagger.load`.
@@ -93,17 +99,19 @@ def build_app(
         PhotoTexts(table.texts, table.classes, predictions.logits, tagger.texts, tagger.text_of(table)),
         RulesOfReview.of(column_rules(tagger.rules, table.classes)),
     )
-    page = app.create(
-        session,
-        Guard(host, token, f"partlabel-{port}-token", known_as),
-        title=tagger.name,
-        wish=Wish(order),
-        blind=blind,
-        follow_links=follow_links,
-        sees=first.attention is not None,
-        port=port,
-    )
+    guard = Guard(host, token, f"partlabel-{port}-token", known_as)
+    shown = {"blind": blind, "follow_links": follow_links, "sees": first.attention is not None, "port": port}
+    page = creator_of(photos, tags)(session, guard, title=tagger.name, wish=Wish(order), **shown)
     return page, session
+
+
+def creator_of(photos: int | None, tags: bool) -> "Callable[..., FastAPI]":
+    """Return the function that creates the web application: single questions, pages of photos, or of tags."""
+    from partlabel.review import app, grid_pages, tag_pages
+
+    if tags:
+        return tag_pages.create
+    return app.create if photos is None else partial(grid_pages.create, size=photos)
 
 
 def build_sheets(

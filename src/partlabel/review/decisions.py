@@ -5,118 +5,42 @@ follow from all events (`events.Tally`), so no answer is ever lost. SQLite's wri
 one writer; an answer is on disk before the page confirms it, so that a killed server or a power failure loses nothing.
 
 An image of a calibration set is answered as a whole: a *sheet* records that the image was drawn at random and that
-every class was answered, with one event per class. Sheets are append-only, too, and are undone as a whole.
-
-A question is *leased* to one desk (a browser session): no other desk gets it until the lease expires. Leases avoid
-duplicate work; an answer that arrives after its lease has expired is still recorded.
+every class was answered, with one event per class. Sheets are append-only, too, and are undone as a whole. Answers that
+were confirmed together bear the id of their *page*; they are written all or none, and undone all together.
 """
 
 import secrets
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import NamedTuple
 
-from partlabel.review.decisions_file import FIX, errors_told, open_database, refuse_link
-from partlabel.review.events import Answer, Cell, Event, Outcome, Sheet, Tally
+from partlabel.review.decisions_file import errors_told
+from partlabel.review.event_log import COLUMNS, LEASE, EventLog
+from partlabel.review.events import Answer, Cell, Event, Outcome, Sheet
+
+__all__ = ["LEASE", "Decision", "DecisionLog", "new_name"]
 
 NO_ANSWERS: Mapping[str, Answer] = MappingProxyType({})
-LEASE = 120.0
-"""Duration of a lease in seconds."""
-
-
-COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet"
 SHEET_COLUMNS = "id, at, who, desk, image, outcome, undoes"
 
 
-class DecisionLog:
-    """The file of events and leases, which any number of threads and processes may have open.
+class Decision(NamedTuple):
+    """An answer about a label, one of several that are confirmed together.
 
-    Args:
-        path: SQLite file; created if it does not exist.
-        lease: Duration of a lease in seconds.
-        clock: Function that returns the time in seconds since 1970.
-        name: Path that messages name; `path` by default.
-
-    Raises:
-        ValueError: The file is not a log of decisions, or cannot be opened.
+    Attributes:
+        cell: Label.
+        what: Answer.
+        probability: Probability that the page showed; None where predictions were hidden.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        lease: float = LEASE,
-        clock: Callable[[], float] = time.time,
-        name: Path | None = None,
-    ) -> None:
-        self.path, self.lease, self.clock = name or path, lease, clock
-        refuse_link(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
-        with errors_told(self.path):
-            self._base = open_database(path)
+    cell: Cell
+    what: Answer
+    probability: float | None = None
 
-    def close(self) -> None:
-        """Close the file."""
-        self._base.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Run a transaction: all of it is written or nothing, and no other connection writes meanwhile."""
-        with self._lock, errors_told(self.path):
-            self._base.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._base
-            except BaseException:
-                with suppress(sqlite3.Error):  # a full disk may have ended the transaction already
-                    self._base.execute("ROLLBACK")
-                raise
-            self._base.execute("COMMIT")
-
-    def since(self, last: int = 0) -> list[Event]:
-        """Return the events after an id, in order."""
-        with self._lock, errors_told(self.path):
-            rows = self._base.execute(f"SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id", (last,))
-            return [_event(self.path, row) for row in rows]
-
-    def tally(self) -> Tally:
-        """Compute the state that follows from all events."""
-        tally = Tally()
-        for event in self.since():
-            tally.add(event)
-        return tally
-
-    def claim(
-        self,
-        desk: str,
-        choose: Callable[[frozenset[Cell], Cell | None], Cell | None],
-        seconds: float | None = None,
-    ) -> Cell | None:
-        """Lease a question to a desk, and release the one it had.
-
-        Args:
-            desk: Browser session that gets the lease.
-            choose: Function from the labels leased to others and the label leased to this desk to the label to lease.
-                No other desk gets a lease or answers while it runs.
-            seconds: Duration of the lease in seconds; that of the log if None.
-        """
-        with self._writing() as base:
-            now = self.clock()
-            until = now + (self.lease if seconds is None else seconds)
-            base.execute("DELETE FROM leases WHERE until <= ?", (now,))
-            rows = base.execute("SELECT image, class, desk FROM leases").fetchall()
-            others = frozenset(Cell(image, cls) for image, cls, owner in rows if owner != desk)
-            own = next((Cell(image, cls) for image, cls, owner in rows if owner == desk), None)
-            cell = choose(others, own)
-            base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
-            if cell is not None and cell not in others:
-                base.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", (*cell, desk, until))
-            return cell
+class DecisionLog(EventLog):
+    """The file of events and leases, which any number of threads and processes may have open."""
 
     def answer(
         self, ask: str, desk: str, who: str, cell: Cell, what: Answer, probability: float | None = None
@@ -143,6 +67,38 @@ class DecisionLog:
             )
             base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
             return written.rowcount == 1
+
+    def answer_page(self, page: str, desk: str, who: str, decisions: Sequence[Decision]) -> bool:
+        """Record answers that were confirmed together: all or none.
+
+        Args:
+            page: Id of the page as it was shown; a page that is sent twice counts once.
+            desk: Browser session.
+            who: Name of the person.
+            decisions: Answers.
+
+        Returns:
+            Whether the page is new.
+        """
+        with self._writing() as base:
+            base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
+            if base.execute("SELECT 1 FROM events WHERE page = ? LIMIT 1", (page,)).fetchone():
+                return False
+            now = self._now()
+            base.executemany(
+                "INSERT INTO events (at, who, desk, image, class, what, probability, page) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(now, who, desk, *cell, what, shown, page) for cell, what, shown in decisions],
+            )
+            return True
+
+    def of_page(self, page: str) -> list[Event]:
+        """Return the answers of a page, including one that is undone."""
+        with self._lock, errors_told(self.path):
+            rows = self._base.execute(
+                f"SELECT {COLUMNS} FROM events WHERE page = ? AND what != 'undo' ORDER BY id", (page,)
+            )
+            return [Event(*row) for row in rows]
 
     def sheets(self) -> list[Sheet]:
         """Return the sheets that are not undone, in order."""
@@ -235,7 +191,7 @@ class DecisionLog:
             return None if row is None else Event(*row)
 
     def undo(self, desk: str, who: str) -> Event | None:
-        """Undo a desk's last answer; if it belongs to a sheet, the whole sheet.
+        """Undo a desk's last answer; if it belongs to a sheet or a page, all answers of that.
 
         Returns:
             The answer; None if there is none.
@@ -244,6 +200,12 @@ class DecisionLog:
             last = self.last(desk)
             if last is not None and last.sheet is not None:
                 self._take_back(base, last.sheet, desk, who)
+            elif last is not None and last.page is not None:
+                base.execute(
+                    "INSERT INTO events (at, who, desk, image, class, what, undoes, page) "
+                    "SELECT ?, ?, ?, image, class, 'undo', id, page FROM events WHERE page = ? AND what != 'undo'",
+                    (self._now(), who, desk, last.page),
+                )
             elif last is not None:
                 base.execute(
                     "INSERT INTO events (at, who, desk, image, class, what, undoes) "
@@ -251,23 +213,6 @@ class DecisionLog:
                     (self._now(), who, desk, *last.cell, last.id),
                 )
             return last
-
-    def _now(self) -> str:
-        return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
-
-
-def _event(path: Path, row: tuple[Any, ...]) -> Event:
-    """Convert a row of the file, which may come from an untrusted source, to an event.
-
-    Raises:
-        ValueError: The row is not a valid event.
-    """
-    event = Event(*row)
-    texts = (event.at, event.who, event.desk, event.image, event.cls)
-    whats = ("present", "absent", "skip", "undo")
-    if not all(isinstance(text, str) for text in texts) or event.what not in whats:
-        raise ValueError(f"{path}: event {event.id!r} is not a valid decision; the file is damaged: {FIX}")
-    return event
 
 
 def new_name() -> str:

@@ -41,14 +41,18 @@ CREATE TRIGGER IF NOT EXISTS sheets_never_changed BEFORE UPDATE ON sheets
     BEGIN SELECT RAISE(ABORT, 'sheets are never changed: record an undo instead'); END;
 CREATE TRIGGER IF NOT EXISTS sheets_never_deleted BEFORE DELETE ON sheets
     BEGIN SELECT RAISE(ABORT, 'sheets are never deleted: record an undo instead'); END;
+"""
+LEASES = """
 CREATE TABLE IF NOT EXISTS leases (
     image TEXT NOT NULL,
     class TEXT NOT NULL,
-    desk TEXT NOT NULL UNIQUE,
+    desk TEXT NOT NULL,
     until REAL NOT NULL,
     PRIMARY KEY (image, class)
 );
+CREATE INDEX IF NOT EXISTS leases_of_desk ON leases (desk);
 """
+ONE_PER_DESK = "desk TEXT NOT NULL UNIQUE"
 FIX = "move it away to start a new one"
 
 
@@ -96,18 +100,37 @@ def open_database(path: Path) -> sqlite3.Connection:
         base.execute("PRAGMA synchronous = FULL")
         base.execute("PRAGMA foreign_keys = ON")
         base.executescript(SCHEMA)
-        if "sheet" not in {row[1] for row in base.execute("PRAGMA table_info(events)")}:
-            _add_sheets(base)
+        columns = {row[1] for row in base.execute("PRAGMA table_info(events)")}
+        for name, kind in (("sheet", "INTEGER REFERENCES sheets (id)"), ("page", "TEXT")):
+            if name not in columns:
+                _add_column(base, name, kind)
+        base.execute("CREATE INDEX IF NOT EXISTS of_page ON events (page) WHERE page IS NOT NULL")
+        _open_leases(base)
     except sqlite3.DatabaseError:
         base.close()
         raise
     return base
 
 
-def _add_sheets(base: sqlite3.Connection) -> None:
-    """Add the sheet column to a file that is new or older than sheets."""
+def _open_leases(base: sqlite3.Connection) -> None:
+    """Create the table of leases; that of a file older than pages allows one lease per desk, and is made again."""
+    found = "SELECT sql FROM sqlite_master WHERE name = 'leases'"
+    before = base.execute(found).fetchone()
+    if before is not None and ONE_PER_DESK not in before[0]:
+        return
+    base.execute("BEGIN IMMEDIATE")
+    now = base.execute(found).fetchone()  # another process may have been first
+    if now is not None and ONE_PER_DESK in now[0]:
+        base.execute("DROP TABLE leases")
+    for statement in LEASES.split(";")[:-1]:
+        base.execute(statement)
+    base.execute("COMMIT")
+
+
+def _add_column(base: sqlite3.Connection, name: str, kind: str) -> None:
+    """Add a column of events to a file that is new or older than this column."""
     try:
-        base.execute("ALTER TABLE events ADD COLUMN sheet INTEGER REFERENCES sheets (id)")
+        base.execute(f"ALTER TABLE events ADD COLUMN {name} {kind}")
     except sqlite3.OperationalError as error:
         if "duplicate column" not in str(error):  # another process was first
             raise

@@ -30,6 +30,7 @@ class Event(NamedTuple):
         undoes: Id of the event that is undone.
         probability: Probability that the page showed; None where predictions were hidden.
         sheet: Id of the sheet that the event belongs to; None for a single answer.
+        page: Id of the page of photos that the event was confirmed with; None for a single answer.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Event(NamedTuple):
     undoes: int | None
     probability: float | None
     sheet: int | None = None
+    page: str | None = None
 
     @property
     def cell(self) -> Cell:

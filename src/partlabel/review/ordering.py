@@ -1,52 +1,17 @@
-"""Orders of the questions: pure functions of the model's probabilities.
+"""Keys of the questions: pure functions of the model's probabilities, which the orders in `orders/` share.
 
-=========  =====================================================================================================
-uncertain  where the model is least certain: the probability nearest to one half
-surest     where the model is most certain of presence, so that most answers are yes
-class      the classes take turns, `TURN` questions each, the most certain first: one question on many photos
-random     a random sample, to estimate how often the model is right
-=========  =====================================================================================================
-
-An order is a *key* for every unknown label; the smallest comes first, ties in the order of the table. A key that
-depends only on the label's own probability can be updated for one image alone.
+A *key* is a number for every unknown label; the smallest comes first, ties in the order of the table.
 """
-
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-Order = Literal["uncertain", "surest", "class", "random"]
-ORDERS: tuple[Order, ...] = ("uncertain", "surest", "class", "random")
-OF_ITSELF: tuple[Order, ...] = ("uncertain", "surest")
-"""Orders in which the key of a label depends only on its own probability."""
 TURN = 20
 
 Probability = Float[np.ndarray, "image class"]
 Blank = Bool[np.ndarray, "image class"]
 Key = Float[np.ndarray, "image class"]
-
-
-def key(order: Order, probability: Probability, blank: Blank, seed: int = 0) -> Key:
-    """Compute the key of every label: the smallest is asked first; labels that are not unknown are never asked.
-
-    Args:
-        order: One of `ORDERS`.
-        probability: Probabilities that the class is present.
-        blank: Labels that may be asked.
-        seed: Random seed, for `random`.
-    """
-    found: Key
-    match order:
-        case "uncertain":
-            found = np.abs(probability - 0.5)
-        case "surest":
-            found = 1.0 - probability
-        case "class":
-            found = in_turns(probability, blank)
-        case "random":
-            found = np.random.default_rng(seed).random(probability.shape)
-    return np.where(blank, found, np.inf)
+Rank = Int64[np.ndarray, "image class"]
 
 
 def in_turns(probability: Probability, blank: Blank, turn: int = TURN) -> Key:
@@ -57,11 +22,30 @@ def in_turns(probability: Probability, blank: Blank, turn: int = TURN) -> Key:
         blank: Labels that take part.
         turn: Number of labels of a class per turn.
     """
-    classes = probability.shape[1]
-    surest = np.argsort(np.where(blank, -probability, np.inf), axis=0, kind="stable")
-    rank = np.argsort(surest, axis=0, kind="stable")
+    return turns_of_ranks(ranks(-probability, blank), turn)
+
+
+def ranks(key: Key, blank: Blank) -> Rank:
+    """Return the rank of every label within its class by its key, from 0; labels that may not be asked come last."""
+    first = np.argsort(np.where(blank, key, np.inf), axis=0, kind="stable")
+    return np.argsort(first, axis=0, kind="stable")
+
+
+def turns_of_ranks(rank: Rank, turn: int) -> Key:
+    """Compute keys by which the classes take turns.
+
+    Args:
+        rank: Rank of every label within its class.
+        turn: Number of labels of a class per turn.
+    """
+    classes = rank.shape[1]
     turns, place = np.divmod(rank, turn)
     return turns * classes + np.arange(classes) + place / turn
+
+
+def masked(key: Key, blank: Blank) -> Key:
+    """Return the keys, infinity for labels that may not be asked."""
+    return np.where(blank, key, np.inf)
 
 
 def first(key: Key, askable: Blank) -> tuple[int, int] | None:

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from partlabel.review import orders
 from partlabel.review.explanations import Company, Neighbourhood, Vote
-from partlabel.review.ordering import Order
 from partlabel.review.photo_texts import TextReason
 
 
@@ -11,14 +11,14 @@ class Wish(NamedTuple):
     """Filter and order of the questions that a person wants.
 
     Attributes:
-        order: Order of questions.
+        order: Name of the order of questions.
         cls: Class to ask about; empty for all.
         low: Lowest probability, in [0, 1].
         high: Highest probability, in [0, 1].
         skipped: Whether to ask again about labels that this person skipped.
     """
 
-    order: Order = "class"
+    order: str = orders.DEFAULT
     cls: str = ""
     low: float = 0.0
     high: float = 1.0

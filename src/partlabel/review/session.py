@@ -7,7 +7,7 @@ classes is settled with it, and asked no more; undoing the answer opens it again
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,9 @@ from partlabel.review import explanations, ordering
 from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Event, Tally
 from partlabel.review.explanations import Habits, Vote
-from partlabel.review.ordering import Key, Order
+from partlabel.review.order_keys import OrderKeys
+from partlabel.review.ordering import Key
+from partlabel.review.orders import Knowledge
 from partlabel.review.photo_texts import PhotoTexts
 from partlabel.review.predictions_cache import Looked
 from partlabel.review.questions import Question, ReviewProgress, Why, Wish
@@ -82,26 +84,28 @@ class Session:
         self.tally = Tally()
         self.probability = self._predict(np.arange(len(table)))
         self.habits = Habits(table.labels, table.classes)
-        self._keys: dict[Order, Key] = {}
+        self.orders = OrderKeys(self._know)
         self._seen = 0
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.follow()
 
     def follow(self) -> None:
         """Apply new events of the log, from this or another process."""
-        with self._lock:
+        with self.lock:
             changed = set()
             for event in self.decisions.since(self._seen):
                 self._seen = event.id
                 self.tally.add(event)
-                place = self._place(event.cell)
+                place = self.place(event.cell)
                 if place is not None and self.table.labels[place] == UNKNOWN:
                     self.answered[place] = self.tally.label(event.cell)
                     changed.add(place[0])
+                    self.orders.count_change()
             if changed:
                 rows = np.array(sorted(changed))
                 known = self.answered[rows]
                 self.labels[rows] = known if self.rules is None else self.rules.conclude(known)
+                self.orders.reopen(rows, self.blank[rows] & (self.labels[rows] == UNKNOWN))
                 self._update(rows)
 
     def next(self, desk: str, who: str, wish: Wish, skip_current: bool = False) -> Question | None:
@@ -119,21 +123,18 @@ class Session:
 
         def choose(others: frozenset[Cell], own: Cell | None) -> Cell | None:
             self.follow()
-            askable = self._askable(who, wish)
-            for cell in others:
-                if (place := self._place(cell)) is not None:
-                    askable[place] = False
+            askable = self.askable(who, wish, others)
             if (
                 not skip_current
                 and own is not None
-                and (place := self._place(own)) is not None
+                and (place := self.place(own)) is not None
                 and askable[place]
             ):
                 return own
-            first = ordering.first(self._key(wish.order), askable)
-            return None if first is None else self._cell(*first)
+            first = ordering.first(self.key(wish.order), askable)
+            return None if first is None else self.cell(*first)
 
-        with self._lock:
+        with self.lock:
             cell = self.decisions.claim(desk, choose)
             return None if cell is None else self._question(cell)
 
@@ -157,16 +158,11 @@ class Session:
         Raises:
             KeyError: There is no such unknown label.
         """
-        with self._lock:
+        with self.lock:
             self.follow()
-            if not (0 <= row < len(self.table) and 0 <= column < len(self.table.classes)):
-                raise KeyError(f"there is no label in row {row}, column {column}")
-            if not self.blank[row, column]:
-                raise KeyError(
-                    f"{self.table.classes[column]!r} of {self.table.images[row]!r} is not an unknown label"
-                )
-            shown = None if hidden else round(float(self.probability[row, column]), 6)
-            new = self.decisions.answer(ask, desk, who, self._cell(row, column), what, shown)
+            self.require_unknown([(row, column)])
+            shown = self.shown(row, column, hidden)
+            new = self.decisions.answer(ask, desk, who, self.cell(row, column), what, shown)
             self.follow()
             return new
 
@@ -176,9 +172,9 @@ class Session:
         Returns:
             The question; None if there was nothing to undo, or someone else has the question by now.
         """
-        with self._lock:
+        with self.lock:
             event = self.decisions.undo(desk, who)
-            if event is None or (place := self._place(event.cell)) is None or not self.blank[place]:
+            if event is None or (place := self.place(event.cell)) is None or not self.blank[place]:
                 return None
             self.follow()
             cell = self.decisions.claim(
@@ -216,14 +212,40 @@ class Session:
 
     def progress(self, who: str, wish: Wish) -> ReviewProgress:
         """Compute the progress."""
-        with self._lock:
+        with self.lock:
             self.follow()
             decided = int((self.blank & (self.labels != UNKNOWN)).sum())
-            left = int(self._askable(who, wish).sum())
+            left = int(self.askable(who, wish).sum())
             return ReviewProgress(int(self.blank.sum()), decided, left, self.tally.counts())
 
-    def _askable(self, who: str, wish: Wish) -> Bool[np.ndarray, "image class"]:
-        """Select the labels to ask a person about: unknown, unanswered, matching the filter and not skipped by them."""
+    def require_unknown(self, places: Sequence[tuple[int, int]]) -> None:
+        """Check that labels, as row and column, were unknown at the start.
+
+        Raises:
+            KeyError: There is no such label, or the table knows it.
+        """
+        for row, column in places:
+            if not (0 <= row < len(self.table) and 0 <= column < len(self.table.classes)):
+                raise KeyError(f"there is no label in row {row}, column {column}")
+            if not self.blank[row, column]:
+                raise KeyError(
+                    f"{self.table.classes[column]!r} of {self.table.images[row]!r} is not an unknown label"
+                )
+
+    def shown(self, row: int, column: int, hidden: bool) -> float | None:
+        """Return the probability as a page shows it; None if it hides predictions."""
+        return None if hidden else round(float(self.probability[row, column]), 6)
+
+    def askable(
+        self, who: str, wish: Wish, others: frozenset[Cell] = frozenset()
+    ) -> Bool[np.ndarray, "image class"]:
+        """Select the labels to ask a person about: unknown, unanswered, matching the filter and not skipped by them.
+
+        Args:
+            who: Name of the person.
+            wish: Filter.
+            others: Labels that are leased to other desks.
+        """
         askable = self.blank & (self.labels == UNKNOWN)
         if (wish.low, wish.high) != (0.0, 1.0):
             askable &= ordering.between(self.probability, wish.low, wish.high)
@@ -231,17 +253,22 @@ class Session:
             askable &= np.array([name == wish.cls for name in self.table.classes])
         if not wish.skipped:
             for cell in self.tally.skipped(who):
-                if (place := self._place(cell)) is not None:
+                if (place := self.place(cell)) is not None:
                     askable[place] = False
+        for cell in others:
+            if (place := self.place(cell)) is not None:
+                askable[place] = False
         return askable
 
-    def _key(self, order: Order) -> Key:
-        if order not in self._keys:
-            self._keys[order] = ordering.key(order, self._finite(), self.blank, SEED)
-        return self._keys[order]
+    def key(self, order: str) -> Key:
+        """Return the keys of an order for all labels."""
+        return self.orders.of(order)
 
-    def _finite(self) -> ordering.Probability:
-        return np.nan_to_num(self.probability, nan=0.0)
+    def _know(self, unanswered: bool) -> Knowledge:
+        """Return what orders are computed from; only labels without an answer may be asked if `unanswered`."""
+        blank = self.blank & (self.labels == UNKNOWN) if unanswered else self.blank
+        probability = np.nan_to_num(self.probability, nan=0.0)
+        return Knowledge(probability, blank, self.labels, self.looked.features, SEED)
 
     def _predict(self, rows: np.ndarray) -> ordering.Probability:
         """Compute probabilities of some images, with the evidence of their texts and known labels."""
@@ -256,16 +283,16 @@ class Session:
         if self.completion is None and self.rules is None:
             return
         self.probability[rows] = self._predict(rows)
-        for order in ordering.OF_ITSELF:
-            if order in self._keys:
-                self._keys[order][rows] = ordering.key(order, self._finite()[rows], self.blank[rows])
+        self.orders.update(rows)
 
-    def _place(self, cell: Cell) -> tuple[int, int] | None:
+    def place(self, cell: Cell) -> tuple[int, int] | None:
+        """Return row and column of a label; None if it is not in the table."""
         if cell.image not in self._rows or cell.cls not in self._columns:
             return None
         return self._rows[cell.image], self._columns[cell.cls]
 
-    def _cell(self, row: int, column: int) -> Cell:
+    def cell(self, row: int, column: int) -> Cell:
+        """Return a label by its names."""
         return Cell(self.table.images[row], self.table.classes[column])
 
     def _question(self, cell: Cell) -> Question:

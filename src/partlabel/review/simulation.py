@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Int8
+from jaxtyping import Float, Int8, Int64
 
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import PRESENT, UNKNOWN
@@ -22,14 +22,15 @@ from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.text_features import text_features
 from partlabel.evaluation import metrics
 from partlabel.nn import heads
-from partlabel.review import ordering
-from partlabel.review.ordering import Order
-from partlabel.review.simulated_models import Beside, SimulationFeatures, round_predictions
+from partlabel.review import ordering, orders
+from partlabel.review.orders import Knowledge
+from partlabel.review.simulated_models import Beside, RoundPredictions, SimulationFeatures, round_predictions
 from partlabel.training.config import TrainingConfig
 from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 
 SIZE = 224
-ORDERS: tuple[Order, ...] = ("random", "uncertain", "surest", "class")
+PAGE = 24
+"""Number of photos on a page, for the number of pages that the answers would take."""
 
 
 class Point(NamedTuple):
@@ -37,12 +38,14 @@ class Point(NamedTuple):
 
     Attributes:
         seed: Random seed of hiding, training and the random order.
-        order: Order of questions.
+        order: Name of the order of questions.
         round: Number of rounds so far.
         decisions: Number of labels revealed so far.
         known: Share of the training labels that is known, in [0, 1].
         present: Number of labels revealed so far that are present.
         map: mAP on the test part, in [0, 1].
+        corrected: Number of labels revealed so far that the model expected otherwise.
+        pages: Number of pages of one class that they fill.
     """
 
     seed: int
@@ -52,6 +55,8 @@ class Point(NamedTuple):
     known: float
     present: int
     map: float
+    corrected: int = 0
+    pages: int = 0
 
 
 class Given(NamedTuple):
@@ -63,6 +68,11 @@ class Given(NamedTuple):
     test: SimulationFeatures
     test_labels: Int8[np.ndarray, "test class"]
     beside: Beside | None = None
+
+    def unit(self) -> Float[np.ndarray, "image feature"]:
+        """Return the features of the training part, of unit length."""
+        flat = self.train.flatten(1)
+        return torch.nn.functional.normalize(flat).numpy()
 
 
 def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path | None = None) -> Given:
@@ -97,59 +107,102 @@ def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path |
 
 def simulate_orders(
     given: Given,
-    order: Order,
+    order: str,
     seed: int,
     known: float,
-    batch: int,
-    rounds: int,
+    batches: Sequence[int],
     head: str,
     config: TrainingConfig,
+    until: float = 1.0,
 ) -> Iterator[Point]:
     """Run the rounds of one order; the first point is before any question.
 
     Args:
         given: Features and ground truth.
-        order: Order of questions.
+        order: Name of the order of questions.
         seed: Random seed of hiding, training and the random order.
-        known: Share of the training labels that is known at the start.
-        batch: Questions per round.
-        rounds: Number of rounds.
+        known: Share of the training labels that is known at the start, in [0, 1]; from 0, the first round is random,
+            because nothing is predicted yet.
+        batches: Questions of each round.
         head: Head to train.
         config: Training configuration.
+        until: mAP at which to stop.
     """
-    everything = LabelTable(tuple(map(str, range(len(given.truth)))), given.classes, np.array(given.truth))
-    labels = everything.hide("uniform", known=known, seed=seed).labels.copy()
-    decisions = present = 0
-    for number in range(rounds + 1):
-        own = config.with_options(seed=seed)
-        found = round_predictions(given.train, labels, given.beside, given.test, given.classes, head, own)
+    labels = _hidden(given, known, seed)
+    decisions = present = corrected = pages = 0
+    for number in range(len(batches) + 1):
+        found = _predicted(given, labels, head, config.with_options(seed=seed))
         test = metrics.evaluate(found.test, given.test_labels, given.classes)
         share = float((labels != UNKNOWN).mean())
-        yield Point(seed, order, number, decisions, share, present, test.map)
-        blank = labels == UNKNOWN
-        key = ordering.key(order, found.probability, blank, seed=1000 * seed + number)
-        places = ordering.in_order(key, blank)[:batch]
-        labels.ravel()[places] = given.truth.ravel()[places]
+        yield Point(seed, order, number, decisions, share, present, test.map, corrected, pages)
+        if number == len(batches) or test.map >= until:
+            return
+        knowledge = Knowledge(
+            found.probability, labels == UNKNOWN, labels, given.unit(), 1000 * seed + number
+        )
+        name = order if (labels != UNKNOWN).any() else "random"
+        places = first_cells(knowledge, name, batches[number])
+        truth = given.truth.ravel()[places]
+        labels.ravel()[places] = truth
         decisions += len(places)
-        present += int((given.truth.ravel()[places] == PRESENT).sum())
+        present += int((truth == PRESENT).sum())
+        corrected += int(((found.probability.ravel()[places] >= 0.5) != (truth == PRESENT)).sum())
+        pages += int(np.ceil(np.bincount(places % len(given.classes)) / PAGE).sum())
+
+
+def first_cells(given: Knowledge, order: str, budget: int) -> Int64[np.ndarray, " question"]:
+    """Return what an order spends a budget on, as indices into the flattened table.
+
+    Args:
+        given: What is known.
+        order: Name of the order of questions.
+        budget: Number of cells.
+    """
+    key = ordering.masked(orders.made(order).key(given), given.blank)
+    return ordering.in_order(key, given.blank)[:budget]
+
+
+def full_map(given: Given, seed: int, head: str, config: TrainingConfig) -> float:
+    """Compute the mAP on the test part with all training labels known, which need no texts."""
+    alone = given._replace(beside=None)
+    found = _predicted(alone, given.truth, head, config.with_options(seed=seed))
+    return metrics.evaluate(found.test, given.test_labels, given.classes).map
+
+
+def _hidden(given: Given, known: float, seed: int) -> Int8[np.ndarray, "image class"]:
+    """Hide all but a share of the labels of the training part."""
+    if known == 0:
+        return np.full(given.truth.shape, UNKNOWN, np.int8)
+    everything = LabelTable(tuple(map(str, range(len(given.truth)))), given.classes, np.array(given.truth))
+    return everything.hide("uniform", known=known, seed=seed).labels.copy()
+
+
+def _predicted(
+    given: Given, labels: Int8[np.ndarray, "image class"], head: str, config: TrainingConfig
+) -> RoundPredictions:
+    """Train on the known labels, and predict; without any known label, every label is expected to be absent."""
+    if (labels == UNKNOWN).all():
+        return RoundPredictions(
+            np.zeros(labels.shape, np.float32), np.zeros(given.test_labels.shape, np.float32)
+        )
+    return round_predictions(given.train, labels, given.beside, given.test, given.classes, head, config)
 
 
 def simulate(
     given: Given,
-    orders: Sequence[Order],
+    names: Sequence[str],
     seeds: int,
     known: float,
-    batch: int,
-    rounds: int,
+    batches: Sequence[int],
     head: str,
     config: TrainingConfig,
 ) -> list[Point]:
-    """Run all orders with all seeds; arguments as for `run`."""
-    wanted = [(order, seed) for seed in range(seeds) for order in orders]
+    """Run all orders with all seeds; arguments as for `simulate_orders`."""
+    wanted = [(order, seed) for seed in range(seeds) for order in names]
     return [
         point
         for order, seed in track(wanted, "Simulating reviews")
-        for point in simulate_orders(given, order, seed, known, batch, rounds, head, config)
+        for point in simulate_orders(given, order, seed, known, batches, head, config)
     ]
 
 
@@ -159,71 +212,4 @@ def save_points(points: Sequence[Point], path: Path) -> Path:
         pl.DataFrame(points, schema=list(Point._fields), orient="row").with_columns(
             pl.col("known", "map").round(5)
         ).write_csv(aside)
-    return path
-
-
-def curves(points: Sequence[Point]) -> dict[str, tuple[list[int], list[float]]]:
-    """Return, by order, the numbers of decisions and the mean mAP over the seeds."""
-    by_order: dict[str, tuple[list[int], list[float]]] = {}
-    for order in dict.fromkeys(point.order for point in points):
-        at: dict[int, list[float]] = {}
-        for point in points:
-            if point.order == order:
-                at.setdefault(point.decisions, []).append(point.map)
-        by_order[order] = sorted(at), [float(np.mean(at[decisions])) for decisions in sorted(at)]
-    return by_order
-
-
-def needed(points: Sequence[Point], decisions: int, against: str = "random") -> dict[str, float | None]:
-    """Compute the decisions that each order needs to reach the mAP of a reference order; None if it does not reach it.
-
-    The mean curve is interpolated linearly between rounds.
-
-    Args:
-        points: Points of several orders.
-        decisions: Number of decisions of the reference order.
-        against: Reference order.
-
-    Raises:
-        ValueError: The reference order was not simulated.
-    """
-    by_order = curves(points)
-    if against not in by_order:
-        raise ValueError(f"there are no points of the order {against!r} to compare the others with")
-    goal = float(np.interp(decisions, *by_order[against]))
-    return {order: _reached(*curve, goal) for order, curve in by_order.items()}
-
-
-def _reached(decisions: Sequence[int], maps: Sequence[float], goal: float) -> float | None:
-    """Return the number of decisions at which a curve first reaches a value."""
-    if maps[0] >= goal:
-        return float(decisions[0])
-    for number in range(1, len(maps)):
-        if maps[number] >= goal:
-            low, high = maps[number - 1], maps[number]
-            part = (goal - low) / (high - low)
-            return decisions[number - 1] + part * (decisions[number] - decisions[number - 1])
-    return None
-
-
-def plot(points: Sequence[Point], path: Path) -> Path:
-    """Draw the curves as `.png` or `.svg`, with the range over seeds around each mean."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for number, (order, (decisions, maps)) in enumerate(curves(points).items()):
-        low, high = (
-            [kind(p.map for p in points if (p.order, p.decisions) == (order, at)) for at in decisions]
-            for kind in (min, max)
-        )
-        axes.plot(decisions, maps, "o-", ms=4, lw=1.8, color=f"C{number}", label=order)
-        axes.fill_between(decisions, low, high, color=f"C{number}", alpha=0.13, lw=0)
-    axes.set_xlabel("decisions")
-    axes.set_ylabel("mAP on test")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3, lw=0.6)
-    axes.legend(frameon=False)
-    with atomic_write(path) as aside:
-        figure.savefig(aside, dpi=130)
     return path

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 def review(
     data: RunOptions,
     *,
-    order: Literal["uncertain", "surest", "class", "random"] = "class",
+    order: str = "class",
     part: str | None = None,
+    page: int | None = None,
+    tags: bool = False,
     blind: bool = False,
     calibrate: int | None = None,
     draw_seed: int = 0,
@@ -40,9 +42,14 @@ def review(
     Args:
         data: Run and label table.
         order: Initial order of questions; it can be changed on the page: `class` (the classes take turns, the most
-            probable unknown labels of each first), `uncertain` (least certain first), `surest` (most probable first) or
-            `random`.
+            probable unknown labels of each first), `distinct` (the same, photos that resemble an earlier one last),
+            `handover` (the same until a class has 50 present labels, then the least certain), `missing` (more of
+            classes with fewer present labels), `mixed` (every fourth at random, the others as `class`), `uncertain`
+            (least certain first), `surest` (most probable first) or `random`.
         part: Part of the split to review, such as train; with --export, the part whose decisions are used.
+        page: Ask about this number of photos at once, 12 to 48: one class, with the expected answers set, which are
+            corrected and confirmed together. By default one question at a time.
+        tags: Ask about all unknown labels of one photo at once, with a search in the classes.
         blind: Hide the model's predictions, so that they cannot bias the answers.
         calibrate: Collect a calibration set instead: this number of photos, such as 40, is drawn at random, and all
             classes of a photo are answered on one page; --export marks the photos in a column `calibration`. Photos of
@@ -66,8 +73,7 @@ def review(
     if export is not None:
         _export(data.run, _known(data, beside), part, export, disputed)
         return
-    if calibrate is not None and calibrate < 1:
-        raise UsageError(f"--calibrate {calibrate}: give the number of photos to draw, for example 40")
+    _check(order, page, tags, calibrate)
     given = data.chosen.read("keep", beside.texts)
     say_texts(given)
     _need_fastapi()
@@ -83,14 +89,14 @@ def review(
             "follow_links": follow_links,
         }  # fmt: skip
         if calibrate is not None:
-            page, sheets = build.build_sheets(
+            web, sheets = build.build_sheets(
                 Run(data.run), given, typed=str(data.run), wanted=calibrate, seed=draw_seed, **where
             )
             decisions, words = sheets.decisions, _sheets_so_far(sheets, calibrate)
         else:
-            page, session = build.build_app(
-                Run(data.run), given, order=order, blind=blind, lease=lease, trust=inference.trust,
-                **inference.loading, **where,
+            web, session = build.build_app(
+                Run(data.run), given, order=order, blind=blind, lease=lease, photos=page, tags=tags,
+                trust=inference.trust, **inference.loading, **where,
             )  # fmt: skip
             decisions, words = session.decisions, _so_far(session)
         print("\n".join(words))
@@ -98,12 +104,35 @@ def review(
             f"open {build.address(host, where['port'], access_token)} (Ctrl-C stops the server)", flush=True
         )
         with closing(decisions), suppress(KeyboardInterrupt):
-            uvicorn.Server(uvicorn.Config(page, log_level="warning", server_header=False)).run(
-                sockets=[bound]
-            )
+            uvicorn.Server(uvicorn.Config(web, log_level="warning", server_header=False)).run(sockets=[bound])
     own = f"partlabel review {data.run}"
     again = own if data.table is None else "the same command with the same table and images and"
     print(f"to write the table with all decisions: {again} --export reviewed.csv")
+
+
+def _check(order: str, page: int | None, tags: bool, calibrate: int | None) -> None:
+    """Check the options before anything is read.
+
+    Raises:
+        UsageError: There is no such order, a number is out of range, or two options exclude each other.
+    """
+    from partlabel.core.messages import did_you_mean
+    from partlabel.review import orders
+    from partlabel.review.page_size import FEWEST, MOST
+
+    if order not in (known := orders.names()):
+        raise UsageError(
+            f"--order: there is no order {order!r}{did_you_mean(order, known)}; there are: {', '.join(known)}"
+        )
+    if calibrate is not None and calibrate < 1:
+        raise UsageError(f"--calibrate {calibrate}: give the number of photos to draw, for example 40")
+    if page is not None and not FEWEST <= page <= MOST:
+        raise UsageError(f"--page {page}: give the number of photos on a page, from {FEWEST} to {MOST}")
+    if (page is not None) + tags + (calibrate is not None) > 1:
+        raise UsageError(
+            "--page asks for one class in many photos, --tags for all unknown labels of one photo, and --calibrate for "
+            "all labels of a random one: give one of them"
+        )
 
 
 def _so_far(session: "Session") -> list[str]:

@@ -1,0 +1,122 @@
+// All tags of one photo: chips, a search in the vocabulary, keyboard shortcuts, "rest absent" after a confirmation.
+(() => {
+  const KEYS = { y: "present", n: "absent", s: "skip" };
+  const SHOWN = 30; // tags without an answer that are shown before "more" or a search
+  const dialog = document.getElementById("confirm");
+  const tags = () => [...document.querySelectorAll("#tags [data-tag]")];
+  const chosen = (tag) => tag.querySelector("input:checked")?.value;
+  const name = (tag) => tag.querySelector("legend").firstChild.textContent.trim();
+  const search = () => document.querySelector("#tags .search");
+  const visible = () => tags().filter((tag) => !tag.hidden);
+  let current = 0, all = false;
+
+  const chips = () => {
+    const list = document.querySelector("#tags .chips");
+    list.querySelectorAll("button").forEach((chip) => chip.remove());
+    for (const tag of tags()) {
+      if (chosen(tag) !== "present") continue;
+      const chip = document.createElement("button");
+      chip.type = "button";
+      chip.className = "chip";
+      chip.textContent = `${name(tag)} ×`;
+      chip.setAttribute("aria-label", `remove ${name(tag)}`);
+      chip.addEventListener("click", () => { tag.querySelector("input:checked").checked = false; show(); });
+      list.append(chip);
+    }
+  };
+  const mark = (moved) => {
+    const shown = visible();
+    current = Math.max(0, Math.min(current, shown.length - 1));
+    tags().forEach((tag) => tag.classList.toggle("current", tag === shown[current]));
+    if (moved) shown[current]?.scrollIntoView({ block: "nearest" });
+  };
+  const show = () => {
+    const box = search(), save = document.querySelector("#tags .save");
+    if (!box) return;
+    const wanted = box.value.trim().toLowerCase();
+    let open = 0;
+    for (const tag of tags()) {
+      const matches = name(tag).toLowerCase().includes(wanted);
+      if (!chosen(tag)) open += 1;
+      tag.hidden = wanted ? !matches : !all && !chosen(tag) && open > SHOWN;
+    }
+    box.hidden = false;
+    const more = document.querySelector("#tags .more"), hidden = tags().length - visible().length;
+    more.hidden = hidden === 0 || wanted !== "";
+    more.textContent = `${hidden} less probable tags`;
+    const answered = tags().filter(chosen).length;
+    document.getElementById("count").textContent = `${answered} of ${tags().length}`;
+    save.disabled = answered === 0;
+    const rest = document.querySelector("#tags .rest");
+    rest.hidden = false;
+    rest.disabled = open === 0;
+    chips();
+    mark(false);
+  };
+  const ready = () => { current = 0; all = false; show(); };
+
+  const set = (tag, value) => { if (tag) tag.querySelector(`input[value=${value}]`).checked = true; };
+  const clear = () => { search().value = ""; search().blur(); show(); };
+  const searching = (event) => {
+    if (event.key === "Escape") clear();
+    else if (event.key === "Enter") {
+      if (search().value.trim()) set(visible()[0], "present");
+      clear();
+    } else return;
+    event.preventDefault();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || dialog.open) return;
+    if (event.target === search()) return searching(event);
+    if (event.target.matches("input:not([type=radio], [type=checkbox]), select, textarea, a")) return;
+    const key = event.key.toLowerCase();
+    if (key in KEYS && !event.repeat) {
+      const tag = visible()[current];
+      set(tag, KEYS[key]);
+      show();
+      current = visible().indexOf(tag) + 1;
+      mark(true);
+    } else if (key === "arrowdown" || key === "arrowup") {
+      current += key === "arrowdown" ? 1 : -1;
+      mark(true);
+    } else if (key === "/") search()?.focus();
+    else if (["r", "u", "enter"].includes(key) && !event.repeat) {
+      if (key === "enter" && event.target.matches("button")) return;
+      const button = document.querySelector(`#tags button[data-key="${key}"]`);
+      if (!button || button.disabled) return;
+      button.click();
+    } else return;
+    event.preventDefault();
+  });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest(".more")) { all = true; show(); }
+    if (!event.target.closest(".rest")) return;
+    const open = tags().filter((tag) => !chosen(tag)).length;
+    document.getElementById("confirm-count").textContent = open === 1 ? "tag" : `${open} tags`;
+    dialog.returnValue = "";
+    dialog.showModal();
+  });
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue !== "yes") return;
+    for (const tag of tags()) if (!chosen(tag)) set(tag, "absent");
+    show();
+  });
+  document.addEventListener("input", (event) => { if (event.target === search()) { current = 0; show(); } });
+  document.addEventListener("change", (event) => {
+    const tag = event.target.closest("[data-tag]");
+    if (!tag) return;
+    show();
+    current = visible().indexOf(tag);
+    mark(false);
+    event.target.blur(); // so that the keyboard shortcuts work again
+  });
+  document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "tags") ready(); });
+  document.addEventListener("htmx:afterSettle", show);
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.id === "progress") return;
+    document.getElementById("failed").hidden = event.detail.successful;
+    show();
+  });
+  ready();
+})();
