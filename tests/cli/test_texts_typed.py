@@ -65,8 +65,9 @@ def test_split_and_hide_keep_texts(labels: Path, tmp_path: Path, capsys: pytest.
 
 def test_inspect_describes_texts(labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     typed = ["inspect", str(labels), "--format.leave_out", "[notes]"]
-    assert main(typed) == 0
+    assert main([*typed, "--out", str(tmp_path / "page.html")]) == 0
     said = capsys.readouterr().out
+    assert "classes that no text mentions: dog</li>" in (tmp_path / "page.html").read_text()
     assert "texts: 1 of 2 photos have text, 1.0 each, of 2.0 words on average" in said
     assert "classes that no text mentions: dog" in said
     assert "embedder of texts: " in said and "of the words are in its vocabulary" in said

@@ -71,7 +71,8 @@ def inspect(
         show(_parts(found.parts))
     warn_of_other_parts(given.split or ())
     show(classes_table(found.classes))
-    print("\n".join([*_faults(found), *_of_texts(given)]))
+    about_texts = _of_texts(given)
+    print("\n".join([*_faults(found), *about_texts]))
     say_how_known(given.labels, given.origins)
     _of_rules(given, between, data.table)
     doubted = None if run is None else _doubted(run, given, suspects, trust)
@@ -79,7 +80,7 @@ def inspect(
         print(_of_suspects(doubted))
         show(_suspects(doubted))
     if out is not None:
-        _page(out, data.table.name, given, found, doubted)
+        _page(out, data.table.name, given, found, doubted, about_texts)
         print(f"page in {out}")
 
 
@@ -244,7 +245,12 @@ def _suspects(found: "Suspects") -> "Table":
 
 
 def _page(
-    out: Path, title: str, table: "LabelTable", found: "Inspection", doubted: "Suspects | None" = None
+    out: Path,
+    title: str,
+    table: "LabelTable",
+    found: "Inspection",
+    doubted: "Suspects | None",
+    about_texts: Sequence[str],
 ) -> None:
     """Write the HTML page with images."""
     from partlabel.reporting import thumbnails
@@ -267,6 +273,7 @@ def _page(
         "found": found,
         "counts": counts,
         "alike": alike,
+        "texts": about_texts,
         "most_pairs": MOST_PAIRS,
         "doubted": doubted,
         "suspects": [] if doubted is None else _pictured(table, doubted),
