@@ -13,21 +13,9 @@ from partlabel.cli.configurations import recipes
 from partlabel.cli.main import main
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.result import Evaluation
+from tiny import TINY_NETWORK
 
-TINY = [
-    "--backbone",
-    "test_resnet",
-    "--pretrained",
-    "false",
-    "--image-size",
-    "64",
-    "--epochs",
-    "1",
-    "--known",
-    "0.7",
-    "--weight-decay",
-    "0.02",
-]
+TINY = [*TINY_NETWORK, "--epochs", "1", "--known", "0.7", "--weight-decay", "0.02"]
 TINY += ["--head.dim", "16", "--head.attention_dim", "8", "--head.output_dim", "16"]
 TINY += ["--method.pair_dim", "8", "--method.pair_hidden_dim", "8"]
 

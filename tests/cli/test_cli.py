@@ -21,6 +21,7 @@ from partlabel.data.tables.hiding import SCHEMES
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.result import Evaluation
 from partlabel.training.run_folder import Run
+from tiny import TINY_NETWORK
 
 
 class Kettle:
@@ -380,20 +381,7 @@ def test_every_scheme_can_be_named_on_the_command_line(scheme, collection, tmp_p
         assert LabelTable.read(out).absent == 0 < LabelTable.read(out).present
 
 
-TINY = [
-    "--backbone",
-    "test_resnet",
-    "--pretrained",
-    "false",
-    "--image-size",
-    "64",
-    "--epochs",
-    "2",
-    "--batch-size",
-    "8",
-    "--weight-decay",
-    "0.02",
-]
+TINY = [*TINY_NETWORK, "--epochs", "2", "--batch-size", "8", "--weight-decay", "0.02"]
 SMALL_HEAD = ["--head", "ssgrl", "--head.dim", "16", "--head.attention_dim", "8", "--head.output_dim", "16"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from partlabel.cli.main import main
 from partlabel.data.tables.label_table import LabelTable
+from tiny import TINY_NETWORK
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*photos have no text", "ignore:.*never present")
 
@@ -103,18 +104,7 @@ def test_a_run_keeps_the_texts_of_its_table(
 ) -> None:
     (tmp_path / "c.csv").write_text("image,caption\n00.png,a red square\n30.png,a blue disc\n")
     run, table = tmp_path / "run", str(collection / "labels.csv")
-    small = [
-        "--method",
-        "bce",
-        "--backbone",
-        "test_resnet",
-        "--pretrained",
-        "false",
-        "--image-size",
-        "64",
-        "--epochs",
-        "1",
-    ]
+    small = ["--method", "bce", *TINY_NETWORK, "--epochs", "1"]
     texts = ["--images", str(collection / "photos"), "--texts", str(tmp_path / "c.csv")]
     assert main(["train", table, *texts, *small, "--weight-decay", "0.01", "--out", str(run)]) == 0
     assert "2 of 32 photos have text (2 texts)" in capsys.readouterr().out
