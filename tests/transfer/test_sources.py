@@ -29,8 +29,9 @@ def mean_ap(scores, truth, labels):
 def test_the_contract_of_sources_holds(name):
     """Scores have a row per image and a column per class; out-of-fold scores and those of other images are finite."""
     given, _ = collection(without_text=0.2)
+    keys = torch.arange(len(given.labels))[:, None] % torch.tensor([7, 11, 13])
     seen = torch.randn(len(given.labels), 5)
-    given = replace(given, image=seen, second=seen, zero_shot=given.logits)
+    given = replace(given, image=seen, second=seen, zero_shot=given.logits, context=keys)
     source = sources.get(name).create(DIMS)
     assert given.has(source.needs)
     own, other = source.fit(given), source(given)
@@ -43,7 +44,11 @@ def test_the_contract_of_sources_holds(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["text", "similar_texts", "similar_images", "second_backbone", "second_similar_images"]
+    "name",
+    [
+        *("text", "similar_texts", "similar_images", "second_backbone", "second_similar_images"),
+        *("co_occurrence", "class_prototypes", "context"),
+    ],
 )
 def test_no_label_is_evidence_for_itself(name):
     """The out-of-fold score of a label does not tell whether that label is present."""
@@ -53,6 +58,7 @@ def test_no_label_is_evidence_for_itself(name):
     random = torch.randint(0, 2, given.labels.shape, generator=torch.Generator().manual_seed(3))
     labels = random.to(torch.int8)
     given = replace(given, labels=labels, targets=given.targets.known(labels), second=given.image)
+    given = replace(given, context=torch.arange(len(labels))[:, None] % torch.tensor([7, 11, 13]))
     scores = sources.get(name).create(dims).fit(given)
     correlation = torch.corrcoef(torch.stack([scores.flatten(), random.flatten().float()]))[0, 1]
     assert correlation < 0.1
@@ -86,20 +92,50 @@ def test_the_teacher_ranks_unknown_labels_better_than_each_source():
     given, truth = collection()
     teacher = Teacher.of(given)
     odds = teacher.fit(given)
-    assert list(teacher.parts) == ["recogniser", "text", "class_names", "similar_texts"]
+    assert list(teacher.parts) == ["recogniser", "co_occurrence", "text", "class_names", "similar_texts"]
     together = mean_ap(odds, truth, given.labels)
     for name in teacher.parts:
         alone = sources.get(name).create(DIMS).fit(given)
         assert together > mean_ap(alone, truth, given.labels) - 0.02, name
 
 
-def test_texts_of_other_photos_have_no_weight():
-    given, _ = collection(shuffled=True)
+def uninformative(kind, seed):
+    """A collection whose texts say nothing: of other photos, of another collection, or the same for all photos."""
+    given, _ = collection(shuffled=kind == "other photos", seed=seed)
+    if kind == "another collection":
+        given = replace(given, text=collection(seed=seed + 100)[0].text)
+    if kind == "constant":
+        text = given.text
+        given = replace(given, text=text.rows(torch.zeros(len(text.available), dtype=torch.int64)))
+    return given
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["other photos", "another collection", "constant"])
+def test_texts_that_say_nothing_have_no_weight(kind, seed):
+    given = uninformative(kind, seed)
     teacher = Teacher.of(given)
-    odds = teacher.fit(given)
+    odds = teacher.fit(given, news_alone=True)
     assert [name for name, weight in teacher.weights.items() if weight] == ["recogniser"]
     plain = Teacher.of(given, ["recogniser"])
     torch.testing.assert_close(odds, plain.fit(given))
+
+
+def test_what_texts_say_is_taught_without_what_the_recogniser_says():
+    given, truth = collection()
+    other = replace(given, logits=given.logits + 0.1 * torch.rand_like(given.logits))
+    taught, also = (Teacher.of(each).fit(each, news_alone=True) for each in (given, other))
+    torch.testing.assert_close(taught, also, atol=0.2, rtol=0.1)
+    teacher = Teacher.of(given)
+    teacher.fit(given, news_alone=True)
+    assert teacher.weights["recogniser"] == 0 < max(teacher.weights.values())
+    silent, _ = collection(without_text=0.5)
+    rows = ~silent.text.available
+    whole, news = (Teacher.of(silent).fit(silent, news_alone=alone) for alone in (False, True))
+    torch.testing.assert_close(whole[rows], news[rows])
+    known = given.targets.weight > 0
+    error = (taught.sigmoid() - truth)[known].mean()
+    assert abs(error) < 0.01  # calibrated without the recogniser, too
 
 
 def test_a_photo_without_text_is_judged_by_the_image_alone():
@@ -116,7 +152,7 @@ def test_sources_in_the_memo_are_not_fitted_again():
     given, _ = collection()
     memo = {}
     first = Teacher.of(given).fit(given, memo)
-    assert set(memo) == {"text", "class_names", "similar_texts"}
+    assert set(memo) == {"co_occurrence", "text", "class_names", "similar_texts"}
     kept = dict(memo)
     torch.testing.assert_close(Teacher.of(given).fit(given, memo), first)
     assert all(memo[name] is kept[name] for name in kept)
@@ -188,7 +224,8 @@ def test_names_inform_the_teacher_and_noise_does_not():
     odds = Teacher.of(given).fit(given)
     informed = Teacher.of(named(given, truth))
     better = informed.fit(named(given, truth))
-    assert list(informed.parts) == ["recogniser", "zero_shot"] and informed.weights["zero_shot"] > 0
+    assert list(informed.parts) == ["recogniser", "co_occurrence", "zero_shot"]
+    assert informed.weights["zero_shot"] > 0 == informed.weights["co_occurrence"]
     assert mean_ap(better, truth, given.labels) > mean_ap(odds, truth, given.labels) + 0.05
     misled = Teacher.of(named(given, None))
     torch.testing.assert_close(misled.fit(named(given, None)), odds)

@@ -43,6 +43,7 @@ class FullBatch(Protocol):
         text: Features of the texts that accompany the images; None without texts.
         zero_shot: Logits of the classes by their names; None without encoders that were aligned.
         second: A feature of each image by a second backbone; None without one.
+        context: Keys of folder, minute and place of each image; None unless the method's sources need them.
         memo: Results that do not depend on the weight decay, kept from one weight decay to the next.
         shared: Results that depend on neither labels nor weight decay, kept for all parts of the table.
     """
@@ -53,6 +54,7 @@ class FullBatch(Protocol):
     text: TextFeatures | None
     zero_shot: Float[Tensor, "image class"] | None
     second: Float[Tensor, "image second_feature"] | None
+    context: Int64[Tensor, "image kind"] | None
     memo: dict[str, Any]
     shared: dict[str, Any]
 

@@ -13,8 +13,8 @@ weights of head and votes are fitted to the same targets, by heads and votes tha
 
 As in learning with privileged information (Vapnik and Vashist, "A new learning paradigm: learning using privileged
 information", Neural Networks 22, 2009) and generalised distillation (Lopez-Paz et al., ICLR 2016, arXiv:1511.03643),
-the texts are needed in training only, and so is a second backbone. Without either the teacher has similar images, and
-that is what it teaches.
+the texts are needed in training only, and so is a second backbone. Where texts inform, the teacher teaches what they
+say and leaves out what its own recogniser sees in the image, whose errors the student would learn, too.
 """
 
 from typing import ClassVar
@@ -34,7 +34,7 @@ from partlabel.transfer.feature_bank import AT_ONCE, in_parts
 from partlabel.transfer.soft_memory import SoftMemory
 from partlabel.transfer.sources import Observed
 from partlabel.transfer.table_kernel import TableKernel
-from partlabel.transfer.teacher import Teacher
+from partlabel.transfer.teacher import Teacher, with_default
 
 
 class Evidence(Method):
@@ -50,6 +50,8 @@ class Evidence(Method):
             are a sample, more where mostly present labels are known.
         sharpness: Sharpness of the kernel that compares images.
         memory_size: Maximum number of stored images.
+        sources: Evidence sources to try besides the default ones, separated by commas, such as `context`, in which
+            photos of the same folder, minute or place inform each other (docs/evidence.md).
     """
 
     default_head: ClassVar[str] = "covariance"
@@ -72,6 +74,7 @@ class Evidence(Method):
         unknown_weight: float = 0.0,
         sharpness: float = 50.0,
         memory_size: int = 16384,
+        sources: str = "",
     ) -> None:
         super().__init__(backbone, head)
         if not head.image_dim:
@@ -82,6 +85,7 @@ class Evidence(Method):
         if not 0 <= unknown_weight <= 1:
             raise ValueError(f"unknown_weight is {unknown_weight}; it has to be from 0 to 1")
         self.unknown_weight = unknown_weight
+        self.sources = with_default(sources)
         self.sharpness = sharpness
         self.bce = PartialBCE()
         self.memory = SoftMemory(head.num_classes, memory_size, head.image_dim)
@@ -181,9 +185,10 @@ class Evidence(Method):
             text=problem.text,
             zero_shot=problem.zero_shot,
             second=problem.second,
+            context=problem.context,
         )
         fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}", {})
-        odds = Teacher.of(given).fit(given, fitted)
+        odds = Teacher.of(given, self.sources).fit(given, fitted, news_alone=True)
         unknown = (problem.labels == UNKNOWN).float()
         if given.text is not None and not base.weight.any():
             unknown *= given.text.available[:, None]

@@ -76,6 +76,7 @@ class TrainingSet:
         second: Feature of each image by a second backbone; None without one.
         designs: Design of each head and its options, computed once.
         named: For each design the solution whose logits are closest to `zero_shot`, computed once.
+        context: Keys of folder, minute and place of each image; None unless they are asked for.
     """
 
     maps: Float[Tensor, "image channel"]
@@ -88,6 +89,7 @@ class TrainingSet:
     second: Float[Tensor, "image second_feature"] | None = None
     designs: dict[str, Design] = field(default_factory=dict)
     named: dict[int, Float[Tensor, "coordinate class"]] = field(default_factory=dict)
+    context: Int64[Tensor, "image kind"] | None = None
 
     @property
     def folds(self) -> int:
@@ -133,6 +135,7 @@ class TrainingSet:
             named=self.named.get(id(design)),
             second=self.second,
             shared={} if shared is None else shared,
+            context=self.context,
         )
 
 

@@ -115,6 +115,7 @@ class Problem:
         shared: Results that depend on neither labels nor weight decay, kept for all parts of the table.
         table: The problem that this is a part of; None for a whole table.
         in_table: Rows of the images in it; None for a whole table.
+        context: Keys of folder, minute and place of each image; None unless they are asked for.
     """
 
     maps: Float[Tensor, "image channel 1 1"]
@@ -132,6 +133,7 @@ class Problem:
     shared: dict[str, Any] = field(default_factory=dict)
     table: "Problem | None" = None
     in_table: Int64[Tensor, " image"] | None = None
+    context: Int64[Tensor, "image kind"] | None = None
 
     @property
     def table_maps(self) -> Float[Tensor, "row channel 1 1"]:
@@ -193,6 +195,7 @@ class Problem:
             self.shared,
             self,
             rows.nonzero().squeeze(1),
+            None if self.context is None else self.context[rows],
         )
 
 

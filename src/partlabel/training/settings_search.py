@@ -42,6 +42,7 @@ from partlabel.selection.search import fold_count, search
 from partlabel.selection.unlabelled import search_unlabelled
 from partlabel.training import caching
 from partlabel.training.config import AUTO, WEIGHT_DECAY, TrainingConfig
+from partlabel.training.context import asked_context
 from partlabel.training.datasets import in_use, plain_images
 from partlabel.training.frozen_backbone import fit_pooling_on, pooling_of
 from partlabel.training.second_backbone import second_features
@@ -157,8 +158,8 @@ def select(
     maps = pooled_maps(backbone, table, settings, config, classes)
     plain = _plain_channels(backbone)
     named = name_scores(maps[:, :plain], table.classes, backbone, settings["backbone"], config)
-    second = second_features(table, settings, config)
-    data = TrainingSet(maps, plain, labels, classes, fold, text, named, second)
+    second, context = second_features(table, settings, config), asked_context(table, settings)
+    data = TrainingSet(maps, plain, labels, classes, fold, text, named, second, context=context)
     if not (labels != UNKNOWN).any():
         (rule,) = (each for each in rules_of(settings, labels, True, False) if each.method == EVIDENCE)
         return search_unlabelled(data, heads_of(settings)[0], settings["head_args"], rule)

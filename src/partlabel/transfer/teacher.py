@@ -11,15 +11,29 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from partlabel.core.targets import Targets
 from partlabel.transfer import sources
 from partlabel.transfer.combination import Combination, combine
 from partlabel.transfer.sources import EvidenceSource, Observed
 
 DEFAULT = (
-    *("recogniser", "similar_images", "second_backbone", "second_similar_images"),
+    *("recogniser", "similar_images", "second_backbone", "second_similar_images", "co_occurrence"),
     *("text", "class_names", "similar_texts", "zero_shot"),
 )
 """Sources that are tried; those without their inputs are left out."""
+RECOGNISER = "recogniser"
+
+
+def with_default(more: str) -> tuple[str, ...]:
+    """Return the default sources, and those that a text names, separated by commas.
+
+    Raises:
+        ValueError: There is no such source; the message suggests the most similar name.
+    """
+    named = [name for part in more.split(",") if (name := part.strip())]
+    for name in named:
+        sources.get(name)
+    return tuple(dict.fromkeys((*DEFAULT, *named)))
 
 
 class Teacher(nn.Module):
@@ -68,13 +82,17 @@ class Teacher(nn.Module):
         assert self.whole is not None
         return {name: float(weight) for name, weight in zip(self.parts, self.whole.weight, strict=True)}
 
-    def fit(self, given: Observed, memo: dict[str, Any] | None = None) -> Float[Tensor, "image class"]:
+    def fit(
+        self, given: Observed, memo: dict[str, Any] | None = None, news_alone: bool = False
+    ) -> Float[Tensor, "image class"]:
         """Fit the sources and their weights; return the out-of-fold log-odds of the images.
 
         Args:
             given: What is known of the images.
             memo: Sources that were fitted to the same images, targets and folds, with other logits; those that do not
                 need logits are taken from it, and left in it.
+            news_alone: Leave out what the recogniser says of images with text, if the texts inform: a student that
+                sees the image would learn its errors, and find the rest by itself.
         """
         scores = torch.stack(
             [self._fit_part(name, given, {} if memo is None else memo) for name in self.parts]
@@ -82,7 +100,7 @@ class Teacher(nn.Module):
         available = torch.stack([part.available(given) for part in self._parts()])
         everywhere = available.all(1)
         rows = available.all(0)
-        kept = [number for number, name in enumerate(self.parts) if name == "recogniser"]
+        kept = [number for number, name in enumerate(self.parts) if name == RECOGNISER]
         targets = given.targets
         if not targets.weight.any():
             self.whole, self.plain = self._without_labels(scores, given, available)
@@ -91,6 +109,8 @@ class Teacher(nn.Module):
         self.whole = self.plain
         if not everywhere.all():
             self.whole = combine(scores[:, rows], given.rows(rows).targets, kept)
+        if news_alone and any(self.weights[name] for name, part in self._named() if "text" in part.needs):
+            self.whole = _without(self.whole, kept, scores[:, rows], given.rows(rows).targets)
         return self._log_odds(scores, given)
 
     def _without_labels(
@@ -111,8 +131,8 @@ class Teacher(nn.Module):
         seen = [rows if rows.any() else torch.ones_like(rows) for rows in available]
         centre = torch.stack([score[rows].mean(0) for score, rows in zip(scores, seen, strict=True)])
         offset = next(prior for prior in priors if prior is not None)
-        if "recogniser" in self.parts:
-            number = list(self.parts).index("recogniser")
+        if RECOGNISER in self.parts:
+            number = list(self.parts).index(RECOGNISER)
             usable[number], offset = True, scores[number, available.all(0)].mean(0)
             centre[number] = offset
         whole = Combination(usable.float(), centre, torch.ones(len(scores)), offset)
@@ -146,4 +166,22 @@ class Teacher(nn.Module):
         return scores
 
     def _parts(self) -> list[EvidenceSource]:
-        return [part for part in self.parts.values() if isinstance(part, EvidenceSource)]
+        return [part for _, part in self._named()]
+
+    def _named(self) -> list[tuple[str, EvidenceSource]]:
+        return [(name, part) for name, part in self.parts.items() if isinstance(part, EvidenceSource)]
+
+
+def _without(
+    found: Combination,
+    dropped: Sequence[int],
+    scores: Float[Tensor, "source image class"],
+    targets: Targets,
+) -> Combination:
+    """Set the weights of some sources to 0, and calibrate the rest by one slope and an offset per class."""
+    weight = found.weight.index_fill(0, torch.tensor(dropped, dtype=torch.int64), 0.0)
+    odds = found._replace(weight=weight).log_odds(scores)
+    rest = combine(odds[None], targets)
+    slope = rest.weight[0] / rest.spread[0]
+    offset = rest.offset + slope * (found.offset - rest.centre[0])
+    return found._replace(weight=slope * weight, offset=offset)

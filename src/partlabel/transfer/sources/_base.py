@@ -13,6 +13,7 @@ from typing import ClassVar
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from partlabel.core.labels import UNKNOWN
 from partlabel.core.targets import Labels, Targets
 from partlabel.core.types import TextFeatures
 
@@ -31,6 +32,7 @@ class Observed:
         zero_shot: Logits of the classes by their names, from an image encoder and a text encoder that were aligned;
             None without such encoders.
         second: A feature of each image by a second backbone; None without one.
+        context: Keys of folder, minute and place of each image (`data/images/context.py`); None without them.
     """
 
     labels: Labels
@@ -41,9 +43,12 @@ class Observed:
     text: TextFeatures | None = None
     zero_shot: Float[Tensor, "image class"] | None = None
     second: Float[Tensor, "image second_feature"] | None = None
+    context: Int64[Tensor, "image kind"] | None = None
 
     def has(self, needs: tuple[str, ...]) -> bool:
-        """Return whether all inputs of those names are there."""
+        """Return whether all inputs of those names are there: of `labels`, a known one."""
+        if "labels" in needs and not (self.labels != UNKNOWN).any():
+            return False
         return all(getattr(self, name) is not None for name in needs)
 
     def rows(self, chosen: Bool[Tensor, " image"]) -> "Observed":
@@ -58,6 +63,7 @@ class Observed:
             text=None if self.text is None else self.text.rows(chosen),
             zero_shot=None if self.zero_shot is None else self.zero_shot[chosen],
             second=None if self.second is None else self.second[chosen],
+            context=None if self.context is None else self.context[chosen],
         )
 
 

@@ -1,5 +1,7 @@
 """A regularised logistic regression on features of texts, with a cross-validated penalty: part of several sources."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -30,9 +32,20 @@ class TextClassifier(nn.Module):
         self.register_buffer("bias", torch.zeros(classes))
 
     def fit(
-        self, features: Float[Tensor, "image dim"], targets: Targets, fold: Int64[Tensor, " image"]
+        self,
+        features: Float[Tensor, "image dim"],
+        targets: Targets,
+        fold: Int64[Tensor, " image"],
+        penalties: Sequence[float] = PENALTIES,
     ) -> Float[Tensor, "image class"]:
-        """Fit at the penalty with the lowest out-of-fold cross-entropy; return the out-of-fold logits."""
+        """Fit at the penalty with the lowest out-of-fold cross-entropy; return the out-of-fold logits.
+
+        Args:
+            features: Features of the images.
+            targets: What is predicted from them.
+            fold: Fold of each image, from 0.
+            penalties: Candidate penalties per label with a target, from strong to weak.
+        """
         design = Design.of(features)
         count = int(fold.max()) + 1
         columns, counted = fold_weights(targets, fold, count)
@@ -40,9 +53,9 @@ class TextClassifier(nn.Module):
             None,
             float("inf"),
             features.new_zeros(targets.value.shape),
-            PENALTIES[0],
+            penalties[0],
         )
-        for penalty in PENALTIES:
+        for penalty in penalties:
             fitted = solve(design, columns, penalty * counted, fitted)
             logits = out_of_fold(design, fitted, fold, count)
             tried = misfit(combine(logits[None], targets), logits[None], targets)
