@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
 from jaxtyping import Int64
@@ -73,7 +74,7 @@ def _place(exif: Image.Exif) -> str:
     return f"{round(north * PLACES)} {round(east * PLACES)}"
 
 
-def _degrees(parts: Sequence[float], negative: bool) -> float:
+def _degrees(parts: Sequence[SupportsFloat], negative: bool) -> float:
     degrees = sum(float(part) / 60**power for power, part in enumerate(parts))
     return -degrees if negative else degrees
 
