@@ -55,6 +55,31 @@ def test_soft_labels_from_texts_are_better_than_those_without():
     assert with_text > without + 0.1
 
 
+def test_photos_of_one_folder_teach_if_the_source_is_named():
+    data, truth = training_set(with_text=False)
+    pattern = (truth @ torch.tensor([8.0, 4.0, 2.0, 1.0])).long() + 1
+    keys = torch.stack([pattern, torch.zeros_like(pattern), torch.zeros_like(pattern)], 1)
+    told = replace(data, context=keys)
+    blank = data.labels == UNKNOWN
+    hidden = torch.where(blank, truth, torch.tensor(float(UNKNOWN)))
+    asked, plain = (
+        fitted(told, **options).memory.read(torch.arange(300)).value
+        for options in ({"sources": "context"}, {})
+    )
+    assert mean_ap(asked, hidden) > mean_ap(plain, hidden) + 0.1
+    torch.testing.assert_close(plain, fitted(data).memory.read(torch.arange(300)).value)
+    whole = told.problem("average", told.design("average", {}), DECAY)
+    assert torch.equal(
+        whole.part(data.fold != 0, data.fold[data.fold != 0], {}).context, keys[data.fold != 0]
+    )
+
+
+def test_a_source_that_does_not_exist_is_refused_with_a_suggestion():
+    data, _ = training_set()
+    with pytest.raises(ValueError, match=r"there is no source 'contxt'.*'context'"):
+        build(data, Rule("evidence", {"sources": "contxt"}), "average", {})
+
+
 def test_shuffled_texts_change_nothing():
     shuffled, _ = training_set(shuffled=True)
     silent, _ = training_set(with_text=False)

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image
 
 from informed import CLASSES, IMAGES, collection
+from partlabel import LabelTable
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.images.context import MISSING, context_keys
 from partlabel.evaluation.metrics import average_precision
@@ -114,7 +115,7 @@ def test_keys_are_shared_by_photos_of_one_folder_minute_and_place(tmp_path):
 
 
 def test_context_is_read_only_if_it_is_asked_for(tmp_path):
-    table = SimpleNamespace(images=("a/1.jpg", "a/2.jpg"), root=tmp_path)
+    table = LabelTable(("a/1.jpg", "a/2.jpg"), ("cat",), np.zeros((2, 1), np.int8), root=tmp_path)
     settings = {"method": "evidence", "method_args": {"sources": "context"}}
     assert asked_context(table, settings).shape == (2, 3)
     assert asked_context(table, {"method": "evidence", "method_args": {}}) is None
