@@ -9,6 +9,10 @@ that it adds only information that the image does not contain:
 The weights `votes` are a ridge-penalised logistic regression on the known labels of the training images, each predicted
 from the others of its image. The penalty is chosen on validation images; where no weights are better than the
 recogniser alone, none are used. It works on the logits of any method. Results on real photos: docs/log.md.
+
+The evidence source `co_occurrence` counts pairs of labels for the teacher in training, before there are final logits.
+This model is fitted on them and stays beside it: a known label counts by what the image did not already say, and each
+answer in a review changes the log-odds at once, with or without texts.
 """
 
 import warnings
