@@ -43,7 +43,7 @@ def context_keys(images: Sequence[str], root: str | Path | None) -> Int64[np.nda
 
 
 def _folder(image: str) -> str:
-    """Return the folder of an image; empty in the image folder itself, which says nothing."""
+    """Return the folder of an image; empty in the image folder itself, which all may share."""
     return image.rpartition("/")[0]
 
 
