@@ -3,7 +3,8 @@
     score_c = sum over folder, minute, place of logit((present_c + 2 share_c) / (known_c + 2)) - logit(share_c)
 
 The numbers are those of known labels of other photos with the same key (`data/images/context.py`); a photo is no
-evidence for itself. It is not among the default sources, because names and times of most collections give no information.
+evidence for itself. It is not among the default sources, because names and times of most collections give no
+information.
 """
 
 from typing import Any, ClassVar
