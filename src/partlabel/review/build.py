@@ -147,11 +147,14 @@ def build_sheets(
         ValueError: The classes differ, the table has no such part, there is no image to draw, or the log of decisions
             is not valid.
     """
+    from partlabel.core.rules import Rules
+    from partlabel.data.tables.closure import with_added
     from partlabel.data.tables.splits import aligned
     from partlabel.review import sheet_pages
 
     description = read_json(run.config)
-    table = aligned(table, description["classes"])
+    rules = Rules.from_json(description.get("rules") or {})
+    table = aligned(with_added(table, rules), description["classes"])
     sheets = Sheets(table, DecisionLog(run.decisions), wanted, part=part, seed=seed)
     guard = Guard(host, token, f"partlabel-{port}-token", known_as)
     page = sheet_pages.create(
