@@ -55,7 +55,11 @@ RULES = Rules(
 SETTLED = 0.1
 """Share of the unknown labels that a simulated review settles."""
 HEAD = "covariance"
-ORDERS: tuple[ordering.Order, ...] = ("surest", "uncertain")
+ORDERS = {
+    "surest": lambda probability: 1 - probability,
+    "uncertain": lambda probability: np.abs(probability - 0.5),
+}
+"""Keys of the questions by order; the smallest is asked first."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def review(
     for order in ORDERS:
         for name, of in (("without", None), ("with", rules)):
             began = time.monotonic()
-            answers, settled = simulate(table.labels, truth, of, logits.sigmoid().numpy(), order, goal, seed)
+            answers, settled = simulate(table.labels, truth, of, logits.sigmoid().numpy(), order, goal)
             nothing = (float("nan"),) * 3
             took = round(time.monotonic() - began, 1)
             yield Row(
@@ -152,9 +156,8 @@ def simulate(
     truth: np.ndarray,
     rules: ColumnRules | None,
     probability: np.ndarray,
-    order: ordering.Order,
+    order: str,
     goal: int,
-    seed: int,
 ) -> tuple[int, int]:
     """Ask in an order until that number of labels is settled; return the numbers of answers and of settled labels.
 
@@ -166,7 +169,7 @@ def simulate(
         probability = Coherence(rules).with_known(alone, torch.from_numpy(labels.copy())).numpy()
     blank = labels == UNKNOWN
     settled, answers = int((start == UNKNOWN).sum() - blank.sum()), 0
-    key = ordering.key(order, probability, blank, seed=seed)
+    key = ORDERS[order](probability)
     for place in ordering.in_order(key, blank).tolist():
         row, column = divmod(place, labels.shape[1])
         if settled >= goal:
