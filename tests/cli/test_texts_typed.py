@@ -121,3 +121,15 @@ def test_a_run_keeps_the_texts_of_its_table(
     assert LabelTable.read(out).texts is None
     assert main(["fill", str(run), table, *texts, "--engine", "local"]) == 2
     assert "leave out --texts" in capsys.readouterr().err
+
+
+def test_train_names_the_column_of_texts_that_it_found(
+    collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    lines = (collection / "labels.csv").read_text().splitlines()
+    with_texts = [f"{lines[0]},caption", *(f"{line},a red square" for line in lines[1:])]
+    (tmp_path / "labels.csv").write_text("\n".join(with_texts))
+    typed = ["--method", "bce", *TINY_NETWORK, "--epochs", "1", "--weight-decay", "0.01"]
+    photos = ["--images", str(collection / "photos"), "--out", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "labels.csv"), *photos, *typed]) == 0
+    assert f"texts, in column 'caption' of {tmp_path / 'labels.csv'})" in capsys.readouterr().out

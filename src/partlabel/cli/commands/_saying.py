@@ -1,6 +1,7 @@
 """Shared by commands: describe tables, labels and results in the terminal."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,11 +59,30 @@ def say_closure(closure: "Closure | None") -> None:
         print("\n".join([closure.sentence, *closure.lines(MOST_NAMES)]))
 
 
-def say_texts(table: "LabelTable") -> None:
-    """Print how many photos have text, if the table has texts."""
-    if table.texts is not None:
-        number = sum(map(len, table.texts))
-        print(f"{sum(map(bool, table.texts)):,} of {len(table):,} photos have text ({number:,} texts)")
+def say_texts(table: "LabelTable", file: Path | None = None) -> None:
+    """Print how many photos have text, if the table has texts.
+
+    Args:
+        table: Label table.
+        file: File of the table; its columns of texts are named, because nobody asked for them.
+    """
+    if table.texts is None:
+        return
+    columns = [] if file is None else _text_columns(file, table.classes)
+    named = f", in column {', '.join(map(repr, columns))} of {file}" if columns else ""
+    number = sum(map(len, table.texts))
+    print(f"{sum(map(bool, table.texts)):,} of {len(table):,} photos have text ({number:,} texts{named})")
+
+
+def _text_columns(file: Path, classes: Sequence[str]) -> list[str]:
+    """Return the columns of a table file that are named as texts are, and are no classes; of another file none."""
+    from partlabel.data.readers import _columns
+    from partlabel.data.readers._roles import plain
+    from partlabel.data.readers._text_columns import NAMES
+
+    if not _columns.is_table(file):
+        return []
+    return [name for name in _columns.header(file) if plain(name) in NAMES and name not in classes]
 
 
 def say_without_labels(table: "LabelTable") -> None:

@@ -79,7 +79,7 @@ def train(
     tagger = Tagger(given.classes, **_chosen(method, head), **options)
     tagger.recipe = recipe
     if distributed.is_rank_zero():
-        say_texts(given)
+        say_texts(given, data.table if not beside.texts else None)
         say_closure(closure)
         _say_advice(given)
     try:
