@@ -53,6 +53,7 @@ class Tagger(HubRecognizer):
         view: Image side in pixels, and the normalisation that the backbone expects.
         completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
             not help.
+        tower: Tower that compares photos with class names; None where that informs no unknown labels.
         tuning: Thresholds and calibration; None before `partlabel tune`.
         out_of_fold: Logits of the training images by models that were not trained on them; None if there are none.
         lean: Whether the tagger holds only the state that prediction needs.
@@ -234,9 +235,9 @@ class Tagger(HubRecognizer):
 
         With rules between classes, labels that follow from known ones come first, and new labels obey the rules.
 
-        Texts beside the photos (`table.texts`) and known labels of an image are evidence for its unknown ones where
-        that was found to help (`text_evidence.py`, `label_completion.py`), so that probabilities may differ from those
-        of `predict`.
+        Texts beside the photos (`table.texts`), class names that a tower compares with the photos, and known labels of
+        an image are evidence for its unknown labels where that was found to help (`text_evidence.py`,
+        `label_completion.py`), so that probabilities may differ from those of `predict`.
 
         Args:
             table: Label table of the model's classes; labels and probabilities of a filled table are kept.
@@ -264,7 +265,10 @@ class Tagger(HubRecognizer):
         blank, found = (labels == UNKNOWN).any(axis=1), np.zeros(labels.shape, np.float32)
         if blank.any():
             found[blank] = evidence.probability_with_known(
-                logits, labels[blank], bool((labels != UNKNOWN).any()), self.text_of(before.table[blank])
+                logits,
+                labels[blank],
+                bool((labels != UNKNOWN).any()),
+                self.beside(before.table[blank], batch_size, workers),
             )
         ends = evidence.ends(found, labels == UNKNOWN, accept, reject, precision, precision_of)
         after = filled.fill(before, found, *ends, self.name)
@@ -296,4 +300,5 @@ class Tagger(HubRecognizer):
 
         table = aligned(with_added(table, self.rules), self.classes)
         table, logits = readable(self, table, batch_size, workers, skip_broken)
-        return table, self.evidence.probability_with_known(logits, table.labels, text=self.text_of(table))
+        beside = self.beside(table, batch_size, workers)
+        return table, self.evidence.probability_with_known(logits, table.labels, beside=beside)

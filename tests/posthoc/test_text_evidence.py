@@ -6,7 +6,7 @@ import torch
 
 from informed import CLASSES, collection
 from partlabel.core.labels import UNKNOWN
-from partlabel.core.types import TextFeatures
+from partlabel.core.types import Beside, TextFeatures
 from partlabel.posthoc.probability_model import ProbabilityModel
 from partlabel.posthoc.text_evidence import TextEvidence, fit_text_evidence
 
@@ -14,7 +14,11 @@ from partlabel.posthoc.text_evidence import TextEvidence, fit_text_evidence
 def learned(**options):
     observed, truth = collection(**options)
     found = fit_text_evidence(
-        observed.logits.numpy(), observed.labels.numpy(), observed.text, "words", observed.fold.numpy()
+        observed.logits.numpy(),
+        observed.labels.numpy(),
+        Beside(observed.text),
+        "words",
+        observed.fold.numpy(),
     )
     return observed, truth, found
 
@@ -22,7 +26,7 @@ def learned(**options):
 def test_texts_move_unknown_labels_towards_the_truth():
     observed, truth, (evidence, _) = learned()
     blank = observed.labels == UNKNOWN
-    logits = torch.from_numpy(evidence.logits(observed.logits.numpy(), observed.text))
+    logits = torch.from_numpy(evidence.logits(observed.logits.numpy(), Beside(observed.text)))
     before, after = (
         torch.nn.functional.binary_cross_entropy_with_logits(each[blank], truth[blank])
         for each in (observed.logits, logits)
@@ -50,7 +54,7 @@ def test_what_is_saved_gives_the_same_logits_again(tmp_path, without_text):
     assert (again.embedder, again.text_dim, again.classes) == ("words", evidence.text_dim, CLASSES)
     logits = observed.logits.numpy()
     np.testing.assert_allclose(
-        again.logits(logits, observed.text), evidence.logits(logits, observed.text), atol=1e-2
+        again.logits(logits, Beside(observed.text)), evidence.logits(logits, Beside(observed.text)), atol=1e-2
     )
 
 
@@ -64,10 +68,10 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, content):
 def test_shares_say_what_each_source_adds():
     observed, _, (evidence, _) = learned()
     logits = observed.logits.numpy()
-    shares = evidence.shares(logits, observed.text)
+    shares = evidence.shares(logits, Beside(observed.text))
     assert list(shares) == ["recogniser", "text", "class_names", "similar_texts"]
     whole = sum(shares.values()) + evidence.teacher.whole.offset.numpy()
-    np.testing.assert_allclose(whole, evidence.logits(logits, observed.text), atol=1e-4)
+    np.testing.assert_allclose(whole, evidence.logits(logits, Beside(observed.text)), atol=1e-4)
 
 
 def test_a_photo_with_a_mention_becomes_more_probable():
@@ -75,7 +79,7 @@ def test_a_photo_with_a_mention_becomes_more_probable():
     text, logits = observed.text, observed.logits.numpy()
     named = text._replace(mentions=torch.ones_like(text.mentions))
     silent = text._replace(mentions=torch.zeros_like(text.mentions))
-    assert (evidence.logits(logits, named) >= evidence.logits(logits, silent) - 1e-6).all()
+    assert (evidence.logits(logits, Beside(named)) >= evidence.logits(logits, Beside(silent)) - 1e-6).all()
 
 
 def test_probabilities_use_texts_where_they_are_given_and_else_the_image():
@@ -84,8 +88,10 @@ def test_probabilities_use_texts_where_they_are_given_and_else_the_image():
     logits, labels = observed.logits.numpy(), observed.labels.numpy()
     assert model.calibrates_unknown
     np.testing.assert_array_equal(model.informed(logits, labels), logits)
-    found = model.probability_with_known(logits, labels, text=observed.text)
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-evidence.logits(logits, observed.text))), atol=1e-6)
+    found = model.probability_with_known(logits, labels, beside=Beside(observed.text))
+    np.testing.assert_allclose(
+        found, 1 / (1 + np.exp(-evidence.logits(logits, Beside(observed.text)))), atol=1e-6
+    )
 
 
 def test_photos_without_text_do_not_depend_on_the_texts_of_others():
@@ -95,7 +101,9 @@ def test_photos_without_text_do_not_depend_on_the_texts_of_others():
     none = TextFeatures(torch.zeros_like(observed.text.vectors), blank, blank, torch.zeros_like(silent))
     logits = observed.logits.numpy()
     np.testing.assert_allclose(
-        evidence.logits(logits, observed.text)[silent], evidence.logits(logits, none)[silent], atol=1e-6
+        evidence.logits(logits, Beside(observed.text))[silent],
+        evidence.logits(logits, Beside(none))[silent],
+        atol=1e-6,
     )
 
 
@@ -106,6 +114,45 @@ def test_texts_get_no_weight_for_labels_that_are_chance():
         torch.int8
     )
     found = fit_text_evidence(
-        observed.logits.numpy(), labels.numpy(), observed.text, "words", observed.fold.numpy()
+        observed.logits.numpy(), labels.numpy(), Beside(observed.text), "words", observed.fold.numpy()
     )
     assert found is None
+
+
+def named(observed, truth, strength=3.0, seed=5):
+    """What is beside the photos: nothing but logits by class names, which tell something of the truth."""
+    random = torch.Generator().manual_seed(seed)
+    return Beside(zero_shot=strength * truth + torch.randn(truth.shape, generator=random))
+
+
+def test_class_names_alone_are_weighed_against_the_image_and_saved_with_their_tower(tmp_path):
+    observed, truth = collection()
+    beside = named(observed, truth)
+    logits, labels = observed.logits.numpy(), observed.labels.numpy()
+    evidence, _ = fit_text_evidence(logits, labels, beside, "words", observed.fold.numpy(), tower="abc")
+    assert list(evidence.teacher.weights) == ["recogniser", "zero_shot"]
+    assert (evidence.embedder, evidence.text_dim, evidence.no_text(3)) == ("", 0, None)
+    evidence.save(tmp_path / "texts.safetensors")
+    again = TextEvidence.load(tmp_path / "texts.safetensors")
+    assert again.tower == "abc"
+    np.testing.assert_allclose(again.logits(logits, beside), evidence.logits(logits, beside), atol=1e-5)
+    blank = observed.labels == UNKNOWN
+    cost = torch.nn.functional.binary_cross_entropy_with_logits
+    found = torch.from_numpy(evidence.logits(logits, beside))
+    assert cost(found[blank], truth[blank]) < 0.9 * cost(observed.logits[blank], truth[blank])
+
+
+def test_texts_and_class_names_are_weighed_together_and_photos_without_text_keep_the_names():
+    observed, truth = collection(known=0.9, without_text=0.5)
+    text = observed.text
+    noise = 3 * torch.randn(text.vectors.shape, generator=torch.Generator().manual_seed(3))
+    text = text._replace(vectors=(text.vectors + noise) * text.available[:, None])
+    beside = named(observed, truth, 1.0)._replace(text=text)
+    logits, labels = observed.logits.numpy(), observed.labels.numpy()
+    evidence, _ = fit_text_evidence(logits, labels, beside, "words", observed.fold.numpy(), tower="abc")
+    weights = evidence.teacher.weights
+    assert weights["zero_shot"] > 0 and weights["text"] + weights["class_names"] > 0
+    silent = ~observed.text.available.numpy()
+    more = beside._replace(zero_shot=beside.zero_shot + 1)
+    moved = evidence.logits(logits, more) - evidence.logits(logits, beside)
+    assert (moved[silent] > 0).all() and (moved[~silent] > 0).all()

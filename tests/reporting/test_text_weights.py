@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from informed import collection
+from partlabel.core.types import Beside
 from partlabel.posthoc.text_evidence import fit_text_evidence
 from partlabel.reporting import run_report
 from partlabel.reporting.text_weights import TextWeights, text_weights
@@ -26,15 +27,25 @@ def test_texts_that_do_not_help_and_texts_that_were_not_used_are_told_apart() ->
     assert "not used" in TextWeights({}, False).sentence
 
 
+def test_the_tower_is_named_where_it_informs(tmp_path: Path) -> None:
+    assert "The tower has no weight: it tells" in TextWeights({}, True, "The tower").sentence
+    weights = {"recogniser": 1.0, "zero_shot": 0.5}
+    assert TextWeights(weights, True, "The tower").sentence.startswith("The tower informs unknown labels")
+    run = Run(tmp_path)
+    run.config.write_text('{"training": {"tower": "tower"}}')
+    assert text_weights(run, True, True).what == "Texts and the tower"
+    assert text_weights(run, False, True).what == "The tower"
+
+
 def test_weights_are_read_from_the_run_folder(tmp_path: Path) -> None:
     given, _ = collection()
     found = fit_text_evidence(
-        given.logits.numpy(), given.labels.numpy(), given.text, "words", given.fold.numpy()
+        given.logits.numpy(), given.labels.numpy(), Beside(given.text), "words", given.fold.numpy()
     )
     run = Run(tmp_path)
-    assert text_weights(run, False) is None
-    assert text_weights(run, True) == TextWeights({}, False)
+    assert text_weights(run, False, True) is None and text_weights(run, True, False) is None
+    assert text_weights(run, True, True) == TextWeights({}, False)
     found[0].save(run.texts)
     run.selection.write_text("{}")
-    read = text_weights(run, True)
+    read = text_weights(run, True, True)
     assert read.searched and read.weights == found[0].teacher.weights and read.weights["text"] > 0

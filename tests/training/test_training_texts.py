@@ -83,7 +83,7 @@ def test_out_of_fold_logits_with_texts_are_kept_for_tuning(fitted, table):
 def test_without_texts_there_is_no_evidence_of_texts(table, tmp_path):
     tagger = Tagger(table.classes, **SMALL).fit(table.with_texts(None), out=tmp_path / "a")
     assert tagger.texts is None and not Run(tmp_path / "a").texts.exists()
-    assert tagger.text_of(table) is None
+    assert tagger.beside(table) is None
 
 
 def test_evidence_by_steps_is_refused_with_a_way_out(table, tmp_path):
@@ -121,7 +121,7 @@ def test_a_review_uses_texts_and_none_turns_it_off(fitted, table):
     tagger, out = fitted
     for given in (table, table.with_texts(None)):
         _, session = build_app(Run(out), given, port=0)
-        expected = tagger.texts.logits(session.looked.logits, tagger.text_of(given))
+        expected = tagger.texts.logits(session.looked.logits, tagger.beside(given))
         np.testing.assert_allclose(session.logits, expected, atol=1e-4)
         assert (session.why(2, 0).beside is not None) is (given.texts is not None)  # photo 2 has a text
         session.decisions.close()

@@ -9,6 +9,9 @@ from partlabel.cli.flattening import documented, flattened
 from partlabel.cli.parser import Parser, UsageError
 from partlabel.core.messages import did_you_mean
 
+INPUTS = ("table", "photos")
+"""What commands read, which is positional even where it may be left out."""
+
 
 def add_options(parser: Parser, verb: str, command: Callable) -> None:
     """Add all options of a command."""
@@ -16,14 +19,13 @@ def add_options(parser: Parser, verb: str, command: Callable) -> None:
 
 
 def _from_signature(parser: Parser, command: Callable, skip: Collection[str] = ()) -> None:
-    """Add the options of a command from its parameters. An optional table is positional, too."""
+    """Add the options of a command from its parameters. Optional inputs are positional, too."""
     options = flattened(command)
     parameters = inspect.signature(options).parameters
-    may_have_table = "table" in parameters and parameters["table"].default is None
-    skip = {"format", "engine", *skip, *["table"] * may_have_table}
-    parser.add(options, skip=skip, title="arguments", positional=True)
-    if may_have_table:
-        parser.optional_positional("table", Path, documented(options).get("table", ""))
+    optional = [name for name in INPUTS if name in parameters and parameters[name].default is None]
+    parser.add(options, skip={"format", "engine", *skip, *optional}, title="arguments", positional=True)
+    for name in optional:
+        parser.optional_positional(name, Path, documented(options).get(name, ""))
     if "format" in parameters:
         _add_formats(parser)
     if "engine" in parameters:

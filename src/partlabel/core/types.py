@@ -1,4 +1,4 @@
-"""Types that cross layers: a batch, progress of a run, preprocessing of images, features of texts, class names."""
+"""Types that cross layers: a batch, progress of a run, preprocessing of images, what is beside them, class names."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -111,3 +111,27 @@ class NameScale(NamedTuple):
 
     slope: Float[Tensor, " class"]
     offset: Float[Tensor, " class"]
+
+
+class Beside(NamedTuple):
+    """What is known of images beside their labels and the logits of a recogniser.
+
+    Attributes:
+        text: Features of the texts that accompany the images; None where none are used.
+        zero_shot: Logits of the classes by their names, from a tower; None where none is used.
+    """
+
+    text: TextFeatures | None = None
+    zero_shot: Float[Tensor, "image class"] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is neither."""
+        return self.text is None and self.zero_shot is None
+
+    def rows(self, chosen: Tensor) -> "Beside":
+        """Select images by a mask or by row numbers."""
+        return Beside(
+            None if self.text is None else self.text.rows(chosen),
+            None if self.zero_shot is None else self.zero_shot[chosen],
+        )

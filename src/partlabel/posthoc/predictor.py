@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from partlabel.core.rules import Rules
-from partlabel.core.types import Preprocessing, TextFeatures
+from partlabel.core.types import Beside, Preprocessing
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
 from partlabel.nn.coherence import Coherence
@@ -49,8 +49,8 @@ class Predictor(Protocol):
         """What turns logits into probabilities and labels."""
         ...
 
-    def text_of(self, table: LabelTable) -> TextFeatures | None:
-        """Compute features of the texts of a table; None if the tagger has learned nothing from texts."""
+    def beside(self, table: LabelTable, batch_size: int = 64, workers: int = 0) -> Beside | None:
+        """Compute what the evidence of texts and class names needs of a table; None without such evidence."""
         ...
 
     @property

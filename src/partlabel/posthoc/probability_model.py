@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int8
 from scipy.special import expit
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.core.types import TextFeatures
+from partlabel.core.types import Beside
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.coherence import Coherence
 from partlabel.posthoc.label_completion import Completion
@@ -37,7 +37,8 @@ class ProbabilityModel(NamedTuple):
         name: Name of the tagger.
         completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
             not help.
-        texts: Evidence of the texts beside the photos; None if training had none, or they do not help.
+        texts: Evidence of the texts beside the photos and of class names; None if training had none, or they do not
+            help.
         tuning: Thresholds and calibration; None before tuning.
         coherence: Rules between classes; None without rules.
     """
@@ -76,17 +77,17 @@ class ProbabilityModel(NamedTuple):
         self,
         logits: Float[np.ndarray, "image class"],
         labels: Int8[np.ndarray, "image class"],
-        text: TextFeatures | None = None,
+        beside: Beside | None = None,
     ) -> Float[np.ndarray, "image class"]:
-        """Add the evidence of the texts, then that of each image's known labels, to the logits of the network.
+        """Add the evidence of texts and class names, then that of each image's known labels, to logits of the network.
 
         Args:
             logits: Logits of the network.
             labels: Labels of the images; none counts for itself.
-            text: Features of the texts beside the images; None to use no texts.
+            beside: Texts of the images, and their logits by class names; None to use neither.
         """
-        if self.texts is not None and text is not None:
-            logits = self.texts.logits(logits, text)
+        if self.texts is not None and beside is not None:
+            logits = self.texts.logits(logits, beside)
         return logits if self.completion is None else self.completion.logits(logits, labels)
 
     def probability(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
@@ -100,17 +101,17 @@ class ProbabilityModel(NamedTuple):
         logits: Float[np.ndarray, "image class"],
         labels: Int8[np.ndarray, "image class"],
         some_known: bool = True,
-        text: TextFeatures | None = None,
+        beside: Beside | None = None,
     ) -> Float[np.ndarray, "image class"]:
-        """Compute calibrated probabilities given the known labels and the texts of each image.
+        """Compute calibrated probabilities given the known labels of each image, and what is beside it.
 
         Args:
             logits: Logits of the network.
             labels: Labels of the images.
             some_known: Whether any label of the whole table is known; otherwise the images count as random ones.
-            text: Features of the texts, as in `informed`.
+            beside: Texts and logits by class names, as in `informed`.
         """
-        logits = self.coherent_logits(self.informed(logits, labels, text))
+        logits = self.coherent_logits(self.informed(logits, labels, beside))
         if self.tuning is not None:
             filling = self.calibrates_unknown and (some_known or self.tuning.fair)
             logits = self.tuning.logits_filling(logits) if filling else self.tuning.logits(logits)

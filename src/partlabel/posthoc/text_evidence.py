@@ -1,8 +1,8 @@
-"""Texts beside the photos as evidence for unknown labels, when a table is filled or reviewed.
+"""Words as evidence for unknown labels, when a table is filled or reviewed: texts of photos, and names of classes.
 
-Fitted after training on out-of-fold logits: the recogniser and the sources that learn from texts, with weights that are
-estimated together (`transfer/teacher.py`). The recogniser itself never sees a text; photos without one are judged by
-the image alone.
+Fitted after training on out-of-fold logits: the recogniser, the sources that learn from texts, and the comparison of
+photos with class names by a tower, with weights that are estimated together (`transfer/teacher.py`). The recogniser
+itself never sees a text; photos without one are judged by the image alone.
 """
 
 import json
@@ -18,32 +18,34 @@ from torch import Tensor
 from partlabel.core.files import atomic_write, read_tensors
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.targets import Targets
-from partlabel.core.types import TextFeatures
+from partlabel.core.types import Beside, TextFeatures
 from partlabel.transfer.combination import Combination
 from partlabel.transfer.sources import Observed
 from partlabel.transfer.sources.text import Text
 from partlabel.transfer.teacher import Teacher
 
-SOURCES = ("recogniser", "text", "class_names", "similar_texts")
-"""Evidence sources of the texts, and the recogniser."""
-WITHOUT_LABELS = ("recogniser", "class_names")
+SOURCES = ("recogniser", "text", "class_names", "similar_texts", "zero_shot")
+"""Evidence sources of texts and class names, and the recogniser."""
+WITHOUT_LABELS = ("recogniser", "class_names", "zero_shot")
 """Those that are used where no label is known."""
-REMEDY = "copy it again from where the model came from; without the file texts do not inform unknown labels"
+REMEDY = "copy it again from where the model came from; without the file words do not inform unknown labels"
 
 
 @dataclass(frozen=True, eq=False)
 class TextEvidence:
-    """Sources that learn from texts, and the name of the embedder that they need.
+    """Sources that learn from texts and class names, and what they need.
 
     Attributes:
         teacher: The fitted sources.
-        embedder: Name of the embedder of texts.
-        text_dim: Length of a text embedding.
+        embedder: Name of the embedder of texts; empty where no texts are used.
+        text_dim: Length of a text embedding; 0 where no texts are used.
+        tower: Digest of the tower that compares photos with class names; empty without one.
     """
 
     teacher: Teacher
     embedder: str
     text_dim: int
+    tower: str = ""
 
     @property
     def classes(self) -> int:
@@ -53,21 +55,23 @@ class TextEvidence:
 
     @torch.no_grad()
     def logits(
-        self, logits: Float[np.ndarray, "image class"], text: TextFeatures
+        self, logits: Float[np.ndarray, "image class"], beside: Beside
     ) -> Float[np.ndarray, "image class"]:
-        """Combine the logits of the recogniser with the evidence of the texts."""
-        return self.teacher(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), text)).numpy()
+        """Combine the logits of the recogniser with the evidence of texts and class names."""
+        return self.teacher(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), beside)).numpy()
 
     @torch.no_grad()
     def shares(
-        self, logits: Float[np.ndarray, "image class"], text: TextFeatures
+        self, logits: Float[np.ndarray, "image class"], beside: Beside
     ) -> Mapping[str, Float[np.ndarray, "image class"]]:
         """Compute what each source adds to the log-odds of each label, relative to its mean over images."""
-        found = self.teacher.shares(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), text))
+        found = self.teacher.shares(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), beside))
         return {name: share.numpy() for name, share in zip(self.teacher.parts, found, strict=True)}
 
-    def no_text(self, images: int) -> TextFeatures:
-        """Return the features of images without text."""
+    def no_text(self, images: int) -> TextFeatures | None:
+        """Return the features of images without text; None where no texts are used."""
+        if not self.embedder:
+            return None
         blank = torch.zeros(images, self.classes)
         return TextFeatures(torch.zeros(images, self.text_dim), blank, blank, torch.zeros(images).bool())
 
@@ -95,6 +99,7 @@ class TextEvidence:
             state |= {f"{kind}.{name}": value for name, value in found._asdict().items()}
         about = {
             "embedder": self.embedder,
+            "tower": self.tower,
             "dim": str(self.text_dim),
             "sources": json.dumps(list(self.teacher.parts)),
         }
@@ -129,47 +134,51 @@ class TextEvidence:
                 {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             )
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ValueError(f"{path} holds no evidence of texts ({error}); {REMEDY}") from error
+            raise ValueError(f"{path} holds no evidence of words ({error}); {REMEDY}") from error
         teacher.whole, teacher.plain = found["whole"], found["plain"]
-        return cls(teacher.eval(), about["embedder"], dim)
+        return cls(teacher.eval(), about["embedder"], dim, about.get("tower", ""))
 
 
 @torch.no_grad()
 def fit_text_evidence(
     logits: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
-    text: TextFeatures,
+    beside: Beside,
     embedder: str,
     fold: np.ndarray,
     unknown_weight: float = 0.0,
+    tower: str = "",
 ) -> tuple[TextEvidence, Float[np.ndarray, "image class"]] | None:
-    """Fit the sources to known labels; None if no text says anything about them.
+    """Fit the sources to known labels; None if neither texts nor class names say anything about them.
 
-    Where no label is known, mentions of class names are added to the logits (`Teacher`).
+    Where no label is known, mentions of class names and the scores of the tower are added to the logits (`Teacher`).
 
     Args:
         logits: Logits of training images by models that were not trained on them.
         labels: Labels of the images.
-        text: Features of their texts.
+        beside: Their texts, their logits by class names, or both.
         embedder: Name of the embedder of the texts.
         fold: Fold of each image, from 0.
         unknown_weight: Weight of unknown labels as absent, as in `methods/evidence.py`.
+        tower: Digest of the tower that the logits by class names come from.
 
     Returns:
         The evidence, and the out-of-fold log-odds of the training images.
     """
-    given = _given(logits, labels, text, fold, unknown_weight)
+    given = _given(logits, labels, beside, fold, unknown_weight)
     teacher = Teacher.of(given, SOURCES if given.targets.weight.any() else WITHOUT_LABELS)
     odds = teacher.fit(given)
     if not any(weight for name, weight in teacher.weights.items() if name != "recogniser"):
         return None
-    return TextEvidence(teacher.eval(), embedder, text.vectors.shape[1]), odds.numpy()
+    text_dim = 0 if beside.text is None else beside.text.vectors.shape[1]
+    named = tower if "zero_shot" in teacher.parts else ""
+    return TextEvidence(teacher.eval(), embedder if text_dim else "", text_dim, named), odds.numpy()
 
 
 def _given(
     logits: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
-    text: TextFeatures,
+    beside: Beside,
     fold: np.ndarray | None = None,
     unknown_weight: float = 0.0,
 ) -> Observed:
@@ -179,4 +188,5 @@ def _given(
     folds = (
         torch.zeros(len(labels), dtype=torch.int64) if fold is None else torch.from_numpy(np.asarray(fold))
     )
-    return Observed(known, targets, folds, torch.from_numpy(np.asarray(logits, np.float32)), None, text)
+    seen = torch.from_numpy(np.asarray(logits, np.float32))
+    return Observed(known, targets, folds, seen, None, beside.text, beside.zero_shot)

@@ -82,7 +82,7 @@ def tune(
             f"{tagger.name} has no out-of-fold logits of its training images: name a table of images that were not "
             "trained on"
         )
-    voted = _informed(tagger, table, logits)
+    voted = _informed(tagger, table, logits, **how)
     logits = tagger.evidence.coherent_logits(logits)
     known = without_rule_labels(table).labels  # those that follow from rules are no fair sample
     calibration_set = (
@@ -120,7 +120,7 @@ def _with_coherent_thresholds(found: Tuning, coherence: Coherence) -> Tuning:
 
 
 def _informed(
-    tagger: "Predictor", table: "LabelTable", logits: Float[np.ndarray, "image class"]
+    tagger: "Predictor", table: "LabelTable", logits: Float[np.ndarray, "image class"], **how: int
 ) -> Float[np.ndarray, "image class"] | None:
     """Add the evidence of texts and of known labels to logits; None if the tagger has neither.
 
@@ -136,7 +136,7 @@ def _informed(
         and kept.with_texts is not None
     ):
         return evidence.coherent_logits(evidence.informed(kept.with_texts, table.labels))
-    return evidence.coherent_logits(evidence.informed(logits, table.labels, tagger.text_of(table)))
+    return evidence.coherent_logits(evidence.informed(logits, table.labels, tagger.beside(table, **how)))
 
 
 def calibration_set_of(
@@ -162,7 +162,8 @@ def calibration_set_of(
         if image in row:
             before[number] = table.labels[row[image]]
     evidence = tagger.evidence
-    voted = evidence.coherent_logits(evidence.informed(logits, before, tagger.text_of(calibration)))
+    beside = tagger.beside(calibration, batch_size, workers)
+    voted = evidence.coherent_logits(evidence.informed(logits, before, beside))
     return CalibrationSet(evidence.coherent_logits(logits), voted, calibration.labels, before == UNKNOWN)
 
 

@@ -71,7 +71,7 @@ def write_results(
         graph=graph,
         examples=examples,
         kind=kind,
-        texts=text_weights(run, parts.train.texts is not None and parts.train.known > 0),
+        texts=text_weights(run, parts.train.texts is not None, parts.train.known > 0),
         **run_sections.shown(run),
     )
 

@@ -44,6 +44,7 @@ def build_app(
     batch_size: int = 64,
     workers: int = 0,
     trust: bool = False,
+    tower: str | None = None,
 ) -> "tuple[FastAPI, Session]":
     """Create the review page of a run, and the session behind it.
 
@@ -64,9 +65,11 @@ def build_app(
         batch_size: Images per batch during inference.
         workers: DataLoader worker processes; 0 loads in the main process.
         trust: Whether to trust the model's code, as in `Tagger.load`.
+        tower: Tower of the training; None for the copy in the run folder.
 
     Raises:
-        ValueError: The classes differ, the table has no such part, or the log of decisions is not valid.
+        ValueError: The classes differ, the table has no such part, the tower is missing or another one, or the log of
+            decisions is not valid.
     """
     import numpy as np
 
@@ -81,13 +84,17 @@ def build_app(
     from partlabel.review.rules_of_review import RulesOfReview
     from partlabel.review.session import Session
     from partlabel.tagger import Tagger
+    from partlabel.training.towers import loading
 
     tagger = Tagger.load(run.folder, trust)
+    if tower is not None:
+        tagger.tower = loading.load(tower)
     table = aligned(with_added(table, tagger.rules), tagger.classes)
     predictions = predictions_cache.load_predictions(tagger, run, table, batch_size, workers)
     gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])
-    readable = np.flatnonzero(np.isfinite(predictions.logits).all(axis=1))
-    first = gaze(int(readable[0])) if len(readable) else Example(Path())
+    readable = np.isfinite(predictions.logits).all(axis=1)
+    beside = tagger.beside(table, batch_size, workers, readable)
+    first = gaze(int(readable.argmax())) if readable.any() else Example(Path())
     explains = first.attention is not None or first.cooccurrence is not None
     session = Session(
         table,
@@ -96,7 +103,7 @@ def build_app(
         tagger.completion,
         part,
         gaze if explains else None,
-        PhotoTexts(table.texts, table.classes, predictions.logits, tagger.texts, tagger.text_of(table)),
+        PhotoTexts(table.texts, table.classes, predictions.logits, tagger.texts, beside),
         RulesOfReview.of(column_rules(tagger.rules, table.classes)),
     )
     guard = Guard(host, token, f"partlabel-{port}-token", known_as)

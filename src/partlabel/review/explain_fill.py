@@ -57,7 +57,7 @@ def explain(
         unseen, kept = tagger.out_of_fold.logits_of(before)
         logits[kept] = unseen[kept]
     filled = np.unique([row for row, _ in places])
-    informed, shares = _with_texts(tagger, before[filled], logits[filled])
+    informed, shares = _with_words(tagger, before[filled], logits[filled], batch_size, workers)
     rows = []
     for row, column in places:
         at = int(np.searchsorted(filled, row))
@@ -80,14 +80,18 @@ def explain(
     return _frame(rows)
 
 
-def _with_texts(
-    tagger: "Tagger", table: LabelTable, logits: Float[np.ndarray, "image class"]
+def _with_words(
+    tagger: "Tagger",
+    table: LabelTable,
+    logits: Float[np.ndarray, "image class"],
+    batch_size: int,
+    workers: int,
 ) -> tuple[Float[np.ndarray, "image class"], Mapping[str, Float[np.ndarray, "image class"]]]:
-    """Return the logits with the evidence of texts, and the share of each source; no shares without evidence."""
-    features = tagger.text_of(table)
-    if tagger.texts is None or features is None:
+    """Return the logits with the evidence of words, and the share of each source; no shares without evidence."""
+    beside = tagger.beside(table, batch_size, workers)
+    if tagger.texts is None or beside is None:
         return logits, {}
-    return tagger.texts.logits(logits, features), tagger.texts.shares(logits, features)
+    return tagger.texts.logits(logits, beside), tagger.texts.shares(logits, beside)
 
 
 def save(reasons: pl.DataFrame, path: Path) -> None:

@@ -16,7 +16,7 @@ class LabelEvidence(NamedTuple):
 
     Attributes:
         image: Probability by the image alone.
-        shares: Log-odds that each source adds, relative to its mean; empty without evidence of texts.
+        shares: Log-odds that each source adds, relative to its mean; empty without evidence of texts or class names.
         text: Text of the photo to cite; empty without one.
         votes: Changes of the log-odds by known labels of the image.
         similar: Number of the most similar photos that show the class, and number of those counted; (0, 0) if unknown.
@@ -35,11 +35,13 @@ def reason_of_label(evidence: LabelEvidence) -> str:
     Args:
         evidence: What speaks for the label.
     """
-    texts = sum(share for name, share in evidence.shares.items() if name != "recogniser")
+    texts = sum(share for name, share in evidence.shares.items() if name not in ("recogniser", "zero_shot"))
     parts = [(evidence.shares.get("recogniser", float("inf")), f"image: {evidence.image:.0%} by itself")]
     if evidence.text and texts >= MOVES:
         cut = evidence.text if len(evidence.text) <= LONGEST else f"{evidence.text[:LONGEST].rstrip()} …"
         parts.append((texts, f'text: "{cut}"'))
+    if (named := evidence.shares.get("zero_shot", 0.0)) >= MOVES:
+        parts.append((named, "resembles the class name by the tower"))
     for present, word in ((True, "co-occurs with"), (False, "goes with the absence of")):
         told = sorted(
             (vote for vote in evidence.votes if vote.present is present and vote.odds >= MOVES),

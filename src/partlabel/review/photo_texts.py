@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from scipy.special import expit
 
-from partlabel.core.types import TextFeatures
+from partlabel.core.types import Beside
 from partlabel.data import embedders
 from partlabel.data.embedders import Embedder
 from partlabel.data.mentions import spans_of
@@ -67,11 +67,11 @@ class PhotoTexts:
         texts: Texts of each photo; None without texts.
         classes: Class names.
         logits: Logits of the recogniser, by the image alone; NaN where an image cannot be read.
-        evidence: What was learned from texts; None if nothing was.
-        features: Features of the texts; None without evidence.
+        evidence: What was learned from texts and class names; None if nothing was.
+        features: Features of the texts, and logits by class names; None without evidence.
 
     Attributes:
-        logits: Logits with the evidence of the texts.
+        logits: Logits with the evidence of texts and class names.
     """
 
     def __init__(
@@ -80,10 +80,11 @@ class PhotoTexts:
         classes: Sequence[str],
         logits: Float[np.ndarray, "image class"],
         evidence: TextEvidence | None = None,
-        features: TextFeatures | None = None,
+        features: Beside | None = None,
     ) -> None:
         self.texts, self.classes, self.alone = texts, classes, logits
         self.evidence = evidence if features is not None else None
+        self.features = features
         self.logits = logits
         if self.evidence is not None and features is not None:
             self.logits = _with_evidence(logits, self.evidence, features)
@@ -105,18 +106,20 @@ class PhotoTexts:
             for number in order
         ]
         without = with_texts = None
-        if self.evidence is not None:
+        if self.evidence is not None and self.evidence.embedder:
             without, with_texts = self._without(row, column), float(expit(float(self.logits[row, column])))
         return TextReason(shown, len(written) - len(order), without, with_texts)
 
     @cached_property
     def _embedder(self) -> Embedder | None:
-        return None if self.evidence is None else embedders.find(self.evidence.embedder)
+        named = self.evidence is not None and self.evidence.embedder
+        return embedders.find(named) if named else None
 
     def _without(self, row: int, column: int) -> float:
         """Compute the probability of a photo as if it had no text."""
-        assert self.evidence is not None
-        found = self.evidence.logits(self.alone[[row]], self.evidence.no_text(1))
+        assert self.evidence is not None and self.features is not None
+        silent = self.features.rows(torch.tensor([row]))._replace(text=self.evidence.no_text(1))
+        found = self.evidence.logits(self.alone[[row]], silent)
         return float(expit(float(found[0, column])))
 
     def _moving(self, text: str, column: int, texts: int) -> dict[Span, float]:
@@ -153,9 +156,9 @@ def in_pieces(text: str, named: Sequence[Span], moving: dict[Span, float]) -> li
 
 
 def _with_evidence(
-    logits: Float[np.ndarray, "image class"], evidence: TextEvidence, features: TextFeatures
+    logits: Float[np.ndarray, "image class"], evidence: TextEvidence, features: Beside
 ) -> Float[np.ndarray, "image class"]:
-    """Combine logits with the evidence of texts; NaN of unreadable images stays."""
+    """Combine logits with the evidence of words; NaN of unreadable images stays."""
     readable = np.isfinite(logits).all(axis=1)
     found = logits.copy()
     if readable.any():

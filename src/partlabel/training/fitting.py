@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from partlabel.core import distributed
 from partlabel.core.files import atomic_write
-from partlabel.core.types import TextFeatures
+from partlabel.core.types import Beside
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Find, Parts, aligned, training_parts, with_val
 from partlabel.methods import Method
@@ -33,8 +33,8 @@ from partlabel.training.datasets import in_use, method_backbone
 from partlabel.training.frozen_backbone import fit_pooling_on
 from partlabel.training.recognizer import Recognizer
 from partlabel.training.run_folder import Run, digest
-from partlabel.training.texts import training_texts
-from partlabel.training.towers import zero_shot
+from partlabel.training.texts import learned_words, training_texts
+from partlabel.training.towers import loading, zero_shot
 from partlabel.training.training_run import TrainingResult, TrainingRun, complete_search
 
 
@@ -115,6 +115,7 @@ class Fitting:
         if full_batch and val is None:
             parts = with_val(parts)
         tagger.completion = tagger.texts = tagger.tuning = tagger.out_of_fold = tagger.selection = None
+        tagger.tower = None
         tagger.lean = False
         return cls(tagger, config, parts, truth, run, find, resume, initial_run, group_of, full_batch)
 
@@ -133,6 +134,8 @@ class Fitting:
         ):
             if self.writes and found is not None:
                 found.save(path)
+        if self.writes and self.tagger.tower is not None:
+            self.tagger.tower.save(self.run.tower)
         return done
 
     def _by_search(self) -> Fitted:
@@ -144,8 +147,10 @@ class Fitting:
             backbone = self._search_backbone()
         description = self._describe()
         self._open(description)
-        text = training_texts(self.parts.train, config)
-        model, graph = self._search(backbone, text)
+        tower = None if config.tower is None else loading.load(config.tower, config.cache_dir)
+        scores = zero_shot.training_scores(tower, self.parts.train, backbone, tagger.settings, config)
+        beside = Beside(training_texts(self.parts.train, config), scores)
+        model, graph = self._search(backbone, beside)
         selection = tagger.selection
         assert selection is not None
         description |= tagger.description() | {
@@ -153,9 +158,11 @@ class Fitting:
             "selection": selection.to_dict()["winner"],
         }
         self._save(description)
-        result = complete_search(
-            model, tagger.view, config, self.parts, self.run, selection, text, self._train_groups()
+        learned = learned_words(
+            selection.logits, self.parts.train, beside, config, self._train_groups(), tower
         )
+        result = complete_search(model, tagger.view, config, self.parts, self.run, selection, learned)
+        tagger.tower = tower if learned is not None and learned.evidence.tower else None
         return Fitted(result, graph)
 
     def _search_backbone(self) -> Backbone:
@@ -175,14 +182,12 @@ class Fitting:
         tagger.view = (tagger.settings["image_size"], backbone.preprocessing)
         return backbone
 
-    def _search(
-        self, backbone: Backbone, text: TextFeatures | None
-    ) -> tuple[Method, Float[np.ndarray, "class class"]]:
+    def _search(self, backbone: Backbone, beside: Beside) -> tuple[Method, Float[np.ndarray, "class class"]]:
         """Find the settings, and build the network with the winner's weights; return it and the label graph."""
         tagger, train = self.tagger, self.parts.train
         classes = describe_classes(train, tagger.settings["words"])
         found = settings_search.select(
-            backbone, train, classes, tagger.settings, self.config, self._train_groups(), text
+            backbone, train, classes, tagger.settings, self.config, self._train_groups(), beside
         )
         best = found.winner
         tagger.selection = found

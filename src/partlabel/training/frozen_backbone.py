@@ -61,6 +61,12 @@ def plain_view(
     )
 
 
+def mean_channels(backbone: Backbone) -> int:
+    """Count the channels of the feature map before any covariance pooling."""
+    pooling = pooling_of(backbone)
+    return backbone.channels if pooling is None else pooling.mean_channels
+
+
 def trunk_digest(backbone: Backbone) -> str:
     """Hash the weights of a frozen backbone, without those of its pooling."""
     assert isinstance(backbone.stem, nn.Sequential)

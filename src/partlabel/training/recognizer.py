@@ -13,32 +13,25 @@ from partlabel.core import errors, safe_loading
 from partlabel.core.files import read_tensors
 from partlabel.core.messages import some
 from partlabel.core.rules import Rules
-from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
 from partlabel.nn import backbone as backbones
 from partlabel.nn.backbones import full_name
 from partlabel.nn.classes import Classes
-from partlabel.posthoc import label_completion, text_evidence
-from partlabel.posthoc.label_completion import Completion
-from partlabel.posthoc.text_evidence import TextEvidence
-from partlabel.posthoc.tuning_result import Tuning
 from partlabel.selection.result import Selection
 from partlabel.training.caching import Where, cache_of
 from partlabel.training.config import AUTO, Cache
 from partlabel.training.description import read_description
+from partlabel.training.evident import Evident
 from partlabel.training.inference import scores
-from partlabel.training.out_of_fold import OutOfFold
 from partlabel.training.run_folder import Run
-from partlabel.training.specification import Specification
-from partlabel.training.texts import later_texts
 
 PREDICTION = "prediction"
 """Value of `state` in `config.json` where only the state that prediction needs is saved."""
 R = TypeVar("R", bound="Recognizer")
 
 
-class Recognizer(Specification):
+class Recognizer(Evident):
     """Settings, network, and the other state that is saved with them.
 
     Arguments, attributes and errors are those of `partlabel.Tagger`.
@@ -73,35 +66,8 @@ class Recognizer(Specification):
         super().__init__(classes, pretrained, settings, weights)
         self.recipe: str | None = None
         self.selection: Selection | None = None
-        self.model: Method | None = None
-        self.completion: Completion | None = None
-        self.texts: TextEvidence | None = None
-        self.tuning: Tuning | None = None
-        self.out_of_fold: OutOfFold | None = None
         self.lean = False
-        self.cache = Where()
         self.name = f"{method}@unnamed"
-
-    def fitted_model(self) -> Method:
-        """Return the network.
-
-        Raises:
-            ValueError: The tagger is neither fitted nor loaded.
-        """
-        if self.model is None:
-            raise ValueError(
-                "this tagger is not fitted: call fit(), or load a fitted one by Tagger.load(folder)"
-            )
-        return self.model
-
-    def text_of(self, table: LabelTable) -> TextFeatures | None:
-        """Compute features of the texts of a table; None if the tagger has learned nothing from texts."""
-        folder = self.cache.folder
-        return later_texts(table, self.texts, None if folder is None else str(folder))
-
-    def drop_tuning(self) -> None:
-        """Delete the results of other weights: thresholds, calibration and out-of-fold logits."""
-        self.tuning, self.out_of_fold = None, None
 
     def to(self: R, device: str | torch.device) -> R:
         """Move the network to a device, such as `cuda`."""
@@ -165,12 +131,7 @@ class Recognizer(Specification):
             if not self.lean or needs(model, name)
         }
         run.write_config(description or self.description())
-        saved = ((self.completion, run.completion), (self.texts, run.texts), (self.tuning, run.tuning))
-        for found, path in saved:
-            if found is not None:
-                found.save(path)
-            else:
-                path.unlink(missing_ok=True)  # from an earlier model in this folder
+        self.save_evidence(run)
         with atomic_write(run.weights) as aside:
             save_file(state, aside)
         return run.folder
@@ -189,7 +150,7 @@ class Recognizer(Specification):
         Raises:
             FileNotFoundError: There is no tagger; the message says whether its run has not ended.
             ValueError: A file is damaged or does not fit the others; or the folder is not trusted, and its method or
-                head is in no installed package, or its backbone is no plain name of a timm model.
+                head is in no installed package, or its backbone is no plain name of a model.
         """
         from safetensors.torch import load_file
 
@@ -218,30 +179,6 @@ class Recognizer(Specification):
         tagger.cache = cache_of(description.get("training"), trust)
         tagger.load_evidence(run)
         return tagger
-
-    def load_evidence(self, run: Run) -> None:
-        """Load what a run folder holds besides the network: completion, texts, tuning and out-of-fold logits.
-
-        Raises:
-            ValueError: A file is damaged, or is of other classes.
-        """
-        if run.completion.exists():
-            self.completion = Completion.load(run.completion)
-            if self.completion.votes.shape != (len(self.classes), len(self.classes)):
-                raise ValueError(
-                    f"{run.completion} is of other classes than {run.config}; {label_completion.REMEDY}"
-                )
-        if run.texts.exists():
-            self.texts = TextEvidence.load(run.texts)
-            if self.texts.classes != len(self.classes):
-                raise ValueError(f"{run.texts} is of other classes than {run.config}; {text_evidence.REMEDY}")
-        if run.tuning.exists():
-            self.tuning = Tuning.load(run.tuning)
-            if self.tuning.classes != self.classes:
-                raise ValueError(
-                    f"{run.tuning} is of other classes than {run.config}: run partlabel tune again"
-                )
-        self.out_of_fold = OutOfFold.of(run)
 
     @classmethod
     def restored(cls: type[R], description: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> R:
@@ -274,6 +211,7 @@ class Recognizer(Specification):
         state = {name: value.cpu() for name, value in model.state_dict().items() if needs(model, name)}
         copy = self.restored(self.description() | {"state": PREDICTION}, state)
         copy.completion, copy.texts, copy.tuning = self.completion, self.texts, self.tuning
+        copy.tower = self.tower
         size, device = self.view[0], next(model.parameters()).device
         images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():

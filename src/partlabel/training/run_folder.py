@@ -4,7 +4,8 @@
 config.json              classes, method, backbone, preprocessing, which rebuild the tagger; and the training settings
 model.safetensors        weights, written as soon as training has ended
 completion.safetensors   weights by which known labels of an image inform its unknown ones, where that helps
-texts.safetensors        what was learned from the texts beside the photos, where that helps
+texts.safetensors        what was learned from texts beside the photos and from class names, where that helps
+tower/                   the tower that compares photos with class names, where that informs unknown labels
 tuning.json              thresholds and calibration, after `tune` (`tuning_result.py`)
 labels.parquet           the table, with the split that was used
 skipped.csv              images that were left out, and why
@@ -51,6 +52,7 @@ class Run:
         self.weights = self.folder / "model.safetensors"
         self.completion = self.folder / "completion.safetensors"
         self.texts = self.folder / "texts.safetensors"
+        self.tower = self.folder / "tower"
         self.tuning = self.folder / "tuning.json"
         self.labels = self.folder / "labels.parquet"
         self.skipped = self.folder / "skipped.csv"

@@ -17,7 +17,7 @@ from partlabel.core import registry
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.progress_bar import track
 from partlabel.core.targets import Labels
-from partlabel.core.types import TextFeatures
+from partlabel.core.types import Beside
 from partlabel.data.images.loader import ahead, loader
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Parts
@@ -44,9 +44,8 @@ from partlabel.training import caching
 from partlabel.training.config import AUTO, WEIGHT_DECAY, TrainingConfig
 from partlabel.training.context import asked_context
 from partlabel.training.datasets import in_use, plain_images
-from partlabel.training.frozen_backbone import fit_pooling_on, pooling_of
+from partlabel.training.frozen_backbone import fit_pooling_on, mean_channels
 from partlabel.training.second_backbone import second_features
-from partlabel.training.towers.zero_shot import name_scores
 
 
 def heads_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -140,7 +139,7 @@ def select(
     settings: Mapping[str, Any],
     config: TrainingConfig,
     groups: Sequence[str] | None = None,
-    text: TextFeatures | None = None,
+    beside: Beside | None = None,
 ) -> Selection:
     """Find the settings for the training images.
 
@@ -151,32 +150,25 @@ def select(
         settings: Settings of the tagger.
         config: Training configuration.
         groups: Group of each training image; images of one group share a fold. None: every image is its own group.
-        text: Features of the texts of the training images; None without texts.
+        beside: Texts of the training images, and their logits by class names; None for neither.
     """
     labels = torch.from_numpy(np.array(table.labels))
     fold = folds(labels, min(fold_count(len(table)), _units(table, groups)), config.seed, groups)
     maps = pooled_maps(backbone, table, settings, config, classes)
-    plain = _plain_channels(backbone)
-    named = name_scores(maps[:, :plain], table.classes, backbone, settings["backbone"], config)
     second, context = second_features(table, settings, config), asked_context(table, settings)
-    data = TrainingSet(maps, plain, labels, classes, fold, text, named, second, context=context)
+    plain, words = mean_channels(backbone), beside or Beside()
+    data = TrainingSet(maps, plain, labels, classes, fold, *words, second, context=context)
     if not (labels != UNKNOWN).any():
         (rule,) = (each for each in rules_of(settings, labels, True, False) if each.method == EVIDENCE)
         return search_unlabelled(data, heads_of(settings)[0], settings["head_args"], rule)
-    informed = text is not None or second is not None
-    rules = rules_of(settings, labels, informed, named is not None)
+    text, named = beside or Beside()
+    rules = rules_of(settings, labels, text is not None or second is not None, named is not None)
     return search(data, rules, heads_of(settings), settings["head_args"])
 
 
 def _units(table: LabelTable, groups: Sequence[str] | None) -> int:
     """Count the images, or groups, that are divided into folds; at least two."""
     return max(len(table) if groups is None else len(set(groups)), 2)
-
-
-def _plain_channels(backbone: Backbone) -> int:
-    """Count the channels of the feature map before any covariance pooling."""
-    pooling = pooling_of(backbone)
-    return backbone.channels if pooling is None else pooling.mean_channels
 
 
 def take_over(model: Method, selected: Method, backbone: Backbone) -> None:

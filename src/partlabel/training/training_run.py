@@ -1,7 +1,6 @@
 """One training run: a method, the parts of a table, and the folder where the result goes."""
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from jaxtyping import Float, Int8
 from torch.utils.data import DataLoader
 
 from partlabel.core import distributed
-from partlabel.core.types import Batch, TextFeatures
+from partlabel.core.types import Batch
 from partlabel.data.images.dataset import PLAIN, BatchRows
 from partlabel.data.images.loader import as_it_is, loader
 from partlabel.data.tables.label_table import LabelTable
@@ -28,7 +27,7 @@ from partlabel.training.datasets import InputView, in_use, method_backbone, trai
 from partlabel.training.frozen_backbone import fit_pooling_on
 from partlabel.training.inference import logits, scores
 from partlabel.training.run_folder import Run
-from partlabel.training.texts import learned_texts
+from partlabel.training.texts import LearnedWords
 
 COMPLETED_FROM = 20_000
 """Maximum number of training images that the label completion is fitted on."""
@@ -44,7 +43,7 @@ class TrainingResult(NamedTuple):
         val_logits: Logits of the validation images by the best epoch; None without validation.
         completion: Label completion, which predicts unknown labels from the known ones of an image; None where it does
             not help.
-        texts: Evidence of the texts beside the photos; None without texts, or if they do not help.
+        texts: Evidence of texts beside the photos and of class names; None without any, or if it does not help.
         selection: Result of a search of settings; None without a search.
     """
 
@@ -148,10 +147,9 @@ def complete_search(
     parts: Parts,
     run: Run,
     selection: Selection,
-    text: TextFeatures | None = None,
-    groups: Sequence[str] | None = None,
+    learned: LearnedWords | None = None,
 ) -> TrainingResult:
-    """Write the result of a search, and fit the evidence of texts and the label completion on out-of-fold predictions.
+    """Write the result of a search, and fit the label completion on out-of-fold predictions.
 
     Args:
         model: The winner, fitted.
@@ -160,11 +158,9 @@ def complete_search(
         parts: Training and validation images.
         run: Run folder.
         selection: Result of the search.
-        text: Features of the texts of the training images; None without texts.
-        groups: Group of each training image; None: every image is its own group.
+        learned: Evidence of texts and class names; None without any.
     """
     selection.save(run.selection, OUT_OF_FOLD if parts.val is None else VALIDATION)
-    learned = learned_texts(selection.logits, parts.train, text, config, groups)
     texts, informed = learned or (None, selection.logits)
     save_out_of_fold(run.out_of_fold, selection.logits, None if texts is None else informed)
     val = None

@@ -85,13 +85,24 @@ def _text_columns(file: Path, classes: Sequence[str]) -> list[str]:
     return [name for name in _columns.header(file) if plain(name) in NAMES and name not in classes]
 
 
-def say_without_labels(table: "LabelTable") -> None:
-    """Print what a table without known labels is learned from."""
+def say_without_labels(table: "LabelTable", tower: str | None = None) -> None:
+    """Print what a table without known labels is learned from.
+
+    Args:
+        table: Training photos.
+        tower: Tower that compares photos with class names.
+    """
     from partlabel.audit.text_statistics import photos_with_mentions
 
+    said = "No labels: nothing can be measured."
+    if tower is not None:
+        print(f"{said} The tower {tower} compares the photos with the names of the classes")
+        said = "Of the texts:"
+    if tower is not None and table.texts is None:
+        return
     photos = sum(map(bool, table.texts or ()))
     print(
-        f"No labels: nothing can be measured. {photos:,} of {len(table):,} training photos have text, and "
+        f"{said} {photos:,} of {len(table):,} training photos have text, and "
         f"{photos_with_mentions(table):,} of these mention a class by name"
     )
 

@@ -8,6 +8,7 @@ from partlabel.cli.commands._engines import ONE_FILE, engine_of, results_folder,
 from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._reading import Missing, RunOptions, TextOptions
 from partlabel.cli.commands._saying import say_closure, say_texts
+from partlabel.cli.commands._towers import TowerOptions
 from partlabel.cli.parser import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def fill(
     skip_broken: bool = False,
     inference: InferenceOptions,
     beside: TextOptions,
+    names: TowerOptions,
     engine: dict[str, Any],
 ) -> None:
     """Predict a probability for every unknown label of a table, and turn the confident ones into labels.
@@ -58,6 +60,7 @@ def fill(
         skip_broken: Leave out images that cannot be read.
         inference: Loading of the model and of images.
         beside: Texts of the photos.
+        names: Tower.
         engine: Engine that processes the shards.
     """
     import numpy as np
@@ -77,11 +80,12 @@ def fill(
     if engine["name"] != ONE_FILE:
         if explain is not None:
             raise UsageError("--explain: shards are not explained; leave out --engine")
-        _refuse_with_engine(calibrating, beside)
+        _refuse_with_engine(calibrating, beside, names)
         _fill_shards(data, engine, out, trust=inference.trust, **sure, **how)
         return
     out = out or Path("filled.csv" if to is None else "filled.json")
     tagger = inference.load(data.run)
+    names.give_to(tagger)
     _correct(tagger, data, calibrating, inference)
     missing: Missing = "keep" if skip_broken else "refuse"
     own = data.table is None
@@ -122,7 +126,7 @@ def _write_reasons(
     print(f"reasons for {len(reasons):,} new present labels in {out}")
 
 
-def _refuse_with_engine(calibrating: CalibrationOptions, beside: TextOptions) -> None:
+def _refuse_with_engine(calibrating: CalibrationOptions, beside: TextOptions, names: TowerOptions) -> None:
     """Refuse options that an engine cannot follow."""
     if calibrating != CalibrationOptions():
         raise UsageError(
@@ -131,6 +135,11 @@ def _refuse_with_engine(calibrating: CalibrationOptions, beside: TextOptions) ->
         )
     if beside.texts:
         raise UsageError("--engine: shards have the texts in their own columns; leave out --texts")
+    if names.tower is not None:
+        raise UsageError(
+            "--engine: shards use the tower in the run folder; copy the tower there, as the folder tower, and leave "
+            "out --tower"
+        )
 
 
 def _fill_shards(data: RunOptions, engine: dict[str, Any], out: Path | None, **options: Any) -> None:
@@ -172,9 +181,10 @@ def _assumption(tagger: "Tagger") -> str:
     if correction is not None:
         return correction.sentence
     if tagger.tuning is None and tagger.out_of_fold is not None and not tagger.out_of_fold.table.known:
+        told = "what texts mention" if tagger.tower is None else "class names"
         return (
-            "Probabilities come from what texts mention, without any label, and are not calibrated: partlabel review "
-            "RUN collects labels, and training again on them improves and calibrates the probabilities."
+            f"Probabilities come from {told}, without any label, and are not calibrated: partlabel review RUN "
+            "collects labels, and training again on them improves and calibrates the probabilities."
         )
     calibrated = "" if tagger.tuning is not None else " and are not calibrated"
     return (

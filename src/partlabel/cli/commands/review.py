@@ -8,12 +8,15 @@ from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._listening import listen
 from partlabel.cli.commands._reading import RunOptions, TableOptions, TextOptions
 from partlabel.cli.commands._saying import say_closure, say_texts
+from partlabel.cli.commands._towers import TowerOptions
 from partlabel.cli.parser import UsageError
 
 if TYPE_CHECKING:
     from partlabel.data.tables.label_table import LabelTable
     from partlabel.review.session import Session
     from partlabel.review.sheets import Sheets
+
+SAME_COMMAND = "the same command with the same table and images and"
 
 
 def review(
@@ -36,6 +39,7 @@ def review(
     follow_links: bool = False,
     inference: InferenceOptions,
     beside: TextOptions,
+    names: TowerOptions,
 ) -> None:
     """Review the unknown labels of a table on a local web page, or export the decisions.
 
@@ -69,6 +73,7 @@ def review(
         follow_links: Show images that symbolic links in the image folder point to outside it.
         inference: Loading of the model and of images.
         beside: Texts of the photos.
+        names: Tower.
     """
     if export is not None:
         _export(data.run, _known(data, beside), part, export, disputed)
@@ -96,7 +101,7 @@ def review(
         else:
             web, session = build.build_app(
                 Run(data.run), given, order=order, blind=blind, lease=lease, photos=page, tags=tags,
-                trust=inference.trust, **inference.loading, **where,
+                trust=inference.trust, tower=names.tower, **inference.loading, **where,
             )  # fmt: skip
             decisions, words = session.decisions, _so_far(session)
         print("\n".join(words))
@@ -105,8 +110,7 @@ def review(
         )
         with closing(decisions), suppress(KeyboardInterrupt):
             uvicorn.Server(uvicorn.Config(web, log_level="warning", server_header=False)).run(sockets=[bound])
-    own = f"partlabel review {data.run}"
-    again = own if data.table is None else "the same command with the same table and images and"
+    again = f"partlabel review {data.run}" if data.table is None else SAME_COMMAND
     print(f"to write the table with all decisions: {again} --export reviewed.csv")
 
 

@@ -1,4 +1,4 @@
-"""Command `start`: begin without any label, with probabilities from texts, or with photos to label first."""
+"""Command `start`: begin without any label, with probabilities from texts or a tower, or with photos to label first."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,22 +23,24 @@ def start(
     propose: int = 40,
     skip_broken: bool = False,
     embedder: str = "auto",
+    tower: str | None = None,
     workers: int = 0,
     beside: TextOptions,
     **options: Any,
 ) -> None:
-    """Start without any label: probabilities from texts of the photos, or a proposal which photos to label first.
+    """Start without any label: probabilities from texts of the photos or class names, or which photos to label first.
 
     Args:
         photos: Folder of photos.
         classes: Class names: a list such as "dog, cat, beach", or a file with one name per line.
         out: Table to write: .csv or .parquet.
-        run: With texts: run folder of the model that is trained.
-        sort: With texts: photos whose probabilities are least certain first (`uncertain`), or photos that probably show
-            most classes first (`present`).
-        propose: Without texts: number of photos to propose, as different as possible.
+        run: With texts or a tower: run folder of the model that is trained.
+        sort: With texts or a tower: photos whose probabilities are least certain first (`uncertain`), or photos that
+            probably show most classes first (`present`).
+        propose: Without either: number of photos to propose, as different as possible.
         skip_broken: Leave out photos that cannot be read.
         embedder: Embedder of texts, as in `train`.
+        tower: Tower that compares photos with class names, as in `train`.
         workers: Processes that read photos; 0 reads them in the main process.
         beside: Texts of the photos.
         **options: Arguments of `Tagger`.
@@ -56,12 +58,12 @@ def start(
         raise UsageError(f"--propose {propose}: give the number of photos to label first, for example 40")
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise UsageError(f"--out {out}: name a .csv or .parquet file")
-    if beside.texts and Run(run).config.exists():
+    if (beside.texts or tower) and Run(run).config.exists():
         raise UsageError(f"{run} holds a run already: name another folder with --run")
     table = starting.blank_table(photos, starting.class_names(classes), skip_broken)
     table = attach(table, beside.texts or ())
-    config = TrainingConfig(embedder=embedder, workers=workers)
-    if any(table.texts or ()):
+    config = TrainingConfig(embedder=embedder, tower=tower, workers=workers)
+    if any(table.texts or ()) or tower is not None:
         say_texts(table)
         _fill(table, out, run, sort, skip_broken, config, options)
     else:
@@ -77,14 +79,14 @@ def _fill(
     config: "TrainingConfig",
     options: dict[str, Any],
 ) -> None:
-    """Train on what texts mention, and write the probabilities of all photos."""
+    """Train on what texts mention and a tower compares, and write the probabilities of all photos."""
     from partlabel.tagger import Tagger
     from partlabel.training import starting
 
     tagger = Tagger(table.classes, **options).fit(table, out=run, skip_broken=skip_broken, config=config)
     filled = tagger.fill(table, skip_broken=skip_broken, workers=config.workers)
     filled[starting.review_order(filled.probability, sort)].save(out)
-    say_without_labels(table)
+    say_without_labels(table, config.tower)
     _say_present(filled)
     first = "least certain probabilities" if sort == "uncertain" else "most classes that are probably present"
     print(f"{out}: probabilities of {len(filled.table):,} photos, those with the {first} first")
@@ -98,6 +100,8 @@ def _say_present(filled: "FilledTable") -> None:
     counts = (filled.probability >= 0.5).sum(0).tolist()
     order = sorted(zip(filled.table.classes, counts, strict=True), key=lambda each: -each[1])
     print(f"probably present (probability 0.5 or more): {', '.join(f'{name} {n:,}' for name, n in order)}")
+    if filled.table.texts is None:
+        return
     if unmentioned := statistics_of_texts(filled.table).unmentioned:
         print(f"no text mentions {some_of(unmentioned)}: probabilities of these are hardly informed")
 
@@ -118,7 +122,7 @@ def _propose(
     chosen.save(out)
     print(
         "No labels, and no texts from which they could be learned: with texts of the photos (--texts captions.csv, "
-        "--texts exif, --texts filename) this command writes probabilities"
+        "--texts exif, --texts filename) or a tower (--tower) this command writes probabilities"
     )
     print(
         f"{out}: {len(chosen):,} of {len(table):,} photos, as different as possible, in the order in which to label "

@@ -144,8 +144,9 @@ def _say_trained(run: "Run") -> None:
 
     kept = OutOfFold.of(run)
     train = run.table().part(TRAIN) if kept is None else kept.table
+    tower = read_json(run.config)["training"]["tower"]
     if kept is not None and not kept.table.known:
-        say_without_labels(kept.table)
+        say_without_labels(kept.table, tower)
     elif kept is not None:
         say_how_known(kept.table.labels, kept.table.origins, kept.logits)
     else:
@@ -154,7 +155,7 @@ def _say_trained(run: "Run") -> None:
         show(candidates_table(read_json(run.selection)))
     for each in headline.load(run.headlines):
         print_headline(each)
-    texts = text_weights(run, train.texts is not None and train.known > 0)
+    texts = text_weights(run, train.texts is not None, train.known > 0)
     if texts is not None:
         print(f"{texts.sentence} The trained model needs the image alone.")
     print(f"model in {run.folder}, report in {run.report}")

@@ -5,9 +5,11 @@ linear maps, and `sentences.safetensors` texts that it was aligned on. Both enco
 downloaded, and nothing is unpickled.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -15,30 +17,23 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from partlabel import __version__
 from partlabel.core.files import atomic_write, read_json, read_tensors, write_json
 from partlabel.data import embedders
 from partlabel.data.cache import feature_cache
+from partlabel.data.cache.pooling_store import weights_digest
 from partlabel.data.embedders import Embedder
-from partlabel.data.mentions import plain_name
 from partlabel.data.text_features import vector_store
+from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.projections import Projections
-from partlabel.training.frozen_backbone import trunk_digest
+from partlabel.training.frozen_backbone import mean_channels, trunk_digest
+from partlabel.training.towers._base import Tower
 from partlabel.training.towers.sentences import Sentences
 
 CONFIG, TENSORS, SENTENCES = "config.json", "projections.safetensors", "sentences.safetensors"
 REMEDY = "copy the folder again from where it came from, or make it again (partlabel align)"
-TEMPLATES = (
-    "a photo of a {}",
-    "a picture with a {} in it",
-    "there is a {} in this scene",
-    "a {} and other things",
-    "several {}",
-)
-"""Sentences about a class; its vector is the mean of theirs."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +46,9 @@ class Encoders:
         digest: Hash of the backbone's weights.
         embedder: Name of the embedder of texts.
         version: Version of the embedder.
+        pretrained: Source of the backbone's weights, `auto`, `true` or `false`.
+        weights: File of the backbone's weights, in place of `pretrained`; empty for none.
+        seed: Random seed of weights that are random.
     """
 
     backbone: str
@@ -58,10 +56,13 @@ class Encoders:
     digest: str
     embedder: str
     version: str
+    pretrained: str = "auto"
+    weights: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class AlignedTower:
+class AlignedTower(Tower):
     """A locked image encoder and a locked text encoder in one space.
 
     Attributes:
@@ -77,6 +78,30 @@ class AlignedTower:
     fitted: Mapping[str, Any] = field(default_factory=dict)
     cache_dir: str | None = None
     sentences: Sentences | None = None
+
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+        return f"tower of {self.encoders.backbone} and {self.encoders.embedder}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the projections, of the sentences, and of what says which encoders they belong to."""
+        texts = () if self.sentences is None else self.sentences.texts
+        about = [self.encoders.digest, self.encoders.embedder, self.encoders.version, *texts]
+        return blake2b(
+            weights_digest(self.projections) + json.dumps(about).encode(), digest_size=16
+        ).hexdigest()
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of the images that it was aligned on."""
+        return self.encoders.image_size
+
+    @property
+    def bias(self) -> None:
+        """None: it was aligned by a softmax."""
+        return None
 
     @property
     def scale(self) -> float:
@@ -116,11 +141,11 @@ class AlignedTower:
             )
         return found
 
-    def classes(self, names: Sequence[str]) -> Float[Tensor, "class dim"]:
-        """Compute unit vectors of classes, each the mean over `TEMPLATES`."""
-        plain = [plain_name(name) for name in names]
-        vectors = self.text([template.format(name) for name in plain for template in TEMPLATES])
-        return normalize(vectors.unflatten(0, (len(plain), len(TEMPLATES))).mean(1), dim=1)
+    def fits(self, backbone: Backbone) -> bool:
+        """Return whether a backbone has the weights that the tower was aligned with, and no trained part."""
+        channels = self.projections.of_image.in_features
+        same = backbone.is_frozen and mean_channels(backbone) == channels
+        return same and trunk_digest(backbone) == self.encoders.digest
 
     def similarity(
         self, features: Float[Tensor, "image channel"], names: Sequence[str]
@@ -131,6 +156,16 @@ class AlignedTower:
         return (
             cosines if self.sentences is None else self.sentences.scores(images, cosines, names, self.scale)
         )
+
+    def encoder(self, covariance_rank: int = 0) -> Backbone:
+        """Build the image encoder; arguments and errors are those of `Tower.encoder`."""
+        about = self.encoders
+        try:
+            built = initial_encoder(about, covariance_rank)
+        except OSError as error:
+            raise OSError(f"the image encoder of the tower cannot be built: {error}") from error
+        self.check_backbone(built, about.backbone)
+        return built
 
     def check_backbone(self, backbone: Backbone, name: str) -> None:
         """Check that features are those that the tower was aligned on.
@@ -207,10 +242,35 @@ class AlignedTower:
 
 def _encoders(stated: Any) -> Encoders:
     """Check what a file states of the encoders."""
+    stated = {"pretrained": "auto", "weights": "", "seed": 0} | stated
     for name, kind in get_type_hints(Encoders).items():
         if type(stated[name]) is not kind:
             raise TypeError(f"{name} is {stated[name]!r}")
     return Encoders(**stated)
+
+
+def initial_encoder(encoders: Encoders, covariance_rank: int = 0) -> Backbone:
+    """Build the backbone of a tower as a training with its random seed does, so that both use the same features.
+
+    Args:
+        encoders: What names the backbone; its hash is not checked.
+        covariance_rank: Components of the covariance pooling.
+
+    Raises:
+        OSError: Weights cannot be read or downloaded.
+    """
+    pretrained = {"auto": "auto", "true": True, "false": False}[encoders.pretrained]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(encoders.seed)
+        return backbones.create(
+            encoders.backbone,
+            pretrained,  # type: ignore[arg-type]
+            "none",
+            encoders.image_size,
+            covariance_rank=covariance_rank,
+            weights=encoders.weights or None,
+            class_token=True,
+        )
 
 
 def _whole(size: Any) -> int:

@@ -1,0 +1,26 @@
+"""Options that commands share: a tower, which compares photos with class names."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from partlabel.tagger import Tagger
+
+
+@dataclass(frozen=True)
+class TowerOptions:
+    """A tower.
+
+    Args:
+        tower: Folder of the tower that the run was trained with, where the run folder holds no copy of it.
+    """
+
+    tower: str | None = None
+
+    def give_to(self, tagger: "Tagger") -> None:
+        """Give the tower to a tagger, if there is one."""
+        from partlabel.training.towers import loading
+
+        if self.tower is not None:
+            folder = tagger.cache.folder
+            tagger.tower = loading.load(self.tower, None if folder is None else str(folder))
