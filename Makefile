@@ -4,6 +4,7 @@
 #   make test               the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
 #   make test-ray           the tests of the engine Ray, with Ray on this machine
 #   make test-texts         the tests of text encoders and of HEIC photos, with the packages that they need
+#   make test-clip          the tests of image-text models and of the second backbone in a package, with these packages
 #   make test-pages         the tests of the pages, with a Chromium that playwright downloads
 #   make test-integrations  the round trip through a Label Studio server, which gets an environment of its own
 #   make check              formatting, lint, types, layers
@@ -15,7 +16,7 @@
 
 SHELL := bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-ray test-texts test-pages test-integrations check docs bench format clean
+.PHONY: help demo test test-ray test-texts test-clip test-pages test-integrations check docs bench format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -39,6 +40,9 @@ test-ray: $(VENV)/installed-ray
 
 test-texts: $(VENV)/installed-texts
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/data/test_text_features.py tests/data/test_words.py tests/data/test_heic.py
+
+test-clip: $(VENV)/installed-clip
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/nn/test_open_clip.py tests/nn/test_lite2.py tests/training/test_joint_tower.py
 
 test-pages: $(VENV)/installed-dev
 	$(BIN)/playwright install chromium
@@ -86,6 +90,10 @@ $(VENV)/installed-ray: $(VENV)/installed-dev
 
 $(VENV)/installed-texts: $(VENV)/installed-dev
 	$(BIN)/pip install --editable '.[texts,heic]'
+	touch $@
+
+$(VENV)/installed-clip: $(VENV)/installed-dev
+	$(BIN)/pip install --editable '.[clip,lite2]'
 	touch $@
 
 $(LABEL_STUDIO_VENV)/installed:

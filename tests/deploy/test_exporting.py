@@ -609,7 +609,7 @@ def test_a_model_that_would_ask_a_network_or_read_elsewhere_is_refused(
 ):
     described(tmp_path / "model", {"backbone": backbone}, tmp_path, tmp_path / "unused.py")
     monkeypatch.setattr("timm.create_model", lambda *args, **options: pytest.fail("timm was asked"))
-    with pytest.raises(ValueError, match="is no plain name of a timm model"):
+    with pytest.raises(ValueError, match="is no plain name of a model"):
         Tagger.load(tmp_path / "model")
 
 

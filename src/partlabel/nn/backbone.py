@@ -25,7 +25,7 @@ __all__ = ["LITE0", "Backbone", "Trainable", "create", "fit_pooling"]
 Trainable = Literal["last", "none", "all"]
 
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 
 
 class Backbone(nn.Module):
@@ -129,7 +129,7 @@ class Backbone(nn.Module):
 
 
 def refuse_elsewhere(file: Path, name: str) -> None:
-    """Refuse a backbone that is no plain timm model: a name such as `hf-hub:owner/model` needs network access.
+    """Refuse a backbone that is no plain model of a source: a name such as `hf-hub:owner/model` needs network access.
 
     Args:
         file: File that contains the name, for the message.
@@ -138,9 +138,10 @@ def refuse_elsewhere(file: Path, name: str) -> None:
     Raises:
         ValueError: The name is an address or a path.
     """
-    if not _PLAIN_NAME.fullmatch(name):
+    source, colon, model = name.partition(":")
+    if not _PLAIN_NAME.fullmatch(model if colon and source in backbones.names() else name):
         raise ValueError(
-            f"{file}: the backbone {name!r} is no plain name of a timm model, and would be loaded from a network or "
+            f"{file}: the backbone {name!r} is no plain name of a model, and would be loaded from a network or "
             "from another folder; if you trust the model, give --trust (trust=True)"
         )
 
@@ -176,7 +177,7 @@ def create(
     """
     trunk = backbones.trunk(name, False if weights else pretrained, image_size)
     if weights is not None:
-        backbones.load_weights(trunk.model, weights, name)
+        backbones.load_weights(trunk, weights, name)
     images = torch.zeros(1, 3, image_size, image_size).normal_(generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         features = _Features(trunk.model.eval())(images)

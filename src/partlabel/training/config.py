@@ -47,8 +47,8 @@ class TrainingConfig:
             unknown ones in `fill`.
         embedder: Embedder of the texts beside the photos (docs/texts.md); `auto` takes the best one installed, `none`
             does not use texts.
-        tower: Folder of an aligned tower, which compares photos with the names of the classes (docs/towers.md); by
-            default none is used.
+        tower: Tower, which compares photos with the names of the classes (docs/towers.md): a folder, or an image-text
+            model such as `open_clip:ViT-B-32` or `open_clip:ViT-B-32@FILE` with its weights; by default none is used.
         teacher_backbone: Second backbone, of other features, which informs the unknown labels of the training images
             (docs/evidence.md); the trained tagger does not need it. By default none is used.
         cache: `features` computes the frozen part of the backbone once per image and view, and trains on that; `none`

@@ -12,7 +12,7 @@ class TowerOptions:
     """A tower.
 
     Args:
-        tower: Folder of the tower that the run was trained with, where the run folder holds no copy of it.
+        tower: The tower that the run was trained with, where the run folder does not hold or find it.
     """
 
     tower: str | None = None

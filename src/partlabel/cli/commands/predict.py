@@ -36,8 +36,8 @@ def predict(
         run: Run folder; with --tower leave it out, as in partlabel predict PHOTOS --tower tower --classes "dog, cat".
         photos: A folder of photos, one photo, a table (.csv, .parquet), or a list (.txt) with one path per line; with
             --engine also a tar file, or a folder of tar files or of parquet tables.
-        tower: Predict with a tower (docs/towers.md) by the names of the classes alone, without a trained model. The
-            probabilities rank photos and are not calibrated.
+        tower: Predict with a tower (docs/towers.md), a folder or an image-text model as in `train`, by the names of the
+            classes alone, without a trained model. The probabilities rank photos and are not calibrated.
         classes: With --tower: class names, a list such as "dog, cat, beach", or a file with one name per line.
         images: Folder that the relative paths of a table refer to; default: the folder of the table.
         out: Table to write: .csv, .parquet or .jsonl; default: predictions.csv. With --engine a folder of parquet

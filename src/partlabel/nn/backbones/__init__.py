@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from partlabel.core import registry
 from partlabel.core.messages import some
 from partlabel.nn.backbones._aliases import ALIASES, full_name
-from partlabel.nn.backbones._base import BackboneSource, Trunk
+from partlabel.nn.backbones._base import BackboneSource, Joint, Trunk
 from partlabel.nn.backbones._described import BackboneFacts, backbone_facts
 from partlabel.nn.backbones._layout import MapLayout, layout_of
 from partlabel.nn.backbones.timm import LITE0
@@ -23,6 +23,7 @@ __all__ = [
     "LITE0",
     "BackboneFacts",
     "BackboneSource",
+    "Joint",
     "MapLayout",
     "Trunk",
     "backbone_facts",
@@ -58,11 +59,11 @@ def trunk(name: str, pretrained: bool | Literal["auto"], image_size: int) -> Tru
     return get(source)().trunk(model, pretrained, image_size)
 
 
-def load_weights(model: nn.Module, path: str | Path, name: str) -> None:
+def load_weights(trunk: Trunk, path: str | Path, name: str) -> None:
     """Load local weights into a model; a classifier's tensors that the model does not have are left out.
 
     Args:
-        model: Model; changed in place.
+        trunk: Trunk whose model is changed in place; of an image-text model both halves.
         path: A safetensors file, or a `.pth` file of tensors, alone or under `state_dict` or `model`. Nothing else in
             it is unpickled.
         name: Model name, for messages.
@@ -71,7 +72,8 @@ def load_weights(model: nn.Module, path: str | Path, name: str) -> None:
         OSError: The file cannot be read.
         ValueError: It holds no tensors, or those of another model; the message names the tensors that do not fit.
     """
-    state = _read_weights(Path(path))
+    model = trunk.whole or trunk.model
+    state = trunk.fitted(_read_weights(Path(path)))
     own = model.state_dict()
     missing = [key for key in own if key not in state]
     wrong = [key for key in own if key in state and own[key].shape != state[key].shape]

