@@ -42,7 +42,8 @@ test-texts: $(VENV)/installed-texts
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/data/test_text_features.py tests/data/test_words.py tests/data/test_heic.py
 
 test-clip: $(VENV)/installed-clip
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/nn/test_open_clip.py tests/nn/test_lite2.py tests/training/test_joint_tower.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/nn/test_open_clip.py tests/nn/test_transformers.py tests/nn/test_lite2.py \
+		tests/training/test_joint_tower.py
 
 test-pages: $(VENV)/installed-dev
 	$(BIN)/playwright install chromium

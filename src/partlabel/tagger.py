@@ -234,10 +234,9 @@ class Tagger(HubRecognizer):
         """Compute a probability for every unknown label of a table; known labels do not change.
 
         With rules between classes, labels that follow from known ones come first, and new labels obey the rules.
-
         Texts beside the photos (`table.texts`), class names that a tower compares with the photos, and known labels of
-        an image are evidence for its unknown labels where that was found to help (`text_evidence.py`,
-        `label_completion.py`), so that probabilities may differ from those of `predict`.
+        an image are evidence where that was found to help (`text_evidence.py`, `label_completion.py`), so that
+        probabilities may differ from those of `predict`.
 
         Args:
             table: Label table of the model's classes; labels and probabilities of a filled table are kept.
@@ -264,12 +263,9 @@ class Tagger(HubRecognizer):
         labels = before.table.labels
         blank, found = (labels == UNKNOWN).any(axis=1), np.zeros(labels.shape, np.float32)
         if blank.any():
-            found[blank] = evidence.probability_with_known(
-                logits,
-                labels[blank],
-                bool((labels != UNKNOWN).any()),
-                self.beside(before.table[blank], batch_size, workers),
-            )
+            beside = self.beside(before.table[blank], batch_size, workers)
+            some = bool((labels != UNKNOWN).any())
+            found[blank] = evidence.probability_with_known(logits, labels[blank], some, beside)
         ends = evidence.ends(found, labels == UNKNOWN, accept, reject, precision, precision_of)
         after = filled.fill(before, found, *ends, self.name)
         return filled_rules.settle_labels(after, before, self.rules) if self.rules else after

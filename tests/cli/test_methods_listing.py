@@ -53,5 +53,12 @@ def test_backbones_with_short_names_are_listed(capsys, monkeypatch):
     assert main(["methods", "--backbones"]) == 0
     said = capsys.readouterr().out
     line = next(each for each in said.splitlines() if "lite0" in each)
-    assert "tf_efficientnet_lite0" in line and "3.4 M" in line and "224" in line and "apache-2.0" in line
+    assert (
+        "tf_efficientnet_lite0" in line
+        and "3.4 M" in line
+        and "224" in line
+        and "apache-2.0" in line
+        and "installed" in line
+    )
+    assert "88 MB" in next(each for each in said.splitlines() if "dinov2-s" in each)
     assert "dinov3-license" in said and "apple-amlr" in said

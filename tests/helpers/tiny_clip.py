@@ -24,8 +24,8 @@ VISION: dict[str, dict[str, Any]] = {
     "channels last": {"timm_model_name": "test_convnext", "timm_pool": "avg", "image_size": 64},
 }
 """Image halves by family."""
-NAMES = {"tiny-vit": "ViT", "tiny-resnet": "ResNet", "tiny-siglip": "SigLIP"}
-"""Models that are registered, by name."""
+NAMES = {"tiny-vit": "ViT", "tiny-resnet": "ResNet", "tiny-sigmoid": "SigLIP"}
+"""Models that are registered, by name; for names with "siglip" open_clip downloads a tokenizer."""
 
 
 def config_of(family: str) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def test_a_run_with_another_backbone_is_trained_filled_and_moved(models, table, 
 
 def test_predict_takes_a_model_and_says_what_is_wrong_with_one(models, table, tmp_path, capsys):
     command = ["predict", str(table.root), "--classes", "red, blue", "--out", str(tmp_path / "p.csv")]
-    assert main([*command, "--tower", typed(models, "tiny-siglip")]) == 0
+    assert main([*command, "--tower", typed(models, "tiny-sigmoid")]) == 0
     assert "2 probabilities for each of 32 photos" in capsys.readouterr().out
     assert main([*command, "--tower", "open_clip:tiny-vti"]) == 2
     assert "tiny-vit" in capsys.readouterr().err

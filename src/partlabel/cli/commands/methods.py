@@ -39,11 +39,13 @@ def _list_backbones(measure: bool) -> None:
     from rich.table import Column, Table
 
     from partlabel.nn.backbones import ALIASES, backbone_facts
+    from partlabel.nn.backbones.timm import installed
 
     listing = Table(
         "--backbone",
         Column("in timm", overflow="fold"),
         "parameters",
+        "download",
         "pixels",
         "ms per photo",
         Column("licence of the weights", overflow="fold"),
@@ -57,6 +59,7 @@ def _list_backbones(measure: bool) -> None:
             alias,
             found.model,
             f"{found.parameters / 1e6:.1f} M",
+            "installed" if installed(found.model) else f"{found.megabytes:.0f} MB",
             str(found.side),
             "-" if found.milliseconds is None else f"{found.milliseconds:.0f}",
             found.licence or "not stated",

@@ -39,6 +39,11 @@ class BackboneFacts:
     text_tower: bool
     measured: bool
 
+    @property
+    def megabytes(self) -> float:
+        """Size of the weights in single precision, which is about that of the download."""
+        return 4e-6 * self.parameters
+
 
 def backbone_facts(alias: str, measure: bool = False) -> BackboneFacts:
     """Describe a backbone by its short name.

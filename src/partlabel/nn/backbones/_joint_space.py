@@ -13,6 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+TEXTS_AT_ONCE = 64
+"""Sentences that are encoded at a time."""
+
 
 class JointTrunk(nn.Module, ABC):
     """A trunk whose features are tokens in the space of texts: the vector of the image, then those of its places.

@@ -16,10 +16,7 @@ from torch import Tensor, nn
 from partlabel.core.messages import did_you_mean, some
 from partlabel.core.types import Preprocessing
 from partlabel.nn.backbones._base import BackboneSource, Joint, Trunk
-from partlabel.nn.backbones._joint_space import JointTrunk
-
-TEXTS_AT_ONCE = 64
-"""Sentences that are encoded at a time."""
+from partlabel.nn.backbones._joint_space import TEXTS_AT_ONCE, JointTrunk
 
 
 class OpenClip(BackboneSource):
@@ -35,7 +32,7 @@ class OpenClip(BackboneSource):
         whole = _model(
             library, model_name, _tag(library, model_name, tag) if pretrained else None, image_size
         )
-        return trunk_of(whole, lambda: library.get_tokenizer(model_name))
+        return trunk_of(whole, lambda: _tokenizer(library, model_name))
 
     def side(self, name: str) -> int:
         """Return the image size of a model; arguments and errors are those of `BackboneSource.side`."""
@@ -112,6 +109,22 @@ def _model(library: Any, name: str, tag: str | None, image_size: int) -> Any:
         raise OSError(
             f"cannot get the weights {tag} of {name}: {reason}; give a local file by --weights, or random weights by "
             "--pretrained false"
+        ) from error
+
+
+def _tokenizer(library: Any, name: str) -> Any:
+    """Return the tokenizer of a model, which some models download.
+
+    Raises:
+        OSError: It cannot be downloaded.
+    """
+    try:
+        with _silent():
+            return library.get_tokenizer(name)
+    except Exception as error:
+        raise OSError(
+            f"cannot get the tokenizer of {name} ({type(error).__name__}): it is downloaded when it is first used, so "
+            "that a network is needed once; CLIP's own models have theirs in the package"
         ) from error
 
 

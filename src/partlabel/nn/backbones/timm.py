@@ -35,6 +35,12 @@ class Timm(BackboneSource):
         )
 
 
+def installed(name: str) -> bool:
+    """Return whether the weights of a model are in a package that is installed."""
+    package = PACKAGED.get(name.partition(".")[0])
+    return package is not None and find_spec(package[0]) is not None
+
+
 def _model(name: str, pretrained: bool | Literal["auto"], image_size: int) -> Any:
     import timm
 
@@ -43,7 +49,7 @@ def _model(name: str, pretrained: bool | Literal["auto"], image_size: int) -> An
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_size
     package = PACKAGED.get(name.partition(".")[0])
-    offline = pretrained == "auto" and package is not None and find_spec(package[0]) is not None
+    offline = pretrained == "auto" and installed(name)
     try:
         model = timm.create_model(name, pretrained=bool(pretrained) and not offline, **options)
     except RuntimeError as error:

@@ -30,12 +30,12 @@ class JointTower(Tower):
     Attributes:
         model: Name of the model, `source:name`.
         weights: File of its weights; empty for those that the source downloads.
-        image_size: Side of the images in pixels.
+        side: Side of the images in pixels.
     """
 
     model: str
     weights: str
-    image_size: int
+    side: int
 
     @classmethod
     def of(cls, model: str, weights: str = "") -> "JointTower":
@@ -54,6 +54,11 @@ class JointTower(Tower):
     def name(self) -> str:
         """Name for messages."""
         return f"tower {self.model}"
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of the images that the image encoder takes."""
+        return self.side
 
     @cached_property
     def _trunk(self) -> Trunk:
