@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from partlabel.review.session import Session
+    from partlabel.tagger import Tagger
 
 PORT = 8765
 SHORTEST_TOKEN = 16
@@ -83,12 +84,8 @@ def build_app(
     from partlabel.review.questions import Wish
     from partlabel.review.rules_of_review import RulesOfReview
     from partlabel.review.session import Session
-    from partlabel.tagger import Tagger
-    from partlabel.training.towers import loading
 
-    tagger = Tagger.load(run.folder, trust)
-    if tower is not None:
-        tagger.tower = loading.load(tower)
+    tagger = _loaded(run, trust, tower)
     table = aligned(with_added(table, tagger.rules), tagger.classes)
     predictions = predictions_cache.load_predictions(tagger, run, table, batch_size, workers)
     gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])
@@ -119,6 +116,17 @@ def creator_of(photos: int | None, tags: bool) -> "Callable[..., FastAPI]":
     if tags:
         return tag_pages.create
     return app.create if photos is None else partial(grid_pages.create, size=photos)
+
+
+def _loaded(run: Run, trust: bool, tower: str | None) -> "Tagger":
+    """Load the tagger of a run, and give it a tower where one is named."""
+    from partlabel.tagger import Tagger
+    from partlabel.training.towers import loading
+
+    tagger = Tagger.load(run.folder, trust)
+    if tower is not None:
+        tagger.tower = loading.load(tower)
+    return tagger
 
 
 def build_sheets(

@@ -17,10 +17,11 @@ class TowerOptions:
 
     tower: str | None = None
 
-    def give_to(self, tagger: "Tagger") -> None:
-        """Give the tower to a tagger, if there is one."""
+    def given_to(self, tagger: "Tagger") -> "Tagger":
+        """Give the tower to a tagger, if there is one; return the tagger."""
         from partlabel.training.towers import loading
 
         if self.tower is not None:
             folder = tagger.cache.folder
             tagger.tower = loading.load(self.tower, None if folder is None else str(folder))
+        return tagger

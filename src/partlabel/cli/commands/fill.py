@@ -84,8 +84,7 @@ def fill(
         _fill_shards(data, engine, out, trust=inference.trust, **sure, **how)
         return
     out = out or Path("filled.csv" if to is None else "filled.json")
-    tagger = inference.load(data.run)
-    names.give_to(tagger)
+    tagger = names.given_to(inference.load(data.run))
     _correct(tagger, data, calibrating, inference)
     missing: Missing = "keep" if skip_broken else "refuse"
     own = data.table is None
