@@ -6,7 +6,7 @@ import torch
 
 from informed import CLASSES, collection
 from partlabel.core.labels import UNKNOWN
-from partlabel.core.types import Beside, TextFeatures
+from partlabel.core.types import TextFeatures, WordFeatures
 from partlabel.posthoc.probability_model import ProbabilityModel
 from partlabel.posthoc.text_evidence import TextEvidence, fit_text_evidence
 
@@ -16,7 +16,7 @@ def learned(**options):
     found = fit_text_evidence(
         observed.logits.numpy(),
         observed.labels.numpy(),
-        Beside(observed.text),
+        WordFeatures(observed.text),
         "words",
         observed.fold.numpy(),
     )
@@ -26,7 +26,7 @@ def learned(**options):
 def test_texts_move_unknown_labels_towards_the_truth():
     observed, truth, (evidence, _) = learned()
     blank = observed.labels == UNKNOWN
-    logits = torch.from_numpy(evidence.logits(observed.logits.numpy(), Beside(observed.text)))
+    logits = torch.from_numpy(evidence.logits(observed.logits.numpy(), WordFeatures(observed.text)))
     before, after = (
         torch.nn.functional.binary_cross_entropy_with_logits(each[blank], truth[blank])
         for each in (observed.logits, logits)
@@ -54,7 +54,9 @@ def test_what_is_saved_gives_the_same_logits_again(tmp_path, without_text):
     assert (again.embedder, again.text_dim, again.classes) == ("words", evidence.text_dim, CLASSES)
     logits = observed.logits.numpy()
     np.testing.assert_allclose(
-        again.logits(logits, Beside(observed.text)), evidence.logits(logits, Beside(observed.text)), atol=1e-2
+        again.logits(logits, WordFeatures(observed.text)),
+        evidence.logits(logits, WordFeatures(observed.text)),
+        atol=1e-2,
     )
 
 
@@ -68,10 +70,10 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, content):
 def test_shares_say_what_each_source_adds():
     observed, _, (evidence, _) = learned()
     logits = observed.logits.numpy()
-    shares = evidence.shares(logits, Beside(observed.text))
+    shares = evidence.shares(logits, WordFeatures(observed.text))
     assert list(shares) == ["recogniser", "text", "class_names", "similar_texts"]
     whole = sum(shares.values()) + evidence.teacher.whole.offset.numpy()
-    np.testing.assert_allclose(whole, evidence.logits(logits, Beside(observed.text)), atol=1e-4)
+    np.testing.assert_allclose(whole, evidence.logits(logits, WordFeatures(observed.text)), atol=1e-4)
 
 
 def test_a_photo_with_a_mention_becomes_more_probable():
@@ -79,7 +81,9 @@ def test_a_photo_with_a_mention_becomes_more_probable():
     text, logits = observed.text, observed.logits.numpy()
     named = text._replace(mentions=torch.ones_like(text.mentions))
     silent = text._replace(mentions=torch.zeros_like(text.mentions))
-    assert (evidence.logits(logits, Beside(named)) >= evidence.logits(logits, Beside(silent)) - 1e-6).all()
+    assert (
+        evidence.logits(logits, WordFeatures(named)) >= evidence.logits(logits, WordFeatures(silent)) - 1e-6
+    ).all()
 
 
 def test_probabilities_use_texts_where_they_are_given_and_else_the_image():
@@ -88,9 +92,9 @@ def test_probabilities_use_texts_where_they_are_given_and_else_the_image():
     logits, labels = observed.logits.numpy(), observed.labels.numpy()
     assert model.calibrates_unknown
     np.testing.assert_array_equal(model.informed(logits, labels), logits)
-    found = model.probability_with_known(logits, labels, beside=Beside(observed.text))
+    found = model.probability_with_known(logits, labels, beside=WordFeatures(observed.text))
     np.testing.assert_allclose(
-        found, 1 / (1 + np.exp(-evidence.logits(logits, Beside(observed.text)))), atol=1e-6
+        found, 1 / (1 + np.exp(-evidence.logits(logits, WordFeatures(observed.text)))), atol=1e-6
     )
 
 
@@ -101,8 +105,8 @@ def test_photos_without_text_do_not_depend_on_the_texts_of_others():
     none = TextFeatures(torch.zeros_like(observed.text.vectors), blank, blank, torch.zeros_like(silent))
     logits = observed.logits.numpy()
     np.testing.assert_allclose(
-        evidence.logits(logits, Beside(observed.text))[silent],
-        evidence.logits(logits, Beside(none))[silent],
+        evidence.logits(logits, WordFeatures(observed.text))[silent],
+        evidence.logits(logits, WordFeatures(none))[silent],
         atol=1e-6,
     )
 
@@ -114,7 +118,7 @@ def test_texts_get_no_weight_for_labels_that_are_chance():
         torch.int8
     )
     found = fit_text_evidence(
-        observed.logits.numpy(), labels.numpy(), Beside(observed.text), "words", observed.fold.numpy()
+        observed.logits.numpy(), labels.numpy(), WordFeatures(observed.text), "words", observed.fold.numpy()
     )
     assert found is None
 
@@ -122,7 +126,7 @@ def test_texts_get_no_weight_for_labels_that_are_chance():
 def named(observed, truth, strength=3.0, seed=5):
     """What is beside the photos: nothing but logits by class names, which tell something of the truth."""
     random = torch.Generator().manual_seed(seed)
-    return Beside(zero_shot=strength * truth + torch.randn(truth.shape, generator=random))
+    return WordFeatures(zero_shot=strength * truth + torch.randn(truth.shape, generator=random))
 
 
 def test_class_names_alone_are_weighed_against_the_image_and_saved_with_their_tower(tmp_path):

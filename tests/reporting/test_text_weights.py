@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from informed import collection
-from partlabel.core.types import Beside
+from partlabel.core.types import WordFeatures
 from partlabel.posthoc.text_evidence import fit_text_evidence
 from partlabel.reporting import run_report
 from partlabel.reporting.text_weights import TextWeights, text_weights
@@ -40,7 +40,7 @@ def test_the_tower_is_named_where_it_informs(tmp_path: Path) -> None:
 def test_weights_are_read_from_the_run_folder(tmp_path: Path) -> None:
     given, _ = collection()
     found = fit_text_evidence(
-        given.logits.numpy(), given.labels.numpy(), Beside(given.text), "words", given.fold.numpy()
+        given.logits.numpy(), given.labels.numpy(), WordFeatures(given.text), "words", given.fold.numpy()
     )
     run = Run(tmp_path)
     assert text_weights(run, False, True) is None and text_weights(run, True, False) is None

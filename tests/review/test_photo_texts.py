@@ -9,7 +9,7 @@ import torch
 
 from informed import CLASSES as INFORMED
 from informed import collection
-from partlabel.core.types import Beside
+from partlabel.core.types import WordFeatures
 from partlabel.data.embedders.words import Words
 from partlabel.posthoc.text_evidence import TextEvidence, fit_text_evidence
 from partlabel.review.decisions import DecisionLog
@@ -27,10 +27,12 @@ def learned():
     """Logits with an unreadable photo, features of texts, and the evidence of these texts."""
     given, _ = collection(known=0.6)
     logits = given.logits.numpy()
-    found = fit_text_evidence(logits, given.labels.numpy(), Beside(given.text), "words", given.fold.numpy())
+    found = fit_text_evidence(
+        logits, given.labels.numpy(), WordFeatures(given.text), "words", given.fold.numpy()
+    )
     logits = logits.copy()
     logits[3] = np.nan
-    return logits, Beside(given.text), found[0]
+    return logits, WordFeatures(given.text), found[0]
 
 
 def test_logits_are_those_of_fill_and_an_unreadable_photo_stays_unreadable(learned):
@@ -70,7 +72,7 @@ def test_the_probability_without_texts_is_that_of_a_photo_without_text(learned):
     beside = PhotoTexts([("a",)] * len(logits), NAMES, logits, evidence, features)
     vars(beside)["_embedder"] = None
     reason = beside.reason(7, 1)
-    without = evidence.logits(logits[[7]], Beside(evidence.no_text(1)))[0, 1]
+    without = evidence.logits(logits[[7]], WordFeatures(evidence.no_text(1)))[0, 1]
     assert reason.without == pytest.approx(1 / (1 + np.exp(-without)), abs=1e-6)
     assert reason.with_texts == pytest.approx(1 / (1 + np.exp(-beside.logits[7, 1])), abs=1e-6)
 
@@ -88,7 +90,7 @@ def test_the_change_by_a_word_is_that_of_the_score_without_it():
         ("dog",),
         np.zeros((1, 1), np.float32),
         evidence,
-        Beside(evidence.no_text(1)),
+        WordFeatures(evidence.no_text(1)),
     )
     moved = beside._moving("surfer wall sofa", 0, 2)
     all_three = (2 - 3) / 3**0.5

@@ -113,7 +113,7 @@ class NameScale(NamedTuple):
     offset: Float[Tensor, " class"]
 
 
-class Beside(NamedTuple):
+class WordFeatures(NamedTuple):
     """What is known of images beside their labels and the logits of a recogniser.
 
     Attributes:
@@ -129,9 +129,9 @@ class Beside(NamedTuple):
         """Whether there is neither."""
         return self.text is None and self.zero_shot is None
 
-    def rows(self, chosen: Tensor) -> "Beside":
+    def rows(self, chosen: Tensor) -> "WordFeatures":
         """Select images by a mask or by row numbers."""
-        return Beside(
+        return WordFeatures(
             None if self.text is None else self.text.rows(chosen),
             None if self.zero_shot is None else self.zero_shot[chosen],
         )

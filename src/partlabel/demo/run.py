@@ -247,7 +247,7 @@ def _report(
         table=train,
         filled=np.where(np.arange(len(train))[:, None] < EXPLAINED, filled.probability, np.nan),
         reasons={(image, name): reason for image, name, _, reason in reasons.iter_rows()},
-        texts=text_weights(Run(out / CAPTIONS), True),
+        texts=text_weights(Run(out / CAPTIONS), True, True),
         truth=truth.part("train").labels,
         graph=statistics.cooccurrence(train.labels),
         examples=examples_of(tagger, test[fullest]),

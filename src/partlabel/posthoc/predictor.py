@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from partlabel.core.rules import Rules
-from partlabel.core.types import Beside, Preprocessing
+from partlabel.core.types import Preprocessing, WordFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
 from partlabel.nn.coherence import Coherence
@@ -49,7 +49,7 @@ class Predictor(Protocol):
         """What turns logits into probabilities and labels."""
         ...
 
-    def beside(self, table: LabelTable, batch_size: int = 64, workers: int = 0) -> Beside | None:
+    def beside(self, table: LabelTable, batch_size: int = 64, workers: int = 0) -> WordFeatures | None:
         """Compute what the evidence of texts and class names needs of a table; None without such evidence."""
         ...
 

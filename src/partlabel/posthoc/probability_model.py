@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int8
 from scipy.special import expit
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.core.types import Beside
+from partlabel.core.types import WordFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.coherence import Coherence
 from partlabel.posthoc.label_completion import Completion
@@ -77,7 +77,7 @@ class ProbabilityModel(NamedTuple):
         self,
         logits: Float[np.ndarray, "image class"],
         labels: Int8[np.ndarray, "image class"],
-        beside: Beside | None = None,
+        beside: WordFeatures | None = None,
     ) -> Float[np.ndarray, "image class"]:
         """Add the evidence of texts and class names, then that of each image's known labels, to logits of the network.
 
@@ -101,7 +101,7 @@ class ProbabilityModel(NamedTuple):
         logits: Float[np.ndarray, "image class"],
         labels: Int8[np.ndarray, "image class"],
         some_known: bool = True,
-        beside: Beside | None = None,
+        beside: WordFeatures | None = None,
     ) -> Float[np.ndarray, "image class"]:
         """Compute calibrated probabilities given the known labels of each image, and what is beside it.
 

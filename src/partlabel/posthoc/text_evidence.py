@@ -18,7 +18,7 @@ from torch import Tensor
 from partlabel.core.files import atomic_write, read_tensors
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.targets import Targets
-from partlabel.core.types import Beside, TextFeatures
+from partlabel.core.types import TextFeatures, WordFeatures
 from partlabel.transfer.combination import Combination
 from partlabel.transfer.sources import Observed
 from partlabel.transfer.sources.text import Text
@@ -55,14 +55,14 @@ class TextEvidence:
 
     @torch.no_grad()
     def logits(
-        self, logits: Float[np.ndarray, "image class"], beside: Beside
+        self, logits: Float[np.ndarray, "image class"], beside: WordFeatures
     ) -> Float[np.ndarray, "image class"]:
         """Combine the logits of the recogniser with the evidence of texts and class names."""
         return self.teacher(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), beside)).numpy()
 
     @torch.no_grad()
     def shares(
-        self, logits: Float[np.ndarray, "image class"], beside: Beside
+        self, logits: Float[np.ndarray, "image class"], beside: WordFeatures
     ) -> Mapping[str, Float[np.ndarray, "image class"]]:
         """Compute what each source adds to the log-odds of each label, relative to its mean over images."""
         found = self.teacher.shares(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), beside))
@@ -143,7 +143,7 @@ class TextEvidence:
 def fit_text_evidence(
     logits: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
-    beside: Beside,
+    beside: WordFeatures,
     embedder: str,
     fold: np.ndarray,
     unknown_weight: float = 0.0,
@@ -178,7 +178,7 @@ def fit_text_evidence(
 def _given(
     logits: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
-    beside: Beside,
+    beside: WordFeatures,
     fold: np.ndarray | None = None,
     unknown_weight: float = 0.0,
 ) -> Observed:

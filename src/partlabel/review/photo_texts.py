@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from scipy.special import expit
 
-from partlabel.core.types import Beside
+from partlabel.core.types import WordFeatures
 from partlabel.data import embedders
 from partlabel.data.embedders import Embedder
 from partlabel.data.mentions import spans_of
@@ -80,7 +80,7 @@ class PhotoTexts:
         classes: Sequence[str],
         logits: Float[np.ndarray, "image class"],
         evidence: TextEvidence | None = None,
-        features: Beside | None = None,
+        features: WordFeatures | None = None,
     ) -> None:
         self.texts, self.classes, self.alone = texts, classes, logits
         self.evidence = evidence if features is not None else None
@@ -156,7 +156,7 @@ def in_pieces(text: str, named: Sequence[Span], moving: dict[Span, float]) -> li
 
 
 def _with_evidence(
-    logits: Float[np.ndarray, "image class"], evidence: TextEvidence, features: Beside
+    logits: Float[np.ndarray, "image class"], evidence: TextEvidence, features: WordFeatures
 ) -> Float[np.ndarray, "image class"]:
     """Combine logits with the evidence of words; NaN of unreadable images stays."""
     readable = np.isfinite(logits).all(axis=1)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
-from partlabel.core.types import Beside
+from partlabel.core.types import WordFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.methods import Method
 from partlabel.nn.backbone import Backbone
@@ -66,7 +66,7 @@ class Evident(Specification):
         batch_size: int = 64,
         workers: int = 0,
         readable: Bool[np.ndarray, " image"] | None = None,
-    ) -> Beside | None:
+    ) -> WordFeatures | None:
         """Compute what the evidence of texts and class names needs of a table; None without such evidence.
 
         Args:

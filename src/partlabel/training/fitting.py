@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from partlabel.core import distributed
 from partlabel.core.files import atomic_write
-from partlabel.core.types import Beside
+from partlabel.core.types import WordFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Find, Parts, aligned, training_parts, with_val
 from partlabel.methods import Method
@@ -149,7 +149,7 @@ class Fitting:
         self._open(description)
         tower = None if config.tower is None else loading.load(config.tower, config.cache_dir)
         scores = zero_shot.training_scores(tower, self.parts.train, backbone, tagger.settings, config)
-        beside = Beside(training_texts(self.parts.train, config), scores)
+        beside = WordFeatures(training_texts(self.parts.train, config), scores)
         model, graph = self._search(backbone, beside)
         selection = tagger.selection
         assert selection is not None
@@ -182,7 +182,9 @@ class Fitting:
         tagger.view = (tagger.settings["image_size"], backbone.preprocessing)
         return backbone
 
-    def _search(self, backbone: Backbone, beside: Beside) -> tuple[Method, Float[np.ndarray, "class class"]]:
+    def _search(
+        self, backbone: Backbone, beside: WordFeatures
+    ) -> tuple[Method, Float[np.ndarray, "class class"]]:
         """Find the settings, and build the network with the winner's weights; return it and the label graph."""
         tagger, train = self.tagger, self.parts.train
         classes = describe_classes(train, tagger.settings["words"])

@@ -17,7 +17,7 @@ from partlabel.core import registry
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.progress_bar import track
 from partlabel.core.targets import Labels
-from partlabel.core.types import Beside
+from partlabel.core.types import WordFeatures
 from partlabel.data.images.loader import ahead, loader
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Parts
@@ -139,7 +139,7 @@ def select(
     settings: Mapping[str, Any],
     config: TrainingConfig,
     groups: Sequence[str] | None = None,
-    beside: Beside | None = None,
+    beside: WordFeatures | None = None,
 ) -> Selection:
     """Find the settings for the training images.
 
@@ -156,12 +156,12 @@ def select(
     fold = folds(labels, min(fold_count(len(table)), _units(table, groups)), config.seed, groups)
     maps = pooled_maps(backbone, table, settings, config, classes)
     second, context = second_features(table, settings, config), asked_context(table, settings)
-    plain, words = mean_channels(backbone), beside or Beside()
+    plain, words = mean_channels(backbone), beside or WordFeatures()
     data = TrainingSet(maps, plain, labels, classes, fold, *words, second, context=context)
     if not (labels != UNKNOWN).any():
         (rule,) = (each for each in rules_of(settings, labels, True, False) if each.method == EVIDENCE)
         return search_unlabelled(data, heads_of(settings)[0], settings["head_args"], rule)
-    text, named = beside or Beside()
+    text, named = beside or WordFeatures()
     rules = rules_of(settings, labels, text is not None or second is not None, named is not None)
     return search(data, rules, heads_of(settings), settings["head_args"])
 

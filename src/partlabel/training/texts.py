@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from partlabel.core.types import Beside, TextFeatures
+from partlabel.core.types import TextFeatures, WordFeatures
 from partlabel.data import embedders
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.text_features import text_features
@@ -50,7 +50,7 @@ def later_words(
     reading: PhotoReading,
     given: tuple[Backbone, int] | None = None,
     readable: Bool[np.ndarray, " image"] | None = None,
-) -> Beside:
+) -> WordFeatures:
     """Compute what evidence needs of photos: features of their texts, and their logits by class names.
 
     Args:
@@ -70,14 +70,14 @@ def later_words(
         home = None if folder is None else str(folder)
         text = text_features(table.texts, table.classes, evidence.embedder, home)
     if not evidence.tower:
-        return Beside(text)
+        return WordFeatures(text)
     tower = _same_tower(at_hand, evidence)
     rows = np.arange(len(table)) if readable is None else np.flatnonzero(readable)
     logits = torch.zeros(len(table), evidence.classes)
     if len(rows):
         backbone, size = given or (None, 0)
         logits[rows] = name_logits(tower, table[rows], table.classes, reading, backbone, size)
-    return Beside(text, logits)
+    return WordFeatures(text, logits)
 
 
 def _same_tower(at_hand: Tower | str, evidence: TextEvidence) -> Tower:
@@ -95,7 +95,7 @@ def _same_tower(at_hand: Tower | str, evidence: TextEvidence) -> Tower:
 def learned_words(
     logits: Float[np.ndarray, "image class"],
     table: LabelTable,
-    beside: Beside,
+    beside: WordFeatures,
     config: TrainingConfig,
     groups: Sequence[str] | None = None,
     tower: Tower | None = None,

@@ -1,8 +1,8 @@
 """What a tower is: an image encoder and a text encoder that put photos and sentences into one space."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -21,42 +21,42 @@ TEMPLATES = (
 """Sentences about a class; its vector is the mean of theirs."""
 
 
-@runtime_checkable
-class Tower(Protocol):
+class Tower(ABC):
     """An image encoder and a text encoder in one space; towers inherit from it.
 
     The image encoder is a frozen backbone, whose features the feature cache keeps; `image` and `dense` map these.
     """
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name for messages."""
-        ...
 
     @property
+    @abstractmethod
     def digest(self) -> str:
         """Hash of all weights; towers with the same one give the same scores."""
-        ...
 
     @property
+    @abstractmethod
     def image_size(self) -> int:
         """Side in pixels of the images that the image encoder takes."""
-        ...
 
     @property
+    @abstractmethod
     def scale(self) -> float:
         """Inverse temperature: the factor of a cosine in a logit."""
-        ...
 
     @property
+    @abstractmethod
     def bias(self) -> float | None:
         """Offset of the logits of a tower that was trained with a sigmoid, whose logits are log-odds; else None."""
-        ...
 
+    @abstractmethod
     def fits(self, backbone: Backbone) -> bool:
         """Return whether the mean features of a backbone of the tower's image size are those that `image` takes."""
-        ...
 
+    @abstractmethod
     def encoder(self, covariance_rank: int = 0) -> Backbone:
         """Build the image encoder.
 
@@ -67,16 +67,16 @@ class Tower(Protocol):
             ValueError: Its weights are not those of the tower.
             OSError: Its weights cannot be read or downloaded.
         """
-        ...
 
+    @abstractmethod
     def image(self, features: Float[Tensor, "image channel"]) -> Float[Tensor, "image dim"]:
         """Compute unit vectors of images, from the mean of each feature map of the image encoder."""
-        ...
 
+    @abstractmethod
     def dense(self, feature_map: Float[Tensor, "image channel *place"]) -> Float[Tensor, "image dim *place"]:
         """Compute the vector of every place of feature maps, without normalisation."""
-        ...
 
+    @abstractmethod
     def text(self, sentences: Sequence[str]) -> Float[Tensor, "text dim"]:
         """Compute unit vectors of sentences.
 
@@ -84,11 +84,10 @@ class Tower(Protocol):
             ImportError: The text encoder is not installed.
             ValueError: It is installed in another version.
         """
-        ...
 
+    @abstractmethod
     def save(self, folder: str | Path) -> Path:
         """Write the tower, or what finds it again, to a folder that `loading.load` reads."""
-        ...
 
     def classes(self, names: Sequence[str]) -> Float[Tensor, "class dim"]:
         """Compute unit vectors of classes, each the mean over `TEMPLATES`."""
