@@ -64,7 +64,7 @@ def say_texts(table: "LabelTable", file: Path | None = None) -> None:
 
     Args:
         table: Label table.
-        file: File of the table; its columns of texts are named, because nobody asked for them.
+        file: File of the table; its columns of texts are named, because they were found without being asked for.
     """
     if table.texts is None:
         return
