@@ -10,6 +10,7 @@ of two and of one; an epoch of the whole set is that, times the number of images
 """
 
 import argparse
+import copy
 import json
 import os
 import shutil
@@ -46,8 +47,9 @@ from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.backbones import trunk
 from partlabel.nn.classes import Classes
-from partlabel.nn.frozen_runtime import CPU_BATCH
+from partlabel.nn.frozen_runtime import CPU_BATCH, MANY
 from partlabel.training.config import TrainingConfig
+from partlabel.training.datasets import method_backbone
 from partlabel.training.lightning_module import TrainingModule
 from partlabel.training.run_folder import Run
 from partlabel.training.trainer import fit
@@ -197,6 +199,9 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
                 body.to(memory_format=layout).forward_features(some.contiguous(memory_format=layout))
 
     few, last = CPU_BATCH, torch.channels_last
+    eager = copy.deepcopy(tagger)  # whose photos are too few for a graph
+    eager.fitted_model().backbone.runtime = None  # type: ignore[assignment]
+    method_backbone(tagger.fitted_model()).prepare(SIZE, MANY)
     speed = in_turn(
         {
             f"bare timm, batches of {BATCH}": lambda: bare(BATCH, torch.contiguous_format),
@@ -204,6 +209,7 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
             f"bare timm, batches of {few}, channels last": lambda: bare(few, last),
             "predict": lambda: tagger.predict(photos, batch_size=BATCH),
             "predict, 1 worker": lambda: tagger.predict(photos, batch_size=BATCH, workers=1),
+            "predict by PyTorch": lambda: eager.predict(photos, batch_size=BATCH),
         },
         len(photos),
         rounds,
@@ -213,6 +219,7 @@ def prediction(tagger: Tagger, photos: list[Path], rounds: int) -> Measured:
         f"predict to bare timm, batches of {BATCH}": speed["predict"]
         / speed[f"bare timm, batches of {BATCH}"],
         f"predict to {fastest}": speed["predict"] / speed[fastest],
+        "predict to predict by PyTorch": speed["predict"] / speed["predict by PyTorch"],
         f"predict to {fastest}, in time of the processor": speed[fastest + CPU] / speed["predict" + CPU],
     }
 
