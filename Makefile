@@ -82,7 +82,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --editable '.[dev,docs,export,serve,text]'
+	$(BIN)/pip install --editable '.[dev,docs,export,fast,serve,text]'
 	touch $@
 
 $(VENV)/installed-ray: $(VENV)/installed-dev

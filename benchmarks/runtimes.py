@@ -5,10 +5,9 @@ r"""Time of a frozen backbone by PyTorch, ONNX Runtime and OpenVINO, and the dif
 
 The network alone, on random images in batches of 8, with ImageNet weights for lite0 and random ones for others. All
 ways take turns in one process. `eager` is the fastest way of PyTorch that was found (channels last, inference mode),
-`compiled` is `torch.compile` with frozen weights (it needs a C++ compiler), `onnxruntime` what the package uses, and
-OpenVINO is measured where it is installed. `cpu_ms` are milliseconds of the processor per image, which leave out
-waiting for other programs; `wall_ms` are those of the clock. `off` is the largest difference from `eager`, relative to
-its largest value.
+`compiled` is `torch.compile` with frozen weights (it needs a C++ compiler), `openvino f32` is what the package uses.
+`cpu_ms` are milliseconds of the processor per image, which leave out waiting for other programs; `wall_ms` are those
+of the clock. `off` is the largest difference from `eager`, relative to its largest value.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -29,7 +29,7 @@ from torch import nn
 from partlabel.nn import backbone as backbones
 from partlabel.nn import frozen_runtime
 from partlabel.nn.backbones import full_name
-from partlabel.nn.frozen_runtime import CPU_BATCH, MANY
+from partlabel.nn.frozen_runtime import CPU_BATCH
 
 Way = Callable[[torch.Tensor], np.ndarray]
 
@@ -74,34 +74,29 @@ def ways(module: nn.Module, size: int) -> dict[str, Callable[[], Way]]:
         run(torch.zeros(CPU_BATCH, 3, size, size))
         return run
 
-    def ours() -> Way:
-        runtime = frozen_runtime.create(module, size, MANY)
-        assert runtime is not None
-        return lambda images: runtime(images).numpy()
+    def onnxruntime() -> Way:
+        import onnxruntime
 
-    def openvino(precision: str) -> Callable[[], Way]:
-        def make() -> Way:
-            import openvino
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "graph.onnx"
+            torch.onnx.export(module, (torch.zeros(CPU_BATCH, 3, size, size),), path, dynamo=False)
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        return lambda images: session.run(None, {name: images.numpy()})[0]
 
-            with TemporaryDirectory() as folder:
-                path = Path(folder) / "graph.onnx"
-                path.write_bytes(frozen_runtime._graph(module, size))
-                graph = openvino.Core().read_model(path)
-            graph.reshape([CPU_BATCH, 3, size, size])
-            options = {
-                "INFERENCE_PRECISION_HINT": precision,
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            }
-            made = openvino.Core().compile_model(graph, "CPU", options)
-            return lambda images: made(images.numpy())[0]
+    def openvino(precision: str) -> Way:
+        made = frozen_runtime.compiled(frozen_runtime.graph(module, size), precision)
+        return lambda images: made(images.numpy())[0]
 
-        return make
-
-    found: dict[str, Callable[[], Way]] = {"eager": eager, "onnxruntime": ours}
+    found: dict[str, Callable[[], Way]] = {"eager": eager}
     if which("g++"):
         found["compiled"] = compiled
+    if find_spec("onnxruntime"):
+        found["onnxruntime"] = onnxruntime
     if find_spec("openvino"):
-        found |= {f"openvino {precision}": openvino(precision) for precision in ("f32", "bf16")}
+        found |= {f"openvino {each}": partial(openvino, each) for each in ("f32", "bf16")}
     return found
 
 

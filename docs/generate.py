@@ -4,6 +4,7 @@
 """
 
 import inspect
+import posixpath
 import re
 import shutil
 from pathlib import Path
@@ -65,7 +66,18 @@ def _list() -> str:
 def _equations(page: str) -> dict[str, tuple[str, str]]:
     """Equation and departures of each method, from the rows of the table in `docs/methods/losses.md`."""
     rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|[^|]*\|([^|]*)\|$", page, re.M)
-    return {name: (equation.strip(), departures.strip()) for name, equation, departures in rows}
+    return {
+        name: (_moved(equation.strip()), _moved(departures.strip())) for name, equation, departures in rows
+    }
+
+
+def _moved(text: str) -> str:
+    """Adjust links that are relative to `docs/methods/` to the folder of the generated pages."""
+    return re.sub(
+        r"\]\((?!https?:|#)([^)]+)\)",
+        lambda link: f"]({posixpath.normpath(f'../../methods/{link[1]}')})",
+        text,
+    )
 
 
 def _method(root: Path, name: str, equations: dict[str, tuple[str, str]]) -> str:

@@ -386,6 +386,7 @@ def test_tags_of_a_photo_are_chosen_by_a_search(opened, served, size):
     assert chips(page) == before
     page.locator(".rest").click()
     page.get_by_role("button", name="Set absent").click()
+    page.wait_for_selector("[data-tag]:not(:has(input:checked))", state="detached")
     answered = page.locator("[data-tag] input:checked").count()
     assert answered == page.locator("[data-tag]").count() and chips(page) == before
     bar = page.locator(".save-bar").bounding_box()

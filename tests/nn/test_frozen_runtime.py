@@ -1,4 +1,4 @@
-"""The frozen part by ONNX Runtime gives the numbers of PyTorch, and is used only where it does."""
+"""The frozen part by OpenVINO gives the numbers of PyTorch, and is used only where it does."""
 
 import copy
 import pickle
@@ -12,7 +12,7 @@ from partlabel.nn import backbone as backbones
 from partlabel.nn import frozen_runtime
 from partlabel.nn.frozen_runtime import CLOSE, MANY, FrozenRuntime
 
-pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'partlabel[fast]'")
+pytest.importorskip("openvino", reason="openvino is not installed: pip install 'partlabel[fast]'")
 
 FAMILIES = {
     "tf_efficientnet_lite0": 64,
@@ -138,7 +138,7 @@ def test_a_graph_with_other_numbers_is_refused():
 def test_a_module_that_cannot_run_is_left_to_pytorch_with_the_reason(capsys, monkeypatch):
     monkeypatch.delenv("PARTLABEL_QUIET", raising=False)
     assert frozen_runtime.create(Odd().eval(), 32, MANY) is None
-    assert "ONNX Runtime cannot run this backbone (its results differ by 5.0e-01)" in capsys.readouterr().err
+    assert "OpenVINO cannot run this backbone (its results differ by 5.0e-01)" in capsys.readouterr().err
 
 
 def test_any_number_of_images_gives_the_rows_in_their_order(backbone):

@@ -8,7 +8,7 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.provenance import Origins
 from partlabel.review import merging
-from partlabel.review.decisions import Event, Tally
+from partlabel.review.events import Event, Tally
 
 P, A, U = PRESENT, ABSENT, UNKNOWN
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind predictions and the feature cache: the results are those of PyTorch."""
+"""OpenVINO behind predictions and the feature cache: the results are those of PyTorch."""
 
 import copy
 
@@ -11,7 +11,7 @@ from partlabel.data.images.dataset import eval_transform
 from partlabel.nn import backbone as backbones
 from partlabel.nn import frozen_runtime
 
-pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'partlabel[fast]'")
+pytest.importorskip("openvino", reason="openvino is not installed: pip install 'partlabel[fast]'")
 
 
 @pytest.fixture(autouse=True)

@@ -75,7 +75,7 @@ class Backbone(nn.Module):
         return self.pooled(self.maps(images))
 
     def prepare(self, size: int, images: int) -> None:
-        """Compute the frozen part by ONNX Runtime from now on, if that saves time on this number of images."""
+        """Compute the frozen part by OpenVINO from now on, if that saves time on this number of images."""
         if self.has_stem and (self.runtime is None or self.runtime.shape[1] != size):
             self.runtime = frozen_runtime.create(self._before_pooling, size, images)
 

@@ -1,18 +1,17 @@
-"""The frozen part of a network as a graph of ONNX Runtime: the numbers of PyTorch on a CPU, in a fraction of the time.
+"""The frozen part of a network as a graph of OpenVINO: the numbers of PyTorch on a CPU, in a fraction of the time.
 
-PyTorch computes one operation after the other as it is written; ONNX Runtime (https://onnxruntime.ai) fuses
-convolution, batch normalisation and activation, and lays weights out for the processor. docs/images.md has the
-figures, also of what it was compared with. The graph is made in memory in one to two seconds, so that it is made for
-many images alone, and is checked against the module before it is used.
+PyTorch computes one operation after the other as it is written; OpenVINO (https://docs.openvino.ai) fuses convolution,
+batch normalisation and activation, and lays weights out for the processor. docs/images.md has the figures, also of what
+it was compared with. The graph is made in memory in a few seconds, so that it is made for many images alone, and is
+checked against the module before it is used.
 """
 
 import os
 import warnings
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,23 +39,16 @@ class FrozenRuntime:
         size: Side of the images in pixels.
 
     Raises:
-        ImportError: ONNX Runtime is not installed.
-        Exception: The module cannot be exported; the exporters raise errors of many types.
+        ImportError: OpenVINO is not installed.
+        Exception: The module cannot be converted; the converter raises errors of many types.
         ValueError: The graph gives other numbers than the module.
     """
 
     def __init__(self, module: nn.Module, size: int) -> None:
-        import onnxruntime
-
-        assert not module.training, "the exporter would leave all its parts in training mode"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
+        assert not module.training, "the conversion would leave all its parts in training mode"
         self.shape = (3, size, size)
         self._stamp = _stamp(module)
-        self._session: Any = onnxruntime.InferenceSession(
-            _graph(module, size), options, providers=["CPUExecutionProvider"]
-        )
+        self._compiled = compiled(graph(module, size))
         self._check(module)
 
     def is_for(self, module: nn.Module, images: Tensor) -> bool:
@@ -65,12 +57,9 @@ class FrozenRuntime:
         return plain and images.shape[1:] == self.shape and self._stamp == _stamp(module)
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch *features"]:
-        """Compute the output of the module."""
-        parts = [
-            torch.from_numpy(self._session.run(None, {"images": few.contiguous().numpy()})[0])
-            for few in images.split(CPU_BATCH)
-        ]
-        return torch.cat(parts)
+        """Compute the output of the module, `CPU_BATCH` images at a time; the last ones are filled up with zeros."""
+        parts = [torch.from_numpy(self._compiled(_filled(few))[0].copy()) for few in images.split(CPU_BATCH)]
+        return torch.cat(parts)[: len(images)]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         """Return None: the graph of a copied module is made again where it is needed."""
@@ -96,7 +85,7 @@ def create(module: nn.Module, size: int, images: int) -> FrozenRuntime | None:
         size: Side of the images in pixels.
         images: Number of images to compute.
     """
-    if images < MANY or os.environ.get(SWITCH) == "eager" or not find_spec("onnxruntime"):
+    if images < MANY or os.environ.get(SWITCH) == "eager" or not find_spec("openvino"):
         return None
     tensors = [*module.parameters(), *module.buffers()]
     if any(each.device.type != "cpu" or each.dtype not in (torch.float32, torch.int64) for each in tensors):
@@ -104,7 +93,7 @@ def create(module: nn.Module, size: int, images: int) -> FrozenRuntime | None:
     try:
         return FrozenRuntime(module, size)
     except Exception as error:  # exporters raise errors of many types; PyTorch computes the same
-        say(f"ONNX Runtime cannot run this backbone ({_first_line(error)}); PyTorch does, which takes longer")
+        say(f"OpenVINO cannot run this backbone ({_first_line(error)}); PyTorch does, which takes longer")
         return None
 
 
@@ -122,31 +111,40 @@ def is_exporting() -> bool:
     return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
 
 
-def _graph(module: nn.Module, size: int) -> bytes:
-    """Export a module for batches of any size.
+def graph(module: nn.Module, size: int) -> Any:
+    """Convert a module to a graph of `CPU_BATCH` images."""
+    import openvino
 
-    By tracing: the exporter of `torch.export` gives the same graph and takes nine times as long (14 s of CPU instead
-    of 1.5 for lite0), which few runs would save.
-    """
-    images = torch.zeros(2, 3, size, size)
-    with (
-        TemporaryDirectory(prefix="partlabel-") as folder,
-        warnings.catch_warnings(),
-        quiet_logs("torch.onnx"),
-        torch.no_grad(),
-    ):
+    images = torch.zeros(CPU_BATCH, 3, size, size)
+    with warnings.catch_warnings(), quiet_logs("torch", "openvino"), torch.no_grad():
         warnings.simplefilter("ignore")
-        written = Path(folder) / "frozen.onnx"
-        torch.onnx.export(
-            module,
-            (images,),
-            written,
-            dynamo=False,
-            input_names=["images"],
-            output_names=["features"],
-            dynamic_axes={"images": {0: "batch"}, "features": {0: "batch"}},
-        )
-        return written.read_bytes()
+        found = openvino.convert_model(module, example_input=(images,))
+    found.reshape(list(images.shape))
+    return found
+
+
+def compiled(model: Any, precision: str = "f32") -> Any:
+    """Compile a graph for this processor, with the threads of PyTorch.
+
+    Args:
+        model: Graph.
+        precision: Precision of the arithmetic. OpenVINO's default is bfloat16 where the processor has it, which moves
+            features by some percent.
+    """
+    import openvino
+
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "ENABLE_CPU_PINNING": False,  # the thread that decodes the next photos runs beside them
+    }
+    return openvino.Core().compile_model(model, "CPU", options)
+
+
+def _filled(images: Float[Tensor, "batch 3 height width"]) -> Float[np.ndarray, "cpu_batch 3 height width"]:
+    whole = np.zeros((CPU_BATCH, *images.shape[1:]), np.float32)
+    whole[: len(images)] = images.numpy()
+    return whole
 
 
 def _stamp(module: nn.Module) -> tuple[tuple[int, int], ...]:
