@@ -178,7 +178,7 @@ def train(
     config = TrainingConfig(
         epochs=count, batch_size=BATCH, accelerator="cpu", val=0.0, cache="features" if cached else None
     )
-    learner = TrainingModule(model, config, classes, [str(row) for row in range(len(dataset))], None, cached)
+    learner = TrainingModule(model, config, classes, [str(row) for row in range(len(dataset))])
     with tempfile.TemporaryDirectory() as folder:
         fit(learner, loader(dataset, BATCH, True, workers=workers), None, Run(folder))
 
