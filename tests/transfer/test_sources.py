@@ -115,27 +115,10 @@ def uninformative(kind, seed):
 def test_texts_that_say_nothing_have_no_weight(kind, seed):
     given = uninformative(kind, seed)
     teacher = Teacher.of(given)
-    odds = teacher.fit(given, news_alone=True)
+    odds = teacher.fit(given)
     assert [name for name, weight in teacher.weights.items() if weight] == ["recogniser"]
     plain = Teacher.of(given, ["recogniser"])
     torch.testing.assert_close(odds, plain.fit(given))
-
-
-def test_what_texts_say_is_taught_without_what_the_recogniser_says():
-    given, truth = collection()
-    other = replace(given, logits=given.logits + 0.1 * torch.rand_like(given.logits))
-    taught, also = (Teacher.of(each).fit(each, news_alone=True) for each in (given, other))
-    torch.testing.assert_close(taught, also, atol=0.2, rtol=0.1)
-    teacher = Teacher.of(given)
-    teacher.fit(given, news_alone=True)
-    assert teacher.weights["recogniser"] == 0 < max(teacher.weights.values())
-    silent, _ = collection(without_text=0.5)
-    rows = ~silent.text.available
-    whole, news = (Teacher.of(silent).fit(silent, news_alone=alone) for alone in (False, True))
-    torch.testing.assert_close(whole[rows], news[rows])
-    known = given.targets.weight > 0
-    error = (taught.sigmoid() - truth)[known].mean()
-    assert abs(error) < 0.01  # calibrated without the recogniser, too
 
 
 def test_a_photo_without_text_is_judged_by_the_image_alone():

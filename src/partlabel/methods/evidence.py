@@ -188,7 +188,7 @@ class Evidence(Method):
             context=problem.context,
         )
         fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}", {})
-        odds = Teacher.of(given, self.sources).fit(given, fitted, news_alone=True)
+        odds = Teacher.of(given, self.sources).fit(given, fitted)
         unknown = (problem.labels == UNKNOWN).float()
         if given.text is not None and not base.weight.any():
             unknown *= given.text.available[:, None]

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from partlabel.core.targets import Targets
 from partlabel.transfer import sources
 from partlabel.transfer.combination import Combination, combine
 from partlabel.transfer.sources import EvidenceSource, Observed
@@ -82,17 +81,13 @@ class Teacher(nn.Module):
         assert self.whole is not None
         return {name: float(weight) for name, weight in zip(self.parts, self.whole.weight, strict=True)}
 
-    def fit(
-        self, given: Observed, memo: dict[str, Any] | None = None, news_alone: bool = False
-    ) -> Float[Tensor, "image class"]:
+    def fit(self, given: Observed, memo: dict[str, Any] | None = None) -> Float[Tensor, "image class"]:
         """Fit the sources and their weights; return the out-of-fold log-odds of the images.
 
         Args:
             given: What is known of the images.
             memo: Sources that were fitted to the same images, targets and folds, with other logits; those that do not
                 need logits are taken from it, and left in it.
-            news_alone: Leave out what the recogniser says of images with text, if the texts inform: a student that
-                sees the image would learn its errors, and find the rest by itself.
         """
         scores = torch.stack(
             [self._fit_part(name, given, {} if memo is None else memo) for name in self.parts]
@@ -109,8 +104,6 @@ class Teacher(nn.Module):
         self.whole = self.plain
         if not everywhere.all():
             self.whole = combine(scores[:, rows], given.rows(rows).targets, kept)
-        if news_alone and any(self.weights[name] for name, part in self._named() if "text" in part.needs):
-            self.whole = _without(self.whole, kept, scores[:, rows], given.rows(rows).targets)
         return self._log_odds(scores, given)
 
     def _without_labels(
@@ -170,18 +163,3 @@ class Teacher(nn.Module):
 
     def _named(self) -> list[tuple[str, EvidenceSource]]:
         return [(name, part) for name, part in self.parts.items() if isinstance(part, EvidenceSource)]
-
-
-def _without(
-    found: Combination,
-    dropped: Sequence[int],
-    scores: Float[Tensor, "source image class"],
-    targets: Targets,
-) -> Combination:
-    """Set the weights of some sources to 0, and calibrate the rest by one slope and an offset per class."""
-    weight = found.weight.index_fill(0, torch.tensor(dropped, dtype=torch.int64), 0.0)
-    odds = found._replace(weight=weight).log_odds(scores)
-    rest = combine(odds[None], targets)
-    slope = rest.weight[0] / rest.spread[0]
-    offset = rest.offset + slope * (found.offset - rest.centre[0])
-    return found._replace(weight=slope * weight, offset=offset)
