@@ -33,7 +33,7 @@ from rows import read, stamp, training_rows, write
 from scipy.special import expit
 
 from partlabel.core.labels import PRESENT, UNKNOWN
-from partlabel.core.types import TextFeatures
+from partlabel.core.types import TextFeatures, WordFeatures
 from partlabel.data import embedders
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.text_features import text_features
@@ -128,7 +128,7 @@ class Cell:
         blank = labels == UNKNOWN
         if data.text is not None and self.known:
             fold = folds(data.labels, FOLDS, self.seed).numpy()
-            learned = fit_text_evidence(logits, labels, data.text, "", fold)
+            learned = fit_text_evidence(logits, labels, WordFeatures(data.text), "", fold)
             if learned is not None:
                 evidence, logits = learned
                 weights = "; ".join(
