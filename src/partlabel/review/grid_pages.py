@@ -1,20 +1,18 @@
 """Web pages of `grid.py`: one class and many photos, all answers confirmed by one request."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException
 
 from partlabel.core.access_control import Guard
-from partlabel.review.app import Answers, InForm
 from partlabel.review.events import Answer
-from partlabel.review.grid import Grids, PhotoPage
-from partlabel.review.page_forms import number, wish_of
+from partlabel.review.grid import Grids
 from partlabel.review.page_size import MOST
-from partlabel.review.pages import Photos, by_htmx
+from partlabel.review.pages import Photos
 from partlabel.review.questions import ANYTHING, Wish
 from partlabel.review.session import Session
-from partlabel.review.sheet_pages import ANSWERS, Form
+from partlabel.review.sheet_pages import ANSWERS
+from partlabel.review.together_pages import TogetherPages, number
 
 
 def create(
@@ -43,7 +41,9 @@ def create(
         port: Port, part of the cookie names.
     """
     photos = Photos(session.table, follow_links)
-    answers = GridPages(session, guard, photos, title, wish, blind, sees and not blind, port, size)
+    answers = GridPages(
+        Grids(session, size), session, guard, photos, title, wish, blind, sees and not blind, port
+    )
     app = answers.app()
     app.state.tags = MOST
     app.get("/")(answers.page)
@@ -55,82 +55,17 @@ def create(
     return app
 
 
-class GridPages(Answers):
-    """Handlers of all requests; arguments as for `create`.
+class GridPages(TogetherPages):
+    """Handlers of all requests; arguments as for `TogetherPages`."""
 
-    Args:
-        session: Review session.
-        guard: Access control.
-        photos: Images of its table.
-        title: Title of the review.
-        wish: Default filter of questions.
-        blind: Whether predictions are hidden.
-        sees: Whether there are attention maps to show.
-        port: Port, part of the cookie names.
-        size: Number of photos on a page.
-    """
+    called = "page of photos"
+    templates = ("grid.html", "grid_photos.html")
+    together: Grids
 
-    def __init__(
-        self,
-        session: Session,
-        guard: Guard,
-        photos: Photos,
-        title: str,
-        wish: Wish,
-        blind: bool,
-        sees: bool,
-        port: int,
-        size: int,
-    ) -> None:
-        super().__init__(session, guard, photos, title, wish, blind, sees, port)
-        self.grids = Grids(session, size)
-
-    def next(self, desk: str, who: str, wish: Wish, skip_current: bool = False) -> PhotoPage | None:
-        """Return the page of a desk; None if nothing is left."""
-        return self.grids.next(desk, who, wish, skip_current)
-
-    def confirm(self, request: Request, form: Form) -> Response:
-        """Record all answers of a page, and return the next page."""
-        desk, who, wish = self.desk(request), self.known(request), wish_of(self, form)
-        ask, column = form.get("ask", ""), number(form.get("column", ""))
-        if not 0 < len(ask) <= 64:
-            raise HTTPException(422, "the form is not a valid answer for a page of photos")
-        given = _given(form)
-        try:
-            self.grids.confirm(desk, who, ask, column, given, hidden=self.blind)
-        except KeyError as error:
-            raise HTTPException(404, str(error.args[0])) from error
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from error
-        if not by_htmx(request):
-            return self.back(request, desk, wish)
-        return self.shown(request, desk, who, wish, self.next(desk, who, wish))
-
-    def undo(self, request: Request, asked: InForm) -> Response:
-        """Undo the last page of this browser, and show its photos again with their answers."""
-        desk, who, wish = self.desk(request), self.known(request), self.wish(asked)
-        before = self.grids.last_words(desk)
-        grid, given = self.grids.undo(desk, who)
-        if not by_htmx(request):
-            return self.back(request, desk, wish)
-        word = "Undone." if before else "There is nothing to undo."
-        return self.shown(request, desk, who, wish, grid or self.next(desk, who, wish), word, given)
-
-    def shown(
-        self,
-        request: Request,
-        desk: str,
-        who: str,
-        wish: Wish,
-        question: PhotoPage | None,
-        word: str = "",
-        given: Mapping[int, str] | None = None,
-    ) -> Response:
-        """Render the photos: as part of the full page, or alone if htmx requested them."""
-        parts: dict[str, Any] = {
-            "grid": question, "word": word, "given": given or {}, "last": self.grids.last_words(desk),
-        }  # fmt: skip
-        return self.rendered(request, desk, who, wish, ("grid.html", "grid_photos.html"), parts)
+    def record(self, desk: str, who: str, ask: str, form: Mapping[str, str]) -> None:
+        """Record the answers about the photos of a page."""
+        column = number(form.get("column", ""))
+        self.together.confirm(desk, who, ask, column, _given(form), hidden=self.blind)
 
 
 def _given(form: Mapping[str, str]) -> dict[int, Answer]:
