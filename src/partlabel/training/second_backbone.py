@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from partlabel.core.progress_bar import say, track
 from partlabel.data.images.loader import ahead, loader
@@ -79,4 +79,6 @@ def _averaging(name: str, size: int) -> Backbone:
     backbone = backbones.create(name, trainable="none", image_size=size).eval()
     with torch.no_grad():
         side = backbone(torch.zeros(1, 3, size, size)).shape[-1]
-    return backbones.create(name, trainable="none", image_size=size, pool=side).eval()
+    assert isinstance(backbone.stem, nn.Sequential)
+    backbone.stem.append(nn.AvgPool2d(side).eval())
+    return backbone

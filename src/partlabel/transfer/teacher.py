@@ -159,7 +159,4 @@ class Teacher(nn.Module):
         return scores
 
     def _parts(self) -> list[EvidenceSource]:
-        return [part for _, part in self._named()]
-
-    def _named(self) -> list[tuple[str, EvidenceSource]]:
-        return [(name, part) for name, part in self.parts.items() if isinstance(part, EvidenceSource)]
+        return [part for part in self.parts.values() if isinstance(part, EvidenceSource)]

@@ -75,14 +75,15 @@ def say_texts(table: "LabelTable", file: Path | None = None) -> None:
 
 
 def _text_columns(file: Path, classes: Sequence[str]) -> list[str]:
-    """Return the columns of a table file that are named as texts are, and are no classes; of another file none."""
+    """Return the columns of texts of a table file, as its reader finds them; of another file none."""
     from partlabel.data.readers import _columns
-    from partlabel.data.readers._roles import plain
-    from partlabel.data.readers._text_columns import NAMES
+    from partlabel.data.readers._text_columns import text_columns
 
     if not _columns.is_table(file):
         return []
-    return [name for name in _columns.header(file) if plain(name) in NAMES and name not in classes]
+    names = _columns.header(file)
+    among = [at for at, name in enumerate(names) if name not in classes]
+    return [names[at] for at in text_columns(file, names, among, None)]
 
 
 def say_without_labels(table: "LabelTable", tower: str | None = None) -> None:
