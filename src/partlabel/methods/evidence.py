@@ -13,8 +13,8 @@ weights of head and votes are fitted to the same targets, by heads and votes tha
 
 As in learning with privileged information (Vapnik and Vashist, "A new learning paradigm: learning using privileged
 information", Neural Networks 22, 2009) and generalised distillation (Lopez-Paz et al., ICLR 2016, arXiv:1511.03643),
-the texts are needed in training only, and so is a second backbone. Where texts inform, the teacher teaches what they
-say and leaves out what its own recogniser sees in the image, whose errors the student would learn, too.
+the texts are needed in training only, and so is a second backbone. Without either the teacher has similar images, and
+that is what it teaches.
 """
 
 from typing import ClassVar

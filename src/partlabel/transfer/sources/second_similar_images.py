@@ -5,12 +5,11 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from partlabel.transfer.sources._base import EvidenceSource, Observed
-from partlabel.transfer.sources._neighbours import Neighbours
-from partlabel.transfer.sources.similar_images import SHARPNESS
+from partlabel.transfer.sources._base import Observed
+from partlabel.transfer.sources.similar_images import SimilarImages
 
 
-class SecondSimilarImages(EvidenceSource):
+class SecondSimilarImages(SimilarImages):
     """Log-likelihood ratio of images that show a class against images that lack it, to a second backbone.
 
     Args:
@@ -21,15 +20,9 @@ class SecondSimilarImages(EvidenceSource):
     needs: ClassVar[tuple[str, ...]] = ("second",)
 
     def __init__(self, classes: int, second_dim: int) -> None:
-        super().__init__()
-        self.neighbours = Neighbours(classes, second_dim, SHARPNESS)
+        super().__init__(classes, second_dim)
 
-    def fit(self, given: Observed) -> Float[Tensor, "image class"]:
-        """Store all images; no image is evidence for itself."""
+    def feature(self, given: Observed) -> Float[Tensor, "image feature"]:
+        """Return the features of the second backbone."""
         assert given.second is not None
-        return self.neighbours.fit(given.second, given.labels)
-
-    def forward(self, given: Observed) -> Float[Tensor, "image class"]:
-        """Compare images with the stored ones."""
-        assert given.second is not None
-        return self.neighbours(given.second)
+        return given.second

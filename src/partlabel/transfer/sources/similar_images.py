@@ -30,12 +30,15 @@ class SimilarImages(EvidenceSource):
         super().__init__()
         self.neighbours = Neighbours(classes, image_dim, SHARPNESS)
 
+    def feature(self, given: Observed) -> Float[Tensor, "image feature"]:
+        """Return the features that are compared."""
+        assert given.image is not None
+        return given.image
+
     def fit(self, given: Observed) -> Float[Tensor, "image class"]:
         """Store all images; no image is evidence for itself."""
-        assert given.image is not None
-        return self.neighbours.fit(given.image, given.labels)
+        return self.neighbours.fit(self.feature(given), given.labels)
 
     def forward(self, given: Observed) -> Float[Tensor, "image class"]:
         """Compare images with the stored ones."""
-        assert given.image is not None
-        return self.neighbours(given.image)
+        return self.neighbours(self.feature(given))
