@@ -359,6 +359,32 @@ def test_a_page_of_photos_is_answered_by_thumb(opened, served):
     assert page.complaints == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "answers", "target"), [("grid", "[data-tile]", "grid"), ("tags", "[data-tag]", "tags")]
+)
+def test_a_key_right_after_a_new_page_undoes_with_the_answers(opened, served, name, answers, target):
+    """The earliest task after the swap: the page is bound to htmx by then."""
+    page = opened(served[name], DESK)
+    page.evaluate(
+        """name => document.addEventListener("htmx:afterSwap", event => {
+            if (event.detail.target.id === name) setTimeout(() => {
+                const key = new KeyboardEvent("keydown", {key: "u", bubbles: true});
+                document.body.dispatchEvent(key);
+            });
+        }, {once: true})""",
+        target,
+    )
+    done = int(page.locator(".counts b").inner_text())
+    page.locator(f"{answers} .cannot").first.click()
+    sent = page.locator(f"{answers} input:checked").evaluate_all("all => all.map(e => e.value)")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Undone.")
+    decided(page, done)
+    assert page.locator(f"{answers} input:checked").evaluate_all("all => all.map(e => e.value)") == sent
+    assert sent.count("skip") == 1 and page.complaints == []
+
+
 def chips(page):
     """Return the names of the chips that can be removed."""
     return [name.removesuffix(" ×") for name in page.locator("button.chip").all_inner_texts()]
