@@ -6,33 +6,16 @@ Options come from signatures (see `options.py`). Heavy packages are imported ins
 
 import inspect
 import os
+import shutil
 import sys
+import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from partlabel import __version__
-from partlabel.cli.commands import (
-    align,
-    bench,
-    demo,
-    evaluate,
-    export,
-    fill,
-    hide,
-    import_,
-    methods,
-    predict,
-    review,
-    serve,
-    simulate_review,
-    split,
-    start,
-    train,
-    tune,
-)
-from partlabel.cli.commands import inspect as inspect_
+from partlabel.cli.commands._command import GROUPS, Group, commands
 from partlabel.cli.flattening import gathered
 from partlabel.cli.options import add_options
 from partlabel.cli.parser import Parser, UsageError
@@ -98,7 +81,7 @@ def _run(argv: list[str]) -> None:
             f"there is no command {verb!r}{did_you_mean(verb, VERBS)}; commands: {', '.join(VERBS)} (partlabel --help)"
         )
     function = VERBS[verb]
-    if verb in WITH_MODEL and not {"-h", "--help"} & set(rest):
+    if DECLARED[verb].with_model and not {"-h", "--help"} & set(rest):
         say("Loading PyTorch")  # takes seconds
     description = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
     parser = Parser(f"partlabel {verb}", rest, description, config=verb == "train")
@@ -108,13 +91,10 @@ def _run(argv: list[str]) -> None:
 
 
 def _overview() -> str:
-    """Format the help of all commands, by purpose."""
+    """Format the help of all commands, by what a person is doing."""
     lines: list[str] = []
-    for purpose, commands in GROUPS.items():
-        lines += ["", f"{purpose}:"]
-        lines += [
-            f"  {verb:<17}{(inspect.getdoc(run) or '').splitlines()[0]}" for verb, run in commands.items()
-        ]
+    for group, what in GROUPS.items():
+        lines += ["", f"{group}: {what}", *_lines_of(group)]
     return "\n".join(
         [
             "usage: partlabel COMMAND ...",
@@ -126,6 +106,16 @@ def _overview() -> str:
             "(or PARTLABEL_QUIET=1), no progress is shown.",
         ]
     )
+
+
+def _lines_of(group: Group) -> list[str]:
+    """Format the first line of the help of each command of a group, within the width of the terminal."""
+    wide, lines = max(shutil.get_terminal_size((120, 24)).columns, 60), []
+    for verb, each in DECLARED.items():
+        if each.group == group:
+            text = (inspect.getdoc(each.function) or "").splitlines()[0]
+            lines += textwrap.wrap(text, wide, initial_indent=f"  {verb:<17}", subsequent_indent=" " * 19)
+    return lines
 
 
 def _fail(message: str, code: int) -> int:
@@ -168,30 +158,5 @@ def _quietly(quiet: bool) -> Iterator[None]:
             os.environ[QUIET] = before
 
 
-WITH_MODEL = frozenset({"train", "align", "evaluate", "predict", "fill", "tune", "review", "export", "start"})
-"""Commands that train a model or run one."""
-GROUPS: dict[str, dict[str, Callable[..., None]]] = {
-    "Prepare labels": {
-        "import": import_.import_,
-        "inspect": inspect_.inspect,
-        "split": split.split,
-        "hide": hide.hide,
-    },
-    "Train": {
-        "start": start.start,
-        "train": train.train,
-        "align": align.align,
-        "tune": tune.tune,
-        "methods": methods.methods,
-    },
-    "Evaluate and compare": {
-        "evaluate": evaluate.evaluate,
-        "bench": bench.bench,
-        "simulate-review": simulate_review.simulate_review,
-    },
-    "Label images": {"predict": predict.predict, "fill": fill.fill, "review": review.review},
-    "Deploy": {"export": export.export, "serve": serve.serve},
-    "Try it": {"demo": demo.demo},
-}
-"""Commands by purpose, in the order of the help."""
-VERBS = {verb: function for commands in GROUPS.values() for verb, function in commands.items()}
+DECLARED = commands("partlabel.cli.commands")
+VERBS = {verb: each.function for verb, each in DECLARED.items()}

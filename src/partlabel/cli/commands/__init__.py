@@ -1,1 +1,4 @@
-"""Commands; `main.py` lists them. Each calls the package, and imports heavy modules when it runs."""
+"""Commands: a file here is one, and declares its group of the help (`_command.py`).
+
+Each calls the package, and imports heavy modules when it runs.
+"""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import TableOptions, TextOptions
 from partlabel.training.towers.config import AlignmentConfig, EncoderConfig
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from partlabel.data.tables.label_table import LabelTable
 
 
+@command("Learn", with_model=True)
 def align(
     data: TableOptions,
     *,

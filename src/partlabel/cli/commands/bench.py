@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import TableOptions
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@command("Judge")
 def bench(
     data: TableOptions,
     grid: Path | None = None,

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from partlabel.cli.commands._command import command
 
+
+@command("Judge")
 def demo(**options: Any) -> None:
     """Show the whole workflow on drawn scenes, without any data."""
     from partlabel.demo.run import run

@@ -1,10 +1,12 @@
 """Command `evaluate`: evaluate a tagger against the known labels of a table."""
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._reading import RunOptions
 from partlabel.cli.commands._saying import print_headline
 
 
+@command("Judge", with_model=True)
 def evaluate(
     data: RunOptions,
     *,

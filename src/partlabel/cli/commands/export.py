@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.parser import UsageError
 
 
+@command("Use", with_model=True)
 def export(
     run: Path,
     to: Literal["hub", "onnx", "torch"] = "onnx",

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.cli.commands._calibrating import CalibrationOptions
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._engines import ONE_FILE, engine_of, results_folder, say_done
 from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._reading import Missing, RunOptions, TextOptions
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from partlabel.tagger import Tagger
 
 
+@command("Use", with_model=True)
 def fill(
     data: RunOptions,
     *,

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import TableOptions
 from partlabel.cli.commands._saying import say_texts
 
 
+@command("Judge")
 def hide(
     data: TableOptions,
     part: str | None = None,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import TableOptions, TextOptions
 from partlabel.cli.commands._saying import classes_table, extent, say_texts, show, some_of
 from partlabel.core.labels import Absent
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from partlabel.data.tables.label_table import LabelTable
 
 
+@command("Prepare")
 def import_(
     source: Path,
     images: Path | None = None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import RuleOptions, TableOptions, TextOptions
 from partlabel.cli.commands._saying import (
     MOST_CLASSES,
@@ -29,6 +30,7 @@ AUTO_RULES, PROPOSED = "auto", Path("rules-proposed.yaml")
 MOST_GROUPS, MOST_PHOTOS, MOST_PAIRS = 40, 6, 60
 
 
+@command("Prepare")
 def inspect(
     data: TableOptions,
     out: Path | None = None,

@@ -1,6 +1,9 @@
 """Command `methods`: list the methods and heads, or the backbones."""
 
+from partlabel.cli.commands._command import command
 
+
+@command("Judge")
 def methods(backbones: bool = False, measure: bool = False) -> None:
     """List the methods: paper, addition to the head, requirements.
 

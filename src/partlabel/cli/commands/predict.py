@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._engines import ONE_FILE, engine_of, results_folder, say_done
 from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._reading import TableOptions
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 WRITERS = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}
 
 
+@command("Use", with_model=True)
 def predict(
     run: Path,
     photos: Path | None = None,

@@ -4,6 +4,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._listening import listen
 from partlabel.cli.commands._reading import RunOptions, TableOptions, TextOptions
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SAME_COMMAND = "the same command with the same table and images and"
 
 
+@command("Use", with_model=True)
 def review(
     data: RunOptions,
     *,

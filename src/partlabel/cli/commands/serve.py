@@ -3,9 +3,11 @@
 import logging
 from pathlib import Path
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._listening import listen
 
 
+@command("Use")
 def serve(
     model: Path,
     host: str = "127.0.0.1",

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import TableOptions, TextOptions
 from partlabel.cli.commands._saying import say_texts
 from partlabel.cli.parser import UsageError
 
 
+@command("Judge")
 def simulate_review(
     data: TableOptions,
     known: float = 0.1,

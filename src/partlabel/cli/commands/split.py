@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import TableOptions
 from partlabel.cli.commands._saying import extent, say_texts, some_of
 
 
+@command("Prepare")
 def split(
     data: TableOptions,
     out: Path = Path("split.csv"),

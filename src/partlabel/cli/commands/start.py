@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import TextOptions
 from partlabel.cli.commands._saying import say_texts, say_without_labels, some_of
 from partlabel.cli.parser import UsageError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from partlabel.training.config import TrainingConfig
 
 
+@command("Prepare", with_model=True)
 def start(
     photos: Path,
     *,

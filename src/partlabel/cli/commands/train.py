@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._reading import Missing, RuleOptions, TableOptions, TextOptions
 from partlabel.cli.commands._saying import (
     print_headline,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from partlabel.training.run_folder import Run
 
 
+@command("Learn", with_model=True)
 def train(
     data: TableOptions,
     known: float | None = None,

@@ -3,10 +3,12 @@
 from typing import Literal
 
 from partlabel.cli.commands._calibrating import CalibrationOptions
+from partlabel.cli.commands._command import command
 from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._reading import RunOptions
 
 
+@command("Learn", with_model=True)
 def tune(
     data: RunOptions,
     *,
