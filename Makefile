@@ -57,6 +57,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file benchmarks/mypy.ini benchmarks
 	$(BIN)/pytest -q -p no:cacheprovider tests/test_layers.py tests/test_plain_english.py
 
 docs: $(VENV)/installed-docs

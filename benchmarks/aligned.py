@@ -175,10 +175,11 @@ def unlabelled(name: str, cell: Cell, done: set[Key], wanted: list[str] | None) 
         for kind in cell.scores:
             key = name, cell.images, 0.0, cell.seed, arm + kind, ""
             if key not in done and key[4] in (wanted or [key[4]]):
-                found = [
-                    cell.score(scores_of(cell.scores, kind, of), labels[of], chosen) for of in (test, rows)
-                ]
-                yield Row(*key, *(round(each, 3) for each in found), 0.0, 0.0, *stamp())
+                on_test, on_training = (
+                    round(cell.score(scores_of(cell.scores, kind, of), labels[of], chosen), 3)
+                    for of in (test, rows)
+                )
+                yield Row(*key, on_test, on_training, 0.0, 0.0, *stamp())
 
 
 def table(rows: list[Row]) -> str:

@@ -49,10 +49,15 @@ def main() -> None:
             data = cell.training_set(text)
             rule = Rule(arm if arm in ("bce", "soft_sst") else "evidence")
             found = search(data, (rule,), ("covariance",))
-            unknown, weights = cell.unknown(data, found)
-            scores = round(given.test_map(found.model), 3), round(unknown, 3), weights
-            decay = float(f"{found.winner.weight_decay:.4g}")
-            row = Row(*key, *scores, decay, round(found.seconds, 1), *stamp())
+            row = Row(
+                *key,
+                round(given.test_map(found.model), 3),
+                *cell.on_unknown(data, found),
+                float(f"{found.winner.weight_decay:.4g}"),
+                round(found.winner.cost, 5),
+                round(found.seconds, 1),
+                *stamp(),
+            )
             rows.append(row)
             print(row, flush=True)
             write(args.out, rows)

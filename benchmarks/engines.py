@@ -25,6 +25,9 @@ from partlabel.nn.classes import Classes
 from partlabel.sharded.engines import Engine
 from partlabel.sharded.engines.local import Local
 from partlabel.sharded.engines.ray import Ray
+from partlabel.sharded.job import Job
+from partlabel.sharded.run import run as sharded_run
+from partlabel.sharded.sources import of_path
 
 
 def model(folder: Path, classes: int) -> Path:
@@ -83,9 +86,7 @@ def main() -> None:
         Tagger.load(run).predict([str(path) for path in list(photos.iterdir())[:64]])
 
         def sharded(engine: Engine, out: str) -> Callable[[], object]:
-            return lambda: sharded.run(
-                sharded.Job("predict", run, folder / out), sharded.of_path(photos), engine
-            )
+            return lambda: sharded_run(Job("predict", run, folder / out), of_path(photos), engine)
 
         lines = ["work,images,seconds,images_per_second,images_per_cpu_second,load"]
         lines.append(timed("whole", count, lambda: Tagger.load(run).predict(photos)))

@@ -104,7 +104,7 @@ class Cell:
     images: int
     known: float
     seed: int
-    second: Callable[[], torch.Tensor]
+    second: Callable[[], torch.Tensor] | None = None
 
     @property
     def rows(self) -> np.ndarray:
@@ -120,7 +120,10 @@ class Cell:
             table = table.hide("uniform", known=self.known, seed=self.seed)
         maps = self.given.features[torch.from_numpy(self.rows)]
         data = training_set(table, maps, fold_count(len(table)), self.seed, text)
-        return replace(data, second=self.second()[torch.from_numpy(self.rows)] if with_second else None)
+        if not with_second:
+            return data
+        assert self.second is not None
+        return replace(data, second=self.second()[torch.from_numpy(self.rows)])
 
     def on_unknown(self, data: TrainingSet, found: Selection) -> tuple[float, float, float, str]:
         """The fields `unknown`, `filled`, `right` and `weights` of a row."""

@@ -136,7 +136,7 @@ def differences(case: Case) -> tuple[float, float]:
         found.append((loss.item(), {name: _grad(value).clone() for name, value in _leaves(case).items()}))
     (our_loss, ours), (loss, theirs) = found
     apart = max(float((ours[k] - theirs[k]).abs().max() / theirs[k].abs().max()) for k in theirs)
-    return abs(our_loss - loss) / abs(loss), apart
+    return float(abs(our_loss - loss) / abs(loss)), apart
 
 
 def _leaves(case: Case) -> dict[str, Tensor]:

@@ -120,10 +120,14 @@ def compute(given: Images, images: int, known: float, seed: int) -> Iterator[Row
                 n for n, c in enumerate(table.classes[:at]) if any(c in of for of in PARENTS.values())
             ]
             broken = count_violations(final.sigmoid().numpy(), rules).total
-            scores = [round(float(ap[part].mean()), 3) for part in (slice(None), slice(at, None), implying)]
+            every, added, lower = (
+                round(float(ap[part].mean()), 3) for part in (slice(None), slice(at, None), implying)
+            )
             decay = float(f"{found.winner.weight_decay:.4g}")
             took = round(time.monotonic() - began, 1)
-            yield Row(images, known, seed, name, *scores, broken, followed, 0, 0, decay, took, *stamp())
+            yield Row(
+                images, known, seed, name, every, added, lower, broken, followed, 0, 0, decay, took, *stamp()
+            )
         if arm == "none":
             yield from review(hidden, truth, rules, torch.from_numpy(found.logits), seed, images, known)
 
