@@ -187,7 +187,9 @@ def features_of(given: Images, backbone: str, cache_dir: str | None) -> torch.Te
     return whole
 
 
-def compute(cell: Cell, done: set[Key], wanted: list[str] | None = None) -> Iterator[Row]:
+def compute(
+    cell: Cell, done: set[Key], wanted: list[str] | None = None, heads: list[str] | None = None
+) -> Iterator[Row]:
     """The rows of a cell that are not there yet."""
     texts = cell.text.rows(torch.from_numpy(cell.rows))
     order = torch.from_numpy(np.random.RandomState(cell.seed).permutation(len(cell.rows)))
@@ -195,7 +197,7 @@ def compute(cell: Cell, done: set[Key], wanted: list[str] | None = None) -> Iter
     for name, method, head in arms(cell.known):
         shown = f"{name} ({method})" if name == "all labels" else name
         key = cell.images, cell.known, cell.seed, shown, head, cell.embedder if name in given else ""
-        if key in done or name not in (wanted or [name]):
+        if key in done or name not in (wanted or [name]) or head not in (heads or [head]):
             continue
         began = time.monotonic()
         data = cell.training_set(given.get(name), name == "second")
@@ -246,6 +248,7 @@ def main() -> None:
     asked.add_argument("--images", type=int, default=12_000, help="training photos")
     asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
     asked.add_argument("--arms", nargs="+", help="only these")
+    asked.add_argument("--heads", nargs="+", help="only these")
     asked.add_argument(
         "--embedder", default=EMBEDDER, help="of the captions; `auto`: the best that is installed"
     )
@@ -266,7 +269,7 @@ def main() -> None:
     for known in args.known:
         for seed in args.seeds:
             cell = Cell(given, text, embedder, args.images, known, seed, second)
-            for row in compute(cell, {row.key for row in rows}, args.arms):
+            for row in compute(cell, {row.key for row in rows}, args.arms, args.heads):
                 rows.append(row)
                 print(row, flush=True)
                 write(args.out, rows)
