@@ -83,13 +83,12 @@ class Row:
     versions: str
 
 
-def with_parents(given: Images) -> Images:
+def with_parents(table: LabelTable) -> LabelTable:
     """Add the labels of the added classes to complete labels."""
-    number = {name: at for at, name in enumerate(given.table.classes)}
-    columns = [given.table.labels[:, [number[name] for name in names]].max(1) for names in PARENTS.values()]
-    labels = np.concatenate([given.table.labels, np.stack(columns, 1)], 1)
-    classes = (*given.table.classes, *PARENTS)
-    return Images(replace(given.table, classes=classes, labels=labels), given.features)
+    number = {name: at for at, name in enumerate(table.classes)}
+    columns = [table.labels[:, [number[name] for name in names]].max(1) for names in PARENTS.values()]
+    labels = np.concatenate([table.labels, np.stack(columns, 1)], 1)
+    return replace(table, classes=(*table.classes, *PARENTS), labels=labels)
 
 
 def compute(given: Images, images: int, known: float, seed: int) -> Iterator[Row]:
@@ -237,7 +236,8 @@ def main() -> None:
     if args.table:
         print(table_of(read(args.table, Row)))
         return
-    given = with_parents(collection("coco18", args.cache))
+    given = collection("coco18", args.cache)
+    given = given._replace(table=with_parents(given.table))
     rows = read(args.out, Row)
     for seed in args.seeds:
         if any((row.images, row.known, row.seed) == (args.images, args.known, seed) for row in rows):
