@@ -16,8 +16,6 @@ set, 15 % of the training photos, which no arm learns from. The test photos are 
 """
 
 import argparse
-import os
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,31 +23,27 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from out_of_the_box import Images, collection
 from rows import read, stamp, training_rows, write
 from rules import PARENTS, RULES, shown, with_parents
+from torch import nn
 
 from partlabel import LabelTable, methods
 from partlabel.core.column_rules import ColumnRules
-from partlabel.data.cache.feature_dataset import FeatureDataset
-from partlabel.data.cache.interface import Features
-from partlabel.data.images.loader import loader
+from partlabel.core.types import Batch, Progress
 from partlabel.data.tables import statistics
 from partlabel.data.tables.closure import close
 from partlabel.evaluation import metrics
 from partlabel.evaluation.violations import count_violations
-from partlabel.nn import backbone as backbones
 from partlabel.nn import heads
 from partlabel.nn.coherence import Coherence
+from partlabel.selection.cross_validation import predict
 from partlabel.training.class_description import describe_classes
 from partlabel.training.config import TrainingConfig
-from partlabel.training.frozen_backbone import frozen_backbone, plain_view
-from partlabel.training.inference import logits
-from partlabel.training.lightning_module import TrainingModule
-from partlabel.training.run_folder import Run
-from partlabel.training.trainer import fit
+from partlabel.training.optimizer import optimizer, schedule
 from transfer import cost
 
-SIZE, HEAD, VAL = 224, "covariance", 0.15
+HEAD, VAL = "covariance", 0.15
 DECAYS = (0.002, 0.005, 0.012, 0.03, 0.08)
 STEPS, BATCH = 720, 128
 ARMS = [(method, labels) for method in ("bce", "coherent") for labels in ("given", "closure")]
@@ -76,14 +70,6 @@ class Row:
     versions: str
 
 
-class Data(NamedTuple):
-    """Photos with complete labels, and what the frozen backbone makes of them."""
-
-    table: LabelTable
-    backbone: backbones.Backbone
-    features: Features
-
-
 class Result(NamedTuple):
     """What a trained network says of validation and test photos."""
 
@@ -91,71 +77,68 @@ class Result(NamedTuple):
     logits: np.ndarray
 
 
-def prepare(cache: str | None) -> Data:
-    """Compute the features of coco18, once."""
-    root = Path(os.environ["PARTLABEL_DATA"]) / "coco18"
-    table = LabelTable.read(root / "labels.csv", images=root)
-    rank = heads.get(HEAD).covariance_rank
-    backbone = frozen_backbone(table.part("train"), rank, size=SIZE, cache_dir=cache)
-    (view,) = plain_view(backbone, table, SIZE, cache)
-    return Data(with_parents(table), backbone, view)
-
-
 def train(
-    data: Data, method: str, labels: str, known: LabelTable, rows: np.ndarray, decay: float, seed: int
+    given: Images, method: str, labels: str, known: LabelTable, rows: np.ndarray, decay: float, seed: int
 ) -> Result:
     """Train one arm on the part of the known labels that is not for validation."""
     rules = ColumnRules(RULES, known.classes)
     is_val = statistics.split_stratified(known.labels, VAL, seed)
     learned = close(known, RULES).table[~is_val] if labels == "closure" else known[~is_val]
-    judged = known[is_val]
-    epochs = max(1, round(STEPS * BATCH / len(learned)))
-    config = TrainingConfig(
-        epochs=epochs, batch_size=BATCH, lr=2e-3, weight_decay=decay, optimizer="adam", schedule="cosine",
-        cache="features", accelerator="cpu", seed=seed, val=VAL,
-    )  # fmt: skip
+    model = build(learned, method, rules, given.features.shape[1], seed)
+    step(model, given.features[rows[~is_val]], torch.from_numpy(learned.labels.copy()), decay, seed)
+    judged = Coherence(rules).logits(predict(model, given.features[rows[is_val], :, None, None]))
+    test, _ = given.test()
+    return Result(cost(judged.numpy(), known[is_val].labels), predict(model, test[..., None, None]).numpy())
+
+
+def build(learned: LabelTable, method: str, rules: ColumnRules, maps: int, seed: int) -> methods.Method:
+    """Build a method on the head, with the identity as its backbone: its inputs are pooled features."""
     torch.manual_seed(seed)
     classes = replace(describe_classes(learned), rules=rules)
-    model = methods.get(method)(data.backbone, heads.get(HEAD)(data.backbone.channels, classes))
-    module = TrainingModule(model, config, learned.classes, learned.images)
-    judge = loader(FeatureDataset([data.features], judged, rows[is_val]), 512)
-    batches = loader(FeatureDataset([data.features], learned, rows[~is_val], seed), BATCH, True, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(folder)
-        fit(module, batches, judge, run)
-        state = torch.load(run.last, map_location="cpu", weights_only=True)["state_dict"]
-    model.load_state_dict({k.removeprefix("method."): v for k, v in state.items() if k.startswith("method.")})
-    model.eval()
-    tests = np.flatnonzero(np.array(data.table.split) == "test")
-    tested = loader(FeatureDataset([data.features], data.table[tests], tests), 512)
-    validated = Coherence(rules).logits(torch.from_numpy(logits(model, judge)))
-    return Result(cost(validated.numpy(), judged.labels), logits(model, tested))
+    return methods.get(method)(nn.Identity(), heads.get(HEAD)(maps, classes))
+
+
+def step(
+    model: methods.Method, features: torch.Tensor, labels: torch.Tensor, decay: float, seed: int
+) -> None:
+    """Train by steps, as `partlabel train` does with an optimiser `adam` and the schedule `cosine`."""
+    config = TrainingConfig(lr=2e-3, weight_decay=decay, optimizer="adam", schedule="cosine", seed=seed)
+    adam = optimizer(model, config)
+    rate = schedule(adam, config, STEPS)
+    order = torch.cat([torch.randperm(len(labels)) for _ in range(STEPS * BATCH // len(labels) + 1)])
+    for number, rows in enumerate(order.split(BATCH)[:STEPS]):
+        model.train()
+        terms, _ = model.step(Batch(features[rows, :, None, None], labels[rows], rows), Progress(step=number))
+        adam.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        adam.step()
+        rate.step()
 
 
 def compute(
-    data: Data, images: int, known: float, seed: int, method: str, labels: str, done: list[Row]
+    given: Images, images: int, known: float, seed: int, method: str, labels: str, done: list[Row]
 ) -> Row:
     """Compute one row; the weight decay is that of an earlier seed, if there is one."""
     began = time.monotonic()
-    rows = training_rows(data.table, images, seed)
-    hidden = data.table[rows].with_split(None).hide("uniform", known=known, seed=seed)
+    rows = training_rows(given.table, images, seed)
+    hidden = given.table[rows].with_split(None).hide("uniform", known=known, seed=seed)
     same = (images, known, method, labels)
     chosen = [row for row in done if (row.images, row.known, row.method, row.labels) == same][:1]
     tried = {
-        decay: train(data, method, labels, hidden, rows, decay, seed)
+        decay: train(given, method, labels, hidden, rows, decay, seed)
         for decay in [row.weight_decay for row in chosen] or DECAYS
     }
     decay = min(tried, key=lambda each: tried[each].cost)
-    found, truth = tried[decay].logits, data.table.part("test").labels
-    rules = ColumnRules(RULES, data.table.classes)
+    found, truth = tried[decay].logits, given.table.part("test").labels
+    rules = ColumnRules(RULES, given.table.classes)
     final = Coherence(rules).logits(torch.from_numpy(found)).numpy()
     ap, at = (
-        100 * metrics.evaluate(final, truth, data.table.classes).ap,
-        len(data.table.classes) - len(PARENTS),
+        100 * metrics.evaluate(final, truth, given.table.classes).ap,
+        len(given.table.classes) - len(PARENTS),
     )
-    implying = [n for n, c in enumerate(data.table.classes[:at]) if any(c in of for of in PARENTS.values())]
+    implying = [n for n, c in enumerate(given.table.classes[:at]) if any(c in of for of in PARENTS.values())]
     scores = [round(float(ap[part].mean()), 3) for part in (slice(None), slice(at, None), implying)]
-    alone = round(100 * metrics.evaluate(found, truth, data.table.classes).map, 3)
+    alone = round(100 * metrics.evaluate(found, truth, given.table.classes).map, 3)
     broken = count_violations(torch.from_numpy(found).sigmoid().numpy(), rules).total
     took = round((time.monotonic() - began) / len(tried), 1)
     return Row(
@@ -206,13 +189,15 @@ def main() -> None:
     if args.table:
         print(table_of(read(args.table, Row)))
         return
-    data, rows = prepare(args.cache), read(args.out, Row)
+    given = collection("coco18", args.cache)
+    given = given._replace(table=with_parents(given.table))
+    rows = read(args.out, Row)
     for seed in args.seeds:
         for method, labels in ARMS:
             key = (args.images, args.known, seed, method, labels)
             if any((row.images, row.known, row.seed, row.method, row.labels) == key for row in rows):
                 continue
-            rows.append(compute(data, args.images, args.known, seed, method, labels, rows))
+            rows.append(compute(given, args.images, args.known, seed, method, labels, rows))
             write(args.out, rows)
             print(rows[-1], flush=True)
     print(table_of(rows))
