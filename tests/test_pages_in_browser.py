@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from drawings import draw_photos
 from partlabel.core.labels import UNKNOWN
+from partlabel.data import embedders
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.evaluation.headline import headline
 from partlabel.evaluation.metrics import evaluate
@@ -20,7 +22,7 @@ DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SIZES = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 CLASSES = (
     "red", "green", "a class whose name is long enough for two lines", "Averyveryverylongwordwithoutanyspacesinit",
-    *(f"class {n}" for n in range(26)),
+    "Red green", "red, Green", *(f"class {n}" for n in range(24)),
 )  # fmt: skip
 
 
@@ -82,8 +84,22 @@ def written(table: LabelTable, tmp_path_factory: pytest.TempPathFactory) -> dict
     section |= {"curves": None, "pseudo": []}
     write_page(out / "bench.html", "bench.html", {"title": "bench", "sections": [section]})
     table.save(out / "labels.csv")
-    words = ["inspect", out / "labels.csv", "--images", table.root, "--out", out / "inspect.html"]
-    assert main([*map(str, words)]) == 0
+    (out / "rules.yaml").write_text(
+        yaml.safe_dump({"implies": {CLASSES[2]: [CLASSES[3]]}, "excludes": [["red", "green"]]})
+    )
+    words = [
+        "inspect",
+        out / "labels.csv",
+        "--images",
+        table.root,
+        "--out",
+        out / "inspect.html",
+        "--vocabulary",
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(out)
+        patch.setattr(embedders, "automatic", lambda: (embedders.find("words"), ""))
+        assert main([*map(str, words)]) == 0
     return {name: (out / f"{name}.html").as_uri() for name in ("report", "bench", "inspect")}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.core.rules import RuleKind
+from partlabel.core.rules import ClassRule, RuleKind
 from partlabel.data.tables.closure import without_rule_labels
 from partlabel.data.tables.label_table import LabelTable
 
@@ -46,10 +46,14 @@ class Proposal(NamedTuple):
     against: tuple[str, ...]
 
     @property
+    def rule(self) -> ClassRule:
+        """The rule itself."""
+        return ClassRule(self.kind, self.classes)
+
+    @property
     def sentence(self) -> str:
         """The rule, its support, its interval and its counter-examples."""
-        between = {"implies": "{} => {}", "excludes": "{} excludes {}", "one_of": "one of {}, {}"}[self.kind]
-        text = f"{between.format(*self.classes)}: {self.right:,} of {self.of:,} ({self.low:.1%} to {self.high:.1%})"
+        text = f"{self.rule}: {self.right:,} of {self.of:,} ({self.low:.1%} to {self.high:.1%})"
         return text + (f"; not in {', '.join(self.against)}" if self.against else "")
 
 
@@ -138,15 +142,17 @@ def as_yaml(proposals: Sequence[Proposal], source: str) -> str:
         of_kind = [each for each in proposals if each.kind == kind]
         lines += [f"{kind}:"] if of_kind else []
         for each in of_kind:
-            one, two = map(_quoted, each.classes)
+            one, two = map(quoted, each.classes)
             rule = f"{one}: [{two}]" if kind == "implies" else f"- [{one}, {two}]"
             lines += [f"  # {each.sentence}", f"  {'# ' if each.against else ''}{rule}"]
     return "\n".join(lines) + "\n"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """Quote a class name where YAML needs it."""
     import json
 
+    import yaml
+
     plain = name.replace(" ", "").replace("_", "").replace("-", "").isalnum() and name[0].isalpha()
-    return name if plain and name == name.strip() else json.dumps(name, ensure_ascii=False)
+    return name if plain and yaml.safe_load(name) == name else json.dumps(name, ensure_ascii=False)

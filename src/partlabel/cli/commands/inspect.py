@@ -5,13 +5,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partlabel.cli.commands._command import command
+from partlabel.cli.commands._inspected_classes import (
+    AUTO_RULES,
+    obeyed_rules,
+    proposed_rules,
+    proposed_vocabulary,
+)
+from partlabel.cli.commands._inspected_texts import of_texts
 from partlabel.cli.commands._reading import RuleOptions, TableOptions, TextOptions
 from partlabel.cli.commands._saying import (
     MOST_CLASSES,
     MOST_NAMES,
     classes_table,
     extent,
-    say_closure,
     say_how_known,
     show,
     some_of,
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
     from partlabel.data.tables.label_table import LabelTable
     from partlabel.reporting.thumbnails import Picture
 
-AUTO_RULES, PROPOSED = "auto", Path("rules-proposed.yaml")
 MOST_GROUPS, MOST_PHOTOS, MOST_PAIRS = 40, 6, 60
 
 
@@ -39,6 +44,7 @@ def inspect(
     run: Path | None = None,
     suspects: int = 5,
     trust: bool = False,
+    vocabulary: bool = False,
     *,
     beside: TextOptions,
     between: RuleOptions,
@@ -54,6 +60,8 @@ def inspect(
         run: Run folder of a model that looks for errors among the known labels.
         suspects: With --run, number of labels to list per class, those first that the model contradicts most.
         trust: With --run: also import its method and head from the working directory and from its own folder.
+        vocabulary: Look for classes that may be one, that have hardly any photos, or that a rule makes superfluous, and
+            propose changes of them in vocabulary-proposed.yaml.
         beside: Texts of the photos.
         between: Rules between classes.
         rules: File of rules between classes, whose contradictions are counted (docs/rules.md); default: rules.yaml
@@ -73,45 +81,28 @@ def inspect(
         show(_parts(found.parts))
     warn_of_other_parts(given.split or ())
     show(classes_table(found.classes))
-    about_texts = _of_texts(given)
+    about_texts = of_texts(given)
     print("\n".join([*_faults(found), *about_texts]))
     say_how_known(given.labels, given.origins)
-    _of_rules(given, between, data.table)
+    of_classes = _of_classes(given, between, data.table, vocabulary)
     doubted = None if run is None else _doubted(run, given, suspects, trust)
     if doubted is not None:
         print(_of_suspects(doubted))
         show(_suspects(doubted))
     if out is not None:
-        _page(out, data.table.name, given, found, doubted, about_texts)
+        _page(out, data.table.name, given, found, doubted, {"texts": about_texts, **of_classes})
         print(f"page in {out}")
 
 
-def _of_rules(given: "LabelTable", between: RuleOptions, table: Path) -> None:
-    """Propose rules, or describe what follows from the given ones and what contradicts them."""
-    from partlabel.audit import rule_proposals
-    from partlabel.core.files import atomic_write
-    from partlabel.data.tables.closure import close, count_conflicts
-
-    if between.rules != AUTO_RULES:
-        rules = between.of(table)
-        if rules:
-            closure = close(given, rules)
-            say_closure(closure)
-            for name, count in count_conflicts(closure.conflicts)[:MOST_CLASSES]:
-                print(f"  {count:,} times against: {name}")
-        return
-    if PROPOSED.exists():
-        raise UsageError(
-            f"--rules auto writes {PROPOSED}, which exists: rename it to rules.yaml, or remove it"
-        )
-    found = rule_proposals.propose(given)
-    with atomic_write(PROPOSED) as aside:
-        aside.write_text(rule_proposals.as_yaml(found, table.name), encoding="utf-8")
-    print(
-        "\n".join(
-            [f"{len(found):,} rules proposed, in {PROPOSED}:", *(f"  {each.sentence}" for each in found)]
-        )
-    )
+def _of_classes(
+    given: "LabelTable", between: RuleOptions, table: Path, with_vocabulary: bool
+) -> dict[str, object]:
+    """Print what rules and a look at the vocabulary say, and return it for the page."""
+    proposes = between.rules == AUTO_RULES
+    rules = None if proposes else between.of(table)
+    of_rules = proposed_rules(given, table.name) if proposes else obeyed_rules(given, rules)
+    found = proposed_vocabulary(given, rules, table.name) if with_vocabulary else None
+    return {"rules": of_rules, "vocabulary": found}
 
 
 def _parts(parts: Sequence["Part"]) -> "Table":
@@ -162,51 +153,6 @@ def _faults(found: "Inspection") -> list[str]:
     return lines
 
 
-def _of_texts(table: "LabelTable") -> list[str]:
-    """Describe how much text there is, its most frequent words, and the classes that it never mentions."""
-    from partlabel.audit import text_statistics
-
-    if table.texts is None:
-        return []
-    found = text_statistics.statistics_of_texts(table)
-    lines = [
-        f"texts: {found.photos:,} of {len(table):,} photos have text, {found.per_photo:.1f} each, of "
-        f"{found.words:.1f} words on average",
-        f"most frequent words: {', '.join(found.frequent)}",
-    ]
-    if found.unmentioned:
-        lines.append(f"classes that no text mentions: {some_of(found.unmentioned)}")
-    return [*lines, *_of_embedder(table), _of_value(table)]
-
-
-def _of_value(table: "LabelTable") -> str:
-    """Describe how well the texts alone rank the known labels."""
-    import warnings
-
-    from partlabel.audit import text_value
-    from partlabel.data.text_features import text_features
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the language is described by `_of_embedder`
-        features = text_features(table.texts or (), table.classes)
-    return text_value.describe_text_value(text_value.text_value(table, features))
-
-
-def _of_embedder(table: "LabelTable") -> list[str]:
-    """Describe the embedder that `auto` chooses, and whether it covers the language of the texts."""
-    from itertools import chain
-
-    from partlabel.data import embedders
-    from partlabel.data.text_features import language
-
-    chosen, why = embedders.automatic()
-    share = language.coverage(list(chain.from_iterable(table.texts or ())), chosen)
-    doubt = language.warning(share, chosen)
-    return [f"embedder of texts: {chosen.name} ({why}); {share:.0%} of the words are in its vocabulary"] + (
-        [f"  {doubt}"] if doubt else []
-    )
-
-
 def _doubted(run: Path, table: "LabelTable", most: int, trust: bool) -> "Suspects":
     """Find the labels of a table that a run's model contradicts."""
     from partlabel.audit import label_issues
@@ -252,7 +198,7 @@ def _page(
     table: "LabelTable",
     found: "Inspection",
     doubted: "Suspects | None",
-    about_texts: Sequence[str],
+    further: dict[str, object],
 ) -> None:
     """Write the HTML page with images."""
     from partlabel.reporting import thumbnails
@@ -275,10 +221,10 @@ def _page(
         "found": found,
         "counts": counts,
         "alike": alike,
-        "texts": about_texts,
         "most_pairs": MOST_PAIRS,
         "doubted": doubted,
         "suspects": [] if doubted is None else _pictured(table, doubted),
+        **further,
     }
     write_page(out, "inspect.html", shown)
 
