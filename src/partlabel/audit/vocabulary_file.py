@@ -22,7 +22,8 @@ def changes_as_yaml(found: Vocabulary, source: str) -> str:
             merged[one], because[one] = other, each.sentence
     lines = [
         f"# Changes that the classes of {source} suggest. Delete what is wrong, and remove the # of what is right.",
-        "merge:  # a class: the class that it becomes part of",
+        "# Under merge are a class and the class that it becomes part of.",
+        "merge:",
     ]
     for name, sentence in because.items():
         lines += [f"  # {sentence}", f"  {quoted(name)}: {quoted(_last(name, merged))}"]
