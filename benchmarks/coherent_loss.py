@@ -137,24 +137,16 @@ def compute(
         len(given.table.classes) - len(PARENTS),
     )
     implying = [n for n, c in enumerate(given.table.classes[:at]) if any(c in of for of in PARENTS.values())]
-    scores = [round(float(ap[part].mean()), 3) for part in (slice(None), slice(at, None), implying)]
+    whole, parents, children = (
+        round(float(ap[part].mean()), 3) for part in (slice(None), slice(at, None), implying)
+    )
     alone = round(100 * metrics.evaluate(found, truth, given.table.classes).map, 3)
     broken = count_violations(torch.from_numpy(found).sigmoid().numpy(), rules).total
     took = round((time.monotonic() - began) / len(tried), 1)
     return Row(
-        images,
-        known,
-        seed,
-        method,
-        labels,
-        *scores,
-        alone,
-        broken,
-        decay,
-        round(tried[decay].cost, 5),
-        took,
-        *stamp(),
-    )
+        images, known, seed, method, labels, whole, parents, children, alone, broken, decay,
+        round(tried[decay].cost, 5), took, *stamp(),
+    )  # fmt: skip
 
 
 def table_of(rows: list[Row]) -> str:
