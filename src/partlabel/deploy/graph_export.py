@@ -51,7 +51,7 @@ class Graph(nn.Module):
 
     mean: Float[Tensor, "3 1 1"]
     std: Float[Tensor, "3 1 1"]
-    slope: Float[Tensor, ""]
+    slope: Float[Tensor, "*class"]
     offset: Float[Tensor, " class"]
 
     def __init__(self, tagger: "Recognizer") -> None:
@@ -61,7 +61,7 @@ class Graph(nn.Module):
         offset = torch.zeros(len(tagger.classes)) if scale is None else torch.from_numpy(scale.offset)
         self.register_buffer("mean", torch.tensor(tagger.view[1].mean)[:, None, None])
         self.register_buffer("std", torch.tensor(tagger.view[1].std)[:, None, None])
-        self.register_buffer("slope", torch.tensor(1.0 if scale is None else scale.slope))
+        self.register_buffer("slope", torch.as_tensor(1.0 if scale is None else scale.slope).float())
         self.register_buffer("offset", offset.float())
         self.coherence = tagger.coherence
 

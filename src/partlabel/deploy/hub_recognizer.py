@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
-from partlabel.training.recognizer import Recognizer
+from partlabel.training.editable import EditableRecognizer
 
 R = TypeVar("R", bound="HubRecognizer")
 
 
-class HubRecognizer(Recognizer):
+class HubRecognizer(EditableRecognizer):
     """A recogniser with the functions of the hub.
 
     Arguments, attributes and errors are those of `partlabel.Tagger`.

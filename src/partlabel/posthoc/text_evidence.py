@@ -6,8 +6,8 @@ itself never sees a text; photos without one are judged by the image alone.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,33 +40,78 @@ class TextEvidence:
         embedder: Name of the embedder of texts; empty where no texts are used.
         text_dim: Length of a text embedding; 0 where no texts are used.
         tower: Digest of the tower that compares photos with class names; empty without one.
+        names: Classes that the sources were fitted to, where those of the tagger changed since; else empty.
+        columns: For each class of the tagger its number among `names`, -1 for none; empty where they are the same.
     """
 
     teacher: Teacher
     embedder: str
     text_dim: int
     tower: str = ""
+    names: tuple[str, ...] = ()
+    columns: tuple[int, ...] = ()
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """Number of classes that the sources were fitted to."""
         assert self.teacher.whole is not None
         return len(self.teacher.whole.offset)
+
+    @property
+    def suits(self) -> int:
+        """Number of classes of the tagger that it belongs to."""
+        return len(self.columns) or self.classes
+
+    def of_columns(self, columns: Sequence[int], names: Sequence[str]) -> "TextEvidence":
+        """Return the evidence for a tagger of other classes, those without evidence of their own among them.
+
+        Args:
+            columns: For each class of that tagger its number among those of the tagger now, -1 for none.
+            names: Classes of the tagger now.
+        """
+        own = self.columns or tuple(range(self.classes))
+        found = tuple(own[at] if at >= 0 else -1 for at in columns)
+        return replace(self, names=self.names or tuple(names), columns=found)
 
     @torch.no_grad()
     def logits(
         self, logits: Float[np.ndarray, "image class"], beside: WordFeatures
     ) -> Float[np.ndarray, "image class"]:
         """Combine the logits of the recogniser with the evidence of texts and class names."""
-        return self.teacher(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), beside)).numpy()
+        own = self._own(logits)
+        odds = self.teacher(_given(own, np.full(own.shape, UNKNOWN, np.int8), beside)).numpy()
+        return self._of_tagger(odds, logits)
+
+    def _own(self, logits: Float[np.ndarray, "image class"]) -> Float[np.ndarray, "image own_class"]:
+        """Return the logits of the classes that the sources were fitted to; zeros for those that are gone."""
+        if not self.columns:
+            return logits
+        found = np.zeros((len(logits), self.classes), logits.dtype)
+        for at, own in reversed(list(enumerate(self.columns))):
+            if own >= 0:
+                found[:, own] = logits[:, at]
+        return found
+
+    def _of_tagger(
+        self, own: Float[np.ndarray, "image own_class"], others: Float[np.ndarray, "image class"]
+    ) -> Float[np.ndarray, "image class"]:
+        """Return the values of the tagger's classes: `others` for those without evidence."""
+        if not self.columns:
+            return own
+        columns = np.array(self.columns)
+        return np.where(columns >= 0, own[:, columns], others)
 
     @torch.no_grad()
     def shares(
         self, logits: Float[np.ndarray, "image class"], beside: WordFeatures
     ) -> Mapping[str, Float[np.ndarray, "image class"]]:
         """Compute what each source adds to the log-odds of each label, relative to its mean over images."""
-        found = self.teacher.shares(_given(logits, np.full(logits.shape, UNKNOWN, np.int8), beside))
-        return {name: share.numpy() for name, share in zip(self.teacher.parts, found, strict=True)}
+        own, none = self._own(logits), np.zeros_like(logits)
+        found = self.teacher.shares(_given(own, np.full(own.shape, UNKNOWN, np.int8), beside))
+        return {
+            name: self._of_tagger(share.numpy(), none)
+            for name, share in zip(self.teacher.parts, found, strict=True)
+        }
 
     def no_text(self, images: int) -> TextFeatures | None:
         """Return the features of images without text; None where no texts are used."""
@@ -78,8 +123,11 @@ class TextEvidence:
     def text_slope(self, column: int) -> Float[Tensor, " dim"] | None:
         """Return the change of the log-odds of a class per change of the mean embedding by the source `text`.
 
-        None if that source has no weight.
+        None if that source has no weight, or the class no evidence.
         """
+        column = self.columns[column] if self.columns else column
+        if column < 0:
+            return None
         names, whole = list(self.teacher.parts), self.teacher.whole
         assert whole is not None
         if "text" not in names or not whole.weight[names.index("text")]:
@@ -103,6 +151,8 @@ class TextEvidence:
             "dim": str(self.text_dim),
             "sources": json.dumps(list(self.teacher.parts)),
         }
+        if self.columns:
+            about |= {"names": json.dumps(self.names), "columns": json.dumps(self.columns)}
         with atomic_write(path) as aside:
             save_file({name: value.clone().contiguous() for name, value in state.items()}, aside, about)
 
@@ -136,7 +186,8 @@ class TextEvidence:
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise ValueError(f"{path} holds no evidence of words ({error}); {REMEDY}") from error
         teacher.whole, teacher.plain = found["whole"], found["plain"]
-        return cls(teacher.eval(), about["embedder"], dim, about.get("tower", ""))
+        names, columns = (tuple(json.loads(about.get(key, "[]"))) for key in ("names", "columns"))
+        return cls(teacher.eval(), about["embedder"], dim, about.get("tower", ""), names, columns)
 
 
 @torch.no_grad()

@@ -218,15 +218,13 @@ def _title(tuning: Tuning) -> str:
 
 def _calibration(tuning: Tuning) -> list[str]:
     if not tuning.fair and tuning.correction is not None:
-        return [tuning.correction.sentence, f"slope {tuning.correction.scale.slope:.3f}"]
+        return [tuning.correction.sentence, f"slope {tuning.correction.scale.slopes}"]
     before, after = tuning.gain.log_loss
     lines = [f"log loss {before:.4f}: calibration does not lower it, and is left out"]
     if tuning.scale is not None:
-        lines = [f"log loss {before:.4f}, calibrated {after:.4f}; slope {tuning.scale.slope:.3f}"]
+        lines = [f"log loss {before:.4f}, calibrated {after:.4f}; slope {tuning.scale.slopes}"]
     if tuning.scale_filling is not None:
-        lines.append(
-            f"after label completion, as in fill: calibrated, slope {tuning.scale_filling.slope:.3f}"
-        )
+        lines.append(f"after label completion, as in fill: calibrated, slope {tuning.scale_filling.slopes}")
     return lines
 
 

@@ -44,12 +44,25 @@ def read_description(file: Path, tagger: Callable[..., Any]) -> dict[str, Any]:
         _expect(file, key, content[key], kind)
     _expect(file, "word_dim", content.get("word_dim"), (int, type(None)))
     _expect(file, "rules", content.get("rules"), (dict, type(None)))
+    _check_composition(file, content.get("composition"))
     for at, name in enumerate(content["classes"]):
         _expect(file, f"classes[{at}]", name, str)
     if not content["classes"] or len(set(content["classes"])) < len(content["classes"]):
         raise ValueError(f"{file}: 'classes' has to name each class once, and at least one")
     _check_settings(file, content["tagger"], tagger)
     return {"word_dim": None, **content}
+
+
+def _check_composition(file: Path, composition: Any) -> None:
+    """Check the description of the parts of a tagger that was extended or edited."""
+    if composition is None:
+        return
+    _expect(file, "composition", composition, dict)
+    _expect(file, "composition.parts", composition.get("parts"), list)
+    for at, part in enumerate(composition["parts"]):
+        _expect(file, f"composition.parts[{at}]", part, dict)
+        for key in ("method", "method_args", "head", "head_args"):
+            _expect(file, f"composition.parts[{at}].{key}", part.get(key), _KINDS[key])
 
 
 def _check_settings(file: Path, settings: Mapping[str, Any], tagger: Callable[..., Any]) -> None:

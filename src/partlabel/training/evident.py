@@ -113,7 +113,7 @@ class Evident(Specification):
                 )
         if run.texts.exists():
             self.texts = TextEvidence.load(run.texts)
-            if self.texts.classes != len(self.classes):
+            if self.texts.suits != len(self.classes):
                 raise ValueError(f"{run.texts} is of other classes than {run.config}; {text_evidence.REMEDY}")
         if self.texts is not None and self.texts.tower and run.tower.exists():
             self.tower = loading.load(

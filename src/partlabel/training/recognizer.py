@@ -20,11 +20,13 @@ from partlabel.nn.backbones import full_name
 from partlabel.nn.classes import Classes
 from partlabel.selection.result import Selection
 from partlabel.training.caching import Where, cache_of
+from partlabel.training.composition import Composition
 from partlabel.training.config import AUTO, Cache
 from partlabel.training.description import read_description
 from partlabel.training.evident import Evident
 from partlabel.training.inference import scores
 from partlabel.training.run_folder import Run
+from partlabel.training.specification import CHOSEN
 
 PREDICTION = "prediction"
 """Value of `state` in `config.json` where only the state that prediction needs is saved."""
@@ -110,6 +112,7 @@ class Recognizer(Evident):
             "weights": None if self.weights is None else Path(self.weights).name,
             "word_dim": self.word_dim,
             "rules": self.rules and self.rules.to_json(),
+            **({} if self.composition is None else {"composition": self.composition.to_json()}),
             "preprocessing": {"resize": [size, size], "interpolation": "bicubic", **preprocessing._asdict()},
         }
 
@@ -163,7 +166,8 @@ class Recognizer(Evident):
             run.weights, load_file, "copy it again from where the model came from, or train again"
         )
         description = read_description(run.config, cls)
-        named = [description["tagger"].get(name) for name in ("method", "method_args", "head", "head_args")]
+        parts = (description.get("composition") or {}).get("parts", [])
+        named = [of.get(name) for of in (description["tagger"], *parts) for name in CHOSEN]
         if trust:
             safe_loading.import_typed(named, [Path.cwd(), run.folder])
         else:
@@ -189,6 +193,8 @@ class Recognizer(Evident):
         """
         tagger = cls(description["classes"], **description["tagger"], pretrained=False)
         tagger.set_rules(Rules.from_json(description.get("rules") or {}))
+        if description.get("composition"):
+            tagger.composition = Composition.from_json(description["composition"])
         word_dim = description["word_dim"]
         vectors = None if word_dim is None else torch.zeros(len(tagger.classes), word_dim)
         model = tagger.build(Classes(tagger.classes, vectors))

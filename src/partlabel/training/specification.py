@@ -20,6 +20,7 @@ from partlabel.nn.classes import Classes
 from partlabel.nn.coherence import Coherence
 from partlabel.selection.candidates import linear_head
 from partlabel.training import settings_search
+from partlabel.training.composition import Composition
 from partlabel.training.config import AUTO
 
 CHOSEN = ("method", "method_args", "head", "head_args")
@@ -44,6 +45,7 @@ class Specification:
         word_dim: Dimension of the class vectors that the network was built with; None without vectors.
         rules: Rules between the classes; None without rules.
         coherence: Layer of probabilities that obey them; None without rules.
+        composition: Parts of a tagger that was extended or whose classes were edited; None for a network of one part.
 
     Raises:
         ValueError: There is no such method or head, or `auto` cannot search on the head.
@@ -69,6 +71,7 @@ class Specification:
         self.word_dim: int | None = None
         self.rules: Rules | None = None
         self.coherence: Coherence | None = None
+        self.composition: Composition | None = None
 
     def set_rules(self, rules: Rules | None) -> None:
         """Set the rules between the classes, which predictions obey from now on.
@@ -107,8 +110,9 @@ class Specification:
         self._choose(*(self.settings[name] for name in CHOSEN))
 
     def restore_settings(self) -> None:
-        """Restore the settings that were given, before a search changed them."""
+        """Restore the settings that were given, before a search changed them; a fit builds a network of one part."""
         self.settings = dict(self.asked)
+        self.composition = None
 
     @property
     def covariance_rank(self) -> int:
@@ -128,6 +132,8 @@ class Specification:
         classes = replace(classes, rules=column_rules(self.rules, self.classes))
         body = self._backbone(self._head.covariance_rank, self._head.wants_class_token)
         self.view = (self.settings["image_size"], body.preprocessing)
+        if self.composition is not None:
+            return self.composition.build(body, body.channels, self.classes)
         self.word_dim = None if classes.vectors is None else classes.vectors.shape[1]
         head = self._head(body.channels, classes, **self.settings["head_args"])
         return self._method(body, head, **self.settings["method_args"])
@@ -161,6 +167,8 @@ class Specification:
             for name in names
             if self.settings[name] != other.settings[name]
         ]
+        if other.composition is not None:
+            differing.append("it was extended or edited, so that its network has parts: name a run of train")
         if self.classes != other.classes:
             differing.append("the classes are others, or in another order")
         if differing:

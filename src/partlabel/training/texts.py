@@ -64,11 +64,11 @@ def later_words(
     Raises:
         ValueError: The evidence needs a tower, and there is none, or another one.
     """
-    folder = reading.where.folder
+    folder, names = reading.where.folder, evidence.names or table.classes
     text = evidence.no_text(len(table))
     if text is not None and table.texts is not None:
         home = None if folder is None else str(folder)
-        text = text_features(table.texts, table.classes, evidence.embedder, home)
+        text = text_features(table.texts, names, evidence.embedder, home)
     if not evidence.tower:
         return WordFeatures(text)
     tower = _same_tower(at_hand, evidence)
@@ -76,7 +76,7 @@ def later_words(
     logits = torch.zeros(len(table), evidence.classes)
     if len(rows):
         backbone, size = given or (None, 0)
-        logits[rows] = name_logits(tower, table[rows], table.classes, reading, backbone, size)
+        logits[rows] = name_logits(tower, table[rows], names, reading, backbone, size)
     return WordFeatures(text, logits)
 
 

@@ -1,0 +1,49 @@
+"""A recogniser whose classes can change after training, as those of `partlabel.Tagger` can."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from partlabel.data.tables.label_table import LabelTable
+from partlabel.training.recognizer import Recognizer
+
+E = TypeVar("E", bound="EditableRecognizer")
+
+
+class EditableRecognizer(Recognizer):
+    """A recogniser with functions that change its classes.
+
+    Arguments, attributes and errors are those of `partlabel.Tagger`.
+    """
+
+    def extend(
+        self: E,
+        table: LabelTable,
+        classes: Sequence[str] | None = None,
+        *,
+        trained_on: LabelTable | None = None,
+        seed: int = 0,
+    ) -> E:
+        """Return a tagger with more classes; this one is unchanged.
+
+        The logits of the old classes stay the same bit for bit. The new classes are fitted on features of the frozen
+        backbone, with a weight decay found by cross-validation. Thresholds and calibration of the old classes stay;
+        where there are any, those of the new classes are fitted to the new classes alone.
+
+        Args:
+            table: Label table with the new classes; known labels of old classes are not learned from.
+            classes: New classes; None for all columns of the table that the tagger does not have.
+            trained_on: Label table that the tagger was trained on, whose images take part with unknown labels of the
+                new classes; None for the training images of the run that the tagger was loaded from, if it kept
+                out-of-fold predictions.
+            seed: Random seed of the folds.
+
+        Raises:
+            ValueError: The tagger is not fitted or has one of the classes already, the table lacks one, no present
+                label of one is known, or all training images show it.
+            OSError: An image cannot be read.
+        """
+        from partlabel.training import extension
+
+        made = extension.extend(self, table, classes, trained_on, seed=seed).tagger
+        assert isinstance(made, type(self))
+        return made
