@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from drawings import COLOURS, draw_photos
+from small import QUICK, SMALL
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -55,6 +56,23 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cells = ["" if hide else int(there) for there, hide in zip(present, hidden, strict=True)]
             writer.writerow([f"{row:02}.png", "train" if row < 24 else "test", *cells])
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn(collection: Path) -> Any:
+    """The table of `collection`."""
+    from partlabel.data.tables.label_table import LabelTable
+
+    return LabelTable.read(collection / "labels.csv", collection / "photos")
+
+
+@pytest.fixture(scope="session")
+def plain_run(drawn: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tagger that was trained on `drawn`, and the folder of its run; not to be changed."""
+    from partlabel import Tagger
+
+    out = tmp_path_factory.mktemp("runs") / "plain"
+    return Tagger(drawn.classes, "bce", **SMALL).fit(drawn, out=out, **QUICK), out
 
 
 @pytest.fixture(scope="session")

@@ -17,21 +17,17 @@ from partlabel.evaluation.metrics import evaluate
 from partlabel.posthoc.label_completion import Completion
 from partlabel.posthoc.probability_model import probability
 from partlabel.training.run_folder import Run
-
-SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
-QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
+from small import QUICK, SMALL
 
 
 @pytest.fixture(scope="module")
-def table(collection):
-    return LabelTable.read(collection / "labels.csv", collection / "photos")
+def table(drawn):
+    return drawn
 
 
 @pytest.fixture(scope="module")
-def fitted(table, tmp_path_factory):
-    """A plain tagger, and its run's folder."""
-    out = tmp_path_factory.mktemp("runs") / "plain"
-    return Tagger(table.classes, "bce", **SMALL).fit(table, out=out, **QUICK), out
+def fitted(plain_run):
+    return plain_run
 
 
 def test_a_run_leaves_what_it_promises(fitted, table):

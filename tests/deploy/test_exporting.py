@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from partlabel import LabelTable, Tagger
+from partlabel import Tagger
 from partlabel.cli.main import main
 from partlabel.deploy import graph_export, hub
 from partlabel.methods.logicmix import LogicMix
@@ -23,9 +23,9 @@ from partlabel.nn.classes import Classes
 from partlabel.posthoc.tuning_fit import fit_tuning
 from partlabel.priors.scale import Scale
 from partlabel.training.run_folder import Run
+from small import SMALL
 from trunk import Same, residual
 
-SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 QUICK = {"epochs": 2, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
 TRUNK = {"dim": 8, "attention_dim": 4, "output_dim": 8}
 TRANSFER = {"pair_dim": 4, "pair_hidden_dim": 4, "memory_size": 3}
@@ -40,8 +40,8 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def table(collection):
-    return LabelTable.read(collection / "labels.csv", collection / "photos")
+def table(drawn):
+    return drawn
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from partlabel import LabelTable, Tagger
+from partlabel import Tagger
 from partlabel.cli.main import main
 from partlabel.nn.backbone import create
 from partlabel.nn.pooling import CovariancePooling
+from small import train_words
 
 SIZE, WIDTH = 64, 64
 VIT = {"backbone": "test_vit", "image_size": SIZE}
@@ -17,8 +18,8 @@ QUICK = {"epochs": 1, "cache": "none", "weight_decay": 0.02, "accelerator": "cpu
 
 
 @pytest.fixture(scope="module")
-def table(collection):
-    return LabelTable.read(collection / "labels.csv", collection / "photos")
+def table(drawn):
+    return drawn
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +88,7 @@ def test_a_search_on_a_transformer_uses_the_class_token(weights, table, tmp_path
 def test_weights_are_an_option(vit, collection, tmp_path):
     path = tmp_path / "vit.pth"
     torch.save(vit.state_dict(), path)
-    typed = [
-        "train",
-        str(collection / "labels.csv"),
-        "--images",
-        str(collection / "photos"),
-        "--method",
-        "bce",
-    ]
+    typed = train_words(collection)
     sizes = ["--backbone", "test_vit", "--image-size", str(SIZE), "--epochs", "1", "--cache", "none"]
     out = ["--weight-decay", "0.02", "--accelerator", "cpu", "--out", str(tmp_path / "a")]
     assert main([*typed, *sizes, *out, "--weights", str(path)]) == 0

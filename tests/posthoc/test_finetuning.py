@@ -10,6 +10,7 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.evaluation.metrics import average_precision
 from partlabel.nn.per_class_linear import PerClassLinear
 from partlabel.posthoc.category_finetuning import SeenBatch, fine_tune, refit
+from small import QUICK, SMALL
 
 
 def images(n=120, classes=4, dim=6, seed=0, per_class=False):
@@ -109,17 +110,7 @@ def test_it_ends_when_nothing_got_better_for_a_while():
 
 def test_a_tagger_is_fine_tuned_saved_and_loaded(collection, tmp_path):
     table = LabelTable.read(collection / "labels.csv", collection / "photos")
-    small = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
-    tagger = Tagger(table.classes, "bce", **small).fit(
-        table,
-        out=tmp_path / "run",
-        epochs=1,
-        batch_size=8,
-        val=0.25,
-        accelerator="cpu",
-        lr=0.01,
-        weight_decay=0.02,
-    )
+    tagger = Tagger(table.classes, "bce", **SMALL).fit(table, out=tmp_path / "run", **QUICK)
     train, val = table.part("train"), table.part("test")
     before = tagger.evaluate(val).ap
     result = fine_tune(tagger, train, val, epochs=60, lr=0.02, fewest=2)

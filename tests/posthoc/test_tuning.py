@@ -22,9 +22,8 @@ from partlabel.posthoc.tuning_result import Tuning
 from partlabel.priors.scale import Scale
 from partlabel.sharded import manifest
 from partlabel.training.run_folder import Run
+from small import QUICK, SMALL
 
-SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
-QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01, "weight_decay": 0.02}
 F1, PRECISE, COMPLETE = Goal("f1"), Goal("precision", 0.8), Goal("recall", 0.8)
 
 
@@ -250,14 +249,13 @@ def test_a_tuning_has_one_of_everything_for_each_class(change, said, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def table(collection):
-    return LabelTable.read(collection / "labels.csv", collection / "photos")
+def table(drawn):
+    return drawn
 
 
 @pytest.fixture(scope="module")
-def fitted(table, tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "plain"
-    return Tagger(table.classes, "bce", **SMALL).fit(table, out=out, **QUICK), out
+def fitted(plain_run):
+    return plain_run
 
 
 @pytest.fixture

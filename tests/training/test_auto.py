@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from partlabel import LabelTable, Tagger, methods
+from partlabel import Tagger, methods
 from partlabel.cli.main import main
 from partlabel.data.tables.splits import training_parts
 from partlabel.evaluation.metrics import evaluate
 from partlabel.selection.result import load_out_of_fold
 from partlabel.training.datasets import in_use
 from partlabel.training.run_folder import Run
+from small import QUICK, SMALL
 
-SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 TYPED = ["--backbone", "test_resnet", "--pretrained", "false", "--image-size", "32"]
 
 
@@ -28,8 +28,8 @@ def quick():
 
 
 @pytest.fixture(scope="module")
-def table(collection):
-    return LabelTable.read(collection / "labels.csv", collection / "photos")
+def table(drawn):
+    return drawn
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +171,11 @@ def test_a_weight_decay_is_used_as_given(table, tmp_path):
     assert json.loads((tmp_path / "run/config.json").read_text())["training"]["weight_decay"] == 0.3
 
 
-QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "lr": 0.01}
+BY_STEPS = {name: value for name, value in QUICK.items() if name != "weight_decay"}
 
 
 def test_a_method_that_is_trained_by_steps_has_its_weight_decay_searched_on_validation(table, tmp_path):
-    tagger = Tagger(table.classes, "hill", **SMALL).fit(table, out=tmp_path / "run", **QUICK)
+    tagger = Tagger(table.classes, "hill", **SMALL).fit(table, out=tmp_path / "run", **BY_STEPS)
     run = Run(tmp_path / "run")
     found = json.loads(run.selection.read_text())
     tried = {each["weight_decay"]: each["cost"] for each in found["candidates"]}
@@ -183,9 +183,9 @@ def test_a_method_that_is_trained_by_steps_has_its_weight_decay_searched_on_vali
     assert {0.02, 0.08} <= set(tried) and len(tried) >= 3 and tried[best] == min(tried.values())
     assert not (run.folder / "search").exists() and run.best.exists()
     alone = Tagger(table.classes, "hill", **SMALL)
-    alone.fit(table, out=tmp_path / "alone", weight_decay=best, **QUICK)
+    alone.fit(table, out=tmp_path / "alone", weight_decay=best, **BY_STEPS)
     assert np.array_equal(tagger.scores(table), alone.scores(table)), "as if it alone had taken place"
-    again = Tagger(table.classes, "hill", **SMALL).fit(table, out=tmp_path / "run", resume=True, **QUICK)
+    again = Tagger(table.classes, "hill", **SMALL).fit(table, out=tmp_path / "run", resume=True, **BY_STEPS)
     assert np.array_equal(tagger.scores(table), again.scores(table))
 
 
@@ -198,7 +198,7 @@ def test_a_method_that_is_trained_by_steps_has_its_weight_decay_searched_on_vali
 )
 def test_where_the_weight_decay_is_not_searched_it_is_said(table, tmp_path, shape, options, reason):
     with pytest.warns(UserWarning, match=f"weight decay is 0.02, and is not searched because {reason}"):
-        Tagger(table.classes, "hill", **SMALL, **shape).fit(table, out=tmp_path / "run", **QUICK | options)
+        Tagger(table.classes, "hill", **SMALL, **shape).fit(table, out=tmp_path / "run", **BY_STEPS | options)
 
 
 def test_another_run_gives_its_backbone(table, fitted, tmp_path):
@@ -214,7 +214,7 @@ def test_another_run_gives_its_backbone(table, fitted, tmp_path):
 
 def test_a_run_with_a_trained_backbone_is_no_start(table, tmp_path):
     other = Tagger(table.classes, "hill", trainable="last", **SMALL)
-    other.fit(table, out=tmp_path / "a", weight_decay=0.02, **QUICK)
+    other.fit(table, out=tmp_path / "a", weight_decay=0.02, **BY_STEPS)
     with pytest.raises(
         ValueError, match="--trainable last, and the search needs a frozen backbone: name the method"
     ):

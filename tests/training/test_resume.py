@@ -161,10 +161,13 @@ def has_state(name):
 
 STATEFUL = [name for name in methods.names() if has_state(name) and not methods.get(name).needs_full_batch]
 
+IN_TURN = {(name, bool(number % 2)) for number, name in enumerate(STATEFUL)}
+RUNS = sorted(IN_TURN | {("sst", False), ("sst", True)})
+"""Every method on images or on cached features, in turn, since its state depends on neither; SST on both."""
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cached", [False, True], ids=["images", "cached features"])
-@pytest.mark.parametrize("name", STATEFUL)
+@pytest.mark.parametrize(("name", "cached"), RUNS)
 def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(collection, tmp_path, forked, name, cached):
     """Several times over: in a step, in validation, before and after a file is put in place."""
     options = {"method": name, "head": head_for(name), "epochs": 3}

@@ -5,11 +5,12 @@ import copy
 import numpy as np
 import pytest
 
-from partlabel import LabelTable, Tagger
+from partlabel import Tagger
 from partlabel.data.cache import feature_cache
 from partlabel.data.images.dataset import eval_transform
 from partlabel.nn import backbone as backbones
 from partlabel.nn import frozen_runtime
+from small import QUICK, SMALL
 
 pytest.importorskip("openvino", reason="openvino is not installed: pip install 'partlabel[fast]'")
 
@@ -20,24 +21,14 @@ def for_few_images(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def table(collection):
-    return LabelTable.read(collection / "labels.csv", collection / "photos")
+def table(drawn):
+    return drawn
 
 
 @pytest.mark.parametrize("trainable", ["none", "last"])
 def test_predictions_are_those_of_pytorch(table, trainable, tmp_path, monkeypatch):
-    small = {"backbone": "test_resnet", "pretrained": False, "image_size": 32, "trainable": trainable}
-    tagger = Tagger(table.classes, "bce", **small)
-    tagger.fit(
-        table,
-        out=tmp_path / "run",
-        epochs=1,
-        batch_size=8,
-        val=0.25,
-        accelerator="cpu",
-        lr=0.01,
-        weight_decay=0.02,
-    )
+    tagger = Tagger(table.classes, "bce", trainable=trainable, **SMALL)
+    tagger.fit(table, out=tmp_path / "run", **QUICK)
     fast = tagger.scores(table, cache="none")
     assert tagger.model.backbone.runtime is not None
     monkeypatch.setenv(frozen_runtime.SWITCH, "eager")

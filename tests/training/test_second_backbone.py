@@ -7,8 +7,7 @@ from partlabel import LabelTable, Tagger
 from partlabel.cli.main import main
 from partlabel.training.config import TrainingConfig
 from partlabel.training.second_backbone import second_features
-
-SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
+from small import SMALL, train_words
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +59,7 @@ def test_the_same_backbone_is_refused(collection, tmp_path, capsys):
 
 
 def test_a_method_trained_by_steps_is_refused(collection, tmp_path, capsys):
-    typed = [
-        "train",
-        str(collection / "labels.csv"),
-        "--images",
-        str(collection / "photos"),
-        "--method",
-        "bce",
-    ]
+    typed = train_words(collection)
     code = main(
         [*typed, "--weight-decay", "0.1", "--teacher-backbone", "lite2", "--out", str(tmp_path / "run")]
     )

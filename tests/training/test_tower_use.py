@@ -18,9 +18,9 @@ from partlabel.training.towers.config import AlignmentConfig, EncoderConfig
 from partlabel.training.towers.from_photos import align_photos
 from partlabel.training.towers.photos import PhotoReading, means_for
 from partlabel.training.towers.zero_shot import predict_names
+from small import SMALL
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*photos have no text", "ignore:.*never present")
-SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 
 
 def captions(table):
