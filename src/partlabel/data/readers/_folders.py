@@ -14,6 +14,9 @@ from partlabel.data.tables.part_names import PARTS, part_name
 
 Pieces = tuple[str | Argument, ...]
 _BOX = re.compile(rb"\s*\d+(\s+[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){4,}\s*")
+_CONCEPTS = tuple(
+    f"{home}{name}" for home in ("Groundtruth/", "") for name in ("TrainTestLabels", "AllLabels")
+)
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _OF_FOLDER, _IN_ALL = 2_000, 20_000  # files that are inspected, to tell what a folder is
 _START = 1 << 14  # bytes of a file that are inspected
@@ -31,6 +34,10 @@ def kinds(path: Path) -> list[str]:
         return ["voc"]
     if any((path / f"{name}_list_500.txt").exists() for name in ("train", "test")):
         return ["visual_genome"]
+    if (path / "ImageList").is_dir() and any((path / name).is_dir() for name in _CONCEPTS):
+        return ["nus_wide"]
+    if any(_json.kind(file) == "datumaro" for file in islice(sorted(path.glob("annotations/*.json")), 5)):
+        return ["datumaro"]
     names = _sample(path)
     texts, sheets, objects = (_first(path, names, suffix) for suffix in (".txt", ".xml", ".json"))
     described = [

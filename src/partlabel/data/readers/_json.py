@@ -3,7 +3,7 @@
 import json
 import mmap
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,17 @@ _TASKS = {
     "annotation_id",
     "annotator",
 }  # of Label Studio
+CREATEML = ("filename", "image", "imagefilename")
+"""Keys of the image in lists of Create ML."""
+_DETAILS = {"data", "completions", "predictions", "annotation_id", "annotator", "from_name", "result"}
 _PHOTO = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", re.IGNORECASE)
 _HINTS = {
     "label_studio": "list of tasks with 'data' and 'annotations'",
     "records": "list of objects, one per image",
     "fiftyone": "object with 'samples'",
     "lvis": "object whose images have 'neg_category_ids'",
+    "createml": "list of objects with 'image' or 'filename', and 'annotations'",
+    "datumaro": "object with 'categories' and 'items'",
     "coco": "object with lists 'images', 'categories' and 'annotations'",
 }
 
@@ -34,9 +39,10 @@ _HINTS = {
 def kind(path: Path) -> str | None:
     """Return the reader of a JSON file; None if the file is not JSON.
 
-    An object with `shapes` is labelme. A list of tasks is Label Studio; any other list of objects is records, and so is
-    an object whose first key is an image path; objects on several lines are JSON Lines; an object with `samples` near
-    its beginning is FiftyOne, one that mentions `neg_category_ids` anywhere is LVIS, any other is COCO.
+    An object with `shapes` is labelme. A list of images with `annotations` is Create ML, a list of tasks Label Studio;
+    any other list of objects is records, and so is an object whose first key is an image path; objects on several lines
+    are JSON Lines; an object with `samples` near its beginning is FiftyOne, one with `categories` and `items` Datumaro,
+    one that mentions `neg_category_ids` anywhere LVIS, any other COCO.
     """
     if not path.is_file() or path.suffix.lower() != ".json":
         return None
@@ -44,7 +50,11 @@ def kind(path: Path) -> str | None:
         start = file.read(_START).lstrip(b"\xef\xbb\xbf \t\r\n")
     keys = [key.decode("utf-8", "replace") for key in _KEY.findall(start)]
     if start.startswith(b"["):
+        if "annotations" in keys and {*CREATEML} & {*keys} and not _DETAILS & {*keys}:
+            return "createml"
         return "records" if keys and not _TASKS & set(keys) else "label_studio"
+    if _is_datumaro(keys):
+        return "datumaro"
     if "shapes" in keys and "samples" not in keys:
         return "labelme"
     first, _, second = start.partition(b"\n")
@@ -55,6 +65,13 @@ def kind(path: Path) -> str | None:
     if b'"samples"' in start and b'"annotations"' not in start:
         return "fiftyone"
     return "lvis" if start and _mentions(path, b'"neg_category_ids"') else "coco"
+
+
+def _is_datumaro(keys: Sequence[str]) -> bool:
+    """Return whether the first keys of an object are those of Datumaro, whose items follow a list of labels."""
+    first = [key for key in keys if key in ("categories", "items", "images", "samples", "shapes")]
+    by_name = first[:1] == ["categories"] and {"label", "labels"} <= {*keys}
+    return by_name and "images" not in first
 
 
 def load(path: Path) -> Any:
@@ -84,9 +101,12 @@ def other_format(content: Any) -> list[object]:
         f"; it is {what} has {some(map(repr, keys))}" if keys else f"; it is {_shown(content)}"
     ]
     if isinstance(content, list) and keys:
-        name = "label_studio" if _TASKS & set(keys) else "records"
+        by_image = "annotations" in keys and {*CREATEML} & {*keys} and not _DETAILS & {*keys}
+        name = "createml" if by_image else "label_studio" if _TASKS & set(keys) else "records"
     elif "samples" in keys:
         name = "fiftyone"
+    elif {"categories", "items"} <= set(keys):
+        name = "datumaro"
     elif {"images", "annotations", "categories"} <= set(keys):
         name = "coco"
     elif keys and _PHOTO.search(keys[0]):
