@@ -15,6 +15,7 @@ from partlabel.posthoc.text_evidence import TextEvidence, fit_text_evidence
 from partlabel.review.decisions import DecisionLog
 from partlabel.review.photo_texts import LONGEST, PhotoTexts, TextPiece, in_pieces
 from partlabel.review.questions import ANYTHING
+from partlabel.review.reasons import why
 from partlabel.review.session import Session
 from partlabel.transfer.combination import Combination
 from partlabel.transfer.teacher import Teacher
@@ -51,7 +52,7 @@ def test_a_session_orders_and_predicts_with_texts(table, looked, tmp_path):
     np.testing.assert_allclose(session.probability, 1 / (1 + np.exp(-looked.logits - 1)), rtol=1e-5)
     question = session.next("desk", "Ada", ANYTHING)
     assert question.probability == pytest.approx(float(session.probability[question.row, question.column]))
-    assert session.why(question.row, question.column).alone == pytest.approx(question.probability)
+    assert why(session, question.row, question.column).alone == pytest.approx(question.probability)
     session.decisions.close()
 
 

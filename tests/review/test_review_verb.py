@@ -362,6 +362,8 @@ def test_options_of_pages_are_checked_before_anything_is_read(run, capsys):
         (["--page", "4"], "--page 4: give the number of photos on a page, from 12 to 48"),
         (["--page", "12", "--calibrate", "5"], "give one of them"),
         (["--page", "12", "--tags"], "give one of them"),
+        (["--retrain", "0"], "--retrain 0: give the number of decisions between two fits, for example 200"),
+        (["--retrain", "9", "--calibrate", "5"], "leave out --retrain"),
         (["--order", "surst"], "--order: there is no order 'surst' (did you mean 'surest'?)"),
     ):
         assert main(["review", str(run), *typed]) == 2

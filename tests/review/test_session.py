@@ -15,6 +15,7 @@ from partlabel.reporting.examples import Example
 from partlabel.review.decisions import Cell, DecisionLog
 from partlabel.review.predictions_cache import Looked
 from partlabel.review.questions import ANYTHING, Wish
+from partlabel.review.reasons import why
 from partlabel.review.rules_of_review import RulesOfReview
 from partlabel.review.session import Session
 
@@ -144,9 +145,9 @@ def test_an_answer_moves_the_other_probabilities_of_its_image_alone(table, looke
     )
     moved = np.argwhere(session.probability != before).tolist()
     assert moved == [[row, 2]]
-    why = session.why(row, 2)
-    assert [(vote.name, vote.present) for vote in why.votes] == [("green", True)]
-    assert why.alone == pytest.approx(1 / (1 + np.exp(-logits[2])))
+    reasons = why(session, row, 2)
+    assert [(vote.name, vote.present) for vote in reasons.votes] == [("green", True)]
+    assert reasons.alone == pytest.approx(1 / (1 + np.exp(-logits[2])))
     session.decisions.close()
 
 
@@ -155,14 +156,14 @@ def test_reasons_come_without_pairs_where_the_image_vanished(session):
         raise OSError("it vanished")
 
     session.gaze = gone
-    assert session.why(0, 0).pairs == []
+    assert why(session, 0, 0).pairs == []
 
 
 def test_the_methods_own_pairs_are_given_for_classes_that_are_here(session):
     together = np.arange(16, dtype=np.float32).reshape(4, 4) / 16
     session.gaze = lambda row: Example(Path(), cooccurrence=together)
     session.labels[0] = [UNKNOWN, PRESENT, ABSENT, PRESENT]
-    assert session.why(0, 0).pairs == [("yellow", 3 / 16), ("green", 1 / 16)]
+    assert why(session, 0, 0).pairs == [("yellow", 3 / 16), ("green", 1 / 16)]
 
 
 def test_images_that_cannot_be_read_are_not_asked_about(table, looked, tmp_path):

@@ -10,6 +10,7 @@ from partlabel.evaluation.metrics import average_precision
 from partlabel.posthoc.text_evidence import TextEvidence
 from partlabel.posthoc.tuning import tune
 from partlabel.review import explain_fill
+from partlabel.review.reasons import why
 from partlabel.training.run_folder import Run
 
 SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32, "method": "evidence"}
@@ -123,5 +124,21 @@ def test_a_review_uses_texts_and_none_turns_it_off(fitted, table):
         _, session = build_app(Run(out), given, port=0)
         expected = tagger.texts.logits(session.looked.logits, tagger.beside(given))
         np.testing.assert_allclose(session.logits, expected, atol=1e-4)
-        assert (session.why(2, 0).beside is not None) is (given.texts is not None)  # photo 2 has a text
+        assert (why(session, 2, 0).beside is not None) is (given.texts is not None)  # photo 2 has a text
         session.decisions.close()
+
+
+def test_a_review_fits_the_run_again_and_with_the_same_labels_predicts_the_same(fitted, table):
+    """The features that a review keeps, with texts beside them, are all that the fit of the run depends on."""
+    pytest.importorskip("fastapi")
+    from partlabel.review.build import build_app
+
+    _, out = fitted
+    _, session = build_app(Run(out), table, port=0, retrain=5)
+    again = session.count_decided.__self__.refitting.fit(table.labels)
+    np.testing.assert_allclose(again.logits, session.looked.logits, atol=0.05)
+    assert again.texts.embedder == "words"
+    session.adopt(again)
+    np.testing.assert_allclose(session.logits, session.beside.logits)
+    assert why(session, 2, 0).beside is not None
+    session.decisions.close()

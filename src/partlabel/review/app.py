@@ -17,6 +17,7 @@ from partlabel.review import orders
 from partlabel.review.events import Answer
 from partlabel.review.pages import LARGE, Pages, Photos, by_htmx, jpeg_response
 from partlabel.review.questions import ANYTHING, Wish
+from partlabel.review.reasons import why
 from partlabel.review.session import Session
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class Answers(Pages):
         session, last = self.session, self.session.last(desk)
         parts = {
             "question": question, "word": word, "images": session.table.images,
-            "why": None if question is None else session.why(question.row, question.column),
+            "why": None if question is None else why(session, question.row, question.column),
             "last": last, "last_word": None if last is None else WORDS[last.what],
         }  # fmt: skip
         return self.rendered(request, desk, who, wish, ("review.html", "review_question.html"), parts)

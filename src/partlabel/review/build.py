@@ -42,6 +42,7 @@ def build_app(
     lease: float = LEASE,
     photos: int | None = None,
     tags: bool = False,
+    retrain: int | None = None,
     batch_size: int = 64,
     workers: int = 0,
     trust: bool = False,
@@ -63,14 +64,15 @@ def build_app(
         lease: Time in seconds for which a question is reserved for one person.
         photos: Number of photos on a page; one question at a time if None.
         tags: Show one photo at a time, with all its unknown labels.
+        retrain: Number of decisions after which the model is fitted again; never if None.
         batch_size: Images per batch during inference.
         workers: DataLoader worker processes; 0 loads in the main process.
         trust: Whether to trust the model's code, as in `Tagger.load`.
         tower: Tower of the training; None for the copy in the run folder.
 
     Raises:
-        ValueError: The classes differ, the table has no such part, the tower is missing or another one, or the log of
-            decisions is not valid.
+        ValueError: The classes differ, the table has no such part, the tower is missing or another one, the log of
+            decisions is not valid, or the model is to be fitted again and cannot be.
     """
     import numpy as np
 
@@ -82,31 +84,35 @@ def build_app(
     from partlabel.review import app, predictions_cache
     from partlabel.review.photo_texts import PhotoTexts
     from partlabel.review.questions import Wish
+    from partlabel.review.refitting import check_refittable, refitting_of
+    from partlabel.review.retraining import Retraining
     from partlabel.review.rules_of_review import RulesOfReview
     from partlabel.review.session import Session
 
     tagger = _loaded(run, trust, tower)
+    if retrain is not None:
+        check_refittable(run, tagger, part)
     table = aligned(with_added(table, tagger.rules), tagger.classes)
     predictions = predictions_cache.load_predictions(tagger, run, table, batch_size, workers)
     gaze = app.Gaze(lambda row: examples_of(tagger, table[[row]])[0])
     readable = np.isfinite(predictions.logits).all(axis=1)
     beside = tagger.beside(table, batch_size, workers, readable)
     first = gaze(int(readable.argmax())) if readable.any() else Example(Path())
-    explains = first.attention is not None or first.cooccurrence is not None
     session = Session(
         table,
         predictions,
         DecisionLog(run.decisions, lease),
         tagger.completion,
         part,
-        gaze if explains else None,
+        None if first.attention is None and first.cooccurrence is None else gaze,
         PhotoTexts(table.texts, table.classes, predictions.logits, tagger.texts, beside),
         RulesOfReview.of(column_rules(tagger.rules, table.classes)),
     )
+    if retrain is not None:
+        Retraining(session, refitting_of(run, tagger, table, predictions, beside), retrain).start()
     guard = Guard(host, token, f"partlabel-{port}-token", known_as)
     shown = {"blind": blind, "follow_links": follow_links, "sees": first.attention is not None, "port": port}
-    page = creator_of(photos, tags)(session, guard, title=tagger.name, wish=Wish(order), **shown)
-    return page, session
+    return creator_of(photos, tags)(session, guard, title=tagger.name, wish=Wish(order), **shown), session
 
 
 def creator_of(photos: int | None, tags: bool) -> "Callable[..., FastAPI]":

@@ -60,6 +60,14 @@ class OrderKeys:
             name: key for name, key in self._keys.items() if not everything and not self._orders[name].follows
         }
 
+    def again(self, know: Callable[[bool], Knowledge]) -> "OrderKeys":
+        """Compute the keys of all orders in use from something else that is known; what `self` holds stays."""
+        fresh = OrderKeys(know)
+        for name in tuple(self._keys):
+            fresh.of(name)
+        fresh.know = self.know
+        return fresh
+
     def update(self, rows: Int64[np.ndarray, " row"]) -> None:
         """Compute the keys of some images again, in orders whose keys depend on the label's own probability alone."""
         given = self.know(False)

@@ -110,6 +110,10 @@ class PhotoTexts:
             without, with_texts = self._without(row, column), float(expit(float(self.logits[row, column])))
         return TextReason(shown, len(written) - len(order), without, with_texts)
 
+    def again(self, logits: Float[np.ndarray, "image class"], evidence: TextEvidence | None) -> "PhotoTexts":
+        """Return the same texts beside other logits, with other evidence."""
+        return PhotoTexts(self.texts, self.classes, logits, evidence, self.features)
+
     @cached_property
     def _embedder(self) -> Embedder | None:
         named = self.evidence is not None and self.evidence.embedder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float16
+from jaxtyping import Float, Float16, Float32
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -32,10 +32,17 @@ class Looked(NamedTuple):
     Attributes:
         logits: Logits before the evidence of texts and of known labels is added; NaN where an image cannot be read.
         features: Unit-length embeddings that measure the similarity of images; zeros where an image cannot be read.
+        norms: Length of each embedding before; None if all are 1.
     """
 
     logits: Float[np.ndarray, "image class"]
     features: Float16[np.ndarray, "image feature"]
+    norms: Float32[np.ndarray, " image"] | None = None
+
+    def maps(self) -> Float32[np.ndarray, "image feature"]:
+        """Return the embeddings with their lengths, the input of the last linear layer of a linear head."""
+        unit = self.features.astype(np.float32)
+        return unit if self.norms is None else unit * self.norms[:, None]
 
 
 def load_predictions(
@@ -71,6 +78,7 @@ def _name(run: Run, table: LabelTable) -> str:
         table.images,
         str(Path(table.root or ".").resolve()),
         [(s.st_size, s.st_mtime_ns) for s in files],
+        Looked._fields,
     ]
     return blake2b(json.dumps(about).encode(), digest_size=8).hexdigest()
 
@@ -84,6 +92,7 @@ def _look(tagger: "Tagger", table: LabelTable, batch_size: int, workers: int) ->
     batches = loader(images, batch_size, workers=workers)
     method_backbone(model).prepare(size, len(table))
     logits = np.full((len(table), len(tagger.classes)), np.nan, np.float32)
+    norms = np.zeros(len(table), np.float32)
     features: Float16[np.ndarray, "image feature"] | None = None
     maps, heads = _Last(model.backbone), _Last(model.head)
     try:
@@ -93,14 +102,16 @@ def _look(tagger: "Tagger", table: LabelTable, batch_size: int, workers: int) ->
                     continue
                 rows = batch.index.numpy()
                 logits[rows] = model(batch.inputs.to(device)).float().cpu().numpy()
-                made = normalize(_of_image(heads.output, maps.output).float(), dim=1).half().cpu().numpy()
+                embedded = _of_image(heads.output, maps.output).float()
+                norms[rows] = embedded.norm(dim=1).cpu().numpy()
+                made = normalize(embedded, dim=1).half().cpu().numpy()
                 if features is None:
                     features = np.zeros((len(table), made.shape[1]), np.float16)
                 features[rows] = made
     finally:
         maps.leave()
         heads.leave()
-    return Looked(logits, np.zeros((len(table), 1), np.float16) if features is None else features)
+    return Looked(logits, np.zeros((len(table), 1), np.float16) if features is None else features, norms)
 
 
 def _of_image(out: ClassOutput, feature_map: Tensor) -> Float[Tensor, "batch feature"]:

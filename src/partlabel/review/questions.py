@@ -78,9 +78,11 @@ class ReviewProgress(NamedTuple):
         decided: Number of them that are decided.
         left: Number of undecided ones that match the filter.
         people: Number of valid decisions by person.
+        retrained: What the last fit of the model beside the review gained; empty without one.
     """
 
     blanks: int
     decided: int
     left: int
     people: dict[str, int]
+    retrained: str = ""

@@ -8,33 +8,34 @@ classes is settled with it, and asked no more; undoing the answer opens it again
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int8
 from scipy.special import expit
 
-from partlabel.core.labels import PRESENT, UNKNOWN
+from partlabel.core.labels import UNKNOWN
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.posthoc.label_completion import Completion
-from partlabel.review import explanations, ordering
+from partlabel.review import ordering
 from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Event, Tally
-from partlabel.review.explanations import Habits, Vote
+from partlabel.review.explanations import Habits
 from partlabel.review.order_keys import OrderKeys
 from partlabel.review.ordering import Key
 from partlabel.review.orders import Knowledge
 from partlabel.review.photo_texts import PhotoTexts
 from partlabel.review.predictions_cache import Looked
-from partlabel.review.questions import Question, ReviewProgress, Why, Wish
+from partlabel.review.questions import Question, ReviewProgress, Wish
+from partlabel.review.refitting import Refit
 from partlabel.review.rules_of_review import RulesOfReview
 
 if TYPE_CHECKING:
     from partlabel.reporting.examples import Example
 
-MOST_PAIRS = 3
 SEED = 0
+_Scores = Float[np.ndarray, "image class"]
+_Labels = Int8[np.ndarray, "image class"]
 
 
 class Session:
@@ -49,6 +50,10 @@ class Session:
         gaze: Function that computes attention and pair probabilities of an image, if the method has them.
         beside: Texts of the photos and their evidence; None without texts.
         rules: Rules between classes, and the layer of probabilities that obey them; None without rules.
+
+    Attributes:
+        count_decided: Function that is called with the number of new decisions, with the lock held (`retraining.py`).
+        retrained: What the last fit beside the review gained, for the page.
 
     Raises:
         ValueError: The table has no such part.
@@ -82,9 +87,11 @@ class Session:
         self.answered = table.labels.copy()
         self.labels = table.labels.copy() if rules is None else rules.conclude(table.labels)
         self.tally = Tally()
-        self.probability = self._predict(np.arange(len(table)))
+        self.probability = self._probability(self.logits, self.labels, completion)
         self.habits = Habits(table.labels, table.classes)
         self.orders = OrderKeys(self._know)
+        self.count_decided: Callable[[int], None] = lambda decided: None
+        self.retrained = ""
         self._seen = 0
         self.lock = threading.RLock()
         self.follow()
@@ -92,20 +99,36 @@ class Session:
     def follow(self) -> None:
         """Apply new events of the log, from this or another process."""
         with self.lock:
-            changed = set()
+            changed, decided = set(), 0
             for event in self.decisions.since(self._seen):
                 self._seen = event.id
                 self.tally.add(event)
                 place = self.place(event.cell)
                 if place is not None and self.table.labels[place] == UNKNOWN:
-                    self.answered[place] = self.tally.label(event.cell)
+                    before, self.answered[place] = self.answered[place], self.tally.label(event.cell)
+                    decided += bool(self.answered[place] != before)
                     changed.add(place[0])
                     self.orders.count_change()
             if changed:
                 rows = np.array(sorted(changed))
                 known = self.answered[rows]
                 self.labels[rows] = known if self.rules is None else self.rules.conclude(known)
-                self.orders.reopen(rows, self.blank[rows] & (self.labels[rows] == UNKNOWN))
+                self._update(rows)
+            self.count_decided(decided)
+
+    def adopt(self, fitted: Refit) -> None:
+        """Replace the model by one fitted again; probabilities and orders are computed before the lock is taken."""
+        beside = None if self.beside is None else self.beside.again(fitted.logits, fitted.texts)
+        logits, completion = fitted.logits if beside is None else beside.logits, fitted.completion
+        with self.lock:
+            labels, orders = self.labels.copy(), self.orders
+        probability = self._probability(logits, labels, completion)
+        orders = orders.again(lambda unanswered: self._know(unanswered, probability, labels))
+        with self.lock:
+            self.beside, self.logits, self.completion = beside, logits, completion
+            self.probability, self.orders = probability, orders
+            rows = np.flatnonzero((self.labels != labels).any(axis=1))
+            if len(rows):
                 self._update(rows)
 
     def next(self, desk: str, who: str, wish: Wish, skip_current: bool = False) -> Question | None:
@@ -186,37 +209,13 @@ class Session:
         """Return the answer that `undo` would undo."""
         return self.decisions.last(desk)
 
-    def why(self, row: int, column: int) -> Why:
-        """Collect reasons for and against a label."""
-        labels, logits = self.labels[row], self.logits[row]
-        often, seldom = self.habits.company(labels, column)
-        evidence: list[Vote] = []
-        if self.completion is not None:
-            evidence = explanations.votes(self.completion.votes, logits, labels, column, self.table.classes)
-        pairs: list[tuple[str, float]] = []
-        together = None
-        with suppress(OSError):  # the image has been removed since; the page shows that in its place
-            together = None if self.gaze is None else self.gaze(row).cooccurrence
-        if together is not None:
-            present = [other for other in np.flatnonzero(labels == PRESENT).tolist() if other != column]
-            present.sort(key=lambda other: -float(together[column, other]))
-            pairs = [
-                (self.table.classes[other], float(together[column, other])) for other in present[:MOST_PAIRS]
-            ]
-        alone = float(expit(logits[column]))
-        near = explanations.similar_images(
-            self.looked.features, row, np.ascontiguousarray(self.labels[:, column])
-        )
-        said = None if self.beside is None else self.beside.reason(row, column)
-        return Why(often, seldom, pairs, evidence, alone, near, said)
-
     def progress(self, who: str, wish: Wish) -> ReviewProgress:
         """Compute the progress."""
         with self.lock:
             self.follow()
             decided = int((self.blank & (self.labels != UNKNOWN)).sum())
             left = int(self.askable(who, wish).sum())
-            return ReviewProgress(int(self.blank.sum()), decided, left, self.tally.counts())
+            return ReviewProgress(int(self.blank.sum()), decided, left, self.tally.counts(), self.retrained)
 
     def require_unknown(self, places: Sequence[tuple[int, int]]) -> None:
         """Check that labels, as row and column, were unknown at the start.
@@ -264,25 +263,26 @@ class Session:
         """Return the keys of an order for all labels."""
         return self.orders.of(order)
 
-    def _know(self, unanswered: bool) -> Knowledge:
+    def _know(
+        self, unanswered: bool, probability: _Scores | None = None, labels: _Labels | None = None
+    ) -> Knowledge:
         """Return what orders are computed from; only labels without an answer may be asked if `unanswered`."""
-        blank = self.blank & (self.labels == UNKNOWN) if unanswered else self.blank
-        probability = np.nan_to_num(self.probability, nan=0.0)
-        return Knowledge(probability, blank, self.labels, self.looked.features, SEED)
+        labels = self.labels if labels is None else labels
+        found = np.nan_to_num(self.probability if probability is None else probability, nan=0.0)
+        blank = self.blank & (labels == UNKNOWN) if unanswered else self.blank
+        return Knowledge(found, blank, labels, self.looked.features, SEED)
 
-    def _predict(self, rows: np.ndarray) -> ordering.Probability:
-        """Compute probabilities of some images, with the evidence of their texts and known labels."""
-        logits = self.logits[rows]
-        if self.completion is not None:
-            logits = self.completion.logits(logits, self.labels[rows])
-        found = expit(logits)
-        return found if self.rules is None else self.rules.probability(found, self.labels[rows])
+    def _probability(self, logits: _Scores, labels: _Labels, completion: Completion | None) -> _Scores:
+        """Compute probabilities from logits that have the evidence of texts, with that of known labels."""
+        found = expit(logits if completion is None else completion.logits(logits, labels))
+        return found if self.rules is None else self.rules.probability(found, labels)
 
     def _update(self, rows: np.ndarray) -> None:
         """Update probabilities, and the order of questions, of images with new known labels."""
+        self.orders.reopen(rows, self.blank[rows] & (self.labels[rows] == UNKNOWN))
         if self.completion is None and self.rules is None:
             return
-        self.probability[rows] = self._predict(rows)
+        self.probability[rows] = self._probability(self.logits[rows], self.labels[rows], self.completion)
         self.orders.update(rows)
 
     def place(self, cell: Cell) -> tuple[int, int] | None:

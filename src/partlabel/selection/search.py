@@ -62,6 +62,7 @@ def search(
     heads: Sequence[str] = HEADS,
     head_args: Mapping[str, Any] | None = None,
     criterion: Criterion = unexplained,
+    decay: float | None = None,
 ) -> Selection:
     """Find the rule, the head and the weight decay with the lowest criterion, and fit them to all images.
 
@@ -71,10 +72,11 @@ def search(
         heads: Linear heads; rules are compared on the first.
         head_args: Options of the heads, by name; None for the defaults.
         criterion: Function of out-of-fold logits and labels; lower is better.
+        decay: Weight decay of all candidates; None to find it.
     """
     began = time.monotonic()
     found: list[Candidate] = []
-    lab = _Lab(data, head_args or {}, criterion)
+    lab = _Lab(data, head_args or {}, criterion, decay)
     for rule, head in track(
         _plan(lab, rules, heads, found), "Comparing settings by cross-validation", unit="candidates"
     ):
@@ -118,8 +120,11 @@ def _plan(
 class _Lab:
     """Scores candidates on one training set."""
 
-    def __init__(self, data: TrainingSet, head_args: Mapping[str, Any], criterion: Criterion) -> None:
+    def __init__(
+        self, data: TrainingSet, head_args: Mapping[str, Any], criterion: Criterion, decay: float | None
+    ) -> None:
         self.data = data
+        self.decay = decay
         self.head_args = head_args
         self.criterion = criterion
         self.starts: dict[str, float] = {}
@@ -143,8 +148,12 @@ class _Lab:
     def candidate(self, rule: Rule, head: str, found: Sequence[Candidate]) -> Candidate:
         """Score a rule on a head at its best weight decay."""
         began = time.monotonic()
-        fixed = rule.is_fixed
-        tried = self._sweep(rule, head) if fixed else self._climb(rule, head, self._start(head, found))
+        if self.decay is not None:
+            tried = {self.decay: self._cross_validate(rule, head, self.decay)}
+        elif rule.is_fixed:
+            tried = self._sweep(rule, head)
+        else:
+            tried = self._climb(rule, head, self._start(head, found))
         decay = self.settled(tried)
         costs = {each: cost for each, (cost, _) in sorted(tried.items())}
         return Candidate(rule, head, decay, costs[decay], time.monotonic() - began, costs, tried[decay][1])

@@ -29,6 +29,7 @@ def review(
     page: int | None = None,
     tags: bool = False,
     blind: bool = False,
+    retrain: int | None = None,
     calibrate: int | None = None,
     draw_seed: int = 0,
     export: Path | None = None,
@@ -57,6 +58,8 @@ def review(
             corrected and confirmed together. By default one question at a time.
         tags: Ask about all unknown labels of one photo at once, with a search in the classes.
         blind: Hide the model's predictions, so that they cannot bias the answers.
+        retrain: Fit the model again in the background after this number of decisions, for example 200, every time; the
+            questions and the expected answers follow. It needs a linear head. By default the run's predictions stay.
         calibrate: Collect a calibration set instead: this number of photos, such as 40, is drawn at random, and all
             classes of a photo are answered on one page; --export marks the photos in a column `calibration`. Photos of
             the part test are drawn only if --part names it.
@@ -80,7 +83,7 @@ def review(
     if export is not None:
         _export(data.run, _known(data, beside), part, export, disputed)
         return
-    _check(order, page, tags, calibrate)
+    _check(order, page, tags, calibrate, retrain)
     given = data.chosen.read("keep", beside.texts)
     say_texts(given)
     _need_fastapi()
@@ -103,7 +106,7 @@ def review(
         else:
             web, session = build.build_app(
                 Run(data.run), given, order=order, blind=blind, lease=lease, photos=page, tags=tags,
-                trust=inference.trust, tower=names.tower, **inference.loading, **where,
+                retrain=retrain, trust=inference.trust, tower=names.tower, **inference.loading, **where,
             )  # fmt: skip
             decisions, words = session.decisions, _so_far(session)
         print("\n".join(words))
@@ -116,7 +119,9 @@ def review(
     print(f"to write the table with all decisions: {again} --export reviewed.csv")
 
 
-def _check(order: str, page: int | None, tags: bool, calibrate: int | None) -> None:
+def _check(
+    order: str, page: int | None, tags: bool, calibrate: int | None, retrain: int | None = None
+) -> None:
     """Check the options before anything is read.
 
     Raises:
@@ -129,6 +134,14 @@ def _check(order: str, page: int | None, tags: bool, calibrate: int | None) -> N
     if order not in (known := orders.names()):
         raise UsageError(
             f"--order: there is no order {order!r}{did_you_mean(order, known)}; there are: {', '.join(known)}"
+        )
+    if retrain is not None and retrain < 1:
+        raise UsageError(
+            f"--retrain {retrain}: give the number of decisions between two fits, for example 200"
+        )
+    if retrain is not None and calibrate is not None:
+        raise UsageError(
+            "--calibrate shows no predictions, so that there is nothing to fit again: leave out --retrain"
         )
     if calibrate is not None and calibrate < 1:
         raise UsageError(f"--calibrate {calibrate}: give the number of photos to draw, for example 40")
