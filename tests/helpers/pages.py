@@ -97,7 +97,7 @@ class Session:
             os.chdir(words[1])
             return None
         if words[:1] == ["partlabel"]:
-            if words[1:2] and words[1] in _STAYS and "--help" not in words:
+            if words[1:2] and words[1] in _STAYS and not {"--help", "--export"} & {*words}:
                 return f"it does not end by itself; say so in the block: {NOT_RUN}it does not end by itself"
             try:
                 code = main(words[1:])
