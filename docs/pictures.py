@@ -1,6 +1,8 @@
 """Pictures of `docs/gallery.md`: parts of the pages that partlabel writes, as headless Chromium shows them.
 
-python docs/pictures.py untidy/inspect.html runs/demo/report.html      the gallery says how these pages are made
+python docs/pictures.py untidy/inspect.html zoo/vocabulary.html runs/demo/report.html
+
+The gallery says how these pages are made.
 """
 
 import subprocess
@@ -15,6 +17,10 @@ SHOWN = {
     "inspect.html": {
         "inspect-labels": ["header", "#labels"],
         "inspect-images": ["#alike", "#broken"],
+    },
+    "vocabulary.html": {
+        "inspect-rules": ["#rules"],
+        "inspect-vocabulary": ["#vocabulary"],
     },
     "report.html": {
         "report-classes": ["header", "#classes"],

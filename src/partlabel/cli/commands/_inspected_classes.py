@@ -43,7 +43,8 @@ def obeyed_rules(given: "LabelTable", rules: "Rules | None") -> RulesReport | No
     against = count_conflicts(closure.conflicts)[:MOST_CLASSES]
     for name, count in against:
         print(f"  {count:,} times against: {name}")
-    return RulesReport(closure.sentence, tuple(against), tuple(map(str.strip, closure.lines(MOST_CLASSES))))
+    sentence = closure.sentence.removeprefix("rules: ")
+    return RulesReport(sentence, tuple(against), tuple(map(str.strip, closure.lines(MOST_CLASSES))))
 
 
 def proposed_rules(given: "LabelTable", source: str) -> RulesReport:
