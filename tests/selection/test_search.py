@@ -39,6 +39,23 @@ def test_unknown_labels_are_ignored_where_labels_were_hidden_by_chance():
     assert found.winner.rule == Rule("bce")
 
 
+def test_labels_that_follow_from_rules_are_learned_from_and_not_judged_by():
+    data, _ = made()
+    given = torch.where(torch.arange(400)[:, None] % 2 == 0, UNKNOWN, data.labels.int()).to(torch.int8)
+    judged: list[torch.Tensor] = []
+
+    def criterion(logits, labels):
+        judged.append(labels)
+        return unexplained(logits, labels)
+
+    both, alone = (
+        search(each, (Rule("bce"),), ("average",), criterion=criterion)
+        for each in (replace(data, given=given), replace(data, labels=given))
+    )
+    assert judged and all(torch.equal(labels, given) for labels in judged)
+    assert not np.allclose(both.logits, alone.logits), "learned from all"
+
+
 def test_unknown_labels_are_taken_for_absent_where_only_present_ones_are_known():
     data, _ = made(known=0.5, positives_only=True)
     found = search(data, (Rule("bce"), Rule("assume_negative")), ("rooted_average",))

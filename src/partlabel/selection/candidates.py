@@ -77,6 +77,7 @@ class TrainingSet:
         designs: Design of each head and its options, computed once.
         named: For each design the solution whose logits are closest to `zero_shot`, computed once.
         context: Keys of folder, minute and place of each image; None unless they are asked for.
+        given: Labels that the criterion counts, those that do not follow from rules; None for all.
     """
 
     maps: Float[Tensor, "image channel"]
@@ -90,6 +91,12 @@ class TrainingSet:
     designs: dict[str, Design] = field(default_factory=dict)
     named: dict[int, Float[Tensor, "coordinate class"]] = field(default_factory=dict)
     context: Int64[Tensor, "image kind"] | None = None
+    given: Labels | None = None
+
+    @property
+    def judged(self) -> Labels:
+        """Labels that the criterion counts."""
+        return self.labels if self.given is None else self.given
 
     @property
     def folds(self) -> int:

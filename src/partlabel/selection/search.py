@@ -83,8 +83,8 @@ def search(
         if all((each.rule, each.head) != (rule, head) for each in found):
             found.append(lab.candidate(rule, head, found))
     found.sort(key=lambda each: each.cost)
-    best = preferred(found, data.labels, heads[0])
-    if best is found[0] and not suits(best, data.labels):
+    best = preferred(found, data.judged, heads[0])
+    if best is found[0] and not suits(best, data.judged):
         best = lab.chosen(found)
     found = [best, *(each for each in found if each is not best)]
     model = lab.refit(best)
@@ -180,7 +180,7 @@ class _Lab:
             fitted = solve(design, columns, decay * counted, start)
             logits = out_of_fold(design, fitted, data.fold, data.folds)
             decay = float(f"{decay:.4g}")
-            tried[decay] = self.criterion(logits, data.labels), logits
+            tried[decay] = self.criterion(logits, data.judged), logits
             return fitted
 
         for step in range(100):
@@ -257,7 +257,7 @@ class _Lab:
             logits[~outside] = method.predict_rows(part, (~outside).nonzero().squeeze(1))
             level[number] = method.predict_rows(part, some).mean(0)
         logits = aligned_folds(logits, level, data.fold)
-        return self.criterion(logits, data.labels), logits
+        return self.criterion(logits, data.judged), logits
 
     def _shared(self, head: str) -> dict[str, Any]:
         """Return what is kept of the images for a head, and drop that of other heads, which may be large."""
@@ -279,7 +279,7 @@ class _Lab:
 
     def _by_class(self, logits: Float[Tensor, "image class"]) -> Float[Tensor, " used"]:
         """Compute the cost of each class that has a known present label."""
-        labels = self.data.labels
+        labels = self.data.judged
         return unexplained_by_class(logits, labels)[(labels == PRESENT).any(0)]
 
     def refit(self, best: Candidate) -> Method:

@@ -19,6 +19,7 @@ from partlabel.core.progress_bar import track
 from partlabel.core.targets import Labels
 from partlabel.core.types import WordFeatures
 from partlabel.data.images.loader import ahead, loader
+from partlabel.data.tables.closure import without_rule_labels
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Parts
 from partlabel.methods import Method
@@ -157,7 +158,8 @@ def select(
     maps = pooled_maps(backbone, table, settings, config, classes)
     second, context = second_features(table, settings, config), asked_context(table, settings)
     plain, words = mean_channels(backbone), beside or WordFeatures()
-    data = TrainingSet(maps, plain, labels, classes, fold, *words, second, context=context)
+    given = torch.from_numpy(np.array(without_rule_labels(table).labels))
+    data = TrainingSet(maps, plain, labels, classes, fold, *words, second, context=context, given=given)
     if not (labels != UNKNOWN).any():
         (rule,) = (each for each in rules_of(settings, labels, True, False) if each.method == EVIDENCE)
         return search_unlabelled(data, heads_of(settings)[0], settings["head_args"], rule)
