@@ -14,8 +14,8 @@ from partlabel.data.tables.joining import join
 from partlabel.data.tables.provenance import Origins
 from partlabel.posthoc import tuning
 from partlabel.training.run_folder import Run
+from small import SMALL
 
-SMALL = {"backbone": "test_resnet", "pretrained": False, "image_size": 32}
 OLD, NEW = ("red", "green", "blue"), "yellow"
 
 
@@ -26,27 +26,27 @@ def columns(table, names, labels=None):
     return replace(table, classes=tuple(names), labels=labels)
 
 
-@pytest.fixture(scope="module")
-def table(collection):
-    return LabelTable.read(collection / "labels.csv", collection / "photos")
+@pytest.fixture
+def table(drawn):
+    return drawn
 
 
 @pytest.fixture(scope="module")
-def run(table, tmp_path_factory):
+def run(drawn, tmp_path_factory):
     """A run of three of the four classes, tuned, with a rule between two of them."""
     out = tmp_path_factory.mktemp("runs") / "old"
     rules = Rules((ClassRule("implies", ("red", "green")),))
-    tagger = Tagger(OLD, "bce", **SMALL).fit(columns(table, OLD), out=out, rules=rules)
+    tagger = Tagger(OLD, "bce", **SMALL).fit(columns(drawn, OLD), out=out, rules=rules)
     tuning.tune(tagger, aim="recall", at=0.8).save(Run(out).tuning)
     return out
 
 
 @pytest.fixture(scope="module")
-def presences(table):
+def presences(drawn):
     """Six photos that are known to show the new class, and nothing else."""
-    column = table.labels[:, table.classes.index(NEW)]
-    rows = np.flatnonzero((column == PRESENT) & (np.array(table.split) == "train"))[:6]
-    return columns(table, [NEW])[rows]
+    column = drawn.labels[:, drawn.classes.index(NEW)]
+    rows = np.flatnonzero((column == PRESENT) & (np.array(drawn.split) == "train"))[:6]
+    return columns(drawn, [NEW])[rows]
 
 
 @pytest.fixture(scope="module")

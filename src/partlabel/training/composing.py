@@ -42,25 +42,22 @@ def composed_state(tagger: Recognizer) -> dict[str, Tensor]:
 def with_classes(
     tagger: Recognizer,
     classes: Sequence[str],
-    composition: Composition,
+    composition: Composition | None,
     rules: Rules | None,
     state: Mapping[str, Tensor],
 ) -> Recognizer:
-    """Make the tagger of other classes: the same backbone, and a composition.
+    """Make the tagger of other classes: the same backbone, and a composition or the same network.
 
     Args:
         tagger: Fitted tagger; unchanged.
         classes: Classes of the result.
-        composition: Its parts and columns.
+        composition: Its parts and columns; None for the network of a plain tagger, with as many classes.
         rules: Rules between its classes; None without rules.
-        state: State of all parts and of the backbone.
+        state: State of the network.
     """
-    described = tagger.description() | {
-        "classes": list(classes),
-        "composition": composition.to_json(),
-        "rules": rules and rules.to_json(),
-        "word_dim": None,
-    }
+    described = tagger.description() | {"classes": list(classes), "rules": rules and rules.to_json()}
+    if composition is not None:
+        described |= {"composition": composition.to_json(), "word_dim": None}
     made = type(tagger).restored(described, state)
     made.cache, made.recipe, made.tower = tagger.cache, tagger.recipe, tagger.tower
     return made

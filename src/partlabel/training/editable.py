@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from partlabel.data.tables.label_table import LabelTable
+from partlabel.data.tables.vocabulary import Edits
 from partlabel.training.recognizer import Recognizer
 
 E = TypeVar("E", bound="EditableRecognizer")
@@ -45,5 +46,22 @@ class EditableRecognizer(Recognizer):
         from partlabel.training import extension
 
         made = extension.extend(self, table, classes, trained_on, seed=seed).tagger
+        assert isinstance(made, type(self))
+        return made
+
+    def edited(self: E, edits: Edits) -> E:
+        """Return a tagger whose classes are renamed, merged or dropped; this one is unchanged.
+
+        The logit of a merged class is the larger one of both. Logits of all other classes stay the same bit for bit.
+
+        Args:
+            edits: Changes, such as `Edits(rename=(("cab", "taxi"),))`.
+
+        Raises:
+            ValueError: There is no such class, a new name is that of another one, or a class is to be split.
+        """
+        from partlabel.training import vocabulary_edits
+
+        made = vocabulary_edits.edit(self, edits)
         assert isinstance(made, type(self))
         return made

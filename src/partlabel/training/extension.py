@@ -10,14 +10,12 @@ rules of `--method auto` for unknown labels are compared, as `train` does, and t
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
-from partlabel.core.files import read_json
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.messages import did_you_mean, some
 from partlabel.data.tables.closure import close
@@ -29,7 +27,7 @@ from partlabel.nn.classes import Classes
 from partlabel.posthoc import tuning_columns
 from partlabel.selection.candidates import FIXED, Rule, TrainingSet
 from partlabel.selection.cross_validation import folds
-from partlabel.selection.result import Selection, save_out_of_fold
+from partlabel.selection.result import Selection
 from partlabel.selection.search import fold_count, search
 from partlabel.training import settings_search
 from partlabel.training.carrying import carry_over
@@ -40,7 +38,6 @@ from partlabel.training.datasets import method_backbone
 from partlabel.training.frozen_backbone import mean_channels
 from partlabel.training.out_of_fold import OutOfFold
 from partlabel.training.recognizer import Recognizer
-from partlabel.training.run_folder import Run, digest
 
 ASSUMED = (Rule("assume_negative"),)
 """Rules for classes of which present labels are known for the most part."""
@@ -80,6 +77,11 @@ class Extension(NamedTuple):
         """Return the training images."""
         return self.join.table.part(TRAIN)
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """Return how the new classes were fitted, for `config.json`."""
+        return {"fits": [{"classes": list(each.classes), **each.selection.to_dict()} for each in self.fits]}
+
 
 def extend(
     tagger: Recognizer,
@@ -108,7 +110,7 @@ def extend(
     joined.table.path(0)  # an error where there is no image folder
     train = joined.table.part(TRAIN)
     labels = train.labels[:, len(tagger.classes) :]
-    groups = _groups(new, labels)
+    groups = divided(new, labels)
     fits = tuple(_fit(tagger, train, labels, new, group, assumed, seed) for group, assumed in groups)
     made = _with_parts(tagger, new, fits)
     if name is not None:
@@ -155,7 +157,7 @@ def new_classes(tagger: Recognizer, table: LabelTable, classes: Sequence[str] | 
     return tuple(dict.fromkeys(classes))
 
 
-def _groups(
+def divided(
     classes: Sequence[str], labels: Int8[np.ndarray, "image class"]
 ) -> list[tuple[tuple[str, ...], bool]]:
     """Divide classes into those whose known labels are present for the most part, and the others.
@@ -204,12 +206,14 @@ def _fit(
     maps = settings_search.pooled_maps(backbone, train, settings, config, classes)
     fold = folds(known, fold_count(len(known)), seed)
     data = TrainingSet(maps, mean_channels(backbone), known, classes, fold)
-    rules = ASSUMED if assumed else _rules(len(tagger.classes) + len(new))
+    rules = rules_of_group(assumed, len(tagger.classes) + len(new))
     return ClassFit(tuple(group), assumed, search(data, rules, names, options))
 
 
-def _rules(classes: int) -> tuple[Rule, ...]:
-    """Return the rules to compare; the weight of weak negatives depends on all classes of the tagger."""
+def rules_of_group(assumed: bool, classes: int) -> tuple[Rule, ...]:
+    """Return the rules to compare; the weight of weak negatives depends on the number of all classes of the tagger."""
+    if assumed:
+        return ASSUMED
     weak = {"weight": 1 / max(classes - 1, 1)}
     return tuple(Rule(each.method, each.options or weak) if each == FIXED[1] else each for each in FIXED)
 
@@ -269,32 +273,3 @@ def _out_of_fold(
             with_texts[~found] = tagger.texts.logits(old[~found], beside)
     both = None if with_texts is None else np.concatenate([with_texts, new], 1)
     return OutOfFold(train, np.concatenate([old, new], 1).astype(np.float32), both)
-
-
-def write_run(found: Extension, out: Run, before: Run) -> None:
-    """Write a run folder with the extended tagger, its table and its out-of-fold logits.
-
-    Args:
-        found: The extended tagger.
-        out: Run folder to write.
-        before: Run folder of the tagger that was extended.
-
-    Raises:
-        FileExistsError: `out` holds a run.
-    """
-    table, tagger = found.join.table, found.tagger
-    known = read_json(before.config)
-    extended = {
-        "from": str(before.folder),
-        "fits": [{"classes": list(each.classes), **each.selection.to_dict()} for each in found.fits],
-    }
-    description = tagger.description() | {
-        "training": known.get("training", {}),
-        "data": {"images": str(Path(table.root or ".").resolve()), "table": digest(table)},
-        "extended": extended,
-    }
-    out.start(description, resume=False)
-    table.save(out.labels)
-    tagger.save(out.folder, description)
-    if tagger.out_of_fold is not None:
-        save_out_of_fold(out.out_of_fold, tagger.out_of_fold.logits, tagger.out_of_fold.with_texts)

@@ -40,6 +40,7 @@ def extend(
         inference: Loading of the model and of images.
     """
     from partlabel.training import extension
+    from partlabel.training.changed_run import write_changed
     from partlabel.training.run_folder import Run
 
     if labels is None or out is None:
@@ -55,7 +56,7 @@ def extend(
     folder = images if images is not None or before is None else before.root
     more = TableOptions(labels, folder, absent, format).read()
     found = extension.extend(tagger, more, _listed(classes), before, out.resolve().name, seed)
-    extension.write_run(found, Run(out), Run(run))
+    write_changed(found.tagger, found.join.table, Run(out), Run(run), found.record)
     print("\n".join([*_used(found, more.classes, tagger.classes), *map(_fitted, found.fits)]))
     print(_tuned(found, out))
     print(
