@@ -242,6 +242,7 @@ PREPARED = {
     "README.md": prepare_readme,
     "docs/tutorial.md": prepare_nothing,
     "docs/tutorial-real.md": prepare_nothing,
+    "docs/tutorial-new-class.md": prepare_nothing,
     "docs/tutorial-hierarchy.md": prepare_nothing,
     "docs/adding-a-method.md": prepare_adding,
     "docs/formats.md": prepare_formats,
