@@ -160,3 +160,21 @@ def test_texts_and_class_names_are_weighed_together_and_photos_without_text_keep
     more = beside._replace(zero_shot=beside.zero_shot + 1)
     moved = evidence.logits(logits, more) - evidence.logits(logits, beside)
     assert (moved[silent] > 0).all() and (moved[~silent] > 0).all()
+
+
+def test_the_evidence_follows_the_classes_of_a_tagger(tmp_path):
+    observed, _, (evidence, _) = learned()
+    names, beside = tuple(f"class {at}" for at in range(CLASSES)), WordFeatures(observed.text)
+    logits = observed.logits.numpy()
+    whole, shares = evidence.logits(logits, beside), evidence.shares(logits, beside)
+    moved = evidence.of_columns([2, -1, 0], names).of_columns([2, 0, 1], ("a", "b", "c"))
+    moved.save(tmp_path / "texts.safetensors")
+    again = TextEvidence.load(tmp_path / "texts.safetensors")
+    assert (again.suits, again.columns, again.names) == (3, (0, 2, -1), names)
+    given = np.concatenate([logits[:, [0, 2]], logits[:, [1]] + 7], 1)
+    np.testing.assert_allclose(again.logits(given, beside)[:, :2], whole[:, [0, 2]], atol=1e-2)
+    assert np.array_equal(again.logits(given, beside)[:, 2], given[:, 2]), "a class without evidence stays"
+    np.testing.assert_allclose(
+        moved.shares(given, beside)["text"][:, :2], shares["text"][:, [0, 2]], atol=1e-4
+    )
+    assert moved.text_slope(2) is None and torch.equal(moved.text_slope(1), evidence.text_slope(2))
