@@ -14,7 +14,7 @@ import numpy as np
 
 from partlabel.audit.name_pairs import INFLECTION, SAME_WORDS, TwoNames, alike, embedder_of_names
 from partlabel.audit.rule_proposals import SUPPORT, interval
-from partlabel.core.column_rules import ColumnRules
+from partlabel.core.column_rules import ROWS, ColumnRules
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.rules import Rules
 from partlabel.data.tables.closure import without_rule_labels
@@ -170,13 +170,15 @@ class _Photos:
     def same(self) -> list[TwoNames]:
         """Pairs of classes that are present in nearly the same photos, where both are known."""
         kept = np.sort(np.argsort(-np.array(self.present), kind="stable")[:MOST_CLASSES])
-        present, known = (
-            mask[:, kept].astype(np.float32) for mask in (self.labels == PRESENT, self.labels != UNKNOWN)
-        )
-        both, first = present.T @ present, present.T @ known
+        both, first = np.zeros((2, len(kept), len(kept)))
+        for start in range(0, len(self.labels), ROWS):
+            labels = self.labels[start : start + ROWS, kept]
+            present = (labels == PRESENT).astype(np.float32)
+            both += present.T @ present
+            first += present.T @ (labels != UNKNOWN).astype(np.float32)
         either = first + first.T - both
         rows, columns = np.nonzero(np.triu((both >= SUPPORT) & (both >= LEAST * either), 1))
-        low, _ = interval(both[rows, columns].astype(float), either[rows, columns].astype(float))
+        low, _ = interval(both[rows, columns], either[rows, columns])
         return [
             (int(kept[a]), int(kept[b])) for a, b, end in zip(rows, columns, low, strict=True) if end >= LEAST
         ]
