@@ -13,6 +13,7 @@ from partlabel.cli.main import main
 from partlabel.core.rules import ClassRule, Rules
 from partlabel.data import embedders
 from partlabel.data.tables.closure import close
+from partlabel.data.tables.edits_file import read_edits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*never present", "ignore:.*of the known labels are present")
 ANIMAL = Rules((ClassRule("implies", ("poodle", "dog")), ClassRule("implies", ("cat", "animal"))))
@@ -100,7 +101,7 @@ def test_a_rule_makes_a_class_superfluous_where_known_labels_say_the_converse_an
     assert [each.name for each in found.rare] == ["animal"]
 
 
-def test_the_file_has_what_is_sure_and_the_rest_as_comments_that_parse():
+def test_the_file_has_what_is_sure_and_the_rest_as_comments_that_parse(tmp_path):
     dog = drawn(1)[:, 0]
     given = table(
         **{"dog": dog, "dogs": dog, "Dog": dog, "no": dog * 0, "motorcycle": dog * 0, "motor: cyle": dog * 0}
@@ -108,7 +109,9 @@ def test_the_file_has_what_is_sure_and_the_rest_as_comments_that_parse():
     written = changes_as_yaml(vocabulary(given), "labels.csv")
     merged = yaml.safe_load(written)["merge"]
     assert len(merged) == 2 and len(set(merged.values())) == 1
-    assert yaml.safe_load(written)["drop"] is None
+    (tmp_path / "changes.yaml").write_text(written)
+    tidy, _ = read_edits(tmp_path / "changes.yaml").apply(given)
+    assert len(tidy.classes) == 4 and (tidy.labels[:, 0] == dog).all(), "nothing is dropped"
     accepted = [line.replace("  # ", "  ", 1) for line in written.splitlines() if "known" not in line]
     whole = yaml.safe_load("\n".join(accepted))
     assert whole["merge"]["motorcycle"] == "motor: cyle"

@@ -1,6 +1,6 @@
 """Proposed changes of a vocabulary as a YAML file, for a person to edit and accept.
 
-Its keys are `merge` and `drop`. What a person has to decide is a comment.
+`partlabel vocabulary --accept` reads it. What a person has to decide is a comment.
 """
 
 from partlabel.audit.rule_proposals import quoted
@@ -21,7 +21,8 @@ def changes_as_yaml(found: Vocabulary, source: str) -> str:
         if each.is_sure and one != other:
             merged[one], because[one] = other, each.sentence
     lines = [
-        f"# Changes that the classes of {source} suggest. Delete what is wrong, and remove the # of what is right.",
+        f"# Changes that the classes of {source} suggest. Delete what is wrong, remove the # of what is right, then:",
+        f"#   partlabel vocabulary {source} --accept vocabulary-proposed.yaml --out tidy.csv",
         "# Under merge are a class and the class that it becomes part of.",
         "merge:",
     ]

@@ -1,5 +1,6 @@
 """Part of `inspect`: describe the rules between classes and the vocabulary, and propose changes of both."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,20 +60,21 @@ def proposed_rules(given: "LabelTable", source: str) -> RulesReport:
     return RulesReport(sentence, proposals=tuple(found))
 
 
-def proposed_vocabulary(given: "LabelTable", rules: "Rules | None", source: str) -> "Vocabulary":
+def proposed_vocabulary(given: "LabelTable", rules: "Rules | None", table: Path) -> "Vocabulary":
     """Propose changes of a vocabulary in a file; print and return what they are based on."""
     from partlabel.audit.vocabulary import vocabulary
     from partlabel.audit.vocabulary_file import changes_as_yaml
 
     _refuse(PROPOSED_CHANGES, "--vocabulary", "accept it")
     found = vocabulary(given, rules)
-    _write(PROPOSED_CHANGES, changes_as_yaml(found, source))
+    _write(PROPOSED_CHANGES, changes_as_yaml(found, table.name))
     for heading, lines in found.sections.items():
         more = [f"  and {len(lines) - MOST_CLASSES:,} more"] if len(lines) > MOST_CLASSES else []
         print(
             "\n".join([f"{heading}: {len(lines):,}", *(f"  {line}" for line in lines[:MOST_CLASSES]), *more])
         )
-    print(f"changes proposed in {PROPOSED_CHANGES}")
+    command = f"partlabel vocabulary {shlex.quote(str(table))} --accept {PROPOSED_CHANGES} --out tidy.csv"
+    print(f"changes proposed in {PROPOSED_CHANGES}; when you have edited it: {command}")
     return found
 
 

@@ -101,7 +101,7 @@ def _of_classes(
     proposes = between.rules == AUTO_RULES
     rules = None if proposes else between.of(table)
     of_rules = proposed_rules(given, table.name) if proposes else obeyed_rules(given, rules)
-    found = proposed_vocabulary(given, rules, table.name) if with_vocabulary else None
+    found = proposed_vocabulary(given, rules, table) if with_vocabulary else None
     return {"rules": of_rules, "vocabulary": found}
 
 
