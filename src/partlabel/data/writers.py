@@ -15,12 +15,13 @@ import numpy as np
 
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import ABSENT, PRESENT
+from partlabel.data.sidecars import write_sidecars
 from partlabel.data.tables import io
 from partlabel.data.tables.filled import FilledTable
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.provenance import is_persons
 
-Writer = Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"]
+Writer = Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone", "xmp"]
 _SUFFIXES: dict[str, Writer] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
 LOCAL_FILES = "/data/local-files/?d="
 
@@ -32,13 +33,16 @@ def write(
 
     Args:
         table: Table to write; for a filled one with probabilities and sources.
-        path: Target file.
+        path: Target file; for `xmp` the folder in which the images or their sidecars lie (`sidecars.py`).
         writer: Format; by default given by the suffix: `.csv`, `.parquet`, `.jsonl`.
         with_texts: Whether files of other programs have the texts of the images, too; `.csv` and `.parquet` have them.
 
     Raises:
         ValueError: The suffix names no format, or another one than `writer`.
     """
+    if writer == "xmp":
+        write_sidecars(table.table if isinstance(table, FilledTable) else table, path)
+        return path
     of_suffix = _SUFFIXES.get(path.suffix.lower())
     if writer is None and of_suffix is None:
         raise ValueError(

@@ -19,7 +19,7 @@ def import_(
     images: Path | None = None,
     absent: Absent | None = None,
     out: Path | None = None,
-    to: Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone"] | None = None,
+    to: Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone", "xmp"] | None = None,
     missing: Literal["refuse", "keep"] = "refuse",
     *,
     beside: TextOptions,
@@ -32,8 +32,9 @@ def import_(
         source: Annotation file or folder.
         images: Image folder; if given, every image must exist there.
         absent: Meaning of a class that is not mentioned, for formats that list only present classes.
-        out: File to write; default: nothing is written.
-        to: Format to write; default: from the suffix of `out` (.csv, .parquet, .jsonl).
+        out: File to write; default: nothing is written. For xmp, the folder of the photos.
+        to: Format to write; default: from the suffix of `out` (.csv, .parquet, .jsonl). `xmp` adds the present labels
+            as keywords to the `.xmp` files beside the photos, or creates these.
         missing: Whether images that are not in the image folder are refused or kept.
         beside: Texts of the photos.
         with_texts: Also write the texts into files of other programs (jsonl, label_studio, fiftyone); csv and parquet

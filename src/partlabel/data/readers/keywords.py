@@ -89,7 +89,7 @@ def keywords_of(path: Path) -> list[_hierarchy.Levels]:
     names: list[_hierarchy.Levels] = []
     for beside in metadata.xmp_files(path):
         try:
-            names += _of_xmp(beside.read_bytes())
+            names += keywords_in(beside.read_bytes())
         except ElementTree.ParseError as error:
             raise ValueError(f"{beside}: not XMP: {error}") from None
     with suppress(Exception), opened(path, photo_formats()) as image:  # Pillow's plugins raise all kinds
@@ -101,14 +101,17 @@ def _inside(image: ImageFile.ImageFile) -> list[_hierarchy.Levels]:
     """Return the keywords in the image's own XMP, IPTC and EXIF."""
     names: list[_hierarchy.Levels] = []
     with suppress(ElementTree.ParseError):  # other programs have written what they have
-        names += _of_xmp(metadata.xmp_inside(image))
+        names += keywords_in(metadata.xmp_inside(image))
     plain = metadata.iptc_values(image, _KEYWORDS)
     plain += metadata.windows_text(image, ExifTags.Base.XPKeywords).split(";")
     return names + [_hierarchy.levels([name]) for name in plain]
 
 
-def _of_xmp(packet: bytes) -> list[_hierarchy.Levels]:
-    """Return the items of `dc:subject` and of hierarchical keywords.
+def keywords_in(packet: bytes) -> list[_hierarchy.Levels]:
+    """Return the items of `dc:subject` and of hierarchical keywords of an XMP packet.
+
+    Args:
+        packet: Text of the packet; may be empty.
 
     Raises:
         ElementTree.ParseError: As `metadata.xmp_tree`.
