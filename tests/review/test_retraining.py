@@ -149,6 +149,7 @@ def test_a_run_that_cannot_be_fitted_again_is_refused_with_the_command_that_trai
     for settings, reason in (
         ({"method": "bce", "head": "class_attention"}, f"the head of {run.folder} is class_attention"),
         ({"method": "splc", "head": "average"}, f"{run.folder} was trained by splc"),
+        ({"method": "text_prior", "head": "average"}, "needs the tower"),
         ({"method": "bce", "head": "average"}, "the second backbone (--teacher-backbone)"),
     ):
         with pytest.raises(ValueError, match="leave out --retrain, or train a run for it") as raised:

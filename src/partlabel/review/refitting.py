@@ -19,7 +19,7 @@ from partlabel import methods
 from partlabel.core.files import read_json
 from partlabel.core.types import WordFeatures
 from partlabel.data.tables.label_table import LabelTable
-from partlabel.data.tables.part_names import TRAIN, in_part
+from partlabel.data.tables.part_names import TRAIN, in_part, part_name
 from partlabel.data.text_features import text_features
 from partlabel.nn import heads
 from partlabel.nn.heads.average import Average
@@ -27,7 +27,7 @@ from partlabel.nn.linear_path import Design
 from partlabel.posthoc.label_completion import Completion
 from partlabel.posthoc.text_evidence import TextEvidence
 from partlabel.review.predictions_cache import Looked
-from partlabel.selection.candidates import EVIDENCE, Rule, TrainingSet
+from partlabel.selection.candidates import EVIDENCE, TEXT_PRIOR, Rule, TrainingSet
 from partlabel.selection.cross_validation import folds, predict
 from partlabel.selection.search import fold_count, search
 from partlabel.training.class_description import describe_classes
@@ -173,19 +173,21 @@ def check_refittable(run: Run, tagger: "Tagger", part: str | None) -> None:
     Raises:
         ValueError: It cannot; the message says what to do.
     """
-    if part is not None and part != TRAIN:
+    if part is not None and part_name(part) != TRAIN:
         raise ValueError(
             f"--retrain learns from answers about the part train, and --part is {part}: leave out --retrain, or give "
             "--part train"
         )
     described = read_json(run.config)
     method, head = tagger.settings["method"], tagger.settings["head"]
-    if not heads.get(head).is_linear:
+    if not issubclass(heads.get(head), Average):
         reason = f"fits linear heads, and the head of {run.folder} is {head}"
     elif not methods.get(method).has_full_batch_fit():
         reason = f"fits methods that the full-batch solver fits, and {run.folder} was trained by {method}"
     elif "training" not in described:
         reason = f"needs the training configuration of the run, and {run.config} has none"
+    elif method == TEXT_PRIOR and tagger.tower is None:
+        reason = f"needs the tower that {run.folder} learned from, and the run has none"
     elif described["training"].get("teacher_backbone"):
         reason = f"has no features of the second backbone (--teacher-backbone) that {run.folder} learned from"
     else:
