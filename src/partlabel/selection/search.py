@@ -121,7 +121,11 @@ class _Lab:
     """Scores candidates on one training set."""
 
     def __init__(
-        self, data: TrainingSet, head_args: Mapping[str, Any], criterion: Criterion, decay: float | None
+        self,
+        data: TrainingSet,
+        head_args: Mapping[str, Any],
+        criterion: Criterion,
+        decay: float | None = None,
     ) -> None:
         self.data = data
         self.decay = decay
