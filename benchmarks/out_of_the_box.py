@@ -37,6 +37,7 @@ from partlabel import LabelTable
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 from partlabel.core.types import TextFeatures
+from partlabel.data.tables.closure import without_rule_labels
 from partlabel.demo import scenes
 from partlabel.evaluation import metrics
 from partlabel.methods import Method
@@ -142,7 +143,9 @@ def training_set(
 ) -> TrainingSet:
     """Divide training images into folds."""
     labels = torch.from_numpy(table.labels.copy())
-    return TrainingSet(maps, CHANNELS, labels, describe_classes(table), folds(labels, count, seed), text)
+    given = torch.from_numpy(without_rule_labels(table).labels.copy())
+    fold = folds(labels, count, seed)
+    return TrainingSet(maps, CHANNELS, labels, describe_classes(table), fold, text, given=given)
 
 
 class Cell:

@@ -5,7 +5,8 @@ r"""Measure rules between classes: test mAP, violations, and answers that rules 
 
 coco18 with four added classes that other classes imply: `vehicle`, `street sign`, `animal` and `pet`, each present
 where one of its classes is. Labels are hidden uniformly, those of the added classes too. Every arm chooses its weight
-decay by its own cross-validation on the labels that it learns from, and is scored once on the test photos.
+decay by its own cross-validation, in which labels that follow from rules are learned from and do not count, as in
+`partlabel train`, and is scored once on the test photos.
 
 none       partial BCE on the known labels
 coherent   the same network, predictions made coherent
