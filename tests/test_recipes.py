@@ -94,7 +94,7 @@ def test_every_recipe_is_exercised():
 @pytest.mark.slow
 def test_the_best_recipe_goes_from_a_table_with_blanks_to_a_filled_one(collection, tmp_path, capsys):
     run, filled = tmp_path / "run", tmp_path / "filled.csv"
-    small = ["--backbone", "test_resnet", "--pretrained", "false", "--image-size", "64", "--epochs", "3"]
+    small = ["--backbone", "test_resnet", "--pretrained", "false", "--image-size", "64"]
     given = [
         str(collection / "labels.csv"),
         "--images",
@@ -106,8 +106,8 @@ def test_the_best_recipe_goes_from_a_table_with_blanks_to_a_filled_one(collectio
         capsys.readouterr().err
     )
     settings = json.loads((run / "config.json").read_text())
-    assert (settings["tagger"]["method"], settings["tagger"]["head"]) == ("soft_sst", "covariance")
-    assert settings["training"]["weight_decay"] == 0.05
+    assert (settings["tagger"]["method"], settings["tagger"]["head"]) == ("evidence", "covariance")
+    assert json.loads((run / "selection.json").read_text())["candidates"], "its weight decay was searched"
     assert main(["fill", str(run), "--accept", "0.5", "--reject", "0.49999", "--out", str(filled)]) == 0
     assert not LabelTable.read(filled).unknown
 
