@@ -13,6 +13,8 @@ from partlabel.core.rules import ClassRule, Rules
 from partlabel.data.tables.joining import join
 from partlabel.data.tables.provenance import Origins
 from partlabel.posthoc import tuning
+from partlabel.selection.candidates import Rule
+from partlabel.training import extension
 from partlabel.training.run_folder import Run
 from small import SMALL
 
@@ -96,6 +98,41 @@ def test_an_extended_tagger_is_extended_again_and_does_all_else(extended, table,
         Tagger(loaded.classes, "bce", **SMALL).fit(
             every, out=tmp_path / "x", start_from=tmp_path / "again", epochs=1, weight_decay=0.1, lr=0.1
         )
+
+
+def test_more_rules_bind_old_and_new_classes(run, presences, table, tmp_path):
+    presences.save(tmp_path / "more.csv")
+    (tmp_path / "rules.yaml").write_text("implies: {yellow: [blue]}\n")
+    typed = ["extend", str(run), "--labels", str(tmp_path / "more.csv"), "--out", str(tmp_path / "b")]
+    assert main(typed) == 0
+    before, after = Tagger.load(run), Tagger.load(tmp_path / "b")
+    assert after.rules.parents() == {"red": ["green"], "yellow": ["blue"]}
+    images = torch.randn(5, 3, 32, 32)
+    assert torch.equal(before.model(images), after.model(images)[:, :3]), (
+        "rules bind probabilities, not logits"
+    )
+    sure = after.predict(table.root)
+    assert (sure["blue"] >= sure["yellow"]).all()
+    kept, blue = Run(tmp_path / "b").table(), OLD.index("blue")
+    shown = kept.labels[:, 3] == PRESENT
+    given = Run(run).table()[shown].labels[:, blue]
+    assert shown.sum() == 6 and (given == UNKNOWN).any()
+    assert np.array_equal(kept.labels[shown, blue], np.where(given == UNKNOWN, PRESENT, given))
+    back = Rules((ClassRule("implies", ("green", "red")),), source="b.yaml")
+    with pytest.raises(ValueError, match=r"b.yaml.*rules go in a circle: (red|green) => "):
+        before.extend(presences, rules=back)
+
+
+def test_similar_images_inform_a_new_class(run, table, tmp_path, monkeypatch):
+    by_neighbours = (Rule("soft_sst"),)
+    assert extension.rules_of_group(False, 4)[-1:] == by_neighbours
+    monkeypatch.setattr(extension, "rules_of_group", lambda assumed, classes: by_neighbours)
+    again = Tagger.load(run).extend(columns(table, [NEW]))
+    images = torch.randn(5, 3, 32, 32)
+    loaded = Tagger.load(again.save(tmp_path / "again"))
+    assert torch.equal(again.model(images), loaded.model(images))
+    assert torch.equal(Tagger.load(run).model(images), again.model(images)[:, :3])
+    assert loaded.composition.parts[-1].method == "soft_sst"
 
 
 def test_the_command_says_what_is_used(run, table, tmp_path, capsys):

@@ -143,6 +143,14 @@ class Rules:
                         f"correct the name, or add it to the table as a new class: adds: [{name}]"
                     )
 
+    def joined(self, more: "Rules") -> "Rules":
+        """Return these rules and more of them; messages name the source of the latter.
+
+        Raises:
+            ValueError: They contradict each other, as in the constructor.
+        """
+        return replace(more, rules=(*self.rules, *more.rules), adds=(*self.adds, *more.adds), names_all=False)
+
     def without_lines(self) -> "Rules":
         """Return the rules without lines, as a saved tagger has them."""
         plain = tuple(rule._replace(line=None) for rule in self.rules)

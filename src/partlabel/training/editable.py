@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from partlabel.core.rules import Rules
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.vocabulary import Edits
 from partlabel.training.recognizer import Recognizer
@@ -23,6 +24,7 @@ class EditableRecognizer(Recognizer):
         *,
         trained_on: LabelTable | None = None,
         seed: int = 0,
+        rules: Rules | None = None,
     ) -> E:
         """Return a tagger with more classes; this one is unchanged.
 
@@ -37,15 +39,17 @@ class EditableRecognizer(Recognizer):
                 new classes; None for the training images of the run that the tagger was loaded from, if it kept
                 out-of-fold predictions.
             seed: Random seed of the folds.
+            rules: Further rules between the classes, old and new; those of the tagger are kept. Logits stay the same,
+                but probabilities of old classes obey the new rules.
 
         Raises:
             ValueError: The tagger is not fitted or has one of the classes already, the table lacks one, no present
-                label of one is known, or all training images show it.
+                label of one is known, all training images show it, or rules contradict each other.
             OSError: An image cannot be read.
         """
         from partlabel.training import extension
 
-        made = extension.extend(self, table, classes, trained_on, seed=seed).tagger
+        made = extension.extend(self, table, classes, trained_on, seed=seed, rules=rules).tagger
         assert isinstance(made, type(self))
         return made
 

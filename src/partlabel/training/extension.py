@@ -18,6 +18,7 @@ from jaxtyping import Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.messages import did_you_mean, some
+from partlabel.core.rules import Rules
 from partlabel.data.tables.closure import close
 from partlabel.data.tables.joining import Join, join, moved
 from partlabel.data.tables.label_table import LabelTable
@@ -90,6 +91,7 @@ def extend(
     trained_on: LabelTable | None = None,
     name: str | None = None,
     seed: int = 0,
+    rules: Rules | None = None,
 ) -> Extension:
     """Add classes to a tagger; arguments and errors are those of `Tagger.extend`.
 
@@ -100,19 +102,21 @@ def extend(
         trained_on: Label table that the tagger was trained on; None for its out-of-fold images, where it has some.
         name: Name of the new tagger's run; None for that of the tagger.
         seed: Random seed of the folds.
+        rules: Further rules between the classes; None for those of the tagger alone.
     """
     new = new_classes(tagger, table, classes)
+    between = _all_rules(tagger, rules, new)
     if trained_on is None and tagger.out_of_fold is not None:
         trained_on = tagger.out_of_fold.table
     joined = join(trained_on, table, tagger.classes, new)
-    if tagger.rules:
-        joined = joined._replace(table=close(joined.table, tagger.rules).table)
+    if between:
+        joined = joined._replace(table=close(joined.table, between).table)
     joined.table.path(0)  # an error where there is no image folder
     train = joined.table.part(TRAIN)
     labels = train.labels[:, len(tagger.classes) :]
     groups = divided(new, labels)
     fits = tuple(_fit(tagger, train, labels, new, group, assumed, seed) for group, assumed in groups)
-    made = _with_parts(tagger, new, fits)
+    made = _with_parts(tagger, new, fits, between)
     if name is not None:
         made.name = f"{tagger.name.rpartition('@')[0]}@{name}"
     carry_over(tagger, made, [*range(len(tagger.classes)), *[-1] * len(new)])
@@ -155,6 +159,18 @@ def new_classes(tagger: Recognizer, table: LabelTable, classes: Sequence[str] | 
                 f"{some(table.classes)}"
             )
     return tuple(dict.fromkeys(classes))
+
+
+def _all_rules(tagger: Recognizer, more: Rules | None, new: Sequence[str]) -> Rules | None:
+    """Return the rules of the tagger and more.
+
+    Raises:
+        ValueError: They contradict each other, or name a class that is not there.
+    """
+    if more is None:
+        return tagger.rules
+    more.check_names((*tagger.classes, *new))
+    return more if tagger.rules is None else tagger.rules.joined(more)
 
 
 def divided(
@@ -211,11 +227,15 @@ def _fit(
 
 
 def rules_of_group(assumed: bool, classes: int) -> tuple[Rule, ...]:
-    """Return the rules to compare; the weight of weak negatives depends on the number of all classes of the tagger."""
+    """Return the rules to compare; the weight of weak negatives depends on the number of all classes of the tagger.
+
+    By one of them, `soft_sst`, similar images inform the unknown labels of the new classes.
+    """
     if assumed:
         return ASSUMED
     weak = {"weight": 1 / max(classes - 1, 1)}
-    return tuple(Rule(each.method, each.options or weak) if each == FIXED[1] else each for each in FIXED)
+    fixed = (Rule(each.method, each.options or weak) if each == FIXED[1] else each for each in FIXED)
+    return *fixed, Rule("soft_sst")
 
 
 def _heads(tagger: Recognizer) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -226,7 +246,9 @@ def _heads(tagger: Recognizer) -> tuple[tuple[str, ...], dict[str, Any]]:
     return PLAIN_HEADS, {}
 
 
-def _with_parts(tagger: Recognizer, new: Sequence[str], fits: Sequence[ClassFit]) -> Recognizer:
+def _with_parts(
+    tagger: Recognizer, new: Sequence[str], fits: Sequence[ClassFit], rules: Rules | None
+) -> Recognizer:
     """Make the tagger that has the fitted methods beside its own."""
     before = composition_of(tagger)
     state, composition = composed_state(tagger), before
@@ -240,7 +262,7 @@ def _with_parts(tagger: Recognizer, new: Sequence[str], fits: Sequence[ClassFit]
     names = [name for fit in fits for name in fit.classes]
     places = [before.width + names.index(name) for name in new]
     composition = replace(composition, columns=(*before.columns, *((at,) for at in places)))
-    return with_classes(tagger, (*tagger.classes, *new), composition, tagger.rules, state)
+    return with_classes(tagger, (*tagger.classes, *new), composition, rules, state)
 
 
 def _new_logits(new: Sequence[str], fits: Sequence[ClassFit]) -> Float[np.ndarray, "image class"]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from partlabel.cli.commands._command import command
 from partlabel.cli.commands._inference import InferenceOptions
-from partlabel.cli.commands._reading import RunOptions, TableOptions
+from partlabel.cli.commands._reading import RuleOptions, RunOptions, TableOptions
 from partlabel.cli.parser import UsageError
 from partlabel.core.labels import Absent
 
@@ -23,6 +23,7 @@ def extend(
     images: Path | None = None,
     absent: Absent | None = None,
     format: dict[str, Any],
+    between: RuleOptions,
     seed: int = 0,
     inference: InferenceOptions,
 ) -> None:
@@ -36,6 +37,7 @@ def extend(
         images: Image folder of the table; default: that of the run.
         absent: Meaning of a class that is not mentioned, for formats that list only present classes.
         format: Format of the table.
+        between: Rules between the classes, old and new; those of the run are kept.
         seed: Random seed of the folds of cross-validation.
         inference: Loading of the model and of images.
     """
@@ -55,7 +57,9 @@ def extend(
     before = own.own.read(missing="keep") if Run(run).labels.exists() else None
     folder = images if images is not None or before is None else before.root
     more = TableOptions(labels, folder, absent, format).read()
-    found = extension.extend(tagger, more, _listed(classes), before, out.resolve().name, seed)
+    found = extension.extend(
+        tagger, more, _listed(classes), before, out.resolve().name, seed, between.of(labels)
+    )
     write_changed(found.tagger, found.join.table, Run(out), Run(run), found.record)
     print("\n".join([*_used(found, more.classes, tagger.classes), *map(_fitted, found.fits)]))
     print(_tuned(found, out))
