@@ -277,3 +277,9 @@ def test_files_and_functions_are_short(sources):
     }
     assert functions == {}, "divide it, or move what it does into another function"
     assert lengths_of_functions('def f():\n    """One\n    two."""\n    return 1\n') == {"f": 2}
+
+
+def test_no_two_test_files_have_the_same_name():
+    """Pytest imports a test file by its bare name."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert [name for name in set(names) if names.count(name) > 1] == []

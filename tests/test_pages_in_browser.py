@@ -18,6 +18,8 @@ from partlabel.evaluation.metrics import evaluate
 from partlabel.reporting import examples, run_report
 from partlabel.reporting.page import write_page
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SIZES = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 CLASSES = (

@@ -23,6 +23,8 @@ from partlabel.cli import main
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.training.run_folder import digest
 
+pytestmark = pytest.mark.xdist_group("bench")
+
 GRID = {
     "arms": {
         "plain": {"method": "bce", "head": "average", "pool": 2},

@@ -20,6 +20,8 @@ from partlabel.data.images.loader import Batches
 from partlabel.training.config import TrainingConfig
 from partlabel.training.run_folder import Run
 
+pytestmark = pytest.mark.xdist_group("ddp")
+
 TESTS = Path(__file__).parents[1]
 HELPERS = TESTS / "helpers"
 SHARED = methods.names()

@@ -18,6 +18,8 @@ from partlabel.training import extension
 from partlabel.training.run_folder import Run
 from small import SMALL
 
+pytestmark = pytest.mark.xdist_group("extension")
+
 OLD, NEW = ("red", "green", "blue"), "yellow"
 
 
