@@ -106,10 +106,11 @@ def test_every_block_says_what_it_is(page):
             assert block.language in LANGUAGES, f"{page}, line {block.line}: of what language?"
 
 
-def test_the_readme_counts_the_methods_and_lists_every_command():
+def test_the_readme_counts_methods_and_formats_and_lists_every_command():
     page = (ROOT / "README.md").read_text()
     methods = list((ROOT / "src/partlabel/methods").glob("[!_]*.py"))
     assert f"[{len(methods) - 1} more methods]" in page, "all but SST"
+    assert f"[{len(list((ROOT / 'src/partlabel/data/readers').glob('[!_]*.py')))} formats]" in page
     rows = page.partition("| you want to | command |")[2].partition("\n\n")[0]
     groups = [re.findall(r"`([a-z-]+)`", row) for row in rows.splitlines() if "`" in row]
     assert groups == [[verb for verb, each in DECLARED.items() if each.group == group] for group in GROUPS]
