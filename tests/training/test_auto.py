@@ -1,6 +1,7 @@
 """`--method auto`: what it leaves, what it refuses, and that everything else works with it as with any run."""
 
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -65,6 +66,21 @@ def test_the_settings_name_what_was_found(fitted):
     report = (out / "report.html").read_text()
     assert "5-fold cross-validation" in report and best["head"] in report
     assert found["candidates"][0] == best and len(found["candidates"]) > 5
+
+
+def test_photos_that_moved_hinder_nothing_that_needs_none_of_them(fitted, table, tmp_path, capsys):
+    tagger, run = fitted[0], tmp_path / "run"
+    shutil.copytree(fitted[1], run)
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["images"] = str(tmp_path / "gone")
+    (run / "config.json").write_text(json.dumps(config))
+    loaded = Tagger.load(run)
+    assert np.array_equal(loaded.scores(table), tagger.scores(table))
+    typed = ["fill", str(run), "--out", str(tmp_path / "filled.csv")]
+    assert main(typed) == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path / "gone") in error and "--images" in error
+    assert main([*typed, "--images", str(table.root)]) == 0
 
 
 def test_a_loaded_tagger_says_the_same(fitted, table, tmp_path):

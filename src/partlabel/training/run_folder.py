@@ -26,6 +26,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from hashlib import blake2b
 from pathlib import Path
@@ -129,11 +130,12 @@ class Run:
         """Read the table of the run, with the split it used.
 
         Args:
-            images: Image folder; None for that of training.
+            images: Image folder; None for that of training, which may be gone: what needs no photo goes on without it.
         """
-        return LabelTable.read(
-            self.labels, images or read_json(self.config)["data"]["images"], missing="keep"
-        )
+        trained_on = read_json(self.config)["data"]["images"]
+        if images is None and trained_on is not None and not Path(trained_on).is_dir():
+            return replace(LabelTable.read(self.labels), root=Path(trained_on))
+        return LabelTable.read(self.labels, images or trained_on, missing="keep")
 
     def write_history(
         self, history: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, float | int]]

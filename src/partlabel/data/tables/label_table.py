@@ -296,5 +296,7 @@ def _folder(images: str | Path | None) -> Path | None:
     if images is None:
         return None
     if not Path(images).is_dir():
-        raise FileNotFoundError(f"there is no image folder {images}")
+        raise FileNotFoundError(
+            f"there is no image folder {images}; name the folder of the photos: images= (--images)"
+        )
     return Path(images)
