@@ -1,9 +1,14 @@
 """What stops training from outside is said plainly; the last whole epoch is kept, and the run goes on from there."""
 
 import errno
+import json
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,16 +16,12 @@ from lightning.pytorch import Trainer
 from torch.distributed import DistBackendError
 
 import dying
+import partlabel
 import together
-from partlabel.data.images.loader import loader
+from interrupted import Stopped, go
 from partlabel.methods.bce import BCE
-from partlabel.nn.classes import Classes
-from partlabel.nn.heads.average import Average
 from partlabel.training.callbacks import CheckpointWriter
-from partlabel.training.config import TrainingConfig
-from partlabel.training.lightning_module import TrainingModule
 from partlabel.training.run_folder import Run
-from partlabel.training.trainer import fit
 
 GOES_ON = (
     r"; training stopped in epoch 2, after step \d+; "
@@ -30,19 +31,6 @@ GOES_ON = (
 
 def state(run):
     return torch.load(run.last, weights_only=True)
-
-
-def go(folder, images=None, kind=BCE, resume=False, workers=0):
-    """Train on made images, three epochs of four batches."""
-    config = TrainingConfig(epochs=3, batch_size=7, lr=0.01, accelerator="cpu")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        method = kind(together.Maps(), Average(together.Maps.channels, Classes(together.CLASSES)))
-    images = images or together.Made(together.TRAINED, 1)
-    learner = TrainingModule(method, config, together.CLASSES, [f"{n}.jpg" for n in range(len(images))])
-    run = Run(folder)
-    fit(learner, loader(images, 7, True, workers=workers), None, run, run.last if resume else None)
-    return run
 
 
 def same_end(whole, broken):
@@ -88,34 +76,20 @@ def test_a_full_disk_leaves_the_last_epoch_whole(tmp_path, monkeypatch, file, ep
     same_end(go(tmp_path / "whole"), go(tmp_path / "broken", resume=True))
 
 
-class Stopped(BCE):
-    """Is sent a signal in its second epoch."""
-
-    signal = None
-
-    def step(self, batch, progress):
-        if (progress.epoch, progress.batch) == (1, 1) and self.signal is not None:
-            signal.raise_signal(self.signal)
-        return super().step(batch, progress)
-
-
-@pytest.fixture
-def heard():
-    """Ctrl-C is heard, which whoever started the tests in the background has Python ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path, monkeypatch, number):
-    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr(Stopped, "signal", number)
-    with pytest.raises(KeyboardInterrupt, match=f"^interrupted{GOES_ON}"):
-        go(tmp_path / "broken", kind=Stopped)
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
-    monkeypatch.setattr(Stopped, "signal", None)
+def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(tmp_path, number):
+    """In a process of its own: signals are sent to a whole process, which here has run other tests."""
+    helpers = Path(together.__file__).parent
+    source = str(Path(partlabel.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(helpers / "interrupted.py"), str(tmp_path / "broken"), str(int(number))],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([source, str(helpers)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    message, handlers_are_back = json.loads(done.stdout.splitlines()[-1])
+    assert re.match(f"interrupted{GOES_ON}", message) and handlers_are_back
     same_end(go(tmp_path / "whole"), go(tmp_path / "broken", kind=Stopped, resume=True))
 
 
