@@ -296,7 +296,5 @@ def _folder(images: str | Path | None) -> Path | None:
     if images is None:
         return None
     if not Path(images).is_dir():
-        raise FileNotFoundError(
-            f"there is no image folder {images}; name the folder of the photos: images= (--images)"
-        )
+        raise FileNotFoundError(f"there is no image folder {images}; give another one: images= (--images)")
     return Path(images)
