@@ -66,6 +66,14 @@ def test_present_labels_are_added_and_read_again_and_all_else_stays_byte_for_byt
     assert not (tmp_path / "a.jpg.xmp").exists() and (tmp_path / "c.jpg.xmp").exists()
 
 
+def test_one_damaged_file_leaves_all_files_as_they_are(table, tmp_path):
+    (tmp_path / "c.xmp").write_bytes(b"<a")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"c\.xmp: not XMP"):
+        write_sidecars(table, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_file_that_is_no_xmp_is_named_and_left_alone(tmp_path):
     for packet in (b"<a", b"<a/>", b'<?xml version="1.0" encoding="latin-1"?><a>\xe9</a>'):
         with pytest.raises(ValueError, match=r"a\.xmp: .*XMP.*move it away to start a new one"):

@@ -6,7 +6,7 @@ inserted into its text, so that everything else stays as it is, byte for byte.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.parsers import expat
 from xml.sax.saxutils import escape
@@ -35,6 +35,8 @@ _FIX = "write the sidecar again with the program that it comes from, or move it 
 def write_sidecars(table: LabelTable, folder: Path) -> int:
     """Write the present labels of each image into the sidecar that it has, or else a new one (`a.jpg.xmp`).
 
+    All files are checked before the first one is written.
+
     Args:
         table: Label table.
         folder: Folder in which images, or sidecars alone, lie.
@@ -43,9 +45,18 @@ def write_sidecars(table: LabelTable, folder: Path) -> int:
         The number of files that were changed or created.
 
     Raises:
-        ValueError: A file is not XMP, or an image is not in the folder.
+        ValueError: A file is not XMP, or an image is outside of the folder.
     """
-    changed = 0
+    changed = sum(1 for _ in _changes(table, folder))
+    for file, after in _changes(table, folder):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as aside:
+            aside.write_bytes(after)
+    return changed
+
+
+def _changes(table: LabelTable, folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield each sidecar that changes, and its text after that; errors as in `write_sidecars`."""
     for row, image in enumerate(table.images):
         names = [name for name, code in zip(table.classes, table.labels[row], strict=True) if code == PRESENT]
         if not names:
@@ -57,11 +68,7 @@ def write_sidecars(table: LabelTable, folder: Path) -> int:
         before = file.read_bytes() if file.is_file() else None
         after = with_keywords(_EMPTY if before is None else before, names, file)
         if after != before:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(file) as aside:
-                aside.write_bytes(after)
-            changed += 1
-    return changed
+            yield file, after
 
 
 def with_keywords(packet: bytes, names: Sequence[str], file: Path) -> bytes:
