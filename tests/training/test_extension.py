@@ -120,6 +120,11 @@ def test_more_rules_bind_old_and_new_classes(run, presences, table, tmp_path):
     given = Run(run).table()[shown].labels[:, blue]
     assert shown.sum() == 6 and (given == UNKNOWN).any()
     assert np.array_equal(kept.labels[shown, blue], np.where(given == UNKNOWN, PRESENT, given))
+    kinds = Rules((ClassRule("implies", ("yellow", "colour")),), adds=("colour",), source="a.yaml")
+    with pytest.raises(
+        ValueError, match=r"a.yaml adds the class 'colour', .* add it to the table as a column"
+    ):
+        before.extend(presences, rules=kinds)
     back = Rules((ClassRule("implies", ("green", "red")),), source="b.yaml")
     with pytest.raises(ValueError, match=r"b.yaml.*rules go in a circle: (red|green) => "):
         before.extend(presences, rules=back)

@@ -162,14 +162,15 @@ def new_classes(tagger: Recognizer, table: LabelTable, classes: Sequence[str] | 
 
 
 def _all_rules(tagger: Recognizer, more: Rules | None, new: Sequence[str]) -> Rules | None:
-    """Return the rules of the tagger and more.
-
-    Raises:
-        ValueError: They contradict each other, or name a class that is not there.
-    """
+    """Return the rules of the tagger and more; an error if they contradict each other or lack a class."""
     if more is None:
         return tagger.rules
     more.check_names((*tagger.classes, *new))
+    if added := [name for name in more.adds if name not in (*tagger.classes, *new)]:
+        raise ValueError(
+            f"{more.source} adds the class {added[0]!r}, which no label is known of: add it to the table as a column "
+            "with labels, or remove it from the rules"
+        )
     return more if tagger.rules is None else tagger.rules.joined(more)
 
 
