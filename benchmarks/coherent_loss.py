@@ -15,16 +15,14 @@ Weight decay is chosen for every arm with the first seed: the lowest cross-entro
 set, 15 % of the training photos, which no arm learns from. The test photos are scored once an arm and seed.
 """
 
-import argparse
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from out_of_the_box import Images, collection
-from rows import read, stamp, training_rows, write
+from rows import options, read, stamp, training_rows, write
 from rules import PARENTS, RULES, shown, with_parents
 from torch import nn
 
@@ -170,14 +168,7 @@ def table_of(rows: list[Row]) -> str:
 
 def main() -> None:
     """Compute the rows that are not there yet, or print their table."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--known", type=float, default=0.1)
-    asked.add_argument("--images", type=int, default=3_000, help="training photos")
-    asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
-    asked.add_argument("--cache", help="folder of the feature cache")
-    asked.add_argument("--out", type=Path, default=Path("benchmarks/results/coherent-loss.csv"))
-    asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
-    args = asked.parse_args()
+    args = options(__doc__, "coherent-loss.csv", 3_000).parse_args()
     if args.table:
         print(table_of(read(args.table, Row)))
         return

@@ -15,16 +15,14 @@ at once                 all 18 classes at a share of known labels, by the same r
 at once, soft_sst       the same with the method that `train` prefers for a sample of the labels
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from out_of_the_box import CHANNELS, Images, collection, training_set
-from rows import read, stamp, training_rows, write
+from rows import options, read, stamp, training_rows, write
 
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.evaluation import metrics
@@ -171,14 +169,7 @@ def table_of(rows: list[Row]) -> str:
 
 def main() -> None:
     """Compute the rows that are not there yet, or print their table."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--known", type=float, default=0.1)
-    asked.add_argument("--images", type=int, default=3_000, help="training photos")
-    asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
-    asked.add_argument("--cache", help="folder of the feature cache")
-    asked.add_argument("--out", type=Path, default=Path("benchmarks/results/extend.csv"))
-    asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
-    args = asked.parse_args()
+    args = options(__doc__, "extend.csv", 3_000).parse_args()
     if args.table:
         print(table_of(read(args.table, Row)))
         return

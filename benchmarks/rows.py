@@ -1,5 +1,6 @@
 """Rows of results: what they were made with, and a CSV file of them that a killed run leaves complete."""
 
+import argparse
 import csv
 import json
 from collections.abc import Sequence
@@ -18,6 +19,20 @@ Row = TypeVar("Row")
 def stamp() -> tuple[str, str]:
     """Return the commit and the versions of the libraries that compute."""
     return commit(), json.dumps(versions("torch", "numpy"))
+
+
+def options(description: str | None, out: str, images: int) -> argparse.ArgumentParser:
+    """Return the options of a benchmark of a part of the training photos, three seeds, and one file of rows."""
+    asked = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    asked.add_argument("--known", type=float, default=0.1)
+    asked.add_argument("--images", type=int, default=images, help="training photos")
+    asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
+    asked.add_argument("--cache", help="folder of the feature cache")
+    asked.add_argument("--out", type=Path, default=Path("benchmarks/results") / out)
+    asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
+    return asked
 
 
 def read(path: Path, kind: type[Row]) -> list[Row]:

@@ -17,16 +17,14 @@ Of `review`: with the network of the arm `none`, questions in the order `surest`
 unknown labels is settled, with and without rules. The truth answers.
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from out_of_the_box import Images, collection, training_set
-from rows import read, stamp, training_rows, write
+from rows import options, read, stamp, training_rows, write
 
 from partlabel import LabelTable
 from partlabel.core.column_rules import ColumnRules
@@ -226,14 +224,7 @@ def shown(values: list[float]) -> str:
 
 def main() -> None:
     """Compute the rows that are not there yet, or print their table."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--known", type=float, default=0.1)
-    asked.add_argument("--images", type=int, default=12_000, help="training photos")
-    asked.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
-    asked.add_argument("--cache", help="folder of the feature cache")
-    asked.add_argument("--out", type=Path, default=Path("benchmarks/results/rules.csv"))
-    asked.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
-    args = asked.parse_args()
+    args = options(__doc__, "rules.csv", 12_000).parse_args()
     if args.table:
         print(table_of(read(args.table, Row)))
         return

@@ -29,7 +29,7 @@ The values separate synonyms (`taxi`, `cab`: 0.71 and 0.40) from siblings (`car`
 """
 SAME_WORDS, INFLECTION, SPELLING, MEANING = "same words", "inflection", "spelling", "meaning"
 TwoNames = tuple[int, int]
-"""TwoNames of two names."""
+"""Numbers of two names, the smaller one first."""
 
 
 def alike(names: Sequence[str]) -> dict[TwoNames, str]:

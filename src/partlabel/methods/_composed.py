@@ -28,7 +28,7 @@ class ComposedHead(Head):
         channels: Number of channels of the feature map.
         classes: The classes of the result.
         parts: Fitted methods with the identity as their backbone.
-        columns: ClassColumns of each class.
+        columns: Columns of each class.
 
     Raises:
         ValueError: A class has no column, or one that no method computes.

@@ -1,6 +1,6 @@
 """Command `vocabulary`: rename, merge, drop and split the classes of a label table or of a trained tagger."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +124,7 @@ def _change_run(run: Path, edits: "Edits", out: Path | None) -> None:
     if out is None:
         return
     made = vocabulary_edits.edit(tagger, edits, changed, out.resolve().name)
-    write_changed(made, changed, Run(out), before, {"edits": _record(edits)})
+    write_changed(made, changed, Run(out), before, {"edits": asdict(edits)})
     print(
         f"written to {out}; the review of {run} stays there"
         if before.review.exists()
@@ -137,7 +137,3 @@ def _said(table: "LabelTable", edits: "Edits") -> "LabelTable":
     changed, sentences = edits.apply(table)
     print("\n".join(sentences))
     return changed
-
-
-def _record(edits: "Edits") -> Mapping[str, Sequence[Any]]:
-    return {name: list(getattr(edits, name)) for name in ("rename", "merge", "drop", "split")}

@@ -50,7 +50,7 @@ def kind(path: Path) -> str | None:
         start = file.read(_START).lstrip(b"\xef\xbb\xbf \t\r\n")
     keys = [key.decode("utf-8", "replace") for key in _KEY.findall(start)]
     if start.startswith(b"["):
-        if "annotations" in keys and {*CREATEML} & {*keys} and not _DETAILS & {*keys}:
+        if _is_createml(keys):
             return "createml"
         return "records" if keys and not _TASKS & set(keys) else "label_studio"
     if _is_datumaro(keys):
@@ -65,6 +65,11 @@ def kind(path: Path) -> str | None:
     if b'"samples"' in start and b'"annotations"' not in start:
         return "fiftyone"
     return "lvis" if start and _mentions(path, b'"neg_category_ids"') else "coco"
+
+
+def _is_createml(keys: Sequence[str]) -> bool:
+    """Return whether the keys of a list are those of Create ML, and none of a Label Studio task's are among them."""
+    return "annotations" in keys and bool({*CREATEML} & {*keys}) and not _DETAILS & {*keys}
 
 
 def _is_datumaro(keys: Sequence[str]) -> bool:
@@ -101,8 +106,7 @@ def other_format(content: Any) -> list[object]:
         f"; it is {what} has {some(map(repr, keys))}" if keys else f"; it is {_shown(content)}"
     ]
     if isinstance(content, list) and keys:
-        by_image = "annotations" in keys and {*CREATEML} & {*keys} and not _DETAILS & {*keys}
-        name = "createml" if by_image else "label_studio" if _TASKS & set(keys) else "records"
+        name = "createml" if _is_createml(keys) else "label_studio" if _TASKS & set(keys) else "records"
     elif "samples" in keys:
         name = "fiftyone"
     elif {"categories", "items"} <= set(keys):

@@ -95,12 +95,17 @@ def _layout(path: Path) -> dict[str, tuple[Path, Path]]:
 def _concepts(path: Path, layout: dict[str, tuple[Path, Path]]) -> list[str]:
     """Return the concepts: as listed, or else those that have a file."""
     _, pattern = next(iter(layout.values()))
-    before, _, after = pattern.name.partition("*")
-    there = sorted(file.name[len(before) : -len(after)] for file in pattern.parent.glob(pattern.name))
+    there = _in_files(pattern)
     for listing in (path / "Concepts81.txt", path / "ConceptsList" / "Concepts81.txt"):
         if listing.is_file():
             return [name for name in listed_in(listing) if name in there] or there
     return there
+
+
+def _in_files(pattern: Path) -> list[str]:
+    """Return the concepts that have a file, in alphabetical order."""
+    before, _, after = pattern.name.partition("*")
+    return sorted(file.name[len(before) : -len(after)] for file in pattern.parent.glob(pattern.name))
 
 
 def _column(pattern: Path, concept: str, listing: Path, names: Sequence[str]) -> np.ndarray:
@@ -111,9 +116,8 @@ def _column(pattern: Path, concept: str, listing: Path, names: Sequence[str]) ->
     """
     file = pattern.with_name(pattern.name.replace("*", concept))
     if not file.is_file():
-        before, _, after = pattern.name.partition("*")
-        known = [each.name[len(before) : -len(after)] for each in pattern.parent.glob(pattern.name)]
-        raise ValueError(f"{file} is missing: there is no concept {concept!r}{did_you_mean(concept, known)}")
+        near = did_you_mean(concept, _in_files(pattern))
+        raise ValueError(f"{file} is missing: there is no concept {concept!r}{near}")
     lines = [line.strip() for line in lines_of(file)]
     while lines and not lines[-1]:
         lines.pop()
