@@ -56,11 +56,15 @@
   const ready = () => { current = 0; all = false; show(); };
 
   const set = (tag, value) => { if (tag) tag.querySelector(`input[value=${value}]`).checked = true; };
+  const found = () => { // a tag of exactly this name, else the first one without an answer, else the first one
+    const wanted = search().value.trim().toLowerCase(), matches = visible();
+    return matches.find((tag) => name(tag).toLowerCase() === wanted) ?? matches.find((tag) => !chosen(tag)) ?? matches[0];
+  };
   const clear = () => { search().value = ""; search().blur(); show(); };
   const searching = (event) => {
     if (event.key === "Escape") clear();
     else if (event.key === "Enter") {
-      if (search().value.trim()) set(visible()[0], "present");
+      if (search().value.trim()) set(found(), "present");
       clear();
     } else return;
     event.preventDefault();
