@@ -23,8 +23,6 @@ from partlabel.cli import main
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.training.run_folder import digest
 
-pytestmark = pytest.mark.xdist_group("bench")
-
 GRID = {
     "arms": {
         "plain": {"method": "bce", "head": "average", "pool": 2},
@@ -342,12 +340,18 @@ def _alive(process):
 
 @pytest.mark.slow
 def test_a_killed_benchmark_goes_on_where_it_stopped(photos, table, tmp_path):
-    command = [
-        sys.executable, "-m", "partlabel", "bench", str(photos / "labels.csv"), "--images", str(photos / "photos"),
-        "--methods", "bce,hill", "--known", "0.5", "--seeds", "0,1", "--cache-dir", str(photos / "cache"),
-        "--out", str(tmp_path / "out"),
-        "--processes", "2",
-    ]  # fmt: skip
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(json.dumps(GRID | {"seeds": [0, 1, 2, 3], "search": {"weight_decay": [0.01]}}))
+    said = ["bench", str(photos / "labels.csv"), "--images", str(photos / "photos"), "--grid", str(grid)]
+    said += [
+        "--methods",
+        "plain,negative",
+        "--cache-dir",
+        str(photos / "cache"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    command = [sys.executable, "-m", "partlabel", *said, "--processes", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     cells = tmp_path / "out" / "cells"
     until = time.monotonic() + 120
@@ -362,9 +366,9 @@ def test_a_killed_benchmark_goes_on_where_it_stopped(photos, table, tmp_path):
     assert workers, "it had workers"
     assert not any(map(_alive, workers)), "which end with it"
     before = {path: path.stat().st_mtime_ns for path in cells.glob("*.json")}
-    assert len(before) in range(2, 4)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    assert len(pl.read_parquet(tmp_path / "out" / "results.parquet")) == 4
+    assert len(before) in range(2, 8)
+    assert main.main(said) == 0
+    assert len(pl.read_parquet(tmp_path / "out" / "results.parquet")) == 8
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
