@@ -33,7 +33,7 @@ demo: $(VENV)/installed
 	$(BIN)/partlabel demo
 
 test: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 test-ray: $(VENV)/installed-ray
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/sharded

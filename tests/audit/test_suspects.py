@@ -12,8 +12,6 @@ from partlabel.audit import label_issues
 from partlabel.cli.main import main
 from partlabel.training.run_folder import Run
 
-pytestmark = pytest.mark.xdist_group("suspects")
-
 CLASSES = ("red", "green", "blue", "yellow")
 
 

@@ -15,8 +15,6 @@ from partlabel.demo import captioned, run
 from partlabel.review.build import build_app
 from partlabel.training.run_folder import Run
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):

@@ -125,6 +125,14 @@ def build(name):
         return kind(Maps(), head(Maps.channels, classes, **small(head)), **small(kind))
 
 
+def has_state(name):
+    """Return whether a method has more state than its network."""
+    kind, classes = methods.get(name), Classes(("a", "b"))
+    with torch.random.fork_rng():
+        method = kind(Maps(), heads.get("residual")(Maps.channels, classes))
+    return any(key.split(".")[0] not in ("backbone", "head") for key, _ in method.named_buffers())
+
+
 def train(name, folder, stop=False, resume=False, **options):
     """Train a method, by name or class, on made images; the run's folder has what it came to.
 

@@ -18,8 +18,6 @@ from partlabel.training import extension
 from partlabel.training.run_folder import Run
 from small import SMALL
 
-pytestmark = pytest.mark.xdist_group("extension")
-
 OLD, NEW = ("red", "green", "blue"), "yellow"
 
 

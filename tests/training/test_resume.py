@@ -15,8 +15,6 @@ from safetensors.torch import load_file
 import dying
 import together
 from partlabel import methods
-from partlabel.nn import heads
-from partlabel.nn.classes import Classes
 
 TESTS = Path(__file__).parents[1]
 HELPERS = TESTS / "helpers"
@@ -151,15 +149,9 @@ def head_for(name):
     return "dying.Dying" if methods.get(name).default_head == "ssgrl" or name == "sst" else "dying.Fading"
 
 
-def has_state(name):
-    """Return whether a method has more state than its network."""
-    kind, classes = methods.get(name), Classes(("a", "b"))
-    with torch.random.fork_rng():
-        method = kind(together.Maps(), heads.get("residual")(together.Maps.channels, classes))
-    return any(key.split(".")[0] not in ("backbone", "head") for key, _ in method.named_buffers())
-
-
-STATEFUL = [name for name in methods.names() if has_state(name) and not methods.get(name).needs_full_batch]
+STATEFUL = [
+    name for name in methods.names() if together.has_state(name) and not methods.get(name).needs_full_batch
+]
 
 IN_TURN = {(name, bool(number % 2)) for number, name in enumerate(STATEFUL)}
 RUNS = sorted(IN_TURN | {("sst", False), ("sst", True)})
