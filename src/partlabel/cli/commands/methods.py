@@ -9,7 +9,8 @@ def methods(backbones: bool = False, measure: bool = False) -> None:
 
     Args:
         backbones: List the backbones that have a short name instead: size, image size, licence of the weights.
-        measure: With --backbones: measure the time per photo on this machine, with random weights.
+        measure: With --backbones: measure the time per photo on this machine, with random weights, by PyTorch and
+            compiled by OpenVINO.
     """
     if backbones:
         _list_backbones(measure)
@@ -50,7 +51,8 @@ def _list_backbones(measure: bool) -> None:
         "parameters",
         "download",
         "pixels",
-        "ms per photo",
+        "ms per photo: eager",
+        "compiled",
         Column("licence of the weights", overflow="fold"),
         "features",
         "text encoder exists",
@@ -64,10 +66,15 @@ def _list_backbones(measure: bool) -> None:
             f"{found.parameters / 1e6:.1f} M",
             "installed" if installed(found.model) else f"{found.megabytes:.0f} MB",
             str(found.side),
-            "-" if found.milliseconds is None else f"{found.milliseconds:.0f}",
+            *_times(found.speed),
             found.licence or "not stated",
             found.output,
             "yes" if found.text_tower else "no",
             "yes" if found.measured else "no",
         )
     Console().print(listing)
+
+
+def _times(speed: tuple[float, float | None] | None) -> list[str]:
+    """Format the milliseconds of both ways; `-` for those that were not measured."""
+    return ["-" if each is None else f"{each:.0f}" for each in speed or (None, None)]
