@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from drawings import COLOURS, draw_photos
+from partlabel import methods
 from partlabel.cli.configurations import recipes
 from partlabel.cli.main import main
 from partlabel.data.tables.label_table import LabelTable
@@ -85,10 +86,33 @@ def visual_genome(folder, photos, labels):
 
 
 FORMATS = {"sst-coco": coco, "sst-voc07": voc, "sst-vg200": visual_genome}
+PROMPTS = {
+    "dualcoop-coco": "dualcoop",
+    "dualcoop-pp-coco": "dualcoop_pp",
+    "positive-coop-coco": "positive_coop",
+}
 
 
 def test_every_recipe_is_exercised():
-    assert {*FORMATS, "best"} == set(recipes())
+    assert {*FORMATS, *PROMPTS, "best"} == set(recipes())
+
+
+@pytest.mark.parametrize("recipe", PROMPTS)
+def test_a_recipe_of_prompts_has_the_settings_of_the_paper_and_says_that_it_was_not_run(recipe, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "labels", "--config", recipe, "--print-config"])
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert settings["backbone"] == settings["tower"] == "open_clip:RN101:openai"
+    assert (settings["image_size"], settings["trainable"], settings["absent"]) == (448, "none", "negative")
+    assert (settings["epochs"], settings["batch_size"]) == (50, 32)
+    assert (settings["optimizer"], settings["lr"], settings["schedule"]) == ("sgd", 2e-3, "cosine")
+    method, head = settings["method"], settings["head"]
+    assert method["name"] == PROMPTS[recipe] and head["name"] == methods.get(PROMPTS[recipe]).default_head
+    assert (method["gamma_present"], method["gamma_absent"], method["margin"]) == (1, 2, 0.05)
+    header = re.sub(r"\s*\n#\s*", " ", text(recipe).split("\n\n")[0])
+    assert "arXiv:" in header and f"--config {recipe} " in header and "Ours: not run" in header
+    for average, *row in re.findall(r"((?:\d\d\.\d\s+){9})(\d\d\.\d)", header):
+        assert np.mean([float(each) for each in average.split()]) == pytest.approx(float(row[0]), abs=0.06)
 
 
 @pytest.mark.slow

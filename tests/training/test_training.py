@@ -329,6 +329,7 @@ def test_adam_has_the_decay_in_the_gradient_and_adamw_apart():
 
     assert moved("adam") == pytest.approx(0.1, rel=1e-3)  # any gradient moves Adam by the rate
     assert moved("adamw") == pytest.approx(0.1 * 0.01 * 100, rel=1e-3)
+    assert moved("sgd") == pytest.approx(0.1 * 0.01 * 100, rel=1e-3)
 
 
 def test_the_backbone_learns_at_a_share_of_the_rate_and_frozen_parameters_not_at_all():

@@ -38,6 +38,7 @@ from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 from partlabel.training.inference import logits
 from partlabel.training.lightning_module import TrainingModule
 from partlabel.training.run_folder import Run
+from partlabel.training.towers import prompting
 from partlabel.training.trainer import fit, weights
 
 
@@ -200,7 +201,7 @@ def train_cell(
     config = cell.grid.config(cell.arm, cell.seed, tried)
     rows, val_rows = np.flatnonzero(~hidden.is_val), np.flatnonzero(hidden.is_val)
     part, val = hidden.table[rows], hidden.table[val_rows]
-    model = _build(given, cell.arm, part, config)
+    model = _build(given, cell, part, config)
     learner = TrainingModule(model, config, part.classes, part.images, data.train.labels[rows])
     judge = FeatureDataset(given.train, val, val_rows)
     learn = FeatureDataset(given.train, part, rows, config.seed)
@@ -228,8 +229,10 @@ def cost(scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "ima
     return calibrate(z, z.mean(0), y).cost / max(int((labels != UNKNOWN).sum()), 1)
 
 
-def _build(given: PartFeatures, arm: Arm, part: LabelTable, config: TrainingConfig) -> Method:
-    classes = describe_classes(part, arm.words)
+def _build(given: PartFeatures, cell: GridCell, part: LabelTable, config: TrainingConfig) -> Method:
+    arm = cell.arm
+    tower = prompting.tower_of(arm.method, cell.grid.image_size, config)
+    classes = prompting.in_space(describe_classes(part, arm.words), tower)
     torch.manual_seed(config.seed)
     head, kind = _head(arm)(given.backbone.channels, classes, **arm.head_args), methods.get(arm.method)
     if kind.needs_full_batch:
@@ -237,7 +240,9 @@ def _build(given: PartFeatures, arm: Arm, part: LabelTable, config: TrainingConf
             f"arm {arm.name!r}: a benchmark trains by steps, and only the full-batch solver fits {arm.method}; take "
             "another method (benchmarks/evidence.py compares this one)"
         )
-    return kind(given.backbone, head, **arm.method_args)
+    method = kind(given.backbone, head, **arm.method_args)
+    prompting.check_image_encoder(tower, method, arm.name)
+    return method
 
 
 def _head(arm: Arm) -> type[heads.Head]:

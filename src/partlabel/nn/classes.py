@@ -1,4 +1,4 @@
-"""Prior knowledge of the classes: names, class vectors, co-occurrence and prevalence."""
+"""Prior knowledge of the classes: names, class vectors, co-occurrence and prevalence, and the space of a tower."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from partlabel.core.column_rules import ColumnRules
+from partlabel.nn.joint_space import JointSpace
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,7 @@ class Classes:
         graph: P(column class present | row class present) among the known labels.
         prevalence: P(class present) among the known labels.
         rules: Rules between the classes; None without rules.
+        joint: The space of a tower, for heads and methods that learn in it; None without a tower.
     """
 
     names: tuple[str, ...]
@@ -26,6 +28,7 @@ class Classes:
     graph: Float[Tensor, "class class"] | None = None
     prevalence: Float[Tensor, " class"] | None = None
     rules: ColumnRules | None = None
+    joint: JointSpace | None = None
 
     def __len__(self) -> int:
         return len(self.names)

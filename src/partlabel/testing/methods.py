@@ -15,6 +15,7 @@ from partlabel.core.types import Batch, Progress
 from partlabel.methods import Method
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
+from partlabel.testing.tower import tiny_space
 
 CHANNELS, CLASSES, WORD = 6, 5, 4
 SMALL = {
@@ -61,7 +62,8 @@ def build_method(kind: type[Method], order: Int64[Tensor, " class"] | None = Non
     order = torch.arange(CLASSES) if order is None else order
     vectors, graph = torch.randn(CLASSES, WORD)[order], torch.rand(CLASSES, CLASSES)[order][:, order]
     head_kind = heads.get(kind.default_head)
-    classes = Classes(tuple(f"class {int(i)}" for i in order), vectors, graph)
+    names = tuple(f"class {int(i)}" for i in order)
+    classes = Classes(names, vectors, graph, joint=tiny_space(names, CHANNELS))
     head = head_kind(CHANNELS, classes, **small_options(head_kind))
     return kind(ConvolutionBackbone(), head, **small_options(kind))
 

@@ -31,7 +31,8 @@ class TrainingConfig:
             it is searched, where the backbone is frozen (docs/selection.md); a value is used as given.
         decay_biases: Whether vectors (biases, gains) decay too, as in the code of SST's authors, rather than only
             matrices.
-        optimizer: `adam` has the decay in the gradient (L2, as the authors of SST), `adamw` decoupled.
+        optimizer: `adam` has the decay in the gradient (L2, as the authors of SST), `adamw` decoupled; `sgd` is
+            gradient descent with a momentum of 0.9.
         schedule: Schedule of the learning rate: `onecycle`, `cosine` to zero, `constant`, or `step`: divided by 10
             every `step_epochs` epochs, as the authors of SST.
         step_epochs: Number of epochs between the drops of `step`.
@@ -72,7 +73,7 @@ class TrainingConfig:
     backbone_lr: float = 0.1
     weight_decay: float | None = None
     decay_biases: bool = False
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     schedule: Literal["cosine", "onecycle", "step", "constant"] = "cosine"
     step_epochs: int = 10
     clip: float = 0.0

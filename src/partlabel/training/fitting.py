@@ -34,7 +34,7 @@ from partlabel.training.frozen_backbone import fit_pooling_on
 from partlabel.training.recognizer import Recognizer
 from partlabel.training.run_folder import Run, digest
 from partlabel.training.texts import learned_words, training_texts
-from partlabel.training.towers import loading, zero_shot
+from partlabel.training.towers import loading, prompting, zero_shot
 from partlabel.training.training_run import TrainingResult, TrainingRun, complete_search
 
 
@@ -209,7 +209,9 @@ class Fitting:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             classes = describe_classes(self.parts.train, tagger.settings["words"])
-            model = tagger.model = tagger.build(classes)
+            tower = prompting.tower_of(tagger.settings["method"], tagger.settings["image_size"], config)
+            model = tagger.model = tagger.build(prompting.in_space(classes, tower))
+            prompting.check_image_encoder(tower, model, tagger.settings["backbone"])
         if self.initial_run is not None:
             tagger.start_from(self.initial_run)
         description = self._describe()

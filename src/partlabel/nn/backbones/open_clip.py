@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from partlabel.core.messages import did_you_mean, some
 from partlabel.core.types import Preprocessing
 from partlabel.nn.backbones._base import BackboneSource, Joint, Trunk
 from partlabel.nn.backbones._joint_space import TEXTS_AT_ONCE, JointTrunk
+from partlabel.nn.joint_space import TextNetwork
 
 
 class OpenClip(BackboneSource):
@@ -183,21 +184,25 @@ def _joint(whole: Any, tokenizer: Any) -> Joint:
     for name, parameter in whole.named_parameters(recurse=False):
         text_model.register_parameter(name, parameter)
     bias = getattr(whole, "logit_bias", None)
-    tokens: list[Any] = []
+    made: list[Any] = []
+
+    def tokens(sentences: Sequence[str]) -> Int64[Tensor, "text position"]:
+        if not made:
+            made.append(tokenizer())
+        return made[0](list(sentences))
 
     @torch.no_grad()
     def encode(sentences: Sequence[str]) -> Float[Tensor, "text dim"]:
-        if not tokens:
-            tokens.append(tokenizer())
         whole.eval()
         parts = [sentences[at : at + TEXTS_AT_ONCE] for at in range(0, len(sentences), TEXTS_AT_ONCE)]
-        return torch.cat([whole.encode_text(tokens[0](list(part))).float() for part in parts])
+        return torch.cat([whole.encode_text(tokens(part)).float() for part in parts])
 
     return Joint(
         encode,
         text_model,
         float(whole.logit_scale.detach().exp()),
         None if bias is None else float(bias.detach()),
+        lambda: TextNetwork.of(tokens, whole.encode_text, whole, of=text_model),
     )
 
 

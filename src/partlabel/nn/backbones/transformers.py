@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from partlabel.core.types import Preprocessing
 from partlabel.nn.backbones._base import BackboneSource, Joint, Trunk
 from partlabel.nn.backbones._joint_space import TEXTS_AT_ONCE, JointTrunk
+from partlabel.nn.joint_space import TextNetwork
 
 
 class Transformers(BackboneSource):
@@ -155,25 +156,35 @@ def _joint(whole: Any, name: str) -> Joint:
     length = whole.config.text_config.max_position_embeddings
     tokenizers: list[Any] = []
 
-    @torch.no_grad()
-    def encode(sentences: Sequence[str]) -> Float[Tensor, "text dim"]:
+    def tokens(sentences: Sequence[str]) -> dict[str, Tensor]:
         if not tokenizers:
             tokenizers.append(_library().AutoTokenizer.from_pretrained(name, trust_remote_code=False))
+        given = tokenizers[0](
+            list(sentences),
+            # SigLIP was trained on sentences of one length, and without a mask
+            padding="max_length" if bias is not None else True,
+            truncation=True,
+            max_length=length,
+            return_tensors="pt",
+        )
+        wanted = ("input_ids",) if bias is not None else ("input_ids", "attention_mask")
+        return {each: given[each] for each in wanted}
+
+    def vectors(given: dict[str, Tensor]) -> Float[Tensor, "text dim"]:
+        out = whole.get_text_features(**given)
+        return getattr(out, "pooler_output", out).float()
+
+    @torch.no_grad()
+    def encode(sentences: Sequence[str]) -> Float[Tensor, "text dim"]:
         whole.eval()
-        found = []
-        for at in range(0, len(sentences), TEXTS_AT_ONCE):
-            given = tokenizers[0](
-                list(sentences[at : at + TEXTS_AT_ONCE]),
-                # SigLIP was trained on sentences of one length, and without a mask
-                padding="max_length" if bias is not None else True,
-                truncation=True,
-                max_length=length,
-                return_tensors="pt",
-            )
-            mask = {} if bias is not None else {"attention_mask": given["attention_mask"]}
-            out = whole.get_text_features(input_ids=given["input_ids"], **mask)
-            found.append(getattr(out, "pooler_output", out).float())
-        return torch.cat(found)
+        parts = [sentences[at : at + TEXTS_AT_ONCE] for at in range(0, len(sentences), TEXTS_AT_ONCE)]
+        return torch.cat([vectors(tokens(part)) for part in parts])
 
     scale = float(whole.logit_scale.detach().exp())
-    return Joint(encode, text_model, scale, None if bias is None else float(bias.detach()))
+    return Joint(
+        encode,
+        text_model,
+        scale,
+        None if bias is None else float(bias.detach()),
+        lambda: TextNetwork.of(tokens, vectors, whole, of=text_model),
+    )

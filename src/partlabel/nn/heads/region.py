@@ -15,10 +15,10 @@ from torch.nn.functional import normalize
 
 from partlabel.nn.classes import Classes
 from partlabel.nn.heads._base import ClassMaps, ClassOutput, FeatureMap, Head
+from partlabel.nn.regions import PlaceScores, attention, won
 
 START = 0.02
 """Standard deviation of the vectors at the start where cosines are compared: zeros have no direction."""
-PlaceScores = Float[Tensor, "batch class place"]
 
 
 class Region(Head):
@@ -70,20 +70,20 @@ class Region(Head):
         if self.training and len(pooled) > 1:
             self.standardise(pooled.detach())
         scores = self._scores(plain)
-        present, absent = self._won(scores[0]), scores[1]
-        attention = self._attention(scores)
-        attended = (attention[0] * present - attention[1] * absent).sum(2)
+        present, absent = won(scores[0], self.winner), scores[1]
+        of_present, of_absent = self._attention(scores)
+        attended = (of_present * present - of_absent * absent).sum(2)
         mean, scale = self._statistics()
         return ClassOutput(
             self.gain * attended + self.bias,
-            attention=attention[0].unflatten(2, plain.shape[2:]),
+            attention=of_present.unflatten(2, plain.shape[2:]),
             image=(pooled - mean) * scale,
         )
 
     def class_maps(self, feature_map: FeatureMap) -> ClassMaps:
         """Compute the scores of the places, presence less absence, in units of the logit."""
         scores = self._scores(feature_map.float())
-        maps = self.gain * (self._won(scores[0]) - scores[1]) + self.bias[:, None]
+        maps = self.gain * (won(scores[0], self.winner) - scores[1]) + self.bias[:, None]
         return maps.unflatten(2, feature_map.shape[2:])
 
     def _scores(self, feature_map: FeatureMap) -> Float[Tensor, "vector batch class place"]:
@@ -100,18 +100,10 @@ class Region(Head):
     ) -> tuple[PlaceScores, PlaceScores]:
         """Compute the weights of the places for presence and for absence."""
         if self.places == "own":
-            present, absent = (self.sharpness * scores).softmax(-1)
-            return present, absent
+            return attention(scores[0], self.sharpness), attention(scores[1], self.sharpness)
         guide = scores[2 if self.places == "evidence" else 0]
-        both = (self.sharpness * guide).softmax(-1)
+        both = attention(guide, self.sharpness)
         return both, both
-
-    def _won(self, present: PlaceScores) -> PlaceScores:
-        """Raise the scores of classes that win the competition for a place."""
-        if not self.winner:
-            return present
-        best = present.amax(1, keepdim=True)
-        return present * (1 + (self.winner * best * present).softmax(1))
 
     def _statistics(self) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
         """Read the running mean and inverse standard deviation of every channel."""

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from partlabel.data.mentions import plain_name
 from partlabel.nn.backbone import Backbone
+from partlabel.nn.joint_space import JointSpace
 
 TEMPLATES = (
     "a photo of a {}",
@@ -55,6 +56,30 @@ class Tower(ABC):
     @abstractmethod
     def fits(self, backbone: Backbone) -> bool:
         """Return whether the mean features of a backbone of the tower's image size are those that `image` takes."""
+
+    def at(self, image_size: int) -> "Tower":
+        """Return the tower for images of a size; itself, if its weights do not depend on the size."""
+        return self
+
+    @abstractmethod
+    def check_backbone(self, backbone: Backbone, name: str) -> None:
+        """Check that the places of a backbone's feature map are those that `dense` takes.
+
+        Args:
+            backbone: Frozen backbone of the features.
+            name: Name of the backbone, for the message.
+
+        Raises:
+            ValueError: The backbone, or its weights, are others.
+        """
+
+    @abstractmethod
+    def joint_space(self, names: Sequence[str]) -> JointSpace:
+        """Return the common space, with gradients to the tokens of sentences about some classes.
+
+        Raises:
+            ValueError: The text encoder has no gradients, or is installed in another version.
+        """
 
     @abstractmethod
     def encoder(self, covariance_rank: int = 0) -> Backbone:

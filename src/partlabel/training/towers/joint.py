@@ -1,11 +1,12 @@
 """Image-text models as towers: encoders that were trained together, such as those of open_clip, used as they are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -13,10 +14,12 @@ from torch.nn.functional import normalize
 from partlabel import __version__
 from partlabel.core.files import write_json
 from partlabel.data.cache.pooling_store import weights_digest
+from partlabel.data.mentions import plain_name
 from partlabel.nn import backbone as bodies
 from partlabel.nn import backbones
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.backbones import Joint, Trunk
+from partlabel.nn.joint_space import JointSpace
 from partlabel.training.frozen_backbone import mean_channels, trunk_digest
 from partlabel.training.towers._base import Tower
 
@@ -97,8 +100,33 @@ class JointTower(Tower):
     def fits(self, backbone: Backbone) -> bool:
         """Return whether a backbone is the image encoder, with its class token, and has no trained part."""
         same = backbone.is_frozen and mean_channels(backbone) == 2 * self._trunk.width
+        return same and trunk_digest(backbone) == self._image_digest
+
+    @cached_property
+    def _image_digest(self) -> str:
         own = nn.ModuleDict({"model": self._trunk.model})  # as a backbone names its parameters
-        return same and trunk_digest(backbone) == weights_digest(own).hex()
+        return weights_digest(own).hex()
+
+    def at(self, image_size: int) -> "JointTower":
+        """Return the model with positions for images of another size."""
+        return self if image_size == self.side else replace(self, side=image_size)
+
+    def check_backbone(self, backbone: Backbone, name: str) -> None:
+        """Check that the backbone is the image encoder; arguments and errors are those of `Tower.check_backbone`."""
+        if not backbone.is_frozen or trunk_digest(backbone) != self._image_digest:
+            weights = f" --weights {self.weights}" if self.weights else ""
+            raise ValueError(
+                f"the image encoder of the tower is {self.model}, and the backbone is {name}, or with other weights: "
+                f"give --backbone {self.model}{weights} --trainable none"
+            )
+
+    def joint_space(self, names: Sequence[str]) -> JointSpace:
+        """Return the space of the model, in which its features of places are; errors are those of `Tower`."""
+        width = self._trunk.width
+        plain = tuple(plain_name(name) for name in names)
+        return JointSpace(
+            plain, self._joint.network(), lambda vectors: vectors, torch.eye(width), torch.zeros(width)
+        )
 
     def encoder(self, covariance_rank: int = 0) -> Backbone:
         """Build the image encoder; arguments and errors are those of `Tower.encoder`."""

@@ -24,9 +24,11 @@ from partlabel.data import embedders
 from partlabel.data.cache import feature_cache
 from partlabel.data.cache.pooling_store import weights_digest
 from partlabel.data.embedders import Embedder
+from partlabel.data.mentions import plain_name
 from partlabel.data.text_features import vector_store
 from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone
+from partlabel.nn.joint_space import JointSpace
 from partlabel.nn.projections import Projections
 from partlabel.training.frozen_backbone import mean_channels, trunk_digest
 from partlabel.training.towers._base import Tower
@@ -168,21 +170,21 @@ class AlignedTower(Tower):
         return built
 
     def check_backbone(self, backbone: Backbone, name: str) -> None:
-        """Check that features are those that the tower was aligned on.
-
-        Args:
-            backbone: Frozen backbone of the features.
-            name: Name of the backbone, for the message.
-
-        Raises:
-            ValueError: The backbone, or its weights, are others.
-        """
+        """Check that features are those that the tower was aligned on; arguments and errors are those of `Tower`."""
         if trunk_digest(backbone) != self.encoders.digest:
             other = "" if name != self.encoders.backbone else " with other weights"
             raise ValueError(
                 f"the tower was aligned with the backbone {self.encoders.backbone}{other}, not with {name}: give "
                 f"--backbone {self.encoders.backbone}, or align again (partlabel align)"
             )
+
+    def joint_space(self, names: Sequence[str]) -> JointSpace:
+        """Return the common space with the embedder as a network; errors are those of `Tower.joint_space`."""
+        maps = self.projections.requires_grad_(False)
+        weight = (maps.of_image.weight / maps.spread).detach()
+        offset = (maps.of_image.bias - weight @ maps.centre).detach()
+        plain = tuple(plain_name(name) for name in names)
+        return JointSpace(plain, self.embedder.network(), maps.text, weight, offset)
 
     def save(self, folder: str | Path) -> Path:
         """Write the tower to a folder."""

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from partlabel import methods
 from partlabel.core.labels import UNKNOWN
 from partlabel.core.progress_bar import say
 from partlabel.core.targets import Targets
@@ -44,9 +45,15 @@ def check(settings: Mapping[str, Any], config: TrainingConfig, full_batch: bool)
         ValueError: It cannot; the message says what to do.
         FileNotFoundError: The folder holds no tower.
     """
+    needs_tower = not full_batch and methods.get(settings["method"]).needs_tower
     if config.tower is None:
+        if needs_tower:
+            raise ValueError(
+                f"the method {settings['method']} learns prompts through the text encoder of a tower, and there is "
+                "none: give --tower FOLDER (partlabel align makes one; docs/towers.md), or another --method"
+            )
         return
-    if not full_batch:
+    if not full_batch and not needs_tower:
         raise ValueError(
             "a tower informs --method auto, evidence and text_prior, and this run trains "
             f"{settings['method']} by steps: leave --tower out, or leave out --method and --weight-decay"

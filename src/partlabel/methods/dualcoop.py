@@ -1,0 +1,57 @@
+"""DualCoOp: a positive and a negative prompt per class, learned through a frozen text encoder.
+
+    t+_c = TextEncoder([v+_1 ... v+_n][name of c]),   t-_c = TextEncoder([v-_1 ... v-_n][name of c])
+    minimise loss_weight sum over known labels of ASL(logit_c), with the logit of the head `joint_region`
+
+The tokens v are all that is learned.
+"""
+
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from partlabel.methods._prompted import Prompted
+from partlabel.nn.heads import Head
+from partlabel.nn.prompts import Prompts
+
+
+class DualCoOp(Prompted):
+    """Positive and negative prompts of each class are learned (Sun et al., NeurIPS 2022, arXiv:2206.09541).
+
+    Args:
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes, in the space of a tower: `joint_region`.
+        tokens: Number of learned tokens before the class name.
+        shared: Whether all classes share the tokens; the paper has a set per class, and shares them where few labels
+            are known.
+        gamma_present: Focusing exponent of present labels.
+        gamma_absent: Focusing exponent of absent labels.
+        margin: Probability below which an absent label costs nothing.
+        loss_weight: Weight of the loss, which is the sum over the known labels of a batch.
+    """
+
+    adds: ClassVar[str] = "prompts for presence and for absence, learned through the text encoder of a tower"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        tokens: int = 16,
+        shared: bool = True,
+        gamma_present: float = 1.0,
+        gamma_absent: float = 2.0,
+        margin: float = 0.05,
+        loss_weight: float = 0.03,
+    ) -> None:
+        super().__init__(backbone, head, gamma_present, gamma_absent, margin, loss_weight)
+        self.prompts = Prompts(self.space, self.kinds(), tokens, shared)
+
+    @classmethod
+    def kinds(cls) -> int:
+        """Return 2: presence and absence."""
+        return 2
+
+    def vectors(self) -> Float[Tensor, "class vector dim"]:
+        """Encode the prompts of all classes."""
+        return self.prompts()
