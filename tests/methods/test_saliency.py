@@ -6,7 +6,8 @@ from torch import nn
 
 from given import A, P, U, cost
 from partlabel.core.types import Batch, Progress, StemOutput
-from partlabel.methods.saliency import Saliency, erase, mean_of_highest
+from partlabel.methods._second_view import erase, second_view
+from partlabel.methods.saliency import Saliency, mean_of_highest
 from partlabel.nn import heads
 from partlabel.nn.backbone import create
 from partlabel.nn.classes import Classes
@@ -108,13 +109,13 @@ def test_on_a_map_of_one_place_saliency_is_a_share_of_the_logit_and_both_views_a
     images = torch.randn(3, CHANNELS, 1, 1)
     torch.testing.assert_close(method(images), 1.5 * head(images).logits)
     batch = drawn(3)._replace(inputs=images)
-    assert torch.equal(method.second_view(batch, Progress()), images)
+    assert torch.equal(second_view(method, batch, Progress(), method.erased), images)
 
 
 def test_class_maps_of_the_second_view_turned_back_are_those_of_the_first():
     head, given = learned_average().eval(), drawn()
     method = build(head)
-    turned = head.class_maps(method.second_view(given, Progress()))
+    turned = head.class_maps(second_view(method, given, Progress(), method.erased))
     torch.testing.assert_close(turned.flip(3), head.class_maps(given.inputs))
     torch.testing.assert_close(method(given.inputs.flip(3)), method(given.inputs))
 
@@ -137,11 +138,11 @@ def test_so_much_of_the_sides_is_erased(share, left):
 
 def test_squares_differ_from_image_to_image_and_step_to_step_alone():
     method, batch = build(learned_average(), erased=0.5), drawn(20)
-    first, again = (method.second_view(batch, Progress(step=3)) for _ in range(2))
+    first, again = (second_view(method, batch, Progress(step=3), method.erased) for _ in range(2))
     assert torch.equal(first, again)
     erased = (first != batch.inputs.flip(3)).any(1)
     assert len({tuple(each.flatten().tolist()) for each in erased}) > 3
-    assert not torch.equal(first, method.second_view(batch, Progress(step=4)))
+    assert not torch.equal(first, second_view(method, batch, Progress(step=4), method.erased))
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,17 @@ stages, so the second view is made from that: `docs/methods/saliency.md`.
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from partlabel.core import distributed
 from partlabel.core.targets import Targets
 from partlabel.core.types import Batch, Progress
 from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Method, Step
-from partlabel.nn.backbone import Backbone
+from partlabel.methods._second_view import second_view
 from partlabel.nn.heads import Head
 from partlabel.nn.heads._base import ClassMaps
 from partlabel.transfer.pseudo_labels import from_confidence
-
-Views = Float[Tensor, "batch channel height width"]
 
 
 class Saliency(Method):
@@ -83,7 +80,7 @@ class Saliency(Method):
         """Compute `bce`, and from `start_epoch` on `consistency` of pseudo-labels, logged as `consistent`."""
         if self.consistency == 0 or progress.epoch < self.start_epoch:
             return Step({"bce": self.loss(self(batch.inputs), Targets.known(batch.labels))})
-        logits = self(torch.cat([batch.inputs, self.second_view(batch, progress)]))
+        logits = self(torch.cat([batch.inputs, second_view(self, batch, progress, self.erased)]))
         plain, other = logits.chunk(2)
         known = Targets.known(torch.cat([batch.labels, batch.labels]))
         pseudo = from_confidence(plain, batch.labels, self.threshold)
@@ -92,22 +89,6 @@ class Saliency(Method):
             "consistency": self.consistency * self.loss(other, pseudo),
         }
         return Step(terms, {"consistent": pseudo})
-
-    def second_view(self, batch: Batch, progress: Progress) -> Views:
-        """Mirror the batch and erase a square.
-
-        Raises:
-            ValueError: The batch holds stem outputs that are no maps.
-        """
-        if isinstance(self.backbone, Backbone) and not self.backbone.has_places(batch.inputs):
-            raise ValueError(
-                "Saliency makes its second view of images or feature maps, and the stem of this backbone gives "
-                "neither: train without the feature cache, or with --method.consistency 0"
-            )
-        (labels,) = distributed.all_gather_rows(batch.labels)
-        generator = progress.generator(labels.device)
-        corner = torch.rand(len(labels), 2, generator=generator, device=labels.device)
-        return erase(batch.inputs.flip(3), corner[distributed.local_rows(batch.labels)], self.erased)
 
     def forward(self, images: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
         """Compute logits: the head's, plus a share of the saliency."""
@@ -120,26 +101,3 @@ def mean_of_highest(maps: ClassMaps, places: int) -> Float[Tensor, "batch class"
     """Compute `s_c`, the mean of the highest scores of a class at any place (equation 3)."""
     scores = maps.flatten(2)
     return scores.topk(min(places, scores.shape[2]), -1).values.mean(-1)
-
-
-def erase(views: Views, corner: Float[Tensor, "batch 2"], share: float) -> Views:
-    """Set a square of each image or map to its mean, per channel.
-
-    Args:
-        views: Images or maps.
-        corner: Corner of the square, from 0 for top or left to 1 for the last position where it fits.
-        share: Side of the square as a share of the view's; a view of one place keeps it.
-    """
-    rows, columns = (
-        stretch(side, first, round(share * side))
-        for side, first in zip(views.shape[2:], corner.T, strict=True)
-    )
-    erased = rows[:, None, :, None] & columns[:, None, None, :]
-    return torch.where(erased, views.mean((2, 3), keepdim=True), views)
-
-
-def stretch(side: int, first: Float[Tensor, " batch"], length: int) -> Bool[Tensor, "batch side"]:
-    """Test whether places lie in an interval of a given length and start."""
-    begin = (first * (side - length + 1)).floor()[:, None]
-    place = torch.arange(side, device=first.device)
-    return (begin <= place) & (place < begin + length)
