@@ -10,13 +10,14 @@
 #   make check              formatting, lint, types, layers
 #   make docs               the documentation as a site: site/index.html, with every broken link an error
 #   make bench              time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
+#   make gpu-check          tests and figures of one GPU, without a network: docs/speed.md (GPU_PYTHON=python3: an interpreter with the packages)
 #   make clean              removes the environment and what tools left behind
 #
 # Another Python: make PYTHON=python3.12 test. Another place for the environment: make VENV=/tmp/venv test.
 
 SHELL := bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-ray test-texts test-clip test-pages test-integrations check docs bench format clean
+.PHONY: help demo test test-ray test-texts test-clip test-pages test-integrations check docs bench gpu-check format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -68,6 +69,9 @@ docs: $(VENV)/installed-docs
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/head.py --out runs/bench/head.csv
+
+gpu-check: $(if $(GPU_PYTHON),,$(VENV)/installed-dev)
+	PYTHONPATH=$(CURDIR)/src $(or $(GPU_PYTHON),$(BIN)/python) benchmarks/gpu_check.py --out benchmarks/results/gpu.csv
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format $(SOURCES)

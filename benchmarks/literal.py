@@ -58,7 +58,7 @@ class LiteralSST(nn.Module):
     def pairs(self, features: Tensor) -> Tensor:
         """Pair logits."""
         part, b = self.sst.pairs, len(features)
-        first, second = pair_index(features.shape[1])
+        first, second = pair_index(features.shape[1], features.device)
         g = part.fc1(features)
         both = torch.cat([g[:, first], g[:, second]], 2).view(b * len(first), -1)
         hidden = part.fc3(torch.relu(part.fc2(both))).view(b, len(first), -1)
@@ -71,7 +71,7 @@ class LiteralSST(nn.Module):
         asked = features[image, cls].unsqueeze(1).repeat(1, bank.shape[1], 1)
         cosine = torch.cosine_similarity(asked, bank[cls], dim=2).mean(1)
         score = features.new_zeros(labels.shape)
-        score[image, cls] = cosine
+        score[image, cls] = cosine.to(score)
         return score
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
@@ -79,7 +79,7 @@ class LiteralSST(nn.Module):
         features, logits = self.features(batch.inputs)
         pair_logits = self.pairs(features)
         sst, labels = self.sst, batch.labels
-        first, second = pair_index(labels.shape[1])
+        first, second = pair_index(labels.shape[1], labels.device)
         truth = ((labels[:, first] == PRESENT) & (labels[:, second] == PRESENT)).float()
         p = pair_logits.sigmoid()
         q = (1 - p + 0.05).clamp(max=1)
@@ -88,7 +88,7 @@ class LiteralSST(nn.Module):
         )
         sst.memory.add(features, labels)
         with torch.no_grad():
-            matrix = torch.eye(labels.shape[1], dtype=p.dtype).repeat(len(labels), 1, 1)
+            matrix = torch.eye(labels.shape[1], dtype=p.dtype, device=p.device).repeat(len(labels), 1, 1)
             matrix[:, first, second] = matrix[:, second, first] = p
             present = (labels == PRESENT).float()
             intra = (matrix * present[:, None]).sum(2) / present.sum(1, keepdim=True).clamp(min=1)
@@ -97,7 +97,7 @@ class LiteralSST(nn.Module):
         return {
             "bce": _bce(logits, present, known),
             "cooccurrence": 10 * cooccurrence.mean(),
-            "contrast": 0.05 * sst.contrast(features, labels, torch.Generator().manual_seed(0)),
+            "contrast": 0.05 * sst.contrast(features, labels, torch.Generator(labels.device).manual_seed(0)),
             "bce_intra": _bce(logits, *_with(intra, present, labels, sst.thresholds["intra"].start)),
             "bce_cross": _bce(logits, *_with(cross, present, labels, sst.thresholds["cross"].start)),
         }

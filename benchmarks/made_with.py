@@ -11,7 +11,12 @@ from pathlib import Path
 def commit() -> str:
     """Name the commit of this folder, with `-dirty` if files differ from it; empty without git."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    try:
+        return subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True
+        ).stdout.strip()
+    except OSError:
+        return ""
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -156,7 +156,7 @@ class _Shared:
         over = [0, *range(2, x.ndim)]
         shape = (1, -1, *[1] * (x.ndim - 2))
         values = x.float()
-        count = all_reduce_sum(values.new_tensor(values.numel() / values.shape[1]))
+        count = all_reduce_sum(values.new_full((), values.numel() / values.shape[1]))
         mean = all_reduce_sum(values.sum(over)) / count
         centred = values - mean.view(shape)
         variance = all_reduce_sum(centred.square().sum(over)) / count

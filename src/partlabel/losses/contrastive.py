@@ -3,8 +3,10 @@
 Not `(logits, Targets) -> scalar` but `(features, labels) -> scalar`: it compares features, not decisions.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -42,16 +44,34 @@ class Contrastive(nn.Module):
         known = (i != UNKNOWN) & (j != UNKNOWN)
         presents = (i == PRESENT).int() + (j == PRESENT).int()
         both, one, none = (known & (presents == n) for n in (2, 1, 0))
-        together = 1 - cosine[both]
-        apart = [_thin(1 + cosine[kind], len(together), generator) for kind in (one, none)]
-        kept = torch.cat([together, *apart])
-        return kept.mean() if len(kept) else features.sum() * 0
+        n, total = both.sum(), torch.where(both, 1 - cosine, 0.0).sum()
+        apart = [_thinned((1 + cosine).flatten(), kind.flatten(), n, generator) for kind in (one, none)]
+        count = n + sum(each.number for each in apart)
+        return (total + sum(each.total for each in apart)) / count.clamp(min=1)
 
 
-def _thin(each: Float[Tensor, " pair"], n: int, generator: torch.Generator | None) -> Float[Tensor, " kept"]:
-    """Select 2n values at random and the n largest; all of them if n is 0."""
-    if n == 0:
-        return each
-    drawn = torch.randperm(len(each), generator=generator, device=each.device)[: 2 * n]
-    largest = each.topk(min(n, len(each))).values
-    return torch.cat([each[drawn], largest])
+class _Thinned(NamedTuple):
+    """Sum and number of selected values."""
+
+    total: Float[Tensor, ""]
+    number: Int64[Tensor, ""]
+
+
+def _thinned(
+    each: Float[Tensor, " pair"],
+    kind: Bool[Tensor, " pair"],
+    n: Int64[Tensor, ""],
+    generator: torch.Generator | None,
+) -> _Thinned:
+    """Select 2n of the values of a kind at random and the n largest; all of them if n is 0.
+
+    All values are sorted, those of other kinds to the end: sizes that depend on the labels would make a GPU wait.
+    """
+    there, place = kind.sum(), torch.arange(len(each), device=each.device)
+    chance = torch.rand(len(each), generator=generator, device=each.device).masked_fill(~kind, 2.0)
+    among = torch.minimum(torch.where(n == 0, there, 2 * n), there)
+    drawn = torch.where(place < among, each[chance.argsort()], 0.0)
+    top = torch.minimum(n, there)
+    ranked = each.masked_fill(~kind, -torch.inf).sort(descending=True).values
+    largest = torch.where(place < top, ranked, 0.0)
+    return _Thinned(drawn.sum() + largest.sum(), among + top)

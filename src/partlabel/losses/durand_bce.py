@@ -31,4 +31,4 @@ class DurandBCE(PartialBCE):
         known = targets.weight.mean(1, keepdim=True)
         g = self.slope * known.clamp(min=1e-8) ** self.gamma + self.offset
         total = self.total(logits, Targets(targets.value, targets.weight * g))
-        return total / all_reduce_mean(total.new_tensor(float(logits.numel())))
+        return total / all_reduce_mean(total.new_full((), float(logits.numel())))

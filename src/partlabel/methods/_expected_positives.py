@@ -65,7 +65,7 @@ class ExpectedPositives(nn.Module):
         if number is None:
             return p.sum() * 0
         return (
-            distributed.all_reduce_sum(p.sum()) / distributed.all_reduce_sum(p.new_tensor(float(len(p))))
+            distributed.all_reduce_sum(p.sum()) / distributed.all_reduce_sum(p.new_full((), float(len(p))))
             - number
         )
 

@@ -63,7 +63,7 @@ class CSL(Assuming):
         if progress.epoch < begins:
             if progress.epoch == begins - 1:
                 self.prediction += distributed.all_reduce_sum(p.sum(0))
-                self.images += distributed.all_reduce_sum(p.new_tensor(float(len(p))))
+                self.images += distributed.all_reduce_sum(p.new_full((), float(len(p))))
             return Targets(torch.zeros_like(p), torch.zeros_like(p))
         frequent = self.prediction / self.images.clamp(min=1) > self.prior
         left_out = largest(p, batch.labels == UNKNOWN, self.likely) | frequent

@@ -74,7 +74,7 @@ class EMAPL(Method):
         soft = self.absent.read(batch.index)
         taken = unknown & (soft != NONE)
         absent = Targets(soft.clamp(min=0), taken.float())
-        count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
+        count = distributed.all_reduce_mean(logits.new_full((), float(logits.numel())))
         terms = {
             "bce": self.bce.total(logits, Targets.known(batch.labels)) / count,
             "entropy": -self.entropy_weight * (entropy(logits) * (unknown & ~taken)).sum() / count,

@@ -37,6 +37,6 @@ class EPR(Method):
         """Compute `bce` of known labels, and `expected`."""
         logits = self(batch.inputs).float()
         self.expected.see(batch.labels)
-        count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
+        count = distributed.all_reduce_mean(logits.new_full((), float(logits.numel())))
         known = self.bce.total(logits, Targets.known(batch.labels)) / count
         return Step({"bce": known, "expected": self.expected(logits.sigmoid())})

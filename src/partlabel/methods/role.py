@@ -54,7 +54,7 @@ class ROLE(Method):
         self.expected.see(batch.labels)
         before = self.estimates.read(batch.index)
         estimated = Targets(before.sigmoid(), (batch.labels == UNKNOWN).float())
-        count = distributed.all_reduce_mean(logits.new_tensor(float(logits.numel())))
+        count = distributed.all_reduce_mean(logits.new_full((), float(logits.numel())))
         p = logits.sigmoid()
         terms = {
             "bce": self.bce.total(logits, Targets.known(batch.labels)) / count,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int8
+from jaxtyping import Float, Int8, Int64
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from partlabel.evaluation.pseudo_label_quality import PseudoLabelQuality
 from partlabel.methods import Method
 from partlabel.selection.criteria import calibrated_cross_entropy
 from partlabel.training.config import TrainingConfig
+from partlabel.training.host_values import HostValues
 from partlabel.training.optimizer import optimizer, schedule
 
 MAP, COST = "val/mAP", "val/cross-entropy"
@@ -36,6 +37,20 @@ class Judged(NamedTuple):
 
     logits: Float[Tensor, "image class"]
     labels: Labels
+
+
+class Told(NamedTuple):
+    """What the losses of a step are about.
+
+    Attributes:
+        terms: Names of the loss terms.
+        index: Rows of the images in the training table.
+        progress: Position in the run.
+    """
+
+    terms: tuple[str, ...]
+    index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # a field, in the place of tuple.index
+    progress: Progress
 
 
 class TrainingModule(LightningModule):
@@ -71,6 +86,7 @@ class TrainingModule(LightningModule):
         self.quality = PseudoLabelQuality()
         self.history: list[dict[str, Any]] = []
         self._judged: list[Judged] = []
+        self._losses: HostValues[Told] = HostValues()
         self._sums: dict[str, Any] = defaultdict(float)
 
     def forward(self, inputs: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch class"]:
@@ -88,24 +104,36 @@ class TrainingModule(LightningModule):
         torch.manual_seed(draw_seed(self.config.seed, self.progress(batch_idx).step, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Compute the sum of the method's loss terms."""
+        """Compute the sum of the method's loss terms; on a GPU, nothing here waits for it."""
         progress = self.progress(batch_idx)
         terms, pseudo_labels = self.method.step(batch, progress)
         values = torch.stack([term.float() for term in terms.values()])
         means = distributed.all_reduce_mean(values.detach())
-        self._check_finite(dict(zip(terms, means, strict=True)), batch, progress)
         for name, mean in zip(terms, means, strict=True):
             self._sums[name] += mean
         self._sums["loss"] += means.sum()
-        truth = None if self.truth is None else self.truth[batch.index.cpu()].to(batch.labels.device)
-        self.quality.update(pseudo_labels, batch.labels, truth)
-        self.log("loss", means.sum(), prog_bar=True, logger=False)
+        self.quality.update(pseudo_labels, batch.labels, self._truth_of(batch))
+        for losses, told in self._losses.add(means, Told(tuple(terms), batch.index, progress)):
+            self._check_finite(losses, told)
+            self.log("loss", losses.sum(), prog_bar=True, logger=False)
         return values.sum()
 
-    def _check_finite(self, terms: dict[str, Tensor], batch: Batch, progress: Progress) -> None:
-        wrong = {name: float(term) for name, term in terms.items() if not torch.isfinite(term)}
+    def _truth_of(self, batch: Batch) -> Labels | None:
+        """Return the ground truth of a batch, from a copy on its device."""
+        if self.truth is None:
+            return None
+        self.truth = self.truth.to(batch.index.device)
+        return self.truth[batch.index]
+
+    def _check_finite(self, losses: Float[Tensor, " term"], told: Told) -> None:
+        wrong = {
+            name: value
+            for name, value in zip(told.terms, losses.tolist(), strict=True)
+            if not math.isfinite(value)
+        }
         if wrong:
-            (index,) = distributed.all_gather_rows(batch.index)
+            progress = told.progress
+            (index,) = distributed.all_gather_rows(told.index)
             images = some((self.images[row] for row in index.tolist()), most=8)
             raise FloatingPointError(
                 f"the loss is not finite at step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch}): "
@@ -114,8 +142,12 @@ class TrainingModule(LightningModule):
             )
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Average the statistics of batch normalisation over processes before validation, unless synchronised."""
-        if not self.config.sync_batchnorm and batch_idx + 1 == self.trainer.num_training_batches:
+        """Before validation, check the last losses, and average statistics of batch normalisation over processes."""
+        if batch_idx + 1 < self.trainer.num_training_batches:
+            return
+        for losses, told in self._losses.rest():
+            self._check_finite(losses, told)
+        if not self.config.sync_batchnorm:
             distributed.average_moments(self.method)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -130,15 +130,20 @@ class FeatureMemory(Memory):
     def add(self, features: Float[Tensor, "batch class feature"], labels: Labels) -> None:
         """Store the features of labels that are known to be present, in place of the oldest ones.
 
-        Within a batch the first image counts as the newest, as in the authors' code.
+        Within a batch the first image counts as the newest, as in the authors' code. As many slots of each class are
+        written as a batch can fill, some with what they hold: no shape depends on the labels, so a GPU is not awaited.
         """
-        present = labels == PRESENT
-        order = present.flip(0).cumsum(0).flip(0) - 1
-        arriving = present.sum(0)
-        kept = present & (order >= arriving - self.size)  # a batch may bring more than a ring holds
-        image, cls = kept.nonzero(as_tuple=True)
-        slot = (self.count[cls] + order[image, cls]) % self.size
-        self.features[cls, slot] = features[image, cls].to(self.features.dtype)
+        present = (labels == PRESENT).T
+        arriving, images = present.sum(1), present.shape[1]
+        order = torch.where(present, present.flip(1).cumsum(1).flip(1) - 1, images)
+        by_order = torch.arange(images, device=labels.device).expand_as(order)
+        image_of = order.new_zeros(len(order), images + 1).scatter_(1, order, by_order)
+        turn = torch.arange(min(images, self.size), device=labels.device)
+        turn = turn + (arriving - self.size).clamp(min=0)[:, None]  # a batch may bring more than a ring holds
+        slot, cls = (self.count[:, None] + turn) % self.size, torch.arange(len(order), device=labels.device)
+        new = features[image_of.gather(1, turn), cls[:, None]].to(self.features.dtype)
+        there = (turn < arriving[:, None])[..., None]
+        self.features[cls[:, None], slot] = torch.where(there, new, self.features[cls[:, None], slot])
         self.count += arriving
 
     def similarity(

@@ -3,6 +3,8 @@
 All of it is in buffers, as in `feature_bank.py`, so that a resumed run continues with the same prototypes.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
@@ -32,6 +34,7 @@ class Prototypes(nn.Module):
         super().__init__()
         self.register_buffer("centres", torch.zeros(num_classes, size, dim))
         self.register_buffer("filled", torch.zeros(num_classes, dtype=torch.int64))
+        self._there = False  # once there are some, the device is not asked again
 
     @property
     def size(self) -> int:
@@ -47,7 +50,8 @@ class Prototypes(nn.Module):
             due: Whether it is time.
             generator: Random generator of the k-means start, equal in all processes.
         """
-        if due or not self.filled.any():
+        self._there = self._there or bool(self.filled.any())
+        if due or not self._there:
             with torch.autocast(self.centres.device.type, enabled=False):
                 self.centres.copy_(kmeans(memory.features, memory.filled, self.size, generator))
             self.filled.copy_(memory.filled.clamp(max=self.size))
@@ -56,6 +60,11 @@ class Prototypes(nn.Module):
         """Compute the mean cosine of each feature to the centres of its class; 0 where there are none."""
         there = torch.arange(self.size, device=self.filled.device) < self.filled[:, None]
         return mean_cosine(features, self.centres * there[..., None], self.filled)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        """Ask again whether there are centres."""
+        super()._load_from_state_dict(*args)
+        self._there = False
 
     def pick(self, number: Int64[Tensor, ""]) -> Float[Tensor, "class feature"]:
         """Select one centre of each class by number, modulo the number of its centres."""
@@ -125,7 +134,7 @@ def prototype_loss(similarity: Float[Tensor, "batch class"], labels: Labels) -> 
         labels: PRESENT, ABSENT or UNKNOWN.
     """
     each = torch.where(labels == PRESENT, 1 - similarity, 1 + similarity) * (labels != UNKNOWN)
-    return each.sum() / distributed.all_reduce_mean(each.new_tensor(float(labels.numel())))
+    return each.sum() / distributed.all_reduce_mean(each.new_full((), float(labels.numel())))
 
 
 class RunningMeans(nn.Module):
