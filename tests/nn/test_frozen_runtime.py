@@ -20,7 +20,7 @@ FAMILIES = {
     "convnext_atto": 64,
     "vit_tiny_patch16_224": 64,
     "vit_small_patch14_dinov2.lvd142m": 56,
-    "swin_tiny_patch4_window7_224": 224,
+    "swin_tiny_patch4_window7_224": 64,
 }
 """A model of every family of backbones, and the side of its images."""
 
@@ -31,7 +31,7 @@ def images_of(size, number=3, seed=1):
 
 @pytest.fixture
 def backbone():
-    made = backbones.create("resnet18", pretrained=False, trainable="none", image_size=64)
+    made = backbones.create("test_resnet", pretrained=False, trainable="none", image_size=64)
     made.prepare(64, MANY)
     assert made.runtime is not None
     return made
@@ -50,7 +50,7 @@ def test_a_frozen_backbone_of_every_family_gives_the_numbers_of_pytorch(name, si
 
 
 def test_a_stem_before_a_trained_last_stage_gives_the_numbers_of_pytorch():
-    made = backbones.create("resnet18", pretrained=False, trainable="last", image_size=64).eval()
+    made = backbones.create("test_resnet", pretrained=False, trainable="last", image_size=64).eval()
     images = images_of(64)
     expected = made(images)
     made.prepare(64, MANY)
@@ -61,7 +61,7 @@ def test_a_stem_before_a_trained_last_stage_gives_the_numbers_of_pytorch():
 
 
 def test_the_pooling_after_the_stem_may_be_fitted_after_the_graph_is_made():
-    made = backbones.create("resnet18", pretrained=False, trainable="none", image_size=64, covariance_rank=4)
+    made = backbones.create("test_resnet", pretrained=False, trainable="none", image_size=64, covariance_rank=4)
     made.prepare(64, MANY)
     assert made.runtime is not None
     assert not any(module.training for module in made.stem.modules())
@@ -83,7 +83,7 @@ def test_other_weights_are_computed_by_pytorch(backbone):
 
 
 def test_loaded_weights_are_computed_by_pytorch(backbone):
-    other = backbones.create("resnet18", pretrained=False, trainable="none", image_size=64)
+    other = backbones.create("test_resnet", pretrained=False, trainable="none", image_size=64)
     backbone.load_state_dict(other.state_dict())
     torch.testing.assert_close(backbone(images_of(64)), other(images_of(64)))
 
@@ -104,7 +104,7 @@ def test_a_graph_is_neither_copied_nor_pickled(backbone):
 
 
 def test_few_images_do_not_pay_for_a_graph():
-    made = backbones.create("resnet18", pretrained=False, trainable="none", image_size=64)
+    made = backbones.create("test_resnet", pretrained=False, trainable="none", image_size=64)
     made.prepare(64, MANY - 1)
     assert made.runtime is None
 
