@@ -21,7 +21,7 @@ from partlabel.tagger import Tagger
 from partlabel.training import caching
 from partlabel.training.config import TrainingConfig
 
-SMALL = {"image_size": 32}
+SMALL = {"image_size": 32, "backbone": "test_resnet", "pretrained": False}
 QUICK = {"epochs": 1, "batch_size": 8, "val": 0.25, "accelerator": "cpu", "weight_decay": 0.02}
 
 
@@ -146,7 +146,7 @@ def test_the_size_of_the_cache_is_said_before_it_is_computed(photos, tmp_path, c
     tagger = Tagger(photos.classes, "bce", head="average", **SMALL)
     tagger.fit(photos, out=tmp_path / "a", cache_dir=str(tmp_path / "cache"), cache_views=2, **QUICK)
     said = capsys.readouterr().err
-    assert f"Caching features of 24 photos in 2 views: 124KB in {tmp_path / 'cache'}" in said
+    assert f"Caching features of 24 photos in 2 views: 9.51KB in {tmp_path / 'cache'}" in said
 
 
 def test_a_labelled_part_test_is_scored_at_the_end(photos, tmp_path):
