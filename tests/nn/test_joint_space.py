@@ -43,6 +43,12 @@ def test_with_the_vectors_of_words_a_prompt_is_a_sentence(space):
     torch.testing.assert_close(space.encode(context)[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_prompts_may_start_as_words(space):
+    found = Prompts(space, 2, 16, True, "a photo of a")()
+    expected = normalize(space.text.vectors(tokens_of([f"a photo of a {name}." for name in NAMES])), dim=1)
+    torch.testing.assert_close(found, expected[:, None].expand(-1, 2, -1), rtol=1e-4, atol=1e-5)
+
+
 def test_gradients_reach_the_learned_tokens_alone(space):
     prompts = Prompts(space, kinds=2, tokens=4, shared=True)
     prompts().sum().backward()

@@ -21,6 +21,7 @@ class DualCoOpPP(Prompted):
         head: Network from the feature map to classes, in the space of a tower: `joint_evidence`.
         tokens: Number of learned tokens before the class name.
         shared: Whether all classes share the tokens.
+        start: Words that prompts start as, such as `a photo of a`, in place of random tokens; `tokens` is their number.
         gamma_present: Focusing exponent of present labels.
         gamma_absent: Focusing exponent of absent labels.
         margin: Probability below which an absent label costs nothing.
@@ -38,13 +39,14 @@ class DualCoOpPP(Prompted):
         head: Head,
         tokens: int = 16,
         shared: bool = True,
+        start: str = "",
         gamma_present: float = 1.0,
         gamma_absent: float = 2.0,
         margin: float = 0.05,
         loss_weight: float = 0.03,
     ) -> None:
         super().__init__(backbone, head, gamma_present, gamma_absent, margin, loss_weight)
-        self.prompts = Prompts(self.space, self.kinds(), tokens, shared)
+        self.prompts = Prompts(self.space, self.kinds(), tokens, shared, start)
 
     @classmethod
     def kinds(cls) -> int:

@@ -28,6 +28,7 @@ class PositiveCoOp(Prompted):
         shared: Whether all classes share the tokens.
         residual: Whether the vector of presence has a learned residual delta_c, which the code has and the paper does
             not mention.
+        start: Words that prompts start as, such as `a photo of a`, in place of random tokens; `tokens` is their number.
         gamma_present: Focusing exponent of present labels.
         gamma_absent: Focusing exponent of absent labels.
         margin: Probability below which an absent label costs nothing.
@@ -44,6 +45,7 @@ class PositiveCoOp(Prompted):
         head: Head,
         tokens: int = 16,
         shared: bool = True,
+        start: str = "",
         residual: bool = True,
         gamma_present: float = 1.0,
         gamma_absent: float = 2.0,
@@ -51,7 +53,7 @@ class PositiveCoOp(Prompted):
         loss_weight: float = 0.03,
     ) -> None:
         super().__init__(backbone, head, gamma_present, gamma_absent, margin, loss_weight)
-        self.prompts = Prompts(self.space, 1, tokens, shared)
+        self.prompts = Prompts(self.space, 1, tokens, shared, start)
         classes, _, dim = self.head.weight.shape
         self.absent = FreeVectors(classes, dim, START, self.space is None)
         self.residual = FreeVectors(classes, dim, 0.0, self.space is None) if residual else None

@@ -96,6 +96,17 @@ class JointSpace:
             vectors = self.of_text(self.text.vectors(_on(tokens, context.device)))
         return normalize(vectors, dim=1).unflatten(0, (len(self.names), kinds))
 
+    def words(self, text: str) -> Float[Tensor, "token width"]:
+        """Return the vectors of the tokens of some words."""
+        run = [self._placeholder] * PROBE
+        (alone,), (row,) = (
+            _numbers(self.text.tokens([f"{before}{' '.join([PLACEHOLDER] * PROBE)}"])).tolist()
+            for before in ("", f"{text} ")
+        )
+        first, after = (_position(run, of) for of in (alone, row))
+        numbers = torch.tensor(row[first:after], device=next(self.text.module.parameters()).device)
+        return self.text.embedding(numbers).detach().float()
+
     def _sentences(self, kinds: int, count: int) -> Any:
         if (kinds, count) not in self._tokens:
             before = " ".join([PLACEHOLDER] * count)
@@ -112,11 +123,8 @@ class JointSpace:
     def _placeholder(self) -> int:
         """Number of the token of the placeholder: that of the first run of equal tokens."""
         (row,) = _numbers(self.text.tokens([" ".join([PLACEHOLDER] * PROBE)])).tolist()
-        return next(
-            row[at]
-            for at in range(len(row) - PROBE + 1)
-            if all(each == row[at] for each in row[at : at + PROBE])
-        )
+        starts = range(len(row) - PROBE + 1)
+        return next(row[at] for at in starts if set(row[at : at + PROBE]) == {row[at]})
 
 
 @contextmanager
@@ -137,6 +145,11 @@ def _replaced(
         yield
     finally:
         handle.remove()
+
+
+def _position(run: list[int], row: list[int]) -> int:
+    """Return where a run of tokens begins in a row."""
+    return next(at for at in range(len(row)) if row[at : at + len(run)] == run)
 
 
 def _numbers(tokens: Any) -> Int64[Tensor, "text position"]:

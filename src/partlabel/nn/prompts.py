@@ -19,9 +19,12 @@ class Prompts(ShapedByState):
         kinds: Number of prompts per class.
         tokens: Number of learned tokens n.
         shared: Whether all classes share the tokens of a kind.
+        start: Words that all prompts start as, whose number of tokens is n; empty for small random numbers.
     """
 
-    def __init__(self, space: JointSpace | None, kinds: int, tokens: int, shared: bool) -> None:
+    def __init__(
+        self, space: JointSpace | None, kinds: int, tokens: int, shared: bool, start: str = ""
+    ) -> None:
         super().__init__()
         if tokens < 1:
             raise ValueError(f"tokens is {tokens}; a prompt has at least one: give --method.tokens 16")
@@ -29,7 +32,10 @@ class Prompts(ShapedByState):
         self.adopts_shapes = space is None
         classes = 1 if shared or space is None else len(space.names)
         width = 1 if space is None else space.text.width
-        self.context = nn.Parameter(torch.empty(classes, kinds, tokens, width).normal_(std=START))
+        drawn = torch.empty(classes, kinds, tokens, width).normal_(std=START)
+        if start and space is not None:
+            drawn = space.words(start).expand(classes, kinds, -1, -1).clone()
+        self.context = nn.Parameter(drawn)
 
     def forward(self) -> Float[Tensor, "class kind dim"]:
         """Encode all classes once.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from partlabel.nn.joint_space import JointSpace, TextNetwork
 
-VOCABULARY, WIDTH, DIM, LONGEST = 97, 3, 4, 32
+VOCABULARY, WIDTH, DIM, LONGEST = 997, 3, 4, 32
 
 
 class TinyTextEncoder(nn.Module):
