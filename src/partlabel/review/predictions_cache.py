@@ -16,7 +16,8 @@ from torch.nn.functional import normalize
 from partlabel.core.files import atomic_write
 from partlabel.core.progress_bar import track
 from partlabel.data.images.dataset import ImageDataset, eval_transform
-from partlabel.data.images.loader import ahead, loader
+from partlabel.data.images.loader import loader
+from partlabel.data.images.threads import ahead
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.heads import ClassOutput
 from partlabel.training.datasets import method_backbone

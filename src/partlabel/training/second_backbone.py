@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from partlabel.core.progress_bar import say, track
-from partlabel.data.images.loader import ahead, loader
+from partlabel.data.images.loader import loader
+from partlabel.data.images.threads import ahead
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn import backbone as backbones
 from partlabel.nn.backbone import Backbone

@@ -18,7 +18,8 @@ from partlabel.core.labels import UNKNOWN
 from partlabel.core.progress_bar import track
 from partlabel.core.targets import Labels
 from partlabel.core.types import WordFeatures
-from partlabel.data.images.loader import ahead, loader
+from partlabel.data.images.loader import loader
+from partlabel.data.images.threads import ahead
 from partlabel.data.tables.closure import without_rule_labels
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.tables.splits import Parts

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from partlabel.data.images.dataset import PLAIN, ImageDataset
-from partlabel.data.images.loader import ahead, as_it_is
+from partlabel.data.images.loader import as_it_is
+from partlabel.data.images.threads import ahead
 
 
 class Seen(NamedTuple):
@@ -42,15 +43,13 @@ class Looks(Dataset[Seen]):
         """
         images: dict[int, list[Tensor]] = {}
         faults: dict[int, OSError] = {}
-        for row, numbers in asked.items():
-            try:
-                pixels = self.photos.pixels(row) if numbers else None
-            except OSError as error:
-                pixels, faults[row] = None, OSError(str(error))
-            for number in numbers:
+        for row, pixels in self.photos.decoded([row for row, numbers in asked.items() if numbers]):
+            if isinstance(pixels, OSError):
+                faults[row] = OSError(str(pixels))
+            for number in asked[row]:
                 images.setdefault(number, []).append(
                     torch.zeros(3, self.photos.size, self.photos.size)
-                    if pixels is None
+                    if isinstance(pixels, OSError)
                     else self.photos.seen(pixels, number or PLAIN, row)
                 )
         return Seen({number: torch.stack(each) for number, each in images.items()}, faults)

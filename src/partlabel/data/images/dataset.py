@@ -4,8 +4,7 @@ An augmentation is drawn from the run's seed, the epoch and the image only, not 
 number of workers, and after resuming, an image is augmented in the same way.
 """
 
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from partlabel.core.types import Batch, Preprocessing
 from partlabel.data.images.broken import Broken, NoneReadable, find_broken, skip
 from partlabel.data.images.decode import decode
+from partlabel.data.images.threads import in_threads
 from partlabel.data.tables.label_table import LabelTable
 
 __all__ = [
@@ -132,10 +132,12 @@ class ImageDataset(Dataset[Batch]):
     def __getitem__(self, asked: BatchRows) -> Batch:
         """Read some rows as a batch."""
         images, rows = [], []
-        for row in asked.rows:
-            with suppress(OSError) if self.leave_out else nullcontext():
-                images.append(self.image(asked.view, row))
+        for row, found in self.decoded(asked.rows):
+            if not isinstance(found, OSError):
+                images.append(self.seen(found, asked.view, row))
                 rows.append(row)
+            elif not self.leave_out:
+                raise found
         index = torch.tensor(rows, dtype=torch.int64)
         stacked = torch.stack(images) if images else torch.zeros(0, 3, self.size, self.size)
         return Batch(stacked, self.labels[index], index)
@@ -154,6 +156,16 @@ class ImageDataset(Dataset[Batch]):
             # `torch.manual_seed` would also queue a seeding of every other device, which nothing here draws from.
             torch.default_generator.manual_seed(draw_seed(self.seed, view, self.draws[row]))
             return self.augment(pixels)
+
+    def decoded(self, rows: Sequence[int]) -> Iterator[tuple[int, UInt8[Tensor, "3 height width"] | OSError]]:
+        """Decode images, in as many threads as PyTorch has; yield each row with its pixels, or with its error."""
+        return zip(rows, in_threads(self._pixels_or_error, rows, torch.get_num_threads()), strict=True)
+
+    def _pixels_or_error(self, row: int) -> Tensor | OSError:
+        try:
+            return self.pixels(row)
+        except OSError as error:
+            return error
 
     def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:
         """Decode an image; a large one at a reduced size of at least twice the dataset's."""

@@ -4,10 +4,8 @@ Lightning restores no random state (measured, 2.6.6) but tells a sampler the epo
 derives its order from it, and a resumed run continues exactly where it stopped.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -15,8 +13,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from partlabel.core import distributed
 from partlabel.core.types import Batch
 from partlabel.data.images.dataset import PLAIN, BatchRows
-
-T = TypeVar("T")
 
 
 class Batches(Sampler[BatchRows]):
@@ -129,24 +125,3 @@ def loader(
 def as_it_is(batch: Any) -> Any:
     """Return the argument (identity collate function): the dataset makes whole batches itself."""
     return batch
-
-
-def ahead(things: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """Prefetch: make the next items in a thread while one is in use.
-
-    Decoding images releases Python's lock most of the time, so it overlaps with the network. Only for items that draw
-    no random numbers: threads share one generator.
-
-    Args:
-        things: Items to iterate over.
-        depth: Maximum number of items made in advance.
-    """
-    iterator, end = iter(things), object()
-    pool = ThreadPoolExecutor(1)
-    try:
-        waiting = deque(pool.submit(next, iterator, end) for _ in range(depth))
-        while (thing := waiting.popleft().result()) is not end:
-            waiting.append(pool.submit(next, iterator, end))
-            yield thing  # type: ignore[misc]
-    finally:
-        pool.shutdown(cancel_futures=True)

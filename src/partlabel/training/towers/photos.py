@@ -11,7 +11,8 @@ from partlabel.core.progress_bar import track
 from partlabel.data.cache import feature_cache
 from partlabel.data.cache.feature_dataset import FeatureDataset
 from partlabel.data.images.dataset import ImageDataset, eval_transform
-from partlabel.data.images.loader import ahead, loader
+from partlabel.data.images.loader import loader
+from partlabel.data.images.threads import ahead
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.nn.backbone import Backbone
 from partlabel.nn.heads.covariance import Covariance
