@@ -37,10 +37,10 @@ from partlabel.data.images.dataset import (
     PLAIN,
     BatchRows,
     ImageDataset,
-    decode,
     eval_transform,
     train_transform,
 )
+from partlabel.data.images.decode import decode
 from partlabel.data.images.loader import loader
 from partlabel.methods.soft_sst import SoftSST
 from partlabel.nn import backbone as backbones

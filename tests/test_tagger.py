@@ -239,8 +239,8 @@ def test_prediction_leaves_broken_photos_out_only_if_told(fitted, broken):
 
 def test_images_are_read_once_to_be_predicted_and_filled(fitted, broken, monkeypatch):
     tagger, _ = fitted
-    read, decode = [], dataset.decode
-    monkeypatch.setattr(dataset, "decode", lambda path, *more: read.append(path.name) or decode(path, *more))
+    read, pixels = [], dataset.pixels
+    monkeypatch.setattr(dataset, "pixels", lambda path, *more: read.append(path.name) or pixels(path, *more))
     expected = tagger.predict(broken.root, batch_size=4, skip_broken=True)
     assert sorted(read) == sorted(path.name for path in broken.root.iterdir())
 

@@ -216,9 +216,9 @@ def test_a_photo_that_could_not_be_read_for_a_moment_is_computed_later(
 
 def test_each_photo_is_decoded_once_for_all_its_views(backbone, table, tmp_path, monkeypatch):
     decoded = []
-    decode = dataset.decode
+    pixels = dataset.pixels
     monkeypatch.setattr(
-        dataset, "decode", lambda path, *more: decoded.append(path.name) or decode(path, *more)
+        dataset, "pixels", lambda path, *more: decoded.append(path.name) or pixels(path, *more)
     )
     compute(backbone, table, PLAIN, LIGHT, 4, SIZE, tmp_path / "c")
     assert sorted(decoded) == sorted(table.images)

@@ -11,11 +11,11 @@ from partlabel.data.images.dataset import (
     BatchRows,
     Broken,
     ImageDataset,
-    decode,
     eval_transform,
     find_broken,
     train_transform,
 )
+from partlabel.data.images.decode import decode
 from partlabel.data.images.loader import Batches, loader
 from partlabel.data.tables.label_table import LabelTable
 
@@ -188,6 +188,19 @@ def test_workers_change_nothing(photos):
 
     for one, other in zip(batches(0), batches(2), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_threads_change_nothing_and_keep_broken_images_apart(photos, monkeypatch):
+    (photos.path(2)).write_text("no image")
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)  # noqa: B023
+        made = {"plain": eval_transform(16, PLAIN), "augment": train_transform(16, PLAIN), "size": 16}
+        found.append(ImageDataset(photos, leave_out=True, **made)[BatchRows(1, list(range(7)))])
+        with pytest.raises(OSError, match=r"2\.png: not an image"):
+            ImageDataset(photos, **made)[BatchRows(1, list(range(7)))]
+    assert found[0].index.tolist() == [0, 1, 3, 4, 5, 6]
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 1), (1, 4), (7, 3), (9, 4), (8, 4), (5, 4), (10, 3), (6, 1)])

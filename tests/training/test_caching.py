@@ -36,14 +36,12 @@ def photos(collection, tmp_path):
 def decoded(monkeypatch):
     """Record the names of the photos that were decoded, except for thumbnails."""
     names = []
-    decode = dataset.decode
 
-    def counted(path, *more, **options):
-        names.append(path.name)
-        return decode(path, *more, **options)
+    def counted(decode):
+        return lambda path, *more, **options: names.append(path.name) or decode(path, *more, **options)
 
-    monkeypatch.setattr(dataset, "decode", counted)
-    monkeypatch.setattr(broken, "decode", counted)
+    monkeypatch.setattr(dataset, "pixels", counted(dataset.pixels))
+    monkeypatch.setattr(broken, "decode", counted(broken.decode))
     monkeypatch.setattr(thumbnails, "read_small", lambda path, size: None)
     return names
 

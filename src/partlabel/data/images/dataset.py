@@ -13,11 +13,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from partlabel.core.types import Batch, Preprocessing
 from partlabel.data.images.broken import Broken, NoneReadable, find_broken, skip
-from partlabel.data.images.decode import decode
+from partlabel.data.images.pixels import pixels
 from partlabel.data.images.threads import in_threads
 from partlabel.data.tables.label_table import LabelTable
 
@@ -169,4 +168,4 @@ class ImageDataset(Dataset[Batch]):
 
     def pixels(self, row: int) -> UInt8[Tensor, "3 height width"]:
         """Decode an image; a large one at a reduced size of at least twice the dataset's."""
-        return pil_to_tensor(decode(self.paths[row], 2 * self.size))
+        return torch.from_numpy(pixels(self.paths[row], 2 * self.size)).permute(2, 0, 1)

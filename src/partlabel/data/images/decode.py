@@ -2,14 +2,18 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from partlabel.data.images import depth
 from partlabel.data.images.opening import Unsafe, opened
+
+T = TypeVar("T")
 
 PHOTO_FORMATS = (
     *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG"),
@@ -61,11 +65,16 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
     Raises:
         OSError: The file is missing, truncated, too large or no image; the message names it.
     """
+    return read(path, lambda image: in_rgb(image, at_least))
+
+
+def read(path: Path, convert: Callable[[ImageFile.ImageFile], T]) -> T:
+    """Open an image, and return what a function makes of it; errors are those of `decode`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with opened(path, photo_formats()) as file:
-                return in_rgb(file, at_least)
+            with opened(path, photo_formats()) as image:
+                return convert(image)
     except Exception as error:  # Pillow's plugins raise all kinds (SyntaxError, struct.error, EOFError)
         raise OSError(f"{path}: {reason(error, _is_empty(path))}") from error
 
