@@ -442,3 +442,44 @@ def test_tags_of_a_photo_are_chosen_by_a_search(opened, served, size):
         "n => document.querySelectorAll('[data-tag] input:checked').length === n", arg=answered
     )
     assert page.complaints == []
+
+
+@pytest.mark.slow
+@SIZES
+def test_a_tag_that_no_class_has_is_added(opened, served, size):
+    page = opened(served["tags"], size)
+    page.wait_for_selector(".search:visible")
+    done, before = int(page.locator(".counts b").inner_text()), chips(page)
+    add, typed = page.locator(".add"), page.locator(".search")
+    typed.fill("class 07s")
+    if size is PHONE:
+        assert add.bounding_box()["height"] >= 44
+        add.tap()
+    else:
+        page.keyboard.press("Enter")
+    page.wait_for_selector(".doubt:visible")
+    assert "There is a class “class 07”: is it the same?" in page.locator(".doubt").inner_text()
+    page.get_by_role("button", name="Add “class 07s” anyway").click()
+    assert sorted(chips(page)) == sorted([*before, "class 07s"])
+    page.locator("button.chip", has_text="class 07s").click()
+    assert chips(page) == before and page.locator("[name=tnew0]").count() == 0
+    typed.fill("a, b")
+    add.click()
+    page.get_by_text("which separates tags in tables: add one tag after the other").wait_for()
+    typed.fill("wooden leg")
+    if size is PHONE:
+        add.tap()
+    else:
+        page.keyboard.press("Shift+Enter")
+    page.wait_for_selector("[name=new0]", state="attached")
+    assert sorted(chips(page)) == sorted([*before, "wooden leg"]) and overflow(page) <= 0
+    page.locator(".save").click()
+    decided(page, done + len(before))
+    assert (
+        page.locator("[name=new0]").get_attribute("value") == "wooden leg"
+        or page.locator(".chip.known", has_text="wooden leg").count()
+    )
+    page.locator(".undo button").click()
+    decided(page, done)
+    page.wait_for_function("() => document.querySelector('[name=tnew0]:checked')?.value === 'present'")
+    assert sorted(chips(page)) == sorted([*before, "wooden leg"]) and page.complaints == []

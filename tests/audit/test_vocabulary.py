@@ -5,13 +5,12 @@ import pytest
 import yaml
 
 from partlabel import ABSENT, PRESENT, UNKNOWN, LabelTable
-from partlabel.audit import name_pairs
-from partlabel.audit.name_pairs import INFLECTION, MEANING, SAME_WORDS, SPELLING
 from partlabel.audit.vocabulary import SAME_PHOTOS, vocabulary
 from partlabel.audit.vocabulary_file import changes_as_yaml
 from partlabel.cli.main import main
 from partlabel.core.rules import ClassRule, Rules
-from partlabel.data import embedders
+from partlabel.data import embedders, name_pairs
+from partlabel.data.name_pairs import INFLECTION, MEANING, SAME_WORDS, SPELLING
 from partlabel.data.tables.closure import close
 from partlabel.data.tables.edits_file import read_edits
 

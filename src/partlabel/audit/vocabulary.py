@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from partlabel.audit.name_pairs import INFLECTION, SAME_WORDS, TwoNames, alike, embedder_of_names
 from partlabel.audit.rule_proposals import SUPPORT, interval
 from partlabel.core.column_rules import ROWS, ColumnRules
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.rules import Rules
+from partlabel.data.name_pairs import INFLECTION, SAME_WORDS, TwoNames, alike, embedder_of_names
 from partlabel.data.tables.closure import without_rule_labels
 from partlabel.data.tables.label_table import LabelTable
 

@@ -32,11 +32,13 @@ class Decision(NamedTuple):
         cell: Label.
         what: Answer.
         probability: Probability that the page showed; None where predictions were hidden.
+        added: Whether the class is one that a person added.
     """
 
     cell: Cell
     what: Answer
     probability: float | None = None
+    added: bool = False
 
 
 class DecisionLog(EventLog):
@@ -86,9 +88,12 @@ class DecisionLog(EventLog):
                 return False
             now = self._now()
             base.executemany(
-                "INSERT INTO events (at, who, desk, image, class, what, probability, page) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(now, who, desk, *cell, what, shown, page) for cell, what, shown in decisions],
+                "INSERT INTO events (at, who, desk, image, class, what, probability, added, page) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (now, who, desk, *cell, what, shown, added or None, page)
+                    for cell, what, shown, added in decisions
+                ],
             )
             return True
 

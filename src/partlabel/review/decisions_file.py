@@ -101,7 +101,11 @@ def open_database(path: Path) -> sqlite3.Connection:
         base.execute("PRAGMA foreign_keys = ON")
         base.executescript(SCHEMA)
         columns = {row[1] for row in base.execute("PRAGMA table_info(events)")}
-        for name, kind in (("sheet", "INTEGER REFERENCES sheets (id)"), ("page", "TEXT")):
+        for name, kind in (
+            ("sheet", "INTEGER REFERENCES sheets (id)"),
+            ("page", "TEXT"),
+            ("added", "INTEGER"),
+        ):
             if name not in columns:
                 _add_column(base, name, kind)
         base.execute("CREATE INDEX IF NOT EXISTS of_page ON events (page) WHERE page IS NOT NULL")

@@ -19,7 +19,7 @@ from partlabel.review.events import Cell, Event, Tally
 
 LEASE = 120.0
 """Duration of a lease in seconds."""
-COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet, page"
+COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet, page, added"
 
 
 class EventLog:
@@ -135,6 +135,7 @@ def _event(path: Path, row: tuple[Any, ...]) -> Event:
     event = Event(*row)
     texts = (event.at, event.who, event.desk, event.image, event.cls)
     whats = ("present", "absent", "skip", "undo")
-    if not all(isinstance(text, str) for text in texts) or event.what not in whats:
+    valid = all(isinstance(text, str) for text in texts) and event.added in (None, 0, 1)
+    if not valid or event.what not in whats:
         raise ValueError(f"{path}: event {event.id!r} is not a valid decision; the file is damaged: {FIX}")
     return event

@@ -31,6 +31,7 @@ class Event(NamedTuple):
         probability: Probability that the page showed; None where predictions were hidden.
         sheet: Id of the sheet that the event belongs to; None for a single answer.
         page: Id of the page of photos that the event was confirmed with; None for a single answer.
+        added: 1 for an answer about a class that a person added, which the table under review does not have.
     """
 
     id: int
@@ -44,6 +45,7 @@ class Event(NamedTuple):
     probability: float | None
     sheet: int | None = None
     page: str | None = None
+    added: int | None = None
 
     @property
     def cell(self) -> Cell:
@@ -78,10 +80,15 @@ class Tally:
     """The current answers that follow from a log of events.
 
     Each person's last answer that is not undone counts, and of a label the most recent one.
+
+    Attributes:
+        answers: Answers about each label that are not undone.
+        added: Labels with an answer of each class that a person added.
     """
 
     def __init__(self) -> None:
         self.answers: dict[Cell, list[Event]] = {}
+        self.added: dict[str, set[Cell]] = {}
         self._skipped: dict[str, set[Cell]] = {}
         self._counts: dict[str, int] = {}
 
@@ -105,6 +112,11 @@ class Tally:
             skipped.discard(event.cell)
             if who in after and after[who].what == "skip":
                 skipped.add(event.cell)
+        if event.added or event.cls in self.added:
+            known = self.added.setdefault(event.cls, set())
+            known.discard(event.cell)
+            if self.label(event.cell) != UNKNOWN:
+                known.add(event.cell)
 
     def standing(self, cell: Cell) -> dict[str, Event]:
         """Return the last answer of each person, the most recent one last."""
@@ -131,6 +143,10 @@ class Tally:
     def skipped(self, who: str) -> frozenset[Cell]:
         """Return the labels that a person skipped and has not answered since."""
         return frozenset(self._skipped.get(who, ()))
+
+    def new_classes(self) -> tuple[str, ...]:
+        """Return the classes that people added, the oldest first; one whose answers are all undone is none."""
+        return tuple(name for name, known in self.added.items() if known)
 
     def counts(self) -> dict[str, int]:
         """Count the valid answers of each person, without skips, largest count first."""

@@ -15,6 +15,7 @@ from partlabel.core.files import atomic_write
 from partlabel.core.labels import UNKNOWN
 from partlabel.data.tables.label_table import LabelTable, made_read_only
 from partlabel.data.tables.provenance import Origins
+from partlabel.data.tables.vocabulary import with_blank_classes
 from partlabel.review.events import CODES, Tally
 
 Disputed = Literal["later", "blank"]
@@ -124,6 +125,21 @@ def merge(
     present = filled.present - table.present
     absent = filled.known - table.known - present
     return Merged(filled, present, absent, disputes, elsewhere, other_parts, sum(marks))
+
+
+def with_added_classes(table: LabelTable, tally: Tally, part: str | None = None) -> LabelTable:
+    """Add the classes that people added on photos of a table; no label of them is known.
+
+    Args:
+        table: Label table.
+        tally: Decisions.
+        part: Part of the split whose decisions are used; None uses all.
+    """
+    selected = set(table.images if part is None else table.part(part).images)
+    new = tally.new_classes()
+    return with_blank_classes(
+        table, [name for name in new if any(c.image in selected for c in tally.added[name])]
+    )
 
 
 def _origins(table: LabelTable, deciders: Mapping[tuple[int, int], str]) -> Origins | None:

@@ -147,12 +147,8 @@ class Session:
         def choose(others: frozenset[Cell], own: Cell | None) -> Cell | None:
             self.follow()
             askable = self.askable(who, wish, others)
-            if (
-                not skip_current
-                and own is not None
-                and (place := self.place(own)) is not None
-                and askable[place]
-            ):
+            place = None if own is None or skip_current else self.place(own)
+            if place is not None and askable[place]:
                 return own
             first = ordering.first(self.key(wish.order), askable)
             return None if first is None else self.cell(*first)
@@ -287,9 +283,12 @@ class Session:
 
     def place(self, cell: Cell) -> tuple[int, int] | None:
         """Return row and column of a label; None if it is not in the table."""
-        if cell.image not in self._rows or cell.cls not in self._columns:
-            return None
-        return self._rows[cell.image], self._columns[cell.cls]
+        row, column = self.row(cell.image), self._columns.get(cell.cls)
+        return None if row is None or column is None else (row, column)
+
+    def row(self, image: str) -> int | None:
+        """Return the row of an image; None if it is not in the table."""
+        return self._rows.get(image)
 
     def cell(self, row: int, column: int) -> Cell:
         """Return a label by its names."""

@@ -58,6 +58,7 @@ class Together:
         ask: str,
         given: Mapping[tuple[int, int], Answer],
         hidden: bool = False,
+        more: Sequence[Decision] = (),
     ) -> bool:
         """Record answers by row and column, all or none.
 
@@ -67,6 +68,7 @@ class Together:
             ask: Id of the page as it was shown; a page that is sent twice counts once.
             given: Answers.
             hidden: Whether the page hid the model's predictions.
+            more: Answers about classes that the table does not have.
 
         Returns:
             Whether the page is new.
@@ -82,7 +84,7 @@ class Together:
                 Decision(session.cell(*place), what, session.shown(*place, hidden))
                 for place, what in given.items()
             ]
-            new = session.decisions.answer_page(ask, desk, who, decisions)
+            new = session.decisions.answer_page(ask, desk, who, [*decisions, *more])
             session.follow()
             return new
 

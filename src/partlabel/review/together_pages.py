@@ -101,7 +101,7 @@ class TogetherPages(Answers):
         wish: Wish,
         question: Any,
         word: str = "",
-        given: Mapping[int, str] | None = None,
+        given: Mapping[Any, str] | None = None,
     ) -> Response:
         """Render what is asked: as part of the full page, or alone if htmx requested it."""
         last = self.together.last_words(desk)

@@ -1,7 +1,9 @@
 """Command `review`: answer questions about unknown labels on a local page, or export the decisions."""
 
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Any, Literal
 
 from partlabel.cli.commands._command import command
@@ -9,10 +11,14 @@ from partlabel.cli.commands._inference import InferenceOptions
 from partlabel.cli.commands._listening import listen
 from partlabel.cli.commands._reading import RunOptions, TableOptions, TextOptions
 from partlabel.cli.commands._saying import say_closure, say_texts
+from partlabel.cli.commands._teaching import extend_command, teaching
 from partlabel.cli.commands._towers import TowerOptions
 from partlabel.cli.parser import UsageError
+from partlabel.core.messages import some
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from partlabel.data.tables.label_table import LabelTable
     from partlabel.review.session import Session
     from partlabel.review.sheets import Sheets
@@ -56,7 +62,8 @@ def review(
         part: Part of the split to review, such as train; with --export, the part whose decisions are used.
         page: Ask about this number of photos at once, 12 to 48: one class, with the expected answers set, which are
             corrected and confirmed together. By default one question at a time.
-        tags: Ask about all unknown labels of one photo at once, with a search in the classes.
+        tags: Ask about all unknown labels of one photo at once, with a search in the classes; new tags can be added,
+            which become classes.
         blind: Hide the model's predictions, so that they cannot bias the answers.
         retrain: Fit the model again in the background after this number of decisions, for example 200, every time; the
             questions and the expected answers follow. It needs a linear head. By default the run's predictions stay.
@@ -81,14 +88,12 @@ def review(
         names: Tower.
     """
     if export is not None:
-        _export(data.run, _known(data, beside), part, export, disputed)
+        _export(data, _known(data, beside), part, export, disputed)
         return
     _check(order, page, tags, calibrate, retrain)
     given = data.chosen.read("keep", beside.texts)
     say_texts(given)
     _need_fastapi()
-    import uvicorn
-
     from partlabel.review import build
     from partlabel.training.run_folder import Run
 
@@ -113,10 +118,27 @@ def review(
         print(
             f"open {build.address(host, where['port'], access_token)} (Ctrl-C stops the server)", flush=True
         )
-        with closing(decisions), suppress(KeyboardInterrupt):
-            uvicorn.Server(uvicorn.Config(web, log_level="warning", server_header=False)).run(sockets=[bound])
+        with closing(decisions):
+            _serve(web, bound)
+            new = decisions.tally().new_classes()
+    _say_what_is_next(data, new)
+
+
+def _serve(web: "FastAPI", bound: socket) -> None:
+    """Answer requests until Ctrl-C."""
+    import uvicorn
+
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(uvicorn.Config(web, log_level="warning", server_header=False)).run(sockets=[bound])
+
+
+def _say_what_is_next(data: RunOptions, new: Sequence[str]) -> None:
+    """Print the commands that use the decisions."""
     again = f"partlabel review {data.run}" if data.table is None else SAME_COMMAND
     print(f"to write the table with all decisions: {again} --export reviewed.csv")
+    if new:
+        taught = extend_command(data.run, Path("reviewed.csv"), new, data.images)
+        print(f"then, to teach the tagger the added classes {some(new)}: {taught}")
 
 
 def _check(
@@ -190,9 +212,9 @@ def _known(data: RunOptions, beside: TextOptions) -> "LabelTable":
 
 
 def _export(
-    run: Path, table: "LabelTable", part: str | None, out: Path, disputed: Literal["later", "blank"]
+    data: RunOptions, table: "LabelTable", part: str | None, out: Path, disputed: Literal["later", "blank"]
 ) -> None:
-    """Write the table with all decisions.
+    """Write the table with all decisions, and with the classes that people added.
 
     Raises:
         FileNotFoundError: There are no decisions.
@@ -205,27 +227,29 @@ def _export(
     from partlabel.review.decisions_copy import opened_read_only
     from partlabel.training.run_folder import Run
 
-    file = Run(run).decisions
+    run = Run(data.run)
+    file = run.decisions
     if not file.exists():
         raise FileNotFoundError(f"there are no decisions to export: {file} does not exist")
     with opened_read_only(file) as decisions:
         tally, complete = decisions.tally(), sheets.complete(decisions)
-    rules = Rules.from_json(read_json(Run(run).config).get("rules") or {})
-    merged = merging.merge(with_added(table, rules), tally, disputed, part, complete)
+    rules = Rules.from_json(read_json(run.config).get("rules") or {})
+    table = with_added(table, rules)
+    more = merging.with_added_classes(table, tally, part)
+    new = more.classes[len(table.classes) :]
+    merged = merging.merge(more, tally, disputed, part, complete)
     if tally.answers and merged.elsewhere == len(tally.answers):
         raise ValueError(
             f"{file}: none of {merged.elsewhere:,} decisions is about an image and a class of this table (one is about "
             f"{next(iter(tally.answers)).image!r}); give the table, --images and --format of the review"
         )
     closure = close(merged.table, rules) if rules else None
-    (merged.table if closure is None else closure.table).save(out)
+    written = merged.table if closure is None else closure.table
+    (written.with_calibration(None) if new else written).save(out)
     print(f"{out}: {merged.present:,} unknown labels became present and {merged.absent:,} absent")
     say_closure(closure)
     if merged.calibration:
-        print(
-            f"{merged.calibration:,} images are marked in the column calibration: drawn at random and labelled "
-            "completely"
-        )
+        print(_calibration_words(merged.calibration, new))
     if merged.elsewhere:
         print(f"{merged.elsewhere:,} decisions are about images or classes that are not in this table")
     if merged.other_parts:
@@ -233,6 +257,20 @@ def _export(
     if merged.disputes:
         listed = merging.save_disputes(merged.disputes, out.with_suffix(".disputes.csv"))
         print(f"{merged.disputed:,} labels are disputed, see {listed}")
+    if new:
+        print("\n".join(teaching(merged.table, new, data.run, out, data.images)))
+
+
+def _calibration_words(count: int, new: Sequence[str]) -> str:
+    """Say which images are marked as the calibration set; none are labelled completely for added classes."""
+    if not new:
+        return (
+            f"{count:,} images are marked in the column calibration: drawn at random and labelled completely"
+        )
+    return (
+        f"the {count:,} images of the calibration set are not marked, because they are not labelled completely for the "
+        "added classes; the commands tune and fill of this run use them as before"
+    )
 
 
 def _need_fastapi() -> None:

@@ -17,6 +17,7 @@ from partlabel.core.labels import UNKNOWN
 from partlabel.core.rules import KINDS, Rules
 from partlabel.data.tables.label_table import LabelTable, made_read_only
 from partlabel.data.tables.provenance import RULE, Origins, is_rules
+from partlabel.data.tables.vocabulary import with_blank_classes
 
 
 class Closure(NamedTuple):
@@ -88,16 +89,7 @@ def close(table: LabelTable, rules: Rules) -> Closure:
 
 def with_added(table: LabelTable, rules: Rules | None) -> LabelTable:
     """Add the classes that rules add, without labels, after those of the table."""
-    new = [name for name in (rules.adds if rules else ()) if name not in table.classes]
-    if not new:
-        return table
-    blank = np.full((len(table), len(new)), UNKNOWN, np.int8)
-    labels = made_read_only(np.concatenate([table.labels, blank], 1))
-    origins = table.origins
-    if origins is not None:
-        codes = np.concatenate([origins.codes, np.zeros(blank.shape, np.uint8)], 1)
-        origins = Origins(codes, origins.names)
-    return replace(table, classes=(*table.classes, *new), labels=labels, origins=origins)
+    return with_blank_classes(table, rules.adds if rules else ())
 
 
 def without_rule_labels(table: LabelTable) -> LabelTable:

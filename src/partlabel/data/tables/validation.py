@@ -76,7 +76,7 @@ def check_classes(classes: Sequence[str]) -> None:
         ValueError: They are not.
     """
     for position, name in enumerate(classes):
-        fault = _fault_of(name)
+        fault = fault_of_class(name)
         if fault:
             raise ValueError(f"class {position} of {len(classes)}, {name!r}, {fault}; rename it")
     if len(set(classes)) != len(classes):
@@ -153,7 +153,8 @@ def check_texts(texts: Any, images: Sequence[str]) -> None:
         )
 
 
-def _fault_of(name: str) -> str:
+def fault_of_class(name: str) -> str:
+    """Explain why a name cannot be a column of the table's file; return an empty string if it can."""
     if not name.strip():
         return "is empty"
     if name != name.strip():

@@ -1,4 +1,4 @@
-"""Changes of the classes of a label table: rename, merge, drop and split, each with what it changes in words.
+"""Changes of the classes of a label table: rename, merge, drop and split, each with what it changes in words; and add.
 
 A change returns a new table; known labels keep their sources. The rules:
 
@@ -173,6 +173,20 @@ def split(table: LabelTable, name: str, into: Sequence[str]) -> Changed:
         table, classes=classes, labels=made_read_only(labels.copy()), origins=origins, calibration=marks
     )
     return Changed(changed, sentence)
+
+
+def with_blank_classes(table: LabelTable, names: Sequence[str]) -> LabelTable:
+    """Add classes of which no label is known, after those of the table; names that it has are left out."""
+    new = [name for name in dict.fromkeys(names) if name not in table.classes]
+    if not new:
+        return table
+    blank = np.full((len(table), len(new)), UNKNOWN, np.int8)
+    labels = made_read_only(np.concatenate([table.labels, blank], 1))
+    origins = table.origins
+    if origins is not None:
+        codes = np.concatenate([origins.codes, np.zeros(blank.shape, origins.codes.dtype)], 1)
+        origins = Origins(codes, origins.names)
+    return replace(table, classes=(*table.classes, *new), labels=labels, origins=origins)
 
 
 def _column(table: LabelTable, name: str) -> int:

@@ -1,4 +1,4 @@
-// All tags of one photo: chips, a search in the vocabulary, keyboard shortcuts, "rest absent" after a confirmation.
+// All tags of one photo: chips, a search in the vocabulary, new tags, keyboard shortcuts, "rest absent" after a confirmation.
 (() => {
   const KEYS = { y: "present", n: "absent", s: "skip" };
   const SHOWN = 30; // tags without an answer that are shown before "more" or a search
@@ -8,6 +8,7 @@
   const name = (tag) => tag.querySelector("legend").firstChild.textContent.trim();
   const search = () => document.querySelector("#tags .search");
   const visible = () => tags().filter((tag) => !tag.hidden);
+  const failed = document.getElementById("failed"), unsaved = failed.textContent;
   let current = 0, all = false;
 
   const chips = () => {
@@ -20,7 +21,10 @@
       chip.className = "chip";
       chip.textContent = `${name(tag)} ×`;
       chip.setAttribute("aria-label", `remove ${name(tag)}`);
-      chip.addEventListener("click", () => { tag.querySelector("input:checked").checked = false; show(); });
+      chip.addEventListener("click", () => {
+        if ("fresh" in tag.dataset) tag.remove(); else tag.querySelector("input:checked").checked = false;
+        show();
+      });
       list.append(chip);
     }
   };
@@ -41,6 +45,9 @@
       tag.hidden = wanted ? !matches : !all && !chosen(tag) && open > SHOWN;
     }
     box.hidden = false;
+    const typed = box.value.trim(), exists = tags().some((tag) => name(tag).toLowerCase() === wanted);
+    document.querySelector("#tags .adding").hidden = !typed || exists;
+    document.querySelector("#tags .add").textContent = `Add “${typed}” as a new tag`;
     const more = document.querySelector("#tags .more"), hidden = tags().length - visible().length;
     more.hidden = hidden === 0 || wanted !== "";
     more.textContent = `${hidden} less probable tags`;
@@ -61,11 +68,69 @@
     return matches.find((tag) => name(tag).toLowerCase() === wanted) ?? matches.find((tag) => !chosen(tag)) ?? matches[0];
   };
   const clear = () => { search().value = ""; search().blur(); show(); };
+
+  // A new tag: the server says whether the name can be one, and whether it repeats a class.
+  const tagOf = (wanted) => tags().find((tag) => name(tag).toLowerCase() === wanted.toLowerCase());
+  const put = (wanted) => {
+    let tag = tagOf(wanted);
+    if (!tag) {
+      const field = `new${Math.max(-1, ...[...document.querySelectorAll("#tags input[name^=new]")].map((each) => +each.name.slice(3))) + 1}`;
+      tag = document.getElementById("new-tag").content.querySelector("[data-tag]").cloneNode(true);
+      tag.dataset.fresh = "";
+      tag.querySelector("legend").firstChild.textContent = `${wanted} `;
+      tag.querySelector("input[type=hidden]").value = wanted;
+      tag.querySelectorAll("input").forEach((input) => { input.name = (input.type === "hidden" ? "" : "t") + field; });
+      document.querySelector("#tags .tag-list").prepend(tag);
+    }
+    set(tag, "present");
+    doubt();
+    clear();
+  };
+  const doubt = (text = "", choices = []) => {
+    const box = document.querySelector("#tags .doubt");
+    if (!box) return;
+    box.hidden = !text;
+    box.replaceChildren(text);
+    for (const [label, use] of choices) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = label;
+      button.addEventListener("click", use);
+      box.append(button);
+    }
+    [...box.querySelectorAll("button")].find((button) => button.textContent.startsWith("Use"))?.focus();
+  };
+  const add = async () => {
+    const form = document.getElementById("photo"), typed = search().value.trim();
+    if (!typed) return;
+    if (tagOf(typed)) return put(typed);
+    const asked = new URLSearchParams({ row: form.elements.row.value, name: typed });
+    let answer;
+    try {
+      const response = await fetch(`/tag?${asked}`);
+      if (!response.ok) throw new Error(response.status);
+      answer = await response.json();
+    } catch {
+      return doubt("The server did not answer. Please try again.");
+    }
+    if (form !== document.getElementById("photo")) return; // another photo by now
+    const { name: wanted, problem, instead } = answer;
+    const choices = [];
+    if (instead && (tagOf(instead) || (answer.is_new && !answer.answered))) choices.push([`Use “${instead}”`, () => put(instead)]);
+    if (wanted && !instead) return put(wanted);
+    if (wanted) choices.push([`Add “${wanted}” anyway`, () => put(wanted)]);
+    const settled = answer.answered ? ` “${instead}” has an answer on this photo already.` : "";
+    doubt((problem ?? `There is a class “${instead}”: is it the same?`) + settled, choices);
+  };
+
   const searching = (event) => {
-    if (event.key === "Escape") clear();
+    if (event.key === "Escape") { doubt(); clear(); }
     else if (event.key === "Enter") {
-      if (search().value.trim()) set(found(), "present");
-      clear();
+      if (event.shiftKey || (search().value.trim() && !visible().length)) add();
+      else {
+        if (search().value.trim()) set(found(), "present");
+        clear();
+      }
     } else return;
     event.preventDefault();
   };
@@ -83,7 +148,8 @@
     } else if (key === "arrowdown" || key === "arrowup") {
       current += key === "arrowdown" ? 1 : -1;
       mark(true);
-    } else if (key === "/") search()?.focus();
+    } else if (key === "escape") doubt();
+    else if (key === "/") search()?.focus();
     else if (["r", "u", "enter"].includes(key) && !event.repeat) {
       if (key === "enter" && event.target.matches("button")) return;
       const button = document.querySelector(`#tags button[data-key="${key}"]`);
@@ -95,6 +161,7 @@
 
   document.addEventListener("click", (event) => {
     if (event.target.closest(".more")) { all = true; show(); }
+    if (event.target.closest(".add")) add();
     if (!event.target.closest(".rest")) return;
     const open = tags().filter((tag) => !chosen(tag)).length;
     document.getElementById("confirm-count").textContent = open === 1 ? "tag" : `${open} tags`;
@@ -106,7 +173,7 @@
     for (const tag of tags()) if (!chosen(tag)) set(tag, "absent");
     show();
   });
-  document.addEventListener("input", (event) => { if (event.target === search()) { current = 0; show(); } });
+  document.addEventListener("input", (event) => { if (event.target === search()) { current = 0; doubt(); show(); } });
   document.addEventListener("change", (event) => {
     const tag = event.target.closest("[data-tag]");
     if (!tag) return;
@@ -117,9 +184,14 @@
   });
   document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "tags") ready(); });
   document.addEventListener("htmx:afterSettle", show);
+  const why = (xhr) => {
+    try { const { detail } = JSON.parse(xhr.responseText); return typeof detail === "string" ? detail : "the form is not valid"; }
+    catch { return "the server did not say why"; }
+  };
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.elt.id === "progress") return;
-    document.getElementById("failed").hidden = event.detail.successful;
+    failed.hidden = event.detail.successful;
+    failed.textContent = event.detail.xhr.status === 422 ? `Not saved: ${why(event.detail.xhr)}.` : unsaved;
     show();
   });
   ready();

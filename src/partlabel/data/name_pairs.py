@@ -9,7 +9,7 @@ meaning      vectors of an embedder of texts: `sofa`, `couch`; each is the other
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -44,6 +44,23 @@ def alike(names: Sequence[str]) -> dict[TwoNames, str]:
         for pair in pairs:
             found.setdefault(pair, why)
     return found
+
+
+def repeated_class(name: str, known: Iterable[str]) -> tuple[str, str] | None:
+    """Find the class that a new name repeats by its words, an inflection or a misspelling, and why; None if none.
+
+    Args:
+        name: New name.
+        known: Names of classes.
+    """
+    others = list(known)
+    for why, keys in ((SAME_WORDS, _same), (INFLECTION, _inflected)):
+        own = keys(name)
+        for other in others:
+            if own & keys(other):
+                return other, why
+    misspelled = next((other for one, other in _misspelled([name, *others]) if one == 0), None)
+    return None if misspelled is None else (others[misspelled - 1], SPELLING)
 
 
 def _same(name: str) -> set[str]:
