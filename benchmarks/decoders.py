@@ -244,13 +244,16 @@ def measure(
                 taken[each].append((time.process_time() - busy, time.perf_counter() - wall, resizing))
     rows, megabytes = [], float(np.mean([path.stat().st_size for path in photos])) / 1e6
     for each, way in ways.items():
-        figures = (round(1e3 * value / len(photos), 3) for value in np.median(taken[each], axis=0))
+        busy, wall, resizing = (
+            round(1e3 * value / len(photos), 3) for value in np.median(taken[each], axis=0)
+        )
         off = torch.stack([apart(squash(way(path)), squash(ours(path))) for path in photos])
-        found = (on_odd_file(way, path) for path in odd.values())
+        cmyk, progressive, rotated = (on_odd_file(way, path) for path in odd.values())
         rows.append(
             Row(
-                name, each, metadata.version(LIBRARIES[each][0]), *figures, round(megabytes, 3),
-                round(float(off.float().mean()), 3), int(off.max()), *found, round(os.getloadavg()[0], 1), *stamp(),
+                name, each, metadata.version(LIBRARIES[each][0]), busy, wall, resizing, round(megabytes, 3),
+                round(float(off.float().mean()), 3), int(off.max()), cmyk, progressive, rotated,
+                round(os.getloadavg()[0], 1), *stamp(),
             )
         )  # fmt: skip
     return rows

@@ -75,9 +75,13 @@ def measure(name: str, tagger: Tagger, photos: list[Path], threads: int, rounds:
             taken.append((decoding, network, wall, busy, runnable))
     decoding, network, wall, busy, runnable = (float(each) for each in np.median(taken, axis=0))
     bound = (decoding + network) / threads
-    each = [round(1e3 * value / len(photos), 2) for value in (decoding, network, bound, wall)]
-    ratios = round(len(photos) / wall, 1), round(bound / wall, 3), round(1e3 * busy / len(photos), 2)
-    return Row(name, threads, *each, *ratios, round(runnable, 3), round(os.getloadavg()[0], 1), *stamp())
+
+    def each_ms(seconds: float) -> float:
+        return round(1e3 * seconds / len(photos), 2)
+
+    times = each_ms(decoding), each_ms(network), each_ms(bound), each_ms(wall)
+    ratios = round(len(photos) / wall, 1), round(bound / wall, 3), each_ms(busy), round(runnable, 3)
+    return Row(name, threads, *times, *ratios, round(os.getloadavg()[0], 1), *stamp())
 
 
 @contextmanager
