@@ -61,7 +61,9 @@ def test_a_stem_before_a_trained_last_stage_gives_the_numbers_of_pytorch():
 
 
 def test_the_pooling_after_the_stem_may_be_fitted_after_the_graph_is_made():
-    made = backbones.create("test_resnet", pretrained=False, trainable="none", image_size=64, covariance_rank=4)
+    made = backbones.create(
+        "test_resnet", pretrained=False, trainable="none", image_size=64, covariance_rank=4
+    )
     made.prepare(64, MANY)
     assert made.runtime is not None
     assert not any(module.training for module in made.stem.modules())

@@ -31,7 +31,7 @@ def stepped(name, device, **options):
 
 
 @devices
-@pytest.mark.parametrize("name", ["bce", "ssgrl", "sst", "sarb", "hst"])
+@pytest.mark.parametrize("name", [name for name in methods.names() if not methods.get(name).needs_full_batch])
 def test_a_step_waits_for_nothing(name, device, monkeypatch):
     monkeypatch.setitem(host_values.LAG, "cpu", 3)
     method = build_method(methods.get(name)).to(device).train()
@@ -41,6 +41,7 @@ def test_a_step_waits_for_nothing(name, device, monkeypatch):
     monkeypatch.setattr(learner, "progress", lambda batch: BEGUN)
     monkeypatch.setattr(learner, "log", lambda *_, **__: None)
     batch = on(example_batch(8), device)
+    learner.on_fit_start()
     for _ in range(2):  # the first step makes prototypes, the second finds them
         learner.training_step(batch, 2)
     with no_waiting(device):

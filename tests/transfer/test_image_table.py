@@ -37,3 +37,12 @@ def test_reading_changes_nothing():
     table = ImageTable(1, 3)
     table.read(rows(5))
     assert len(table.cells) == 0
+
+
+def test_with_places_for_all_images_it_does_not_grow():
+    table = ImageTable(1, 3)
+    table.write(rows(1), torch.ones(1, 1))
+    table.reserve(6)
+    assert table.read(rows(0, 1, 5)).flatten().tolist() == [3, 1, 3]
+    table.write(rows(5), torch.ones(1, 1))
+    assert len(table.cells) == 6

@@ -107,13 +107,8 @@ def largest(
         per_image: Number selected per image of the whole batch, rounded up in total; all candidates, if there are
             fewer.
     """
-    owner = torch.full((len(score),), distributed.rank_and_world_size()[0], device=score.device)
-    whole, owner = distributed.all_gather_rows(score.detach().float().masked_fill(~among, -math.inf), owner)
+    (whole,) = distributed.all_gather_rows(score.detach().float().masked_fill(~among, -math.inf))
     wanted = math.ceil(round(per_image * len(whole), 6))
-    taken = whole.flatten().topk(min(wanted, int((whole > -math.inf).sum()))).indices
-    return (
-        torch.zeros_like(whole, dtype=torch.bool)
-        .flatten()
-        .index_fill(0, taken, True)
-        .view_as(whole)[owner == distributed.rank_and_world_size()[0]]
-    )
+    taken = whole.flatten().topk(min(wanted, whole.numel())).indices
+    selected = torch.zeros_like(whole, dtype=torch.bool).flatten().index_fill(0, taken, True).view_as(whole)
+    return (selected & (whole > -math.inf))[distributed.local_rows(score)]

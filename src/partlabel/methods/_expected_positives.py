@@ -39,35 +39,32 @@ class ExpectedPositives(nn.Module):
         self.present += distributed.all_reduce_sum((labels == PRESENT).sum(0))
         self.known += distributed.all_reduce_sum((labels != UNKNOWN).sum(0))
 
-    def number(self) -> float | None:
-        """Return k, or None where no label is known yet.
+    def number(self) -> Float[Tensor, ""]:
+        """Return k; NaN where no label is known yet.
 
         It is the sum over classes of the share of known labels that are present. Each class is smoothed by one extra
         label, present with the share over all classes.
         """
         if self.positives is not None:
-            return self.positives
-        present, known = torch.stack([self.present, self.known]).cpu()  # wait for the device once
-        if not known.any():
-            return None
-        if known.sum() >= MANY and present.equal(known):
+            return self.present.new_full((), self.positives, dtype=torch.float32)
+        overall = self.present.sum() / self.known.sum()
+        return ((self.present + overall) / (self.known + 1)).sum()
+
+    def warn_if_none_is_absent(self) -> None:
+        """Warn where k is estimated from present labels alone; the device is awaited."""
+        known = int(self.known.sum())
+        if self.positives is None and known >= MANY and self.present.equal(self.known):
             warnings.warn(
-                f"none of {int(known.sum())} known labels is absent, so the estimate is that every image shows all "
-                f"{len(known)} classes: give the number of classes per image as positives (--method.positives)",
+                f"none of {known} known labels is absent, so the estimate is that every image shows all "
+                f"{len(self.known)} classes: give the number of classes per image as positives (--method.positives)",
                 stacklevel=2,
             )
-        overall = present.sum().double() / known.sum()
-        return float(((present + overall) / (known + 1)).sum())
 
     def excess(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
         """Compute the number of predicted classes per image minus k, over all processes; 0 where k is unknown."""
+        images = distributed.all_reduce_sum(p.new_full((), float(len(p))))
         number = self.number()
-        if number is None:
-            return p.sum() * 0
-        return (
-            distributed.all_reduce_sum(p.sum()) / distributed.all_reduce_sum(p.new_full((), float(len(p))))
-            - number
-        )
+        return torch.where(number.isnan(), 0.0, distributed.all_reduce_sum(p.sum()) / images - number)
 
     def forward(self, p: Float[Tensor, "batch class"]) -> Float[Tensor, ""]:
         """Compute the penalty of some probabilities."""

@@ -40,3 +40,7 @@ class EPR(Method):
         count = distributed.all_reduce_mean(logits.new_full((), float(logits.numel())))
         known = self.bce.total(logits, Targets.known(batch.labels)) / count
         return Step({"bce": known, "expected": self.expected(logits.sigmoid())})
+
+    def end_validation(self) -> None:
+        """Warn where the number of present classes cannot be estimated."""
+        self.expected.warn_if_none_is_absent()

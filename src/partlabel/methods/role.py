@@ -79,3 +79,7 @@ class ROLE(Method):
         excess = self.expected.excess(torch.where(known.weight > 0, known.value, q))
         gradient = (q - p) + 2 * excess / p.shape[1] * q * (1 - q)
         return logits - self.rate * gradient * (labels == UNKNOWN)
+
+    def end_validation(self) -> None:
+        """Warn where the number of present classes cannot be estimated."""
+        self.expected.warn_if_none_is_absent()

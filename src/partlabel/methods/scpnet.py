@@ -114,7 +114,7 @@ class SCPNet(Method):
     def thresholds(self) -> Float[Tensor, " class"]:
         """Compute `t a_c / (2 - a_c)`, a_c the number of confident images of the last epoch, relative to the most."""
         most = self.confident.max()
-        share = self.confident / most if most else torch.ones_like(self.confident, dtype=torch.float32)
+        share = torch.where(most > 0, self.confident / most.clamp(min=1), 1.0)
         return self.threshold * share / (2 - share)
 
 

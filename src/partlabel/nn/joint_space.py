@@ -7,6 +7,7 @@ with a table of token vectors serves: the sentence begins with placeholders, who
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ class JointSpace:
     of_text: Callable[[Float[Tensor, "text embedding"]], Float[Tensor, "text dim"]]
     projection: Float[Tensor, "dim channel"]
     offset: Float[Tensor, " dim"]
-    _tokens: dict[tuple[int, int], Any] = field(default_factory=dict)
+    _tokens: dict[tuple[int, int, str], Any] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "JointSpace":
         return self
@@ -87,13 +88,13 @@ class JointSpace:
             ValueError: The prompts are too long for the text encoder.
         """
         kinds, count = context.shape[1:3]
-        tokens = self._sentences(kinds, count)
+        tokens = self._sentences(kinds, count, context.device)
         self.text.module.to(context.device)
         with (
             torch.autocast(context.device.type, enabled=False),
             _replaced(self.text.embedding, context.flatten(0, 1).float(), self._placeholder),
         ):
-            vectors = self.of_text(self.text.vectors(_on(tokens, context.device)))
+            vectors = self.of_text(self.text.vectors(tokens))
         return normalize(vectors, dim=1).unflatten(0, (len(self.names), kinds))
 
     def words(self, text: str) -> Float[Tensor, "token width"]:
@@ -107,8 +108,10 @@ class JointSpace:
         numbers = torch.tensor(row[first:after], device=next(self.text.module.parameters()).device)
         return self.text.embedding(numbers).detach().float()
 
-    def _sentences(self, kinds: int, count: int) -> Any:
-        if (kinds, count) not in self._tokens:
+    def _sentences(self, kinds: int, count: int, device: torch.device) -> Any:
+        """Return the tokens of all prompts on a device, computed once."""
+        key = (kinds, count, str(device))
+        if key not in self._tokens:
             before = " ".join([PLACEHOLDER] * count)
             tokens = self.text.tokens([f"{before} {name}." for name in self.names for _ in range(kinds)])
             found = (_numbers(tokens) == self._placeholder).sum(1)
@@ -116,10 +119,10 @@ class JointSpace:
                 raise ValueError(
                     f"prompts of {count} tokens are too long for the text encoder: give --method.tokens 16"
                 )
-            self._tokens[kinds, count] = tokens
-        return self._tokens[kinds, count]
+            self._tokens[key] = _on(tokens, device)
+        return self._tokens[key]
 
-    @property
+    @cached_property
     def _placeholder(self) -> int:
         """Number of the token of the placeholder: that of the first run of equal tokens."""
         (row,) = _numbers(self.text.tokens([" ".join([PLACEHOLDER] * PROBE)])).tolist()

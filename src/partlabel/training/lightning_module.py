@@ -28,6 +28,7 @@ from partlabel.selection.criteria import calibrated_cross_entropy
 from partlabel.training.config import TrainingConfig
 from partlabel.training.host_values import HostValues
 from partlabel.training.optimizer import optimizer, schedule
+from partlabel.transfer.by_row import ByRow
 
 MAP, COST = "val/mAP", "val/cross-entropy"
 
@@ -98,6 +99,12 @@ class TrainingModule(LightningModule):
         batches = int(self.trainer.num_training_batches)
         step = self.current_epoch * batches + batch
         return Progress(self.current_epoch, step, batch, batches, self.config.epochs, self.config.seed)
+
+    def on_fit_start(self) -> None:
+        """Let the method's state have a place for every training image."""
+        for module in self.method.modules():
+            if isinstance(module, ByRow):
+                module.reserve(len(self.images))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the random generator of the step (dropout, for instance) from values that a checkpoint holds."""

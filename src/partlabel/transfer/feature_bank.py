@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
+from partlabel.transfer.by_row import ByRow
 
 RAISED = 75.0
 """Log-weight of the nearest neighbour in a kernel density.
@@ -166,7 +167,7 @@ class FeatureMemory(Memory):
         return self.features.gather(1, slot[..., None].expand_as(self.features))
 
 
-class ImageMemory(Memory):
+class ImageMemory(ByRow, Memory):
     """A store of images with their labels; each image is stored once, as it was seen last.
 
     One feature of an image serves all its classes, so that whole training sets fit: 16,384 images of 1,280 numbers take
@@ -204,10 +205,10 @@ class ImageMemory(Memory):
             rows: Rows of the images in the training table.
         """
         slot = rows % self.size
-        self._grow(int(slot.max()) + 1)
+        self.reach(slot)
         order = torch.arange(len(slot), device=slot.device)
-        last = order.new_full((len(self.row),), -1).scatter_reduce(0, slot, order, "amax")[slot] == order
-        slot = slot[last]  # of images of one place in one batch
+        last = order.new_full((len(self.row),), -1).scatter_reduce(0, slot, order, "amax")[slot]
+        # Images of one slot in one batch all write what the last of them brings.
         self.features[slot] = normalize(features[last].float(), dim=-1).half().float()
         self.labels[slot] = labels[last]
         self.row[slot] = rows[last]
@@ -252,11 +253,15 @@ class ImageMemory(Memory):
         remembered = self.row[slot] == rows
         return ((self.labels[slot] == kind) & remembered[:, None]).long()
 
-    def _grow(self, size: int) -> None:
-        """Allocate a given number of slots."""
-        more = size - len(self.row)
+    @property
+    def places(self) -> int:
+        """Number of allocated slots."""
+        return len(self.row)
+
+    def allocate(self, places: int) -> None:
+        """Allocate a number of slots, the maximum size at most."""
+        more = min(places, self.size) - self.places
         if more > 0:
-            more = min(max(more, len(self.row) // 2), self.size - len(self.row))
             self.features = torch.cat([self.features, self.features.new_zeros(more, self.features.shape[1])])
             self.labels = torch.cat(
                 [self.labels, self.labels.new_full((more, self.labels.shape[1]), UNKNOWN)]
@@ -275,4 +280,5 @@ class ImageMemory(Memory):
             self.features = self.features.new_zeros(len(saved), self.features.shape[1])
             self.labels = self.labels.new_zeros(len(saved), self.labels.shape[1])
             self.row = self.row.new_zeros(len(saved))
+            self.reallocated()
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Int64, Num
-from torch import Tensor, nn
+from torch import Tensor
+
+from partlabel.transfer.by_row import ByRow
 
 
-class ImageTable(nn.Module):
-    """Numbers by training row and class; it grows as images arrive, and is saved with the method.
+class ImageTable(ByRow):
+    """Numbers by training row and class, saved with the method.
 
     In distributed training each process has to write the rows of all processes, so that all hold the same table.
 
@@ -28,27 +30,31 @@ class ImageTable(nn.Module):
     @torch.no_grad()
     def read(self, rows: Int64[Tensor, " batch"]) -> Num[Tensor, "batch class"]:
         """Read the cells of images, by their rows in the training table."""
-        found = self.cells.new_full((len(rows), self.cells.shape[1]), self.start)
-        there = rows < len(self.cells)
-        found[there] = self.cells[rows[there]]
-        return found
+        if len(self.cells) == 0:
+            return self.cells.new_full((len(rows), self.cells.shape[1]), self.start)
+        there = (rows < len(self.cells))[:, None]
+        return self.cells[rows.clamp(max=len(self.cells) - 1)].where(there, self.start)
 
     @torch.no_grad()
     def write(self, rows: Int64[Tensor, " batch"], values: Num[Tensor, "batch class"]) -> None:
         """Replace the cells of images."""
-        self._reach(rows)
+        self.reach(rows)
         self.cells[rows] = values.to(self.cells.dtype)
 
-    def _reach(self, rows: Int64[Tensor, " batch"]) -> None:
-        """Allocate these rows, with a reserve, so that allocation is rare."""
-        more = int(rows.max()) + 1 - len(self.cells)
-        if more > 0:
-            room = max(more, len(self.cells) // 2)
-            self.cells = torch.cat([self.cells, self.cells.new_full((room, self.cells.shape[1]), self.start)])
+    @property
+    def places(self) -> int:
+        """Number of rows."""
+        return len(self.cells)
+
+    def allocate(self, places: int) -> None:
+        """Allocate a number of rows."""
+        more = self.cells.new_full((places - self.places, self.cells.shape[1]), self.start)
+        self.cells = torch.cat([self.cells, more])
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """Allocate the number of rows of the loaded state."""
         saved = state_dict.get(f"{prefix}cells")
         if saved is not None:
             self.cells = self.cells.new_zeros(len(saved), self.cells.shape[1])
+            self.reallocated()
         super()._load_from_state_dict(state_dict, prefix, *rest)
