@@ -7,7 +7,8 @@ import pytest
 from partlabel import methods
 from partlabel.cli.main import main
 from partlabel.core.citations import cite
-from partlabel.nn import heads
+from partlabel.nn import backbones, heads
+from partlabel.nn.backbones import ALIASES, _described
 
 
 @pytest.mark.parametrize("name", methods.names())
@@ -62,3 +63,22 @@ def test_backbones_with_short_names_are_listed(capsys, monkeypatch):
     )
     assert "88 MB" in next(each for each in said.splitlines() if "dinov2-s" in each)
     assert "dinov3-license" in said and "apple-amlr" in said
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_backbones_are_timed_by_pytorch_and_compiled(monkeypatch, capsys, runs):
+    def compiled(module, size):
+        if not runs:
+            raise ImportError("no OpenVINO")
+        return module
+
+    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setattr(_described, "FrozenRuntime", compiled)
+    tiny = ALIASES["lite0"]._replace(model="test_resnet")
+    monkeypatch.setattr(backbones, "ALIASES", {"tiny": tiny})
+    monkeypatch.setitem(ALIASES, "tiny", tiny)
+    assert main(["methods", "--backbones", "--measure"]) == 0
+    cells = next(line for line in capsys.readouterr().out.splitlines() if "test_resnet" in line).split("│")
+    eager, by_graph = (cell.strip() for cell in cells[6:8])
+    assert eager.isdigit()
+    assert by_graph.isdigit() if runs else by_graph == "-"
