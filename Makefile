@@ -2,7 +2,6 @@
 #
 #   make demo               draws scenes, hides 80 % of their labels, trains SST, fills the blanks in with captions: runs/demo/report.html
 #   make test               the test suite (PARTLABEL_DATA=<folder> also runs the tests on real photos)
-#   make test-ray           the tests of the engine Ray, with Ray on this machine
 #   make test-texts         the tests of text encoders and of HEIC photos, with the packages that they need
 #   make test-clip          the tests of image-text models and of the second backbone in a package, with these packages
 #   make test-pages         the tests of the pages, with a Chromium that playwright downloads
@@ -17,7 +16,7 @@
 
 SHELL := bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-ray test-texts test-clip test-pages test-integrations check docs bench gpu-check format clean
+.PHONY: help demo test test-texts test-clip test-pages test-integrations check docs bench gpu-check format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -35,9 +34,6 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
-
-test-ray: $(VENV)/installed-ray
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/sharded
 
 test-texts: $(VENV)/installed-texts
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/data/test_text_features.py tests/data/test_words.py tests/data/test_heic.py
@@ -87,11 +83,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --editable '.[dev,docs,export,fast,serve,text]'
-	touch $@
-
-$(VENV)/installed-ray: $(VENV)/installed-dev
-	$(BIN)/pip install --editable '.[ray]'
+	$(BIN)/pip install --editable '.[dev,docs,export,fast,ray,serve,text]'
 	touch $@
 
 $(VENV)/installed-texts: $(VENV)/installed-dev
