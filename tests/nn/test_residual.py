@@ -69,3 +69,13 @@ def test_copies_take_what_one_of_them_prepared_and_come_to_the_same():
     assert head.prepare(prepared) is prepared
     assert torch.equal(head(prepared).logits, head(maps).logits)
     assert not prepared.detach().map.requires_grad
+
+
+def test_under_autocast_the_head_computes_in_float32():
+    torch.manual_seed(0)
+    maps = torch.randn(8, 4, 2, 2)
+    head = fitted(Residual(4, CLASSES), maps)
+    head.weight.data.normal_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = head(maps)
+    assert torch.equal(found.logits, head(maps).logits) and found.features.dtype == torch.float32

@@ -73,11 +73,11 @@ class Residual(Head):
         places = powered.flatten(2)
         mean, scale = self._statistics(pooled)
         weight = self.weight * scale
-        score = torch.einsum(
-            "cd,bdp->bcp", weight, places
-        )  # a class's shift by the mean cancels in the softmax
-        attention = (self.sharpness * score.detach()).softmax(-1)
-        features = weight * (attention @ places.transpose(1, 2) - mean)
+        with torch.autocast("cpu", enabled=False):  # to cast the map costs more than its products save
+            # A class's shift by the mean cancels in the softmax.
+            score = torch.einsum("cd,bdp->bcp", weight, places)
+            attention = (self.sharpness * score.detach()).softmax(-1)
+            features = weight * (attention @ places.transpose(1, 2) - mean)
         return ClassOutput(
             self.classify(features),
             features,
