@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partlabel.core.labels import PRESENT
+from partlabel.transfer import feature_bank, kernel_density
 from partlabel.transfer.feature_bank import FeatureMemory, ImageMemory
 
 
@@ -181,6 +182,24 @@ def test_an_image_that_is_remembered_does_not_drown_what_its_neighbours_say():
     absent = labels.double().T == 0
     density = [near @ kind.double().T / kind.sum(1) for kind in (present, absent)]
     torch.testing.assert_close(unnamed.double(), density[0].log() - density[1].log(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_large_memory_is_compared_in_parts(monkeypatch):
+    torch.manual_seed(0)
+    features, labels, rows = (
+        torch.randn(40, 8),
+        torch.randint(-1, 2, (40, 3)).to(torch.int8),
+        torch.arange(40),
+    )
+    found = []
+    for at_once in (100, 7):
+        monkeypatch.setattr(kernel_density, "STORED_AT_ONCE", at_once)
+        monkeypatch.setattr(feature_bank, "STORED_AT_ONCE", at_once)
+        memory = ImageMemory(3, 50, 8)
+        memory.add(features, labels, rows)
+        found.append([memory.evidence(features, 50.0, without=rows), memory.evidence(features[:9], 50.0)])
+    assert memory.features.dtype == torch.float16, "and kept in half precision"
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
 
 
 def test_an_image_memory_comes_back_from_its_state_at_the_size_it_had():

@@ -52,7 +52,7 @@ def explain(
     if not places:
         return _frame([])
     looked = predictions_cache.load_predictions(tagger, run, before, batch_size, workers)
-    logits = looked.logits.copy()
+    logits, alike = looked.logits.copy(), explanations.ImageNeighbours(looked.features)
     if tagger.out_of_fold is not None:
         unseen, kept = tagger.out_of_fold.logits_of(before)
         logits[kept] = unseen[kept]
@@ -66,7 +66,7 @@ def explain(
             votes = explanations.votes(tagger.completion.votes, informed[at], labels[row], column, classes)
         similar = (0, 0)
         if len(places) <= MOST_COMPARED:
-            near = explanations.similar_images(looked.features, row, np.ascontiguousarray(labels[:, column]))
+            near = alike.near(row, np.ascontiguousarray(labels[:, column]))
             similar = near.showing, near.of
         evidence = LabelEvidence(
             float(expit(float(logits[row, column]))),

@@ -6,13 +6,15 @@ changed the log-odds (`posthoc/label_completion.py`), and the most similar image
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float16, Float64, Int8, Int64
+from jaxtyping import Float, Float16, Float64, Int8
 from scipy.special import expit
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.core.similar_rows import SimilarRows, cosine
 from partlabel.data.tables import statistics
 
 NOTABLE = 1.25
@@ -25,8 +27,7 @@ MOST = 3
 """Maximum number of reasons of a kind, and of similar images of a kind."""
 NEIGHBOURS = 20
 COMPARED = 20_000
-"""Maximum number of images that one is compared with."""
-BLOCK = 2048
+"""Number of images up to which one is compared with all; among more, candidates are chosen (`core/similar_rows.py`)."""
 
 
 class Company(NamedTuple):
@@ -132,35 +133,38 @@ def votes(
     ]
 
 
-def similar_images(
-    features: Float16[np.ndarray, "image feature"], row: int, labels: Int8[np.ndarray, " image"]
-) -> Neighbourhood:
-    """Find the images most similar to one, among those in which a class is known.
+class ImageNeighbours:
+    """Searches the images most similar to one, among those in which a class is known.
 
     Args:
         features: Features of unit length; zeros where there is none.
-        row: Row of the image.
-        labels: Labels of the class in all images.
     """
-    known = np.flatnonzero(labels != UNKNOWN)
-    known = known[known != row]
-    if len(known) > COMPARED:
-        known = np.sort(np.random.default_rng(0).permutation(known)[:COMPARED])
-    nearest = known[np.argsort(-_cosine(features, row, known), kind="stable")]
-    known_labels = labels[nearest]
-    counted = known_labels[:NEIGHBOURS]
-    return Neighbourhood(
-        nearest[known_labels == PRESENT][:MOST].tolist(),
-        nearest[known_labels == ABSENT][:MOST].tolist(),
-        int((counted == PRESENT).sum()),
-        len(counted),
-    )
 
+    def __init__(self, features: Float16[np.ndarray, "image feature"]) -> None:
+        self.features = features
 
-def _cosine(
-    features: Float16[np.ndarray, "image feature"], row: int, rows: Int64[np.ndarray, " other"]
-) -> Float[np.ndarray, " other"]:
-    """Compute the cosine of one image to others, block by block, because half precision is converted."""
-    own = features[row].astype(np.float32)
-    blocks = [features[rows[at : at + BLOCK]].astype(np.float32) @ own for at in range(0, len(rows), BLOCK)]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    @cached_property
+    def _search(self) -> SimilarRows:
+        return SimilarRows(self.features)
+
+    def near(self, row: int, labels: Int8[np.ndarray, " image"]) -> Neighbourhood:
+        """Find the most similar images: exactly among up to `COMPARED` images, nearly so among more.
+
+        Args:
+            row: Row of the image.
+            labels: Labels of the class in all images.
+        """
+        known = np.flatnonzero(labels != UNKNOWN)
+        known = known[known != row]
+        if len(known) > COMPARED:
+            nearest = self._search.nearest(row, [labels == PRESENT, labels == ABSENT])
+        else:
+            nearest = known[np.argsort(-cosine(self.features, row, known), kind="stable")]
+        known_labels = labels[nearest]
+        counted = known_labels[:NEIGHBOURS]
+        return Neighbourhood(
+            nearest[known_labels == PRESENT][:MOST].tolist(),
+            nearest[known_labels == ABSENT][:MOST].tolist(),
+            int((counted == PRESENT).sum()),
+            len(counted),
+        )

@@ -32,8 +32,6 @@ def why(session: Session, row: int, column: int) -> Why:
             (session.table.classes[other], float(together[column, other])) for other in present[:MOST_PAIRS]
         ]
     alone = float(expit(logits[column]))
-    near = explanations.similar_images(
-        session.looked.features, row, np.ascontiguousarray(session.labels[:, column])
-    )
+    near = session.similar.near(row, np.ascontiguousarray(session.labels[:, column]))
     said = None if session.beside is None else session.beside.reason(row, column)
     return Why(often, seldom, pairs, evidence, alone, near, said)

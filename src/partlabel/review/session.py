@@ -20,7 +20,7 @@ from partlabel.posthoc.label_completion import Completion
 from partlabel.review import ordering
 from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Event, Tally
-from partlabel.review.explanations import Habits
+from partlabel.review.explanations import Habits, ImageNeighbours
 from partlabel.review.order_keys import OrderKeys
 from partlabel.review.ordering import Key
 from partlabel.review.orders import Knowledge
@@ -72,6 +72,7 @@ class Session:
     ) -> None:
         self.table, self.looked, self.decisions, self.completion = table, looked, decisions, completion
         self.gaze, self.beside, self.rules = gaze, beside, rules
+        self.similar = ImageNeighbours(looked.features)
         self.logits = looked.logits if beside is None else beside.logits
         self._rows = {image: number for number, image in enumerate(table.images)}
         self._columns = {name: number for number, name in enumerate(table.classes)}

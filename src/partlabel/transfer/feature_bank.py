@@ -7,21 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int8, Int64, Shaped
+from jaxtyping import Float, Int8, Int64
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
 from partlabel.transfer.by_row import ByRow
-
-RAISED = 75.0
-"""Log-weight of the nearest neighbour in a kernel density.
-
-Single precision then has room for the farthest neighbour, at e^-100 of it for a sharpness of 50, and for the sum over
-any number of neighbours that fits memory.
-"""
-
+from partlabel.transfer.kernel_density import STORED_AT_ONCE, kernel_sums, log_density
 
 AT_ONCE = 1024
 """Images compared with a memory at a time where a whole table is compared."""
@@ -65,35 +58,6 @@ def mean_cosine(
         # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
         mean = torch.bmm(inverse[:, None], bank).squeeze(1) / by.clamp(min=1)[:, None]
         return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
-
-
-def kernel(
-    features: Float[Tensor, "batch feature"],
-    stored: Float[Tensor, "slot feature"],
-    sharpness: float,
-    itself: Bool[Tensor, "batch slot"] | None = None,
-) -> Float[Tensor, "batch slot"]:
-    """Compute `exp(s cos(x, k))` for every stored unit vector k, up to a factor of each x.
-
-    Args:
-        features: One feature per image.
-        stored: Unit vectors.
-        sharpness: s; the larger, the more the nearest neighbours dominate.
-        itself: Whether a slot holds the image itself, which then has the weight 0; None for new images.
-    """
-    cosine = normalize(features.float(), dim=-1) @ stored.T
-    if itself is not None:
-        cosine = cosine.masked_fill(itself, -1.0)
-    # An image that is remembered itself is its own nearest by far: the others must not vanish beside it.
-    near = (sharpness * (cosine - cosine.amax(1, keepdim=True)) + RAISED).exp()
-    return near if itself is None else near.masked_fill(itself, 0.0)
-
-
-def log_density(
-    near: Float[Tensor, "batch slot"], share: Float[Tensor, "slot class"], total: Shaped[Tensor, "*by class"]
-) -> Float[Tensor, "batch class"]:
-    """Compute the logarithm of the kernel density of the stored images, each counted by its share in a class."""
-    return (near @ share / total).clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
 class Memory(nn.Module):
@@ -171,10 +135,10 @@ class ImageMemory(ByRow, Memory):
     """A store of images with their labels; each image is stored once, as it was seen last.
 
     One feature of an image serves all its classes, so that whole training sets fit: 16,384 images of 1,280 numbers take
-    84 MB in memory and half of that on disk. Features are rounded to half precision on arrival and kept in single
-    precision, because every comparison reads all of them. The slot of an image is its row in the training table: no
-    image is stored twice, and an image can be excluded from its own evidence. Where there are more images than slots,
-    the latest image takes the slot.
+    84 MB in memory and half of that on disk. Features are rounded to half precision on arrival, and kept in single
+    precision, because every comparison reads all of them; a memory for more images keeps them in half. The slot of an
+    image is its row in the training table: no image is stored twice, and an image can be excluded from its own
+    evidence. Where there are more images than slots, the latest image takes the slot.
 
     Args:
         num_classes: Number of labels of an image.
@@ -189,7 +153,8 @@ class ImageMemory(ByRow, Memory):
     def __init__(self, num_classes: int, size: int, dim: int) -> None:
         super().__init__()
         self.size = size
-        self.register_buffer("features", torch.zeros(0, dim))
+        kept = torch.float32 if size <= STORED_AT_ONCE else torch.float16
+        self.register_buffer("features", torch.zeros(0, dim, dtype=kept))
         self.register_buffer("labels", torch.zeros(0, num_classes, dtype=torch.int8))
         self.register_buffer("row", torch.zeros(0, dtype=torch.int64))
 
@@ -209,7 +174,7 @@ class ImageMemory(ByRow, Memory):
         order = torch.arange(len(slot), device=slot.device)
         last = order.new_full((len(self.row),), -1).scatter_reduce(0, slot, order, "amax")[slot]
         # Images of one slot in one batch all write what the last of them brings.
-        self.features[slot] = normalize(features[last].float(), dim=-1).half().float()
+        self.features[slot] = normalize(features[last].float(), dim=-1).half().to(self.features.dtype)
         self.labels[slot] = labels[last]
         self.row[slot] = rows[last]
 
@@ -234,14 +199,25 @@ class ImageMemory(ByRow, Memory):
         if len(self.row) == 0:
             return features.new_zeros(features.shape[0], self.labels.shape[1], dtype=torch.float32)
         with torch.autocast(features.device.type, enabled=False):
-            itself = None if without is None else without[:, None] == self.row
-            near = kernel(features, self.features, sharpness, itself)
+            sums = kernel_sums(
+                features,
+                self.features,
+                sharpness,
+                self._kinds,
+                lambda part: None if without is None else without[:, None] == self.row[part],
+            )
+            parts = range(0, len(self.row), STORED_AT_ONCE)
+            counts = torch.stack([self._kinds(slice(at, at + STORED_AT_ONCE)).sum(0) for at in parts]).sum(0)
             densities, seen = [], []
-            for kind in (PRESENT, ABSENT):
-                count = (self.labels == kind).sum(0) - self._own(without, kind)
-                densities.append(log_density(near, (self.labels == kind).float(), count.clamp(min=1)))
+            for kind, of, stored in zip((PRESENT, ABSENT), sums.chunk(2, 1), counts.chunk(2), strict=True):
+                count = stored - self._own(without, kind)
+                densities.append(log_density(of, count.clamp(min=1)))
                 seen.append(count > 0)
             return (densities[0] - densities[1]) * (seen[0] & seen[1])
+
+    def _kinds(self, part: slice) -> Float[Tensor, "slot kind"]:
+        """Return, for a part of the images, 1 where a class is known present, and beside it where known absent."""
+        return torch.cat([self.labels[part] == kind for kind in (PRESENT, ABSENT)], 1).float()
 
     def _own(
         self, rows: Int64[Tensor, " batch"] | None, kind: int

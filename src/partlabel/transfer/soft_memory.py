@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from partlabel.core.targets import Targets
-from partlabel.transfer.feature_bank import Memory, kernel, log_density
+from partlabel.transfer.feature_bank import Memory
+from partlabel.transfer.kernel_density import kernel_sums, log_density
 
 
 class SoftMemory(Memory):
@@ -77,16 +78,19 @@ class SoftMemory(Memory):
             own: Row of each image in the training table, which does not vote for itself; None for new images.
         """
         with torch.autocast(features.device.type, enabled=False):
-            itself = None if own is None else own[:, None] == self.row
-            near = kernel(features, self.features, sharpness, itself)
-            present, absent = self.probability, 1 - self.probability
-            return self._log_density(near, present) - self._log_density(near, absent)
-
-    @staticmethod
-    def _log_density(
-        near: Float[Tensor, "image slot"], share: Float[Tensor, "slot class"]
-    ) -> Float[Tensor, "image class"]:
-        return log_density(near, share, share.sum(0).clamp(min=1e-6))
+            sums = kernel_sums(
+                features,
+                self.features,
+                sharpness,
+                lambda part: torch.cat([self.probability[part], 1 - self.probability[part]], 1),
+                lambda part: None if own is None else own[:, None] == self.row[part],
+            )
+            shares = self.probability.sum(0), (1 - self.probability).sum(0)
+            present, absent = (
+                log_density(of, share.clamp(min=1e-6))
+                for of, share in zip(sums.chunk(2, 1), shares, strict=True)
+            )
+            return present - absent
 
     def _save_to_state_dict(self, destination: dict[str, Tensor], prefix: str, keep_vars: bool) -> None:
         """Save features and probabilities in half precision."""

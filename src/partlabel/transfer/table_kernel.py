@@ -12,7 +12,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from partlabel.transfer.feature_bank import AT_ONCE, kernel
+from partlabel.transfer.feature_bank import AT_ONCE
+from partlabel.transfer.kernel_density import kernel
 
 MOST = 16_384
 """Maximum number of images: the kernel then takes 1 GiB of memory."""
