@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -39,6 +40,22 @@ ATTRIBUTES = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<r:Description r:about="a/b>c" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="3"/></r:RDF></x:xmpmeta>'
 )
+DIGIKAM = """<?xml version="1.0" encoding="UTF-8"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about="" xmlns:digiKam="http://www.digikam.org/ns/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+    xmlns:lr="http://ns.adobe.com/lightroom/1.0/" digiKam:PickLabel="0">
+   <digiKam:TagsList>
+    <rdf:Seq>
+     <rdf:li>boat</rdf:li>
+     <rdf:li>animal/dog</rdf:li>
+    </rdf:Seq>
+   </digiKam:TagsList>
+   <dc:subject><rdf:Bag><rdf:li>boat</rdf:li></rdf:Bag></dc:subject>
+   <lr:hierarchicalSubject><rdf:Bag><rdf:li>boat</rdf:li></rdf:Bag></lr:hierarchicalSubject>
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>"""
 CLASSES = ("animal|bird|heron", "animal|dog", "boat", 'R&D "x"')
 
 
@@ -64,6 +81,31 @@ def test_present_labels_are_added_and_read_again_and_all_else_stays_byte_for_byt
     assert '<r:Description r:about="a/b>c"' in (tmp_path / "b.jpg.xmp").read_text()
     assert write_sidecars(table, tmp_path) == 0
     assert not (tmp_path / "a.jpg.xmp").exists() and (tmp_path / "c.jpg.xmp").exists()
+
+
+def listed(text, space, name):
+    """Return the kind of list of a property and its items, by a parser of XML."""
+    rdf = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+    (found,) = ElementTree.fromstring(text.encode()).iter(f"{{{space}}}{name}")
+    (items,) = found
+    return items.tag.removeprefix(rdf), [item.text for item in items]
+
+
+def test_the_list_of_digikam_is_continued_where_a_file_has_it(tmp_path):
+    file, names = tmp_path / "a.jpg.xmp", ["animal|bird|heron", "animal|dog", "boat", "on/off", "R&D"]
+    after = with_keywords(DIGIKAM.encode(), names, file).decode()
+    spaces = {prefix: space for prefix, space in re.findall(r'xmlns:(\w+)="([^"]*)"', DIGIKAM)}
+    tags = ["boat", "animal/dog", "animal/bird/heron", "R&D"]
+    assert listed(after, spaces["digiKam"], "TagsList") == ("Seq", tags)
+    assert listed(after, spaces["dc"], "subject") == ("Bag", ["boat", "heron", "on/off", "R&D"])
+    assert listed(after, spaces["lr"], "hierarchicalSubject") == ("Bag", ["boat", "animal|bird|heron"])
+    added = r"<rdf:li>(animal/bird/heron|animal\|bird\|heron|heron|on/off|R&amp;D)</rdf:li>"
+    assert re.sub(added, "", after) == DIGIKAM and len(re.findall(added, after)) == 6
+    assert with_keywords(after.encode(), names, file).decode() == after
+    assert "TagsList" not in with_keywords(LIGHTROOM.encode(), names, file).decode()
+    alone = DIGIKAM.replace(re.search(r"<rdf:Seq>.*</rdf:Seq>", DIGIKAM, re.DOTALL)[0], "<rdf:Seq/>")
+    found = with_keywords(alone.encode(), ["boat"], file).decode()
+    assert listed(found, spaces["digiKam"], "TagsList") == ("Seq", ["boat"])
 
 
 def test_one_damaged_file_leaves_all_files_as_they_are(table, tmp_path):
@@ -103,3 +145,6 @@ def test_exiftool_finds_the_keywords_and_the_same_other_tags(table, tmp_path):
     assert after.pop("XMP-lr:HierarchicalSubject") == ["animal|bird|heron", "animal|dog"]
     assert after == {name: value for name, value in before.items() if "Subject" not in name}
     assert tags("b.jpg.xmp")["XMP-dc:Subject"] == ["boat", 'R&D "x"']
+    (tmp_path / "a.xmp").write_text(DIGIKAM)
+    writers.write(table, tmp_path, "xmp")
+    assert tags("a.xmp")["XMP-digiKam:TagsList"] == ["boat", "animal/dog", "animal/bird/heron"]

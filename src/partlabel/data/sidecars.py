@@ -1,8 +1,9 @@
 """Keywords written into `.xmp` files beside photos, as Lightroom, digiKam and PhotoPrism read them.
 
 A class becomes an item of `dc:subject`; one whose name is a path, `animal|dog`, an item of `lr:hierarchicalSubject`
-too, with the leaf in `dc:subject`, as Lightroom writes it. Keywords are only added. In a file that exists, items are
-inserted into its text, so that everything else stays as it is, byte for byte.
+too, with the leaf in `dc:subject`, as Lightroom writes it. digiKam prefers a list of its own, `digiKam:TagsList`, with
+`animal/dog`: it is continued where a file has it. Keywords are only added. In a file that exists, items are inserted
+into its text, so that everything else stays as it is, byte for byte.
 """
 
 import re
@@ -18,8 +19,11 @@ from partlabel.data.readers.keywords import keywords_in
 from partlabel.data.tables.label_table import LabelTable
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+Property = tuple[str, str, str]
+"""Namespace, usual prefix and name."""
 SUBJECT = ("http://purl.org/dc/elements/1.1/", "dc", "subject")
 HIERARCHY = ("http://ns.adobe.com/lightroom/1.0/", "lr", "hierarchicalSubject")
+DIGIKAM = ("http://www.digikam.org/ns/1.0/", "digiKam", "TagsList")
 _EMPTY = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
     f' <rdf:RDF xmlns:rdf="{RDF}">\n  <rdf:Description rdf:about="">\n  </rdf:Description>\n </rdf:RDF>\n'
@@ -84,19 +88,34 @@ def with_keywords(packet: bytes, names: Sequence[str], file: Path) -> bytes:
     """
     try:
         known = {*keywords_in(packet)}
-        description = _Places(packet).description
+        places = _Places(packet)
     except (ValueError, SyntaxError, expat.ExpatError) as error:
         raise ValueError(f"{file}: not XMP in UTF-8: {error}; {_FIX}") from None
-    if description is None:
+    if places.description is None:
         raise ValueError(f"{file}: XMP without an rdf:Description; {_FIX}")
     leaves = {levels[-1] for levels in known}
     paths = [tuple(level.strip() for level in name.split("|")) for name in names]
     plain = [path[-1] for path in paths if path[-1] not in leaves]
     nested = ["|".join(path) for path in paths if len(path) > 1 and path not in known]
-    for property_, items in ((SUBJECT, plain), (HIERARCHY, nested)):
+    slashed = _new_tags(packet, paths) if places.has(DIGIKAM) else []
+    for property_, items in ((SUBJECT, plain), (HIERARCHY, nested), (DIGIKAM, slashed)):
         if items:
             packet = _Places(packet).with_items(property_, list(dict.fromkeys(items)))
     return packet
+
+
+def _new_tags(packet: bytes, paths: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the paths that digiKam's list lacks, as it writes them; without names that have a slash themselves."""
+    tree = metadata.xmp_tree(packet)
+    assert tree is not None
+    listed = {item.text for tags in tree.iter(_qualified(DIGIKAM)) for item in tags.iter(f"{{{RDF}}}li")}
+    slashed = ["/".join(path) for path in paths if not any("/" in level for level in path)]
+    return [tag for tag in slashed if tag not in listed]
+
+
+def _qualified(property_: Property) -> str:
+    """Return the name of a property as ElementTree writes it."""
+    return f"{{{property_[0]}}}{property_[2]}"
 
 
 class _Places:
@@ -108,14 +127,14 @@ class _Places:
     Attributes:
         description: Start and end of the first `rdf:Description`, without its end tag, as offsets in bytes; None
             without one.
-        bags: The same of the `rdf:Bag` of each property.
+        lists: The same of the `rdf:Bag` or `rdf:Seq` of each property.
     """
 
     def __init__(self, packet: bytes) -> None:
         packet.decode("utf-8")
         self.packet = packet
         self.description: tuple[int, int] | None = None
-        self.bags: dict[str, tuple[int, int]] = {}
+        self.lists: dict[str, tuple[int, int]] = {}
         self._open: list[tuple[str, int]] = []
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.StartElementHandler = self._start
@@ -131,13 +150,17 @@ class _Places:
         place = (start, self._parser.CurrentByteIndex)
         if name == f"{RDF} Description" and parent == f"{RDF} RDF" and self.description is None:
             self.description = place
-        if name == f"{RDF} Bag":
-            self.bags.setdefault(parent, place)
+        if name in (f"{RDF} Bag", f"{RDF} Seq"):
+            self.lists.setdefault(parent, place)
 
-    def with_items(self, property_: tuple[str, str, str], items: Sequence[str]) -> bytes:
+    def has(self, property_: Property) -> bool:
+        """Return whether there is a list of this property."""
+        return f"{property_[0]} {property_[2]}" in self.lists
+
+    def with_items(self, property_: Property, items: Sequence[str]) -> bytes:
         """Return the text with items added to a property."""
         space, prefix, name = property_
-        place = self.bags.get(f"{space} {name}")
+        place = self.lists.get(f"{space} {name}")
         rdf = self._prefix(place or self.description)
         text = "".join(f"<{rdf}li>{escape(item)}</{rdf}li>" for item in items)
         if place is None:
