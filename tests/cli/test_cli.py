@@ -1,5 +1,6 @@
 """The command line: what may be typed, and what is said to whoever mistypes."""
 
+import json
 import re
 import subprocess
 import sys
@@ -422,7 +423,7 @@ def test_train_does_not_write_over_a_run(trained, collection, capsys):
 
 
 @pytest.mark.slow
-def test_evaluate_says_what_was_scored_and_writes_it_down(trained, collection, capsys):
+def test_evaluate_says_what_was_scored_and_writes_it_down(trained, collection, tmp_path, capsys):
     assert main(["evaluate", str(trained)]) == 0
     shown = capsys.readouterr().out
     evaluation = Evaluation.load(trained / "evaluation.json")
@@ -430,7 +431,9 @@ def test_evaluate_says_what_was_scored_and_writes_it_down(trained, collection, c
     assert "mAP" in shown
     assert f"{evaluation.known} known cells" in " ".join(shown.split())
     source = [str(collection / "labels.csv"), "--images", str(collection / "photos")]
-    assert main(["evaluate", str(trained), *source, "--split", "train"]) == 0
+    samples = ["--fiftyone", str(tmp_path / "samples.json")]
+    assert main(["evaluate", str(trained), *source, "--split", "train", *samples]) == 0
+    assert len(json.loads((tmp_path / "samples.json").read_text())["samples"]) == 24
     assert Evaluation.load(trained / "evaluation.json").images == 24
 
 
