@@ -1,5 +1,6 @@
 """A model fitted again beside a review: what it predicts then, what it gained, and that no answer is lost."""
 
+import re
 import threading
 from dataclasses import fields
 
@@ -53,6 +54,20 @@ def answer(session, truth, count):
         session.answer("desk", "Ada", asked.ask, asked.row, asked.column, what)
 
 
+def progress_page(session):
+    """Return a function that asks for the progress as an open page does every 20 seconds."""
+    pytest.importorskip("fastapi")
+    pytest.importorskip("python_multipart")
+    from fastapi.testclient import TestClient
+
+    from partlabel.core.access_control import Guard
+    from partlabel.review.grid_pages import create
+
+    page = create(session, Guard("127.0.0.1", None, "token"), size=12, title="bce@a", port=8765)
+    browser = TestClient(page, base_url="http://127.0.0.1:8765")
+    return lambda: browser.get("/progress").text
+
+
 def following(session, fit, every, instead=None):
     """Follow a session; `instead` replaces the fit."""
 
@@ -72,7 +87,8 @@ def test_after_enough_decisions_the_probabilities_are_those_of_a_direct_fit_and_
     retraining = following(session, fit, 60)
     session.key("uncertain")
     answer(session, truth, 59)
-    assert session.progress("Ada", ANYTHING).retrained == ""
+    page = progress_page(session)
+    assert 'role="status"' not in page()
     answer(session, truth, 1)
     retraining.wait()
     direct = fit.fit(session.labels)
@@ -84,6 +100,8 @@ def test_after_enough_decisions_the_probabilities_are_those_of_a_direct_fit_and_
     words = session.progress("Ada", ANYTHING).retrained
     known = int((session.labels != UNKNOWN).sum())
     assert f"on {known} known labels, 60 decisions later: cross-validated cross-entropy 0." in words
+    (shown,) = re.findall(r'<div class="counts retrained" role="status">(.*?)</div>', page())
+    assert shown == words and re.search(r"cross-entropy 0\.\d{3} → 0\.\d{3}, mAP \d+\.\d → \d+\.\d\.$", shown)
 
 
 def test_answers_and_undo_during_a_fit_are_not_lost_and_two_fits_never_run_at_once(beside):
