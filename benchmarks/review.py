@@ -4,7 +4,7 @@
     python benchmarks/review.py --table benchmarks/results/review-orders.csv
 
 Every order asks until the cells of the last share of `--budget`, or until the mAP is 99 % of that with all labels
-known. After each step, a linear head on the frozen backbone's pooled features is trained again and scored on the test
+known. After each step, a linear head on the frozen backbone's pooled features is fitted again and scored on the test
 part. `--weight-decay` is the one that `benchmarks/transfer.py` chose for this head at a tenth of the labels, for all
 steps and orders. Finished rows are kept: a killed run continues.
 """
@@ -20,7 +20,7 @@ import numpy as np
 import rows
 
 from partlabel import LabelTable
-from partlabel.review import orders, simulation, simulation_summary
+from partlabel.review import orders, simulated_models, simulation, simulation_summary
 from partlabel.review.simulation import Given, Point
 from partlabel.training.config import TrainingConfig
 
@@ -71,7 +71,6 @@ def main() -> None:
     parser.add_argument("--budget", type=float, nargs="+", default=BUDGET)
     parser.add_argument("--head", default="covariance")
     parser.add_argument("--weight-decay", type=float, default=0.03)
-    parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--cache", help="folder of the feature cache")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/review-orders.csv"))
     parser.add_argument("--table", type=Path, help="rows to print as a table")
@@ -90,9 +89,9 @@ def measured(args: argparse.Namespace, done: set) -> Iterator[list[Row]]:
     root = Path(os.environ["PARTLABEL_DATA"]) / args.data
     labels = LabelTable.read(root / "labels.csv", images=root)
     whole = simulation.prepare(labels, args.head, args.cache)
-    config = TrainingConfig(epochs=args.epochs, batch_size=128, weight_decay=args.weight_decay)
+    config = TrainingConfig(weight_decay=args.weight_decay)
     for seed in args.seeds:
-        given = sample(whole, args.images, seed)
+        given = sample(whole, args.images, seed, args.head)
         full = simulation.full_map(given, seed, args.head, config)
         steps = np.diff([0, *(round(share * given.truth.size) for share in args.budget)]).tolist()
         for start in args.starts:
@@ -120,12 +119,13 @@ def made(data: str, given: Given, start: float, point: Point, full: float, secon
     return Row(data, *size, start, seconds=seconds, commit=commit, versions=versions, **own)
 
 
-def sample(given: Given, images: int, seed: int) -> Given:
+def sample(given: Given, images: int, seed: int, head: str) -> Given:
     """Return a sample of the training photos, all of them where there are not more."""
     if images >= len(given.truth):
         return given
     kept = np.sort(np.random.RandomState(seed).permutation(len(given.truth))[:images])
-    return given._replace(train=given.train[kept], truth=given.truth[kept], beside=None)
+    design = simulated_models.design_of(given.train[kept], given.classes, head)
+    return given._replace(train=given.train[kept], truth=given.truth[kept], design=design, text=None)
 
 
 def table(done: list[Row]) -> list[str]:

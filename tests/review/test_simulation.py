@@ -13,11 +13,17 @@ from partlabel.cli.main import main
 from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.review import effort, orders, simulation, simulation_summary
-from partlabel.review.simulated_models import Beside
+from partlabel.review.simulated_models import design_of
 from partlabel.review.simulation import Given, Point
 from partlabel.training.config import TrainingConfig
 
-CONFIG = TrainingConfig(epochs=4, batch_size=16, weight_decay=0.01)
+CONFIG = TrainingConfig(weight_decay=0.01)
+
+
+def made(classes, maps, labels, train):
+    """Return the input of a simulation whose first images are the part train."""
+    design = design_of(maps[:train], classes, "average")
+    return Given(classes, maps[:train], labels[:train], maps[train:], labels[train:], design)
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def given():
     features = random.randn(80, 6).astype(np.float32)
     labels = np.stack([features[:, 0] > 0, features[:, 1] > 1.2], 1).astype(np.int8)
     maps = torch.from_numpy(features)[..., None, None]
-    return Given(("half", "rare"), maps[:60], labels[:60], maps[60:], labels[60:])
+    return made(("half", "rare"), maps, labels, 60)
 
 
 @pytest.mark.parametrize("order", orders.names())
@@ -68,11 +74,11 @@ def weak():
     mentions = (labels & (torch.rand(300, 3, generator=random) < 0.5)).float()
     truth, maps = labels.numpy().astype(np.int8), maps[..., None, None]
     text = TextFeatures(vectors, 0.5 * mentions, mentions, torch.ones(300).bool()).rows(torch.arange(200))
-    return Given(("a", "b", "c"), maps[:200], truth[:200], maps[200:], truth[200:]), text
+    return made(("a", "b", "c"), maps, truth, 200), text
 
 
 def with_texts(given, text):
-    return given._replace(beside=Beside.of(text, given.train, given.classes, "average"))
+    return given._replace(text=text)
 
 
 def test_texts_teach_the_model_and_find_what_is_present(weak):
@@ -92,12 +98,6 @@ def test_known_labels_are_not_asked_with_texts_either(weak):
         for point in simulation.simulate_orders(given, "class", 0, 0.3, [20] * 2, "average", CONFIG)
     ]
     assert np.diff(counts) == pytest.approx([20, 20])
-
-
-def test_a_table_in_which_no_training_image_has_a_text_is_simulated_without(weak):
-    given, text = weak
-    blank = text._replace(available=torch.zeros(200).bool())
-    assert with_texts(given, blank).beside is None
 
 
 def points(order, *maps):
@@ -154,8 +154,6 @@ def test_simulate_review_measures_and_draws(tmp_path, capsys):
         "--rounds",
         "1",
         "--seeds",
-        "1",
-        "--epochs",
         "1",
         "--head",
         "average",

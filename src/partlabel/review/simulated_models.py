@@ -1,8 +1,8 @@
-"""Models of a simulated review, trained again after each round of answers.
+"""Models of a simulated review, fitted again after each round of answers by the solver of `partlabel train`.
 
-Without texts, a head is trained by BCE on the known labels, and its probabilities order the questions. With texts
-beside the training photos, the method `evidence` trains it, as in `partlabel train`; the probabilities of its teacher,
-which has the texts, order the questions, as in `partlabel review`. Test images are scored without texts.
+Without texts, a linear head is fitted to the known labels (`bce`), and its probabilities order the questions. With
+texts beside the training photos, the method `evidence` fits it, and the probabilities of its teacher, which has the
+texts, order the questions, as in `partlabel review`. Test images are scored without texts.
 """
 
 from collections.abc import Sequence
@@ -26,35 +26,18 @@ from partlabel.nn.linear_path import Design
 from partlabel.selection.advice import unknown_weight
 from partlabel.selection.cross_validation import Problem, folds, predict
 from partlabel.training.config import TrainingConfig
-from partlabel.training.in_memory import train_in_memory
 
 SimulationFeatures = Float[Tensor, "image channel 1 1"]
 FOLDS = 3
 """Folds of the out-of-fold predictions that a teacher learns from."""
 
 
-class Beside(NamedTuple):
-    """Texts of the training images, and what does not change from round to round.
-
-    Attributes:
-        text: Features of the texts.
-        design: Pooled features of the training images, rotated for the solver.
-    """
-
-    text: TextFeatures
-    design: Design
-
-    @classmethod
-    def of(
-        cls, text: TextFeatures, images: SimulationFeatures, classes: Sequence[str], head: str
-    ) -> "Beside | None":
-        """Prepare the texts of images; None if no image has a text."""
-        if not text.available.any():
-            return None
-        made = heads.get(head)(images.shape[1], Classes(tuple(classes)))
-        assert isinstance(made, Average)
-        with torch.no_grad():
-            return cls(text, Design.of(made.pooled(images)))
+def design_of(images: SimulationFeatures, classes: Sequence[str], head: str) -> Design:
+    """Rotate the pooled features of training images for the solver, which does not change from round to round."""
+    made = heads.get(head)(images.shape[1], Classes(tuple(classes)))
+    assert isinstance(made, Average)
+    with torch.no_grad():
+        return Design.of(made.pooled(images))
 
 
 class RoundPredictions(NamedTuple):
@@ -73,48 +56,36 @@ class RoundPredictions(NamedTuple):
 def round_predictions(
     images: SimulationFeatures,
     labels: Int8[np.ndarray, "image class"],
-    beside: Beside | None,
+    design: Design,
+    text: TextFeatures | None,
     test: Float[Tensor, "test channel 1 1"],
     classes: Sequence[str],
     head: str,
     config: TrainingConfig,
 ) -> RoundPredictions:
-    """Train a new model on the known labels, and predict.
+    """Fit a new model to the known labels, and predict.
 
     Args:
         images: Features of the training images.
         labels: Their labels.
-        beside: Their texts; None without texts.
+        design: Their features, rotated for the solver.
+        text: Features of their texts; None without texts.
         test: Features of the test images.
         classes: Class names.
         head: Name of the head.
-        config: Training configuration.
+        config: Training configuration: random seed and weight decay.
     """
-    if beside is None:
-        model = fitted(images, labels, classes, head, config)
-        return RoundPredictions(model(images).logits.sigmoid().numpy(), model(test).logits.numpy())
     made = new_head(images, labels, classes, head, config.seed)
     known = torch.from_numpy(np.array(labels))
-    fold = folds(known, FOLDS, config.seed)
-    problem = Problem(images, known, beside.design, config.decay, fold, text=beside.text)
+    if text is None:
+        alone = BCE(nn.Identity(), made)
+        alone.fit_full_batch(Problem(images, known, design, config.decay, torch.zeros(len(known)).long()))
+        return RoundPredictions(predict(alone, images).sigmoid().numpy(), predict(alone, test).numpy())
+    problem = Problem(images, known, design, config.decay, folds(known, FOLDS, config.seed), text=text)
     method = Evidence(nn.Identity(), made, unknown_weight(known))
     probability = torch.where(known == UNKNOWN, method.taught(problem).value, known.float())
     method.fit_full_batch(problem)
     return RoundPredictions(probability.numpy(), predict(method, test).numpy())
-
-
-def fitted(
-    images: SimulationFeatures,
-    labels: Int8[np.ndarray, "image class"],
-    classes: Sequence[str],
-    head: str,
-    config: TrainingConfig,
-) -> Head:
-    """Train a new head on features, by BCE on the known labels."""
-    made = new_head(images, labels, classes, head, config.seed)
-    with torch.enable_grad():
-        train_in_memory(BCE(nn.Identity(), made), images, labels, config)
-    return made.eval()
 
 
 def new_head(

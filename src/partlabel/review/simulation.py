@@ -1,7 +1,7 @@
 """Simulated review: measure how many decisions each order of questions needs to reach a mAP.
 
-On a table whose labels are all known, most are hidden. In every round, a head on frozen features is trained on the
-known labels, and on the texts beside the photos if there are some, and scored on the test part
+On a table whose labels are all known, most are hidden. In every round, a head on frozen features is fitted to the
+known labels, and to the texts beside the photos if there are some, and scored on the test part
 (`simulated_models.py`); the order then selects the next unknown labels, and the ground truth answers. Unlike a person,
 the simulation makes no mistakes, and all answers cost the same.
 """
@@ -18,13 +18,20 @@ from jaxtyping import Float, Int8, Int64
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.progress_bar import track
+from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.data.text_features import text_features
 from partlabel.evaluation import metrics
 from partlabel.nn import heads
+from partlabel.nn.linear_path import Design
 from partlabel.review import ordering, orders
 from partlabel.review.orders import Knowledge
-from partlabel.review.simulated_models import Beside, RoundPredictions, SimulationFeatures, round_predictions
+from partlabel.review.simulated_models import (
+    RoundPredictions,
+    SimulationFeatures,
+    design_of,
+    round_predictions,
+)
 from partlabel.training.config import TrainingConfig
 from partlabel.training.frozen_backbone import frozen_backbone, plain_view
 
@@ -60,14 +67,25 @@ class Point(NamedTuple):
 
 
 class Given(NamedTuple):
-    """Input that all orders share: features and ground truth of both parts, and the texts of the training images."""
+    """Input that all orders share: features and ground truth of both parts, and the texts of the training images.
+
+    Attributes:
+        classes: Class names.
+        train: Features of the training images.
+        truth: Their labels.
+        test: Features of the test images.
+        test_labels: Their labels.
+        design: Features of the training images, rotated for the solver.
+        text: Features of their texts; None without texts.
+    """
 
     classes: tuple[str, ...]
     train: SimulationFeatures
     truth: Int8[np.ndarray, "image class"]
     test: SimulationFeatures
     test_labels: Int8[np.ndarray, "test class"]
-    beside: Beside | None = None
+    design: Design
+    text: TextFeatures | None = None
 
     def unit(self) -> Float[np.ndarray, "image feature"]:
         """Return the features of the training part, of unit length."""
@@ -98,11 +116,12 @@ def prepare(table: LabelTable, head: str = "covariance", cache_dir: str | Path |
     for part in (train, test):
         (view,) = plain_view(backbone, part, SIZE, cache_dir)
         both.append(torch.from_numpy(view.take(np.arange(len(part)))).float())
-    beside = None
+    text = None
     if train.texts is not None:
         text = text_features(train.texts, table.classes, cache_dir=cache_dir)
-        beside = Beside.of(text, both[0], table.classes, head)
-    return Given(table.classes, both[0], train.labels, both[1], test.labels, beside)
+        text = text if text.available.any() else None
+    design = design_of(both[0], table.classes, head)
+    return Given(table.classes, both[0], train.labels, both[1], test.labels, design, text)
 
 
 def simulate_orders(
@@ -125,7 +144,7 @@ def simulate_orders(
             because nothing is predicted yet.
         batches: Questions of each round.
         head: Head to train.
-        config: Training configuration.
+        config: Training configuration: random seed and weight decay.
         until: mAP at which to stop.
     """
     labels = _hidden(given, known, seed)
@@ -164,7 +183,7 @@ def first_cells(given: Knowledge, order: str, budget: int) -> Int64[np.ndarray, 
 
 def full_map(given: Given, seed: int, head: str, config: TrainingConfig) -> float:
     """Compute the mAP on the test part with all training labels known, which need no texts."""
-    alone = given._replace(beside=None)
+    alone = given._replace(text=None)
     found = _predicted(alone, given.truth, head, config.with_options(seed=seed))
     return metrics.evaluate(found.test, given.test_labels, given.classes).map
 
@@ -180,12 +199,14 @@ def _hidden(given: Given, known: float, seed: int) -> Int8[np.ndarray, "image cl
 def _predicted(
     given: Given, labels: Int8[np.ndarray, "image class"], head: str, config: TrainingConfig
 ) -> RoundPredictions:
-    """Train on the known labels, and predict; without any known label, every label is expected to be absent."""
+    """Fit to the known labels, and predict; without any known label, every label is expected to be absent."""
     if (labels == UNKNOWN).all():
         return RoundPredictions(
             np.zeros(labels.shape, np.float32), np.zeros(given.test_labels.shape, np.float32)
         )
-    return round_predictions(given.train, labels, given.beside, given.test, given.classes, head, config)
+    return round_predictions(
+        given.train, labels, given.design, given.text, given.test, given.classes, head, config
+    )
 
 
 def simulate(

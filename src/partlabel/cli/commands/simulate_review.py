@@ -17,7 +17,6 @@ def simulate_review(
     rounds: int = 10,
     seeds: int = 2,
     head: Literal["average", "covariance"] = "covariance",
-    epochs: int = 9,
     weight_decay: float = 0.03,
     cache_dir: Path | None = None,
     out: Path = Path("review.csv"),
@@ -32,11 +31,10 @@ def simulate_review(
         data: Label table.
         table: Label table with the parts train and test; all labels of train must be known.
         known: Share of the training labels that is known at the start, in [0, 1]; from 0, the first round is random.
-        batch: Questions per round; the head is trained again after each round.
+        batch: Questions per round; the head is fitted again after each round.
         rounds: Number of rounds.
         seeds: Number of repetitions with different random seeds.
-        head: Head to train on the frozen backbone.
-        epochs: Training epochs per round.
+        head: Linear head on the frozen backbone.
         weight_decay: Weight decay of the head.
         cache_dir: Folder of the feature cache.
         out: Measurements to write, .csv.
@@ -55,7 +53,7 @@ def simulate_review(
     names = ["random", *(name for name in orders or registry.names() if name != "random")]
     for name in names:
         registry.get(name)
-    config = TrainingConfig(epochs=epochs, batch_size=128, weight_decay=weight_decay)
+    config = TrainingConfig(weight_decay=weight_decay)
     table = data.read(texts=beside.texts)
     say_texts(table)
     given = simulation.prepare(table, head, cache_dir)
