@@ -57,8 +57,9 @@ def review(
         order: Initial order of questions; it can be changed on the page: `class` (the classes take turns, the most
             probable unknown labels of each first), `distinct` (the same, photos that resemble an earlier one last),
             `handover` (the same until a class has 50 present labels, then the least certain), `missing` (more of
-            classes with fewer present labels), `mixed` (every fourth at random, the others as `class`), `uncertain`
-            (least certain first), `surest` (most probable first) or `random`.
+            classes with fewer present labels), `balanced` (the same, half of them the least certain), `mixed` (every
+            fourth at random, the others as `class`), `uncertain` (least certain first), `surest` (most probable first)
+            or `random`.
         part: Part of the split to review, such as train; with --export, the part whose decisions are used.
         page: Ask about this number of photos at once, 12 to 48: one class, with the expected answers set, which are
             corrected and confirmed together. By default one question at a time.
