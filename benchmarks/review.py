@@ -132,12 +132,13 @@ def table(done: list[Row]) -> list[str]:
     """Format the cells asked for shares of the full mAP, and shares after some cells: means of seeds, in percent."""
     goals = simulation_summary.GOALS
     lines = [
-        f"| collection | known | order | seeds | {' | '.join(f'cells for {goal:.0%}' for goal in goals)} | "
+        f"| collection | photos | known | order | seeds | {' | '.join(f'cells for {goal:.0%}' for goal in goals)} | "
         f"{' | '.join(f'after {share:.0%}' for share in SHARES)} |",
-        "|---|---:|---|---:|" + "---:|" * (len(goals) + len(SHARES)),
+        "|---|---:|---:|---|---:|" + "---:|" * (len(goals) + len(SHARES)),
     ]
-    for data, start in dict.fromkeys((row.data, row.start) for row in done):
-        same = [row for row in done if (row.data, row.start) == (data, start)]
+    for kind in dict.fromkeys((row.data, row.images, row.start) for row in done):
+        same = [row for row in done if (row.data, row.images, row.start) == kind]
+        data, images, start = kind
         full = {row.seed: row.full for row in same}
         for order in dict.fromkeys(row.order for row in same):
             own = [row for row in same if row.order == order]
@@ -146,7 +147,7 @@ def table(done: list[Row]) -> list[str]:
             shown = (_share(simulation_summary.mean_or_none(each), own[0].cells) for each in reached)
             parts = (f"{100 * _part_of_full(own, share):.1f}" for share in SHARES)
             lines.append(
-                f"| {data} | {start:.0%} | `{order}` | {len(seeds)} | {' | '.join((*shown, *parts))} |"
+                f"| {data} | {images:,} | {start:.0%} | `{order}` | {len(seeds)} | {' | '.join((*shown, *parts))} |"
             )
     return lines
 
