@@ -201,7 +201,7 @@ def train_cell(
     config = cell.grid.config(cell.arm, cell.seed, tried)
     rows, val_rows = np.flatnonzero(~hidden.is_val), np.flatnonzero(hidden.is_val)
     part, val = hidden.table[rows], hidden.table[val_rows]
-    model = _build(given, cell, part, config)
+    model = _build(given, cell.arm, part, config, cell.grid.image_size)
     learner = TrainingModule(model, config, part.classes, part.images, data.train.labels[rows])
     judge = FeatureDataset(given.train, val, val_rows)
     learn = FeatureDataset(given.train, part, rows, config.seed)
@@ -229,9 +229,10 @@ def cost(scores: Float[np.ndarray, "image class"], labels: Int8[np.ndarray, "ima
     return calibrate(z, z.mean(0), y).cost / max(int((labels != UNKNOWN).sum()), 1)
 
 
-def _build(given: PartFeatures, cell: GridCell, part: LabelTable, config: TrainingConfig) -> Method:
-    arm = cell.arm
-    tower = prompting.tower_of(arm.method, cell.grid.image_size, config)
+def _build(
+    given: PartFeatures, arm: Arm, part: LabelTable, config: TrainingConfig, image_size: int = 224
+) -> Method:
+    tower = prompting.tower_of(arm.method, image_size, config)
     classes = prompting.in_space(describe_classes(part, arm.words), tower)
     torch.manual_seed(config.seed)
     head, kind = _head(arm)(given.backbone.channels, classes, **arm.head_args), methods.get(arm.method)
