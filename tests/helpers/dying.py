@@ -100,7 +100,7 @@ TRANSFER = {"start_epoch": 1, "intra_threshold": 0.4, "cross_threshold": 0.2, "t
             "threshold_floor": 0.1, "memory_size": 3, "pair_dim": 4, "pair_hidden_dim": 4}  # fmt: skip
 
 
-def train(collection, out, resume=False, method="sst", head="dying.Dying", **options):
+def train(collection, out, resume=False, method="sst", head="dying.Dying", words=None, **options):
     """A method on the train part of the collection, all that is random in use."""
     table = LabelTable.read(Path(collection) / "labels.csv", Path(collection) / "photos")
     known = inspect.signature(methods.get(method)).parameters
@@ -109,6 +109,7 @@ def train(collection, out, resume=False, method="sst", head="dying.Dying", **opt
         method,
         {name: value for name, value in TRANSFER.items() if name in known},
         head=head,
+        words=words,
         backbone="test_resnet",
         pretrained=False,
         image_size=64,

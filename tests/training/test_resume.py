@@ -165,6 +165,9 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(collection, tmp
     options = {"method": name, "head": head_for(name), "epochs": 3}
     if cached:
         options |= {"cache": "features", "cache_views": 2, "cache_dir": str(tmp_path / "cache")}
+    if "class vectors" in methods.get(name).needs:
+        options["words"] = str(tmp_path / "words.txt")
+        Path(options["words"]).write_text("red 1 0 2\ngreen 0 1 1\nblue 1 1 0\nyellow 2 1 1\n")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     status, moments = forked(collection, whole, **options)
     assert status == 0
