@@ -48,7 +48,7 @@ class Row:
     """One library on one set of photos."""
 
     photos: str
-    library: str
+    decoder: str
     version: str
     cpu_ms: float
     wall_ms: float
@@ -261,7 +261,7 @@ def measure(
 
 def table(rows: list[Row]) -> str:
     """Format rows as Markdown, with the time relative to `ours by Pillow` on the same photos."""
-    base = {row.photos: row.cpu_ms for row in rows if row.library == "ours by Pillow"}
+    base = {row.photos: row.cpu_ms for row in rows if row.decoder == "ours by Pillow"}
     lines = [
         "| photos | library | ms | of ours | of it resize | mean and largest difference | CMYK | progressive | EXIF |"
     ]
@@ -271,7 +271,7 @@ def table(rows: list[Row]) -> str:
         odd = f"{row.cmyk} | {row.progressive} | {row.rotated}"
         off = f"{row.off_mean}, {row.off_max}"
         lines.append(
-            f"| {row.photos} | {row.library} {row.version} | {row.cpu_ms:.2f} | {share} | {off} | {odd} |"
+            f"| {row.photos} | {row.decoder} {row.version} | {row.cpu_ms:.2f} | {share} | {off} | {odd} |"
         )
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
 from partlabel.nn.heads.joint_region import JointRegion
 from partlabel.nn.joint_space import JointSpace
+from partlabel.nn.prompts import Prompts
 
 
 class Prompted(Method):
@@ -34,6 +35,8 @@ class Prompted(Method):
     default_head: ClassVar[str] = "joint_region"
     needs: ClassVar[str] = "labels, a tower"
     needs_tower: ClassVar[bool] = True
+    kinds: ClassVar[int]
+    """Number of vectors per class."""
     head: JointRegion
 
     def __init__(
@@ -46,9 +49,9 @@ class Prompted(Method):
         loss_weight: float,
     ) -> None:
         wanted = self.default_head
-        if not isinstance(head, JointRegion) or head.vectors != self.kinds():
+        if not isinstance(head, JointRegion) or head.vectors != self.kinds:
             raise ValueError(
-                f"{type(self).__name__} learns {self.kinds()} vectors per class in the space of a tower, and the head "
+                f"{type(self).__name__} learns {self.kinds} vectors per class in the space of a tower, and the head "
                 f"{type(head).__name__} compares no such vectors: give --head {wanted}"
             )
         super().__init__(backbone, head)
@@ -57,11 +60,6 @@ class Prompted(Method):
         self.loss_weight = loss_weight
         self.is_behind = True
         self.register_state_dict_pre_hook(_up_to_date)
-
-    @classmethod
-    @abstractmethod
-    def kinds(cls) -> int:
-        """Return the number of vectors per class."""
 
     @abstractmethod
     def vectors(self) -> Float[Tensor, "class vector dim"]:
@@ -91,6 +89,41 @@ class Prompted(Method):
             self.store_vectors()
         super().train(mode)
         return self
+
+
+class AllPrompted(Prompted):
+    """Method that learns a prompt for every vector.
+
+    Args:
+        backbone: Network from images to a feature map.
+        head: Network from the feature map to classes, in the space of a tower.
+        tokens: Number of learned tokens before the class name.
+        shared: Whether all classes share the tokens.
+        start: Words that prompts start as, in place of random tokens; `tokens` is their number.
+        gamma_present: Focusing exponent of present labels.
+        gamma_absent: Focusing exponent of absent labels.
+        margin: Probability below which an absent label costs nothing.
+        loss_weight: Weight of the loss, which is the sum over the known labels of a batch.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        tokens: int = 16,
+        shared: bool = True,
+        start: str = "",
+        gamma_present: float = 1.0,
+        gamma_absent: float = 2.0,
+        margin: float = 0.05,
+        loss_weight: float = 0.03,
+    ) -> None:
+        super().__init__(backbone, head, gamma_present, gamma_absent, margin, loss_weight)
+        self.prompts = Prompts(self.space, self.kinds, tokens, shared, start)
+
+    def vectors(self) -> Float[Tensor, "class vector dim"]:
+        """Encode the prompts of all classes."""
+        return self.prompts()
 
 
 def _up_to_date(method: Any, *_: Any) -> None:

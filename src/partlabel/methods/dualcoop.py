@@ -8,15 +8,10 @@ The tokens v are all that is learned.
 
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor, nn
-
-from partlabel.methods._prompted import Prompted
-from partlabel.nn.heads import Head
-from partlabel.nn.prompts import Prompts
+from partlabel.methods._prompted import AllPrompted
 
 
-class DualCoOp(Prompted):
+class DualCoOp(AllPrompted):
     """Positive and negative prompts of each class are learned (Sun et al., NeurIPS 2022, arXiv:2206.09541).
 
     Args:
@@ -33,27 +28,5 @@ class DualCoOp(Prompted):
     """
 
     adds: ClassVar[str] = "prompts for presence and for absence, learned through the text encoder of a tower"
-
-    def __init__(
-        self,
-        backbone: nn.Module,
-        head: Head,
-        tokens: int = 16,
-        shared: bool = True,
-        start: str = "",
-        gamma_present: float = 1.0,
-        gamma_absent: float = 2.0,
-        margin: float = 0.05,
-        loss_weight: float = 0.03,
-    ) -> None:
-        super().__init__(backbone, head, gamma_present, gamma_absent, margin, loss_weight)
-        self.prompts = Prompts(self.space, self.kinds(), tokens, shared, start)
-
-    @classmethod
-    def kinds(cls) -> int:
-        """Return 2: presence and absence."""
-        return 2
-
-    def vectors(self) -> Float[Tensor, "class vector dim"]:
-        """Encode the prompts of all classes."""
-        return self.prompts()
+    kinds: ClassVar[int] = 2
+    """Presence and absence."""

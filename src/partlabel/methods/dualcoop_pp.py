@@ -5,15 +5,10 @@ The logit is that of the head `joint_evidence`, where classes compete for each p
 
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor, nn
-
-from partlabel.methods._prompted import Prompted
-from partlabel.nn.heads import Head
-from partlabel.nn.prompts import Prompts
+from partlabel.methods._prompted import AllPrompted
 
 
-class DualCoOpPP(Prompted):
+class DualCoOpPP(AllPrompted):
     """Prompts of evidence guide those of DualCoOp, and the winner takes all (Hu et al., TPAMI 2024, arXiv:2308.01890).
 
     Args:
@@ -32,27 +27,5 @@ class DualCoOpPP(Prompted):
     adds: ClassVar[str] = (
         "prompts for presence, absence and evidence, and a competition of classes for places"
     )
-
-    def __init__(
-        self,
-        backbone: nn.Module,
-        head: Head,
-        tokens: int = 16,
-        shared: bool = True,
-        start: str = "",
-        gamma_present: float = 1.0,
-        gamma_absent: float = 2.0,
-        margin: float = 0.05,
-        loss_weight: float = 0.03,
-    ) -> None:
-        super().__init__(backbone, head, gamma_present, gamma_absent, margin, loss_weight)
-        self.prompts = Prompts(self.space, self.kinds(), tokens, shared, start)
-
-    @classmethod
-    def kinds(cls) -> int:
-        """Return 3: presence, absence and evidence."""
-        return 3
-
-    def vectors(self) -> Float[Tensor, "class vector dim"]:
-        """Encode the prompts of all classes."""
-        return self.prompts()
+    kinds: ClassVar[int] = 3
+    """Presence, absence and evidence."""

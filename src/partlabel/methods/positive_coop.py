@@ -38,6 +38,8 @@ class PositiveCoOp(Prompted):
     adds: ClassVar[str] = (
         "prompts for presence, learned through the text encoder of a tower, and free vectors of absence"
     )
+    kinds: ClassVar[int] = 2
+    """Presence and absence."""
 
     def __init__(
         self,
@@ -57,11 +59,6 @@ class PositiveCoOp(Prompted):
         classes, _, dim = self.head.weight.shape
         self.absent = FreeVectors(classes, dim, START, self.space is None)
         self.residual = FreeVectors(classes, dim, 0.0, self.space is None) if residual else None
-
-    @classmethod
-    def kinds(cls) -> int:
-        """Return 2: presence and absence."""
-        return 2
 
     def vectors(self) -> Float[Tensor, "class vector dim"]:
         """Encode the prompts of all classes, and add what is learned without text."""

@@ -6,12 +6,12 @@ photos near its decision boundary, which the least certain labels add.
 
 import numpy as np
 
-from partlabel.core.labels import PRESENT
 from partlabel.review.ordering import Key, ranks
-from partlabel.review.orders._base import Knowledge, Order
+from partlabel.review.orders._base import Knowledge
+from partlabel.review.orders.missing import Missing
 
 
-class Balanced(Order):
+class Balanced(Missing):
     """The most probable and the least certain labels of each class in turn, more of the classes that lack present ones.
 
     Args:
@@ -19,14 +19,9 @@ class Balanced(Order):
     """
 
     title = "What is missing, and doubt"
-    follows = True
-
-    def __init__(self, goal: int = 100) -> None:
-        self.goal = goal
 
     def key(self, given: Knowledge) -> Key:
         """Divide the place of a label within its class, in the better of both orders, by what the class lacks."""
-        lacks = np.maximum(self.goal - (given.labels == PRESENT).sum(axis=0), 1)
         probable = ranks(-given.probability, given.blank)
         doubtful = ranks(np.abs(given.probability - 0.5), given.blank)
-        return (np.minimum(2 * probable, 2 * doubtful + 1) + 1.0) / lacks
+        return (np.minimum(2 * probable, 2 * doubtful + 1) + 1.0) / self.lacks(given)

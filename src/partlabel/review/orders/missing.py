@@ -1,6 +1,7 @@
 """Turns of the classes in proportion to what they lack: rare classes are asked about more."""
 
 import numpy as np
+from jaxtyping import Int64
 
 from partlabel.core.labels import PRESENT
 from partlabel.review.ordering import Key, ranks
@@ -22,5 +23,8 @@ class Missing(Order):
 
     def key(self, given: Knowledge) -> Key:
         """Divide the rank of a label within its class by what the class lacks."""
-        lacks = np.maximum(self.goal - (given.labels == PRESENT).sum(axis=0), 1)
-        return (ranks(-given.probability, given.blank) + 1.0) / lacks
+        return (ranks(-given.probability, given.blank) + 1.0) / self.lacks(given)
+
+    def lacks(self, given: Knowledge) -> Int64[np.ndarray, " class"]:
+        """Count the present labels that each class lacks."""
+        return np.maximum(self.goal - (given.labels == PRESENT).sum(axis=0), 1)
