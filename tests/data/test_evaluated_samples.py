@@ -32,4 +32,4 @@ def test_every_label_says_whether_it_was_predicted_rightly_and_every_sample_how_
     write_json(tmp_path / "samples.json", content)
     again = LabelTable.read(tmp_path / "samples.json", classes=table.classes)
     assert (again.labels == labels).all() and again.split == table.split
-    assert {each["name"] for each in content["sample_fields"]} == {*content["samples"][0]}
+    assert {*content["sample_fields"]} == {*content["samples"][0]}

@@ -44,16 +44,10 @@ def evaluated(
         sample["predictions"] = {"_cls": "Classifications", "classifications": found}
         words = [label["eval"] for field in FIELDS for label in sample[field]["classifications"]]
         sample |= {name: words.count(name.removeprefix("eval_")) for name in COUNTS}
-    numbers = [{"name": name, "ftype": "fiftyone.core.fields.IntField"} for name in COUNTS]
-    content["sample_fields"] = [*content["sample_fields"], _PREDICTIONS, *numbers]
+    fields = content["sample_fields"]
+    numbers = dict.fromkeys(COUNTS, "fiftyone.core.fields.IntField")
+    content["sample_fields"] = {**fields, "predictions": fields["positive_labels"], **numbers}
     return content
-
-
-_PREDICTIONS = {
-    "name": "predictions",
-    "ftype": "fiftyone.core.fields.EmbeddedDocumentField",
-    "embedded_doc_type": "fiftyone.core.labels.Classifications",
-}
 
 
 def _word(predicted: bool, code: int) -> str:

@@ -173,32 +173,18 @@ def fiftyone(table: LabelTable | FilledTable) -> dict[str, Any]:
         "media_type": "image",
         "num_samples": len(samples),
         "info": {},
-        "sample_fields": _FIELDS if plain.texts is None else [*_FIELDS, _TEXTS],
+        "sample_fields": _FIELDS if plain.texts is None else {**_FIELDS, "text": _STRINGS},
         "samples": samples,
     }
 
 
-_FIELDS = [
-    {"name": "filepath", "ftype": "fiftyone.core.fields.StringField"},
-    {
-        "name": "tags",
-        "ftype": "fiftyone.core.fields.ListField",
-        "subfield": "fiftyone.core.fields.StringField",
-    },
-    *(
-        {
-            "name": name,
-            "ftype": "fiftyone.core.fields.EmbeddedDocumentField",
-            "embedded_doc_type": "fiftyone.core.labels.Classifications",
-        }
-        for name in ("positive_labels", "negative_labels")
-    ),
-]
-
-_TEXTS = {
-    "name": "text",
-    "ftype": "fiftyone.core.fields.ListField",
-    "subfield": "fiftyone.core.fields.StringField",
+_CLASSIFICATIONS = "fiftyone.core.fields.EmbeddedDocumentField(fiftyone.core.labels.Classifications)"
+_STRINGS = "fiftyone.core.fields.ListField(fiftyone.core.fields.StringField)"
+_FIELDS = {
+    "filepath": "fiftyone.core.fields.StringField",
+    "tags": _STRINGS,
+    "positive_labels": _CLASSIFICATIONS,
+    "negative_labels": _CLASSIFICATIONS,
 }
 
 
