@@ -54,10 +54,33 @@ def mean_cosine(
         by: Divisor of the sum over the slots of each class; 0 gives 0.
     """
     with torch.autocast(features.device.type, enabled=False):
-        inverse = torch.linalg.vector_norm(bank, dim=-1).clamp(min=1e-12).reciprocal()
-        # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
-        mean = torch.bmm(inverse[:, None], bank).squeeze(1) / by.clamp(min=1)[:, None]
+        mean = mean_direction(bank, by)
         return torch.einsum("bcd,cd->bc", normalize(features.to(mean.dtype), dim=-1), mean)
+
+
+def class_cosines(
+    features: Float[Tensor, "batch class feature"],
+    bank: Float[Tensor, "class slot feature"],
+    by: Int64[Tensor, " class"],
+) -> Float[Tensor, "batch class class"]:
+    """Compute the mean cosine between each feature and those of every class (last) in a bank, as `mean_cosine` does."""
+    with torch.autocast(features.device.type, enabled=False):
+        mean = mean_direction(bank, by)
+        return normalize(features.to(mean.dtype), dim=-1) @ mean.T
+
+
+def mean_direction(
+    bank: Float[Tensor, "class slot feature"], by: Int64[Tensor, " class"]
+) -> Float[Tensor, "class feature"]:
+    """Compute the mean of the features of each class at unit length; a cosine with it is a mean cosine.
+
+    Args:
+        bank: Features by class and slot.
+        by: Divisor of the sum over the slots of each class; 0 gives 0.
+    """
+    inverse = torch.linalg.vector_norm(bank, dim=-1).clamp(min=1e-12).reciprocal()
+    # One product per class: the bank, 80 MB at 200 classes, is read and never copied.
+    return torch.bmm(inverse[:, None], bank).squeeze(1) / by.clamp(min=1)[:, None]
 
 
 class Memory(nn.Module):

@@ -58,8 +58,12 @@ class Prototypes(nn.Module):
 
     def similarity(self, features: Float[Tensor, "batch class feature"]) -> Float[Tensor, "batch class"]:
         """Compute the mean cosine of each feature to the centres of its class; 0 where there are none."""
+        return mean_cosine(features, self.present_centres(), self.filled)
+
+    def present_centres(self) -> Float[Tensor, "class centre feature"]:
+        """Return the centres, with zeros where a class has fewer than `size`."""
         there = torch.arange(self.size, device=self.filled.device) < self.filled[:, None]
-        return mean_cosine(features, self.centres * there[..., None], self.filled)
+        return self.centres * there[..., None]
 
     def _load_from_state_dict(self, *args: Any) -> None:
         """Ask again whether there are centres."""
