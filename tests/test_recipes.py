@@ -94,7 +94,7 @@ PROMPTS = {
 
 
 def test_every_recipe_is_exercised():
-    assert {*FORMATS, *PROMPTS, "sarl-coco", "best"} == set(recipes())
+    assert {*FORMATS, *PROMPTS, "sarl-coco", "cdul-coco", "best"} == set(recipes())
 
 
 def test_the_recipe_of_sarl_has_attention_guided_by_words_on_clip_and_says_which_settings_are_ours(capsys):
@@ -123,6 +123,19 @@ def test_a_recipe_of_prompts_has_the_settings_of_the_paper_and_says_that_it_was_
     assert "arXiv:" in header and f"--config {recipe} " in header and "Ours: not run" in header
     for average, *row in re.findall(r"((?:\d\d\.\d\s+){9})(\d\d\.\d)", header):
         assert np.mean([float(each) for each in average.split()]) == pytest.approx(float(row[0]), abs=0.06)
+
+
+def test_the_recipe_of_latent_labels_says_what_was_published_and_that_it_was_not_run(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "labels", "--config", "cdul-coco", "--print-config"])
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert settings["backbone"] == settings["tower"] == "open_clip:RN50x64:openai"
+    assert (settings["image_size"], settings["pool"], settings["trainable"]) == (448, 4, "none")
+    method = settings["method"]
+    assert (method["name"], method["threshold"], method["width"], method["every"]) == ("cdul", 0.2, 1, 10)
+    header = re.sub(r"\s*\n#\s*", " ", text("cdul-coco").split("\n\n")[0])
+    assert "arXiv:2307.16634" in header and "--config cdul-coco " in header and "Ours: not run" in header
+    assert "MS-COCO 69.2, VOC 2007 89.0, VOC 2012 88.6, NUS-WIDE 44.0" in header
 
 
 @pytest.mark.slow

@@ -76,7 +76,18 @@ def test_without_mixing_the_other_method_is_as_it_was():
     assert torch.equal(wrapped(given.inputs), plain(given.inputs))
 
 
-OF_SINGLE_IMAGES = ("cap", "csl", "curriculum", "em_apl", "epr", "evidence", "ll_cp", "role", "soft_sst")
+OF_SINGLE_IMAGES = (
+    "cap",
+    "cdul",
+    "csl",
+    "curriculum",
+    "em_apl",
+    "epr",
+    "evidence",
+    "ll_cp",
+    "role",
+    "soft_sst",
+)
 
 
 @pytest.mark.parametrize("name", OF_SINGLE_IMAGES)
@@ -87,7 +98,7 @@ def test_methods_that_keep_something_of_every_image_or_count_its_classes_are_ref
 
 
 PROMPTED = {name for name in methods.names() if methods.get(name).needs_tower}
-"""They learn prompts and no weights of the head."""
+"""They compare photos with class names through a tower, which these tests have none of."""
 
 
 @pytest.mark.parametrize("name", sorted({*methods.names()} - {"logicmix", *OF_SINGLE_IMAGES} - PROMPTED))

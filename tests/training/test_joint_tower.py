@@ -118,5 +118,5 @@ def test_prompts_are_trained_on_a_model_at_another_image_size_and_predict_withou
     )
     with pytest.raises(ValueError, match="the image encoder of the tower is open_clip:tiny-vit"):
         other.fit(table, out=tmp_path / "b", tower=typed(models, "tiny-vit"), **options)
-    with pytest.raises(ValueError, match=r"dualcoop learns prompts .*give --tower FOLDER"):
+    with pytest.raises(ValueError, match=r"dualcoop compares photos with class names .*give --tower FOLDER"):
         other.fit(table, out=tmp_path / "c", **options)

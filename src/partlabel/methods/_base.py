@@ -105,7 +105,7 @@ class Method(nn.Module, ABC):
     learns_without_labels: ClassVar[bool] = False
     """Whether the method can be fitted where no label is known, from what else is given."""
     needs_tower: ClassVar[bool] = False
-    """Whether the method learns through the text encoder of a tower, which it then needs in training by steps."""
+    """Whether the method compares photos with texts through a tower, which it then needs in training by steps."""
     of_single_images: ClassVar[bool] = False
     """Whether the method learns from how often classes are present in single images, which mixed images would break."""
     start_epoch: int = 0

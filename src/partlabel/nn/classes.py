@@ -9,6 +9,9 @@ from torch import Tensor
 from partlabel.core.column_rules import ColumnRules
 from partlabel.nn.joint_space import JointSpace
 
+LEAST_PREVALENCE = 1e-3
+"""Least prevalence that a bias begins at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Classes:
@@ -41,4 +44,8 @@ class Classes:
     @property
     def prior_logits(self) -> Float[Tensor, " class"]:
         """The logits of the prevalence; 0 where that is not known."""
-        return torch.zeros(len(self)) if self.prevalence is None else self.prevalence.float().logit(1e-3)
+        return (
+            torch.zeros(len(self))
+            if self.prevalence is None
+            else self.prevalence.float().logit(LEAST_PREVALENCE)
+        )

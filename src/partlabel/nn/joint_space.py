@@ -66,6 +66,7 @@ class JointSpace:
         of_text: Function from its vectors into the space.
         projection: Linear map of the features of a place into the space.
         offset: Vector that is added to it.
+        scale: Inverse temperature: the factor of a cosine in a logit.
     """
 
     names: tuple[str, ...]
@@ -73,6 +74,7 @@ class JointSpace:
     of_text: Callable[[Float[Tensor, "text embedding"]], Float[Tensor, "text dim"]]
     projection: Float[Tensor, "dim channel"]
     offset: Float[Tensor, " dim"]
+    scale: float = 100.0
     _tokens: dict[tuple[int, int, str], Any] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "JointSpace":

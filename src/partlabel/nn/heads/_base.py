@@ -50,6 +50,7 @@ class Head(nn.Module, ABC):
         num_classes: Number of classes.
         rules: Rules between the classes; None without rules.
         class_vectors: Vectors of the class names; None without them.
+        joint: The space of a tower; None without one.
         feature_dim: Length of a class's feature; 0 for a head that has none.
         image_dim: Length of the image's feature; 0 for a head that has none.
         has_class_maps: Whether the head computes a score per class and place.
@@ -74,6 +75,7 @@ class Head(nn.Module, ABC):
         self.num_classes = len(classes)
         self.rules = classes.rules
         self.class_vectors = classes.vectors
+        self.joint = classes.joint
 
     @classmethod
     def needs_only_mean(cls) -> bool:

@@ -125,7 +125,12 @@ class JointTower(Tower):
         width = self._trunk.width
         plain = tuple(plain_name(name) for name in names)
         return JointSpace(
-            plain, self._joint.network(), lambda vectors: vectors, torch.eye(width), torch.zeros(width)
+            plain,
+            self._joint.network(),
+            lambda vectors: vectors,
+            torch.eye(width),
+            torch.zeros(width),
+            self.scale,
         )
 
     def encoder(self, covariance_rank: int = 0) -> Backbone:

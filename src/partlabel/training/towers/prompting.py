@@ -1,4 +1,4 @@
-"""The space of a tower for methods that learn prompts in it."""
+"""The space of a tower for methods that learn in it."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from partlabel.training.towers._base import Tower
 
 
 def tower_of(method: str, image_size: int, config: TrainingConfig) -> Tower | None:
-    """Load the tower of a training by steps; None for a method that learns no prompts."""
+    """Load the tower of a training by steps; None for a method that needs none."""
     if config.tower is None or not methods.get(method).needs_tower:
         return None
     return loading.load(config.tower, config.cache_dir).at(image_size)

@@ -184,7 +184,7 @@ class AlignedTower(Tower):
         weight = (maps.of_image.weight / maps.spread).detach()
         offset = (maps.of_image.bias - weight @ maps.centre).detach()
         plain = tuple(plain_name(name) for name in names)
-        return JointSpace(plain, self.embedder.network(), maps.text, weight, offset)
+        return JointSpace(plain, self.embedder.network(), maps.text, weight, offset, self.scale)
 
     def save(self, folder: str | Path) -> Path:
         """Write the tower to a folder."""

@@ -49,7 +49,7 @@ def check(settings: Mapping[str, Any], config: TrainingConfig, full_batch: bool)
     if config.tower is None:
         if needs_tower:
             raise ValueError(
-                f"the method {settings['method']} learns prompts through the text encoder of a tower, and there is "
+                f"the method {settings['method']} compares photos with class names through a tower, and there is "
                 "none: give --tower FOLDER (partlabel align makes one; docs/towers.md), or another --method"
             )
         return
