@@ -8,12 +8,17 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from partlabel.core import distributed
 from partlabel.core.dtypes import double_if_supported
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Labels
+from partlabel.nn.shaped_by_state import ShapedByState
 from partlabel.transfer.feature_bank import FeatureMemory, mean_cosine
+
+NOWHERE = -1e4
+"""Scaled cosine with a prototype that is not there; finite, so that its gradient is."""
 
 
 class Prototypes(nn.Module):
@@ -141,7 +146,28 @@ def prototype_loss(similarity: Float[Tensor, "batch class"], labels: Labels) -> 
     return each.sum() / distributed.all_reduce_mean(each.new_full((), float(labels.numel())))
 
 
-class RunningMeans(nn.Module):
+def own_log_share(
+    features: Float[Tensor, "batch class feature"],
+    prototypes: Float[Tensor, "class feature"],
+    there: Float[Tensor, " class"],
+    sharpness: float,
+) -> Float[Tensor, "batch class"]:
+    """Compute `log softmax_k(sharpness cos(feature_c, prototype_k))_c`: how much a feature is like its own class.
+
+    Args:
+        features: One feature per image and class.
+        prototypes: One prototype per class.
+        there: 1 for prototypes that count; without its own, a class has a large negative share.
+        sharpness: Factor of a cosine.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        unit, other = normalize(features.float(), dim=2), normalize(prototypes.float(), dim=1)
+        cosine = torch.einsum("bcd,kd->bck", unit, other)
+        apart = (sharpness * cosine).masked_fill(there == 0, NOWHERE)
+        return apart.log_softmax(2).diagonal(dim1=1, dim2=2)
+
+
+class RunningMeans(ShapedByState):
     """Running means of the features of each class, by kind.
 
     Args:

@@ -40,7 +40,6 @@ class JointRegion(ShapedByState, Head):
     def __init__(self, channels: int, classes: Classes, sharpness: float = 20.0, gain: float = 100.0) -> None:
         super().__init__(channels, classes)
         self.sharpness, self.gain = sharpness, gain
-        self.joint = classes.joint
         self.adopts_shapes = self.joint is None
         self.register_buffer(
             "projection", torch.eye(channels) if self.joint is None else self.joint.projection
@@ -91,6 +90,9 @@ class JointRegion(ShapedByState, Head):
     ) -> Float[Tensor, "vector batch class place"]:
         """Compare every vector of every class with every place."""
         with torch.autocast(feature_map.device.type, enabled=False):
-            places = torch.einsum("dk,bkp->bdp", self.projection, feature_map.float().flatten(2))
-            places = normalize(places + self.offset[:, None], dim=1)
-            return compared(normalize(vectors.float(), dim=2), places)
+            return compared(normalize(vectors.float(), dim=2), self.places(feature_map))
+
+    def places(self, feature_map: FeatureMap) -> Float[Tensor, "batch dim place"]:
+        """Compute the unit vector of every place in the joint space."""
+        places = torch.einsum("dk,bkp->bdp", self.projection, feature_map.float().flatten(2))
+        return normalize(places + self.offset[:, None], dim=1)
