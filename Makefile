@@ -5,7 +5,7 @@
 #   make test-texts         the tests of text encoders and of HEIC photos, with the packages that they need
 #   make test-clip          the tests of image-text models and of the second backbone in a package, with these packages
 #   make test-pages         the tests of the pages, with a Chromium that playwright downloads
-#   make test-integrations  the round trips through a Label Studio server and through FiftyOne, which get environments of their own
+#   make test-integrations  the round trips through a Label Studio server, FiftyOne and Datumaro, which get environments of their own
 #   make check              formatting, lint, types, layers
 #   make docs               the documentation as a site: site/index.html, with every broken link an error
 #   make bench              time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
@@ -22,6 +22,7 @@ PYTHON ?= python3
 VENV ?= .venv
 LABEL_STUDIO_VENV ?= $(VENV)-label-studio
 FIFTYONE_VENV ?= $(VENV)-fiftyone
+DATUMARO_VENV ?= $(VENV)-datumaro
 BIN := $(VENV)/bin
 SOURCES := src tests examples benchmarks docs/*.py
 # Two workers share the cores between them; threads inside each would only fight.
@@ -47,10 +48,10 @@ test-pages: $(VENV)/installed-dev
 	$(BIN)/playwright install chromium
 	$(BIN)/pytest tests/test_pages_in_browser.py tests/review/test_review_verb.py
 
-# Label Studio and FiftyOne need other versions of packages than the tests: they run as processes of their own.
-test-integrations: $(VENV)/installed-dev $(LABEL_STUDIO_VENV)/installed $(FIFTYONE_VENV)/installed
+# These programs need other versions of packages than the tests: they run as processes of their own.
+test-integrations: $(VENV)/installed-dev $(LABEL_STUDIO_VENV)/installed $(FIFTYONE_VENV)/installed $(DATUMARO_VENV)/installed
 	LABEL_STUDIO=$(LABEL_STUDIO_VENV)/bin/label-studio FIFTYONE_PYTHON=$(FIFTYONE_VENV)/bin/python \
-		$(BIN)/pytest tests/integrations
+		DATUMARO_PYTHON=$(DATUMARO_VENV)/bin/python $(BIN)/pytest tests/integrations
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
@@ -101,6 +102,11 @@ $(LABEL_STUDIO_VENV)/installed:
 	$(LABEL_STUDIO_VENV)/bin/pip install 'label-studio>=1.23'
 	touch $@
 
+$(DATUMARO_VENV)/installed:
+	$(PYTHON) -m venv $(DATUMARO_VENV)
+	$(DATUMARO_VENV)/bin/pip install 'datumaro>=1.13'
+	touch $@
+
 # All that FiftyOne needs but fiftyone-db, whose installation downloads MongoDB: the tests have a database in memory.
 $(FIFTYONE_VENV)/installed:
 	$(PYTHON) -m venv $(FIFTYONE_VENV)
@@ -115,4 +121,4 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LABEL_STUDIO_VENV) $(FIFTYONE_VENV) build dist site docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LABEL_STUDIO_VENV) $(FIFTYONE_VENV) $(DATUMARO_VENV) build dist site docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
