@@ -91,7 +91,7 @@ class CDUL(Method):
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of the known labels and `latent` of the others, and move latent labels in some epochs."""
         feature_map = self.backbone(batch.inputs)
-        before = self.latent_logits(feature_map, batch)
+        before = self.latent_logits(feature_map, batch, progress)
         if progress.step == 0:
             self.raise_biases(before)
         logits = self.head(feature_map).logits.float()
@@ -106,12 +106,14 @@ class CDUL(Method):
         return Step(terms, {"latent": pseudo})
 
     @torch.no_grad()
-    def latent_logits(self, feature_map: FeatureMap, batch: Batch) -> Float[Tensor, "batch class"]:
-        """Read the latent labels of a batch, as logits; those of images seen for the first time are computed."""
+    def latent_logits(
+        self, feature_map: FeatureMap, batch: Batch, progress: Progress
+    ) -> Float[Tensor, "batch class"]:
+        """Read the latent labels of a batch, as logits; in the first epoch, which sees every image, compute them."""
         stored = self.latent.read(batch.index)
         new = stored == NOT_SEEN
-        if not new.any():
-            return stored
+        if progress.epoch > 0 and self.latent.places:
+            return stored.masked_fill(new, 0.0)
         return self.start(feature_map).logit(CERTAIN).where(new, stored)
 
     @torch.no_grad()
