@@ -80,5 +80,7 @@ def test_what_holds_no_grid_is_refused():
         SpliceMix(Same(), residual()).step(one, Progress())
     with pytest.raises(ValueError, match=r"2 x 2 cells .* 2 x 1 places: .*or --method\.consistency 0"):
         SpliceMix(Same(), residual()).cell_logits(torch.randn(1, 6, 2, 1), (2, 2))
-    with pytest.raises(ValueError, match=r"grids is 0\.0 and dropped 0\.3; grids has to be above 0"):
-        SpliceMix(Same(), residual(), grids=0.0)
+    with pytest.raises(
+        ValueError, match=r"images_per_grid is 0 and dropped 0\.3; the first has to be at least 1"
+    ):
+        SpliceMix(Same(), residual(), images_per_grid=0)

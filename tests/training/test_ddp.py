@@ -23,7 +23,15 @@ from partlabel.training.run_folder import Run
 
 TESTS = Path(__file__).parents[1]
 HELPERS = TESTS / "helpers"
-SHARED = [*filter(together.has_state, methods.names()), "bce", "coherent", "ll_ct", "mixup_pme"]
+SHARED = [
+    *filter(together.has_state, methods.names()),
+    "bce",
+    "coherent",
+    "ll_ct",
+    "mixup_pme",
+    "pu_mlc",
+    "splice_mix",
+]
 """Methods that remember something, and one of each kind of those that do not."""
 
 

@@ -56,7 +56,7 @@ class SpliceMix(Method):
         head: Network from the feature map to classes.
         consistency: Weight of the second term; 0 is SpliceMix without it.
         dropped: Probability that some cells of the grids of a batch are left empty.
-        grids: Number of grids, as a share of the number of images.
+        images_per_grid: Number of images per grid that is made of them; at least 1.
     """
 
     default_head: ClassVar[str] = "max"
@@ -68,17 +68,18 @@ class SpliceMix(Method):
         head: Head,
         consistency: float = 1.0,
         dropped: float = 0.3,
-        grids: float = 0.25,
+        images_per_grid: int = 4,
     ) -> None:
         super().__init__(backbone, head)
-        if grids <= 0 or not 0 <= dropped <= 1:
+        if images_per_grid < 1 or not 0 <= dropped <= 1:
             raise ValueError(
-                f"grids is {grids} and dropped {dropped}; grids has to be above 0, and dropped from 0 to 1"
+                f"images_per_grid is {images_per_grid} and dropped {dropped}; the first has to be at least 1, and "
+                "dropped from 0 to 1"
             )
         self.loss = PartialBCE()
         self.consistency = consistency
         self.dropped = dropped
-        self.grids = grids
+        self.images_per_grid = images_per_grid
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of images and grids, and `consistency` of cells and images."""
@@ -100,7 +101,6 @@ class SpliceMix(Method):
         """Draw the shape of the grids and the images in them, and splice these."""
         self._need_places(batch)
         (rows, columns), empty = self.drawn(batch.inputs.shape[2:], progress)
-        own = distributed.local_rows(batch.labels)
         plain = batch.inputs.as_subclass(Tensor)  # what collectives return need not keep the type
         every, labels = distributed.all_gather_rows(plain, batch.labels)
         generator = progress.generator(labels.device)
@@ -108,8 +108,10 @@ class SpliceMix(Method):
         order = torch.rand(partner.shape, generator=generator, device=labels.device).argsort(0).argsort(0)
         kept = order >= empty
         known = image_mixing.either(labels, partner, kept.float())
-        count = max(round(self.grids * len(batch.labels)), 1)
-        partner, kept, known = (part[own][:count] for part in (partner.T, kept.T, known))
+        own, each = distributed.local_rows(batch.labels), self.images_per_grid
+        start = -(-own.start // each) * each  # the same rows with any number of processes
+        first = slice(start, own.stop, each)
+        partner, kept, known = (part[first] for part in (partner.T, kept.T, known))
         images = splice(every, partner, kept, (rows, columns)).as_subclass(type(batch.inputs))
         return Spliced(images, known, partner.T, kept.T, (rows, columns))
 
