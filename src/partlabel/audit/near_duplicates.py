@@ -7,8 +7,10 @@ recompression and small changes of colour leave nearly all of them unchanged.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, UInt64
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 BITS = 128
 _FLAT = 4  # grey levels: an image with less contrast is left out, since its hash is chance
@@ -39,33 +41,32 @@ def groups(hashes: Sequence[Bool[np.ndarray, "bit"] | None], most: int) -> list[
     there = np.array([position for position, each in enumerate(hashes) if each is not None], np.int64)
     if len(there) < 2:
         return []
-    bits = np.stack([each for each in hashes if each is not None])
-    packed, same = np.unique(np.packbits(bits, axis=1), axis=0, return_inverse=True)
-    different = np.unpackbits(packed, axis=1).astype(bool)
-    leader = np.arange(len(different))
-    for one, other in _alike(different, most):
-        first, second = _leader(leader, one), _leader(leader, other)
-        leader[max(first, second)] = min(first, second)
-    found: dict[int, list[int]] = {}
-    for position, each in zip(there.tolist(), same.ravel().tolist(), strict=True):
-        found.setdefault(_leader(leader, each), []).append(position)
-    return sorted(group for group in found.values() if len(group) > 1)
+    packed = np.packbits(np.stack([each for each in hashes if each is not None]), axis=1)
+    words, same = np.unique(packed.view(np.uint64), axis=0, return_inverse=True)
+    pairs = np.concatenate([np.empty((2, 0), np.int64), *_alike(words, most)], axis=1)
+    graph = coo_array((np.ones(pairs.shape[1], bool), (pairs[0], pairs[1])), shape=(len(words), len(words)))
+    component = connected_components(graph, directed=False)[1][same.ravel()]
+    order = np.argsort(component, kind="stable")
+    bounds = np.flatnonzero(np.diff(component[order])) + 1
+    return sorted(group.tolist() for group in np.split(there[order], bounds) if len(group) > 1)
 
 
-def _alike(bits: Bool[np.ndarray, "hash bit"], most: int) -> Iterator[tuple[int, int]]:
-    """Find pairs of hashes that differ in at most `most` bits."""
-    for stretch in np.array_split(np.arange(BITS), most + 1):
-        keys = np.packbits(bits[:, stretch], axis=1)
+def _alike(words: UInt64[np.ndarray, "hash word"], most: int) -> Iterator[Int64[np.ndarray, "2 pair"]]:
+    """Find pairs of hashes that differ in at most `most` bits; a pair may be found several times.
+
+    Hashes with an equal segment are neighbours once sorted by it: all are compared with the next in the order, then
+    with the one after it, and so on, as long as their segments are equal.
+    """
+    bits = np.unpackbits(words.view(np.uint8), axis=1)
+    for segment in np.array_split(np.arange(BITS), most + 1):
+        keys = np.packbits(bits[:, segment], axis=1)
         order = np.lexsort(keys.T)
         starts = np.flatnonzero(np.any(np.diff(keys[order], axis=0), axis=1)) + 1
-        for bucket in np.split(order, starts):
-            for at, one in enumerate(bucket[:-1]):
-                others = bucket[at + 1 :]
-                near = (bits[others] != bits[one]).sum(axis=1) <= most
-                yield from ((int(one), int(other)) for other in others[near])
-
-
-def _leader(leader: Int64[np.ndarray, "hash"], each: int) -> int:
-    while leader[each] != each:
-        each = int(leader[each])
-    return each
+        sizes = np.diff([0, *starts, len(order)])
+        end, ordered = np.repeat(np.cumsum(sizes), sizes), words[order]
+        left = np.arange(len(order))
+        for ahead in range(1, sizes.max()):
+            left = left[left + ahead < end[left]]
+            differing = np.bitwise_count(ordered[left] ^ ordered[left + ahead]).sum(1)
+            near = left[differing <= most]
+            yield np.stack([order[near], order[near + ahead]])
