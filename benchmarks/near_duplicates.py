@@ -1,6 +1,6 @@
 """Time to group near-duplicates among up to a million photos by the hashes of `partlabel inspect`.
 
-    OMP_NUM_THREADS=1 PARTLABEL_DATA=... python benchmarks/near_duplicates.py --out benchmarks/results/near-duplicates.csv
+    PARTLABEL_DATA=... python benchmarks/near_duplicates.py --out benchmarks/results/near-duplicates.csv
 
 `photos`: hashes of 3,000 training photos of coco18, each repeated with every bit flipped at random with probability
 .15, so that neighbouring cells of hashes are as alike as in photos. `random`: bits by coin. In both a thousandth are
