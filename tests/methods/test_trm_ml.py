@@ -35,8 +35,9 @@ def own_share(region, prototypes, c, scale):
     return powers[c] / sum(powers.values())
 
 
-def test_a_region_is_the_place_that_the_query_attends_to_matched_with_the_name():
-    method, maps = built().eval().requires_grad_(False), drawn().inputs
+@pytest.mark.parametrize("side", [2, 3])  # fewer places than classes, and more
+def test_a_region_is_the_place_that_the_query_attends_to_matched_with_the_name(side):
+    method, maps = built().eval().requires_grad_(False), drawn().inputs[:, :, :side, :side]
     head, space = method.head, method.head.joint
     head.weight.data.normal_()
     head.standardise.running_mean.normal_()

@@ -53,9 +53,17 @@ class JointQuery(JointRegion):
             places = self.places(feature_map)
             score = torch.einsum("cd,bdp->bcp", normalize(self.weight[:, 0].float(), dim=1), places)
             weights = attention(score, self.sharpness)
-            features = normalize(self.valued(torch.einsum("bcp,bdp->bcd", weights, places)), dim=2)
+            features = normalize(self._regions(weights, places.transpose(1, 2)), dim=2)
             logits = self.classify(features)
         return ClassOutput(logits, features, weights.unflatten(2, feature_map.shape[2:]))
+
+    def _regions(
+        self, weights: Float[Tensor, "batch class place"], places: Float[Tensor, "batch place dim"]
+    ) -> Float[Tensor, "batch class dim"]:
+        """Compute `(I + V) sum_p a_cp y_p`, V on whichever are fewer, places or classes."""
+        if places.shape[1] < len(self.text):
+            return weights @ self.valued(places)
+        return self.valued(weights @ places)
 
     def classify(self, features: Float[Tensor, "batch class dim"]) -> Float[Tensor, "batch class"]:
         """Match the region of each class with its name."""
