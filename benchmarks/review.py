@@ -2,11 +2,14 @@
 
     python benchmarks/review.py --data coco18 --images 3000 --out benchmarks/results/review-orders.csv
     python benchmarks/review.py --table benchmarks/results/review-orders.csv
+    python benchmarks/review.py --effort benchmarks/results/review-orders.csv
+    python benchmarks/review.py --curve benchmarks/results/review-orders.csv --starts 0 --out docs/img/review-orders.png
 
 Every order asks until the cells of the last share of `--budget`, or until the mAP is 99 % of that with all labels
 known. After each step, a linear head on the frozen backbone's pooled features is fitted again and scored on the test
-part. `--weight-decay` is the one that `benchmarks/transfer.py` chose for this head at a tenth of the labels, for all
-steps and orders. Finished rows are kept: a killed run continues.
+part. `--weight-decay` is that with all labels known; before, it is divided by the square root of the share of known
+labels, which makes it about the one that `benchmarks/transfer.py` chose for this head at a tenth of them. Finished rows
+are kept: a killed run continues.
 """
 
 import argparse
@@ -20,12 +23,15 @@ import numpy as np
 import rows
 
 from partlabel import LabelTable
-from partlabel.review import orders, simulated_models, simulation, simulation_summary
+from partlabel.review import effort, orders, simulated_models, simulation, simulation_summary
 from partlabel.review.simulation import Given, Point
 from partlabel.training.config import TrainingConfig
 
 BUDGET = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25)
 """Shares of all cells of the training part, after which the head is trained again."""
+
+LIMIT = 0.12
+"""Share of all cells until which the effort is counted."""
 
 SHARES = (0.05, 0.12, 0.18)
 """Shares of all cells at which the table says which part of the full mAP is reached."""
@@ -70,14 +76,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budget", type=float, nargs="+", default=BUDGET)
     parser.add_argument("--head", default="covariance")
-    parser.add_argument("--weight-decay", type=float, default=0.03)
+    parser.add_argument("--weight-decay", type=float, default=0.01)
     parser.add_argument("--cache", help="folder of the feature cache")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/review-orders.csv"))
-    parser.add_argument("--table", type=Path, help="rows to print as a table")
+    parser.add_argument("--table", type=Path, help="rows to print as a table of cells")
+    parser.add_argument("--effort", type=Path, help="rows to print as a table of keys and time")
+    parser.add_argument("--curve", type=Path, help="rows to draw: one collection, number of photos and start")
     args = parser.parse_args()
-    if args.table:
-        print("\n".join(table(rows.read(args.table, Row))))
+    if args.curve:
+        simulation_summary.plot(_curve(rows.read(args.curve, Row), args), args.out)
         return
+    for path, formatted in ((args.table, table), (args.effort, effort_table)):
+        if path:
+            print("\n".join(formatted(rows.read(path, Row))))
+            return
     done = rows.read(args.out, Row)
     for row in measured(args, {(r.data, r.images, r.start, r.seed, r.order) for r in done}):
         done += row
@@ -136,20 +148,71 @@ def table(done: list[Row]) -> list[str]:
         f"{' | '.join(f'after {share:.0%}' for share in SHARES)} |",
         "|---|---:|---:|---|---:|" + "---:|" * (len(goals) + len(SHARES)),
     ]
-    for kind in dict.fromkeys((row.data, row.images, row.start) for row in done):
-        same = [row for row in done if (row.data, row.images, row.start) == kind]
-        data, images, start = kind
-        full = {row.seed: row.full for row in same}
-        for order in dict.fromkeys(row.order for row in same):
-            own = [row for row in same if row.order == order]
-            seeds = {row.seed: full[row.seed] for row in own}
-            reached = simulation_summary.cells_to_reach([row.point() for row in own], seeds)[order]
-            shown = (_share(simulation_summary.mean_or_none(each), own[0].cells) for each in reached)
-            parts = (f"{100 * _part_of_full(own, share):.1f}" for share in SHARES)
-            lines.append(
-                f"| {data} | {images:,} | {start:.0%} | `{order}` | {len(seeds)} | {' | '.join((*shown, *parts))} |"
-            )
+    for said, own, seeds in _by_order(done):
+        (reached,) = simulation_summary.cells_to_reach([row.point() for row in own], seeds).values()
+        shown = (_share(simulation_summary.mean_or_none(each), own[0].cells) for each in reached)
+        parts = (f"{100 * _part_of_full(own, share):.1f}" for share in SHARES)
+        lines.append(f"{said} | {' | '.join((*shown, *parts))} |")
     return lines
+
+
+def effort_table(done: list[Row]) -> list[str]:
+    """Format keys and time by pages until 12 % of the cells, and the keys for 90 and 95 % of the full mAP."""
+    lines = [
+        "| collection | photos | known | order | seeds | wrong expected answers | keys per answer | answers a minute | "
+        "keys for 90%, one at a time | by pages | for 95%, one at a time | by pages |",
+        "|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for said, own, seeds in _by_order(done):
+        points = [row.point() for row in own]
+        ends = [
+            max(
+                (p for p in points if p.seed == seed and p.decisions <= LIMIT * own[0].cells),
+                key=lambda p: p.decisions,
+            )
+            for seed in seeds
+        ]
+        decisions, pages, corrected = (
+            sum(getattr(p, name) for p in ends) for name in ("decisions", "pages", "corrected")
+        )
+        spent = effort.by_pages(float(decisions), pages, corrected)
+        shown = [
+            f"{corrected / decisions:.0%}",
+            f"{spent.keys / decisions:.2f}",
+            f"{60 * decisions / spent.seconds:.0f}",
+        ]
+        for goal in simulation_summary.GOALS[:2]:
+            for cost in (simulation_summary.cells_asked, simulation_summary.keys_by_pages):
+                ((each,),) = simulation_summary.cells_to_reach(points, seeds, [goal], cost).values()
+                mean = simulation_summary.mean_or_none(each)
+                shown.append("–" if mean is None else f"{mean:,.0f}")
+        lines.append(f"{said} | {' | '.join(shown)} |")
+    return lines
+
+
+def _curve(done: list[Row], args: argparse.Namespace) -> list[Point]:
+    """Return the points of one start that all seeds have; a seed that reached 99 % has no later ones."""
+    kind = (args.data, args.images, args.starts[0])
+    same = [
+        row.point() for row in done if (row.data, row.images, row.start) == kind and row.order in args.orders
+    ]
+    return [
+        point
+        for point in same
+        if all(
+            any((p.order, p.seed, p.decisions) == (point.order, seed, point.decisions) for p in same)
+            for seed in {p.seed for p in same if p.order == point.order}
+        )
+    ]
+
+
+def _by_order(done: list[Row]) -> Iterator[tuple[str, list[Row], dict[int, float]]]:
+    """Yield the first cells of a line, and the rows and the full mAP by seed, of every order."""
+    for kind in dict.fromkeys((row.data, row.images, row.start, row.order) for row in done):
+        own = [row for row in done if (row.data, row.images, row.start, row.order) == kind]
+        data, images, start, order = kind
+        seeds = {row.seed: row.full for row in own}
+        yield f"| {data} | {images:,} | {start:.0%} | `{order}` | {len(seeds)}", own, seeds
 
 
 def _part_of_full(own: list[Row], share: float) -> float:

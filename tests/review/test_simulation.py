@@ -13,7 +13,7 @@ from partlabel.cli.main import main
 from partlabel.core.types import TextFeatures
 from partlabel.data.tables.label_table import LabelTable
 from partlabel.review import effort, orders, simulation, simulation_summary
-from partlabel.review.simulated_models import design_of
+from partlabel.review.simulated_models import design_of, round_predictions
 from partlabel.review.simulation import Given, Point
 from partlabel.training.config import TrainingConfig
 
@@ -53,6 +53,31 @@ def test_all_orders_end_alike_where_all_is_revealed(given):
     assert {point.known for point in ends} == {1.0}
     assert len({point.map for point in ends}) == 1
     assert len({point.present for point in ends}) == 1
+
+
+def test_the_weight_decay_falls_with_the_square_root_of_the_known_labels(given, monkeypatch):
+    fitted = []
+
+    def fit(images, labels, design, text, test, classes, head, config):
+        fitted.append(((labels != -1).mean(), config.decay))
+        return round_predictions(images, labels, design, text, test, classes, head, config)
+
+    monkeypatch.setattr(simulation, "round_predictions", fit)
+    points = list(simulation.simulate_orders(given, "class", 0, 0.25, [50, 40], "average", CONFIG))
+    for share, decay in fitted:
+        assert decay == pytest.approx(0.01 / np.sqrt(share))
+    assert len(fitted) == 3 and fitted[-1][0] == 1.0
+    assert points[-1].map == simulation.full_map(given, 0, "average", CONFIG)
+
+
+def test_keys_for_a_share_of_the_full_map_are_those_of_pages():
+    measured = [
+        Point(0, "class", n, 100 * n, 0.1, 0, 0.5 + 0.1 * n, corrected=10 * n, pages=5 * n) for n in range(4)
+    ]
+    cost = simulation_summary.keys_by_pages
+    assert simulation_summary.cells_to_reach(measured, {0: 1.0}, (0.65,), cost) == {
+        "class": [[pytest.approx(22.5)]]
+    }
 
 
 def test_the_surest_order_finds_more_that_is_present_than_chance(given):

@@ -1,6 +1,6 @@
 """What a simulated review shows: mean curves, cells that an order needs, and their effort, as numbers and as a plot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ def needed(points: Sequence[Point], decisions: int, against: str = "random") -> 
     return {order: _reached(*curve, goal) for order, curve in by_order.items()}
 
 
-def _reached(decisions: Sequence[int], maps: Sequence[float], goal: float) -> float | None:
+def _reached(decisions: Sequence[int] | Sequence[float], maps: Sequence[float], goal: float) -> float | None:
     """Return the number of decisions at which a curve first reaches a value."""
     if maps[0] >= goal:
         return float(decisions[0])
@@ -57,28 +57,47 @@ def _reached(decisions: Sequence[int], maps: Sequence[float], goal: float) -> fl
     return None
 
 
+def cells_asked(point: Point) -> float:
+    """Return the cells asked until a point."""
+    return float(point.decisions)
+
+
+def keys_by_pages(point: Point) -> float:
+    """Compute the keys and clicks of all pages until a point."""
+    return effort.by_pages(*(float(getattr(point, name)) for name in _COUNTED)).keys
+
+
 def cells_to_reach(
-    points: Sequence[Point], full: Mapping[int, float], goals: Sequence[float] = GOALS
+    points: Sequence[Point],
+    full: Mapping[int, float],
+    goals: Sequence[float] = GOALS,
+    cost: Callable[[Point], float] = cells_asked,
 ) -> dict[str, list[list[float | None]]]:
-    """Compute the cells that each order asks before it reaches shares of the full table's mAP.
+    """Compute the cells that each order asks, or another cost, before it reaches shares of the full table's mAP.
 
     Args:
         points: Points of one start.
         full: mAP with all labels known, by seed.
         goals: Shares of it.
+        cost: Function of a point, such as `keys_by_pages`.
 
     Returns:
-        By order, for every goal, the cells of each seed; None where it is not reached.
+        By order, for every goal, the cost of each seed; None where it is not reached.
     """
     return {
-        order: [[_of_seed(points, order, seed, goal * full[seed]) for seed in sorted(full)] for goal in goals]
+        order: [
+            [_of_seed(points, order, seed, goal * full[seed], cost) for seed in sorted(full)]
+            for goal in goals
+        ]
         for order in dict.fromkeys(point.order for point in points)
     }
 
 
-def _of_seed(points: Sequence[Point], order: str, seed: int, goal: float) -> float | None:
+def _of_seed(
+    points: Sequence[Point], order: str, seed: int, goal: float, cost: Callable[[Point], float]
+) -> float | None:
     own = [point for point in points if (point.order, point.seed) == (order, seed)]
-    return _reached([p.decisions for p in own], [p.map for p in own], goal) if own else None
+    return _reached([cost(p) for p in own], [p.map for p in own], goal) if own else None
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:
