@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 BITS = 128
 _FLAT = 4  # grey levels: an image with less contrast is left out, since its hash is chance
@@ -44,11 +42,26 @@ def groups(hashes: Sequence[Bool[np.ndarray, "bit"] | None], most: int) -> list[
     packed = np.packbits(np.stack([each for each in hashes if each is not None]), axis=1)
     words, same = np.unique(packed.view(np.uint64), axis=0, return_inverse=True)
     pairs = np.concatenate([np.empty((2, 0), np.int64), *_alike(words, most)], axis=1)
-    graph = coo_array((np.ones(pairs.shape[1], bool), (pairs[0], pairs[1])), shape=(len(words), len(words)))
-    component = connected_components(graph, directed=False)[1][same.ravel()]
+    component = _components(pairs, len(words))[same.ravel()]
     order = np.argsort(component, kind="stable")
     bounds = np.flatnonzero(np.diff(component[order])) + 1
     return sorted(group.tolist() for group in np.split(there[order], bounds) if len(group) > 1)
+
+
+def _components(pairs: Int64[np.ndarray, "2 pair"], count: int) -> Int64[np.ndarray, "hash"]:
+    """Give every hash the lowest number of those that pairs connect it with, directly or through others.
+
+    SciPy has this, and takes longer to load than tables of ordinary size take to group.
+    """
+    lowest = np.arange(count)
+    while True:
+        lower, ends = lowest.copy(), lowest[pairs]
+        for end in ends:
+            np.minimum.at(lower, end, ends.min(0))
+        lower = lower[lower][lowest]
+        if np.array_equal(lower, lowest):
+            return lowest
+        lowest = lower
 
 
 def _alike(words: UInt64[np.ndarray, "hash word"], most: int) -> Iterator[Int64[np.ndarray, "2 pair"]]:
