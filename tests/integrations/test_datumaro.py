@@ -17,6 +17,7 @@ from partlabel.data.tables.label_table import LabelTable
 PYTHON = shutil.which(os.environ.get("DATUMARO_PYTHON", "no interpreter"))
 if PYTHON is None:
     pytest.skip("Datumaro is not installed: make test-integrations", allow_module_level=True)
+PYTHON = os.path.abspath(PYTHON)  # the programs run in other folders
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).with_name("datumaro_program.py")

@@ -25,6 +25,7 @@ from partlabel.data.tables.label_table import LabelTable
 PYTHON = shutil.which(os.environ.get("FIFTYONE_PYTHON", "no interpreter"))
 if PYTHON is None:
     pytest.skip("FiftyOne is not installed: make test-integrations", allow_module_level=True)
+PYTHON = os.path.abspath(PYTHON)  # the programs run in other folders
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).with_name("fiftyone_program.py")
