@@ -1,4 +1,4 @@
-r"""Train the recipes of learned prompts on MS-COCO with CLIP ResNet-101 at 448 pixels, beside the published figures.
+r"""Train the recipes on MS-COCO with CLIP ResNet-101 at 448 pixels, beside the published figures.
 
     python benchmarks/published_clip.py --coco COCO --out runs/published-clip
     python benchmarks/published_clip.py --out runs/published-clip --table
@@ -19,6 +19,7 @@ PUBLISHED = {
     "dualcoop-coco": (78.7, 80.9, 81.7, 82.0, 82.5, 82.7, 82.8, 83.0, 83.1),
     "dualcoop-pp-coco": None,
     "positive-coop-coco": (79.8, 82.1, 83.0, 83.5, 83.7, 83.9, 84.0, 84.2, 84.4),
+    "sarl-coco": None,
 }
 """Published mAP at each of `SHARES`; None where the row could not be read."""
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -91,6 +91,16 @@ def test_groups_are_those_of_comparing_all_with_all(seed, most):
     assert {tuple(group) for group in near_duplicates.groups(list(hashes), most)} == naive
 
 
+def test_photos_that_differ_step_by_step_are_one_group():
+    steps = np.tri(41, near_duplicates.BITS, -1, dtype=bool)[
+        ::4
+    ]  # each has four bits more than the one before
+    order = np.random.RandomState(0).permutation(len(steps))
+    lone = ~np.zeros(near_duplicates.BITS, bool)
+    assert near_duplicates.groups([*steps[order], lone], 4) == [list(range(len(steps)))]
+    assert near_duplicates.groups([*steps[order], lone], 3) == []
+
+
 def test_a_distance_that_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="near_bits is 99; near-duplicates differ in 0 to 32 of 128 bits"):
         inspection.inspect(table(), near_bits=99)

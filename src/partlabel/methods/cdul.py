@@ -30,7 +30,7 @@ from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Method, Step
 from partlabel.nn.classes import LEAST_PREVALENCE
 from partlabel.nn.heads import Head
-from partlabel.nn.named_places import NamedPlaces
+from partlabel.nn.named_places import NamedPlaces, sharpness_of
 from partlabel.nn.pooling import FeatureMap
 from partlabel.transfer.label_store import ImageTable
 
@@ -85,8 +85,7 @@ class CDUL(Method):
         self.named = NamedPlaces(head.joint, head.channels, prompt)
         self.latent = ImageTable(head.num_classes, NOT_SEEN)
         self.threshold, self.width, self.every, self.latent_weight = threshold, width, every, latent_weight
-        of_tower = 1.0 if head.joint is None else head.joint.scale
-        self.sharpness = of_tower if sharpness is None else sharpness
+        self.sharpness = sharpness_of(head.joint, sharpness)
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` of the known labels and `latent` of the others, and move latent labels in some epochs."""

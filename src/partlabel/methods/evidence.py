@@ -17,6 +17,7 @@ the texts are needed in training only, and so is a second backbone. Without eith
 that is what it teaches.
 """
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -180,30 +181,31 @@ class Evidence(Method):
 
         Where no label is known, images without text have no soft labels.
         """
-        base = self._base(problem.labels)
-        unknown = (problem.labels == UNKNOWN).float()
-        if not base.weight.any():
-            if problem.text is not None:
-                unknown *= problem.text.available[:, None]
-            return Targets(self._taught_by(problem, base, 0).sigmoid(), unknown)
-        samples = enumerate(bootstrap(base, self.teachers) if self.teachers > 1 else [base])
-        odds = [self._taught_by(problem, sample, number) for number, sample in samples]
-        return Targets(torch.stack(odds).mean(0).sigmoid(), unknown)
-
-    def _taught_by(self, problem: FullBatch, base: Targets, number: int) -> Float[Tensor, "image class"]:
-        """Compute the out-of-fold log-odds of the teacher of a number, fitted to targets."""
         self.eval()
         given = Observed(
             labels=problem.labels,
-            targets=base,
+            targets=self._base(problem.labels),
             fold=problem.fold,
-            logits=problem.cross_fit(base) if base.weight.any() else None,
             image=self.head(problem.maps).image,
             text=problem.text,
             zero_shot=problem.zero_shot,
             second=problem.second,
             context=problem.context,
         )
+        unknown = (problem.labels == UNKNOWN).float()
+        if not given.targets.weight.any():
+            if given.text is not None:
+                unknown *= given.text.available[:, None]
+            return Targets(self._taught_by(given, problem, 0).sigmoid(), unknown)
+        samples = bootstrap(given.targets, self.teachers) if self.teachers > 1 else [given.targets]
+        odds = [
+            self._taught_by(replace(given, targets=base, logits=problem.cross_fit(base)), problem, number)
+            for number, base in enumerate(samples)
+        ]
+        return Targets(torch.stack(odds).mean(0).sigmoid(), unknown)
+
+    def _taught_by(self, given: Observed, problem: FullBatch, number: int) -> Float[Tensor, "image class"]:
+        """Compute the out-of-fold log-odds of the teacher of a number."""
         fitted = problem.memo.setdefault(f"unknown_weight {self.unknown_weight}, teacher {number}", {})
         return Teacher.of(given, self.sources).fit(given, fitted)
 

@@ -6,6 +6,7 @@ variational learning from positive and unlabelled examples (VPU, Chen et al., Ne
 `docs/methods/losses.md`.
 """
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -80,14 +81,14 @@ class PUMLC(Method):
         terms = self.risk(every, labels)
         if self.mix > 0:
             target = mixed_targets(every, labels, partner, share)[distributed.local_rows(plain)]
-            count = distributed.all_reduce_mean(torch.full_like(mixed, 1.0).sum())
+            count = distributed.all_reduce_mean(mixed.new_full((), float(mixed.numel())))
             terms["mixed"] = self.mix * (target - logsigmoid(mixed)).square().sum() / count
         return Step(terms)
 
     def risk(self, logits: Float[Tensor, "all class"], labels: Labels) -> dict[str, Float[Tensor, ""]]:
         """Compute `bce` and `unlabelled`, means over the classes."""
         log_phi = logsigmoid(logits / self.temperature(logits))
-        log_mean = log_phi.logsumexp(0) - np.log(len(logits))
+        log_mean = log_phi.logsumexp(0) - math.log(len(logits))
         balance = (self.gamma * log_mean.detach()).exp()
         known = mean_of(-log_phi, labels == PRESENT)
         if self.absent_weight > 0:

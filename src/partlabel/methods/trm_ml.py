@@ -31,7 +31,7 @@ from partlabel.losses.partial_bce import PartialBCE
 from partlabel.methods._base import Method, Step
 from partlabel.nn.heads import Head
 from partlabel.nn.heads.joint_query import JointQuery
-from partlabel.nn.named_places import NO_TOWER
+from partlabel.nn.named_places import NO_TOWER, sharpness_of
 from partlabel.transfer import pseudo_labels
 from partlabel.transfer.prototypes import RunningMeans, own_log_share
 from partlabel.transfer.thresholds import Falling, chosen
@@ -89,8 +89,7 @@ class TRMML(Method):
             Falling(threshold, 0.0, threshold, start_epoch), head.num_classes, None, proportion
         )
         self.start_epoch, self.contrast_weight, self.text = start_epoch, contrast_weight, text
-        of_tower = 1.0 if head.joint is None else head.joint.scale
-        self.sharpness = of_tower if sharpness is None else sharpness
+        self.sharpness = sharpness_of(head.joint, sharpness)
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Compute `bce` and `contrast`, and from `start_epoch` on `bce_prototypes`.

@@ -20,6 +20,13 @@ def name_vectors(space: JointSpace, prompt: str) -> Float[Tensor, "class dim"]:
     return space.encode(space.words(prompt).expand(len(space.names), 1, -1, -1))[:, 0]
 
 
+def sharpness_of(space: JointSpace | None, given: float | None) -> float:
+    """Return the given factor of a cosine in a softmax, else that of the tower; 1 for a model that was loaded."""
+    if given is not None:
+        return given
+    return 1.0 if space is None else space.scale
+
+
 class NamedPlaces(nn.Module):
     """Cosines of the places of a photo, and of the whole photo, with class names.
 
