@@ -73,5 +73,11 @@ def test_labels_that_a_model_chose_are_counted():
     assert "50% of the known labels were chosen by a model or its review." in found.sentence
 
 
+def test_labels_that_a_review_drew_at_random_were_not_chosen_by_the_model():
+    labels = np.array([[1, 0], [1, 0]], np.int8)
+    origins = Origins(np.array([[1, 1], [2, 2]], np.uint8), ("", "review:ann", "review-at-random:ann"))
+    assert describe(labels, origins).by_model == 0.5
+
+
 def test_a_table_without_classes_is_described():
     assert describe(np.zeros((3, 0), np.int8)).kind == "nothing"

@@ -41,6 +41,15 @@ def test_it_is_the_maximum_of_the_posterior(seed):
         np.testing.assert_allclose(found.shift, best[1] + best[2:], atol=1e-3)
 
 
+def test_a_weight_of_two_counts_a_label_twice():
+    scores, _, truth = made(images=12, classes=2, slope=0.6, offset=1.0)
+    odds, present, drawn = scores.astype(float), truth == PRESENT, np.ones((12, 2), bool)
+    twice = [np.concatenate([each, each]) for each in (odds, present, drawn)]
+    weighted = fit(odds, present, drawn, np.full(odds.shape, 2.0))
+    for one, other in zip(weighted, fit(*twice), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
 def test_the_covariance_is_the_inverse_of_the_hessian():
     scores, _, truth = made(images=20, classes=2)
     odds, present, drawn = scores.astype(float), truth == PRESENT, np.ones((20, 2), bool)

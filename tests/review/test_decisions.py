@@ -54,6 +54,7 @@ def test_an_answer_says_who_when_what_and_of_what(log):
         None,
         None,
         None,
+        None,
     )
     assert log.tally().label(DOG) == PRESENT
     assert log.tally().label(CAT) == UNKNOWN

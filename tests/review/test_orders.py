@@ -72,6 +72,36 @@ def test_a_mixed_budget_holds_both_shares():
     assert set(surest[:75]) <= first and set(drawn[:25]) <= first
 
 
+@pytest.mark.parametrize("name", orders.names())
+def test_an_order_draws_among_labels_that_may_be_asked(name):
+    random = np.random.default_rng(1)
+    labels = np.where(random.random((50, 3)) < 0.3, ABSENT, UNKNOWN)
+    given = know(random.random((50, 3)), labels, np.eye(50))
+    drawn = orders.made(name).drawn(given)
+    assert drawn.shape == given.blank.shape and not (drawn & ~given.blank).any()
+    assert drawn.any() == (name in ("mixed", "random"))
+
+
+def test_drawn_labels_are_the_random_share_and_do_not_depend_on_the_prediction():
+    """Those of many budgets have the mean probability of all labels that are not asked in turns."""
+    probability = np.random.default_rng(0).random((60, 4))
+    surest = asked(orders.made("class"), know(probability))
+    in_turns = surest[:30]
+    others = np.ones(probability.shape, bool)
+    others[tuple(zip(*in_turns, strict=True))] = False
+    drawn = []
+    for seed in range(200):
+        given = know(probability)._replace(seed=seed)
+        order = Mixed(share=0.25)
+        places = ordering.in_order(order.key(given), given.blank)[:40]
+        by_chance = order.drawn(given).ravel()[places]
+        assert {divmod(place, 4) for place in places[~by_chance].tolist()} <= {*surest[:40]}
+        drawn += probability.ravel()[places[by_chance]].tolist()
+    assert len(drawn) == pytest.approx(200 * 10 * (1 - 30 / 240 / 2), rel=0.1)
+    assert np.mean(drawn) == pytest.approx(probability[others].mean(), abs=0.04)
+    assert probability[~others].mean() > probability.mean() + 0.2
+
+
 def test_an_order_that_does_not_exist_is_named_with_the_nearest():
     with pytest.raises(
         ValueError, match=r"there is no order 'handovr'.*'handover'.*there are: balanced, class, "

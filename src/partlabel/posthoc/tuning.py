@@ -29,6 +29,7 @@ from partlabel.posthoc.tuning_fit import fit_tuning
 from partlabel.posthoc.tuning_result import Tuning
 from partlabel.priors.correction import CalibrationSet
 from partlabel.priors.prevalence import Prevalence
+from partlabel.priors.reviewed import Reviewed
 
 if TYPE_CHECKING:
     from partlabel.data.tables.label_table import LabelTable
@@ -84,7 +85,7 @@ def tune(
         )
     voted = _informed(tagger, table, logits, **how)
     logits = tagger.evidence.coherent_logits(logits)
-    known = without_rule_labels(table).labels  # those that follow from rules are no fair sample
+    given = without_rule_labels(table)  # those that follow from rules are no fair sample
     calibration_set = (
         None
         if calibration is None
@@ -95,7 +96,7 @@ def tune(
     found = fit_tuning(
         tagger.classes,
         logits,
-        known,
+        given.labels,
         voted,
         aim,
         at,
@@ -104,6 +105,7 @@ def tune(
         seed,
         calibration_set=calibration_set,
         prevalence=prevalence,
+        reviewed=Reviewed.of(given.labels, given.origins),
     )
     tagger.tuning = found if tagger.coherence is None else _with_coherent_thresholds(found, tagger.coherence)
     return tagger.tuning

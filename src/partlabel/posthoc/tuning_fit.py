@@ -14,6 +14,7 @@ from partlabel.posthoc.tuning_result import Tuning
 from partlabel.priors.correcting import ENOUGH, correct
 from partlabel.priors.correction import CalibrationSet, Correction
 from partlabel.priors.prevalence import Prevalence
+from partlabel.priors.reviewed import Reviewed
 from partlabel.priors.scale import Scale
 
 
@@ -29,6 +30,7 @@ def fit_tuning(
     seed: int = 0,
     calibration_set: CalibrationSet | None = None,
     prevalence: Prevalence | None = None,
+    reviewed: Reviewed | None = None,
 ) -> Tuning:
     """Fit thresholds and calibration to logits and known labels.
 
@@ -44,6 +46,7 @@ def fit_tuning(
         seed: Random seed of the folds.
         calibration_set: Calibration set; None if there is none.
         prevalence: Given prevalence, as in `tune`.
+        reviewed: Known labels that a review asked about; None if it asked about none.
 
     Raises:
         ValueError: Too few labels are known, or an option is invalid.
@@ -51,7 +54,7 @@ def fit_tuning(
     _check(labels, at, shrink, folds)
     _check_known(labels, calibration_set is not None or prevalence is not None)
     judged = voted if voted is not None else logits
-    correction = correct(logits, judged, labels, calibration_set, prevalence)
+    correction = correct(logits, judged, labels, calibration_set, prevalence, reviewed=reviewed)
     if correction.source != "fair sample":
         goal = Goal(aim, at)
         return _fit_corrected(classes, logits, judged, labels, correction, goal, shrink, folds, seed)

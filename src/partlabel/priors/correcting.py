@@ -9,7 +9,9 @@ from partlabel.priors.correction import CalibrationSet, Correction, Source, over
 from partlabel.priors.correction_doubt import DOUBT_ABSENT, DOUBT_FAIR, NINETY, doubt, log_bound
 from partlabel.priors.estimators import bounded
 from partlabel.priors.from_calibration_set import correct_by_calibration_set
+from partlabel.priors.from_drawn_labels import correct_by_drawn_labels
 from partlabel.priors.from_prevalence import correct_by_prevalence
+from partlabel.priors.reviewed import Reviewed
 from partlabel.priors.scale import Scale
 from partlabel.priors.selection_model import SelectionModel
 
@@ -26,8 +28,9 @@ def correct(
     calibration_set: CalibrationSet | None = None,
     prevalence: Float[np.ndarray, " class"] | float | None = None,
     known: tuple[SelectionModel, bool] | None = None,
+    reviewed: Reviewed | None = None,
 ) -> Correction:
-    """Compute the correction from the best available source: calibration set, given prevalence, estimate.
+    """Compute the correction from the best available source: calibration set, given prevalence, drawn labels, estimate.
 
     Args:
         scores: Logits of images that the model was not trained on.
@@ -37,17 +40,22 @@ def correct(
         prevalence: Share of images that show each class, NaN where it is not known; or the mean number of present
             classes per image; None if it is not given.
         known: Result of `estimated` for these scores, if it was computed before.
+        reviewed: Known labels that a review asked about; None if it asked about none.
 
     Raises:
         ValueError: No label is known to be present, or more are known to be than the given prevalence allows.
     """
-    model, fair = known or estimated(scores, labels, _too_few(labels) or None)
+    model, fair = known or estimated(scores, labels, _too_few(labels) or None, reviewed)
     same = voted is scores
-    first = model if same else estimated(voted, labels, fair)[0]
+    first = model if same else estimated(voted, labels, fair, reviewed)[0]
     if calibration_set is not None:
         return correct_by_calibration_set(scores, labels, model, first, calibration_set)
     if prevalence is not None:
         return correct_by_prevalence(scores, voted, labels, model, first, prevalence)
+    if reviewed is not None:
+        if reviewed.are_enough(labels):
+            return correct_by_drawn_labels(scores, voted, labels, model, first, reviewed)
+        fair = fair and not reviewed.matters(labels)
     absent = bool((labels == ABSENT).any())
     covariance, deviation, centre = doubt(scores, labels, model, fair)
     if absent:
@@ -75,6 +83,7 @@ def estimated(
     scores: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
     fair: bool | None = None,
+    reviewed: Reviewed | None = None,
 ) -> tuple[SelectionModel, bool]:
     """Estimate the selection model, and whether known labels are a fair sample (different rates are not more likely).
 
@@ -82,13 +91,17 @@ def estimated(
         scores: Logits of images that the model was not trained on.
         labels: PRESENT, ABSENT or UNKNOWN, of these images.
         fair: Whether they are a fair sample, if that was determined before; None to determine it.
+        reviewed: Known labels that a review asked about, which say nothing of how the others became known.
     """
     if not (labels == ABSENT).any():
         return bounded(scores, labels), False
-    equal = selection_model.fit(scores, labels, fair=True)
+    asked = np.zeros(labels.shape, bool) if reviewed is None else reviewed.asked
+    if not ((labels == ABSENT) & ~asked).any() and ((labels == PRESENT) & ~asked).any():
+        return selection_model.fit(scores, labels, asked=asked), False
+    equal = selection_model.fit(scores, labels, fair=True, asked=asked)
     if fair:
         return equal, True
-    free = selection_model.fit(scores, labels)
+    free = selection_model.fit(scores, labels, asked=asked)
     if fair is None and free.log_likelihood - equal.log_likelihood < SIGNIFICANT:
         return equal, True
     return free, False

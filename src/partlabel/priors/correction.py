@@ -1,9 +1,9 @@
 """Probabilities corrected for how labels became known; kept in `tuning.json`.
 
-The best available of three sources is used: a calibration set (images drawn at random, labelled completely), a given
-prevalence, or the estimate of the selection model. Each gives two affine maps of logits to log-odds: `scale` for a
-random image, as in `predict`, and `scale_filling` for an unknown label of the table, as in `fill`: the unknown labels
-are what remains after the known ones, which were not chosen at random.
+The best available of four sources is used: a calibration set (images drawn at random, labelled completely), a given
+prevalence, labels that a review drew at random, or the estimate of the selection model. Each gives two affine maps of
+logits to log-odds: `scale` for a random image, as in `predict`, and `scale_filling` for an unknown label of the table,
+as in `fill`: the unknown labels are what remains after the known ones, which were not chosen at random.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT
-from partlabel.priors.scale import Scale
+from partlabel.priors.scale import Scale, sigmoid
 
-Source = Literal["calibration set", "prevalence", "estimate", "fair sample"]
+Source = Literal["calibration set", "prevalence", "drawn labels", "estimate", "fair sample"]
 
 
 class CalibrationSet(NamedTuple):
@@ -41,7 +41,8 @@ class Correction:
 
     Attributes:
         source: Source of the correction.
-        images: Number of images in the calibration set, or that the estimate is based on.
+        images: Number of images in the calibration set, or that the estimate is based on; number of drawn
+            labels.
         prevalence: Share of all images that show each class.
         unknown: Share of the unknown labels of each class that are present.
         rate_present: Share of the present labels that are known, over all classes.
@@ -78,6 +79,10 @@ class Correction:
         return {
             "calibration set": f"Probabilities are corrected by a calibration set of {number}: {per_image}.",
             "prevalence": f"Probabilities are corrected for the given prevalence: {per_image}.",
+            "drawn labels": (
+                f"Probabilities are corrected by the {self.images:,} answered labels that the review drew at random: "
+                f"{per_image}."
+            ),
             "estimate": (
                 f"Probabilities are corrected for how labels became known, as estimated from {number}: "
                 f"{self.rate_present:.0%} of the present and {self.rate_absent:.0%} of the absent labels are known, "
@@ -119,3 +124,14 @@ def overall_rates(
     present, absent = prevalence.sum() * len(labels), (1 - prevalence).sum() * len(labels)
     known = ((labels == PRESENT).sum(), (labels == ABSENT).sum())
     return float(min(known[0] / max(present, 1e-9), 1)), float(min(known[1] / max(absent, 1e-9), 1))
+
+
+def mean_of_unknown(
+    scale: Scale,
+    logits: Float[np.ndarray, "image class"],
+    blank: Bool[np.ndarray, "image class"],
+    otherwise: Float[np.ndarray, " class"],
+) -> Float[np.ndarray, " class"]:
+    """Compute the mean probability of the unknown labels of each class; `otherwise` where it has none."""
+    probability = np.where(blank, sigmoid(scale.slope * logits + scale.offset), 0)
+    return np.where(blank.any(0), probability.sum(0) / np.maximum(blank.sum(0), 1), otherwise)

@@ -6,8 +6,9 @@ from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors import recalibration
 from partlabel.priors.selection_model import SelectionModel
 
-DOUBT_CALIBRATED, DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOPE, DOUBT_CLASS = (
+DOUBT_CALIBRATED, DOUBT_DRAWN, DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOPE, DOUBT_CLASS = (
     0.2,
+    0.1,
     0.1,
     0.25,
     0.2,
@@ -15,9 +16,9 @@ DOUBT_CALIBRATED, DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOPE, DOUBT_CLAS
     0.4,
 )
 """Standard deviations, in log-odds, that are added to those of the fits: of the common shift for a calibration set (the
-labels of an image are not independent), a fair sample, an estimate with known absent labels and a given prevalence; and
-without a calibration set, of the slope and of each class's own shift. They are of the size of the errors in
-benchmarks/probabilities.py."""
+labels of an image are not independent), drawn labels, a fair sample, an estimate with known absent labels and a given
+prevalence; and without a calibration set or drawn labels, of the slope and of each class's own shift. They are of the
+size of the errors in benchmarks/probabilities.py."""
 NINETY = 1.645
 """Half-width of a 90 % interval of a normal distribution, in standard deviations."""
 

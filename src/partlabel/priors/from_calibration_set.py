@@ -4,7 +4,7 @@ import numpy as np
 
 from partlabel.core.labels import PRESENT, UNKNOWN
 from partlabel.priors import recalibration, selection_model
-from partlabel.priors.correction import CalibrationSet, Correction, overall_rates
+from partlabel.priors.correction import CalibrationSet, Correction, mean_of_unknown, overall_rates
 from partlabel.priors.correction_doubt import DOUBT_CALIBRATED
 from partlabel.priors.scale import Scale, sigmoid
 from partlabel.priors.selection_model import SelectionModel
@@ -24,7 +24,7 @@ def correct_by_calibration_set(
     """
     truth, known = calibration_set.truth == PRESENT, calibration_set.truth != UNKNOWN
     found = recalibration.fit(model.slope * calibration_set.scores + model.offset, truth, known)
-    scale = _recalibrated(Scale(model.slope, model.offset), found)
+    scale = found.after(Scale(model.slope, model.offset))
     probability = sigmoid(scale.slope * scores + scale.offset)
     rates = selection_model.rates_given(probability, labels)
     blank = known & calibration_set.blank
@@ -34,26 +34,12 @@ def correct_by_calibration_set(
     else:
         base = Scale(first.slope, first.offset + selection_model.shift(*rates))
         of_blank = found
-    filling = _recalibrated(base, of_blank)
+    filling = of_blank.after(base)
     covariance = of_blank.covariance + np.diag([0.0, DOUBT_CALIBRATED**2])
     prevalence = probability.mean(0)
     overall = overall_rates(prevalence, labels)
-    unknown = _share(
-        filling.slope * calibration_set.voted + filling.offset, calibration_set.blank, prevalence
-    )
+    unknown = mean_of_unknown(filling, calibration_set.voted, calibration_set.blank, prevalence)
     return Correction(
         "calibration set", len(truth), prevalence, unknown, *overall, scale, filling, of_blank.centre,
         covariance, of_blank.deviation,
     )  # fmt: skip
-
-
-def _recalibrated(scale: Scale, found: recalibration.Recalibration) -> Scale:
-    """Compose an affine map and a recalibration."""
-    offset = found.centre + found.slope * (scale.offset - found.centre) + found.shift
-    return Scale(found.slope * scale.slope, offset)
-
-
-def _share(log_odds: np.ndarray, blank: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    """Compute the mean probability of the unknown cells of each class."""
-    mean = np.where(blank, sigmoid(log_odds), 0).sum(0) / np.maximum(blank.sum(0), 1)
-    return np.where(blank.any(0), mean, otherwise)

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
-from partlabel.data.tables.provenance import Origins, is_persons, is_rules
+from partlabel.data.tables.provenance import Origins, is_asked, is_drawn, is_persons, is_rules
 from partlabel.priors import correcting
 from partlabel.priors.correction import overall_rates
+from partlabel.priors.reviewed import Reviewed
 
 SelectionKind = Literal[
     "nothing", "everything", "positives only", "single positive", "whole images", "by source", "mostly positives",
@@ -81,7 +82,9 @@ def describe(
     known, kind = present + absent, of_labels(labels)
     estimate = None
     if scores is not None and present >= correcting.ENOUGH and kind not in ("nothing", "everything"):
-        model, fair = correcting.estimated(scores, labels)
+        reviewed = Reviewed.of(labels, origins)
+        model, fair = correcting.estimated(scores, labels, reviewed=reviewed)
+        fair = fair and not (reviewed is not None and reviewed.matters(labels))
         rates = overall_rates(model.prevalence, labels)
         estimate = (float(model.prevalence.sum()), *rates)
         if kind in ("mixed", "mostly positives"):
@@ -144,7 +147,7 @@ def _by_model(labels: np.ndarray, origins: Origins | None) -> float:
         return 0.0
     chosen = np.array(
         [
-            bool(name) and not is_rules(name) and (not is_persons(name) or name.startswith("review:"))
+            bool(name) and not (is_rules(name) or is_drawn(name)) and (is_asked(name) or not is_persons(name))
             for name in origins.names
         ]
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from partlabel.priors.scale import sigmoid
+from partlabel.priors.scale import Scale, sigmoid
 
 SLOPE, COMMON, CLASS = 0.1, 3.0, 0.4
 """Standard deviations of the priors, in log-odds (the slope has no unit). The initial slope comes from thousands of
@@ -39,11 +39,17 @@ class Recalibration(NamedTuple):
     covariance: Float[np.ndarray, "2 2"]
     deviation: Float[np.ndarray, " class"]
 
+    def after(self, scale: Scale) -> Scale:
+        """Compose an affine map of logits to log-odds and this recalibration of them."""
+        offset = self.centre + self.slope * (scale.offset - self.centre) + self.shift
+        return Scale(self.slope * scale.slope, offset)
+
 
 def fit(
     log_odds: Float[np.ndarray, "image class"],
     present: Bool[np.ndarray, "image class"],
     drawn: Bool[np.ndarray, "image class"],
+    weight: Float[np.ndarray, "image class"] | None = None,
     steps: int = 50,
 ) -> Recalibration:
     """Fit slope and shifts to cells with known ground truth.
@@ -52,6 +58,7 @@ def fit(
         log_odds: Initial log-odds.
         present: Whether each cell is present.
         drawn: Whether the ground truth of each cell is known; drawn independently of it.
+        weight: Weight of each cell, such as the inverse of the probability that it was drawn; 1 by default.
         steps: Maximum number of Newton steps.
 
     Raises:
@@ -62,6 +69,7 @@ def fit(
     rows, columns = np.nonzero(drawn)
     centre = float(log_odds[drawn].mean())
     x, y = log_odds[rows, columns].astype(np.float64) - centre, present[rows, columns].astype(np.float64)
+    of = np.ones(len(rows)) if weight is None else weight[rows, columns].astype(np.float64)
     classes = log_odds.shape[1]
     dense, own = np.array([1.0, 0.0]), np.zeros(classes)
     prior, centre_of = np.array([SLOPE**-2, COMMON**-2]), np.array([1.0, 0.0])
@@ -72,11 +80,11 @@ def fit(
     def cost(dense: np.ndarray, own: np.ndarray) -> float:
         eta = centre + dense[0] * x + dense[1] + own[columns]
         penalty = (prior * np.square(dense - centre_of)).sum() + np.square(own).sum() / CLASS**2
-        return float(np.logaddexp(0, np.where(y > 0, -eta, eta)).sum() + penalty / 2)
+        return float((of * np.logaddexp(0, np.where(y > 0, -eta, eta))).sum() + penalty / 2)
 
     for _ in range(steps):
         p = sigmoid(centre + dense[0] * x + dense[1] + own[columns])
-        g, w = p - y, p * (1 - p)
+        g, w = of * (p - y), of * p * (1 - p)
         of_dense = np.array([g @ x, g.sum()]) + prior * (dense - centre_of)
         of_own = summed(g) + own / CLASS**2
         corner = np.array([[w @ (x * x), w @ x], [w @ x, w.sum()]]) + np.diag(prior)

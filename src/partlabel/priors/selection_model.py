@@ -11,6 +11,10 @@ so that a cell is known to be present with probability `rate_present * p`, known
 Assumptions: given the ground truth, whether a label is known does not depend on the image ("selected completely at
 random given the label", Elkan & Noto 2008, for each of the two labels), and its log-odds are linear in the score.
 
+A label that a review asked about (`asked`) was unknown until then, and its order chose it by the model's prediction:
+given the score, being asked does not depend on the ground truth. It is present with `(1 - rate_present) * p` and absent
+with `(1 - rate_absent) * (1 - p)`, whatever share of the labels was asked. The rates are those of the other labels.
+
 With known absent labels this is label shift estimated by maximum likelihood (Saerens, Latinne & Decaestecker, Neural
 Computation 2002): the odds ratio comes from known cells, the share of present cells from unknown ones. Without, it is
 logistic regression on positive and unlabelled data with an unknown share (Lancaster & Imbens, Journal of
@@ -21,7 +25,7 @@ so classes share the slope, and their offsets and rates are shrunk to common one
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int8
+from jaxtyping import Bool, Float, Int8
 
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors.scale import LIMIT, log_odds, sigmoid
@@ -53,8 +57,9 @@ class SelectionModel(NamedTuple):
     Attributes:
         slope: Slope of the scores, above 0.
         offset: Offset of each class for a random image, in log-odds.
-        rate_present: Share of the present labels of each class that are known.
-        rate_absent: Share of the absent labels of each class that are known; 0 where the table has no absent label.
+        rate_present: Share of the present labels of each class that are known, other than by being asked.
+        rate_absent: Share of the absent labels of each class that are known, other than by being asked; 0 where no
+            label is known to be absent.
         prevalence: Share of all images that show each class.
         unknown: Share of the unknown labels of each class that are present.
         log_likelihood: Log-likelihood of all cells, with the priors, in nats.
@@ -87,6 +92,7 @@ def fit(
     fair: bool = False,
     rate_present: Float[np.ndarray, " class"] | None = None,
     seed: int = 0,
+    asked: Bool[np.ndarray, "image class"] | None = None,
 ) -> SelectionModel:
     """Fit the model by penalised maximum likelihood (L-BFGS).
 
@@ -96,6 +102,7 @@ def fit(
         fair: Whether present and absent labels of a class are known at the same rate.
         rate_present: Share of the present labels of each class that are known; None to estimate it.
         seed: Random seed of the sample of images, if there are more than `MOST_CELLS` cells.
+        asked: Whether each known label was asked about by a review; None if none was.
 
     Raises:
         ValueError: No label is known to be present, or `fair` is true and none is known to be absent.
@@ -106,7 +113,8 @@ def fit(
         raise ValueError(
             "how labels became known needs known present labels, and for a fair sample known absent ones"
         )
-    problem = _Problem(*_some_images(scores, labels, seed), SPREAD, fair, rate_present)
+    asked = np.zeros(labels.shape, bool) if asked is None else asked & (labels != UNKNOWN)
+    problem = _Problem(*_some_images(scores, labels, asked, seed), SPREAD, fair, rate_present)
     found = minimize(
         problem, problem.start(), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}
     )
@@ -162,6 +170,7 @@ class _Problem:
         self,
         scores: np.ndarray,
         labels: np.ndarray,
+        asked: np.ndarray,
         spread: PriorSpread,
         fair: bool,
         given: np.ndarray | None,
@@ -169,13 +178,16 @@ class _Problem:
         self.z = scores.astype(np.float64)
         self.present, self.absent = labels == PRESENT, labels == ABSENT
         self.blank = labels == UNKNOWN
+        self.selected = _counts(self.present & ~asked, self.absent & ~asked)
+        self.asked = _counts(self.present & asked, self.absent & asked)
         self.spread, self.fair, self.given = spread, fair, given
-        self.has_absent = bool(self.absent.any())
+        self.has_absent = bool(self.selected.absent.any())
+        self.all_asked = not self.has_absent and not self.selected.present.any()
         self.classes = labels.shape[1]
 
     def start(self) -> Float[np.ndarray, " parameter"]:
         """Return the initial parameters: a fair sample, or half of the present labels known."""
-        known = (self.present.sum() + self.absent.sum()) / self.z.size
+        known = (self.selected.present.sum() + self.selected.absent.sum()) / self.z.size
         from scipy.special import logit
 
         rate = float(logit(known)) if self.has_absent and known < 1 else 0.0
@@ -186,10 +198,11 @@ class _Problem:
         offset, ratio, absent = at[4:].reshape(3, self.classes)
         base = at[3] + self.spread.absent * absent if self.has_absent else np.zeros(self.classes)
         ratios = np.zeros(self.classes) if self.fair else at[2] + self.spread.ratio * ratio
+        rate_present = sigmoid(base + ratios) if self.given is None else self.given
         return (
             float(np.exp(at[0])),
             at[1] + self.spread.offset * offset,
-            sigmoid(base + ratios) if self.given is None else self.given,
+            np.zeros(self.classes) if self.all_asked else rate_present,
             sigmoid(base) if self.has_absent else np.zeros(self.classes),
         )
 
@@ -200,17 +213,23 @@ class _Problem:
         p = sigmoid(eta)
         q = (1 - a) * p + (1 - d) * (1 - p)
         tiny = 1e-300
+        selected, asked = self.selected, self.asked
         value = -(
-            np.where(self.present, np.log(a + tiny) + np.log(p + tiny), 0).sum()
-            + np.where(self.absent, np.log(d + tiny) + np.log1p(-p), 0).sum()
+            np.where(self.present, np.log(p + tiny), 0).sum()
+            + np.where(self.absent, np.log1p(-p), 0).sum()
             + np.where(self.blank, np.log(q + tiny), 0).sum()
+            + (selected.present * np.log(a + tiny) + asked.present * np.log(1 - a + tiny)).sum()
+            + (selected.absent * np.log(d + tiny) + asked.absent * np.log(1 - d + tiny)).sum()
         )
         of_eta = np.where(self.present, 1 - p, np.where(self.absent, -p, (d - a) * p * (1 - p) / q))
-        of_a = (self.present.sum(0) * (1 - a)) - a * (1 - a) * np.where(self.blank, p / q, 0).sum(0)
+        of_a = selected.present * (1 - a) - a * (
+            asked.present + (1 - a) * np.where(self.blank, p / q, 0).sum(0)
+        )
         of_d = np.zeros_like(a)
         if self.has_absent:
-            of_d = (self.absent.sum(0) * (1 - d)) - d * (1 - d) * np.where(self.blank, (1 - p) / q, 0).sum(0)
-        if self.given is not None:
+            unknown = np.where(self.blank, (1 - p) / q, 0).sum(0)
+            of_d = selected.absent * (1 - d) - d * (asked.absent + (1 - d) * unknown)
+        if self.given is not None or self.all_asked:
             of_a = np.zeros_like(a)
         of_offset = of_eta.sum(0)
         of_absent, of_ratio = (of_a + of_d) * self.has_absent, of_a * (not self.fair)
@@ -231,9 +250,22 @@ class _Problem:
         return float(value), gradient
 
 
-def _some_images(scores: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+class _Counts(NamedTuple):
+    """Numbers of known labels of each class."""
+
+    present: Float[np.ndarray, " class"]
+    absent: Float[np.ndarray, " class"]
+
+
+def _counts(present: np.ndarray, absent: np.ndarray) -> _Counts:
+    return _Counts(present.sum(0).astype(np.float64), absent.sum(0).astype(np.float64))
+
+
+def _some_images(
+    scores: np.ndarray, labels: np.ndarray, asked: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     most = max(MOST_CELLS // max(labels.shape[1], 1), 1)
     if len(labels) <= most:
-        return scores, labels
+        return scores, labels, asked
     rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:most])
-    return scores[rows], labels[rows]
+    return scores[rows], labels[rows], asked[rows]

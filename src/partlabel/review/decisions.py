@@ -61,11 +61,11 @@ class DecisionLog(EventLog):
             Whether the answer is new.
         """
         with self._writing() as base:
-            row = (self._now(), who, desk, *cell, what, ask, probability)
+            drawn = cell in _drawn(base, desk) or None
             written = base.execute(
-                "INSERT INTO events (at, who, desk, image, class, what, ask, probability) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ask) DO NOTHING",
-                row,
+                "INSERT INTO events (at, who, desk, image, class, what, ask, probability, drawn) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ask) DO NOTHING",
+                (self._now(), who, desk, *cell, what, ask, probability, drawn),
             )
             base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
             return written.rowcount == 1
@@ -83,15 +83,16 @@ class DecisionLog(EventLog):
             Whether the page is new.
         """
         with self._writing() as base:
+            drawn = _drawn(base, desk)
             base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
             if base.execute("SELECT 1 FROM events WHERE page = ? LIMIT 1", (page,)).fetchone():
                 return False
             now = self._now()
             base.executemany(
-                "INSERT INTO events (at, who, desk, image, class, what, probability, added, page) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO events (at, who, desk, image, class, what, probability, added, page, drawn) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (now, who, desk, *cell, what, shown, added or None, page)
+                    (now, who, desk, *cell, what, shown, added or None, page, cell in drawn or None)
                     for cell, what, shown, added in decisions
                 ],
             )
@@ -218,6 +219,12 @@ class DecisionLog(EventLog):
                     (self._now(), who, desk, *last.cell, last.id),
                 )
             return last
+
+
+def _drawn(base: sqlite3.Connection, desk: str) -> frozenset[Cell]:
+    """Return the labels leased to a desk that were drawn at random."""
+    found = base.execute("SELECT image, class FROM leases WHERE desk = ? AND drawn", (desk,))
+    return frozenset(Cell(*row) for row in found)
 
 
 def new_name() -> str:

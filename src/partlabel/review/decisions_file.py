@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS leases (
     class TEXT NOT NULL,
     desk TEXT NOT NULL,
     until REAL NOT NULL,
+    drawn INTEGER,
     PRIMARY KEY (image, class)
 );
 CREATE INDEX IF NOT EXISTS leases_of_desk ON leases (desk);
@@ -105,6 +106,7 @@ def open_database(path: Path) -> sqlite3.Connection:
             ("sheet", "INTEGER REFERENCES sheets (id)"),
             ("page", "TEXT"),
             ("added", "INTEGER"),
+            ("drawn", "INTEGER"),
         ):
             if name not in columns:
                 _add_column(base, name, kind)
@@ -117,18 +119,21 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def _open_leases(base: sqlite3.Connection) -> None:
-    """Create the table of leases; that of a file older than pages allows one lease per desk, and is made again."""
-    found = "SELECT sql FROM sqlite_master WHERE name = 'leases'"
-    before = base.execute(found).fetchone()
-    if before is not None and ONE_PER_DESK not in before[0]:
+    """Create the table of leases; that of an older file, which lacks a column or allows one per desk, is made again."""
+    if _are_current(base):
         return
     base.execute("BEGIN IMMEDIATE")
-    now = base.execute(found).fetchone()  # another process may have been first
-    if now is not None and ONE_PER_DESK in now[0]:
-        base.execute("DROP TABLE leases")
+    if not _are_current(base):  # another process may have been first
+        base.execute("DROP TABLE IF EXISTS leases")
     for statement in LEASES.split(";")[:-1]:
         base.execute(statement)
     base.execute("COMMIT")
+
+
+def _are_current(base: sqlite3.Connection) -> bool:
+    """Return whether there is a table of leases, as this version writes it."""
+    found = base.execute("SELECT sql FROM sqlite_master WHERE name = 'leases'").fetchone()
+    return found is not None and ONE_PER_DESK not in found[0] and "drawn" in found[0]
 
 
 def _add_column(base: sqlite3.Connection, name: str, kind: str) -> None:

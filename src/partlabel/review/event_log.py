@@ -19,7 +19,7 @@ from partlabel.review.events import Cell, Event, Tally
 
 LEASE = 120.0
 """Duration of a lease in seconds."""
-COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet, page, added"
+COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet, page, added, drawn"
 
 
 class EventLog:
@@ -84,6 +84,7 @@ class EventLog:
         desk: str,
         choose: Callable[[frozenset[Cell], Cell | None], Cell | None],
         seconds: float | None = None,
+        drawn: Callable[[Cell], bool] = lambda cell: False,
     ) -> Cell | None:
         """Lease a question to a desk, and release those it had.
 
@@ -92,13 +93,15 @@ class EventLog:
             choose: Function from the labels leased to others and the label leased to this desk to the label to lease.
                 No other desk gets a lease or answers while it runs.
             seconds: Duration of the lease in seconds; that of the log if None.
+            drawn: Function that tells whether a label is asked because it was drawn at random. A label that the desk
+                keeps is as it was.
         """
 
         def choose_one(others: frozenset[Cell], own: Sequence[Cell]) -> Sequence[Cell]:
             cell = choose(others, own[0] if own else None)
             return [] if cell is None else [cell]
 
-        claimed = self.claim_all(desk, choose_one, seconds)
+        claimed = self.claim_all(desk, choose_one, seconds, drawn)
         return claimed[0] if claimed else None
 
     def claim_all(
@@ -106,19 +109,25 @@ class EventLog:
         desk: str,
         choose: Callable[[frozenset[Cell], Sequence[Cell]], Sequence[Cell]],
         seconds: float | None = None,
+        drawn: Callable[[Cell], bool] = lambda cell: False,
     ) -> Sequence[Cell]:
         """Lease several questions to a desk, and release those it had; arguments as for `claim`."""
         with self._writing() as base:
             now = self.clock()
             until = now + (self.lease if seconds is None else seconds)
             base.execute("DELETE FROM leases WHERE until <= ?", (now,))
-            rows = base.execute("SELECT image, class, desk FROM leases ORDER BY rowid").fetchall()
-            others = frozenset(Cell(image, cls) for image, cls, owner in rows if owner != desk)
-            cells = choose(others, [Cell(image, cls) for image, cls, owner in rows if owner == desk])
+            rows = base.execute("SELECT image, class, desk, drawn FROM leases ORDER BY rowid").fetchall()
+            others = frozenset(Cell(image, cls) for image, cls, owner, _ in rows if owner != desk)
+            own = {Cell(image, cls): by_chance for image, cls, owner, by_chance in rows if owner == desk}
+            cells = choose(others, [*own])
             base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
             base.executemany(
-                "INSERT INTO leases VALUES (?, ?, ?, ?)",
-                [(*cell, desk, until) for cell in cells if cell not in others],
+                "INSERT INTO leases (image, class, desk, until, drawn) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (*cell, desk, until, own[cell] if cell in own else drawn(cell) or None)
+                    for cell in cells
+                    if cell not in others
+                ],
             )
             return cells
 
@@ -135,7 +144,8 @@ def _event(path: Path, row: tuple[Any, ...]) -> Event:
     event = Event(*row)
     texts = (event.at, event.who, event.desk, event.image, event.cls)
     whats = ("present", "absent", "skip", "undo")
-    valid = all(isinstance(text, str) for text in texts) and event.added in (None, 0, 1)
+    flags = (event.added, event.drawn)
+    valid = all(isinstance(text, str) for text in texts) and all(flag in (None, 0, 1) for flag in flags)
     if not valid or event.what not in whats:
         raise ValueError(f"{path}: event {event.id!r} is not a valid decision; the file is damaged: {FIX}")
     return event

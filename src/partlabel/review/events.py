@@ -32,6 +32,7 @@ class Event(NamedTuple):
         sheet: Id of the sheet that the event belongs to; None for a single answer.
         page: Id of the page of photos that the event was confirmed with; None for a single answer.
         added: 1 for an answer about a class that a person added, which the table under review does not have.
+        drawn: 1 for an answer about a label that the order of questions drew at random.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Event(NamedTuple):
     sheet: int | None = None
     page: str | None = None
     added: int | None = None
+    drawn: int | None = None
 
     @property
     def cell(self) -> Cell:
@@ -135,6 +137,10 @@ class Tally:
         """Return PRESENT or ABSENT by the most recent answer; UNKNOWN if there is none, or everyone skipped."""
         last = self.last(cell)
         return UNKNOWN if last is None else CODES[last.what]
+
+    def is_drawn(self, cell: Cell) -> bool:
+        """Return whether a person answered about this label because it was drawn at random."""
+        return any(answer.drawn and answer.what != "skip" for answer in self.answers.get(cell, ()))
 
     def disagrees(self, cell: Cell) -> bool:
         """Return whether people gave different answers for this label."""

@@ -80,10 +80,14 @@ class Grids(Together):
         Returns:
             The page; None if nothing is left.
         """
-        with self.session.lock:
-            return self._grid(
-                self.claim(desk, who, wish, skip_current, lambda others, askable: self._first(wish, askable))
-            )
+        session = self.session
+        with session.lock:
+            cells = self.claim(
+                desk, who, wish, skip_current,
+                lambda others, askable: self._first(wish, askable),
+                lambda cell: session.is_drawn(cell, wish),
+            )  # fmt: skip
+            return self._grid(cells)
 
     def confirm(
         self, desk: str, who: str, ask: str, column: int, given: Mapping[int, Answer], hidden: bool = False

@@ -1,6 +1,7 @@
 """Merge decisions into a label table, and list what people disagree about.
 
-A decision sets an unknown label, with the origin `review:<who>`; labels that the table knows stay. Where people
+A decision sets an unknown label, with the origin `review:<who>`, or `review-at-random:<who>` if the order of questions
+drew the label at random; labels that the table knows stay. Where people
 disagree, the later answer counts or the label stays unknown, as chosen; in both cases the disagreement is listed.
 """
 
@@ -14,7 +15,7 @@ import polars as pl
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import UNKNOWN
 from partlabel.data.tables.label_table import LabelTable, made_read_only
-from partlabel.data.tables.provenance import Origins
+from partlabel.data.tables.provenance import ASKED, DRAWN, Origins
 from partlabel.data.tables.vocabulary import with_blank_classes
 from partlabel.review.events import CODES, Tally
 
@@ -93,7 +94,7 @@ def merge(
     row = {image: number for number, image in enumerate(table.images)}
     column = {name: number for number, name in enumerate(table.classes)}
     labels = table.labels.copy()
-    deciders: dict[tuple[int, int], str] = {}
+    sources: dict[tuple[int, int], str] = {}
     disputes: list[Said] = []
     elsewhere = other_parts = 0
     for cell in tally.answers:
@@ -107,14 +108,14 @@ def merge(
         last = tally.last(cell)
         if last and table.labels[place] == UNKNOWN and not (disputed == "blank" and tally.disagrees(cell)):
             labels[place] = CODES[last.what]
-            deciders[place] = last.who
+            sources[place] = f"{DRAWN if tally.is_drawn(cell) else ASKED}{last.who}"
         before, stands = WORDS[int(table.labels[place])], WORDS[int(labels[place])]
         sides = [event for event in tally.standing(cell).values() if event.what != "skip"]
         if tally.disagrees(cell) or (before != "unknown" and any(event.what != before for event in sides)):
             if before != "unknown":
                 disputes.append(Said(*cell, THE_TABLE, before, "", stands))
             disputes += [Said(*cell, event.who, event.what, event.at, stands) for event in sides]
-    filled = table.with_labels(made_read_only(labels)).with_origins(_origins(table, deciders))
+    filled = table.with_labels(made_read_only(labels)).with_origins(_origins(table, sources))
     marked = table.calibration or (False,) * len(table)
     marks = [
         mark or (image in complete and image in selected)
@@ -142,15 +143,14 @@ def with_added_classes(table: LabelTable, tally: Tally, part: str | None = None)
     )
 
 
-def _origins(table: LabelTable, deciders: Mapping[tuple[int, int], str]) -> Origins | None:
-    """Combine the table's origins with the person behind each decision; unchanged if there is no decision."""
-    if not deciders:
+def _origins(table: LabelTable, sources: Mapping[tuple[int, int], str]) -> Origins | None:
+    """Combine the table's origins with the sources of the decisions; unchanged if there is no decision."""
+    if not sources:
         return table.origins
     old = table.origins
     numbers = np.zeros(table.labels.shape, np.int64) if old is None else old.codes.astype(np.int64)
     names = list(("",) if old is None else old.names)
-    for place, who in deciders.items():
-        name = f"review:{who}"
+    for place, name in sources.items():
         if name not in names:
             names.append(name)
         numbers[place] = names.index(name)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from partlabel.review import ordering, orders
-from partlabel.review.ordering import Key
+from partlabel.review.ordering import Blank, Key
 from partlabel.review.orders import Knowledge, Order
 
 RENEWED = 100
@@ -27,6 +27,7 @@ class OrderKeys:
         self.know = know
         self._orders: dict[str, Order] = {}
         self._keys: dict[str, Key] = {}
+        self._drawn: dict[str, Blank] = {}
         self._changes = 0
 
     def of(self, name: str) -> Key:
@@ -35,7 +36,13 @@ class OrderKeys:
             order = self._orders[name] = orders.made(name)
             given = self.know(order.follows)
             self._keys[name] = ordering.masked(order.key(given), given.blank)
+            self._drawn[name] = order.drawn(given)
         return self._keys[name]
+
+    def drawn(self, name: str) -> Blank:
+        """Return which labels an order asks because they were drawn at random."""
+        self.of(name)
+        return self._drawn[name]
 
     def count_change(self) -> None:
         """Count a changed label, and renew the orders after `RENEWED` of them."""

@@ -24,6 +24,11 @@ class Wish(NamedTuple):
     high: float = 1.0
     skipped: bool = False
 
+    @property
+    def every_probability(self) -> bool:
+        """Whether labels of all probabilities may be asked."""
+        return (self.low, self.high) == (0.0, 1.0)
+
 
 ANYTHING = Wish()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int8
+from jaxtyping import Float, Int8
 from scipy.special import expit
 
 from partlabel.core.labels import UNKNOWN
@@ -22,7 +22,7 @@ from partlabel.review.decisions import DecisionLog, new_name
 from partlabel.review.events import Answer, Cell, Event, Tally
 from partlabel.review.explanations import Habits, ImageNeighbours
 from partlabel.review.order_keys import OrderKeys
-from partlabel.review.ordering import Key
+from partlabel.review.ordering import Blank, Key
 from partlabel.review.orders import Knowledge
 from partlabel.review.photo_texts import PhotoTexts
 from partlabel.review.predictions_cache import Looked
@@ -76,15 +76,11 @@ class Session:
         self.logits = looked.logits if beside is None else beside.logits
         self._rows = {image: number for number, image in enumerate(table.images)}
         self._columns = {name: number for number, name in enumerate(table.classes)}
-        selected = np.ones(len(table), bool)
-        if part is not None:
-            inside = set(table.part(part).images)
-            selected = np.fromiter((image in inside for image in table.images), bool, len(table))
+        inside = set(table.images if part is None else table.part(part).images)
+        selected = np.fromiter((image in inside for image in table.images), bool, len(table))
         readable = np.isfinite(looked.logits).all(axis=1)
         self.unreadable = int((~readable & selected).sum())
-        self.blank: Bool[np.ndarray, "image class"] = (table.labels == UNKNOWN) & (selected & readable)[
-            :, None
-        ]
+        self.blank: Blank = (table.labels == UNKNOWN) & (selected & readable)[:, None]
         self.answered = table.labels.copy()
         self.labels = table.labels.copy() if rules is None else rules.conclude(table.labels)
         self.tally = Tally()
@@ -155,7 +151,7 @@ class Session:
             return None if first is None else self.cell(*first)
 
         with self.lock:
-            cell = self.decisions.claim(desk, choose)
+            cell = self.decisions.claim(desk, choose, drawn=lambda cell: self.is_drawn(cell, wish))
             return None if cell is None else self._question(cell)
 
     def answer(
@@ -198,8 +194,9 @@ class Session:
                 return None
             self.follow()
             cell = self.decisions.claim(
-                desk, lambda others, own: None if event.cell in others else event.cell
-            )
+                desk, lambda others, own: None if event.cell in others else event.cell,
+                drawn=lambda cell: bool(event.drawn),
+            )  # fmt: skip
             return None if cell is None else self._question(cell)
 
     def last(self, desk: str) -> Event | None:
@@ -232,9 +229,7 @@ class Session:
         """Return the probability as a page shows it; None if it hides predictions."""
         return None if hidden else round(float(self.probability[row, column]), 6)
 
-    def askable(
-        self, who: str, wish: Wish, others: frozenset[Cell] = frozenset()
-    ) -> Bool[np.ndarray, "image class"]:
+    def askable(self, who: str, wish: Wish, others: frozenset[Cell] = frozenset()) -> Blank:
         """Select the labels to ask a person about: unknown, unanswered, matching the filter and not skipped by them.
 
         Args:
@@ -243,7 +238,7 @@ class Session:
             others: Labels that are leased to other desks.
         """
         askable = self.blank & (self.labels == UNKNOWN)
-        if (wish.low, wish.high) != (0.0, 1.0):
+        if not wish.every_probability:
             askable &= ordering.between(self.probability, wish.low, wish.high)
         if wish.cls:
             askable &= np.array([name == wish.cls for name in self.table.classes])
@@ -259,6 +254,11 @@ class Session:
     def key(self, order: str) -> Key:
         """Return the keys of an order for all labels."""
         return self.orders.of(order)
+
+    def is_drawn(self, cell: Cell, wish: Wish) -> bool:
+        """Return whether an order asks about a label because it was drawn at random, from all labels of its class."""
+        place = self.place(cell)
+        return wish.every_probability and place is not None and bool(self.orders.drawn(wish.order)[place])
 
     def _know(
         self, unanswered: bool, probability: _Scores | None = None, labels: _Labels | None = None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float, Int8, Int64
+from jaxtyping import Bool, Float, Int8, Int64
 
 from partlabel.core.files import atomic_write
 from partlabel.core.labels import PRESENT, UNKNOWN
@@ -64,6 +64,20 @@ class Point(NamedTuple):
     map: float
     corrected: int = 0
     pages: int = 0
+
+
+class Round(NamedTuple):
+    """What is known after a round of an order.
+
+    Attributes:
+        point: Result.
+        labels: Known labels of the training part.
+        drawn: Whether each of them was asked because it was drawn at random.
+    """
+
+    point: Point
+    labels: Int8[np.ndarray, "image class"]
+    drawn: Bool[np.ndarray, "image class"]
 
 
 class Given(NamedTuple):
@@ -134,26 +148,43 @@ def simulate_orders(
     config: TrainingConfig,
     until: float = 1.0,
 ) -> Iterator[Point]:
-    """Run the rounds of one order; the first point is before any question.
+    """Run the rounds of one order, and return their results; arguments as for `rounds_of`."""
+    for each in rounds_of(given, order, seed, known, batches, head, config, until):
+        yield each.point
+
+
+def rounds_of(
+    given: Given,
+    order: str,
+    seed: int,
+    known: float | Int8[np.ndarray, "image class"],
+    batches: Sequence[int],
+    head: str,
+    config: TrainingConfig,
+    until: float = 1.0,
+) -> Iterator[Round]:
+    """Run the rounds of one order; the first is before any question.
 
     Args:
         given: Features and ground truth.
         order: Name of the order of questions.
         seed: Random seed of hiding, training and the random order.
-        known: Share of the training labels that is known at the start, in [0, 1]; from 0, the first round is random,
-            because nothing is predicted yet.
+        known: Share of the training labels that is known at the start, in [0, 1], or these labels; without any, the
+            first round is random, because nothing is predicted yet.
         batches: Questions of each round.
         head: Head to train.
         config: Training configuration: random seed, and weight decay with all labels known (`weight_decay`).
         until: mAP at which to stop.
     """
-    labels = _hidden(given, known, seed)
+    labels = known.copy() if isinstance(known, np.ndarray) else _hidden(given, known, seed)
+    drawn = np.zeros(labels.shape, bool)
     decisions = present = corrected = pages = 0
     for number in range(len(batches) + 1):
         found = _predicted(given, labels, head, config.with_options(seed=seed))
         test = metrics.evaluate(found.test, given.test_labels, given.classes)
         share = float((labels != UNKNOWN).mean())
-        yield Point(seed, order, number, decisions, share, present, test.map, corrected, pages)
+        point = Point(seed, order, number, decisions, share, present, test.map, corrected, pages)
+        yield Round(point, labels.copy(), drawn.copy())
         if number == len(batches) or test.map >= until:
             return
         knowledge = Knowledge(
@@ -161,6 +192,7 @@ def simulate_orders(
         )
         name = order if (labels != UNKNOWN).any() else "random"
         places = first_cells(knowledge, name, batches[number])
+        drawn.ravel()[places] = orders.made(name).drawn(knowledge).ravel()[places]
         truth = given.truth.ravel()[places]
         labels.ravel()[places] = truth
         decisions += len(places)

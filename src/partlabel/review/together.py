@@ -29,6 +29,7 @@ class Together:
         wish: Wish,
         skip_current: bool,
         choose: Callable[[frozenset[Cell], Blank], Sequence[Cell]],
+        drawn: Callable[[Cell], bool] = lambda cell: False,
     ) -> Sequence[Cell]:
         """Lease labels to a desk: those it has, if the first of them matches the filter, or new ones.
 
@@ -38,6 +39,7 @@ class Together:
             wish: Filter and order.
             skip_current: Lease new labels in any case.
             choose: Function from the labels leased to others and those that may be asked to the labels to lease.
+            drawn: Function that tells whether a label is asked because it was drawn at random.
         """
         session = self.session
 
@@ -49,7 +51,7 @@ class Together:
             return kept if matches and not skip_current else choose(others, askable)
 
         with session.lock:
-            return session.decisions.claim_all(desk, chosen, self.lease)
+            return session.decisions.claim_all(desk, chosen, self.lease, drawn)
 
     def write(
         self,
@@ -100,10 +102,15 @@ class Together:
             session.follow()
             if last is None:
                 return [], {}
-            answers = {event.cell: event.what for event in self.with_it(last)}
+            events = self.with_it(last)
+            answers = {event.cell: event.what for event in events}
+            drawn = {event.cell for event in events if event.drawn}
             again = [cell for cell in answers if self._is_open(cell)]
             cells = session.decisions.claim_all(
-                desk, lambda others, own: [cell for cell in again if cell not in others], self.lease
+                desk,
+                lambda others, own: [cell for cell in again if cell not in others],
+                self.lease,
+                drawn.__contains__,
             )
             return cells, answers
 

@@ -1,8 +1,8 @@
 """The source of each known label of a table, where it was recorded: one code per cell, and the names of the codes.
 
-Names are free: `human`, `<model>@<run>` (written by `fill`), `rule:implies` (`closure.py`), `open_images:machine`,
-`label_studio:prediction`. On disk they are the columns `<class>:source` of a wide table, as in a filled table. A table
-without recorded sources has no `Origins`.
+Names are free: `human`, `<model>@<run>` (written by `fill`), `rule:implies` (`closure.py`), `review:<who>` and
+`review-at-random:<who>` (`review/merging.py`), `open_images:machine`, `label_studio:prediction`. On disk they are the
+columns `<class>:source` of a wide table, as in a filled table. A table without recorded sources has no `Origins`.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,10 @@ NOT_MENTIONED = "not mentioned"
 HUMAN = "human"
 RULE = "rule:"
 """Beginning of the sources of labels that follow from rules between classes (`closure.py`)."""
+ASKED = "review:"
+"""Beginning of the sources of labels that a person answered in a review, whose order of questions chose them."""
+DRAWN = "review-at-random:"
+"""Beginning of the sources of labels that a review drew at random among its unknown ones, and a person answered."""
 MOST = 255
 
 
@@ -75,7 +79,17 @@ class Origins:
 
 def is_persons(name: str) -> bool:
     """Return whether labels of a source were set by people; labels without a recorded source count as such."""
-    return name in ("", HUMAN) or name.startswith("review:") or name.endswith((":human", ":submitted"))
+    return name in ("", HUMAN) or is_asked(name) or name.endswith((":human", ":submitted"))
+
+
+def is_asked(name: str) -> bool:
+    """Return whether labels of a source were answered in a review, whether chosen by the order or drawn at random."""
+    return name.startswith((ASKED, DRAWN))
+
+
+def is_drawn(name: str) -> bool:
+    """Return whether labels of a source were drawn at random by a review, and answered."""
+    return name.startswith(DRAWN)
 
 
 def is_rules(name: str) -> bool:

@@ -44,3 +44,11 @@ class Order(ABC):
     @abstractmethod
     def key(self, given: Knowledge) -> Key:
         """Compute the key of every label; those of labels that may not be asked do not matter."""
+
+    def drawn(self, given: Knowledge) -> Blank:
+        """Select the labels that are asked because they were drawn at random, not for what is predicted.
+
+        When such a label is asked, every label of its class that may be asked was as likely to be drawn. By default,
+        an order draws none.
+        """
+        return np.zeros(given.blank.shape, bool)

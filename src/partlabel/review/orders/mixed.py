@@ -1,11 +1,12 @@
 """A budget of random and asked labels: a share of the questions is a random sample, the others take turns.
 
-The random share is what probabilities can be calibrated on, because it was not selected by the model.
+The random share is what probabilities are calibrated on (`priors/from_drawn_labels.py`), because it was not selected by
+the model.
 """
 
 import numpy as np
 
-from partlabel.review.ordering import TURN, Key, in_turns
+from partlabel.review.ordering import TURN, Blank, Key, in_turns
 from partlabel.review.orders._base import Knowledge, Order
 
 
@@ -24,11 +25,18 @@ class Mixed(Order):
 
     def key(self, given: Knowledge) -> Key:
         """Compute the smaller of the two places, each divided by its share of the questions."""
-        drawn = np.random.default_rng(given.seed).random(given.probability.shape)
+        return np.minimum(*self._places(given))
+
+    def drawn(self, given: Knowledge) -> Blank:
+        """Select the labels whose place in the random order comes first."""
+        random, turns = self._places(given)
+        return given.blank & (random < turns)
+
+    def _places(self, given: Knowledge) -> tuple[Key, Key]:
+        """Return the places in the random order and in the turns, each divided by its share of the questions."""
+        random = np.random.default_rng(given.seed).random(given.probability.shape)
         turns = in_turns(given.probability, given.blank, self.turn)
-        return np.minimum(
-            _places(drawn, given.blank) / self.share, _places(turns, given.blank) / (1 - self.share)
-        )
+        return _places(random, given.blank) / self.share, _places(turns, given.blank) / (1 - self.share)
 
 
 def _places(key: Key, blank: np.ndarray) -> Key:

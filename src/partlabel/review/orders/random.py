@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from partlabel.review.ordering import Key
+from partlabel.review.ordering import Blank, Key
 from partlabel.review.orders._base import Knowledge, Order
 
 
@@ -14,3 +14,7 @@ class Random(Order):
     def key(self, given: Knowledge) -> Key:
         """Draw a number for each label."""
         return np.random.default_rng(given.seed).random(given.probability.shape)
+
+    def drawn(self, given: Knowledge) -> Blank:
+        """Select all labels that may be asked."""
+        return given.blank

@@ -1,0 +1,68 @@
+"""Labels that a review asked about: which they are, and which of them it drew at random.
+
+The order of a review chooses questions by the model's prediction, and some orders draw a share of them at random
+(`review/orders/mixed.py`). A drawn label is a random one among those of its class that are unknown at that moment, so
+that the drawn labels represent the labels that are still unknown.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int8
+
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
+from partlabel.data.tables.provenance import Origins, is_asked, is_drawn
+
+SOME = 0.05
+"""Share of the known labels from which on those that a review asked about are no detail."""
+ENOUGH_DRAWN = 20
+"""Minimum number of drawn labels of each kind, present and absent, for a correction by drawn labels."""
+
+
+class Reviewed(NamedTuple):
+    """Labels that a review asked about.
+
+    Attributes:
+        asked: Whether each label is known because a review asked about it.
+        drawn: Whether each label was drawn at random, and answered; `asked` is true for these, too.
+    """
+
+    asked: Bool[np.ndarray, "image class"]
+    drawn: Bool[np.ndarray, "image class"]
+
+    @classmethod
+    def of(cls, labels: Int8[np.ndarray, "image class"], origins: Origins | None) -> "Reviewed | None":
+        """Find them by the sources of the known labels; None if a review asked about none of them.
+
+        Args:
+            labels: PRESENT, ABSENT or UNKNOWN.
+            origins: Sources of the labels; None if they are not recorded.
+        """
+        if origins is None:
+            return None
+        known = labels != UNKNOWN
+        asked, drawn = (
+            known & np.array([test(name) for name in origins.names])[origins.codes]
+            for test in (is_asked, is_drawn)
+        )
+        return cls(asked, drawn) if asked.any() else None
+
+    def matters(self, labels: Int8[np.ndarray, "image class"]) -> bool:
+        """Return whether at least `SOME` of the known labels were asked about."""
+        return bool(self.asked.sum() >= SOME * (labels != UNKNOWN).sum())
+
+    def are_enough(self, labels: Int8[np.ndarray, "image class"]) -> bool:
+        """Return whether there are at least `ENOUGH_DRAWN` drawn labels of each kind."""
+        found = labels[self.drawn]
+        return min((found == PRESENT).sum(), (found == ABSENT).sum()) >= ENOUGH_DRAWN
+
+    def weights(self, labels: Int8[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
+        """Compute weights by which the known labels represent all labels of their class.
+
+        A drawn label stands for itself and its share of the unknown ones, any other known label for itself alone:
+        inverse inclusion probabilities (Horvitz and Thompson, Journal of the American Statistical Association 1952),
+        divided by that of a drawn label. In a class without a drawn label, no label has a weight.
+        """
+        drawn, unknown = self.drawn.sum(0), (labels == UNKNOWN).sum(0)
+        of_others = drawn / np.maximum(drawn + unknown, 1)
+        return np.where(self.drawn, 1.0, np.where(labels == UNKNOWN, 0.0, of_others))
