@@ -54,7 +54,7 @@ class Reviewed(NamedTuple):
     def are_enough(self, labels: Int8[np.ndarray, "image class"]) -> bool:
         """Return whether there are at least `ENOUGH_DRAWN` drawn labels of each kind."""
         found = labels[self.drawn]
-        return min((found == PRESENT).sum(), (found == ABSENT).sum()) >= ENOUGH_DRAWN
+        return bool(min((found == PRESENT).sum(), (found == ABSENT).sum()) >= ENOUGH_DRAWN)
 
     def weights(self, labels: Int8[np.ndarray, "image class"]) -> Float[np.ndarray, "image class"]:
         """Compute weights by which the known labels represent all labels of their class.
