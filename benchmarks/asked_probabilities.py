@@ -5,8 +5,8 @@ r"""Are probabilities right on average after a review, whose questions a model c
 
 A simulated review (`partlabel.review.simulation`) asks until `--budget` of all cells are asked, from nothing known,
 from random labels, or from an editor's labels. Then a linear head is fitted to the known labels, with out-of-fold
-logits of the training photos, as `partlabel train` keeps them. The ground truth of the labels that are still unknown, and of the
-test photos, judges the probabilities:
+logits of the training photos, as `partlabel train` keeps them. The ground truth of the labels that are still unknown,
+and of the test photos, judges the probabilities:
 
 - `as the model says`: the sigmoid of the logits;
 - `asked ignored`: corrected by an estimate that takes the asked labels for chosen like the others;
@@ -183,8 +183,8 @@ def table(done: list[Row]) -> list[str]:
     lines.append("|---|---:|---|---|---:|" + "---|" * len(ARMS))
     for key in dict.fromkeys((r.data, r.images, r.start, r.order) for r in done):
         own = [r for r in done if (r.data, r.images, r.start, r.order) == key]
-        cells = [cell([r for r in own if r.what == arm]) for arm in ARMS]
         seeds = len({r.seed for r in own})
+        cells = [cell([r for r in own if r.what == arm], seeds) for arm in ARMS]
         lines.append(f"| {key[0]} | {key[1]:,} | {key[2]} | `{key[3]}` | {seeds} | {' | '.join(cells)} |")
     lines += ["", "| | results with 20 labels filled in | right | least | below the interval |"]
     lines.append("|---|---:|---:|---:|---:|")
@@ -196,14 +196,17 @@ def table(done: list[Row]) -> list[str]:
     return lines
 
 
-def cell(found: list[Row]) -> str:
-    """Format the figures of one correction: means over the seeds, and the range of the first."""
+def cell(found: list[Row], seeds: int) -> str:
+    """Format the figures of one correction: means over the seeds, and the range of the first; and fewer seeds."""
     if not found:
         return ""
     unknown, test = ([r for r in found if r.on == on] for on in ("unknown labels", "test images"))
     ratios = [r.ratio for r in unknown]
     spread = f"{np.mean(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    return f"{spread} / {np.mean([r.ratio for r in test]):.2f}, {np.mean([r.ece for r in unknown]):.3f}"
+    fewer = "" if len(unknown) == seeds else f" (seeds: {len(unknown)})"
+    return (
+        f"{spread} / {np.mean([r.ratio for r in test]):.2f}, {np.mean([r.ece for r in unknown]):.3f}{fewer}"
+    )
 
 
 if __name__ == "__main__":

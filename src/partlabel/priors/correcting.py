@@ -91,7 +91,7 @@ def estimated(
         scores: Logits of images that the model was not trained on.
         labels: PRESENT, ABSENT or UNKNOWN, of these images.
         fair: Whether they are a fair sample, if that was determined before; None to determine it.
-        reviewed: Known labels that a review asked about, which say nothing of how the others became known.
+        reviewed: Known labels that a review asked about; how the other labels became known is estimated without them.
     """
     if not (labels == ABSENT).any():
         return bounded(scores, labels), False

@@ -159,7 +159,7 @@ def plot(points: Sequence[Point], path: Path) -> Path:
     """Draw the curves as `.png` or `.svg`, with the range over seeds around each mean."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
     for number, (order, (decisions, maps)) in enumerate(curves(points).items()):
         low, high = (
@@ -172,7 +172,7 @@ def plot(points: Sequence[Point], path: Path) -> Path:
     axes.set_ylabel("mAP on test")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3, lw=0.6)
-    axes.legend(frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside right center")
     with atomic_write(path) as aside:
         figure.savefig(aside, dpi=130)
     return path

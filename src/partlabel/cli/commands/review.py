@@ -58,8 +58,8 @@ def review(
             probable unknown labels of each first), `distinct` (the same, photos that resemble an earlier one last),
             `handover` (the same until a class has 50 present labels, then the least certain), `missing` (more of
             classes with fewer present labels), `balanced` (the same, half of them the least certain), `mixed` (every
-            fourth at random, the others as `class`), `uncertain` (least certain first), `surest` (most probable first)
-            or `random`.
+            fourth at random, which corrects probabilities, the others as `class`), `uncertain` (least certain first),
+            `surest` (most probable first) or `random`.
         part: Part of the split to review, such as train; with --export, the part whose decisions are used.
         page: Ask about this number of photos at once, 12 to 48: one class, with the expected answers set, which are
             corrected and confirmed together. By default one question at a time.
@@ -249,6 +249,10 @@ def _export(
     (written.with_calibration(None) if new else written).save(out)
     print(f"{out}: {merged.present:,} unknown labels became present and {merged.absent:,} absent")
     say_closure(closure)
+    if drawn := _drawn(written):
+        print(
+            f"{drawn:,} answered labels were drawn at random: train on {out}, and tune corrects probabilities by them"
+        )
     if merged.calibration:
         print(_calibration_words(merged.calibration, new))
     if merged.elsewhere:
@@ -260,6 +264,14 @@ def _export(
         print(f"{merged.disputed:,} labels are disputed, see {listed}")
     if new:
         print("\n".join(teaching(merged.table, new, data.run, out, data.images)))
+
+
+def _drawn(table: "LabelTable") -> int:
+    """Count the known labels that a review drew at random."""
+    from partlabel.priors.reviewed import Reviewed
+
+    found = Reviewed.of(table.labels, table.origins)
+    return 0 if found is None else int(found.drawn.sum())
 
 
 def _calibration_words(count: int, new: Sequence[str]) -> str:
