@@ -133,6 +133,11 @@ def test_a_result_is_named_by_all_it_hangs_on_and_by_nothing_else():
         ({"arms": ["bce"], "seeds": [3, 3]}, r"'seeds' is \[3, 3\]; list each once"),
         ({"arms": ["bce", "hill", "bce"]}, "arm 'bce' is listed 2 times; list each once"),
         (
+            {"arms": {"sst, slow": {"method": "sst"}}},
+            "arm 'sst, slow' has a comma in its name, which separates names in --methods and --protocols: name it "
+            "'sst slow'",
+        ),
+        (
             {"arms": {"bce": {"search": {"lr": []}}}},
             r"arm 'bce': 'search' has \[\] for 'lr'; give a list of values to try, as in",
         ),

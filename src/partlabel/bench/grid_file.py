@@ -97,6 +97,11 @@ def _named(given: Any, kind: type, what: str, where: str) -> list[Any]:
     for name, often in Counter(name for name, _ in entries).items():
         if often > 1:
             raise ValueError(f"{where} {name!r} is listed {often} times; list each once")
+        if "," in str(name):
+            raise ValueError(
+                f"{where} {name!r} has a comma in its name, which separates names in --methods and --protocols: "
+                f"name it {str(name).replace(', ', ' ').replace(',', ' ')!r}"
+            )
     made = []
     for name, options in entries:
         options = {what: name} | {
