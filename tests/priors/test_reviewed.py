@@ -78,6 +78,18 @@ def test_a_few_asked_labels_leave_a_fair_sample():
     assert found.source == "fair sample"
 
 
+def test_a_few_asked_labels_beside_present_ones_alone_are_left_out():
+    scores, labels, truth = made(present=0.4, absent=0.0)
+    asked = np.zeros(labels.shape, bool)
+    asked[:4] = labels[:4] == UNKNOWN
+    some = np.where(asked, truth, labels).astype(np.int8)
+    assert 0 < (some == ABSENT).sum() < 50
+    found = correct(scores, scores, some, reviewed=Reviewed(asked, asked & False))
+    alone = correct(scores, scores, labels)
+    np.testing.assert_array_equal(found.scale.offset, alone.scale.offset)
+    np.testing.assert_array_equal(found.covariance, alone.covariance)
+
+
 def test_known_labels_are_weighted_by_the_inverse_of_their_chance():
     """Of class one, 2 of 6 unknown labels were drawn: each stands for 3, and the others for one, a third of it."""
     labels = np.array([[PRESENT, ABSENT, ABSENT, PRESENT, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN]], np.int8).T

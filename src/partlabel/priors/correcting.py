@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int8
 
-from partlabel.core.labels import ABSENT, PRESENT
+from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.priors import selection_model
 from partlabel.priors.correction import CalibrationSet, Correction, Source, overall_rates
 from partlabel.priors.correction_doubt import DOUBT_ABSENT, DOUBT_FAIR, NINETY, doubt, log_bound
@@ -45,6 +45,7 @@ def correct(
     Raises:
         ValueError: No label is known to be present, or more are known to be than the given prevalence allows.
     """
+    labels, reviewed = _without_few(labels, reviewed)
     model, fair = known or estimated(scores, labels, _too_few(labels) or None, reviewed)
     same = voted is scores
     first = model if same else estimated(voted, labels, fair, reviewed)[0]
@@ -93,6 +94,7 @@ def estimated(
         fair: Whether they are a fair sample, if that was determined before; None to determine it.
         reviewed: Known labels that a review asked about; how the other labels became known is estimated without them.
     """
+    labels, reviewed = _without_few(labels, reviewed)
     if not (labels == ABSENT).any():
         return bounded(scores, labels), False
     asked = np.zeros(labels.shape, bool) if reviewed is None else reviewed.asked
@@ -105,6 +107,21 @@ def estimated(
     if fair is None and free.log_likelihood - equal.log_likelihood < SIGNIFICANT:
         return equal, True
     return free, False
+
+
+def _without_few(
+    labels: Int8[np.ndarray, "image class"], reviewed: Reviewed | None
+) -> tuple[Int8[np.ndarray, "image class"], Reviewed | None]:
+    """Leave out fewer than `ENOUGH` asked labels if all other known labels are present.
+
+    Present labels alone only bound the estimate, and a few asked ones do not change that.
+    """
+    if reviewed is None or reviewed.asked.sum() >= ENOUGH:
+        return labels, reviewed
+    others = labels[~reviewed.asked]
+    if (others == ABSENT).any() or not (others == PRESENT).any():
+        return labels, reviewed
+    return np.where(reviewed.asked, UNKNOWN, labels).astype(np.int8), None
 
 
 def _build(

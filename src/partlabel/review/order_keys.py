@@ -35,8 +35,8 @@ class OrderKeys:
         if name not in self._keys:
             order = self._orders[name] = orders.made(name)
             given = self.know(order.follows)
-            self._keys[name] = ordering.masked(order.key(given), given.blank)
-            self._drawn[name] = order.drawn(given)
+            key, self._drawn[name] = order.plan(given)
+            self._keys[name] = ordering.masked(key, given.blank)
         return self._keys[name]
 
     def drawn(self, name: str) -> Blank:

@@ -191,8 +191,8 @@ def rounds_of(
             found.probability, labels == UNKNOWN, labels, given.unit(), 1000 * seed + number
         )
         name = order if (labels != UNKNOWN).any() else "random"
-        places = first_cells(knowledge, name, batches[number])
-        drawn.ravel()[places] = orders.made(name).drawn(knowledge).ravel()[places]
+        places, by_chance = first_cells(knowledge, name, batches[number])
+        drawn.ravel()[places] = by_chance
         truth = given.truth.ravel()[places]
         labels.ravel()[places] = truth
         decisions += len(places)
@@ -201,16 +201,22 @@ def rounds_of(
         pages += int(np.ceil(np.bincount(places % len(given.classes)) / PAGE).sum())
 
 
-def first_cells(given: Knowledge, order: str, budget: int) -> Int64[np.ndarray, " question"]:
-    """Return what an order spends a budget on, as indices into the flattened table.
+def first_cells(
+    given: Knowledge, order: str, budget: int
+) -> tuple[Int64[np.ndarray, " question"], Bool[np.ndarray, " question"]]:
+    """Return what an order spends a budget on.
 
     Args:
         given: What is known.
         order: Name of the order of questions.
         budget: Number of cells.
+
+    Returns:
+        Cells as indices into the flattened table, and whether each was drawn at random.
     """
-    key = ordering.masked(orders.made(order).key(given), given.blank)
-    return ordering.in_order(key, given.blank)[:budget]
+    plan = orders.made(order).plan(given)
+    places = ordering.in_order(ordering.masked(plan.key, given.blank), given.blank)[:budget]
+    return places, plan.drawn.ravel()[places]
 
 
 def full_map(given: Given, seed: int, head: str, config: TrainingConfig) -> float:

@@ -27,6 +27,18 @@ class Knowledge(NamedTuple):
     seed: int = 0
 
 
+class Plan(NamedTuple):
+    """What an order asks.
+
+    Attributes:
+        key: Keys of all labels; the smallest is asked first.
+        drawn: Labels that are asked because they were drawn at random, not for what is predicted.
+    """
+
+    key: Key
+    drawn: Blank
+
+
 class Order(ABC):
     """An order of questions.
 
@@ -52,3 +64,7 @@ class Order(ABC):
         an order draws none.
         """
         return np.zeros(given.blank.shape, bool)
+
+    def plan(self, given: Knowledge) -> Plan:
+        """Compute keys, and which labels are drawn, together."""
+        return Plan(self.key(given), self.drawn(given))

@@ -7,7 +7,7 @@ the model.
 import numpy as np
 
 from partlabel.review.ordering import TURN, Blank, Key, in_turns
-from partlabel.review.orders._base import Knowledge, Order
+from partlabel.review.orders._base import Knowledge, Order, Plan
 
 
 class Mixed(Order):
@@ -25,18 +25,19 @@ class Mixed(Order):
 
     def key(self, given: Knowledge) -> Key:
         """Compute the smaller of the two places, each divided by its share of the questions."""
-        return np.minimum(*self._places(given))
+        return self.plan(given).key
 
     def drawn(self, given: Knowledge) -> Blank:
         """Select the labels whose place in the random order comes first."""
-        random, turns = self._places(given)
-        return given.blank & (random < turns)
+        return self.plan(given).drawn
 
-    def _places(self, given: Knowledge) -> tuple[Key, Key]:
-        """Return the places in the random order and in the turns, each divided by its share of the questions."""
+    def plan(self, given: Knowledge) -> Plan:
+        """Compute keys, and which labels are drawn, from the places in the random order and in the turns."""
         random = np.random.default_rng(given.seed).random(given.probability.shape)
         turns = in_turns(given.probability, given.blank, self.turn)
-        return _places(random, given.blank) / self.share, _places(turns, given.blank) / (1 - self.share)
+        by_chance = _places(random, given.blank) / self.share
+        by_turn = _places(turns, given.blank) / (1 - self.share)
+        return Plan(np.minimum(by_chance, by_turn), given.blank & (by_chance < by_turn))
 
 
 def _places(key: Key, blank: np.ndarray) -> Key:
