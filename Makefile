@@ -5,7 +5,7 @@
 #   make test-texts         the tests of text encoders and of HEIC photos, with the packages that they need
 #   make test-clip          the tests of image-text models and of the second backbone in a package, with these packages
 #   make test-pages         the tests of the pages, with a Chromium that playwright downloads
-#   make test-integrations  the round trips through a Label Studio server, FiftyOne and Datumaro, which get environments of their own
+#   make test-integrations  the round trips through a Label Studio server, FiftyOne, Datumaro and Hugging Face's datasets, which get environments of their own
 #   make check              formatting, lint, types, layers
 #   make docs               the documentation as a site: site/index.html, with every broken link an error
 #   make bench              time and memory of SST's head against the algebra as published, at 20, 80 and 200 classes: docs/speed.md
@@ -23,6 +23,7 @@ VENV ?= .venv
 LABEL_STUDIO_VENV ?= $(VENV)-label-studio
 FIFTYONE_VENV ?= $(VENV)-fiftyone
 DATUMARO_VENV ?= $(VENV)-datumaro
+DATASETS_VENV ?= $(VENV)-datasets
 BIN := $(VENV)/bin
 SOURCES := src tests examples benchmarks docs/*.py
 # Two workers share the cores between them; threads inside each would only fight.
@@ -49,9 +50,11 @@ test-pages: $(VENV)/installed-dev
 	$(BIN)/pytest tests/test_pages_in_browser.py tests/review/test_review_verb.py
 
 # These programs need other versions of packages than the tests: they run as processes of their own.
-test-integrations: $(VENV)/installed-dev $(LABEL_STUDIO_VENV)/installed $(FIFTYONE_VENV)/installed $(DATUMARO_VENV)/installed
+test-integrations: $(VENV)/installed-dev $(LABEL_STUDIO_VENV)/installed $(FIFTYONE_VENV)/installed $(DATUMARO_VENV)/installed \
+		$(DATASETS_VENV)/installed
 	LABEL_STUDIO=$(LABEL_STUDIO_VENV)/bin/label-studio FIFTYONE_PYTHON=$(FIFTYONE_VENV)/bin/python \
-		DATUMARO_PYTHON=$(DATUMARO_VENV)/bin/python $(BIN)/pytest tests/integrations
+		DATUMARO_PYTHON=$(DATUMARO_VENV)/bin/python DATASETS_PYTHON=$(DATASETS_VENV)/bin/python \
+		$(BIN)/pytest tests/integrations
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
@@ -107,6 +110,11 @@ $(DATUMARO_VENV)/installed:
 	$(DATUMARO_VENV)/bin/pip install 'datumaro>=1.13'
 	touch $@
 
+$(DATASETS_VENV)/installed:
+	$(PYTHON) -m venv $(DATASETS_VENV)
+	$(DATASETS_VENV)/bin/pip install 'datasets>=4.0' pillow
+	touch $@
+
 # All that FiftyOne needs but fiftyone-db, whose installation downloads MongoDB: the tests have a database in memory.
 $(FIFTYONE_VENV)/installed:
 	$(PYTHON) -m venv $(FIFTYONE_VENV)
@@ -121,4 +129,4 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LABEL_STUDIO_VENV) $(FIFTYONE_VENV) $(DATUMARO_VENV) build dist site docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LABEL_STUDIO_VENV) $(FIFTYONE_VENV) $(DATUMARO_VENV) $(DATASETS_VENV) build dist site docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -178,3 +178,40 @@ def test_import_keeps_the_probabilities_of_a_filled_table(tmp_path):
     assert main(["import", str(source), "--out", str(tmp_path / "t.parquet")]) == 0
     again = FilledTable.load(tmp_path / "t.parquet")
     np.testing.assert_array_equal(again.probability, FILLED.probability)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+@pytest.mark.parametrize("kind", ["labels", "filled"])
+def test_metadata_names_the_photos_of_its_folder(tmp_path, suffix, kind):
+    """As Hugging Face's `imagefolder` reads it: `file_name`, the path from the folder of the file."""
+    folder = tmp_path / "photos"
+    labels = np.array([[1, 0], [-1, -1]], np.int8)
+    table = LabelTable(("a.jpg", "x/b.jpg"), ("dog", "cat"), labels, root=folder / "sub")
+    given = table if kind == "labels" else fill(table, np.full((2, 2), 0.4), None, None, "bce@a")
+    (folder / "sub" / "x").mkdir(parents=True)
+    for image in table.images:
+        (folder / "sub" / image).write_bytes(b"")
+    written = writers.write(given, folder / f"metadata{suffix}")
+    if suffix == ".jsonl":
+        lines = [json.loads(line) for line in written.read_text().splitlines()]
+        assert [line["file_name"] for line in lines] == ["sub/a.jpg", "sub/x/b.jpg"]
+        assert all("image" not in line for line in lines)
+    options = {"absent": "unknown"} if suffix == ".jsonl" and kind == "labels" else {}
+    again = LabelTable.read(written, folder, **options)
+    assert again.images == ("sub/a.jpg", "sub/x/b.jpg")
+    assert again.labels[:, [again.classes.index(name) for name in table.classes]].tolist() == labels.tolist()
+
+
+def test_metadata_elsewhere_is_refused_with_the_place(tmp_path):
+    (tmp_path / "photos").mkdir()
+    table = LabelTable(("a.jpg",), ("dog",), np.array([[1]], np.int8), root=tmp_path / "photos")
+    for folder in (tmp_path / "other", tmp_path / "photos" / "sub"):
+        folder.mkdir()
+        with pytest.raises(ValueError, match=f"write {tmp_path}/photos/metadata.csv, or choose another name"):
+            writers.write(table, folder / "metadata.csv")
+        assert not (folder / "metadata.csv").exists()
+    without = LabelTable(("a.jpg",), ("dog",), np.array([[1]], np.int8))
+    assert writers.write(without, tmp_path / "metadata.csv").read_text().splitlines() == [
+        "file_name,dog",
+        "a.jpg,1",
+    ]

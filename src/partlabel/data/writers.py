@@ -24,6 +24,10 @@ from partlabel.data.tables.provenance import is_persons
 Writer = Literal["csv", "parquet", "jsonl", "label_studio", "fiftyone", "xmp"]
 _SUFFIXES: dict[str, Writer] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
 LOCAL_FILES = "/data/local-files/?d="
+METADATA = "metadata"
+"""Name, before its suffix, of the file by which Hugging Face's `imagefolder` describes the images beside it."""
+FILE_NAME = "file_name"
+"""Column of the images in that file."""
 
 
 def write(
@@ -33,12 +37,14 @@ def write(
 
     Args:
         table: Table to write; for a filled one with probabilities and sources.
-        path: Target file; for `xmp` the folder in which the images or their sidecars lie (`sidecars.py`).
+        path: Target file; for `xmp` the folder in which the images or their sidecars lie (`sidecars.py`). A file
+            `metadata.csv`, `.parquet` or `.jsonl` describes the images of its folder, as Hugging Face's `imagefolder`.
         writer: Format; by default given by the suffix: `.csv`, `.parquet`, `.jsonl`.
         with_texts: Whether files of other programs have the texts of the images, too; `.csv` and `.parquet` have them.
 
     Raises:
-        ValueError: The suffix names no format, or another one than `writer`.
+        ValueError: The suffix names no format, or another one than `writer`; or the images lie outside the folder of
+            `metadata`.
     """
     if writer == "xmp":
         write_sidecars(table.table if isinstance(table, FilledTable) else table, path)
@@ -59,19 +65,47 @@ def write(
             return _json(path, label_studio(table))
         case "fiftyone":
             return _json(path, fiftyone(table))
+    column = io.IMAGE
+    if path.stem == METADATA:
+        table, column = _beside(table, path), FILE_NAME
     if isinstance(table, FilledTable):
-        return table.save(path)
+        return table.save(path, column)
     if path.suffix.lower() == ".jsonl":
-        return _lines(path, json_lines(table))
-    return io.write_wide(io.frame(table), path)
+        return _lines(path, json_lines(table, column))
+    return io.write_wide(io.frame(table).rename({io.IMAGE: column}), path)
 
 
-def json_lines(table: LabelTable) -> Iterator[dict[str, Any]]:
-    """Yield one object per image: names of present and absent classes, in the format of the jsonl reader."""
+def _beside(table: LabelTable | FilledTable, path: Path) -> LabelTable | FilledTable:
+    """Name the images by their paths from the folder of a file.
+
+    Raises:
+        ValueError: An image is not in this folder.
+    """
+    plain = table.table if isinstance(table, FilledTable) else table
+    if plain.root is None:
+        return table
+    folder, root = path.parent.resolve(), Path(plain.root).resolve()
+    if root != folder and folder not in root.parents:
+        raise ValueError(
+            f"{path}: a file of this name describes the images of its folder (Hugging Face's imagefolder), and the "
+            f"images are in {plain.root}: write {Path(plain.root) / path.name}, or choose another name"
+        )
+    names = tuple((root / image).relative_to(folder).as_posix() for image in plain.images)
+    plain = replace(plain, images=names, root=folder)
+    return replace(table, table=plain) if isinstance(table, FilledTable) else plain
+
+
+def json_lines(table: LabelTable, image_key: str = io.IMAGE) -> Iterator[dict[str, Any]]:
+    """Yield one object per image: names of present and absent classes, in the format of the jsonl reader.
+
+    Args:
+        table: Label table.
+        image_key: Key of the image name.
+    """
     for row, image in enumerate(table.images):
         part = {} if table.split is None else {"split": table.split[row]}
         yield {
-            "image": image,
+            image_key: image,
             **part,
             "present": _named(table, row, PRESENT),
             "absent": _named(table, row, ABSENT),

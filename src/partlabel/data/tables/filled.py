@@ -89,17 +89,21 @@ class FilledTable:
         """Return the source of a label."""
         return self.sources[self.source[row, column]]
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, image_column: str = io.IMAGE) -> Path:
         """Write `.csv` or `.parquet`, which `load` reads, or `.jsonl`, one image per line, for other programs.
+
+        Args:
+            path: Target file.
+            image_column: Name of the column or key of the images.
 
         Raises:
             ValueError: The suffix is another.
         """
         path = Path(path)
         if path.suffix.lower() != ".jsonl":
-            return io.write_wide(self.frame(), path)
+            return io.write_wide(self.frame().rename({io.IMAGE: image_column}), path)
         with atomic_write(path) as aside, aside.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines())
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines(image_column))
         return path
 
     @staticmethod
@@ -167,7 +171,7 @@ class FilledTable:
             columns += [labels, p, from_]
         return pl.DataFrame(columns)
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _lines(self, image_key: str) -> Iterator[dict[str, Any]]:
         words = {PRESENT: 1, ABSENT: 0, UNKNOWN: None}
         for row, image in enumerate(self.table.images):
             labels = {
@@ -180,7 +184,7 @@ class FilledTable:
             }
             split = {} if self.table.split is None else {"split": self.table.split[row]}
             texts = {} if self.table.texts is None else {"text": list(self.table.texts[row])}
-            yield {"image": image, **split, "labels": labels, **texts}
+            yield {image_key: image, **split, "labels": labels, **texts}
 
 
 def fill(

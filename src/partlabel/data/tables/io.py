@@ -15,13 +15,16 @@ from partlabel.data.tables.validation import CALIBRATION
 if TYPE_CHECKING:
     from partlabel.data.tables.label_table import LabelTable
 
+IMAGE = "image"
+"""Column of the images."""
+
 
 def frame(table: "LabelTable") -> pl.DataFrame:
     """Return the data frame: `image`, optional `split`, `calibration` and `text`, then a Boolean column per class.
 
     If origins are recorded, each class is followed by its column `<class>:source`.
     """
-    head = [pl.Series("image", table.images, dtype=pl.String)]
+    head = [pl.Series(IMAGE, table.images, dtype=pl.String)]
     if table.split is not None:
         head.append(pl.Series("split", table.split, dtype=pl.String))
     if table.calibration is not None:
