@@ -7,7 +7,7 @@ from partlabel import LabelTable
 from partlabel.cli.main import main
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables.provenance import Origins
-from partlabel.data.tables.vocabulary import Edits
+from partlabel.data.tables.vocabulary import Edits, split, unite
 
 P, A, U = PRESENT, ABSENT, UNKNOWN
 EVERY = [(one, other) for one in (P, A, U) for other in (P, A, U)]
@@ -98,3 +98,16 @@ def test_a_file_of_proposals_is_accepted(tmp_path, capsys):
         file.write_text(content)
         assert main(typed) == 2
         assert message in capsys.readouterr().err
+
+
+def test_drawn_labels_of_a_changed_class_are_asked_ones():
+    """The union and the parts of a class have other labels than were drawn: present ones alone, or none."""
+    labels = np.array([[1, 0], [-1, 1], [0, 0]], np.int8)
+    origins = Origins(np.array([[1, 2], [0, 1], [1, 1]], np.uint8), ("", "review-at-random:ann", "human"))
+    table = LabelTable(("a", "b", "c"), ("cab", "taxi"), labels).with_origins(origins)
+    united = unite(table, "cab", "taxi").table
+    assert [united.origins.of(row, 0) for row in range(3)] == ["review:ann"] * 3
+    children = split(table, "cab", ["van", "car"]).table
+    assert [children.origins.of(2, column) for column in range(3)] == ["review:ann"] * 2 + [
+        "review-at-random:ann"
+    ]

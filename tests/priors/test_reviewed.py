@@ -9,9 +9,11 @@ from partlabel import LabelTable, Tagger
 from partlabel.cli.main import main
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data.tables.provenance import Origins, is_asked, is_drawn, is_persons
+from partlabel.posthoc.tuning_columns import tuned_alone
 from partlabel.posthoc.tuning_fit import fit_tuning
 from partlabel.posthoc.tuning_result import Tuning
 from partlabel.priors.correcting import correct
+from partlabel.priors.correction import CalibrationSet
 from partlabel.priors.label_selection import describe
 from partlabel.priors.reviewed import Reviewed
 from partlabel.training.run_folder import Run
@@ -99,6 +101,8 @@ def test_known_labels_are_weighted_by_the_inverse_of_their_chance():
     assert review.weights(labels)[:, 0].tolist() == [1 / 3, 1, 1, 1 / 3, 0, 0, 0, 0]
     nothing = Reviewed(drawn, drawn & False)
     assert not nothing.weights(labels).any(), "a class of which no label was drawn tells nothing"
+    complete = np.array([[PRESENT], [ABSENT]], np.int8)
+    assert Reviewed(complete > 5, complete > 5).weights(complete).tolist() == [[1.0], [1.0]]
     assert not review.are_enough(labels)
 
 
@@ -180,3 +184,75 @@ def test_tune_finds_the_drawn_labels_of_the_table_that_a_run_learned_from(
     )
     assert main(["fill", str(out), "--accept", "0.9", "--out", str(tmp_path / "filled.csv")]) == 0
     assert "that the review drew at random" in capsys.readouterr().out
+
+
+def test_a_calibration_set_that_the_table_knows_is_right_after_a_review():
+    """The rates at which labels are known are those of the labels that no review asked about."""
+    scores, labels, truth, review = reviewed(present=0.45, absent=0.09, drawn=0.0)
+    order_by_score = np.random.default_rng(1).random(scores.shape) < 0.3 * sigmoid(scores.astype(float))
+    labels = np.where(review.asked, UNKNOWN, labels).astype(np.int8)
+    asked = order_by_score & (labels == UNKNOWN)
+    labels = np.where(asked, truth, labels).astype(np.int8)
+    labels[:200] = truth[:200]
+    given = CalibrationSet(scores[:200], scores[:200], truth[:200], np.zeros((200, 6), bool))
+    found = correct(scores, scores, labels, given, reviewed=Reviewed(asked, asked & False))
+    assert found.source == "calibration set"
+    right, without = (
+        ratios(each, scores, labels, truth)[0] for each in (found, correct(scores, scores, labels, given))
+    )
+    assert right == pytest.approx(1, abs=0.1) and without < right - 0.07
+
+
+def test_a_few_drawn_labels_leave_a_large_fair_sample():
+    scores, labels, truth = made(present=0.3, absent=0.3)
+    drawn = (labels == UNKNOWN) & (np.random.default_rng(2).random(labels.shape) < 0.01)
+    labels = np.where(drawn, truth, labels).astype(np.int8)
+    review = Reviewed(drawn, drawn)
+    assert review.are_enough(labels)
+    assert correct(scores, scores, labels, reviewed=review).source == "fair sample"
+
+
+def test_labels_that_were_all_drawn_are_a_fair_sample():
+    scores, labels, _ = made(present=0.2, absent=0.2)
+    origins = Origins(np.where(labels != UNKNOWN, 3, 0).astype(np.uint8), SOURCES)
+    assert describe(labels, origins, scores).kind == "fair sample"
+
+
+def test_labels_that_follow_from_rules_count_as_known_ones():
+    """Class 0 is implied by the others, so that its present labels follow from theirs."""
+    means = []
+    for seed in range(4):
+        scores, labels, truth, review = reviewed(present=0.0, absent=0.0, drawn=0.1, seed=seed)
+        truth = truth.copy()
+        truth[:, 0] = np.where((truth[:, 1:] == PRESENT).any(1), PRESENT, truth[:, 0])
+        labels = np.where(review.asked, truth, UNKNOWN).astype(np.int8)
+        implied = (labels[:, 1:] == PRESENT).any(1) & (labels[:, 0] == UNKNOWN)
+        closed = labels.copy()
+        closed[implied, 0] = PRESENT
+        found = correct(scores, scores, labels, reviewed=review._replace(closed=closed))
+        means.append(found.prevalence[0] / (truth[:, 0] == PRESENT).mean())
+    assert np.mean(means) == pytest.approx(1, abs=0.1)
+
+
+def test_new_classes_that_a_review_asked_about_are_tuned_as_such():
+    scores, labels, _, review = reviewed(present=0.0, absent=0.0, drawn=0.0)
+    before = fit_tuning(tuple("abcdef"), *made(present=0.3, absent=0.3)[:2])
+    found = tuned_alone(before, tuple("uvwxyz"), scores, labels, reviewed=review)
+    expected = correct(scores, scores, labels, reviewed=review)
+    np.testing.assert_allclose(found.correction.unknown, expected.unknown)
+    assert (
+        tuned_alone(before, tuple("uvwxyz"), scores, labels).correction.unknown.sum()
+        < 0.1 * expected.unknown.sum()
+    )
+
+
+def test_the_use_of_drawn_labels_is_said_with_their_number():
+    labels = np.array([[PRESENT, ABSENT]] * 25, np.int8)
+    drawn = np.ones(labels.shape, bool)
+    assert Reviewed(drawn, drawn).sentence(labels, "t.csv") == (
+        "25 present and 25 absent labels were drawn at random: train on t.csv, and tune corrects probabilities by them"
+    )
+    few = Reviewed(drawn[:3], drawn[:3]).sentence(labels[:3], "t.csv")
+    assert few == (
+        "3 present and 3 absent labels were drawn at random; tune corrects probabilities by them from 20 of each on"
+    )

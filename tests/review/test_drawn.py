@@ -175,3 +175,19 @@ def test_a_log_with_another_value_is_damaged(log, value):
     log._base.execute(f"UPDATE events SET drawn = {value}")
     with pytest.raises(ValueError, match="event 1 is not a valid decision; the file is damaged"):
         log.since()
+
+
+def test_a_late_answer_is_about_what_its_question_was(log):
+    log.claim("desk", lambda others, own: DOG, drawn=always)
+    log.clock.now += 61
+    assert log.claim("other", lambda others, own: None if CAT in others else CAT) == CAT
+    log.answer("q1", "desk", "Ada", DOG, "present")
+    assert drawn_in(log) == [1]
+
+
+def test_a_label_that_another_desk_took_over_is_what_it_was_there(log):
+    log.claim("desk", lambda others, own: DOG, drawn=always)
+    log.clock.now += 61
+    assert log.claim("other", lambda others, own: None if DOG in others else DOG, drawn=never) == DOG
+    log.answer("q1", "desk", "Ada", DOG, "present")
+    assert drawn_in(log) == [None]

@@ -105,7 +105,7 @@ def tune(
         seed,
         calibration_set=calibration_set,
         prevalence=prevalence,
-        reviewed=Reviewed.of(given.labels, given.origins),
+        reviewed=Reviewed.of(given.labels, given.origins, table.labels),
     )
     tagger.tuning = found if tagger.coherence is None else _with_coherent_thresholds(found, tagger.coherence)
     return tagger.tuning

@@ -12,6 +12,7 @@ from partlabel.posthoc.tuning_fit import fit_tuning
 from partlabel.posthoc.tuning_result import Gain, Tuning
 from partlabel.priors.correcting import ENOUGH
 from partlabel.priors.correction import Correction
+from partlabel.priors.reviewed import Reviewed
 from partlabel.priors.scale import Scale
 
 V = TypeVar("V")
@@ -69,6 +70,7 @@ def tuned_alone(
     logits: Float[np.ndarray, "image class"],
     labels: Int8[np.ndarray, "image class"],
     seed: int = 0,
+    reviewed: Reviewed | None = None,
 ) -> Tuning:
     """Tune new classes for the aim of a tagger; its own classes take no part.
 
@@ -80,11 +82,22 @@ def tuned_alone(
         logits: Out-of-fold logits of the new classes.
         labels: Their labels.
         seed: Random seed of the folds.
+        reviewed: Known labels that a review asked about; None if it asked about none.
     """
     present, absent = (labels == PRESENT).sum(), (labels == ABSENT).sum()
     if not absent and present < ENOUGH:
         labels = np.where(labels == UNKNOWN, np.int8(ABSENT), labels)
-    return fit_tuning(tuple(classes), logits, labels, None, tuning.aim, tuning.at, tuning.shrink, seed=seed)
+    return fit_tuning(
+        tuple(classes),
+        logits,
+        labels,
+        None,
+        tuning.aim,
+        tuning.at,
+        tuning.shrink,
+        seed=seed,
+        reviewed=reviewed,
+    )
 
 
 def appended(before: Tuning, more: Tuning) -> Tuning:

@@ -50,13 +50,13 @@ def correct(
     same = voted is scores
     first = model if same else estimated(voted, labels, fair, reviewed)[0]
     if calibration_set is not None:
-        return correct_by_calibration_set(scores, labels, model, first, calibration_set)
+        return correct_by_calibration_set(scores, labels, model, first, calibration_set, reviewed)
     if prevalence is not None:
         return correct_by_prevalence(scores, voted, labels, model, first, prevalence)
     if reviewed is not None:
-        if reviewed.are_enough(labels):
-            return correct_by_drawn_labels(scores, voted, labels, model, first, reviewed)
         fair = fair and not reviewed.matters(labels)
+        if not fair and reviewed.are_enough(labels):
+            return correct_by_drawn_labels(scores, voted, labels, model, first, reviewed)
     absent = bool((labels == ABSENT).any())
     covariance, deviation, centre = doubt(scores, labels, model, fair)
     if absent:
@@ -116,7 +116,7 @@ def _without_few(
 
     Present labels alone only bound the estimate, and a few asked ones do not change that.
     """
-    if reviewed is None or reviewed.asked.sum() >= ENOUGH:
+    if reviewed is None or reviewed.asked.sum() >= ENOUGH or reviewed.are_enough(labels):
         return labels, reviewed
     others = labels[~reviewed.asked]
     if (others == ABSENT).any() or not (others == PRESENT).any():

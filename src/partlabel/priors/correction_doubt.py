@@ -18,7 +18,7 @@ DOUBT_CALIBRATED, DOUBT_DRAWN, DOUBT_FAIR, DOUBT_ABSENT, DOUBT_PRIOR, DOUBT_SLOP
 """Standard deviations, in log-odds, that are added to those of the fits: of the common shift for a calibration set (the
 labels of an image are not independent), drawn labels, a fair sample, an estimate with known absent labels and a given
 prevalence; and without a calibration set or drawn labels, of the slope and of each class's own shift. They are of the
-size of the errors in benchmarks/probabilities.py."""
+size of the errors in benchmarks/probabilities.py and, for drawn labels, benchmarks/asked_probabilities.py."""
 NINETY = 1.645
 """Half-width of a 90 % interval of a normal distribution, in standard deviations."""
 

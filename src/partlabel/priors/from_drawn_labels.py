@@ -23,6 +23,7 @@ def correct_by_drawn_labels(
 
     Arguments are those of `correct`, with the selection models of `scores` and of `voted`.
     """
+    labels = labels if reviewed.closed is None else reviewed.closed
     present, known = labels == PRESENT, reviewed.weights(labels)
     found = recalibration.fit(model.slope * scores + model.offset, present, known > 0, known)
     scale = found.after(Scale(model.slope, model.offset))

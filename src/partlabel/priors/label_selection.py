@@ -48,7 +48,8 @@ class LabelSelection:
         estimated: Present classes per image, as estimated from scores; None without scores.
         rate_present: Share of the present labels that are known, as estimated; None without scores.
         rate_absent: Share of the absent labels that are known, as estimated; None without scores.
-        by_model: Share of the known labels that come from a model, or from the review of its unknown labels.
+        by_model: Share of the known labels that come from a model, or that a review of its unknown labels chose by its
+            prediction.
         sentence: Summary for people.
         warning: Warning about implausible values; empty if there are none.
     """

@@ -19,6 +19,8 @@ from partlabel.review.events import Cell, Event, Tally
 
 LEASE = 120.0
 """Duration of a lease in seconds."""
+KEPT = 86_400.0
+"""Time in seconds for which an expired lease is kept: a late answer is about what its question was."""
 COLUMNS = "id, at, who, desk, image, class, what, undoes, probability, sheet, page, added, drawn"
 
 
@@ -115,14 +117,16 @@ class EventLog:
         with self._writing() as base:
             now = self.clock()
             until = now + (self.lease if seconds is None else seconds)
-            base.execute("DELETE FROM leases WHERE until <= ?", (now,))
-            rows = base.execute("SELECT image, class, desk, drawn FROM leases ORDER BY rowid").fetchall()
+            base.execute("DELETE FROM leases WHERE until <= ?", (now - KEPT,))
+            rows = base.execute(
+                "SELECT image, class, desk, drawn FROM leases WHERE until > ? ORDER BY rowid", (now,)
+            ).fetchall()
             others = frozenset(Cell(image, cls) for image, cls, owner, _ in rows if owner != desk)
             own = {Cell(image, cls): by_chance for image, cls, owner, by_chance in rows if owner == desk}
             cells = choose(others, [*own])
             base.execute("DELETE FROM leases WHERE desk = ?", (desk,))
             base.executemany(
-                "INSERT INTO leases (image, class, desk, until, drawn) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO leases (image, class, desk, until, drawn) VALUES (?, ?, ?, ?, ?)",
                 [
                     (*cell, desk, until, own[cell] if cell in own else drawn(cell) or None)
                     for cell in cells

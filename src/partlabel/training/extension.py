@@ -26,6 +26,7 @@ from partlabel.data.tables.part_names import TRAIN
 from partlabel.nn import heads
 from partlabel.nn.classes import Classes
 from partlabel.posthoc import tuning_columns
+from partlabel.priors.reviewed import Reviewed
 from partlabel.selection.candidates import FIXED, Rule, TrainingSet
 from partlabel.selection.cross_validation import folds
 from partlabel.selection.result import Selection
@@ -117,14 +118,15 @@ def extend(
     groups = divided(new, labels)
     fits = tuple(_fit(tagger, train, labels, new, group, assumed, seed) for group, assumed in groups)
     made = _with_parts(tagger, new, fits, between)
-    if name is not None:
-        made.name = f"{tagger.name.rpartition('@')[0]}@{name}"
+    made.name = made.name if name is None else f"{tagger.name.rpartition('@')[0]}@{name}"
     carry_over(tagger, made, [*range(len(tagger.classes)), *[-1] * len(new)])
     logits = _new_logits(new, fits)
     if made.tuning is not None:
         for group, _ in groups:
             at = [new.index(each) for each in group]
-            alone = tuning_columns.tuned_alone(made.tuning, group, logits[:, at], labels[:, at], seed)
+            origins = train.origins and train.origins.columns([train.classes.index(each) for each in group])
+            asked = Reviewed.of(labels[:, at], origins)
+            alone = tuning_columns.tuned_alone(made.tuning, group, logits[:, at], labels[:, at], seed, asked)
             made.tuning = tuning_columns.appended(made.tuning, alone)
         order = [made.tuning.classes.index(each) for each in made.classes]
         made.tuning = tuning_columns.selected(made.tuning, order, made.classes)

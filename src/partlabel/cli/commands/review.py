@@ -224,6 +224,7 @@ def _export(
     from partlabel.core.files import read_json
     from partlabel.core.rules import Rules
     from partlabel.data.tables.closure import close, with_added
+    from partlabel.priors.reviewed import Reviewed
     from partlabel.review import merging, sheets
     from partlabel.review.decisions_copy import opened_read_only
     from partlabel.training.run_folder import Run
@@ -249,12 +250,10 @@ def _export(
     (written.with_calibration(None) if new else written).save(out)
     print(f"{out}: {merged.present:,} unknown labels became present and {merged.absent:,} absent")
     say_closure(closure)
-    if drawn := _drawn(written):
-        print(
-            f"{drawn:,} answered labels were drawn at random: train on {out}, and tune corrects probabilities by them"
-        )
     if merged.calibration:
         print(_calibration_words(merged.calibration, new))
+    elif (found := Reviewed.of(written.labels, written.origins)) and found.drawn.any():
+        print(found.sentence(written.labels, str(out)))
     if merged.elsewhere:
         print(f"{merged.elsewhere:,} decisions are about images or classes that are not in this table")
     if merged.other_parts:
@@ -264,14 +263,6 @@ def _export(
         print(f"{merged.disputed:,} labels are disputed, see {listed}")
     if new:
         print("\n".join(teaching(merged.table, new, data.run, out, data.images)))
-
-
-def _drawn(table: "LabelTable") -> int:
-    """Count the known labels that a review drew at random."""
-    from partlabel.priors.reviewed import Reviewed
-
-    found = Reviewed.of(table.labels, table.origins)
-    return 0 if found is None else int(found.drawn.sum())
 
 
 def _calibration_words(count: int, new: Sequence[str]) -> str:

@@ -67,6 +67,15 @@ class Origins:
         """Select classes."""
         return Origins(self.codes[:, list(columns)], self.names)
 
+    def without_draws(self, columns: Sequence[int]) -> "Origins":
+        """Turn drawn labels of some classes into asked ones: after a change of the class they are no random sample."""
+        asked = [ASKED + name.removeprefix(DRAWN) if is_drawn(name) else name for name in self.names]
+        names = list(dict.fromkeys([*self.names, *asked]))
+        numbers = self.codes.astype(np.int64)
+        renamed = np.array([names.index(name) for name in asked])
+        numbers[:, list(columns)] = renamed[numbers[:, list(columns)]]
+        return Origins.of_numbers(numbers, names)
+
     @classmethod
     def of_numbers(cls, numbers: np.ndarray, names: Sequence[str]) -> "Origins":
         """Build from wider codes, without names that are not used."""

@@ -122,7 +122,7 @@ def unite(table: LabelTable, one: str, into: str) -> Changed:
     if origins is not None:
         codes = origins.codes.copy()
         codes[:, a] = np.where((first != PRESENT) & (second == PRESENT), codes[:, b], codes[:, a])
-        origins = Origins(codes, origins.names).only(labels != UNKNOWN)
+        origins = Origins(codes, origins.names).only(labels != UNKNOWN).without_draws([a])
     both = replace(table, labels=made_read_only(labels), origins=origins)
     more, lost = present & (first != PRESENT), ~present & ~absent & (first == ABSENT)
     sentence = (
@@ -161,7 +161,9 @@ def split(table: LabelTable, name: str, into: Sequence[str]) -> Changed:
     labels = table.labels[:, order]
     children: Int8[np.ndarray, "image child"] = labels[:, at : at + len(into)]
     children[children == PRESENT] = UNKNOWN
-    origins = None if table.origins is None else table.origins.columns(order).only(labels != UNKNOWN)
+    origins = table.origins
+    if origins is not None:
+        origins = origins.columns(order).only(labels != UNKNOWN).without_draws(range(at, at + len(into)))
     marks = table.calibration
     if marks is not None:
         marks = tuple(mark and shown != PRESENT for mark, shown in zip(marks, parent.tolist(), strict=True))
