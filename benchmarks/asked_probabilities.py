@@ -150,8 +150,9 @@ def judged(given: Given, before: np.ndarray, end: Round, seed: int) -> Iterator[
         "estimate": correct(scores, scores, labels, reviewed=asked._replace(drawn=asked.drawn & False)),
         "calibration set": correct(scores, scores, labels, complete, reviewed=asked),
     }
-    if asked.are_enough(labels):
-        arms["drawn labels"] = correct(scores, scores, labels, reviewed=asked)
+    drawn = correct(scores, scores, labels, reviewed=asked)
+    if drawn.source == "drawn labels":
+        arms["drawn labels"] = drawn
     for name in ARMS:
         if name in arms:
             yield from probabilities.judge(
