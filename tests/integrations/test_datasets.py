@@ -5,7 +5,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,16 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from interpreters import interpreter
 from partlabel.cli.main import main
 from partlabel.core.labels import ABSENT, PRESENT, UNKNOWN
 from partlabel.data import writers
 from partlabel.data.tables.filled import fill
 from partlabel.data.tables.label_table import LabelTable
 
-PYTHON = shutil.which(os.environ.get("DATASETS_PYTHON", "no interpreter"))
-if PYTHON is None:
-    pytest.skip("Hugging Face's datasets is not installed: make test-integrations", allow_module_level=True)
-PYTHON = os.path.abspath(PYTHON)  # the program runs in other folders
+PYTHON = interpreter("DATASETS_PYTHON", "Hugging Face's datasets")
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).with_name("datasets_program.py")

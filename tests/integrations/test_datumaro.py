@@ -4,20 +4,16 @@
 """
 
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from interpreters import interpreter
 from partlabel.cli.main import main
 from partlabel.data.tables.label_table import LabelTable
 
-PYTHON = shutil.which(os.environ.get("DATUMARO_PYTHON", "no interpreter"))
-if PYTHON is None:
-    pytest.skip("Datumaro is not installed: make test-integrations", allow_module_level=True)
-PYTHON = os.path.abspath(PYTHON)  # the programs run in other folders
+PYTHON = interpreter("DATUMARO_PYTHON", "Datumaro")
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).with_name("datumaro_program.py")

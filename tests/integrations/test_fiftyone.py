@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from interpreters import interpreter
 from partlabel.cli.main import main
 from partlabel.core.files import write_json
 from partlabel.core.labels import ABSENT, PRESENT
@@ -22,10 +23,7 @@ from partlabel.data.evaluated_samples import evaluated
 from partlabel.data.tables.filled import fill
 from partlabel.data.tables.label_table import LabelTable
 
-PYTHON = shutil.which(os.environ.get("FIFTYONE_PYTHON", "no interpreter"))
-if PYTHON is None:
-    pytest.skip("FiftyOne is not installed: make test-integrations", allow_module_level=True)
-PYTHON = os.path.abspath(PYTHON)  # the programs run in other folders
+PYTHON = interpreter("FIFTYONE_PYTHON", "FiftyOne")
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).with_name("fiftyone_program.py")

@@ -14,6 +14,16 @@ IMAGES = 12
 CLASSES = tuple(COLOURS)
 
 
+class Clock:
+    """Time that a test moves on."""
+
+    def __init__(self):
+        self.now = 1_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """A folder of drawings, what is in them, and a secret beside it."""
@@ -45,3 +55,11 @@ def session(table, looked, tmp_path):
     made = Session(table, looked, DecisionLog(tmp_path / "decisions.sqlite"))
     yield made
     made.decisions.close()
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A log of decisions with leases of a minute, and a clock that a test moves on."""
+    decisions = DecisionLog(tmp_path / "decisions.sqlite", lease=60.0, clock=Clock())
+    yield decisions
+    decisions.close()

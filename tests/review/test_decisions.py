@@ -16,23 +16,6 @@ from partlabel.review.decisions import Cell, DecisionLog
 DOG, CAT = Cell("a.jpg", "dog"), Cell("a.jpg", "cat")
 
 
-class Clock:
-    """Time that a test moves on."""
-
-    def __init__(self):
-        self.now = 1_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def log(tmp_path):
-    decisions = DecisionLog(tmp_path / "decisions.sqlite", lease=60.0, clock=Clock())
-    yield decisions
-    decisions.close()
-
-
 def take(cells):
     """Reserve the first of the cells that is not reserved by another desk."""
     return lambda others, own: next((cell for cell in cells if cell not in others), None)

@@ -17,22 +17,6 @@ from partlabel.review.session import Session
 DOG, CAT = Cell("a.jpg", "dog"), Cell("a.jpg", "cat")
 
 
-class Clock:
-    """Time that a test moves on."""
-
-    now = 1_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def log(tmp_path):
-    decisions = DecisionLog(tmp_path / "decisions.sqlite", lease=60.0, clock=Clock())
-    yield decisions
-    decisions.close()
-
-
 def always(cell):
     return True
 
